@@ -1,0 +1,102 @@
+"""The errors of the pipeline, as a tree. What retries, and how, is decided by the branch.
+
+SongSwapError
+├── SettingsError              a setting is missing or cannot be read: nothing was done
+├── SpotifyError
+│   ├── SpotifyUnavailable     no usable answer after several tries: ask again later
+│   ├── RateLimited            asked to wait longer than an attempt may: carries the time
+│   ├── Unauthorized           the access token was refused (401)
+│   ├── GrantRefused           the user's refresh token was refused (invalid_grant)
+│   ├── Forbidden              not for this app or this user (403)
+│   ├── UnknownToSpotify       no such id (404)
+│   └── RequestRefused         any other 4xx: asking the same again will not help
+├── ArchiveError               S3 did not take an answer: it stays in the spool
+├── SpoolError                 the local disk did not take an answer
+├── WarehouseError
+│   ├── WarehouseUnavailable   PostgreSQL refused or was lost: what was to be loaded is spooled
+│   ├── SchemaOutdated         the tables are not at the version that this code needs
+│   └── LoadIncomplete         rows were not there after their own load: rolled back
+└── RunFailed                  a part of a run failed; says which, and where its data lies
+"""
+
+from datetime import datetime
+
+
+class SongSwapError(Exception):
+    """Anything that the pipeline itself raises; its text is a sentence for the operator."""
+
+
+class SettingsError(SongSwapError):
+    """A setting is missing or cannot be read."""
+
+
+class SpotifyError(SongSwapError):
+    """Spotify's answer was not the one asked for."""
+
+
+class SpotifyUnavailable(SpotifyError):
+    """No usable answer after several tries."""
+
+
+class RateLimited(SpotifyError):
+    """Spotify asked for a pause that is longer than an attempt may wait.
+
+    Args:
+        until: when to ask again (aware, UTC).
+    """
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class Unauthorized(SpotifyError):
+    """The access token was refused."""
+
+
+class GrantRefused(SpotifyError):
+    """The user's refresh token was refused: the user has to authorize again."""
+
+
+class CredentialsRefused(SpotifyError):
+    """The app's own id and secret were refused."""
+
+
+class Forbidden(SpotifyError):
+    """The app, or the user, may not do this."""
+
+
+class UnknownToSpotify(SpotifyError):
+    """Spotify knows no such id."""
+
+
+class RequestRefused(SpotifyError):
+    """Spotify refused the request itself; the same request will be refused again."""
+
+
+class ArchiveError(SongSwapError):
+    """S3 did not take an answer."""
+
+
+class SpoolError(SongSwapError):
+    """The local disk did not take an answer."""
+
+
+class WarehouseError(SongSwapError):
+    """The warehouse did not do what was asked."""
+
+
+class WarehouseUnavailable(WarehouseError):
+    """PostgreSQL refused the connection, or it was lost."""
+
+
+class SchemaOutdated(WarehouseError):
+    """The tables are missing or older than this code."""
+
+
+class LoadIncomplete(WarehouseError):
+    """Rows were not in the tables after their own load."""
+
+
+class RunFailed(SongSwapError):
+    """A part of a run failed."""

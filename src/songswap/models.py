@@ -1,0 +1,171 @@
+"""The rows that flow through the pipeline: what an answer holds, in the shape of the tables.
+
+Each row is a named tuple in the order of its table's columns, so that a loader can write it as it
+is. Times are aware and in UTC; ``played_at`` is exact to the millisecond.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Play(NamedTuple):
+    """A row of ``"History"``."""
+
+    user_id: int
+    played_at: datetime
+    track_id: str
+
+
+class Track(NamedTuple):
+    """A row of ``"Tracks"``; a missing duration is 0 and is noted."""
+
+    id: str
+    name: str
+    duration_ms: int
+
+
+class Artist(NamedTuple):
+    """A row of ``"Artists"``; a missing name is empty and is noted."""
+
+    id: str
+    name: str
+
+
+class ArtistTrack(NamedTuple):
+    """A row of ``"ArtistTracks"``."""
+
+    track_id: str
+    artist_id: str
+    is_primary: bool
+
+
+class Popularity(NamedTuple):
+    """A row of ``"TrackPopularity"`` or ``"ArtistPopularity"``: 0-100, when it was observed."""
+
+    id: str
+    date: datetime
+    popularity: int
+
+
+class Followers(NamedTuple):
+    """A row of ``"ArtistFollowers"``."""
+
+    id: str
+    date: datetime
+    followers: int
+
+
+class Image(NamedTuple):
+    """A row of ``"TrackImages"`` or ``"ArtistImages"``; height and width in pixels."""
+
+    id: str
+    height: int
+    width: int
+    url: str
+
+
+class Preview(NamedTuple):
+    """A row of ``"TrackPreviews"``."""
+
+    id: str
+    url: str
+
+
+class Genre(NamedTuple):
+    """A row of ``"ArtistGenres"``."""
+
+    id: str
+    genre: str
+
+
+class Features(NamedTuple):
+    """A row of ``"TrackFeatures"``: ratios 0-1, loudness in dB, tempo in BPM."""
+
+    id: str
+    acousticness: float
+    danceability: float
+    energy: float
+    instrumentalness: float
+    key: int
+    liveness: float
+    loudness: float
+    mode: int
+    speechiness: float
+    tempo: float
+    time_signature: int
+    valence: float
+
+
+class SetAside(NamedTuple):
+    """Something that cannot be a row, and why.
+
+    ``fingerprint`` is the same for the same broken item in every answer that repeats it, so that it
+    is counted once. ``played_at`` is the time it claims, as text, where it claims one.
+    """
+
+    fingerprint: bytes
+    reason: str
+    played_at: str | None
+
+
+class Note(NamedTuple):
+    """A part of a row that was cut, cleaned or left out, while the row itself is kept."""
+
+    kind: str
+    id: str
+    field: str
+    problem: str
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """What answers tell of tracks and artists; the first that is told of an id wins.
+
+    ``incomplete`` are the tracks of which something is missing that a call for the track could
+    still tell: a name, a duration, the artists, the images, the popularity.
+    """
+
+    tracks: dict[str, Track] = field(default_factory=dict)
+    artists: dict[str, Artist] = field(default_factory=dict)
+    artist_tracks: dict[tuple[str, str], ArtistTrack] = field(default_factory=dict)
+    track_popularity: dict[tuple[str, datetime], Popularity] = field(default_factory=dict)
+    track_images: dict[tuple[str, int, int], Image] = field(default_factory=dict)
+    track_previews: dict[str, Preview] = field(default_factory=dict)
+    incomplete: set[str] = field(default_factory=set)
+    notes: set[Note] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class History:
+    """What one answer of recently played holds for one user.
+
+    ``oldest`` and ``newest`` bound every time that the answer names, set-aside items included;
+    ``items`` counts what it listed, readable or not.
+    """
+
+    items: int = 0
+    plays: list[Play] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
+    oldest: datetime | None = None
+    newest: datetime | None = None
+
+
+@dataclass(slots=True)
+class Metadata:
+    """What an answer tells of the ids that it was asked for.
+
+    ``told`` are the ids it speaks of and ``unknown`` those it says do not exist; an id in neither
+    was not answered. ``catalogue`` carries what ``/tracks`` tells, and the names that ``/artists``
+    does; the other rows are those of artists, and of features.
+    """
+
+    told: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    images: dict[tuple[str, int, int], Image] = field(default_factory=dict)
+    popularity: list[Popularity] = field(default_factory=list)
+    followers: list[Followers] = field(default_factory=list)
+    genres: set[Genre] = field(default_factory=set)
+    features: list[Features] = field(default_factory=list)
+    notes: set[Note] = field(default_factory=set)

@@ -1,0 +1,133 @@
+"""An answer of recently played → the plays of one user, and what it tells of their tracks."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from songswap.models import Catalogue, History, Play, SetAside
+from songswap.transform import answer
+from songswap.transform.track import add_track
+from songswap.transform.value import clean, is_id, is_plausible, moment
+
+NOT_AN_ANSWER = "the answer is not a list of plays"
+
+
+def transform(body: bytes, user_id: int, observed_at: datetime, catalogue: Catalogue) -> History:
+    """Read one user's answer; add the tracks it names to ``catalogue``.
+
+    Whatever ``body`` is, nothing is raised: an item that cannot be a row is set aside with its
+    reason, and an answer that cannot be read at all is set aside as a whole.
+
+    Args:
+        body: the answer as it came from Spotify.
+        user_id: the platform's id of the user.
+        observed_at: when Spotify gave the answer (aware, UTC).
+    """
+    history = History()
+    items = answer.read(body, answer.RecentlyPlayed, answer.Item)
+    if items is None:
+        digest = hashlib.sha256(body).digest()
+        history.set_aside.append(SetAside(digest, NOT_AN_ANSWER, None))
+        return history
+    history.items = len(items)
+    for item in items:
+        _add_item(item, user_id, observed_at, history, catalogue)
+    return history
+
+
+def fingerprint(body: bytes) -> bytes | None:
+    """What an answer says of plays, as a digest: equal digests tell of the same plays.
+
+    Returns:
+        None when the answer had to be mended: then only the transform can say what it tells.
+    """
+    items = answer.read(body, answer.RecentlyPlayed, answer.Item)
+    if items is None:
+        return None
+    digest = hashlib.sha256()
+    for value, problems, _ in items:
+        if problems:
+            return None
+        told = (value.played_at, value.track and value.track.id) if value else None
+        digest.update(f"{told}\n".encode(errors="replace"))
+    return digest.digest()
+
+
+def _add_item(
+    item: answer.Read[answer.Item],
+    user_id: int,
+    observed_at: datetime,
+    history: History,
+    catalogue: Catalogue,
+) -> None:
+    value, problems, _ = item
+    played_at = moment(value.played_at) if value and value.played_at else None
+    if played_at is not None and is_plausible(played_at, observed_at):
+        history.oldest = min(history.oldest or played_at, played_at)
+        history.newest = max(history.newest or played_at, played_at)
+    reason = _reason_to_set_aside(value, problems, played_at, observed_at)
+    if reason is None and value and value.track and value.track.id and played_at:
+        history.plays.append(Play(user_id, played_at, value.track.id))
+        inner = {
+            path.removeprefix("track."): problem
+            for path, problem in problems.items()
+            if path.startswith("track.")
+        }
+        add_track(catalogue, value.track, inner, observed_at)
+    else:
+        history.set_aside.append(_set_aside(item, reason or answer.MISSING))
+
+
+def _reason_to_set_aside(
+    value: answer.Item | None,
+    problems: answer.Problems,
+    played_at: datetime | None,
+    observed_at: datetime,
+) -> str | None:
+    """Why this item cannot be a row of History, or None when it can."""
+    for path in ("", "track", "track.id", "played_at"):
+        if path in problems:
+            return f"{path or 'item'}: {problems[path]}"
+    if value is None:
+        return f"item: {answer.MISSING}"
+    if value.track is None:
+        return f"track: {answer.MISSING}"
+    if not value.track.id:
+        return f"track.id: {answer.MISSING}"
+    if not is_id(value.track.id):
+        return "track.id: not an id"
+    if not value.played_at:
+        return f"played_at: {answer.MISSING}"
+    if played_at is None:
+        return "played_at: not a time with its zone"
+    if not is_plausible(played_at, observed_at):
+        return "played_at: before Spotify or in the future"
+    return None
+
+
+def _set_aside(item: answer.Read[answer.Item], reason: str) -> SetAside:
+    value, _, raw = item
+    claims: Any = raw
+    if raw is None and value is not None:
+        track = value.track
+        claims = {"played_at": value.played_at, "track": None}
+        if track is not None:
+            claims["track"] = {"id": track.id, "name": track.name}
+    record = claims if isinstance(claims, dict) else {}
+    inner = record.get("track")
+    track_claims = inner if isinstance(inner, dict) else {}
+    identity = [
+        _scalar(claims if not isinstance(claims, dict) else None),
+        _scalar(record.get("played_at")),
+        _scalar(track_claims.get("id")),
+        _scalar(track_claims.get("name")),
+    ]
+    digest = hashlib.sha256(json.dumps([reason, *identity]).encode()).digest()
+    told = record.get("played_at")
+    return SetAside(digest, reason, clean(told)[:40] if isinstance(told, str) else None)
+
+
+def _scalar(value: Any) -> Any:
+    """A value that is compared, or only its kind where it could be deep."""
+    return type(value).__name__ if isinstance(value, list | dict) else value

@@ -1,0 +1,45 @@
+"""Single values as the columns take them: ids, texts, whole numbers, moments."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+INTEGER_MAX = 2**31 - 1
+"""The largest value of a PostgreSQL ``integer``."""
+
+EARLIEST_PLAY = datetime(2006, 4, 23, tzinfo=UTC)
+"""The day Spotify was founded: no play is older."""
+
+_ID = re.compile(r"[0-9A-Za-z_-]{1,24}")
+_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` can be the id of a track or artist: 1-24 characters that need no quoting."""
+    return _ID.fullmatch(text) is not None
+
+
+def clean(text: str) -> str:
+    """``text`` without what PostgreSQL cannot store: NUL and halves of surrogate pairs."""
+    return _NOT_TEXT.sub("", text) if not text.isprintable() else text
+
+
+def whole(number: int | None, low: int, high: int) -> int | None:
+    """``number`` if it lies within ``low``-``high``, else None."""
+    return number if number is not None and low <= number <= high else None
+
+
+def moment(text: str) -> datetime | None:
+    """An ISO 8601 time with its zone, in UTC and cut to the millisecond; None if it is not one."""
+    try:
+        parsed = datetime.fromisoformat(text)
+        if parsed.tzinfo is None:
+            return None
+        parsed = parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return parsed.replace(microsecond=parsed.microsecond // 1000 * 1000)
+
+
+def is_plausible(played_at: datetime, observed_at: datetime) -> bool:
+    """Whether a play told at ``observed_at`` can have happened; a clock may be a day ahead."""
+    return EARLIEST_PLAY <= played_at <= observed_at + timedelta(days=1)

@@ -1,0 +1,122 @@
+"""What the batch calls tell: matched by id, unknown only where Spotify says so."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from songswap.models import Followers, Genre, Popularity
+from songswap.transform import metadata
+
+FEATURES: dict[str, Any] = {
+    "acousticness": 0.1,
+    "danceability": 0.2,
+    "energy": 0.3,
+    "instrumentalness": 0,
+    "key": -1,
+    "liveness": 0.5,
+    "loudness": 2.5,
+    "mode": 1,
+    "speechiness": 0.6,
+    "tempo": 0.0,
+    "time_signature": 1,
+    "valence": 1.0,
+}
+
+
+def body(**lists: Any) -> bytes:
+    return json.dumps(lists).encode()
+
+
+def artist(artist_id: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": artist_id,
+        "name": artist_id.upper(),
+        "genres": ["post-punk", "art rock"],
+        "images": [{"height": 64, "width": 64, "url": f"https://i/{artist_id}"}],
+        "popularity": 40,
+        "followers": {"href": None, "total": 12345},
+    } | changes
+
+
+def test_matched_by_id(track: Any, observed_at: datetime) -> None:
+    """Entries in another order give the same rows, and a null is the id that is not told."""
+    ids = [f"{number:022d}" for number in (1, 2, 3)]
+    told = metadata.tracks(body(tracks=[track(3), None, track(1)]), ids, observed_at)
+    assert told.told == {ids[0], ids[2]}
+    assert told.unknown == {ids[1]}
+    assert told.catalogue.tracks[ids[2]].name == "Track 3"
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        ["broken"],
+        [{"id": "somebody-else"}],
+        [{"name": "without id"}],
+        [None, None],
+    ],
+)
+def test_unknown_only_where_certain(observed_at: datetime, entries: list[Any]) -> None:
+    """An id is unknown only if the nulls account for it; else it is simply not answered."""
+    told = metadata.artists(body(artists=entries), ["wanted"], observed_at)
+    assert told.told == set()
+    assert told.unknown == set()
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense", b"{}", b'{"artists": null}'])
+def test_no_answer(observed_at: datetime, answer: bytes) -> None:
+    """A body that is not an answer says nothing of any id."""
+    told = metadata.artists(answer, ["wanted"], observed_at)
+    assert (told.told, told.unknown) == (set(), set())
+
+
+def test_artist(observed_at: datetime) -> None:
+    """A whole artist gives name, images, popularity, followers and genres."""
+    told = metadata.artists(body(artists=[artist("x")]), ["x"], observed_at)
+    assert told.catalogue.artists["x"].name == "X"
+    assert [image.url for image in told.images.values()] == ["https://i/x"]
+    assert told.popularity == [Popularity("x", observed_at, 40)]
+    assert told.followers == [Followers("x", observed_at, 12345)]
+    assert told.genres == {Genre("x", "post-punk"), Genre("x", "art rock")}
+    assert told.notes == set()
+
+
+def test_artist_in_development_mode(observed_at: datetime) -> None:
+    """Fields that development mode leaves out are no rows, and the artist is complete."""
+    told = metadata.artists(body(artists=[{"id": "x", "name": "X"}]), ["x"], observed_at)
+    assert told.told == {"x"}
+    assert not any((told.popularity, told.followers, told.genres, told.images, told.notes))
+
+
+def test_broken_parts_of_an_artist(observed_at: datetime) -> None:
+    """Each broken part costs itself and is noted."""
+    broken = artist(
+        "x",
+        genres=["ok", "", "g" * 121, 5],
+        images=[{"height": None, "width": 1, "url": "u"}],
+        popularity=-1,
+        followers={"total": -5},
+    )
+    told = metadata.artists(body(artists=[broken]), ["x"], observed_at)
+    assert told.genres == {Genre("x", "ok")}
+    assert not any((told.popularity, told.followers, told.images))
+    assert {note.field for note in told.notes} >= {"genres", "images", "popularity", "followers"}
+
+
+def test_features() -> None:
+    """Noise with a tempo of 0 and masters above 0 dB are rows like any other."""
+    told = metadata.features(body(audio_features=[{"id": "x", **FEATURES}]), ["x"])
+    assert [row._asdict() for row in told.features] == [{"id": "x", **FEATURES}]
+
+
+@pytest.mark.parametrize("name", list(FEATURES))
+@pytest.mark.parametrize("value", [None, "loud", 1e9, float("nan"), float("inf"), -61])
+def test_bad_features(name: str, value: Any) -> None:
+    """A missing, wrong or absurd value costs the row, is noted, and is an answer nevertheless."""
+    told = metadata.features(body(audio_features=[{"id": "x", **FEATURES, name: value}]), ["x"])
+    assert told.features == []
+    assert told.told == {"x"}
+    assert {note.field for note in told.notes} == {name}
