@@ -1,0 +1,127 @@
+"""Starts and stops a simulator.
+
+async with-free use in tests: `running = await start(Options(port=0))`, `await running.stop()`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import sys
+
+import uvloop
+from aiohttp import web
+
+from songswap.simulator import accounts, admin, discord, reccobeats, web_api
+from songswap.simulator.answer import Answer, api_error
+from songswap.simulator.delivery import endpoint
+from songswap.simulator.recorded import RecordingError
+from songswap.simulator.simulation import Options, Simulation
+
+_PATIENCE = 0.2  # seconds for answers under way when the simulator is stopped
+
+
+class StartError(Exception):
+    """The simulator cannot start; the text says why and what to do."""
+
+
+class Running:
+    """A simulator that listens at `url`. Its state is open to tests in the same process."""
+
+    def __init__(self, url: str, simulation: Simulation, runner: web.AppRunner) -> None:
+        self.url = url
+        self.simulation = simulation
+        self._runner = runner
+
+    @property
+    def webhook(self) -> str:
+        """The URL of the Discord webhook."""
+        return f"{self.url}/discord/webhooks/{discord.WEBHOOK_ID}/{discord.WEBHOOK_TOKEN}"
+
+    async def stop(self) -> None:
+        """Close every connection and the port."""
+        await self._runner.cleanup()
+
+
+async def start(options: Options) -> Running:
+    """Start a simulator in this event loop.
+
+    Raises:
+        StartError: The port is taken, the host is not here, or a file cannot be used.
+    """
+    try:
+        simulation = Simulation.of(options)
+        if options.discord_log:
+            options.discord_log.open("ab").close()
+    except (RecordingError, OSError) as error:
+        raise StartError(str(error)) from error
+    runner = web.AppRunner(_application(simulation), access_log=None, shutdown_timeout=_PATIENCE)
+    await runner.setup()
+    site = web.TCPSite(runner, options.host, options.port)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        where = f"{options.host}:{options.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"{where} is in use by another program: stop it, or choose another --port"
+            ) from error
+        raise StartError(f"cannot listen on {where}: {error.strerror}") from error
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    port = runner.addresses[0][1]
+    return Running(f"http://{host}:{port}", simulation, runner)
+
+
+def serve(options: Options) -> None:
+    """Run a simulator until SIGTERM or SIGINT; print its address when it listens.
+
+    Raises:
+        SystemExit: With code 2 and a sentence on standard error, when it cannot start.
+    """
+    try:
+        uvloop.run(_serve(options))
+    except StartError as error:
+        sys.stderr.write(f"The simulator cannot start: {error}.\n")
+        raise SystemExit(2) from error
+
+
+async def _serve(options: Options) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    running = await start(options)
+    sys.stdout.write(f"{running.url}\n")
+    sys.stdout.flush()
+    await stopped.wait()
+    await running.stop()
+
+
+def _application(sim: Simulation) -> web.Application:
+    app = web.Application()
+    app[admin.SIMULATION] = sim
+    app.add_routes(admin.routes)
+    calls = (
+        ("GET", "/authorize", "authorize", accounts.authorize),
+        ("POST", "/api/token", "token", accounts.token),
+        ("GET", "/v1/me", "me", web_api.me),
+        ("GET", "/v1/me/player/recently-played", "recently-played", web_api.recently_played),
+        ("GET", "/v1/tracks", "tracks", web_api.tracks),
+        ("GET", "/v1/tracks/{id}", "track", web_api.track),
+        ("GET", "/v1/artists", "artists", web_api.artists),
+        ("GET", "/v1/artists/{id}", "artist", web_api.artist),
+        ("GET", "/v1/audio-features", "audio-features", web_api.several_features),
+        ("GET", "/v1/audio-features/{id}", "audio-feature", web_api.features),
+        ("GET", "/reccobeats/v1/audio-features", "reccobeats", reccobeats.several_features),
+        ("POST", "/discord/webhooks/{id}/{token}", "discord", discord.execute),
+        ("*", "/{path:.*}", "unknown", _unknown),
+    )
+    for method, path, name, call in calls:
+        app.router.add_route(method, path, endpoint(sim, name, call))
+    return app
+
+
+async def _unknown(_sim: Simulation, _request: web.Request) -> Answer:
+    raise api_error(404, "Service not found")

@@ -1,0 +1,171 @@
+"""The accounts service gives tokens, takes them away, and words its errors as Spotify does."""
+
+from typing import Any
+
+import pytest
+from aiohttp import encode_basic_auth
+
+REDIRECT = "http://127.0.0.1:9999/callback"
+HALF_A_YEAR = 182 * 24 * 3600
+
+
+async def refresh(caller: Any, token: str) -> Any:
+    return await caller.token(grant_type="refresh_token", refresh_token=token)
+
+
+async def test_code_is_good_once(spotify: Any) -> None:
+    """A code gives tokens for an hour and their scope; the second time nothing."""
+    caller = await spotify()
+    form = {
+        "grant_type": "authorization_code",
+        "code": await caller.code("listener-0001"),
+        "redirect_uri": REDIRECT,
+    }
+    first, second = await caller.token(**form), await caller.token(**form)
+    assert first.status == 200
+    assert first.body["expires_in"] == 3600
+    assert first.body["token_type"] == "Bearer"
+    assert first.body["scope"] == "user-read-recently-played user-read-email"
+    assert second.status == 400
+    assert second.body["error"] == "invalid_grant"
+
+
+async def test_code_is_bound_to_its_redirect_and_time(spotify: Any) -> None:
+    """Another redirect URI, or ten minutes, spoil it."""
+    caller = await spotify()
+    form = {"grant_type": "authorization_code", "code": await caller.code("listener-0001")}
+    reply = await caller.token(**form, redirect_uri="https://elsewhere.example/")
+    assert reply.body == {
+        "error": "invalid_grant",
+        "error_description": "Invalid redirect URI",
+    }
+    form["code"] = await caller.code("listener-0001")
+    await caller.admin("POST", "clock", {"advance_s": 600})
+    reply = await caller.token(**form, redirect_uri=REDIRECT)
+    assert reply.body["error_description"] == "Authorization code expired"
+
+
+async def test_consent_page_lists_the_listeners(spotify: Any) -> None:
+    """Without a listener's name, a page of links that consent."""
+    caller = await spotify(users=3)
+    query = {"client_id": "songswap", "response_type": "code", "redirect_uri": REDIRECT}
+    reply = await caller.call("GET", "/authorize", params=query)
+    assert reply.status == 200
+    assert reply.raw.count(b"simulated_user=listener-000") == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"client_id": "nobody"}, 400),
+        ({"redirect_uri": "http://localhost:9999/callback"}, 400),
+        ({"redirect_uri": "http://example.com/"}, 400),
+        ({"redirect_uri": "http://[::1"}, 400),
+        ({"redirect_uri": "https://example.com/a?b=c"}, 302),
+        ({"redirect_uri": "http://[::1]:80/"}, 302),
+        ({"scope": "user-read-minds"}, 400),
+        ({"response_type": "token"}, 400),
+        ({"simulated_user": "nobody"}, 404),
+    ],
+)
+async def test_authorization_checks_what_it_is_asked(
+    spotify: Any, change: dict[str, str], status: int
+) -> None:
+    """Only https or a loopback literal, only known apps, scopes and listeners."""
+    caller = await spotify()
+    usual = {
+        "client_id": "songswap",
+        "response_type": "code",
+        "redirect_uri": REDIRECT,
+        "simulated_user": "listener-0001",
+    }
+    reply = await caller.call("GET", "/authorize", params=usual | change)
+    assert reply.status == status
+
+
+async def test_wrong_credentials_are_an_invalid_client(spotify: Any) -> None:
+    """In the body or as HTTP Basic: right ones work, wrong ones are refused."""
+    caller = await spotify()
+    form = {"grant_type": "client_credentials"}
+    for basic, status in (("simulated", 200), ("wrong", 400)):
+        headers = {"Authorization": encode_basic_auth("songswap", basic)}
+        reply = await caller.call("POST", "/api/token", data=form, headers=headers)
+        assert reply.status == status
+    assert reply.body["error"] == "invalid_client"
+    reply = await caller.call("POST", "/api/token", data=form, headers={"Authorization": "Basic é"})
+    assert reply.body["error"] == "invalid_client"
+    reply = await caller.token(grant_type="client_credentials", client_secret="wrong")
+    assert reply.body["error"] == "invalid_client"
+
+
+async def test_unknown_grants_are_refused(spotify: Any) -> None:
+    """Grant types and refresh tokens that were never given."""
+    caller = await spotify()
+    assert (await caller.token(grant_type="magic")).body["error"] == "unsupported_grant_type"
+    assert (await caller.token(grant_type="refresh_token")).body["error"] == "invalid_request"
+    reply = await refresh(caller, "AQnonsense")
+    assert (reply.status, reply.body["error"]) == (400, "invalid_grant")
+
+
+async def test_refresh_rotates_for_the_share_that_is_set(spotify: Any) -> None:
+    """Never at 0, always at 1, between them sometimes, the same times for the same seed."""
+    seen = []
+    for share in (0, 1, 0.3, 0.3):
+        caller = await spotify(rotate_refresh_tokens=share)
+        token = (await caller.sign_in("listener-0001"))["refresh_token"]
+        rotated = []
+        for _ in range(40):
+            body = (await refresh(caller, token)).body
+            rotated.append("refresh_token" in body)
+            token = body.get("refresh_token", token)
+        seen.append(rotated)
+    assert seen[0] == [False] * 40
+    assert seen[1] == [True] * 40
+    assert 4 <= sum(seen[2]) <= 24
+    assert seen[2] == seen[3]
+
+
+async def test_rotated_token_stops_working_ten_minutes_later(spotify: Any) -> None:
+    """Until then a second refresh with it is given the generation that the first was given."""
+    caller = await spotify(rotate_refresh_tokens=1)
+    old = (await caller.sign_in("listener-0001"))["refresh_token"]
+    first = (await refresh(caller, old)).body["refresh_token"]
+    second = (await refresh(caller, old)).body["refresh_token"]
+    assert first != second
+    await caller.admin("POST", "clock", {"advance_s": 600})
+    reply = await refresh(caller, old)
+    assert reply.status == 400
+    assert reply.body == {"error": "invalid_grant", "error_description": "Refresh token revoked"}
+    assert (await refresh(caller, second)).status == 200
+    assert (await refresh(caller, first)).status == 200
+
+
+async def test_grant_dies_after_six_months(spotify: Any) -> None:
+    """Refreshing does not extend it."""
+    caller = await spotify(rotate_refresh_tokens=0)
+    token = (await caller.sign_in("listener-0001"))["refresh_token"]
+    await caller.admin("POST", "clock", {"advance_s": HALF_A_YEAR - 1})
+    assert (await refresh(caller, token)).status == 200
+    await caller.admin("POST", "clock", {"advance_s": 1})
+    assert (await refresh(caller, token)).body["error_description"] == "Refresh token revoked"
+
+
+async def test_revoked_listener_comes_back_by_authorizing(spotify: Any) -> None:
+    """The old refresh token stays dead, the new one works."""
+    caller = await spotify(rotate_refresh_tokens=0)
+    old = (await caller.sign_in("listener-0001"))["refresh_token"]
+    await caller.admin("POST", "listeners/listener-0001/revoke")
+    assert (await refresh(caller, old)).body["error"] == "invalid_grant"
+    new = (await caller.sign_in("listener-0001"))["refresh_token"]
+    assert (await refresh(caller, old)).status == 400
+    assert (await refresh(caller, new)).status == 200
+
+
+async def test_tokens_survive_a_restart(spotify: Any) -> None:
+    """Another process of the same seed takes both kinds; one of another seed takes none."""
+    tokens = await (await spotify(seed=4)).sign_in("listener-0001")
+    again, other = await spotify(seed=4), await spotify(seed=5)
+    assert (await again.call("GET", "/v1/me", tokens["access_token"])).status == 200
+    assert (await refresh(again, tokens["refresh_token"])).status == 200
+    assert (await other.call("GET", "/v1/me", tokens["access_token"])).status == 401
+    assert (await refresh(other, tokens["refresh_token"])).status == 400

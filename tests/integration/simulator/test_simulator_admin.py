@@ -1,0 +1,160 @@
+"""The admin endpoint, the ledger over HTTP, and the Discord sink."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOON = "2026-11-22T12:00:00.000Z"
+
+
+async def test_ledger_knows_what_was_told(spotify: Any) -> None:
+    """Before a call nothing; after one with limit 50 every reachable play is told and reached."""
+    caller = await spotify()
+    for each in await caller.admin("GET", "listeners"):
+        user = each["id"]
+        assert not any(line["told"] for line in await caller.ledger(user))
+        items = (await caller.plays(user, limit=50)).body["items"]
+        lines = await caller.ledger(user)
+        told = {line["played_at"]: line["track_id"] for line in lines if line["told"]}
+        assert told == {item["played_at"]: item["track"]["id"] for item in items}
+        reachable = {
+            line["played_at"]
+            for line in lines
+            if line["listed_at"] <= NOON and line["reachable_until"] is None
+        }
+        assert reachable == set(told)
+        assert all(line["told"] == line["reachable_when_asked"] for line in lines)
+        assert all(line["played_at"] <= NOON for line in lines)
+
+
+async def test_small_limit_reaches_more_than_it_tells(spotify: Any) -> None:
+    """What a larger limit would have told counts as reachable, not as told."""
+    caller = await spotify()
+    await caller.plays("listener-0001", limit=1)
+    lines = await caller.ledger("listener-0001")
+    assert sum(line["told"] for line in lines) == 1
+    assert sum(line["reachable_when_asked"] for line in lines) == min(50, len(lines))
+
+
+async def test_whole_ledger_is_everybodys(spotify: Any) -> None:
+    """Without a user, a line a play of all; an unknown user is 404."""
+    caller = await spotify(users=4)
+    reply = await caller.call("GET", "/admin/ledger")
+    users = [json.loads(line)["user"] for line in reply.raw.splitlines()]
+    expected = [len(await caller.ledger(f"listener-000{n}")) for n in range(1, 5)]
+    assert [users.count(f"listener-000{n}") for n in range(1, 5)] == expected
+    assert (await caller.call("GET", "/admin/ledger?user=nobody")).status == 404
+
+
+async def test_clock_obeys(spotify: Any) -> None:
+    """Set and advanced; never back, never both, never nonsense."""
+    caller = await spotify()
+    assert await caller.admin("GET", "clock") == {"now": NOON, "frozen": True}
+    moved = await caller.admin("POST", "clock", {"set": "2026-11-22T13:00:00Z"})
+    assert moved["now"] == "2026-11-22T13:00:00.000Z"
+    moved = await caller.admin("POST", "clock", {"advance_s": 1.5})
+    assert moved["now"] == "2026-11-22T13:00:01.500Z"
+    for order, status in (
+        ({"set": NOON}, 409),
+        ({"advance_s": -1}, 409),
+        ({"set": "soon"}, 400),
+        ({}, 400),
+        ({"set": NOON, "advance_s": 1}, 400),
+        ({"leap": 1}, 400),
+    ):
+        reply = await caller.call("POST", "/admin/clock", json=order)
+        assert (reply.status, set(reply.body)) == (status, {"error"})
+
+
+async def test_real_clock_refuses_orders(spotify: Any) -> None:
+    """It runs by itself."""
+    caller = await spotify(clock="real", now=None)
+    assert (await caller.call("POST", "/admin/clock", json={"advance_s": 1})).status == 409
+
+
+async def test_listeners_join(spotify: Any) -> None:
+    """New ones have the next numbers, can sign in, and have lived like the others."""
+    caller = await spotify(users=2)
+    added = await caller.admin("POST", "listeners", {"count": 3})
+    assert added == {"added": ["listener-0003", "listener-0004", "listener-0005"]}
+    assert (await caller.plays("listener-0005")).status == 200
+    born_with_others = await (await spotify(users=5)).ledger("listener-0005")
+    assert [line["played_at"] for line in await caller.ledger("listener-0005")] == [
+        line["played_at"] for line in born_with_others
+    ]
+    assert (await caller.call("POST", "/admin/listeners", json={"count": 0})).status == 400
+
+
+async def test_calls_are_counted(spotify: Any) -> None:
+    """By endpoint and status, by user, until forgotten."""
+    caller = await spotify()
+    await caller.plays("listener-0001")
+    await caller.plays("listener-0001", limit=0)
+    counts = await caller.admin("GET", "calls")
+    assert counts["by_endpoint"]["recently-played"] == {"200": 1, "400": 1}
+    assert counts["by_endpoint"]["token"] == {"200": 1}
+    assert counts["by_user"]["listener-0001"]["recently-played"] == 2
+    assert counts["total"] == 4
+    await caller.admin("DELETE", "calls")
+    assert (await caller.admin("GET", "calls"))["total"] == 0
+
+
+async def test_health_tells_who_is_there(spotify: Any) -> None:
+    """Seed, clock, mode and the webhook's path, which works."""
+    caller = await spotify(users=7, seed=3)
+    health = await caller.admin("GET", "health")
+    assert (health["seed"], health["listeners"], health["mode"]) == (3, 7, "extended")
+    assert caller.running.webhook == caller.running.url + health["webhook"]
+    assert (await caller.call("POST", health["webhook"], json={"content": "hello"})).status == 204
+
+
+async def test_discord_sink_keeps_messages(spotify: Any, tmp_path: Path) -> None:
+    """As they came, in order, also in the log; with ?wait=true it answers the message."""
+    log = tmp_path / "discord.jsonl"
+    caller = await spotify(discord_log=log)
+    hook = (await caller.admin("GET", "health"))["webhook"]
+    embed = {"title": "Load finished", "description": "25 users", "color": 5}
+    assert (await caller.call("POST", hook, json={"embeds": [embed]})).status == 204
+    reply = await caller.call("POST", f"{hook}?wait=true", json={"content": "hi"})
+    assert (reply.status, reply.body["content"]) == (200, "hi")
+    kept = await caller.admin("GET", "discord")
+    assert [message.get("content") for message in kept] == [None, "hi"]
+    assert kept[0]["embeds"] == [embed]
+    assert kept[0]["received_at"] == NOON
+    assert [json.loads(line) for line in log.read_text().splitlines()] == kept
+    await caller.admin("DELETE", "discord")
+    assert await caller.admin("GET", "discord") == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"content": "x" * 2001},
+        {"embeds": [{"title": "t"}] * 11},
+        {"embeds": [{"title": "x" * 257}]},
+        {"embeds": [{"description": "x" * 4097}]},
+        {"embeds": [{"fields": [{"name": "n", "value": "v"}] * 26}]},
+        {"embeds": [{"fields": [{"name": "n", "value": "x" * 1025}]}]},
+        {"embeds": [{"footer": {"text": "x" * 2049}}]},
+        {"embeds": [{"description": "x" * 3001}] * 2},
+        {"content": 5},
+    ],
+)
+async def test_discord_refuses_what_is_too_much(spotify: Any, message: Any) -> None:
+    """400 with Discord's code, and nothing is kept."""
+    caller = await spotify(users=1)
+    hook = (await caller.admin("GET", "health"))["webhook"]
+    reply = await caller.call("POST", hook, json=message)
+    assert reply.status == 400
+    assert reply.body["code"] in (50035, 50109)
+    assert await caller.admin("GET", "discord") == []
+
+
+async def test_wrong_webhook_is_unknown(spotify: Any) -> None:
+    """404 with Discord's code 10015."""
+    caller = await spotify(users=1)
+    reply = await caller.call("POST", "/discord/webhooks/1/wrong", json={"content": "hi"})
+    assert (reply.status, reply.body["code"]) == (404, 10015)

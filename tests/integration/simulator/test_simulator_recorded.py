@@ -1,0 +1,83 @@
+"""A recorded listener is told as the file stands, and the catalogue knows what is in it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from songswap.simulator.recorded import Recorded, RecordingError
+from songswap.simulator.server import StartError
+
+REAL = Path(__file__).parents[4] / "shared" / "data" / "recently_played_real_response.json"
+
+
+def item(number: int) -> dict[str, Any]:
+    """An item with only what the simulator itself reads."""
+    ident = f"{number:022d}"
+    artist = {
+        "id": f"9{number:021d}",
+        "name": "Somebody",
+        "href": "h",
+        "uri": "u",
+        "external_urls": {},
+    }
+    track = {"id": ident, "name": "n", "duration_ms": 1, "artists": [artist], "album": None}
+    return {"track": track, "played_at": f"2023-06-05T23:{number:02d}:00.5Z", "context": None}
+
+
+async def test_recorded_answer_is_told_as_it_stands(spotify: Any, tmp_path: Path) -> None:
+    """The same items in the same order, with limit and cursors applied; null tracks included."""
+    items = [item(number) for number in range(9, 0, -1)] + [
+        {"track": None, "played_at": "2023-06-05T23:00:00.123Z", "context": None}
+    ]
+    file = tmp_path / "recorded.json"
+    file.write_text(json.dumps({"items": items, "next": None}))
+    caller = await spotify(recorded=(("real", file),))
+    assert (await caller.plays("real", limit=50)).body["items"] == items
+    page = (await caller.plays("real", limit=2)).body
+    assert page["items"] == items[:2]
+    assert (await caller.plays("real", before=page["cursors"]["before"])).body["items"] == items[2:]
+    lines = await caller.ledger("real")
+    times = [line["played_at"] for line in lines[:2]]
+    assert times == ["2023-06-05T23:00:00.123Z", "2023-06-05T23:01:00.500Z"]
+    assert lines[0]["track_id"] is None
+    assert all(line["told"] for line in lines)
+
+
+async def test_recorded_tracks_are_in_the_catalogue(spotify: Any, tmp_path: Path) -> None:
+    """Track, artist and features of a recording can be asked for."""
+    file = tmp_path / "recorded.json"
+    file.write_text(json.dumps({"items": [item(1)]}))
+    caller = await spotify(recorded=(("real", file),))
+    track = item(1)["track"]
+    ident, artist = track["id"], track["artists"][0]["id"]
+    assert (await caller.get("real", f"/tracks/{ident}")).body == track
+    found = (await caller.get("real", "/artists", ids=artist)).body["artists"][0]
+    assert (found["id"], found["name"]) == (artist, "Somebody")
+    assert {"followers", "genres", "images", "popularity"} <= set(found)
+    features = (await caller.get("real", "/audio-features", ids=ident)).body["audio_features"]
+    assert features[0]["id"] == ident
+
+
+async def test_real_answer_is_told_as_it_stands(spotify: Any) -> None:
+    """The answer that Spotify once gave: every item equal, every track known."""
+    if not REAL.exists():
+        pytest.skip(f"{REAL.name} is not here: the recorded answer lies outside the repository")
+    caller = await spotify(recorded=(("real", REAL),))
+    items = json.loads(REAL.read_bytes())["items"]
+    assert (await caller.plays("real", limit=50)).body["items"] == items
+    ids = [each["track"]["id"] for each in items]
+    tracks = (await caller.get("real", "/tracks", ids=",".join(ids))).body["tracks"]
+    assert tracks == [each["track"] for each in items]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"items": [{}]}', '{"items": [{"played_at": "x"}]}'])
+async def test_file_that_is_no_answer_is_refused(spotify: Any, tmp_path: Path, text: str) -> None:
+    """The start says which file it is."""
+    file = tmp_path / "broken.json"
+    file.write_text(text)
+    with pytest.raises(RecordingError, match=r"broken\.json is no recently-played answer"):
+        Recorded("real", file)
+    with pytest.raises(StartError, match=r"broken\.json"):
+        await spotify(recorded=(("real", file),))
