@@ -1,0 +1,69 @@
+"""Who may do what at the embedded S3 endpoint, as an IAM policy would say it.
+
+The file that holds it (JSON, to be kept at 0600):
+
+    {"secrets": {"pipeline": "…"},
+     "grants": [{"access_key": "pipeline", "methods": ["PUT"], "prefixes": ["history/"]}]}
+
+A grant allows methods (PUT, GET, DELETE; HEAD and listing are GET) on the keys below its
+prefixes, in every bucket; the prefix "" means everything, the buckets themselves included.
+What no grant allows is forbidden.
+"""
+
+import json
+import secrets as randomness
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What one access key may do below some prefixes of every bucket."""
+
+    access_key: str
+    methods: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+
+# The rights that the keys have in production, and `admin`, who looks into the bucket.
+PLATFORM_GRANTS = (
+    Grant("pipeline", ("PUT",), ("history/",)),
+    Grant("tests", ("PUT", "GET", "DELETE"), ("tests/", "history/spotify/user0/")),
+    Grant("admin", ("PUT", "GET", "DELETE"), ("",)),
+)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Secrets by access key, and the grants of these keys."""
+
+    secrets: dict[str, str]
+    grants: tuple[Grant, ...]
+
+    def allows(self, access_key: str, method: str, key: str) -> bool:
+        """True when some grant covers this method on this object key ("" for the bucket)."""
+        return any(
+            grant.access_key == access_key
+            and method in grant.methods
+            and key.startswith(grant.prefixes)
+            for grant in self.grants
+        )
+
+    def to_json(self) -> str:
+        """The access file's text."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Access":
+        """Reads the access file's text."""
+        content = json.loads(text)
+        grants = [
+            Grant(grant["access_key"], tuple(grant["methods"]), tuple(grant["prefixes"]))
+            for grant in content["grants"]
+        ]
+        return cls(content["secrets"], tuple(grants))
+
+
+def platform_access() -> Access:
+    """The platform's three keys (`pipeline`, `tests`, `admin`) with new secrets."""
+    keys = {grant.access_key for grant in PLATFORM_GRANTS}
+    return Access({key: randomness.token_urlsafe(24) for key in sorted(keys)}, PLATFORM_GRANTS)

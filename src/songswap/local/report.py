@@ -1,0 +1,66 @@
+"""What arrived in the warehouse, as the demo's final table."""
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from rich.table import Table
+
+_TOTALS = """
+SELECT
+  (SELECT count(*) FROM "Users") AS users,
+  (SELECT count(*) FROM "History") AS plays,
+  (SELECT count(*) FROM "Tracks") AS tracks,
+  (SELECT count(*) FROM "Artists") AS artists,
+  (SELECT count(*) FROM "TrackFeatures") AS features,
+  (SELECT count(*) FROM songswap.set_aside) AS set_aside,
+  (SELECT count(*) FROM songswap.gaps) AS gaps
+"""
+_RUN = """
+SELECT counts, problem, extract(epoch FROM ended_at - started_at)::float AS seconds
+FROM songswap.runs WHERE run_id = %s
+"""
+_TITLES = {
+    "users": "Users",
+    "plays": "Plays",
+    "tracks": "Tracks",
+    "artists": "Artists",
+    "features": "Tracks with features",
+    "set_aside": "Set aside",
+    "gaps": "Gaps",
+    "api_calls": "API calls of this run",
+    "seconds": "Seconds of this run",
+}
+
+
+def read_report(dsn: str, run_id: str, state: str) -> dict[str, Any]:
+    """The totals of the warehouse, and calls, seconds and counts of one run.
+
+    Args:
+        dsn: the warehouse.
+        run_id: the run, as Airflow names it.
+        state: how the run ended, as Airflow says.
+    """
+    with psycopg.connect(dsn, row_factory=dict_row) as connection:
+        totals = connection.execute(_TOTALS).fetchone() or {}
+        run = connection.execute(_RUN, [run_id]).fetchone() or {}
+    counts = run.get("counts") or {}
+    return {
+        "run": run_id,
+        "state": state,
+        **totals,
+        "api_calls": counts.get("calls", 0),
+        "seconds": round(run.get("seconds") or 0, 1),
+        "counts": counts,
+        "problem": run.get("problem"),
+    }
+
+
+def as_table(report: dict[str, Any]) -> Table:
+    """The report for a person."""
+    table = Table(title="In the warehouse", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, title in _TITLES.items():
+        table.add_row(title, f"{report[name]:,}")
+    return table
