@@ -1,0 +1,281 @@
+"""The hourly load of everybody's plays, as the order of its steps.
+
+    retry ──▶ plan ──▶ fetch, load (each batch) ──▶ enrich (tracks, artists, features) ──▶ summarise
+
+Each step is a function of the settings, the run's id and little else: Airflow's tasks call them one
+by one, `load_once` calls them all. A step that is repeated changes nothing that is done already.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import partial
+
+import psycopg
+
+from songswap.enrich import KINDS, enrich
+from songswap.errors import RunFailed, SongSwapError
+from songswap.fetch import fetch
+from songswap.models import Catalogue
+from songswap.raw.archive import Archive
+from songswap.raw.spool import Kept, Spool
+from songswap.settings import Settings
+from songswap.spotify.client import utc_now
+from songswap.transform import history
+from songswap.warehouse import grant, run
+from songswap.warehouse import history as warehouse_history
+from songswap.warehouse.connection import connect
+from songswap.warehouse.history import Staleness
+from songswap.warehouse.migrate import require_schema
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 500
+"""Answers of the spool that are read into memory together, about 100 MB at most."""
+
+
+def retry(
+    settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now
+) -> dict[str, int]:
+    """Bring what earlier runs had to keep locally where it belongs: to S3, and into the warehouse.
+
+    Where S3 does not take it, it stays, and the run goes on.
+
+    Returns:
+        Counts of what was archived, loaded, and of rows as `songswap.warehouse.history.load` does.
+
+    Raises:
+        WarehouseUnavailable, SchemaOutdated, SpoolError: nothing more can be done.
+    """
+    with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        run.start(connection, run_id, clock())
+        counts: Counter[str] = Counter()
+        for token in spool.tokens():
+            counts["tokens_stored"] += grant.store_kept(connection, token, clock())
+            spool.drop_token(token)
+        counts["retried_archived"] = asyncio.run(_archive_waiting(settings, spool))
+        for kept in _rounds(_all(spool.not_loaded)):
+            counts["retried_loaded"] += len(kept)
+            counts += _load(settings, connection, spool, kept, run_id, clock())
+        run.end_step(connection, run_id, "retry", 0, counts, clock())
+    return dict(counts)
+
+
+def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now) -> list[int]:
+    """Cut all users into batches, and return the batches' numbers.
+
+    Raises:
+        WarehouseUnavailable, SchemaOutdated: there is nobody to ask for.
+    """
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        steps = ("retry", *(f"enrich {kind}" for kind in KINDS))
+        return run.plan(connection, run_id, settings.batch_size, steps, clock())
+
+
+def load(
+    settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime] = utc_now
+) -> dict[str, int]:
+    """Transform and load what was fetched of a batch, in one transaction.
+
+    Returns:
+        Counts of new rows, see `songswap.warehouse.history.load`.
+
+    Raises:
+        WarehouseUnavailable: the answers stay in the spool; the next run loads them.
+        LoadIncomplete: rows were not there after their load; rolled back, the answers stay.
+    """
+    with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
+        kept = spool.batch(run_id, batch)
+        counts = _load(settings, connection, spool, kept, run_id, clock(), step=batch)
+    return dict(counts)
+
+
+def summarise(
+    settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now
+) -> dict[str, int]:
+    """Add up a run, note it in ``songswap.runs``, and say whether it was a good one.
+
+    Returns:
+        The counts of all steps, and ``seconds``.
+
+    Raises:
+        RunFailed: a part of the run failed, or answers wait in the spool; says which and why.
+    """
+    with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
+        counts = run.totals(connection, run_id)
+        problems = [
+            f"{one.step} {one.number}: {one.problem or 'did not end, its task log says why'}"
+            for one in run.unfinished(connection, run_id)
+        ]
+        refused, incident = grant.settle_refused(
+            connection,
+            run_id,
+            counts.get("asked", 0),
+            settings.refused_share,
+            settings.refused_at_least,
+        )
+        if incident:
+            problems.append(
+                f"Spotify refused the grants of {refused} users at once. This looks like an"
+                " incident at Spotify: nobody's grant was taken for dead, the next run asks again."
+            )
+        to_archive, to_load = spool.waiting()
+        if to_archive or to_load:
+            problems.append(
+                f"{to_archive} answers wait in the spool for S3 and {to_load} for the warehouse:"
+                f" {spool.last_problem() or 'see the steps before'}. The next run retries them."
+            )
+        counts |= {"waiting_for_s3": to_archive, "waiting_for_warehouse": to_load}
+        problem = "\n".join(problems) or None
+        seconds = run.end_run(connection, run_id, counts, clock(), problem)
+    if problem:
+        raise RunFailed(f"Run {run_id} is not complete.\n{problem}")
+    return {**counts, "seconds": round(seconds)}
+
+
+def load_once(
+    settings: Settings,
+    run_id: str,
+    told: Callable[[str, int, int], None],
+    clock: Callable[[], datetime] = utc_now,
+) -> dict[str, int]:
+    """The whole hourly load in this process, in the order that the DAG has.
+
+    As in the DAG, a step that fails does not keep the others from theirs; `summarise` tells.
+
+    Args:
+        told: hears the name of each step, how many of them are done, and how many there are.
+
+    Raises:
+        RunFailed: see `summarise`; what it says begins with the steps' own errors.
+    """
+    told("retry", 0, 1)
+    troubles = _trying(partial(retry, settings, run_id, clock))
+    told("plan", 0, 1)
+    batches = plan(settings, run_id, clock)
+    for done, batch in enumerate(batches):
+        told("fetch and load", done, len(batches))
+        troubles += _trying(partial(fetch, settings, run_id, batch, clock))
+        troubles += _trying(partial(load, settings, run_id, batch, clock))
+    for done, kind in enumerate(KINDS):
+        told(f"enrich {kind}", done, len(KINDS))
+        troubles += _trying(partial(enrich, settings, run_id, kind, clock))
+    told("summarise", 0, 1)
+    for trouble in troubles:
+        log.error("%s", trouble)
+    return summarise(settings, run_id, clock)
+
+
+def _trying(step: Callable[[], object]) -> list[SongSwapError]:
+    try:
+        step()
+    except SongSwapError as error:
+        return [error]
+    return []
+
+
+def _load(
+    settings: Settings,
+    connection: psycopg.Connection,
+    spool: Spool,
+    kept: list[Kept],
+    run_id: str,
+    now: datetime,
+    step: int | None = None,
+) -> Counter[str]:
+    """Load answers in one transaction; if the server refuses their rows, one by one.
+
+    With ``step``, the load of that batch is noted as done in the same transaction.
+    """
+
+    def load_these(these: list[Kept]) -> Counter[str]:
+        catalogue = Catalogue()
+        answers = [
+            warehouse_history.Answer(
+                one.user_id,
+                one.observed_at,
+                one.key,
+                one.fingerprint,
+                history.transform(one.body, one.user_id, one.observed_at, catalogue),
+            )
+            for _, one in these
+        ]
+        staleness = Staleness(now, settings.stale_after)
+        return warehouse_history.load(connection, answers, catalogue, run_id, staleness)
+
+    try:
+        with connection.transaction():
+            counts = load_these(kept)
+            if step is not None:
+                run.end_step(connection, run_id, "load", step, counts, now)
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        log.warning("A load was refused with SQLSTATE %s; trying one by one.", error.sqlstate)
+    else:
+        spool.loaded(one.id for one in kept)
+        return counts
+    counts = Counter()
+    problems: dict[int, str] = {}
+    for one in kept:
+        try:
+            counts += load_these([one])
+            spool.loaded([one.id])
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            # The server's own text would quote the rows: its code names the trouble well enough.
+            problems[one.id] = f"PostgreSQL refused its rows with SQLSTATE {error.sqlstate}"
+    spool.failed(problems)
+    if step is not None:
+        text = f"{len(problems)} answers were refused and wait in the spool" if problems else None
+        run.end_step(connection, run_id, "load", step, counts, now, text)
+    return counts
+
+
+async def _archive_waiting(settings: Settings, spool: Spool) -> int:
+    """Put what waits for S3 there, until it takes nothing; returns how many it took."""
+    archive = Archive(settings.archive)
+    archived = 0
+    for kept in _chunks(_all(spool.not_archived), 64):
+        outcome = await archive.put_all(kept)
+        spool.archived(outcome.archived)
+        spool.failed(outcome.problems)
+        archived += len(outcome.archived)
+        if not outcome.archived:
+            log.warning("S3 takes nothing: %s", next(iter(outcome.problems.values())))
+            break
+    return archived
+
+
+def _all(waiting: Callable[[int, int], list[Kept]]) -> Iterator[Kept]:
+    """Everything that waits, read in parts; what is done meanwhile is not seen again."""
+    last = 0
+    while kept := waiting(last, _AT_ONCE):
+        yield from kept
+        last = kept[-1].id
+
+
+def _chunks(kept: Iterable[Kept], size: int) -> Iterator[list[Kept]]:
+    chunk: list[Kept] = []
+    for one in kept:
+        chunk.append(one)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _rounds(kept: Iterable[Kept]) -> Iterator[list[Kept]]:
+    """Chunks with one answer of a user at most, in order: what is new in the next depends on it."""
+    chunk: list[Kept] = []
+    users: set[int] = set()
+    for one in kept:
+        if one.answer.user_id in users or len(chunk) == _AT_ONCE:
+            yield chunk
+            chunk, users = [], set()
+        chunk.append(one)
+        users.add(one.answer.user_id)
+    if chunk:
+        yield chunk

@@ -1,0 +1,114 @@
+"""The archive of raw answers in S3. It only ever puts: the pipeline's key may do nothing else.
+
+A put is conditional (``If-None-Match: *``), so an object that is there is never overwritten;
+another answer of the same hour is put beside it.
+"""
+
+import asyncio
+import gzip
+from datetime import timedelta
+from typing import NamedTuple
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import S3Store
+
+from songswap import settings
+from songswap.errors import ArchiveError
+from songswap.raw import key
+from songswap.raw.spool import Answer, Kept
+
+
+class Outcome(NamedTuple):
+    """Which answers, by id, are in S3 now, and what it said of the others."""
+
+    archived: list[int]
+    problems: dict[int, str]
+
+
+class Archive:
+    """The bucket that ``where`` names."""
+
+    def __init__(self, where: settings.Archive) -> None:
+        credentials = {
+            "endpoint": where.endpoint_url,
+            "region": where.region,
+            "access_key_id": where.access_key_id,
+            "secret_access_key": where.secret_access_key,
+            "session_token": where.session_token,
+        }
+        # Left out, AWS's own chain holds: the environment, then the machine's role.
+        given = {name: value for name, value in credentials.items() if value}
+        self._bucket = where.bucket
+        self._store = S3Store(
+            where.bucket,
+            **given,  # type: ignore[arg-type]  # the stub lists each name; all are strings
+            virtual_hosted_style_request=where.endpoint_url is None,
+            client_options={
+                "allow_http": (where.endpoint_url or "").startswith("http://"),
+                "connect_timeout": timedelta(seconds=5),
+                "timeout": timedelta(seconds=20),
+            },
+            # The spool holds what S3 does not take, so a run does not wait long for it.
+            retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=15)},
+        )
+
+    async def put(self, answer: Answer) -> str:
+        """Put an answer where it belongs, and return its key.
+
+        The object is the gzipped body; ``observed-at`` in its metadata is when Spotify gave it, so
+        that reading the archive again gives the same rows.
+
+        Raises:
+            ArchiveError: S3 did not take it.
+        """
+        body = gzip.compress(answer.body, compresslevel=6, mtime=0)
+        try:
+            try:
+                await self._put(answer.key, body, answer)
+            except AlreadyExistsError:
+                other = key.beside(answer.key, answer.body)
+                try:
+                    await self._put(other, body, answer)
+                except AlreadyExistsError:
+                    return other  # the very same answer, put by an attempt that was cut off
+                return other
+        except (BaseError, OSError) as error:
+            raise ArchiveError(
+                f"S3 (connection SongSwap_S3_PutOnly, bucket {self._bucket}) did not take an"
+                f" answer: {_first_line(error)}"
+            ) from error
+        return answer.key
+
+    async def put_all(self, kept: list[Kept]) -> Outcome:
+        """Put many at once; what cannot be put is told, not raised."""
+        results = await asyncio.gather(
+            *(self.put(one.answer) for one in kept), return_exceptions=True
+        )
+        outcome = Outcome([], {})
+        for one, result in zip(kept, results, strict=True):
+            if isinstance(result, str):
+                outcome.archived.append(one.id)
+            elif isinstance(result, ArchiveError):
+                outcome.problems[one.id] = str(result)
+            else:
+                raise result
+        return outcome
+
+    async def _put(self, key: str, body: bytes, answer: Answer) -> None:
+        await obstore.put_async(
+            self._store,
+            key,
+            body,
+            mode="create",
+            attributes={
+                "Content-Type": "application/json",
+                "Content-Encoding": "gzip",
+                "observed-at": answer.observed_at.isoformat(timespec="milliseconds"),
+            },
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:300] if text else type(error).__name__

@@ -1,0 +1,237 @@
+"""The spool: raw answers on the local disk, from when they came until they are safe elsewhere.
+
+Each answer is written here first, and leaves when it is both archived in S3 and loaded into the
+warehouse. So what a run could not archive or load, or had in hand when it was killed, is what the
+next run finds here. It is one SQLite file: every method is a transaction that is on the disk
+(fsync) when it returns, and several processes of one machine may use it at once. Workers on several
+machines each need a folder of their own on a local disk: SQLite's locks do not hold over a network.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from songswap.errors import SpoolError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  run_id TEXT NOT NULL,
+  batch INTEGER NOT NULL,
+  user_id INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  observed_ms INTEGER NOT NULL,
+  fingerprint BLOB,
+  body BLOB NOT NULL,
+  archived INTEGER NOT NULL DEFAULT 0,
+  loaded INTEGER NOT NULL DEFAULT 0,
+  problem TEXT
+);
+CREATE INDEX IF NOT EXISTS answers_of_batch ON answers (run_id, batch);
+CREATE TABLE IF NOT EXISTS tokens (
+  user_id INTEGER PRIMARY KEY,
+  spent TEXT NOT NULL,
+  access_token TEXT NOT NULL,
+  refresh_token TEXT NOT NULL,
+  expires_ms INTEGER NOT NULL
+);
+"""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Answer(NamedTuple):
+    """A raw answer: ``body`` as it came, ``observed_at`` when it came, ``key`` where it belongs."""
+
+    user_id: int
+    key: str
+    observed_at: datetime
+    fingerprint: bytes | None
+    body: bytes
+
+
+class Kept(NamedTuple):
+    """An answer in the spool, by its place there."""
+
+    id: int
+    answer: Answer
+
+
+class RotatedToken(NamedTuple):
+    """Tokens that Spotify gave in exchange for ``spent`` and that the warehouse did not take."""
+
+    user_id: int
+    spent: str
+    access_token: str
+    refresh_token: str
+    expires_at: datetime
+
+
+class Spool:
+    """The spool in ``folder``; use it as a context manager.
+
+    Raises:
+        SpoolError: from every method, when the disk does not do it (full, read-only, gone).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "spool.sqlite3"
+
+    def __enter__(self) -> Self:
+        with self._naming_trouble():
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Answers and tokens are for the pipeline's own user alone.
+            self.path.touch(mode=0o600)
+            self._db = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def keep(self, run_id: str, batch: int, answers: Sequence[Answer]) -> list[int]:
+        """Write ``answers`` to the disk, all or none; returns their ids in the same order."""
+        with self._naming_trouble(), self._db:
+            return [
+                self._db.execute(
+                    "INSERT INTO answers (run_id, batch, user_id, key, observed_ms, fingerprint,"
+                    " body) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                    (
+                        run_id,
+                        batch,
+                        answer.user_id,
+                        answer.key,
+                        (answer.observed_at - _EPOCH) // timedelta(milliseconds=1),
+                        answer.fingerprint,
+                        zlib.compress(answer.body, 1),
+                    ),
+                ).fetchone()[0]
+                for answer in answers
+            ]
+
+    def users_of(self, run_id: str, batch: int) -> set[int]:
+        """The users whose answer of this batch is here already."""
+        with self._naming_trouble():
+            rows = self._db.execute(
+                "SELECT user_id FROM answers WHERE run_id = ? AND batch = ?", (run_id, batch)
+            )
+            return {row[0] for row in rows}
+
+    def not_archived(self, after: int, limit: int) -> list[Kept]:
+        """Up to ``limit`` answers that wait for S3, oldest first, with an id > ``after``."""
+        return self._answers("NOT archived AND id > ? ORDER BY id LIMIT ?", (after, limit))
+
+    def not_loaded(self, after: int, limit: int) -> list[Kept]:
+        """The same of answers that wait for the warehouse."""
+        return self._answers("NOT loaded AND id > ? ORDER BY id LIMIT ?", (after, limit))
+
+    def batch(self, run_id: str, batch: int) -> list[Kept]:
+        """The answers of a batch that wait for the warehouse."""
+        return self._answers("NOT loaded AND run_id = ? AND batch = ? ORDER BY id", (run_id, batch))
+
+    def archived(self, ids: Iterable[int]) -> None:
+        """Note that these answers are in S3; those that are loaded too leave."""
+        self._done("archived", ids)
+
+    def loaded(self, ids: Iterable[int]) -> None:
+        """Note that these answers are in the warehouse; those that are archived too leave."""
+        self._done("loaded", ids)
+
+    def failed(self, problems: Mapping[int, str]) -> None:
+        """Note why answers, by their ids, could not leave."""
+        with self._naming_trouble(), self._db:
+            self._db.executemany(
+                "UPDATE answers SET problem = ? WHERE id = ?",
+                [(problem, id_) for id_, problem in problems.items()],
+            )
+
+    def waiting(self) -> tuple[int, int]:
+        """How many answers wait for S3, and how many for the warehouse."""
+        with self._naming_trouble():
+            row = self._db.execute(
+                "SELECT count(*) FILTER (WHERE NOT archived), count(*) FILTER (WHERE NOT loaded)"
+                " FROM answers"
+            ).fetchone()
+        return row[0], row[1]
+
+    def last_problem(self) -> str | None:
+        """Why the answer that was tried last could not leave."""
+        with self._naming_trouble():
+            row = self._db.execute(
+                "SELECT problem FROM answers WHERE problem IS NOT NULL ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+        return row[0] if row else None
+
+    def keep_token(self, token: RotatedToken) -> None:
+        """Keep tokens that must not be lost: the ones that they replace may be worthless now."""
+        with self._naming_trouble(), self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?)",
+                (
+                    token.user_id,
+                    token.spent,
+                    token.access_token,
+                    token.refresh_token,
+                    (token.expires_at - _EPOCH) // timedelta(milliseconds=1),
+                ),
+            )
+
+    def tokens(self) -> list[RotatedToken]:
+        """The tokens that are kept here."""
+        with self._naming_trouble():
+            rows = self._db.execute("SELECT * FROM tokens ORDER BY user_id").fetchall()
+        return [
+            RotatedToken(
+                user_id, spent, access, refresh, _EPOCH + timedelta(milliseconds=expires_ms)
+            )
+            for user_id, spent, access, refresh, expires_ms in rows
+        ]
+
+    def drop_token(self, token: RotatedToken) -> None:
+        """Forget tokens that the warehouse has now."""
+        with self._naming_trouble(), self._db:
+            self._db.execute(
+                "DELETE FROM tokens WHERE user_id = ? AND access_token = ?",
+                (token.user_id, token.access_token),
+            )
+
+    def _answers(self, where: str, parameters: tuple[object, ...]) -> list[Kept]:
+        columns = "id, user_id, key, observed_ms, fingerprint, body"
+        query = f"SELECT {columns} FROM answers WHERE {where}"  # noqa: S608 - a condition from above
+        with self._naming_trouble():
+            rows = self._db.execute(query, parameters).fetchall()
+        return [
+            Kept(
+                id_,
+                Answer(
+                    user_id,
+                    key,
+                    _EPOCH + timedelta(milliseconds=observed_ms),
+                    fingerprint,
+                    zlib.decompress(body),
+                ),
+            )
+            for id_, user_id, key, observed_ms, fingerprint, body in rows
+        ]
+
+    def _done(self, column: str, ids: Iterable[int]) -> None:
+        done = [(one,) for one in ids]
+        with self._naming_trouble(), self._db:
+            self._db.executemany(f"UPDATE answers SET {column} = 1 WHERE id = ?", done)  # noqa: S608 - one of two names above
+            self._db.executemany("DELETE FROM answers WHERE id = ? AND archived AND loaded", done)
+
+    @contextmanager
+    def _naming_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise SpoolError(
+                f"The spool {self.path} did not take or give an answer: {error}. Free or mend the"
+                " disk; answers that were not kept are asked for again by the next run."
+            ) from error

@@ -1,0 +1,206 @@
+"""What the pipeline is told from outside, read once and passed on.
+
+Production sets Airflow connections and variables (`songswap.orchestration.connections` reads those,
+wherever they are kept); the command line reads the same names from the environment, as Airflow
+itself does: ``AIRFLOW_CONN_<ID>`` as a URI or JSON, ``AIRFLOW_VAR_<NAME>``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from psycopg.conninfo import make_conninfo
+
+from songswap.errors import SettingsError
+
+API_URL = "https://api.spotify.com/v1"
+ACCOUNTS_URL = "https://accounts.spotify.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An Airflow connection's parts."""
+
+    type: str = ""
+    host: str = ""
+    port: int | None = None
+    login: str = ""
+    password: str = field(default="", repr=False)
+    schema: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Spotify:
+    """Where the Web API is, the app's credentials, and how patient its client is."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    api_url: str = API_URL
+    accounts_url: str = ACCOUNTS_URL
+    in_flight: int = 64
+    tries: int = 4
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 15.0
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The bucket of raw answers; without an endpoint and key, AWS's own defaults hold."""
+
+    bucket: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the pipeline."""
+
+    warehouse_dsn: str = field(repr=False)
+    spotify: Spotify
+    archive: Archive
+    spool: Path
+    batch_size: int = 500
+    stale_after: timedelta = timedelta(days=1)
+    refused_share: float = 0.05
+    refused_at_least: int = 10
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """The settings as environment variables give them, for use without Airflow.
+
+    Raises:
+        SettingsError: one is missing or cannot be read; the sentence names it.
+    """
+
+    return build(
+        environment,
+        warehouse=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"),
+        s3=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"),
+        bucket=_required(environment, "AIRFLOW_VAR_BUCKET_NAME"),
+    )
+
+
+def warehouse_dsn(environment: Mapping[str, str]) -> str:
+    """A libpq connection string of the warehouse, from the environment alone.
+
+    Raises:
+        SettingsError: the connection is missing or cannot be read.
+    """
+    return _dsn(_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"))
+
+
+def build(
+    environment: Mapping[str, str], *, warehouse: Connection, s3: Connection, bucket: str
+) -> Settings:
+    """The settings from the platform's connections and the environment's other variables.
+
+    Raises:
+        SettingsError: one is missing or cannot be read; the sentence names it.
+    """
+    spotify = Spotify(
+        client_id=_required(environment, "SPOTIFY_CLIENT_ID"),
+        client_secret=_required(environment, "SPOTIFY_CLIENT_SECRET"),
+        api_url=(environment.get("SPOTIFY_API_URL") or API_URL).rstrip("/"),
+        accounts_url=(environment.get("SPOTIFY_ACCOUNTS_URL") or ACCOUNTS_URL).rstrip("/"),
+        in_flight=_whole(environment, "SONGSWAP_IN_FLIGHT", 64, 1, 1000),
+    )
+    return Settings(
+        warehouse_dsn=_dsn(warehouse),
+        spotify=spotify,
+        archive=Archive(
+            bucket=bucket,
+            endpoint_url=s3.extra.get("endpoint_url"),
+            region=s3.extra.get("region_name"),
+            access_key_id=s3.login or s3.extra.get("aws_access_key_id"),
+            secret_access_key=s3.password or s3.extra.get("aws_secret_access_key"),
+            session_token=s3.extra.get("aws_session_token"),
+        ),
+        spool=Path(_required(environment, "SONGSWAP_SPOOL")),
+        batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
+        stale_after=timedelta(hours=_whole(environment, "SONGSWAP_STALE_HOURS", 24, 1, 24 * 365)),
+    )
+
+
+def parse_connection(name: str, text: str) -> Connection:
+    """A connection as Airflow writes it into an environment variable: JSON, or a URI."""
+    if text.lstrip().startswith("{"):
+        try:
+            told = json.loads(text)
+            extra = told.get("extra") or {}
+            extra = json.loads(extra) if isinstance(extra, str) else extra
+            port = int(told["port"]) if told.get("port") else None
+        except (ValueError, AttributeError) as error:
+            raise SettingsError(
+                f"{name} is not a JSON object that describes a connection."
+            ) from error
+        return Connection(
+            type=told.get("conn_type") or "",
+            host=told.get("host") or "",
+            port=port,
+            login=told.get("login") or "",
+            password=told.get("password") or "",
+            schema=told.get("schema") or "",
+            extra={key: str(value) for key, value in extra.items()},
+        )
+    try:
+        uri = urlsplit(text)
+        port = uri.port
+    except ValueError as error:
+        raise SettingsError(f"{name} is neither JSON nor a URI of a connection.") from error
+    if not uri.scheme:
+        raise SettingsError(f"{name} is neither JSON nor a URI of a connection.")
+    return Connection(
+        type=uri.scheme,
+        host=unquote(uri.hostname or ""),
+        port=port,
+        login=unquote(uri.username or ""),
+        password=unquote(uri.password or ""),
+        schema=unquote(uri.path.removeprefix("/")),
+        extra=dict(parse_qsl(uri.query)),
+    )
+
+
+def _from_variable(environment: Mapping[str, str], variable: str) -> Connection:
+    return parse_connection(variable, _required(environment, variable))
+
+
+def _dsn(connection: Connection) -> str:
+    parts = {
+        "host": connection.host,
+        "port": str(connection.port or ""),
+        "user": connection.login,
+        "password": connection.password,
+        "dbname": connection.schema,
+        "sslmode": connection.extra.get("sslmode", ""),
+        "sslrootcert": connection.extra.get("sslrootcert", ""),
+    }
+    return make_conninfo(**{key: value for key, value in parts.items() if value})
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"{name} is not set; .env.example explains what it holds.")
+    return value
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise SettingsError(f"{name} has to be a whole number of {low} to {high}, not {text!r}.")
+    return number

@@ -1,0 +1,20 @@
+"""Coroutines side by side, where the first error ends the others and is raised as it is."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+
+async def side_by_side(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all; when one fails, cancel the others and raise its error, not a group of errors."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except BaseExceptionGroup as trouble:
+        raise _first(trouble) from trouble
+
+
+def _first(trouble: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = trouble.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

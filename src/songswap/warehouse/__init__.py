@@ -1,0 +1,1 @@
+"""The platform's PostgreSQL: its tables, the pipeline's own schema, and every statement on them."""

@@ -1,0 +1,11 @@
+"""How Alembic runs here: on the connection that `songswap.warehouse.migrate` hands it."""
+
+from alembic import context
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table_schema="songswap",
+    transaction_per_migration=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

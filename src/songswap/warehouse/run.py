@@ -1,0 +1,134 @@
+"""Runs and their steps in the pipeline's own schema: what was planned, what ended, with what."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from songswap.errors import RunFailed
+from songswap.warehouse.sql import statements
+
+MOST_BATCHES = 1000
+"""Airflow maps over at most 1,024 things: more users make larger batches, not more of them."""
+
+
+class Unfinished(NamedTuple):
+    """A step that failed, or never ended (state ``planned``)."""
+
+    step: str
+    number: int
+    state: str
+    problem: str | None
+
+
+def start(connection: psycopg.Connection, run_id: str, now: datetime) -> None:
+    """Note that a run goes on, or starts now if it is new."""
+    connection.execute(statements("run.sql")["start_run"], {"run_id": run_id, "now": now})
+
+
+def plan(
+    connection: psycopg.Connection,
+    run_id: str,
+    batch_size: int,
+    more_steps: tuple[str, ...],
+    now: datetime,
+) -> list[int]:
+    """Cut the users into batches and return the batches' numbers.
+
+    A run that was planned before keeps its batches.
+    """
+    sql = statements("run.sql")
+    with connection.transaction():
+        start(connection, run_id, now)
+        row = connection.execute(sql["count_users"]).fetchone()
+        users = int(row[0]) if row else 0
+        size = max(batch_size, -(-users // MOST_BATCHES))
+        connection.execute(sql["plan_batches"], {"run_id": run_id, "size": size})
+        for step in more_steps:
+            connection.execute(sql["plan_step"], {"run_id": run_id, "step": step})
+        return [row[0] for row in connection.execute(sql["batches"], {"run_id": run_id})]
+
+
+def users_of(connection: psycopg.Connection, run_id: str, batch: int) -> tuple[int, int]:
+    """The first and the last user id of a batch.
+
+    Raises:
+        RunFailed: the run has no such batch.
+    """
+    row = connection.execute(
+        statements("run.sql")["batch"], {"run_id": run_id, "number": batch}
+    ).fetchone()
+    if row is None:
+        raise RunFailed(
+            f"Run {run_id} has no batch {batch}: clear its task 'plan' and let it go on."
+        )
+    return row[0], row[1]
+
+
+def end_step(
+    connection: psycopg.Connection,
+    run_id: str,
+    step: str,
+    number: int,
+    counts: Mapping[str, int],
+    now: datetime,
+    problem: str | None = None,
+) -> None:
+    """Note that a step ended: done, or failed with ``problem``."""
+    connection.execute(
+        statements("run.sql")["end_step"],
+        {
+            "run_id": run_id,
+            "step": step,
+            "number": number,
+            "state": "failed" if problem else "done",
+            "counts": Jsonb({name: count for name, count in counts.items() if count}),
+            "problem": problem,
+            "now": now,
+        },
+    )
+
+
+def totals(connection: psycopg.Connection, run_id: str) -> dict[str, int]:
+    """The counts of a run's steps, added up."""
+    rows = connection.execute(statements("run.sql")["totals"], {"run_id": run_id})
+    return {name: int(total) for name, total in rows}
+
+
+def unfinished(connection: psycopg.Connection, run_id: str) -> list[Unfinished]:
+    """The steps of a run that did not end well."""
+    rows = connection.execute(statements("run.sql")["unfinished"], {"run_id": run_id})
+    return [Unfinished(*row) for row in rows]
+
+
+def end_run(
+    connection: psycopg.Connection,
+    run_id: str,
+    counts: Mapping[str, int],
+    now: datetime,
+    problem: str | None,
+) -> float:
+    """Note that a run ended, and return how many seconds it took."""
+    row = connection.execute(
+        statements("run.sql")["end_run"],
+        {
+            "run_id": run_id,
+            "state": "failed" if problem else "success",
+            "counts": Jsonb(dict(counts)),
+            "problem": problem,
+            "now": now,
+        },
+    ).fetchone()
+    return float(row[0]) if row else 0.0
+
+
+def note_asked(
+    connection: psycopg.Connection, problems: Mapping[int, str | None], now: datetime
+) -> None:
+    """Note when users were asked for; None where the answer told nothing new."""
+    connection.execute(
+        statements("run.sql")["note_asked"],
+        {"users": list(problems), "problems": list(problems.values()), "now": now},
+    )

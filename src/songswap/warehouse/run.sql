@@ -1,0 +1,79 @@
+-- Runs and their steps.
+
+-- name: start_run
+INSERT INTO songswap.runs (run_id, started_at) VALUES (%(run_id)s, %(now)s)
+ON CONFLICT (run_id) DO UPDATE SET state = 'running', ended_at = NULL, problem = NULL
+
+-- name: plan_batches
+-- The batches are cut along the users' ids, so that a batch is two numbers whatever its size.
+INSERT INTO songswap.steps (run_id, step, number, first_user, last_user)
+SELECT %(run_id)s, step, b.number, b.first_user, b.last_user
+FROM (
+  SELECT number, min(id) AS first_user, max(id) AS last_user
+  FROM (
+    SELECT u.id, (row_number() OVER (ORDER BY u.id) - 1) / %(size)s AS number
+    FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id
+  ) numbered
+  GROUP BY number
+) b CROSS JOIN (VALUES ('fetch'), ('load')) steps (step)
+WHERE NOT EXISTS (SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch')
+
+-- name: count_users
+SELECT count(*) FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id
+
+-- name: plan_step
+INSERT INTO songswap.steps (run_id, step) VALUES (%(run_id)s, %(step)s) ON CONFLICT DO NOTHING
+
+-- name: batches
+SELECT number FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch' ORDER BY number
+
+-- name: batch
+SELECT first_user, last_user FROM songswap.steps
+WHERE run_id = %(run_id)s AND step = 'fetch' AND number = %(number)s
+
+-- name: end_step
+-- A step that is tried again adds to what its earlier tries counted.
+INSERT INTO songswap.steps AS s (run_id, step, number, state, counts, problem, ended_at)
+VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(now)s)
+ON CONFLICT (run_id, step, number) DO UPDATE SET
+  state = EXCLUDED.state, problem = EXCLUDED.problem, ended_at = EXCLUDED.ended_at,
+  counts = (
+    SELECT coalesce(jsonb_object_agg(name, total), '{}')
+    FROM (
+      SELECT name, sum(value::bigint) AS total
+      FROM (
+        SELECT * FROM jsonb_each_text(s.counts)
+        UNION ALL SELECT * FROM jsonb_each_text(EXCLUDED.counts)
+      ) both_tries (name, value)
+      GROUP BY name
+    ) totals
+  )
+
+-- name: totals
+SELECT name, sum(value::bigint)::bigint
+FROM songswap.steps, jsonb_each_text(counts) AS each (name, value)
+WHERE run_id = %(run_id)s
+GROUP BY name ORDER BY name
+
+-- name: unfinished
+SELECT step, number, state, problem FROM songswap.steps
+WHERE run_id = %(run_id)s AND state <> 'done'
+ORDER BY step, number
+
+-- name: end_run
+UPDATE songswap.runs
+SET state = %(state)s, ended_at = %(now)s, counts = %(counts)s, problem = %(problem)s
+WHERE run_id = %(run_id)s
+RETURNING extract(epoch FROM ended_at - started_at)::float
+
+-- name: note_asked
+-- Users whose answer told nothing new, or who could not be asked for.
+INSERT INTO songswap.polls AS p (user_id, asked_at, answered_at, problem)
+SELECT u.id, %(now)s, CASE WHEN t.problem IS NULL THEN %(now)s END, t.problem
+FROM unnest(%(users)s::integer[], %(problems)s::text[]) AS t (user_id, problem)
+JOIN "Users" u ON u.id = t.user_id
+ORDER BY u.id
+ON CONFLICT (user_id) DO UPDATE SET
+  asked_at = greatest(p.asked_at, EXCLUDED.asked_at),
+  answered_at = coalesce(EXCLUDED.answered_at, p.answered_at),
+  problem = EXCLUDED.problem

@@ -1,0 +1,18 @@
+"""Named statements, kept in ``.sql`` files beside the module that runs them."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_HEADING = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+@cache
+def statements(file: str) -> dict[str, bytes]:
+    """The statements of ``file`` by the name in the heading above each (``-- name: insert_plays``).
+
+    As bytes, which psycopg takes as a trusted query.
+    """
+    text = files("songswap.warehouse").joinpath(file).read_text()
+    _, *parts = _HEADING.split(text)
+    return {name: body.strip().encode() for name, body in zip(parts[::2], parts[1::2], strict=True)}
