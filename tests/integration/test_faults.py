@@ -1,0 +1,432 @@
+"""What goes wrong costs the least it can, is recorded, and is made good by the next run."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import obstore
+import psycopg
+import pytest
+
+from songswap import ingest
+from songswap.errors import (
+    CredentialsRefused,
+    RateLimited,
+    RunFailed,
+    SchemaOutdated,
+    SpotifyUnavailable,
+    WarehouseUnavailable,
+)
+from songswap.fetch import fetch
+from songswap.local.access import platform_access
+from songswap.local.object_store import ObjectStore
+from songswap.local.sign_up import sign_up
+from songswap.raw.spool import Spool
+
+Make = Callable[..., Any]
+RECENTLY_PLAYED = "/v1/me/player/recently-played"
+
+
+@pytest.fixture
+def own_objects(tmp_path: Path) -> Iterator[ObjectStore]:
+    """An S3 endpoint of this test alone, with a bucket `own`, that it may stop and start."""
+    store = ObjectStore(tmp_path / "s3", 0, platform_access(), buckets=("own",))
+    store.start()
+    yield store
+    store.stop()
+
+
+def with_objects(here: Any, store: ObjectStore) -> None:
+    """Point a platform at another S3 endpoint."""
+    archive = replace(
+        here.settings.archive,
+        bucket="own",
+        endpoint_url=store.url,
+        secret_access_key=store.access.secrets["pipeline"],
+    )
+    here.settings = replace(here.settings, archive=archive)
+
+
+def stored(store: ObjectStore) -> list[str]:
+    """The names of the objects on the endpoint's disk."""
+    return sorted(path.name for path in store.objects.glob("own/history/**/*.json"))
+
+
+def test_s3_stopped_during_a_run(platform: Make, own_objects: ObjectStore) -> None:
+    """Without S3 the run ends red, plays are loaded, answers wait; the next run archives them."""
+    here = platform(users=4)
+    with_objects(here, own_objects)
+    ingest.plan(here.settings, "r", here.clock)
+    own_objects.stop()
+    fetch(here.settings, "r", 0, here.clock)
+    ingest.load(here.settings, "r", 0, here.clock)
+    with pytest.raises(RunFailed, match="4 answers wait in the spool for S3"):
+        ingest.summarise(here.settings, "r", here.clock)
+    assert here.history() == here.reachable()
+    assert here.rows("SELECT state FROM songswap.runs") == [("failed",)]
+
+    with pytest.raises(RunFailed, match="SongSwap_S3_PutOnly"):
+        here.load()
+    own_objects.start()
+    with_objects(here, own_objects)
+    counts = here.load()
+    assert counts["retried_archived"] == 4
+    assert len(stored(own_objects)) == 4
+    with Spool(here.settings.spool) as spool:
+        assert spool.waiting() == (0, 0)
+    assert here.history() == here.reachable()
+
+
+def test_s3_refuses(platform: Make) -> None:
+    """A key that S3 refuses is told by its connection's name, and costs no play."""
+    here = platform(users=2)
+    wrong = replace(here.settings.archive, secret_access_key="wrong")
+    here.settings = replace(here.settings, archive=wrong)
+    with pytest.raises(RunFailed, match="SongSwap_S3_PutOnly") as failed:
+        here.load()
+    assert "wrong" not in str(failed.value)
+    assert here.history() == here.reachable()
+
+
+def test_warehouse_refuses_during_load(platform: Make) -> None:
+    """When the warehouse does not take a batch it is spooled, and the next run loads it."""
+    here = platform(users=4)
+    ingest.plan(here.settings, "r", here.clock)
+    fetch(here.settings, "r", 0, here.clock)
+    with refusing(here.settings.warehouse_dsn):
+        for step in (
+            lambda: ingest.load(here.settings, "r", 0, here.clock),
+            lambda: ingest.summarise(here.settings, "r", here.clock),
+            lambda: ingest.retry(here.settings, "r2", here.clock),
+            lambda: ingest.plan(here.settings, "r2", here.clock),
+        ):
+            with pytest.raises(WarehouseUnavailable, match="SongSwap_RDS"):
+                step()
+    with pytest.raises(RunFailed, match="load 0: did not end") as failed:
+        ingest.summarise(here.settings, "r", here.clock)
+    assert "0 answers wait in the spool for S3 and 4 for the warehouse" in str(failed.value)
+    # Spotify forgets meanwhile: what was answered then is loaded all the same.
+    told = here.reachable()
+    here.advance(days=20)
+    counts = here.load()
+    assert counts["retried_loaded"] == 4
+    assert told <= here.history() == here.reachable()
+
+
+class refusing:
+    """While it lasts, the database of ``dsn`` refuses connections and has none."""
+
+    def __init__(self, dsn: str) -> None:
+        parts = psycopg.conninfo.conninfo_to_dict(dsn)
+        self.name = str(parts["dbname"])
+        self.other = psycopg.conninfo.make_conninfo(dsn, dbname="postgres")
+
+    def _allow(self, allowed: bool) -> None:
+        with psycopg.connect(self.other, autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS {allowed}'.encode())
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                [self.name],
+            )
+
+    def __enter__(self) -> None:
+        self._allow(False)
+
+    def __exit__(self, *_: object) -> None:
+        self._allow(True)
+
+
+def test_rotated_token_survives_a_lost_warehouse(platform: Make) -> None:
+    """Tokens that Spotify rotates while the warehouse is lost are kept for the next run."""
+    here = platform("--rotate-refresh-tokens", "1", users=3)
+    here.load()
+    here.advance(hours=1)
+    ingest.plan(here.settings, "r", here.clock)
+    before = here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id')
+    # Spotify takes its time over tokens; the sessions that wait for it are ended meanwhile.
+    here.fault(path="/api/token", delay_ms=1500)
+    lost = EndSessions(here.settings.warehouse_dsn)
+    try:
+        with pytest.raises(WarehouseUnavailable):
+            lost.during(lambda: fetch(here.settings, "r", 0, here.clock))
+    finally:
+        here.mend()
+    assert here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id') == before
+    with Spool(here.settings.spool) as spool:
+        kept = spool.tokens()
+        assert [(token.user_id, token.spent) for token in kept] == before
+    # The old ones are worthless by now.
+    here.advance(minutes=30)
+    counts = here.load()
+    assert counts["tokens_stored"] == 3
+    assert here.history() == here.reachable()
+    here.advance(hours=1)
+    assert "refused" not in here.load()
+
+
+class EndSessions:
+    """Ends every session of a database once those that hold a user's tokens are there."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.name = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
+
+    def during(self, work: Callable[[], object]) -> object:
+        """Do ``work`` while they are ended."""
+        with ThreadPoolExecutor(1) as thread:
+            result = thread.submit(work)
+            other = psycopg.conninfo.make_conninfo(self.dsn, dbname="postgres")
+            with psycopg.connect(other, autocommit=True) as connection:
+                while not result.done():
+                    waiting = connection.execute(
+                        "SELECT count(*) FROM pg_stat_activity"
+                        " WHERE datname = %s AND state = 'idle in transaction'"
+                        " AND query LIKE '%%FOR UPDATE%%'",
+                        [self.name],
+                    ).fetchone()
+                    if waiting and waiting[0] == 3:
+                        connection.execute(
+                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                            " WHERE datname = %s",
+                            [self.name],
+                        )
+                        break
+            return result.result()
+
+
+@pytest.mark.parametrize(
+    ("fault", "counted"),
+    [
+        ({"status": 403, "body": {"error": {"status": 403, "message": "no"}}}, "forbidden"),
+        ({"status": 500}, "failed"),
+        ({"status": 404}, "failed"),
+        ({"action": "refuse"}, "failed"),
+        ({"action": "cut"}, "failed"),
+        ({"action": "truncate"}, "failed"),
+        ({"status": 200, "body": "<html>maintenance</html>"}, "failed"),
+        ({"status": 200, "body": {"items": None}}, "set_aside"),
+    ],
+)
+def test_one_users_trouble(platform: Make, fault: dict[str, Any], counted: str) -> None:
+    """Whatever one user's answer is, it is counted, and everybody else is loaded in a good run."""
+    here = platform(users=4)
+    here.fault(path=RECENTLY_PLAYED, user="listener-0002", **fault)
+    counts = here.load()
+    assert counts[counted] == 1
+    assert {user for user, _, _ in here.history()} == {
+        "listener-0001",
+        "listener-0003",
+        "listener-0004",
+    }
+    here.mend()
+    here.advance(days=1, hours=1)
+    here.load()
+    assert here.history() == here.reachable()
+
+
+def test_dead_grant(platform: Make) -> None:
+    """A revoked grant rests until the user authorizes again, and costs only its user."""
+    here = platform(users=4)
+    here.load()
+    here.spotify.post("/admin/listeners/listener-0003/revoke", {})
+    here.advance(hours=1)
+    assert here.load()["refused"] == 1
+    user = here.user_id("listener-0003")
+    assert here.rows("SELECT user_id, state FROM songswap.grants WHERE state <> 'active'") == [
+        (user, "revoked")
+    ]
+    assert here.history() == here.reachable()
+    counts = here.load()
+    assert (counts["resting"], counts["asked"]) == (1, 3)
+
+    here.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', user)
+    sign_up(
+        here.settings.warehouse_dsn,
+        here.spotify.url,
+        here.spotify.get("/admin/listeners"),
+        lambda _: None,
+    )
+    assert here.load()["asked"] == 4
+    assert here.history() == here.reachable()
+
+
+def test_everybody_refused_is_an_incident(platform: Make) -> None:
+    """When Spotify refuses all grants at once, nobody's is taken for dead, and the run says so."""
+    here = platform(users=12)
+    here.load()
+    here.advance(hours=1)
+    here.fault(path="/api/token", status=400, body={"error": "invalid_grant"})
+    with pytest.raises(RunFailed, match="grants of 12 users at once"):
+        here.load()
+    assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
+    here.mend()
+    assert here.load()["asked"] == 12
+    assert here.history() == here.reachable()
+
+
+def test_wrong_credentials(platform: Make) -> None:
+    """The app's own wrong credentials are named, not taken for every user's trouble."""
+    here = platform(users=3)
+    here.load()
+    here.advance(hours=1)
+    wrong = replace(here.settings.spotify, client_secret="wrong")
+    here.settings = replace(here.settings, spotify=wrong)
+    ingest.plan(here.settings, "r", here.clock)
+    with pytest.raises(CredentialsRefused, match="SPOTIFY_CLIENT_SECRET"):
+        fetch(here.settings, "r", 0, here.clock)
+    assert here.rows("SELECT state FROM songswap.grants") == []
+
+
+def test_spotify_down(platform: Make) -> None:
+    """When Spotify fails for everybody the batch ends early, and the next run has it all."""
+    here = platform(users=30)
+    here.settings = replace(here.settings, spotify=replace(here.settings.spotify, in_flight=4))
+    here.fault(path="/v1/*", status=503)
+    ingest.plan(here.settings, "r", here.clock)
+    with pytest.raises(SpotifyUnavailable, match="the next run asks again"):
+        fetch(here.settings, "r", 0, here.clock)
+    assert here.calls()["recently-played"] < 30 * here.settings.spotify.tries
+    here.mend()
+    here.load()
+    assert here.history() == here.reachable()
+    assert len({user for user, _, _ in here.history()}) == 30
+
+
+def test_short_pause_is_waited(platform: Make) -> None:
+    """A short Retry-After makes all wait, and nobody is lost."""
+    here = platform(users=4)
+    here.fault(path=RECENTLY_PLAYED, status=429, headers={"Retry-After": "1"}, times=2)
+    counts = here.load()
+    assert counts["calls recently-played 429"] == 2
+    assert here.history() == here.reachable()
+    assert len({user for user, _, _ in here.history()}) == 4
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "3600"}, {}, {"Retry-After": "soon"}, {"Retry-After": "9" * 30}]
+)
+def test_long_pause_ends_the_attempt(platform: Make, headers: dict[str, str]) -> None:
+    """A long, missing or absurd Retry-After ends the attempt with its time; what came is kept."""
+    here = platform(users=6)
+    here.settings = replace(here.settings, spotify=replace(here.settings.spotify, in_flight=1))
+    here.fault(
+        path=RECENTLY_PLAYED, user="listener-0004", status=429, headers=headers, body={"error": {}}
+    )
+    ingest.plan(here.settings, "r", here.clock)
+    with pytest.raises(RateLimited) as limited:
+        fetch(here.settings, "r", 0, here.clock)
+    assert limited.value.until > here.clock()
+    ingest.load(here.settings, "r", 0, here.clock)
+    assert len({user for user, _, _ in here.history()}) == 3
+    assert here.history() == here.reachable()
+    here.mend()
+    here.load()
+    assert len({user for user, _, _ in here.history()}) == 6
+
+
+def test_broken_items(platform: Make) -> None:
+    """Each kind of broken item is set aside once, with its reason and its raw answer, or mended."""
+    here = platform(users=1)
+    changes: list[dict[str, Any]] = [
+        {"path": "items/0/track", "value": None},
+        {"path": "items/1/track/id", "value": None},
+        {"path": "items/2/played_at", "value": "not a date"},
+        {"path": "items/3", "value": "not an item"},
+        {"path": "items/4/track", "value": 5},
+        {"path": "items/5/track/name", "value": "n" * 500},
+        {"path": "items/6/track/name", "value": "nul\x00nul"},
+        {"path": "items/7/track/popularity", "value": None},
+        {"path": "items/8/track/album/images/0/height", "value": None},
+        {"path": "items/9/track/duration_ms", "remove": True},
+        {"path": "items/10/track/artists/0/name", "value": 7},
+    ]
+    here.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": changes})
+    counts = here.load()
+    told = len(list(here.spotify.ledger()))
+    assert told > 12
+    assert counts["set_aside"] == 5
+    assert counts["plays"] == min(told, 50) - 5
+    reasons = here.rows("SELECT reason, raw_key FROM songswap.set_aside ORDER BY reason")
+    assert [reason for reason, _ in reasons] == [
+        "item: wrong type",
+        "played_at: not a time with its zone",
+        "track.id: missing",
+        "track: missing",
+        "track: wrong type",
+    ]
+    for _, key in reasons:
+        assert obstore.head(here.bucket, key)["size"] > 0
+    # What was missing of a track was asked for, and is there now.
+    assert here.rows("SELECT count(*) FROM \"Tracks\" WHERE name = '' OR duration_ms = 0") == [(0,)]
+    assert here.rows("SELECT count(*) FROM \"Artists\" WHERE name = ''") == [(0,)]
+    assert here.rows('SELECT max(length(name)) FROM "Tracks"')[0][0] <= 240
+    notes = {row[0] for row in here.rows("SELECT problem FROM songswap.notes")}
+    assert {"cut to 240 characters", "characters that cannot be stored dropped"} <= notes
+    assert "set_aside" not in here.load()
+
+
+def test_key_taken_by_another_track(platform: Make) -> None:
+    """Of two tracks at one moment of one user one is a row, the other is set aside, once."""
+    here = platform(users=1)
+    here.load()
+    (taken,) = here.rows('SELECT played_at, track_id FROM "History" ORDER BY 1 DESC LIMIT 1')
+    other = here.rows('SELECT id FROM "Tracks" WHERE id <> %s LIMIT 1', taken[1])[0][0]
+    relinked = [{"path": "items/0/track/id", "value": other}]
+    here.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": relinked})
+    before = here.history()
+    assert here.load()["set_aside"] == 1
+    assert here.history() == before
+    assert here.rows("SELECT reason FROM songswap.set_aside") == [("key taken by another track",)]
+    here.advance(hours=1)
+    assert "set_aside" not in here.load()
+
+
+def test_unknown_ids_are_remembered_and_errors_are_not(platform: Make) -> None:
+    """A null is an id that Spotify does not know; a 403 or 500 says nothing about an id."""
+    here = platform(users=2)
+    here.fault(path="/v1/audio-features", status=403)
+    here.fault(path="/v1/artists", status=500)
+    with pytest.raises(RunFailed, match="enrich artist"):
+        here.load()
+    assert here.history() == here.reachable()
+    assert here.rows("SELECT count(*) FROM songswap.metadata WHERE known IS NOT NULL") == [(0,)]
+    here.mend()
+    here.spotify.delete("/admin/calls")
+    here.load()
+    assert here.rows('SELECT count(*) FROM "Artists"') == here.rows(
+        'SELECT count(DISTINCT id) FROM "ArtistPopularity"'
+    )
+    assert "audio-features" not in here.calls(), "features were refused an hour ago"
+    here.advance(days=1, hours=1)
+    here.load()
+    features = here.rows(
+        "SELECT known, count(*) FROM songswap.metadata WHERE kind = 'features' GROUP BY 1"
+    )
+    assert dict(features).keys() <= {True, False}
+    here.spotify.delete("/admin/calls")
+    here.load()
+    assert here.calls().keys() == {"recently-played"}
+
+
+def test_one_bad_id_does_not_cost_the_call(platform: Make) -> None:
+    """When a call is refused for one of its ids, the other ids are asked for without it."""
+    here = platform(users=1)
+    here.execute("INSERT INTO \"Artists\" VALUES ('not-a-real-id', 'web app')")
+    here.execute(
+        "INSERT INTO songswap.metadata (kind, id, wanted_since)"
+        " VALUES ('artist', 'not-a-real-id', '2020-01-01Z')"
+    )
+    counts = here.load()
+    assert counts["artist_told"] == here.rows('SELECT count(*) - 1 FROM "Artists"')[0][0]
+    assert counts.get("artist_postponed", 0) + counts.get("artist_unknown", 0) == 1
+
+
+def test_without_tables(platform: Make, postgres: Any) -> None:
+    """A warehouse without the tables gives the command that makes them."""
+    here = platform(users=1)
+    bare = psycopg.conninfo.make_conninfo(here.settings.warehouse_dsn, dbname="postgres")
+    here.settings = replace(here.settings, warehouse_dsn=bare)
+    with pytest.raises(SchemaOutdated, match="songswap migrate"):
+        ingest.plan(here.settings, "r", here.clock)
