@@ -1,0 +1,134 @@
+"""The command line: reads arguments, calls a use case, prints what came of it."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from songswap.errors import SongSwapError
+
+app = typer.Typer(
+    help="Every user's listening history, complete and right, every hour.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# Standard output is for results; everything that accompanies the work goes to standard error.
+_err = Console(stderr=True)
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object, and nothing else.")
+]
+
+
+@app.command()
+def load(
+    run_id: Annotated[
+        str, typer.Option(help="The id of the run; an id that was used before goes on with it.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Do one hourly load of all users, in this process and without Airflow.
+
+    Reads the settings from the environment, see .env.example. Exits with 1 when a part of the load
+    failed; what was answered is then kept in the spool, and the next load brings it in.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from songswap import ingest, settings
+    from songswap.spotify.client import utc_now
+
+    _log_to_stderr()
+    read = settings.from_environment(os.environ)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=_err) as progress:
+        bar = progress.add_task("start", total=None)
+
+        def told(step: str, done: int, of: int) -> None:
+            progress.update(bar, description=step, completed=done, total=of)
+            if not _err.is_terminal:
+                _err.print(f"{step} ({done} of {of} done)")
+
+        name = run_id or f"cli__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
+        counts = ingest.load_once(read, name, told)
+    _print_counts("What was loaded", counts, as_json)
+
+
+@app.command()
+def migrate() -> None:
+    """Create the tables that are missing in the warehouse, and bring ours up to date.
+
+    Reads AIRFLOW_CONN_SONGSWAP_RDS. Tables that the web app has made are left as they are.
+    """
+    from songswap import settings
+    from songswap.warehouse.migrate import VERSION
+    from songswap.warehouse.migrate import migrate as bring_up_to_date
+
+    bring_up_to_date(settings.warehouse_dsn(os.environ))
+    _err.print(f"The warehouse's schema is at version {VERSION}.")
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop after the first run; exit 1 if that failed.")
+    ] = False,
+    users: Annotated[int, typer.Option(min=1, max=100_000, help="Simulated listeners.")] = 25,
+    seed: Annotated[int, typer.Option(help="Decides who listens to what, and when.")] = 1,
+    state: Annotated[
+        Path, typer.Option(envvar="SONGSWAP_STATE", help="The folder that keeps everything.")
+    ] = Path(".songswap"),
+    as_json: JsonOption = False,
+) -> None:
+    """Run everything on this machine: PostgreSQL, S3, a simulated Spotify, Airflow.
+
+    Loads every listener's plays once, shows what arrived, and goes on each hour until Ctrl-C. What
+    is set in the environment or in .env is used instead of its local counterpart.
+    """
+    from songswap.local.demo import DemoOptions
+    from songswap.local.demo import demo as run_demo
+
+    raise typer.Exit(
+        run_demo(DemoOptions(once=once, users=users, seed=seed, json=as_json, state=state))
+    )
+
+
+def _print_counts(title: str, counts: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(counts))
+        return
+    table = Table("what", "number", title=title)
+    for name, count in counts.items():
+        table.add_row(name.replace("_", " "), f"{count:,}")
+    Console().print(table)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(message)s",
+        handlers=[RichHandler(console=_err, show_path=False)],
+    )
+
+
+def main() -> None:
+    """The entry point: what is expected to go wrong becomes a sentence and exit code 1."""
+    try:
+        app()
+    except SongSwapError as error:
+        _err.print(f"[bold red]Error:[/] {error}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

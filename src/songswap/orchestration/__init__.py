@@ -1,0 +1,1 @@
+"""The only package that imports Airflow: its connections become settings, its tasks use cases."""
