@@ -1,17 +1,28 @@
-"""Real parts for the tests: PostgreSQL, S3 and a Spotify, each started at its first use."""
+"""Real parts for the tests: PostgreSQL, S3, a Spotify, and a whole platform made of them."""
 
 import itertools
 import random
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import obstore
+import psycopg
 import pytest
+from obstore.store import S3Store
 
+from songswap import settings
+from songswap.ingest import load_once
 from songswap.local.access import platform_access
 from songswap.local.errors import StackError
 from songswap.local.object_store import ObjectStore
+from songswap.local.plan import SIMULATED_APP
 from songswap.local.postgres import Postgres
+from songswap.local.sign_up import sign_up
 from songswap.local.simulator import Simulator
 
 _TEMPLATE = "migrated"
@@ -83,6 +94,15 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
+def own_objects(tmp_path: Path) -> Iterator[ObjectStore]:
+    """An S3 endpoint of this test alone, with a bucket `own`, that it may stop and start."""
+    store = ObjectStore(tmp_path / "s3", 0, platform_access(), buckets=("own",))
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture
 def bucket(objects: ObjectStore) -> str:
     """The name of a fresh bucket at the S3 endpoint."""
     name = f"songswap-{next(_numbers)}"
@@ -104,3 +124,137 @@ def simulator(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
     yield start
     for spotify in started:
         spotify.stop()
+
+
+NOW = "2026-11-22T18:00:00Z"
+
+
+@dataclass
+class Platform:
+    """The parts, and what the tests ask of them most."""
+
+    settings: settings.Settings
+    spotify: Simulator
+    bucket: S3Store
+    runs: int = 0
+
+    def clock(self) -> datetime:
+        """The simulator's time, which is that of the pipeline too."""
+        return datetime.fromisoformat(self.spotify.get("/admin/clock")["now"]).astimezone(UTC)
+
+    def use(self, store: ObjectStore) -> None:
+        """Archive at another S3 endpoint, in its bucket ``own``."""
+        archive = replace(
+            self.settings.archive,
+            bucket="own",
+            endpoint_url=store.url,
+            secret_access_key=store.access.secrets["pipeline"],
+        )
+        self.settings = replace(self.settings, archive=archive)
+
+    def advance(self, **units: float) -> None:
+        """Move the time on, for example by ``minutes=60``."""
+        seconds = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+        total = sum(seconds[unit] * number for unit, number in units.items())
+        self.spotify.post("/admin/clock", {"advance_s": total})
+
+    def load(self) -> dict[str, int]:
+        """One hourly load, as a run of its own."""
+        self.runs += 1
+        return load_once(self.settings, f"run {self.runs}", lambda *_: None, self.clock)
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """What a query gives."""
+        with psycopg.connect(self.settings.warehouse_dsn, autocommit=True) as connection:
+            return connection.execute(query.encode(), parameters).fetchall()
+
+    def execute(self, statement: str, *parameters: Any) -> None:
+        """Run a statement."""
+        with psycopg.connect(self.settings.warehouse_dsn, autocommit=True) as connection:
+            connection.execute(statement.encode(), parameters)
+
+    def history(self) -> Counter[tuple[str, str, str]]:
+        """The plays that were loaded: Spotify's user, time, track."""
+        return Counter(
+            (user, f"{played_at:%Y-%m-%dT%H:%M:%S}.{played_at.microsecond // 1000:03d}Z", track)
+            for user, played_at, track in self.rows(
+                'SELECT u.spotify_id, h.played_at, h.track_id FROM "History" h'
+                ' JOIN "Users" u ON u.id = h.user_id'
+            )
+        )
+
+    def reachable(self) -> Counter[tuple[str, str, str]]:
+        """The plays that Spotify could tell when it was asked, by its own ledger."""
+        return Counter(
+            (play["user"], play["played_at"], play["track_id"])
+            for play in self.spotify.ledger()
+            if play["reachable_when_asked"]
+        )
+
+    def objects(self) -> list[str]:
+        """The keys in the bucket."""
+        return sorted(one["path"] for part in obstore.list(self.bucket) for one in part)
+
+    def calls(self) -> dict[str, int]:
+        """Requests that Spotify got, by endpoint, whatever it answered."""
+        told = self.spotify.get("/admin/calls")["by_endpoint"]
+        return {endpoint: sum(statuses.values()) for endpoint, statuses in told.items()}
+
+    def user_id(self, listener: str) -> int:
+        """The platform's id of one of Spotify's users."""
+        return int(self.rows('SELECT id FROM "Users" WHERE spotify_id = %s', listener)[0][0])
+
+    def fault(self, **fault: Any) -> None:
+        """Make Spotify misbehave."""
+        self.spotify.post("/admin/faults", fault)
+
+    def mend(self) -> None:
+        """Take all faults back."""
+        self.spotify.delete("/admin/faults")
+
+
+@pytest.fixture
+def platform(
+    warehouse_dsn: str,
+    objects: ObjectStore,
+    bucket: str,
+    simulator: Callable[..., Simulator],
+    tmp_path: Path,
+) -> Callable[..., Platform]:
+    """Makes platforms: ``platform(users=5)``, with more of the simulator's options before it.
+
+    Time stands still there until it is advanced, unless ``real_time`` is asked for.
+    """
+
+    def make(*options: str, users: int = 5, real_time: bool = False) -> Platform:
+        clock = () if real_time else ("--clock", "frozen", "--now", NOW)
+        spotify = simulator("--users", str(users), *clock, *options)
+        secrets = objects.access.secrets
+
+        def archive(key: str) -> settings.Archive:
+            return settings.Archive(bucket, objects.url, "us-east-1", key, secrets[key])
+
+        sign_up(warehouse_dsn, spotify.url, spotify.get("/admin/listeners"), lambda _: None)
+        where = settings.Spotify(
+            client_id=SIMULATED_APP["SPOTIFY_CLIENT_ID"],
+            client_secret=SIMULATED_APP["SPOTIFY_CLIENT_SECRET"],
+            api_url=f"{spotify.url}/v1",
+            accounts_url=spotify.url,
+            first_wait_s=0.01,
+        )
+        admin = archive("admin")
+        return Platform(
+            settings.Settings(warehouse_dsn, where, archive("pipeline"), tmp_path / "spool"),
+            spotify,
+            S3Store(
+                bucket,
+                endpoint=objects.url,
+                region="us-east-1",
+                access_key_id="admin",
+                secret_access_key=admin.secret_access_key,
+                client_options={"allow_http": True},
+                virtual_hosted_style_request=False,
+            ),
+        )
+
+    return make

@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from songswap.errors import SongSwapError
+from songswap.simulator.command import simulator
 
 app = typer.Typer(
     help="Every user's listening history, complete and right, every hour.",
@@ -20,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.command()(simulator)
 
 # Standard output is for results; everything that accompanies the work goes to standard error.
 _err = Console(stderr=True)

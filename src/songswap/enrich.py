@@ -5,7 +5,6 @@
 What is wanted stays wanted until it is answered, so this can be stopped at any point.
 """
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
@@ -13,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import psycopg
+import uvloop
 
 from songswap.errors import Forbidden, RequestRefused, SpotifyError
 from songswap.fetch import call_counts
@@ -86,7 +86,7 @@ def enrich(
         SpotifyUnavailable, RateLimited, CredentialsRefused, WarehouseUnavailable: what is wanted
             stays so and is asked for by the next run.
     """
-    return asyncio.run(_enrich(settings, run_id, kind, clock))
+    return uvloop.run(_enrich(settings, run_id, kind, clock))
 
 
 async def _enrich(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
+import uvloop
 from psycopg_pool import AsyncConnectionPool
 
 from songswap.errors import (
@@ -74,7 +75,7 @@ def fetch(
         CredentialsRefused: the app itself may not ask.
         SpoolError, WarehouseUnavailable: disk or database failed.
     """
-    return asyncio.run(_fetch(settings, run_id, batch, clock))
+    return uvloop.run(_fetch(settings, run_id, batch, clock))
 
 
 async def _fetch(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from psycopg.conninfo import make_conninfo
@@ -134,23 +135,11 @@ def parse_connection(name: str, text: str) -> Connection:
     """A connection as Airflow writes it into an environment variable: JSON, or a URI."""
     if text.lstrip().startswith("{"):
         try:
-            told = json.loads(text)
-            extra = told.get("extra") or {}
-            extra = json.loads(extra) if isinstance(extra, str) else extra
-            port = int(told["port"]) if told.get("port") else None
+            return _from_json(json.loads(text))
         except (ValueError, AttributeError) as error:
             raise SettingsError(
                 f"{name} is not a JSON object that describes a connection."
             ) from error
-        return Connection(
-            type=told.get("conn_type") or "",
-            host=told.get("host") or "",
-            port=port,
-            login=told.get("login") or "",
-            password=told.get("password") or "",
-            schema=told.get("schema") or "",
-            extra={key: str(value) for key, value in extra.items()},
-        )
     try:
         uri = urlsplit(text)
         port = uri.port
@@ -171,6 +160,20 @@ def parse_connection(name: str, text: str) -> Connection:
 
 def _from_variable(environment: Mapping[str, str], variable: str) -> Connection:
     return parse_connection(variable, _required(environment, variable))
+
+
+def _from_json(told: dict[str, Any]) -> Connection:
+    extra = told.get("extra") or {}
+    extra = json.loads(extra) if isinstance(extra, str) else extra
+    return Connection(
+        type=told.get("conn_type") or "",
+        host=told.get("host") or "",
+        port=int(told["port"]) if told.get("port") else None,
+        login=told.get("login") or "",
+        password=told.get("password") or "",
+        schema=told.get("schema") or "",
+        extra={key: str(value) for key, value in extra.items()},
+    )
 
 
 def _dsn(connection: Connection) -> str:

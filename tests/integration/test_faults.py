@@ -1,9 +1,8 @@
 """What goes wrong costs the least it can, is recorded, and is made good by the next run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import obstore
@@ -20,33 +19,12 @@ from songswap.errors import (
     WarehouseUnavailable,
 )
 from songswap.fetch import fetch
-from songswap.local.access import platform_access
 from songswap.local.object_store import ObjectStore
 from songswap.local.sign_up import sign_up
 from songswap.raw.spool import Spool
 
 Make = Callable[..., Any]
 RECENTLY_PLAYED = "/v1/me/player/recently-played"
-
-
-@pytest.fixture
-def own_objects(tmp_path: Path) -> Iterator[ObjectStore]:
-    """An S3 endpoint of this test alone, with a bucket `own`, that it may stop and start."""
-    store = ObjectStore(tmp_path / "s3", 0, platform_access(), buckets=("own",))
-    store.start()
-    yield store
-    store.stop()
-
-
-def with_objects(here: Any, store: ObjectStore) -> None:
-    """Point a platform at another S3 endpoint."""
-    archive = replace(
-        here.settings.archive,
-        bucket="own",
-        endpoint_url=store.url,
-        secret_access_key=store.access.secrets["pipeline"],
-    )
-    here.settings = replace(here.settings, archive=archive)
 
 
 def stored(store: ObjectStore) -> list[str]:
@@ -57,7 +35,7 @@ def stored(store: ObjectStore) -> list[str]:
 def test_s3_stopped_during_a_run(platform: Make, own_objects: ObjectStore) -> None:
     """Without S3 the run ends red, plays are loaded, answers wait; the next run archives them."""
     here = platform(users=4)
-    with_objects(here, own_objects)
+    here.use(own_objects)
     ingest.plan(here.settings, "r", here.clock)
     own_objects.stop()
     fetch(here.settings, "r", 0, here.clock)
@@ -70,7 +48,7 @@ def test_s3_stopped_during_a_run(platform: Make, own_objects: ObjectStore) -> No
     with pytest.raises(RunFailed, match="SongSwap_S3_PutOnly"):
         here.load()
     own_objects.start()
-    with_objects(here, own_objects)
+    here.use(own_objects)
     counts = here.load()
     assert counts["retried_archived"] == 4
     assert len(stored(own_objects)) == 4

@@ -3,6 +3,7 @@
 Exceptions are named by their path, so that a DAG file imports none of the pipeline to be parsed.
 """
 
+import os
 from datetime import timedelta
 
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
@@ -21,7 +22,11 @@ _WITHOUT_USE = (
 
 
 def by_kind() -> ExceptionRetryPolicy:
-    """Lost services are tried again in a minute; what trying cannot mend fails at once."""
+    """Lost services are tried again in a minute; what trying cannot mend fails at once.
+
+    The minute is the setting ``SONGSWAP_RETRY_DELAY_S``.
+    """
+    delay_s = float(os.environ.get("SONGSWAP_RETRY_DELAY_S") or 60)
     return ExceptionRetryPolicy(
         rules=[
             RetryRule(
@@ -32,7 +37,7 @@ def by_kind() -> ExceptionRetryPolicy:
             RetryRule(
                 exception="songswap.errors.SongSwapError",
                 action=RetryAction.RETRY,
-                retry_delay=timedelta(minutes=1),
+                retry_delay=timedelta(seconds=delay_s),
                 reason="A service was lost; what was done until then is kept.",
             ),
         ]

@@ -34,6 +34,7 @@ class Catalogue:
         self._rank_step = pow(self._step, -1, size)
         self.track_id = lru_cache(65_536)(self._track_ids.of)
         self.duration_ms = lru_cache(65_536)(self._duration_ms)
+        self._artist_link = lru_cache(16_384)(self._make_artist_link)
 
     def ranked(self, part: float) -> int:
         """Return the track at this part, in [0, 1), of all plays, ordered by popularity."""
@@ -82,12 +83,13 @@ class Catalogue:
         """Return the full track object."""
         rng = draw.stream(self._seed, "track", index)
         album, number, _ = self.album_of(index)
+        markets = _markets(draw.share(self._seed, "markets", album))
         ident = self.track_id(index)
         preview = f"https://p.scdn.co/mp3-preview/{rng.getrandbits(160):040x}"
         return {
-            "album": self.album(album, index),
+            "album": self._album(album, index, markets),
             "artists": [self._artist_link(artist) for artist in self.artists_of(index)],
-            "available_markets": _markets(draw.share(self._seed, "markets", album)),
+            "available_markets": markets,
             "disc_number": 1,
             "duration_ms": self.duration_ms(index),
             "explicit": rng.random() < 0.15,
@@ -104,7 +106,7 @@ class Catalogue:
             "uri": f"spotify:track:{ident}",
         }
 
-    def album(self, album: int, track: int) -> Json:
+    def _album(self, album: int, track: int, markets: list[str]) -> Json:
         """Return the album object as it stands inside a track; one in 50 has no image."""
         rng = draw.stream(self._seed, "album", album)
         ident = self.album_id(album)
@@ -119,7 +121,7 @@ class Catalogue:
         return {
             "album_type": "single" if length == 1 else "album",
             "artists": [self._artist_link(self.lead_artist(album))],
-            "available_markets": _markets(draw.share(self._seed, "markets", album)),
+            "available_markets": markets,
             "external_urls": {"spotify": f"https://open.spotify.com/album/{ident}"},
             "href": f"https://api.spotify.com/v1/albums/{ident}",
             "id": ident,
@@ -159,7 +161,7 @@ class Catalogue:
             return 420_000 + int((part - 0.98) * 50 * 780_000)
         return 120_000 + int((part - 0.02) / 0.96 * 180_000)
 
-    def _artist_link(self, index: int) -> Json:
+    def _make_artist_link(self, index: int) -> Json:
         ident = self.artist_id(index)
         return {
             "external_urls": {"spotify": f"https://open.spotify.com/artist/{ident}"},

@@ -26,7 +26,7 @@ class Part(NamedTuple):
 
 def compressed(raw: bytes) -> Part:
     """Return bytes with their compressed form; worth its time when it is used again."""
-    deflater = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflater = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
     return Part(raw, deflater.compress(raw) + deflater.flush(zlib.Z_FULL_FLUSH))
 
 

@@ -11,6 +11,7 @@ import re
 import string
 
 _ALPHABET = string.digits + string.ascii_lowercase + string.ascii_uppercase
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
 _SHAPE = re.compile(r"[0-9A-Za-z]{22}")
 _HALF = 2**64
@@ -35,11 +36,11 @@ class Ids:
         for key in self._keys:
             left, right = right, left ^ _turn(key, right)
         value = left * _HALF + right
-        letters = []
-        for _ in range(22):
-            value, digit = divmod(value, 62)
-            letters.append(_ALPHABET[digit])
-        return "".join(reversed(letters))
+        pairs = []
+        for _ in range(11):
+            value, digits = divmod(value, 62 * 62)
+            pairs.append(_PAIRS[digits])
+        return "".join(reversed(pairs))
 
     def index(self, ident: str) -> int | None:
         """Return the index behind an id, or None when no such id was ever made."""

@@ -13,8 +13,9 @@ def session(dsn: str) -> str:
     """``dsn`` with the settings that every session of the pipeline needs."""
     return make_conninfo(
         dsn,
-        # "History" holds UTC without a zone: a session in another would shift times by hours.
-        options="-c TimeZone=UTC",
+        # "History" holds UTC without a zone: a session in another would shift times by hours. And a
+        # role named like the pipeline's schema would find and make the platform's tables in there.
+        options="-c TimeZone=UTC -c search_path=public",
         application_name="songswap",
         connect_timeout="10",
     )

@@ -1,0 +1,107 @@
+"""An Airflow metadata database, and DAG runs through ``dag.test()`` against a whole platform."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from songswap.local.postgres import Postgres
+from songswap.settings import Settings
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """An Airflow without its services: a metadata database and a home."""
+
+    home: Path
+    dsn: str
+
+    def environment(self, settings: Settings | None = None) -> dict[str, str]:
+        """What a process of Airflow needs, with the platform's connections and variables."""
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.dsn,
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        }
+        if settings is not None:
+            archive, spotify = settings.archive, settings.spotify
+            warehouse = psycopg.conninfo.conninfo_to_dict(settings.warehouse_dsn)
+            environment |= {
+                "AIRFLOW_CONN_SONGSWAP_RDS": json.dumps(
+                    {
+                        "conn_type": "postgres",
+                        "host": warehouse["host"],
+                        "port": int(str(warehouse["port"])),
+                        "login": warehouse["user"],
+                        "password": warehouse["password"],
+                        "schema": warehouse["dbname"],
+                    }
+                ),
+                "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": json.dumps(
+                    {
+                        "conn_type": "aws",
+                        "login": archive.access_key_id,
+                        "password": archive.secret_access_key,
+                        "extra": {
+                            "endpoint_url": archive.endpoint_url,
+                            "region_name": archive.region,
+                        },
+                    }
+                ),
+                "AIRFLOW_VAR_BUCKET_NAME": archive.bucket,
+                "SPOTIFY_CLIENT_ID": spotify.client_id,
+                "SPOTIFY_CLIENT_SECRET": spotify.client_secret,
+                "SPOTIFY_API_URL": spotify.api_url,
+                "SPOTIFY_ACCOUNTS_URL": spotify.accounts_url,
+                "SONGSWAP_SPOOL": str(settings.spool),
+            }
+        return environment
+
+    def run(self, dag: str, settings: Settings, **more: str) -> dict[str, Any]:
+        """Run a DAG to its end; gives its state, its run's id and the states of its tasks."""
+        result = self.home / f"{dag}.json"
+        result.unlink(missing_ok=True)
+        done = subprocess.run(  # noqa: S603  (our own script)
+            [sys.executable, str(Path(__file__).parent / "run_dag.py"), dag, str(result)],
+            env=self.environment(settings) | more,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert result.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+        told: dict[str, Any] = json.loads(result.read_text())
+        return {**told, "log": done.stdout + done.stderr}
+
+
+@pytest.fixture(scope="session")
+def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+    """A migrated metadata database, one for the whole session."""
+    postgres.create_database("airflow")
+    dsn = postgres.dsn("airflow").replace("postgresql:", "postgresql+psycopg2:")
+    made = Airflow(tmp_path_factory.mktemp("airflow"), dsn)
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        env=made.environment(),
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    return made
+
+
+Run = Callable[..., dict[str, Any]]

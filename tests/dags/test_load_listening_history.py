@@ -1,0 +1,126 @@
+"""The hourly DAG through ``dag.test()``, with real PostgreSQL, S3 and HTTP."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from songswap.local.object_store import ObjectStore
+from songswap.raw.spool import Spool
+
+DAG = "load_listening_history"
+TASKS = {
+    "retry",
+    "plan",
+    "batch.fetch[0]",
+    "batch.load[0]",
+    "enrich_tracks",
+    "enrich_artists",
+    "enrich_features",
+    "summarise",
+}
+Make = Callable[..., Any]
+
+
+def test_good_run_and_again(airflow: Any, platform: Make) -> None:
+    """A run loads what Spotify could tell; a second one adds no play and asks for no metadata."""
+    here = platform(users=8, real_time=True)
+    first = airflow.run(DAG, here.settings)
+    assert first["state"] == "success", first["log"]
+    assert first["tasks"] == dict.fromkeys(TASKS, "success")
+    assert here.history() == here.reachable()
+    assert here.history().total() > 100
+
+    # Real time passes between the runs, and somebody may be listening: Spotify itself stands still.
+    here.spotify.delete("/admin/calls")
+    before = here.history()
+    second = airflow.run(DAG, here.settings)
+    assert second["state"] == "success", second["log"]
+    if here.history() == before:
+        assert here.calls().keys() == {"recently-played"}
+    assert here.history() == here.reachable()
+
+
+def test_two_thousand_users_leave_little_xcom(airflow: Any, platform: Make) -> None:
+    """Tasks pass numbers and keys only: a run of 2,000 users leaves less than 10 KB of XComs."""
+    here = platform("--rate-limit", "0", users=2000, real_time=True)
+    run = airflow.run(DAG, here.settings, SONGSWAP_BATCH_SIZE="250")
+    assert run["state"] == "success", run["log"]
+    assert len([task for task in run["tasks"] if task.startswith("batch.load")]) == 8
+    with psycopg.connect(airflow.dsn.replace("+psycopg2", "")) as connection:
+        size = connection.execute(
+            "SELECT sum(pg_column_size(x.*)), sum(length(value::text)) FROM xcom x"
+            " WHERE dag_id = %s AND run_id = %s",
+            [DAG, run["run_id"]],
+        ).fetchone()
+    assert size is not None
+    assert size[0] < 10_240
+    assert size[1] < 10_240
+    assert here.history() == here.reachable()
+
+
+def test_s3_stopped(airflow: Any, platform: Make, own_objects: ObjectStore) -> None:
+    """Without S3 the run ends red with its plays loaded; the next run archives what waited."""
+    here = platform(users=3, real_time=True)
+    here.use(own_objects)
+    own_objects.stop()
+    run = airflow.run(DAG, here.settings)
+    assert run["state"] == "failed"
+    assert {name for name, state in run["tasks"].items() if state != "success"} == {"summarise"}
+    assert "answers wait in the spool for S3" in run["log"]
+    assert here.history() == here.reachable()
+    with Spool(here.settings.spool) as spool:
+        assert spool.waiting() == (3, 0)
+
+    own_objects.start()
+    here.use(own_objects)
+    assert airflow.run(DAG, here.settings)["state"] == "success"
+    with Spool(here.settings.spool) as spool:
+        assert spool.waiting() == (0, 0)
+    assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
+
+
+def test_warehouse_refuses_the_load(airflow: Any, platform: Make) -> None:
+    """A batch that PostgreSQL refuses is spooled; the run is red, and the next one loads it."""
+    here = platform(users=3, real_time=True)
+    here.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'no space left' USING ERRCODE = 'disk_full'; END $$"
+    )
+    here.execute(
+        'CREATE TRIGGER refuse BEFORE INSERT ON "History" EXECUTE FUNCTION refuse()',
+    )
+    run = airflow.run(DAG, here.settings, SONGSWAP_RETRY_DELAY_S="0.1")
+    assert run["state"] == "failed"
+    failed = {name for name, state in run["tasks"].items() if state != "success"}
+    assert failed == {"batch.load[0]", "summarise"}
+    assert "0 answers wait in the spool for S3 and 3 for the warehouse" in run["log"]
+    assert here.history().total() == 0
+
+    here.execute('DROP TRIGGER refuse ON "History"')
+    assert airflow.run(DAG, here.settings)["state"] == "success"
+    assert here.history() == here.reachable()
+    assert here.history().total() > 0
+
+
+def test_as_operators_see_it(airflow: Any) -> None:
+    """The DAG imports, is hourly without catch-up, one run at a time, and explains itself."""
+    code = (
+        "from airflow.dag_processing.dagbag import DagBag; import json\n"
+        "bag = DagBag('dags'); dag = bag.dags['load_listening_history']\n"
+        "print(json.dumps([bag.import_errors, dag.schedule, dag.catchup,"
+        " dag.max_active_runs, sorted(dag.tags), 'When it is red' in dag.doc_md]))"
+    )
+    done = subprocess.run(  # noqa: S603  (our own code)
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        env=airflow.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = done.stdout.strip().splitlines()[-1]
+    assert told == '[{}, "1 * * * *", false, 1, ["songswap"], true]'

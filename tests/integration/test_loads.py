@@ -1,0 +1,246 @@
+"""Loads: whatever comes, in whichever order and however often, the tables come out the same."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from songswap.errors import LoadIncomplete
+from songswap.models import Catalogue, Metadata, Play
+from songswap.transform import history as transform
+from songswap.transform import metadata as read
+from songswap.warehouse import history, metadata
+from songswap.warehouse.connection import connect
+from songswap.warehouse.history import Answer, Staleness
+
+BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
+STALENESS = Staleness(BEGIN + timedelta(days=2), timedelta(days=1))
+USERS = 3
+
+
+@pytest.fixture
+def users(warehouse_dsn: str) -> str:
+    """A warehouse with three users."""
+    with connect(warehouse_dsn) as connection:
+        connection.execute(
+            'INSERT INTO "Users" SELECT n, n, n, n FROM generate_series(1, %s) n', [USERS]
+        )
+    return warehouse_dsn
+
+
+def page(minutes_and_tracks: list[tuple[int, int]]) -> bytes:
+    """An answer with plays at these minutes of these tracks."""
+    return json.dumps(
+        {
+            "items": [
+                {
+                    "played_at": (BEGIN + timedelta(minutes=minute)).isoformat(),
+                    "track": {
+                        "id": f"track{track}",
+                        "name": f"Track {track}",
+                        "duration_ms": track,
+                        "popularity": track,
+                        "artists": [{"id": f"artist{track % 3}", "name": "A"}],
+                        "album": {"images": [{"height": 9, "width": 9, "url": "u"}]},
+                    },
+                }
+                for minute, track in minutes_and_tracks
+            ]
+        }
+    ).encode()
+
+
+def load(
+    connection: psycopg.Connection, user_id: int, at: datetime, body: bytes, run: str = "run"
+) -> Counter[str]:
+    catalogue = Catalogue()
+    told = transform.transform(body, user_id, at, catalogue)
+    answer = Answer(user_id, at, "key", transform.fingerprint(body), told)
+    return history.load(connection, [answer], catalogue, run, STALENESS)
+
+
+def contents(connection: psycopg.Connection) -> dict[str, list[Any]]:
+    """All that the loads wrote, but for when and in which run something was noted."""
+    queries = {
+        "History": 'SELECT * FROM "History"',
+        "Tracks": 'SELECT * FROM "Tracks"',
+        "Artists": 'SELECT * FROM "Artists"',
+        "ArtistTracks": 'SELECT * FROM "ArtistTracks"',
+        "TrackImages": 'SELECT * FROM "TrackImages"',
+        "wanted": "SELECT kind, id FROM songswap.metadata",
+        "set_aside": "SELECT user_id, fingerprint, reason FROM songswap.set_aside",
+    }
+    return {
+        name: sorted(connection.execute(query.encode()).fetchall())
+        for name, query in queries.items()
+    }
+
+
+def empty(connection: psycopg.Connection) -> None:
+    connection.execute(
+        'TRUNCATE "Tracks", "Artists", songswap.metadata, songswap.set_aside, songswap.gaps,'
+        " songswap.polls, songswap.notes CASCADE"
+    )
+
+
+PLAYS = st.lists(
+    st.tuples(st.integers(0, 100), st.integers(0, 20)),
+    max_size=12,
+    unique_by=lambda play: play[0],
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    answers=st.lists(st.tuples(st.integers(1, USERS), PLAYS), min_size=1, max_size=6),
+    data=st.data(),
+)
+def test_order_and_repetition(
+    users: str, answers: list[tuple[int, list[tuple[int, int]]]], data: st.DataObject
+) -> None:
+    """Answers loaded in another order, and some of them again, give the same tables.
+
+    Where two tracks claim one moment of a user the first loaded stands, so moments are made to
+    belong to one track here; the clash has a test of its own.
+    """
+    owned = [
+        (user, [(minute * 21 + track, track) for minute, track in plays]) for user, plays in answers
+    ]
+    with connect(users) as connection:
+        empty(connection)
+        for user, plays in owned:
+            load(connection, user, STALENESS.now, page(plays))
+        once = contents(connection)
+        again = data.draw(st.permutations(owned + data.draw(st.lists(st.sampled_from(owned)))))
+        empty(connection)
+        for user, plays in again:
+            load(connection, user, STALENESS.now, page(plays))
+        assert contents(connection) == once
+        assert {row[2] for row in once["History"]} <= {row[0] for row in once["Tracks"]}
+        expected = {(user, minute) for user, plays in owned for minute, _ in plays}
+        assert len(once["History"]) == len(expected)
+
+
+def test_all_or_nothing(users: str) -> None:
+    """When the server refuses one row in the middle of a load, none of the load is there."""
+    with connect(users) as connection:
+        connection.execute("ALTER TABLE songswap.polls ADD CONSTRAINT refuse CHECK (user_id <> 2)")
+        load(connection, 1, BEGIN, page([(1, 1)]))
+        before = contents(connection)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            load(connection, 2, BEGIN, page([(2, 2)]))
+        assert contents(connection) == before
+
+
+def test_times_are_utc_whatever_the_servers_zone(users: str) -> None:
+    """A server in another zone does not shift a play."""
+    with connect(users) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET timezone = 'America/Los_Angeles'".encode())
+    with connect(users) as connection:
+        load(connection, 1, BEGIN, page([(90, 1)]))
+        told = connection.execute('SELECT played_at::text FROM "History"').fetchone()
+        assert told == ("2026-11-22 01:30:00",)
+        observed = connection.execute('SELECT date::text FROM "TrackPopularity"').fetchone()
+        assert observed == ("2026-11-22 00:00:00",)
+
+
+def test_gap_needs_a_full_answer_without_overlap(users: str) -> None:
+    """Neither a short answer nor one that overlaps is a gap, nor is a user's first one."""
+    with connect(users) as connection:
+
+        def gaps(first_minute: int, number: int) -> int:
+            plays = [(first_minute + n, n % 20) for n in range(number)]
+            return load(connection, 1, BEGIN + timedelta(days=1), page(plays))["gaps"]
+
+        assert gaps(0, 50) == 0, "nothing was known of the user"
+        assert gaps(30, 50) == 0, "it overlaps"
+        assert gaps(500, 49) == 0, "it is not full: nothing can be missing"
+        assert gaps(1000, 50) == 1
+        assert gaps(1000, 50) == 0, "it is known by now"
+        found = connection.execute("SELECT after, before FROM songswap.gaps").fetchall()
+        assert found == [(BEGIN + timedelta(minutes=548), BEGIN + timedelta(minutes=1000))]
+
+
+def test_gap_after_an_empty_answer(users: str) -> None:
+    """A user of whom Spotify told nothing, and then more than it can hold, has a gap as well."""
+    with connect(users) as connection:
+        load(connection, 1, BEGIN, page([]))
+        full = page([(600 + n, n % 20) for n in range(50)])
+        assert load(connection, 1, BEGIN + timedelta(days=1), full)["gaps"] == 1
+        found = connection.execute("SELECT after, before FROM songswap.gaps").fetchall()
+        assert found == [(BEGIN, BEGIN + timedelta(minutes=600))]
+
+
+def test_vanished_row_is_noticed(users: str) -> None:
+    """A play that something in the database swallows is noticed, and the load is rolled back."""
+    with connect(users) as connection:
+        connection.execute(
+            'CREATE RULE swallow AS ON INSERT TO "History" WHERE NEW.user_id = 1 DO INSTEAD NOTHING'
+        )
+        with pytest.raises((LoadIncomplete, psycopg.Error)):
+            load(connection, 1, BEGIN, page([(1, 1)]))
+        assert contents(connection)["Tracks"] == []
+
+
+def test_metadata_completes_a_track(users: str) -> None:
+    """What ``/tracks`` tells replaces what a play had left out, and adds no second track."""
+    with connect(users) as connection:
+        body = json.dumps({"items": [{"played_at": BEGIN.isoformat(), "track": {"id": "t"}}]})
+        load(connection, 1, BEGIN, body.encode())
+        assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [("t", "", 0)]
+        assert metadata.wanted(connection, "track", 9, STALENESS.now) == ["t"]
+
+        whole = json.dumps(
+            {
+                "tracks": [
+                    {
+                        "id": "t",
+                        "name": "T",
+                        "duration_ms": 5,
+                        "artists": [{"id": "a", "name": "A"}],
+                    }
+                ]
+            }
+        )
+        told = read.tracks(whole.encode(), ["t"], BEGIN)
+        metadata.load(connection, "track", ["t"], told, BEGIN, timedelta(hours=1))
+        assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [("t", "T", 5)]
+        assert connection.execute('SELECT * FROM "ArtistTracks"').fetchall() == [("t", "a", True)]
+        assert metadata.wanted(connection, "track", 9, STALENESS.now) == []
+        assert metadata.wanted(connection, "artist", 9, STALENESS.now) == ["a"]
+
+
+def test_unanswered_ids_wait(users: str) -> None:
+    """An id that an answer says nothing of is asked for later, neither at once nor never."""
+    with connect(users) as connection:
+        load(connection, 1, BEGIN, page([(1, 1)]))
+        told = metadata.wanted(connection, "features", 9, STALENESS.now)
+        assert told == ["track1"]
+        later = timedelta(hours=6)
+        metadata.load(connection, "features", told, Metadata(), STALENESS.now, later)
+        assert metadata.wanted(connection, "features", 9, STALENESS.now) == []
+        assert metadata.wanted(connection, "features", 9, STALENESS.now + later) == told
+
+
+def test_two_tracks_at_one_moment(users: str) -> None:
+    """In one answer too, one of two tracks at one moment stands and the other is set aside."""
+    with connect(users) as connection:
+        catalogue = Catalogue()
+        told = transform.transform(page([(1, 1), (1, 2)]), 1, BEGIN, catalogue)
+        assert told.plays == [
+            Play(1, BEGIN + timedelta(minutes=1), "track1"),
+            Play(1, BEGIN + timedelta(minutes=1), "track2"),
+        ]
+        answer = Answer(1, BEGIN, "key", None, told)
+        counts = history.load(connection, [answer], catalogue, "run", STALENESS)
+        assert (counts["plays"], counts["set_aside"]) == (1, 1)
+        again = history.load(connection, [answer], catalogue, "run", STALENESS)
+        assert (again["plays"], again["set_aside"]) == (0, 0)

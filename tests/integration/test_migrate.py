@@ -1,0 +1,105 @@
+"""Migrations: what is missing is made, what is there is left alone."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from songswap.errors import SchemaOutdated, WarehouseUnavailable
+from songswap.local.postgres import Postgres
+from songswap.warehouse.connection import connect
+from songswap.warehouse.migrate import migrate, require_schema
+
+PLATFORM = {
+    "Users",
+    "SpotifyTokens",
+    "Artists",
+    "Tracks",
+    "ArtistTracks",
+    "History",
+    "TrackPopularity",
+    "TrackFeatures",
+    "TrackImages",
+    "TrackPreviews",
+    "ArtistImages",
+    "ArtistPopularity",
+    "ArtistGenres",
+    "ArtistFollowers",
+}
+
+
+@pytest.fixture
+def empty(postgres: Postgres) -> Iterator[str]:
+    """The DSN of an empty database."""
+    postgres.create_database("empty")
+    yield postgres.dsn("empty")
+    postgres.drop_database("empty")
+
+
+def tables(connection: psycopg.Connection, schema: str) -> set[str]:
+    rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema])
+    return {row[0] for row in rows}
+
+
+def test_empty_database(empty: str) -> None:
+    """An empty database gets all tables of the platform and the pipeline's own schema."""
+    with connect(empty) as connection, pytest.raises(SchemaOutdated, match="songswap migrate"):
+        require_schema(connection)
+    migrate(empty)
+    migrate(empty)
+    with connect(empty) as connection:
+        require_schema(connection)
+        assert tables(connection, "public") == PLATFORM
+        nullable = connection.execute(
+            "SELECT count(*) FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND is_nullable = 'YES'"
+        ).fetchone()
+        assert nullable == (0,)
+        cascades = connection.execute(
+            "SELECT count(*) FILTER (WHERE confdeltype = 'c' AND confupdtype = 'c'), count(*)"
+            " FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace"
+        ).fetchone()
+        assert cascades == (13, 13)
+
+
+def test_tables_of_the_web_app_are_left_alone(empty: str) -> None:
+    """A table that the web app has made keeps its columns, its rows and its indexes."""
+    with connect(empty) as connection:
+        connection.execute(
+            'CREATE TABLE "Users" (id serial PRIMARY KEY, username varchar(20) NOT NULL,'
+            " email varchar(120) NOT NULL, spotify_id varchar(120) NOT NULL, theirs text)"
+        )
+        connection.execute('CREATE TABLE "Tracks" (id varchar(24) PRIMARY KEY, name text)')
+        connection.execute(
+            'CREATE TABLE "History" (user_id int, played_at timestamp, track_id varchar(24),'
+            " PRIMARY KEY (user_id, played_at))"
+        )
+        connection.execute("INSERT INTO \"Users\" VALUES (1, 'u', 'e', 's', 'kept')")
+        catalogue = (
+            "SELECT c.relname, a.attname, a.atttypid, a.attnotnull FROM pg_class c"
+            " JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relname IN"
+            " ('Users', 'Tracks', 'History') OR c.oid IN (SELECT indexrelid FROM pg_index WHERE"
+            " indrelid IN ('\"Users\"'::regclass, '\"History\"'::regclass)) ORDER BY 1, 2"
+        )
+        before = connection.execute(catalogue.encode()).fetchall()
+        migrate(empty)
+        assert connection.execute(catalogue.encode()).fetchall() == before
+        assert connection.execute('SELECT theirs FROM "Users"').fetchone() == ("kept",)
+        assert tables(connection, "public") == PLATFORM
+
+
+def test_two_at_once(empty: str) -> None:
+    """Two that migrate at once wait for each other, and both succeed."""
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(migrate, empty) for _ in range(4)]:
+            done.result()
+    with connect(empty) as connection:
+        require_schema(connection)
+
+
+def test_no_server(free_port: object) -> None:
+    """A server that is not there is named by the connection's name, without the password."""
+    with pytest.raises(WarehouseUnavailable, match="SongSwap_RDS") as refused:
+        migrate("postgresql://me:hush@127.0.0.1:1/songswap")
+    assert "hush" not in str(refused.value)

@@ -1,0 +1,145 @@
+"""The spool on a real disk: what was kept is there until it is safe elsewhere."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from songswap.errors import SpoolError
+from songswap.raw.spool import Answer, RotatedToken, Spool
+
+AT = datetime(2026, 11, 22, 8, 1, 2, 345000, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that is not there yet."""
+    return tmp_path / "not" / "there" / "yet"
+
+
+@pytest.fixture
+def spool(folder: Path) -> Iterator[Spool]:
+    """An empty spool."""
+    with Spool(folder) as opened:
+        yield opened
+
+
+def answer(user_id: int, body: bytes = b'{"items": []}') -> Answer:
+    return Answer(user_id, f"key-{user_id}", AT, None, body)
+
+
+def test_kept_as_it_came(spool: Spool, folder: Path) -> None:
+    """An answer comes back byte for byte, with its time, also in another process's hands."""
+    whole = Answer(7, "some/key.json", AT, b"\x00print", bytes(range(256)) * 9)
+    (id_,) = spool.keep("run", 3, [whole])
+    with Spool(folder) as other:
+        assert other.batch("run", 3) == [(id_, whole)]
+        assert other.users_of("run", 3) == {7}
+        assert other.batch("run", 2) == []
+        assert other.batch("other run", 3) == []
+
+
+def test_leaves_when_archived_and_loaded(spool: Spool) -> None:
+    """An answer stays until it is both archived and loaded, in whichever order."""
+    first, second, third = spool.keep("run", 0, [answer(1), answer(2), answer(3)])
+    spool.archived([first])
+    spool.loaded([second])
+    assert [one.id for one in spool.not_archived(0, 10)] == [second, third]
+    assert [one.id for one in spool.not_loaded(0, 10)] == [first, third]
+    assert spool.waiting() == (2, 2)
+    spool.loaded([first])
+    spool.archived([second])
+    assert spool.waiting() == (1, 1)
+    assert [one.id for one in spool.not_archived(0, 10)] == [third]
+
+
+def test_read_in_parts(spool: Spool) -> None:
+    """What waits is read in the order in which it came, in parts of any size."""
+    ids = spool.keep("run", 0, [answer(number) for number in range(5)])
+    assert [one.id for one in spool.not_loaded(0, 2)] == ids[:2]
+    assert [one.id for one in spool.not_loaded(ids[1], 2)] == ids[2:4]
+    assert [one.id for one in spool.not_loaded(ids[4], 2)] == []
+
+
+def test_problem(spool: Spool) -> None:
+    """Why an answer could not leave is known."""
+    assert spool.last_problem() is None
+    ids = spool.keep("run", 0, [answer(1), answer(2)])
+    spool.failed({ids[0]: "first", ids[1]: "second"})
+    assert spool.last_problem() == "second"
+
+
+def test_tokens(spool: Spool, folder: Path) -> None:
+    """A token is kept until it is dropped; a newer one of the user takes its place."""
+    old = RotatedToken(1, "spent", "access", "refresh", AT)
+    new = RotatedToken(1, "refresh", "access 2", "refresh 2", AT)
+    spool.keep_token(old)
+    spool.keep_token(new)
+    with Spool(folder) as other:
+        assert other.tokens() == [new]
+        other.drop_token(old)
+        assert other.tokens() == [new]
+        other.drop_token(new)
+        assert other.tokens() == []
+
+
+def test_private(spool: Spool, folder: Path) -> None:
+    """Nobody else on the machine reads answers or tokens."""
+    spool.keep("run", 0, [answer(1)])
+    assert folder.stat().st_mode & 0o077 == 0
+    for file in folder.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_many_at_once(folder: Path) -> None:
+    """Several writers at once lose nothing of each other's."""
+
+    def write(writer: int) -> None:
+        with Spool(folder) as mine:
+            for number in range(20):
+                mine.keep("run", writer, [answer(number)])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    with Spool(folder) as spool:
+        assert spool.waiting() == (80, 80)
+
+
+def test_killed_while_writing(folder: Path) -> None:
+    """After a SIGKILL everything that was said to be kept is there, and nothing in part."""
+    code = (
+        "import sys; from pathlib import Path; from datetime import UTC, datetime\n"
+        "from songswap.raw.spool import Answer, Spool\n"
+        "at = datetime.now(UTC)\n"
+        "with Spool(Path(sys.argv[1])) as spool:\n"
+        "    for number in range(10**9):\n"
+        "        spool.keep('run', number, [Answer(n, 'key', at, None, b'x' * 9999)"
+        " for n in range(3)])\n"
+        "        print(number, flush=True)\n"
+    )
+    with subprocess.Popen(  # noqa: S603  (our own code)
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        said = [int(writer.stdout.readline()) for _ in range(30)]
+        os.kill(writer.pid, signal.SIGKILL)
+        said += [int(line) for line in writer.stdout.read().split()]
+    with Spool(folder) as spool:
+        for number in said:
+            kept = spool.batch("run", number)
+            assert [one.answer.body for one in kept] == [b"x" * 9999] * 3
+        assert spool.waiting()[0] % 3 == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_disk_that_takes_nothing(tmp_path: Path) -> None:
+    """A disk that does not take an answer is told in a sentence with the file's name."""
+    (tmp_path / "spool.sqlite3").symlink_to("/dev/full")
+    with pytest.raises(SpoolError, match=r"spool\.sqlite3"), Spool(tmp_path) as spool:
+        spool.keep("run", 0, [answer(1)])

@@ -1,0 +1,127 @@
+"""Settings: read once, and every mistake is a sentence that names the variable."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from songswap.errors import SettingsError
+from songswap.settings import Connection, from_environment, parse_connection, warehouse_dsn
+
+ENVIRONMENT = {
+    "AIRFLOW_CONN_SONGSWAP_RDS": "postgresql://me:p%40ss@db.example:5433/songswap?sslmode=require",
+    "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": json.dumps(
+        {"conn_type": "aws", "login": "key", "password": "hush", "extra": {"region_name": "eu"}}
+    ),
+    "AIRFLOW_VAR_BUCKET_NAME": "raw",
+    "SPOTIFY_CLIENT_ID": "id",
+    "SPOTIFY_CLIENT_SECRET": "hush",
+    "SONGSWAP_SPOOL": "/var/spool/songswap",
+}
+
+
+def test_whole_environment() -> None:
+    """Each setting comes from where Airflow's users put it; what is left out has a default."""
+    settings = from_environment(ENVIRONMENT)
+    assert conninfo_to_dict(settings.warehouse_dsn) == {
+        "host": "db.example",
+        "port": "5433",
+        "user": "me",
+        "password": "p@ss",
+        "dbname": "songswap",
+        "sslmode": "require",
+    }
+    assert settings.archive.bucket == "raw"
+    assert settings.archive.region == "eu"
+    assert settings.archive.access_key_id == "key"
+    assert settings.spotify.api_url == "https://api.spotify.com/v1"
+    assert settings.spool == Path("/var/spool/songswap")
+    assert settings.batch_size == 500
+
+
+def test_secrets_are_not_shown() -> None:
+    """A settings object that ends up in a log tells no secret."""
+    shown = repr(from_environment(ENVIRONMENT))
+    assert "hush" not in shown
+    assert "p@ss" not in shown
+    assert "p%40ss" not in shown
+
+
+@pytest.mark.parametrize("name", list(ENVIRONMENT))
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_missing(name: str, value: str | None) -> None:
+    """What is not set is named."""
+    environment = {key: text for key, text in ENVIRONMENT.items() if key != name}
+    if value is not None:
+        environment[name] = value
+    with pytest.raises(SettingsError, match=name):
+        from_environment(environment)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "1000000000"])
+def test_number_out_of_range(text: str) -> None:
+    """A number that makes no sense is refused with its bounds."""
+    with pytest.raises(SettingsError, match="SONGSWAP_BATCH_SIZE has to be a whole number of 1 to"):
+        from_environment({**ENVIRONMENT, "SONGSWAP_BATCH_SIZE": text})
+
+
+def test_warehouse_alone() -> None:
+    """Migrating needs the warehouse's connection and nothing else."""
+    name = "AIRFLOW_CONN_SONGSWAP_RDS"
+    assert "db.example" in warehouse_dsn({name: ENVIRONMENT[name]})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "postgres://u:p@h:1/d",
+            Connection("postgres", "h", 1, "u", "p", "d"),
+        ),
+        (
+            '{"conn_type": "aws", "login": "u", "password": "p", "extra": "{\\"a\\": 1}"}',
+            Connection("aws", "", None, "u", "p", "", {"a": "1"}),
+        ),
+        (
+            '{"conn_type": "postgres", "host": "h", "port": "1", "schema": "d"}',
+            Connection("postgres", "h", 1, "", "", "d"),
+        ),
+    ],
+)
+def test_parse_connection(text: str, expected: Connection) -> None:
+    """A connection is a URI or JSON, as Airflow has it."""
+    assert parse_connection("NAME", text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense", "{", '{"port": "x"}', '{"extra": 5}', "postgres://h:port/d", "[1]"]
+)
+def test_unreadable_connection(text: str) -> None:
+    """What cannot be read is named, and its text, which holds a password, is not repeated."""
+    with pytest.raises(SettingsError, match="NAME") as refused:
+        parse_connection("NAME", text)
+    assert text not in str(refused.value)
+
+
+def test_every_setting_is_explained() -> None:
+    """`.env.example` explains each variable that the settings read."""
+    explained = (Path(__file__).parents[2] / ".env.example").read_text()
+    names: list[Any] = [
+        *ENVIRONMENT,
+        "SPOTIFY_API_URL",
+        "SPOTIFY_ACCOUNTS_URL",
+        "SPOTIFY_REDIRECT_URI",
+        "SONGSWAP_BATCH_SIZE",
+        "SONGSWAP_IN_FLIGHT",
+        "SONGSWAP_STALE_HOURS",
+        "SONGSWAP_RETRY_DELAY_S",
+        "SONGSWAP_SPOTIFY_SLOTS",
+        "SONGSWAP_STATE",
+        "SONGSWAP_AIRFLOW_PORT",
+        "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE",
+        "AIRFLOW_CONN_DISCORD_NOTIFIER",
+        "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT",
+    ]
+    assert [name for name in names if name not in explained] == []
