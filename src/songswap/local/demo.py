@@ -11,19 +11,22 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import aiohttp
+import psycopg
 from rich.console import Console
 
 import songswap
-from songswap.errors import SongSwapError
+from songswap.errors import SettingsError, SongSwapError
 from songswap.local.airflow import ADMIN
 from songswap.local.airflow_api import UNFINISHED
 from songswap.local.errors import StackError, StartRefused
+from songswap.local.loopback import URLError
 from songswap.local.plan import make_plan
 from songswap.local.process import stop_leftovers
 from songswap.local.progress import Progress
@@ -31,7 +34,9 @@ from songswap.local.report import as_table, read_report
 from songswap.local.stack import DAG, Stack
 from songswap.local.state import kept_access, kept_world, locked, require_ports, require_room
 
+T = TypeVar("T")
 _POLL_S = 1.0
+_PATIENCE_S = 60.0
 _INTERRUPTED = 130
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -66,9 +71,18 @@ def demo(options: DemoOptions) -> int:
             return _demo(options, folder, console)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except (SongSwapError, OSError) as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        return error.exit_code if isinstance(error, StackError) else StartRefused.exit_code
+    except SettingsError as error:
+        return _complain(console, error, StartRefused.exit_code)
+    except StackError as error:
+        return _complain(console, error, error.exit_code)
+    except (SongSwapError, OSError, psycopg.Error, aiohttp.ClientError) as error:
+        return _complain(console, error, StackError.exit_code)
+
+
+def _complain(console: Console, error: Exception, exit_code: int) -> int:
+    text = str(error) or type(error).__name__
+    console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    return exit_code
 
 
 def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
@@ -98,18 +112,40 @@ def _load(stack: Stack, progress: Progress) -> dict[str, Any]:
     """Starts a run, unless one is going on, and follows it to its end; returns the report."""
     api = stack.airflow.api
     run = api.current_run(DAG) or api.trigger(DAG)
-    with progress.step(f"The run {run} of {DAG}") as say:
-        while (state := api.state(DAG, run)) in UNFINISHED:
-            say(_task_states(api.task_states(DAG, run)))
+    progress.say(f"  Following the run {run}")
+    with progress.step(f"{DAG}, to its end") as say:
+        while (state := _ask(stack, lambda: api.state(DAG, run))) in UNFINISHED:
+            say(_task_states(_ask(stack, lambda: api.task_states(DAG, run))))
             stack.require_running()
             time.sleep(_POLL_S)
     if state != "success":
-        failed = [task for task, end in api.task_states(DAG, run) if end == "failed"]
+        tasks = _ask(stack, lambda: api.task_states(DAG, run))
+        failed = [task for task, end in tasks if end == "failed"]
         progress.say(
             f"The run failed in {', '.join(failed)}. Its logs are in "
             f"{stack.airflow.logs / f'dag_id={DAG}' / f'run_id={run}'}"
         )
     return read_report(stack.warehouse_dsn, run, state)
+
+
+def _ask(stack: Stack, question: Callable[[], T]) -> T:
+    """The api-server's answer; on a busy machine it may be silent for a while.
+
+    Raises:
+        StackError: it was silent for too long, or a part has ended.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return question()
+        except (URLError, ConnectionError, TimeoutError) as error:
+            stack.require_running()
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"Airflow's api-server does not answer: {error}. Its log is in "
+                    f"{stack.airflow.logs}."
+                ) from error
+        time.sleep(_POLL_S)
 
 
 def _task_states(tasks: list[tuple[str, str]]) -> str:
@@ -123,7 +159,7 @@ def _task_states(tasks: list[tuple[str, str]]) -> str:
 def _show(report: dict[str, Any], options: DemoOptions, console: Console) -> None:
     console.print(as_table(report))
     if report["problem"]:
-        console.print(report["problem"], style="red", markup=False, highlight=False)
+        console.print(report["problem"], style="red", markup=False, highlight=False, soft_wrap=True)
     if options.json:
         sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()
@@ -158,7 +194,9 @@ def _dags() -> Path:
 def _stoppable() -> Iterator[None]:
     """SIGTERM and SIGHUP interrupt as Ctrl-C does."""
     before = {number: signal.getsignal(number) for number in _STOPS}
-    for number in _STOPS:
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]  # nohup: the user wants it to outlive the terminal
+    for number in before:
         signal.signal(number, signal.default_int_handler)
     try:
         yield

@@ -6,7 +6,7 @@ connection of the warehouse its embedded database, the connection of the archive
 """
 
 import json
-import shlex
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from songswap.local.access import Access
 from songswap.local.errors import StartRefused
 from songswap.local.object_store import REGION
+from songswap.settings import parse_connection
 from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
 
 BUCKET = "songswap"
@@ -25,6 +26,13 @@ _BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
 _CREDENTIALS = ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET")
 _WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
 _SLOTS = "SONGSWAP_SPOTIFY_SLOTS"
+
+_LINE = re.compile(
+    r"""\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*
+    (?: (?P<quote>["'])(?P<quoted>.*?)(?P=quote) | (?P<plain>[^\s"'#]\S*) )?
+    (?:\s+\#.*)?\s*""",
+    re.VERBOSE,
+)
 
 SIMULATED_APP = {
     "SPOTIFY_CLIENT_ID": "songswap",
@@ -118,10 +126,14 @@ def make_plan(environment: Mapping[str, str], env_file: Path) -> Plan:
     """Reads the settings; an empty one counts as not set.
 
     Raises:
-        StartRefused: one cannot be read, or another one that belongs to it is missing.
+        SettingsError: a connection cannot be read.
+        StartRefused: another one cannot be read, or one that belongs to it is missing.
     """
     merged = {**read_env_file(env_file), **environment}
     settings = {name: value.strip() for name, value in merged.items() if value.strip()}
+    for name in (WAREHOUSE, ARCHIVE, ARCHIVE_TESTS, DISCORD):
+        if name in settings:
+            parse_connection(name, settings[name])
     given = [name for name in _CREDENTIALS if name in settings]
     if len(given) == 1:
         missing = next(name for name in _CREDENTIALS if name not in settings)
@@ -142,7 +154,7 @@ def make_plan(environment: Mapping[str, str], env_file: Path) -> Plan:
 def read_env_file(path: Path) -> dict[str, str]:
     """The settings in a file of KEY=VALUE lines; none when there is no file.
 
-    Values may be quoted as in a shell; `#` begins a comment; nothing is expanded.
+    A value may be quoted; `#` begins a comment where a word could; nothing is expanded.
 
     Raises:
         StartRefused: a line is none of this.
@@ -151,19 +163,14 @@ def read_env_file(path: Path) -> dict[str, str]:
         return {}
     settings = {}
     for number, line in enumerate(path.read_text().splitlines(), start=1):
-        text = line.strip().removeprefix("export ").lstrip()
-        if not text or text.startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
-        name, separator, value = text.partition("=")
-        try:
-            words = shlex.split(value, comments=True)
-        except ValueError as error:
-            raise StartRefused(f"{path}, line {number}: {error}.") from error
-        if not separator or not name.strip().isidentifier() or len(words) > 1:
+        setting = _LINE.fullmatch(line)
+        if setting is None:
             raise StartRefused(
                 f"{path}, line {number} is not KEY=VALUE; a value with spaces needs quotes."
             )
-        settings[name.strip()] = words[0] if words else ""
+        settings[setting["name"]] = setting["quoted"] or setting["plain"] or ""
     return settings
 
 

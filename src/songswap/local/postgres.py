@@ -12,7 +12,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,14 +49,8 @@ class Postgres:
         self.port = port
         self._folder = folder.absolute()
         self._cluster = self._folder / "cluster"
-        self._process = Process(
-            "PostgreSQL",
-            self._command("postgres", "-D", str(self._cluster), *self._options(), drop_root=True),
-            log=self._folder / "postgres.log",
-            mark=mark or self._folder,
-            environment={"PATH": os.environ.get("PATH", os.defpath)},
-            stop_signal=signal.SIGINT,  # "fast": ends the sessions and shuts down cleanly
-        )
+        self._mark = mark or self._folder
+        self._process = self._program("postgres", "-D", str(self._cluster), *self._options())
 
     @property
     def process(self) -> Process:
@@ -140,12 +133,12 @@ class Postgres:
             os.chown(fresh, *_unprivileged())
         options = ["-U", USER, f"--pwfile={password}", "--auth=scram-sha-256"]
         options += ["--locale=C", "--encoding=UTF8", "--no-instructions"]
-        command = self._command("initdb", "-D", str(fresh), *options, drop_root=True)
-        done = subprocess.run(  # noqa: S603  (our own program, no shell)
-            command, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise StackError(f"PostgreSQL's initdb failed in {fresh}:\n{done.stderr.strip()}")
+        initdb = self._program("initdb", "-D", str(fresh), *options)
+        try:
+            initdb.start()
+            initdb.wait_success(timeout_s=120)
+        finally:
+            initdb.stop(timeout_s=1)
         fresh.rename(self._cluster)
 
     def _settle_pid_file(self) -> None:
@@ -181,10 +174,16 @@ class Postgres:
         settings = {**_SETTINGS, "port": str(self.port)}
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
-    @staticmethod
-    def _command(program: str, *arguments: str, drop_root: bool) -> list[str]:
-        prefix = _unprivileged_prefix() if drop_root and os.geteuid() == 0 else []
-        return [*prefix, str(_programs() / program), *arguments]
+    def _program(self, name: str, *arguments: str) -> Process:
+        prefix = _unprivileged_prefix() if os.geteuid() == 0 else []
+        return Process(
+            f"PostgreSQL ({name})",
+            [*prefix, str(_programs() / name), *arguments],
+            log=self._folder / f"{name}.log",
+            mark=self._mark,
+            environment={"PATH": os.environ.get("PATH", os.defpath)},
+            stop_signal=signal.SIGINT,  # "fast": ends the sessions and shuts down cleanly
+        )
 
 
 def _programs() -> Path:

@@ -109,9 +109,7 @@ async def _authorize(session: aiohttp.ClientSession, user: str) -> tuple[str, st
         "redirect_uri": redirect_uri,
     }
     app = aiohttp.encode_basic_auth(query["client_id"], SIMULATED_APP["SPOTIFY_CLIENT_SECRET"])
-    async with session.post(
-        "/api/token", data=form, headers={"Authorization": app}
-    ) as answer:
+    async with session.post("/api/token", data=form, headers={"Authorization": app}) as answer:
         told = await answer.json()
         if answer.status != 200:
             raise StackError(f"{user} could not be signed up: {told}")

@@ -38,10 +38,16 @@ def locked(folder: Path) -> Iterator[None]:
     """Holds the folder for this process; a lock file that was left behind is no obstacle.
 
     Raises:
-        StartRefused: another process holds it.
+        StartRefused: another process holds it, or nothing can be written there.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as file:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (folder / "lock").open("a+")
+    except OSError as error:
+        raise StartRefused(
+            f"The state folder {folder} cannot be used: {error.strerror}."
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,0 +1,133 @@
+"""Supervised processes: whatever they do, nothing of them is left."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from songswap.local.errors import StackError
+from songswap.local.process import Process, marked, stop_all, stop_leftovers, wait_until
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(600)
+"""
+# A grandchild that leaves the group and the session of its parent, as Airflow's tasks do.
+RUNAWAY = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def python(folder: Path, code: str, name: str = "child") -> Process:
+    """A process of ours that runs some code."""
+    return Process(
+        name,
+        [sys.executable, "-c", code],
+        log=folder / f"{name}.log",
+        mark=folder,
+        environment=dict(os.environ),
+    )
+
+
+def start(process: Process) -> None:
+    """Starts a process and waits until it says that it is up."""
+    process.start()
+    process.wait_ready(lambda: "up" in process.output(), 20)
+
+
+def test_stubborn_processes_are_killed_side_by_side(tmp_path: Path) -> None:
+    """Those that ignore SIGTERM share one deadline, after which they are killed."""
+    processes = [python(tmp_path, STUBBORN, f"child{number}") for number in range(3)]
+    for process in processes:
+        start(process)
+    stop_all(processes, timeout_s=0.2)
+    assert not any(process.running for process in processes)
+
+
+def test_an_early_end_shows_the_log(tmp_path: Path) -> None:
+    """Who ends while it should become ready is reported with its code and its last words."""
+    process = python(tmp_path, "print('no such table'); raise SystemExit(3)")
+    process.start()
+    with pytest.raises(StackError, match=r"code 3(.|\n)*no such table"):
+        process.wait_ready(lambda: False, 20)
+    process.stop()
+
+
+def test_success_is_waited_for(tmp_path: Path) -> None:
+    """A process that has to end well may, and one that ends badly is an error."""
+    good, bad = python(tmp_path, "pass", "good"), python(tmp_path, "raise SystemExit(1)", "bad")
+    good.start()
+    bad.start()
+    good.wait_success(20)
+    with pytest.raises(StackError, match="bad failed"):
+        bad.wait_success(20)
+    stop_all([good, bad], 1)
+
+
+def test_only_what_this_start_wrote_is_shown(tmp_path: Path) -> None:
+    """The log is appended; an error of an earlier start is not taken for one of this."""
+    for word in ("earlier", "later"):
+        process = python(tmp_path, f"print('{word}')")
+        process.start()
+        process.wait_success(20)
+        process.stop()
+    assert process.output() == "later\n"
+
+
+@linux
+def test_a_runaway_grandchild_is_found(tmp_path: Path) -> None:
+    """A grandchild in a session of its own outlives its parent, and is stopped as a leftover."""
+    process = python(tmp_path, RUNAWAY)
+    start(process)
+    assert len(marked(tmp_path)) == 2
+    process.stop()
+    assert len(marked(tmp_path)) == 1
+    assert stop_leftovers(tmp_path) == 1
+    assert marked(tmp_path) == []
+
+
+@linux
+def test_another_stack_is_left_alone(tmp_path: Path) -> None:
+    """Leftovers are those of this folder alone, even if its name begins another's."""
+    other = python(tmp_path / "state-2", RUNAWAY)
+    start(other)
+    try:
+        assert stop_leftovers(tmp_path / "state") == 0
+        assert other.running
+    finally:
+        other.stop()
+        stop_leftovers(tmp_path / "state-2")
+
+
+@linux
+def test_children_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    """SIGKILL leaves the parent no time to stop anybody: the kernel does."""
+    code = f"""
+import os, sys, time
+from pathlib import Path
+from songswap.local.process import Process
+folder = Path({str(tmp_path)!r})
+code = "import time; time.sleep(600)"
+child = Process("child", [sys.executable, "-c", code], log=folder / "child.log", mark=folder,
+                environment=dict(os.environ))
+child.start()
+print("up", flush=True)
+time.sleep(600)
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:  # noqa: S603  (our code)
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"up\n"
+        assert len(marked(tmp_path)) == 1
+        parent.send_signal(signal.SIGKILL)
+    assert wait_until(lambda: not marked(tmp_path), 10)

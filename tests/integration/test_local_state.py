@@ -1,0 +1,70 @@
+"""The state folder: one user at a time, and the same world at each start."""
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from songswap.local.errors import StartRefused
+from songswap.local.state import kept_access, kept_world, locked, require_ports
+
+
+def test_a_second_demo_is_told_of_the_first(tmp_path: Path) -> None:
+    """The sentence names the process that holds the folder."""
+    with (
+        locked(tmp_path),
+        pytest.raises(StartRefused, match=rf"pid {os.getpid()}\)"),
+        locked(tmp_path),
+    ):
+        pass
+
+
+def test_a_lock_file_that_was_left_is_no_obstacle(tmp_path: Path) -> None:
+    """Who was killed holds nothing, whatever the file says."""
+    (tmp_path / "lock").write_text("1\n")
+    with locked(tmp_path), (tmp_path / "lock").open() as file:
+        assert file.read() == f"{os.getpid()}\n"
+    with (tmp_path / "lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    """The state folder may not lie below a file."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartRefused, match="cannot be used"), locked(tmp_path / "file" / "state"):
+        pass
+
+
+def test_lives_go_on(tmp_path: Path) -> None:
+    """The epoch and the founders stay; more listeners join, and none leaves."""
+    first = kept_world(tmp_path, seed=1, listeners=25)
+    assert (first.founders, first.listeners) == (25, 25)
+    more = kept_world(tmp_path, seed=1, listeners=40)
+    assert (more.epoch, more.founders, more.listeners) == (first.epoch, 25, 40)
+    assert kept_world(tmp_path, seed=1, listeners=5) == more
+
+
+def test_another_seed_is_refused(tmp_path: Path) -> None:
+    """The listeners of one seed cannot become those of another."""
+    kept_world(tmp_path, seed=1, listeners=25)
+    with pytest.raises(StartRefused, match="--seed 1, not 2"):
+        kept_world(tmp_path, seed=2, listeners=25)
+
+
+def test_keys_are_kept_and_private(tmp_path: Path) -> None:
+    """The second start has the secrets of the first, in a file for the owner alone."""
+    assert kept_access(tmp_path / "s3") == kept_access(tmp_path / "s3")
+    assert (tmp_path / "s3" / "access.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_used_port_names_the_setting() -> None:
+    """The sentence says which port, for what, and what to set."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(StartRefused, match=rf"Port {port}.*SONGSWAP_S3_PORT"):
+            require_ports({"s3": port})
+    require_ports({"s3": port})
