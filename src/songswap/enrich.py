@@ -94,7 +94,7 @@ async def _enrich(
 ) -> dict[str, int]:
     call = _CALLS[kind]
     counts: Counter[str] = Counter()
-    problem: str | None = None
+    problem: str | None = "it broke off, its task log says why"
     with connect(settings.warehouse_dsn) as connection:
         async with open_client(settings.spotify, clock) as client:
             try:
@@ -107,6 +107,7 @@ async def _enrich(
                         _ask(connection, client, kind, part, counts, clock) for part in parts
                     )
                     log.info("Asked for %d ids (%s) so far.", counts[f"{kind}_asked"], kind)
+                problem = None
             except SpotifyError as error:
                 problem = str(error)
                 raise

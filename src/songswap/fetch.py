@@ -33,7 +33,7 @@ from songswap.errors import (
 )
 from songswap.raw import key
 from songswap.raw.archive import Archive
-from songswap.raw.spool import Answer, Kept, Spool
+from songswap.raw.spool import Answer, Spool
 from songswap.settings import Settings
 from songswap.side_by_side import side_by_side
 from songswap.spotify.client import Client, open_client, utc_now
@@ -90,10 +90,13 @@ async def _fetch(
         progress.counts["users"] = len(grants)
         progress.counts["resting"] = sum(one.resting for one in grants)
         async with open_client(settings.spotify, clock) as client:
+            problem: str | None = "it broke off, its task log says why"
             try:
                 await _ask_all(settings, run_id, batch, client, spool, to_ask, progress, clock)
+                problem = str(progress.stopped_by) if progress.stopped_by else None
             finally:
-                _note(connection, run_id, batch, client, progress, clock())
+                progress.counts.update(call_counts(client))
+                _note(connection, run_id, batch, progress, clock(), problem)
     if progress.stopped_by:
         raise progress.stopped_by
     return dict(progress.counts)
@@ -216,14 +219,13 @@ async def _keep(
         if not group:
             continue
         try:
-            ids = await asyncio.to_thread(spool.keep, run_id, batch, group)
+            kept = await asyncio.to_thread(spool.keep, run_id, batch, group)
         except SpoolError as error:
             progress.stopped_by = progress.stopped_by or error
             progress.counts["dropped"] += len(group)
             continue
-        progress.counts["answers"] += len(ids)
+        progress.counts["answers"] += len(kept)
         if s3_takes:
-            kept = [Kept(id_, answer) for id_, answer in zip(ids, group, strict=True)]
             outcome = await archive.put_all(kept)
             await asyncio.to_thread(spool.archived, outcome.archived)
             await asyncio.to_thread(spool.failed, outcome.problems)
@@ -236,19 +238,17 @@ def _note(
     connection: psycopg.Connection,
     run_id: str,
     batch: int,
-    client: Client,
     progress: _Batch,
     now: datetime,
+    problem: str | None,
 ) -> None:
     counts = progress.counts
     counts["refused"] = len(progress.refused)
     counts["forbidden"] = len(progress.forbidden)
-    counts.update(call_counts(client))
     with connection.transaction():
         grant.note_refused(connection, progress.refused, run_id)
         grant.note_forbidden(connection, progress.forbidden, run_id, now)
         run.note_asked(connection, progress.asked, now)
-        problem = str(progress.stopped_by) if progress.stopped_by else None
         run.end_step(connection, run_id, "fetch", batch, counts, now, problem)
 
 

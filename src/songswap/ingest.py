@@ -202,7 +202,7 @@ def _load(
                 one.fingerprint,
                 history.transform(one.body, one.user_id, one.observed_at, catalogue),
             )
-            for _, one in these
+            for one in these
         ]
         staleness = Staleness(now, settings.stale_after)
         return warehouse_history.load(connection, answers, catalogue, run_id, staleness)
@@ -272,10 +272,10 @@ def _rounds(kept: Iterable[Kept]) -> Iterator[list[Kept]]:
     chunk: list[Kept] = []
     users: set[int] = set()
     for one in kept:
-        if one.answer.user_id in users or len(chunk) == _AT_ONCE:
+        if one.user_id in users or len(chunk) == _AT_ONCE:
             yield chunk
             chunk, users = [], set()
         chunk.append(one)
-        users.add(one.answer.user_id)
+        users.add(one.user_id)
     if chunk:
         yield chunk

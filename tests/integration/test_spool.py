@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from songswap.errors import SpoolError
-from songswap.raw.spool import Answer, RotatedToken, Spool
+from songswap.raw.spool import Answer, Kept, RotatedToken, Spool
 
 AT = datetime(2026, 11, 22, 8, 1, 2, 345000, tzinfo=UTC)
 
@@ -34,12 +34,18 @@ def answer(user_id: int, body: bytes = b'{"items": []}') -> Answer:
     return Answer(user_id, f"key-{user_id}", AT, None, body)
 
 
+def ids(kept: list[Kept]) -> list[int]:
+    return [one.id for one in kept]
+
+
 def test_kept_as_it_came(spool: Spool, folder: Path) -> None:
     """An answer comes back byte for byte, with its time, also in another process's hands."""
     whole = Answer(7, "some/key.json", AT, b"\x00print", bytes(range(256)) * 9)
-    (id_,) = spool.keep("run", 3, [whole])
+    kept = spool.keep("run", 3, [whole])
     with Spool(folder) as other:
-        assert other.batch("run", 3) == [(id_, whole)]
+        assert other.batch("run", 3) == kept
+        assert (kept[0].user_id, kept[0].key, kept[0].observed_at) == (7, "some/key.json", AT)
+        assert kept[0].body == whole.body
         assert other.users_of("run", 3) == {7}
         assert other.batch("run", 2) == []
         assert other.batch("other run", 3) == []
@@ -47,31 +53,31 @@ def test_kept_as_it_came(spool: Spool, folder: Path) -> None:
 
 def test_leaves_when_archived_and_loaded(spool: Spool) -> None:
     """An answer stays until it is both archived and loaded, in whichever order."""
-    first, second, third = spool.keep("run", 0, [answer(1), answer(2), answer(3)])
+    first, second, third = ids(spool.keep("run", 0, [answer(1), answer(2), answer(3)]))
     spool.archived([first])
     spool.loaded([second])
-    assert [one.id for one in spool.not_archived(0, 10)] == [second, third]
-    assert [one.id for one in spool.not_loaded(0, 10)] == [first, third]
+    assert ids(spool.not_archived(0, 10)) == [second, third]
+    assert ids(spool.not_loaded(0, 10)) == [first, third]
     assert spool.waiting() == (2, 2)
     spool.loaded([first])
     spool.archived([second])
     assert spool.waiting() == (1, 1)
-    assert [one.id for one in spool.not_archived(0, 10)] == [third]
+    assert ids(spool.not_archived(0, 10)) == [third]
 
 
 def test_read_in_parts(spool: Spool) -> None:
     """What waits is read in the order in which it came, in parts of any size."""
-    ids = spool.keep("run", 0, [answer(number) for number in range(5)])
-    assert [one.id for one in spool.not_loaded(0, 2)] == ids[:2]
-    assert [one.id for one in spool.not_loaded(ids[1], 2)] == ids[2:4]
-    assert [one.id for one in spool.not_loaded(ids[4], 2)] == []
+    came = ids(spool.keep("run", 0, [answer(number) for number in range(5)]))
+    assert ids(spool.not_loaded(0, 2)) == came[:2]
+    assert ids(spool.not_loaded(came[1], 2)) == came[2:4]
+    assert ids(spool.not_loaded(came[4], 2)) == []
 
 
 def test_problem(spool: Spool) -> None:
     """Why an answer could not leave is known."""
     assert spool.last_problem() is None
-    ids = spool.keep("run", 0, [answer(1), answer(2)])
-    spool.failed({ids[0]: "first", ids[1]: "second"})
+    first, second = ids(spool.keep("run", 0, [answer(1), answer(2)]))
+    spool.failed({first: "first", second: "second"})
     assert spool.last_problem() == "second"
 
 
@@ -133,7 +139,7 @@ def test_killed_while_writing(folder: Path) -> None:
     with Spool(folder) as spool:
         for number in said:
             kept = spool.batch("run", number)
-            assert [one.answer.body for one in kept] == [b"x" * 9999] * 3
+            assert [one.body for one in kept] == [b"x" * 9999] * 3
         assert spool.waiting()[0] % 3 == 0
 
 

@@ -5,7 +5,6 @@ another answer of the same hour is put beside it.
 """
 
 import asyncio
-import gzip
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from obstore.store import S3Store
 from songswap import settings
 from songswap.errors import ArchiveError
 from songswap.raw import key
-from songswap.raw.spool import Answer, Kept
+from songswap.raw.spool import Kept
 
 
 class Outcome(NamedTuple):
@@ -53,7 +52,7 @@ class Archive:
             retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=15)},
         )
 
-    async def put(self, answer: Answer) -> str:
+    async def put(self, kept: Kept) -> str:
         """Put an answer where it belongs, and return its key.
 
         The object is the gzipped body; ``observed-at`` in its metadata is when Spotify gave it, so
@@ -62,29 +61,22 @@ class Archive:
         Raises:
             ArchiveError: S3 did not take it.
         """
-        body = gzip.compress(answer.body, compresslevel=6, mtime=0)
         try:
-            try:
-                await self._put(answer.key, body, answer)
-            except AlreadyExistsError:
-                other = key.beside(answer.key, answer.body)
-                try:
-                    await self._put(other, body, answer)
-                except AlreadyExistsError:
-                    return other  # the very same answer, put by an attempt that was cut off
-                return other
+            if await self._put(kept.key, kept):
+                return kept.key
+            # Where it is refused here too, the very same answer was put by an attempt cut off.
+            other = key.beside(kept.key, kept.body)
+            await self._put(other, kept)
         except (BaseError, OSError) as error:
             raise ArchiveError(
                 f"S3 (connection SongSwap_S3_PutOnly, bucket {self._bucket}) did not take an"
                 f" answer: {_first_line(error)}"
             ) from error
-        return answer.key
+        return other
 
     async def put_all(self, kept: list[Kept]) -> Outcome:
         """Put many at once; what cannot be put is told, not raised."""
-        results = await asyncio.gather(
-            *(self.put(one.answer) for one in kept), return_exceptions=True
-        )
+        results = await asyncio.gather(*(self.put(one) for one in kept), return_exceptions=True)
         outcome = Outcome([], {})
         for one, result in zip(kept, results, strict=True):
             if isinstance(result, str):
@@ -95,18 +87,23 @@ class Archive:
                 raise result
         return outcome
 
-    async def _put(self, key: str, body: bytes, answer: Answer) -> None:
-        await obstore.put_async(
-            self._store,
-            key,
-            body,
-            mode="create",
-            attributes={
-                "Content-Type": "application/json",
-                "Content-Encoding": "gzip",
-                "observed-at": answer.observed_at.isoformat(timespec="milliseconds"),
-            },
-        )
+    async def _put(self, key: str, kept: Kept) -> bool:
+        """Put an object; False when there is one already, which stays as it is."""
+        try:
+            await obstore.put_async(
+                self._store,
+                key,
+                kept.packed,
+                mode="create",
+                attributes={
+                    "Content-Type": "application/json",
+                    "Content-Encoding": "gzip",
+                    "observed-at": kept.observed_at.isoformat(timespec="milliseconds"),
+                },
+            )
+        except AlreadyExistsError:
+            return False
+        return True
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,8 +7,8 @@ next run finds here. It is one SQLite file: every method is a transaction that i
 machines each need a folder of their own on a local disk: SQLite's locks do not hold over a network.
 """
 
+import gzip
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -44,8 +44,19 @@ CREATE TABLE IF NOT EXISTS tokens (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _to_ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _from_ms(ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
 class Answer(NamedTuple):
-    """A raw answer: ``body`` as it came, ``observed_at`` when it came, ``key`` where it belongs."""
+    """A raw answer: ``body`` as it came, ``observed_at`` when it came, ``key`` where it belongs.
+
+    ``fingerprint`` says what it tells of plays, see `songswap.transform.history.fingerprint`.
+    """
 
     user_id: int
     key: str
@@ -55,10 +66,19 @@ class Answer(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """An answer in the spool, by its place there."""
+    """An answer in the spool, by its place there; ``packed`` is its body with gzip."""
 
     id: int
-    answer: Answer
+    user_id: int
+    key: str
+    observed_at: datetime
+    fingerprint: bytes | None
+    packed: bytes
+
+    @property
+    def body(self) -> bytes:
+        """The body as it came."""
+        return gzip.decompress(self.packed)
 
 
 class RotatedToken(NamedTuple):
@@ -95,25 +115,28 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def keep(self, run_id: str, batch: int, answers: Sequence[Answer]) -> list[int]:
-        """Write ``answers`` to the disk, all or none; returns their ids in the same order."""
+    def keep(self, run_id: str, batch: int, answers: Sequence[Answer]) -> list[Kept]:
+        """Write ``answers`` to the disk, all or none."""
+        packed = [gzip.compress(answer.body, compresslevel=6, mtime=0) for answer in answers]
+        kept = []
         with self._naming_trouble(), self._db:
-            return [
-                self._db.execute(
+            for answer, body in zip(answers, packed, strict=True):
+                id_, user_id, key, observed_ms, fingerprint = self._db.execute(
                     "INSERT INTO answers (run_id, batch, user_id, key, observed_ms, fingerprint,"
-                    " body) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                    " body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                    " RETURNING id, user_id, key, observed_ms, fingerprint",
                     (
                         run_id,
                         batch,
                         answer.user_id,
                         answer.key,
-                        (answer.observed_at - _EPOCH) // timedelta(milliseconds=1),
+                        _to_ms(answer.observed_at),
                         answer.fingerprint,
-                        zlib.compress(answer.body, 1),
+                        body,
                     ),
-                ).fetchone()[0]
-                for answer in answers
-            ]
+                ).fetchone()
+                kept.append(Kept(id_, user_id, key, _from_ms(observed_ms), fingerprint, body))
+        return kept
 
     def users_of(self, run_id: str, batch: int) -> set[int]:
         """The users whose answer of this batch is here already."""
@@ -178,7 +201,7 @@ class Spool:
                     token.spent,
                     token.access_token,
                     token.refresh_token,
-                    (token.expires_at - _EPOCH) // timedelta(milliseconds=1),
+                    _to_ms(token.expires_at),
                 ),
             )
 
@@ -187,9 +210,7 @@ class Spool:
         with self._naming_trouble():
             rows = self._db.execute("SELECT * FROM tokens ORDER BY user_id").fetchall()
         return [
-            RotatedToken(
-                user_id, spent, access, refresh, _EPOCH + timedelta(milliseconds=expires_ms)
-            )
+            RotatedToken(user_id, spent, access, refresh, _from_ms(expires_ms))
             for user_id, spent, access, refresh, expires_ms in rows
         ]
 
@@ -207,16 +228,7 @@ class Spool:
         with self._naming_trouble():
             rows = self._db.execute(query, parameters).fetchall()
         return [
-            Kept(
-                id_,
-                Answer(
-                    user_id,
-                    key,
-                    _EPOCH + timedelta(milliseconds=observed_ms),
-                    fingerprint,
-                    zlib.decompress(body),
-                ),
-            )
+            Kept(id_, user_id, key, _from_ms(observed_ms), fingerprint, body)
             for id_, user_id, key, observed_ms, fingerprint, body in rows
         ]
 
