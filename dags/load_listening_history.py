@@ -106,6 +106,7 @@ def summarise() -> dict[str, int]:
     doc_md=__doc__,
     default_args={
         "retries": RETRIES,
+        "retry_delay": timedelta(minutes=1),
         "retry_policy": by_kind(),
         "execution_timeout": timedelta(minutes=50),
     },

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dotenv import load_dotenv
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
@@ -123,7 +124,12 @@ def _log_to_stderr() -> None:
 
 
 def main() -> None:
-    """The entry point: what is expected to go wrong becomes a sentence and exit code 1."""
+    """The entry point: what is expected to go wrong becomes a sentence and exit code 1.
+
+    What ``.env`` in the working folder sets counts as the environment, where that does not say
+    otherwise.
+    """
+    load_dotenv(Path(".env"), interpolate=False)
     try:
         app()
     except SongSwapError as error:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
 
 from songswap.errors import SettingsError
 
@@ -177,16 +178,17 @@ def _from_json(told: dict[str, Any]) -> Connection:
 
 
 def _dsn(connection: Connection) -> str:
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     parts = {
+        # Airflow's own extras stand among libpq's, such as sslmode.
+        **{name: value for name, value in connection.extra.items() if name in known},
         "host": connection.host,
         "port": str(connection.port or ""),
         "user": connection.login,
         "password": connection.password,
         "dbname": connection.schema,
-        "sslmode": connection.extra.get("sslmode", ""),
-        "sslrootcert": connection.extra.get("sslrootcert", ""),
     }
-    return make_conninfo(**{key: value for key, value in parts.items() if value})
+    return make_conninfo(**{name: value for name, value in parts.items() if value})
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

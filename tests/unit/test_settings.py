@@ -11,7 +11,7 @@ from songswap.errors import SettingsError
 from songswap.settings import Connection, from_environment, parse_connection, warehouse_dsn
 
 ENVIRONMENT = {
-    "AIRFLOW_CONN_SONGSWAP_RDS": "postgresql://me:p%40ss@db.example:5433/songswap?sslmode=require",
+    "AIRFLOW_CONN_SONGSWAP_RDS": "postgresql://me:p%40ss@db.example:5433/songswap?sslmode=require&iam=no",
     "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": json.dumps(
         {"conn_type": "aws", "login": "key", "password": "hush", "extra": {"region_name": "eu"}}
     ),

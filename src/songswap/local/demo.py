@@ -87,7 +87,7 @@ def _complain(console: Console, error: Exception, exit_code: int) -> int:
 
 def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
     progress = Progress(console)
-    plan = make_plan(os.environ, Path(".env"))
+    plan = make_plan(os.environ)
     require_room(folder)
     if stop_leftovers(folder):
         progress.say("Stopped what an earlier demo had left running.")

@@ -1,12 +1,11 @@
 """What a demo starts, and what it tells Airflow: the user's own settings win over local parts.
 
-A setting is taken from the environment, else from the file `.env`. Each real service that is
-set keeps its local counterpart from starting: Spotify's credentials the simulator, the
-connection of the warehouse its embedded database, the connection of the archive the S3 endpoint.
+Each real service that is set keeps its local counterpart from starting: Spotify's credentials the
+simulator, the connection of the warehouse its embedded database, that of the archive the S3
+endpoint.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +25,6 @@ _BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
 _CREDENTIALS = ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET")
 _WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
 _SLOTS = "SONGSWAP_SPOTIFY_SLOTS"
-
-_LINE = re.compile(
-    r"""\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*
-    (?: (?P<quote>["'])(?P<quoted>.*?)(?P=quote) | (?P<plain>[^\s"'#]\S*) )?
-    (?:\s+\#.*)?\s*""",
-    re.VERBOSE,
-)
 
 SIMULATED_APP = {
     "SPOTIFY_CLIENT_ID": "songswap",
@@ -122,15 +114,14 @@ class Plan:
         return {**local, **self.settings}
 
 
-def make_plan(environment: Mapping[str, str], env_file: Path) -> Plan:
+def make_plan(environment: Mapping[str, str]) -> Plan:
     """Reads the settings; an empty one counts as not set.
 
     Raises:
         SettingsError: a connection cannot be read.
         StartRefused: another one cannot be read, or one that belongs to it is missing.
     """
-    merged = {**read_env_file(env_file), **environment}
-    settings = {name: value.strip() for name, value in merged.items() if value.strip()}
+    settings = {name: value.strip() for name, value in environment.items() if value.strip()}
     for name in (WAREHOUSE, ARCHIVE, ARCHIVE_TESTS, DISCORD):
         if name in settings:
             parse_connection(name, settings[name])
@@ -149,29 +140,6 @@ def make_plan(environment: Mapping[str, str], env_file: Path) -> Plan:
         **{name: _whole(settings, Ports.variable(name), getattr(default, name)) for name in names}
     )
     return Plan(settings, ports, _whole(settings, _SLOTS, 2))
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """The settings in a file of KEY=VALUE lines; none when there is no file.
-
-    A value may be quoted; `#` begins a comment where a word could; nothing is expanded.
-
-    Raises:
-        StartRefused: a line is none of this.
-    """
-    if not path.exists():
-        return {}
-    settings = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        setting = _LINE.fullmatch(line)
-        if setting is None:
-            raise StartRefused(
-                f"{path}, line {number} is not KEY=VALUE; a value with spaces needs quotes."
-            )
-        settings[setting["name"]] = setting["quoted"] or setting["plain"] or ""
-    return settings
 
 
 def _s3_connection(endpoint: str, access_key: str, access: Access) -> str:

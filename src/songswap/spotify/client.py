@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -228,6 +229,7 @@ async def open_client(
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=where.in_flight),
         timeout=aiohttp.ClientTimeout(total=where.timeout_s),
+        headers={"User-Agent": f"songswap-airflow/{version('songswap-airflow')}"},
     ) as session:
         yield Client(session, where, clock)
 

@@ -7,9 +7,8 @@ import pytest
 
 from songswap.local.access import platform_access
 from songswap.local.errors import StartRefused
-from songswap.local.plan import Plan, Ports, make_plan, read_env_file
+from songswap.local.plan import Plan, Ports, make_plan
 
-NO_FILE = Path("/nonexistent/.env")
 RDS = "postgresql://app:secret@db.example.org:5432/platform"
 
 
@@ -26,7 +25,7 @@ def environment(plan: Plan) -> dict[str, str]:
 
 def test_nothing_set_means_all_is_local() -> None:
     """Every part is started, at its usual port, and the tasks are told of each."""
-    plan = make_plan({}, NO_FILE)
+    plan = make_plan({})
     told = environment(plan)
     assert plan.started_ports == {
         "airflow": 8080,
@@ -50,7 +49,7 @@ def test_nothing_set_means_all_is_local() -> None:
 
 def test_real_credentials_keep_the_simulator_away() -> None:
     """With Spotify's credentials neither its addresses nor the webhook sink are the simulator's."""
-    plan = make_plan({"SPOTIFY_CLIENT_ID": "id", "SPOTIFY_CLIENT_SECRET": "secret"}, NO_FILE)
+    plan = make_plan({"SPOTIFY_CLIENT_ID": "id", "SPOTIFY_CLIENT_SECRET": "secret"})
     told = environment(plan)
     assert not plan.simulated
     assert "simulator" not in plan.started_ports
@@ -69,7 +68,6 @@ def test_a_real_warehouse_and_archive_win() -> None:
             "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": s3,
             "AIRFLOW_VAR_BUCKET_NAME": "real-bucket",
         },
-        NO_FILE,
     )
     told = environment(plan)
     assert not plan.local_warehouse
@@ -80,12 +78,10 @@ def test_a_real_warehouse_and_archive_win() -> None:
     assert "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE" not in told
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    """A setting that stands in both is taken from the environment; an empty one counts as none."""
-    file = tmp_path / ".env"
-    file.write_text("SONGSWAP_S3_PORT=1111\nSONGSWAP_AIRFLOW_PORT=2222\nSPOTIFY_CLIENT_ID=\n")
-    plan = make_plan({"SONGSWAP_S3_PORT": "3333"}, file)
-    assert plan.ports == Ports(airflow=2222, s3=3333)
+def test_an_empty_setting_counts_as_none() -> None:
+    """What is set to nothing is not set."""
+    plan = make_plan({"SONGSWAP_S3_PORT": "3333", "SPOTIFY_CLIENT_ID": ""})
+    assert plan.ports == Ports(s3=3333)
     assert plan.simulated
 
 
@@ -102,32 +98,4 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 def test_half_a_setting_is_refused(settings: dict[str, str], says: str) -> None:
     """The sentence names the setting to change."""
     with pytest.raises(StartRefused, match=says):
-        make_plan(settings, NO_FILE)
-
-
-def test_env_file_syntax(tmp_path: Path) -> None:
-    """Quotes, comments, blank lines and `export` are understood; nothing is expanded."""
-    file = tmp_path / ".env"
-    file.write_text(
-        "# a comment\n\nPLAIN=value # why\nexport SHELL_STYLE=1\n"
-        "QUOTED=\"two words # kept\"\nSINGLE='$HOME'\nURI=postgresql://a:b#c@d/e?f=g\nEMPTY=\n"
-        "NOTHING= # yet\n"
-    )
-    assert read_env_file(file) == {
-        "PLAIN": "value",
-        "SHELL_STYLE": "1",
-        "QUOTED": "two words # kept",
-        "SINGLE": "$HOME",
-        "URI": "postgresql://a:b#c@d/e?f=g",
-        "EMPTY": "",
-        "NOTHING": "",
-    }
-
-
-@pytest.mark.parametrize("line", ["no separator", "two words=1", "KEY=two words", "KEY='open"])
-def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
-    """The sentence names the file and the line."""
-    file = tmp_path / ".env"
-    file.write_text(f"GOOD=1\n{line}\n")
-    with pytest.raises(StartRefused, match="line 2"):
-        read_env_file(file)
+        make_plan(settings)

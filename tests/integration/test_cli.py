@@ -1,0 +1,115 @@
+"""The command line as somebody in a terminal uses it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.main import get_command
+
+from songswap.cli import app
+
+REPOSITORY = Path(__file__).parents[2]
+COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def songswap(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``songswap`` in a folder, with no environment but this one."""
+    return subprocess.run(  # noqa: S603  (our own command)
+        [sys.executable, "-m", "songswap.cli", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "200"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_commands() -> None:
+    """The commands are those that the README names."""
+    assert COMMANDS == ["demo", "load", "migrate", "simulator"]
+    readme = (REPOSITORY / "README.md").read_text()
+    assert [name for name in COMMANDS if f"`{name}`" not in readme] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command: str) -> None:
+    """Each command and each of its options says what it is for."""
+    found = get_command(app).commands[command]  # type: ignore[attr-defined]
+    assert found.help
+    assert [option.name for option in found.params if not option.help] == []
+
+
+def environment_of(here: Any) -> dict[str, str]:
+    """A platform's settings as a user would write them down."""
+    archive, spotify = here.settings.archive, here.settings.spotify
+    warehouse = psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)
+    return {
+        "AIRFLOW_CONN_SONGSWAP_RDS": "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(
+            **warehouse
+        ),
+        "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": json.dumps(
+            {
+                "conn_type": "aws",
+                "login": archive.access_key_id,
+                "password": archive.secret_access_key,
+                "extra": {"endpoint_url": archive.endpoint_url, "region_name": archive.region},
+            }
+        ),
+        "AIRFLOW_VAR_BUCKET_NAME": archive.bucket,
+        "SPOTIFY_CLIENT_ID": spotify.client_id,
+        "SPOTIFY_CLIENT_SECRET": spotify.client_secret,
+        "SPOTIFY_API_URL": spotify.api_url,
+        "SPOTIFY_ACCOUNTS_URL": spotify.accounts_url,
+        "SONGSWAP_SPOOL": str(here.settings.spool),
+    }
+
+
+def test_load(platform: Callable[..., Any], tmp_path: Path) -> None:
+    """A load without Airflow brings what Spotify can tell, by the settings in ``.env``."""
+    here = platform(users=3, real_time=True)
+    lines = [f"{name}='{value}'" for name, value in environment_of(here).items()]
+    (tmp_path / ".env").write_text("# as .env.example\n" + "\n".join(lines) + "\n")
+
+    assert songswap(tmp_path, "migrate").returncode == 0
+    first = songswap(tmp_path, "load", "--json")
+    assert first.returncode == 0, first.stderr
+    counts = json.loads(first.stdout)
+    assert counts["plays"] == here.history().total() > 0
+    assert here.history() == here.reachable()
+    assert "enrich artist" in first.stderr
+
+    shown = songswap(tmp_path, "load")
+    assert shown.returncode == 0, shown.stderr
+    assert "unchanged" in shown.stdout
+
+
+def test_failed_load(platform: Callable[..., Any], tmp_path: Path) -> None:
+    """A load that is not complete exits with 1, and a sentence says what to look at."""
+    here = platform(users=2)
+    here.fault(path="/v1/artists", status=429, headers={"Retry-After": "9999"})
+    environment = environment_of(here)
+    failed = songswap(tmp_path, "load", "--json", **environment)
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert "allows no more requests of this app until" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert "simulated" not in failed.stderr, "a secret is shown"
+
+
+@pytest.mark.parametrize("command", ["load", "migrate"])
+def test_nothing_set(tmp_path: Path, command: str) -> None:
+    """Without settings there is a sentence that names the first missing one, and exit code 1."""
+    done = songswap(tmp_path, command)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: AIRFLOW_CONN_SONGSWAP_RDS is not set")
+
+
+def test_unknown_option(tmp_path: Path) -> None:
+    """A wrong option is usage: exit code 2."""
+    assert songswap(tmp_path, "load", "--bogus").returncode == 2
