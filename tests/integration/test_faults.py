@@ -93,6 +93,51 @@ def test_warehouse_refuses_during_load(platform: Make) -> None:
     assert told <= here.history() == here.reachable()
 
 
+def gaps(here: Any) -> set[tuple[str, str]]:
+    """The recorded gaps: the user, and the play with which the answers go on."""
+    rows = here.rows(
+        'SELECT u.spotify_id, to_char(g.before, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
+        ' FROM songswap.gaps g JOIN "Users" u ON u.id = g.user_id'
+    )
+    return set(rows)
+
+
+def true_gaps(here: Any) -> set[tuple[str, str]]:
+    """By Spotify's ledger: the plays that follow others which no answer could tell any more.
+
+    What was forgotten before the user's first answer is no gap: nobody had asked yet. Nor is a play
+    that came so late from an offline phone that it was never among the newest 50.
+    """
+    found = set()
+    told: set[str] = set()
+    missed: set[str] = set()
+    for play in sorted(here.spotify.ledger(), key=lambda play: (play["user"], play["played_at"])):
+        user = play["user"]
+        if not play["reachable_when_asked"]:
+            if play["reachable_until"] and play["listed_at"] < play["reachable_until"]:
+                missed |= {user} & told
+        else:
+            if user in missed:
+                found.add((user, play["played_at"]))
+                missed.remove(user)
+            told.add(user)
+    return found
+
+
+def test_several_answers_of_a_user_wait(platform: Make) -> None:
+    """Answers of several hours that wait are loaded in their order: only true gaps are gaps."""
+    here = platform(users=8)
+    for number in range(3):
+        ingest.plan(here.settings, f"r{number}", here.clock)
+        fetch(here.settings, f"r{number}", 0, here.clock)
+        here.advance(hours=4)
+    counts = here.load()
+    assert counts["retried_loaded"] == 3 * 8
+    assert here.history() == here.reachable()
+    assert gaps(here) == true_gaps(here)
+    assert here.load()["unchanged"] == 8
+
+
 class refusing:
     """While it lasts, the database of ``dsn`` refuses connections and has none."""
 

@@ -148,8 +148,14 @@ def test_times_are_utc_whatever_the_servers_zone(users: str) -> None:
         load(connection, 1, BEGIN, page([(90, 1)]))
         told = connection.execute('SELECT played_at::text FROM "History"').fetchone()
         assert told == ("2026-11-22 01:30:00",)
-        observed = connection.execute('SELECT date::text FROM "TrackPopularity"').fetchone()
-        assert observed == ("2026-11-22 00:00:00",)
+        artist = json.dumps({"artists": [{"id": "artist1", "popularity": 5}]}).encode()
+        told_of = read.artists(artist, ["artist1"], BEGIN)
+        metadata.load(connection, "artist", ["artist1"], told_of, BEGIN, timedelta(hours=1))
+        observed = connection.execute(
+            'SELECT date::text FROM "TrackPopularity"'
+            ' UNION ALL SELECT date::text FROM "ArtistPopularity"'
+        ).fetchall()
+        assert observed == [("2026-11-22 00:00:00",)] * 2
 
 
 def test_gap_needs_a_full_answer_without_overlap(users: str) -> None:
@@ -228,6 +234,24 @@ def test_unanswered_ids_wait(users: str) -> None:
         metadata.load(connection, "features", told, Metadata(), STALENESS.now, later)
         assert metadata.wanted(connection, "features", 9, STALENESS.now) == []
         assert metadata.wanted(connection, "features", 9, STALENESS.now + later) == told
+
+
+def test_answered_without_popularity_is_not_stale(users: str) -> None:
+    """An artist of whom Spotify tells no popularity is asked for once a day, not at each play."""
+
+    def hear(minute: int, now: datetime) -> list[str]:
+        catalogue = Catalogue()
+        told = transform.transform(page([(minute, 1)]), 1, now, catalogue)
+        answer = Answer(1, now, "key", None, told)
+        history.load(connection, [answer], catalogue, "run", Staleness(now, timedelta(days=1)))
+        return metadata.wanted(connection, "artist", 9, now)
+
+    with connect(users) as connection:
+        assert hear(1, BEGIN) == ["artist1"]
+        nothing = read.artists(b'{"artists": [{"id": "artist1"}]}', ["artist1"], BEGIN)
+        metadata.load(connection, "artist", ["artist1"], nothing, BEGIN, timedelta(hours=1))
+        assert hear(2, BEGIN + timedelta(hours=23)) == []
+        assert hear(3, BEGIN + timedelta(hours=25)) == ["artist1"]
 
 
 def test_two_tracks_at_one_moment(users: str) -> None:
