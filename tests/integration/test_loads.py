@@ -236,22 +236,30 @@ def test_unanswered_ids_wait(users: str) -> None:
         assert metadata.wanted(connection, "features", 9, STALENESS.now + later) == told
 
 
-def test_answered_without_popularity_is_not_stale(users: str) -> None:
-    """An artist of whom Spotify tells no popularity is asked for once a day, not at each play."""
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("artist", read.artists(b'{"artists": [{"id": "artist1"}]}', ["artist1"], BEGIN)),
+        ("track", read.tracks(b'{"tracks": [{"id": "track1"}]}', ["track1"], BEGIN)),
+    ],
+)
+def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: Metadata) -> None:
+    """What Spotify tells no popularity of is asked for once a day, not at each play."""
 
     def hear(minute: int, now: datetime) -> list[str]:
+        body = page([(minute, 1)]).replace(b'"popularity"', b'"left_out"')
         catalogue = Catalogue()
-        told = transform.transform(page([(minute, 1)]), 1, now, catalogue)
-        answer = Answer(1, now, "key", None, told)
+        heard = transform.transform(body, 1, now, catalogue)
+        answer = Answer(1, now, "key", None, heard)
         history.load(connection, [answer], catalogue, "run", Staleness(now, timedelta(days=1)))
-        return metadata.wanted(connection, "artist", 9, now)
+        return metadata.wanted(connection, kind, 9, now)
 
     with connect(users) as connection:
-        assert hear(1, BEGIN) == ["artist1"]
-        nothing = read.artists(b'{"artists": [{"id": "artist1"}]}', ["artist1"], BEGIN)
-        metadata.load(connection, "artist", ["artist1"], nothing, BEGIN, timedelta(hours=1))
+        ids = hear(1, BEGIN)
+        assert ids == [f"{kind}1"]
+        metadata.load(connection, kind, ids, told, BEGIN, timedelta(hours=1))
         assert hear(2, BEGIN + timedelta(hours=23)) == []
-        assert hear(3, BEGIN + timedelta(hours=25)) == ["artist1"]
+        assert hear(3, BEGIN + timedelta(hours=25)) == ids
 
 
 def test_two_tracks_at_one_moment(users: str) -> None:
