@@ -42,8 +42,9 @@ format: $(VENV)/.ready
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+# For any 3.11, the oldest included: Debian's own is 3.11.2.
 lock: $(VENV)/.ready
-	@$(BIN)/uv pip compile --quiet --all-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
+	@$(BIN)/uv pip compile --quiet --all-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --no-strip-extras pyproject.toml --output-file requirements.lock
 
 clean:
