@@ -181,12 +181,10 @@ async def _ask(
     except (RateLimited, CredentialsRefused, WarehouseUnavailable, SpoolError) as error:
         progress.stopped_by = progress.stopped_by or error
         progress.asked[one.user_id] = type(error).__name__
-    except (SpotifyError, psycopg.DataError, psycopg.IntegrityError) as error:
-        # A token that does not fit its column is that user's trouble too.
+    except SpotifyError as error:
         progress.counts["failed"] += 1
         progress.failures_in_a_row += 1
-        detail = str(error) if isinstance(error, SongSwapError) else type(error).__name__
-        progress.asked[one.user_id] = detail
+        progress.asked[one.user_id] = str(error)
     else:
         progress.failures_in_a_row = 0
         fingerprint = history.fingerprint(told.body)

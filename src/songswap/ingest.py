@@ -54,8 +54,18 @@ def retry(
         run.start(connection, run_id, clock())
         counts: Counter[str] = Counter()
         for token in spool.tokens():
-            counts["tokens_stored"] += grant.store_kept(connection, token, clock())
-            spool.drop_token(token)
+            try:
+                counts["tokens_stored"] += grant.store_kept(connection, token, clock())
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                counts["tokens_refused"] += 1
+                log.warning(
+                    'The tokens of user %d do not fit "SpotifyTokens" (SQLSTATE %s): they stay in'
+                    " the spool.",
+                    token.user_id,
+                    error.sqlstate,
+                )
+            else:
+                spool.drop_token(token)
         counts["retried_archived"] = asyncio.run(_archive_waiting(settings, spool))
         for kept in _rounds(_all(spool.not_loaded)):
             counts["retried_loaded"] += len(kept)

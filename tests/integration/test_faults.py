@@ -142,17 +142,14 @@ class refusing:
     """While it lasts, the database of ``dsn`` refuses connections and has none."""
 
     def __init__(self, dsn: str) -> None:
-        parts = psycopg.conninfo.conninfo_to_dict(dsn)
-        self.name = str(parts["dbname"])
+        self.dsn = dsn
+        self.name = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
         self.other = psycopg.conninfo.make_conninfo(dsn, dbname="postgres")
 
     def _allow(self, allowed: bool) -> None:
         with psycopg.connect(self.other, autocommit=True) as connection:
             connection.execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS {allowed}'.encode())
-            connection.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
-                [self.name],
-            )
+        end_sessions(self.dsn)
 
     def __enter__(self) -> None:
         self._allow(False)
@@ -170,10 +167,14 @@ def test_rotated_token_survives_a_lost_warehouse(platform: Make) -> None:
     before = here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id')
     # Spotify takes its time over tokens; the sessions that wait for it are ended meanwhile.
     here.fault(path="/api/token", delay_ms=1500)
-    lost = EndSessions(here.settings.warehouse_dsn)
     try:
-        with pytest.raises(WarehouseUnavailable):
-            lost.during(lambda: fetch(here.settings, "r", 0, here.clock))
+        with ThreadPoolExecutor(1) as thread:
+            fetching = thread.submit(fetch, here.settings, "r", 0, here.clock)
+            while not fetching.done() and here.spotify.get("/admin/faults")[0]["struck"] < 3:
+                continue
+            end_sessions(here.settings.warehouse_dsn)
+            with pytest.raises(WarehouseUnavailable):
+                fetching.result()
     finally:
         here.mend()
     assert here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id') == before
@@ -189,34 +190,33 @@ def test_rotated_token_survives_a_lost_warehouse(platform: Make) -> None:
     assert "refused" not in here.load()
 
 
-class EndSessions:
-    """Ends every session of a database once those that hold a user's tokens are there."""
+def test_token_that_does_not_fit(platform: Make) -> None:
+    """A refresh token that is too long for its column is kept, and costs nobody a play."""
+    here = platform(users=3)
+    here.load()
+    here.advance(hours=1)
+    long = [{"path": "refresh_token", "value": "r" * 300}]
+    here.fault(
+        path="/api/token", user="listener-0002", action="mutate", mutate={"json_patch": long}
+    )
+    here.load()
+    assert here.history() == here.reachable()
+    here.mend()
+    assert here.load()["tokens_refused"] == 1
+    with Spool(here.settings.spool) as spool:
+        assert [token.refresh_token for token in spool.tokens()] == ["r" * 300]
+    assert here.history() == here.reachable()
 
-    def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
-        self.name = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
 
-    def during(self, work: Callable[[], object]) -> object:
-        """Do ``work`` while they are ended."""
-        with ThreadPoolExecutor(1) as thread:
-            result = thread.submit(work)
-            other = psycopg.conninfo.make_conninfo(self.dsn, dbname="postgres")
-            with psycopg.connect(other, autocommit=True) as connection:
-                while not result.done():
-                    waiting = connection.execute(
-                        "SELECT count(*) FROM pg_stat_activity"
-                        " WHERE datname = %s AND state = 'idle in transaction'"
-                        " AND query LIKE '%%FOR UPDATE%%'",
-                        [self.name],
-                    ).fetchone()
-                    if waiting and waiting[0] == 3:
-                        connection.execute(
-                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                            " WHERE datname = %s",
-                            [self.name],
-                        )
-                        break
-            return result.result()
+def end_sessions(dsn: str) -> None:
+    """End every session of a database, as its restart would."""
+    parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    other = psycopg.conninfo.make_conninfo(dsn, dbname="postgres")
+    with psycopg.connect(other, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            [parts["dbname"]],
+        )
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ async def exchange(
     """Get a new access token for a user, and store what Spotify gave for it in the same step.
 
     The user's row is locked meanwhile, so that of two who refresh at once one waits and takes what
-    the other got. Tokens that the warehouse cannot take any more are kept in the spool: a rotated
-    refresh token that is lost is a user that is lost.
+    the other got. Tokens that the warehouse does not take (it is lost, or they do not fit) are kept
+    in the spool: a rotated refresh token that is lost is a user that is lost.
 
     Returns:
         The access token to go on with; None when the user is gone.
@@ -87,7 +87,7 @@ async def exchange(
             )
             await connection.execute(sql["store_tokens"], rotated._asdict())
             await connection.execute(sql["note_refreshed"], {**rotated._asdict(), "now": now})
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.DataError, psycopg.IntegrityError) as error:
         if rotated is None:
             raise WarehouseUnavailable(
                 "The warehouse (connection SongSwap_RDS) was lost while tokens were read."
@@ -97,7 +97,11 @@ async def exchange(
 
 
 def store_kept(connection: psycopg.Connection, token: RotatedToken, now: datetime) -> bool:
-    """Store tokens from the spool; False when the user has newer ones, or is gone."""
+    """Store tokens from the spool; False when the user has newer ones, or is gone.
+
+    Raises:
+        psycopg.DataError, psycopg.IntegrityError: they do not fit the platform's table.
+    """
     sql = statements("grant.sql")
     with connection.transaction():
         stored = connection.execute(sql["store_tokens"], token._asdict()).rowcount > 0
