@@ -33,7 +33,7 @@ from songswap.warehouse.migrate import require_schema
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 500
-"""Answers of the spool that are read into memory together, about 100 MB at most."""
+"""Answers of the spool that are read into memory, and loaded, together."""
 
 
 def retry(
