@@ -142,6 +142,12 @@ class Platform:
         """The simulator's time, which is that of the pipeline too."""
         return datetime.fromisoformat(self.spotify.get("/admin/clock")["now"]).astimezone(UTC)
 
+    def join(self, count: int) -> None:
+        """Have more listeners sign up."""
+        self.spotify.post("/admin/listeners", {"count": count})
+        listeners = self.spotify.get("/admin/listeners")
+        sign_up(self.settings.warehouse_dsn, self.spotify.url, listeners, lambda _: None)
+
     def use(self, store: ObjectStore) -> None:
         """Archive at another S3 endpoint, in its bucket ``own``."""
         archive = replace(

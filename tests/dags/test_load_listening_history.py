@@ -106,6 +106,27 @@ def test_warehouse_refuses_the_load(airflow: Any, platform: Make) -> None:
     assert here.history().total() > 0
 
 
+def test_rate_limited_batch(airflow: Any, platform: Make) -> None:
+    """A batch that Spotify stops is not tried again; what it had is loaded, the others go on."""
+    here = platform(users=6, real_time=True)
+    here.fault(
+        path="/v1/me/*", user="listener-0002", status=429, headers={"Retry-After": "3600"}, body={}
+    )
+    run = airflow.run(DAG, here.settings, SONGSWAP_BATCH_SIZE="3", SONGSWAP_IN_FLIGHT="1")
+    assert run["state"] == "failed"
+    failed = {name for name, state in run["tasks"].items() if state != "success"}
+    assert failed == {"batch.fetch[0]", "summarise"}
+    assert here.spotify.get("/admin/calls")["by_user"]["listener-0002"]["recently-played"] == 1
+    assert "allows no more requests of this app until" in run["log"]
+    assert {user for user, _, _ in here.history()} == {
+        "listener-0001",
+        "listener-0004",
+        "listener-0005",
+        "listener-0006",
+    }
+    assert here.history() == here.reachable()
+
+
 def test_as_operators_see_it(airflow: Any) -> None:
     """The DAG imports, is hourly without catch-up, one run at a time, and explains itself."""
     code = (

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from songswap.cli import app
+from songswap.raw.spool import Spool
 
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
@@ -113,3 +115,35 @@ def test_nothing_set(tmp_path: Path, command: str) -> None:
 def test_unknown_option(tmp_path: Path) -> None:
     """A wrong option is usage: exit code 2."""
     assert songswap(tmp_path, "load", "--bogus").returncode == 2
+
+
+def test_killed_at_any_moment(platform: Callable[..., Any], tmp_path: Path) -> None:
+    """Loads that are killed wherever they are lose no play, and double none."""
+    here = platform(users=20, real_time=True)
+    environment = {"PATH": os.environ.get("PATH", os.defpath)} | environment_of(here)
+    whole = 0.0
+    for part in (0.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97):
+        here.join(20)
+        began = time.monotonic()
+        with subprocess.Popen(
+            [sys.executable, "-m", "songswap.cli", "load"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as load:
+            try:
+                load.wait(part * whole or None)
+            except subprocess.TimeoutExpired:
+                load.kill()
+        whole = whole or time.monotonic() - began
+    done = songswap(tmp_path, "load", "--json", **environment)
+    assert done.returncode == 0, done.stderr
+    assert here.history() == here.reachable()
+    assert here.rows("SELECT count(*) FROM songswap.polls WHERE answered_at IS NOT NULL") == [
+        (180,)
+    ]
+    with Spool(here.settings.spool) as spool:
+        assert spool.waiting() == (0, 0)
+    wanted = here.rows("SELECT count(*) FROM songswap.metadata WHERE wanted_since IS NOT NULL")
+    assert wanted == [(0,)]

@@ -117,6 +117,20 @@ def test_many_at_once(folder: Path) -> None:
         assert spool.waiting() == (80, 80)
 
 
+def test_many_threads_of_one_process(spool: Spool) -> None:
+    """One spool in the hands of many threads loses nothing of what each of them keeps."""
+
+    def write(number: int) -> None:
+        spool.keep_token(RotatedToken(number, "spent", "access", "refresh", AT))
+        kept = spool.keep("run", 0, [answer(number)])
+        spool.archived(ids(kept))
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(write, range(400)))
+    assert len(spool.tokens()) == 400
+    assert spool.waiting() == (0, 400)
+
+
 def test_killed_while_writing(folder: Path) -> None:
     """After a SIGKILL everything that was said to be kept is there, and nothing in part."""
     code = (

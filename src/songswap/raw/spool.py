@@ -3,8 +3,9 @@
 Each answer is written here first, and leaves when it is both archived in S3 and loaded into the
 warehouse. So what a run could not archive or load, or had in hand when it was killed, is what the
 next run finds here. It is one SQLite file: every method is a transaction that is on the disk
-(fsync) when it returns, and several processes of one machine may use it at once. Workers on several
-machines each need a folder of their own on a local disk: SQLite's locks do not hold over a network.
+(fsync) when it returns, and several processes of one machine, and their threads, may use it at
+once. Workers on several machines each need a folder of their own on a local disk: SQLite's locks
+do not hold over a network.
 """
 
 import gzip
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple, Self
 
 from songswap.errors import SpoolError
@@ -100,9 +102,10 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "spool.sqlite3"
+        self._lock = Lock()
 
     def __enter__(self) -> Self:
-        with self._naming_trouble():
+        with self._alone():
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Answers and tokens are for the pipeline's own user alone.
             self.path.touch(mode=0o600)
@@ -119,7 +122,7 @@ class Spool:
         """Write ``answers`` to the disk, all or none."""
         packed = [gzip.compress(answer.body, compresslevel=6, mtime=0) for answer in answers]
         kept = []
-        with self._naming_trouble(), self._db:
+        with self._alone(), self._db:
             for answer, body in zip(answers, packed, strict=True):
                 id_, user_id, key, observed_ms, fingerprint = self._db.execute(
                     "INSERT INTO answers (run_id, batch, user_id, key, observed_ms, fingerprint,"
@@ -140,7 +143,7 @@ class Spool:
 
     def users_of(self, run_id: str, batch: int) -> set[int]:
         """The users whose answer of this batch is here already."""
-        with self._naming_trouble():
+        with self._alone():
             rows = self._db.execute(
                 "SELECT user_id FROM answers WHERE run_id = ? AND batch = ?", (run_id, batch)
             )
@@ -168,7 +171,7 @@ class Spool:
 
     def failed(self, problems: Mapping[int, str]) -> None:
         """Note why answers, by their ids, could not leave."""
-        with self._naming_trouble(), self._db:
+        with self._alone(), self._db:
             self._db.executemany(
                 "UPDATE answers SET problem = ? WHERE id = ?",
                 [(problem, id_) for id_, problem in problems.items()],
@@ -176,7 +179,7 @@ class Spool:
 
     def waiting(self) -> tuple[int, int]:
         """How many answers wait for S3, and how many for the warehouse."""
-        with self._naming_trouble():
+        with self._alone():
             row = self._db.execute(
                 "SELECT count(*) FILTER (WHERE NOT archived), count(*) FILTER (WHERE NOT loaded)"
                 " FROM answers"
@@ -185,7 +188,7 @@ class Spool:
 
     def last_problem(self) -> str | None:
         """Why the answer that was tried last could not leave."""
-        with self._naming_trouble():
+        with self._alone():
             row = self._db.execute(
                 "SELECT problem FROM answers WHERE problem IS NOT NULL ORDER BY id DESC LIMIT 1"
             ).fetchone()
@@ -193,7 +196,7 @@ class Spool:
 
     def keep_token(self, token: RotatedToken) -> None:
         """Keep tokens that must not be lost: the ones that they replace may be worthless now."""
-        with self._naming_trouble(), self._db:
+        with self._alone(), self._db:
             self._db.execute(
                 "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?)",
                 (
@@ -207,7 +210,7 @@ class Spool:
 
     def tokens(self) -> list[RotatedToken]:
         """The tokens that are kept here."""
-        with self._naming_trouble():
+        with self._alone():
             rows = self._db.execute("SELECT * FROM tokens ORDER BY user_id").fetchall()
         return [
             RotatedToken(user_id, spent, access, refresh, _from_ms(expires_ms))
@@ -216,7 +219,7 @@ class Spool:
 
     def drop_token(self, token: RotatedToken) -> None:
         """Forget tokens that the warehouse has now."""
-        with self._naming_trouble(), self._db:
+        with self._alone(), self._db:
             self._db.execute(
                 "DELETE FROM tokens WHERE user_id = ? AND access_token = ?",
                 (token.user_id, token.access_token),
@@ -225,7 +228,7 @@ class Spool:
     def _answers(self, where: str, parameters: tuple[object, ...]) -> list[Kept]:
         columns = "id, user_id, key, observed_ms, fingerprint, body"
         query = f"SELECT {columns} FROM answers WHERE {where}"  # noqa: S608 - a condition from above
-        with self._naming_trouble():
+        with self._alone():
             rows = self._db.execute(query, parameters).fetchall()
         return [
             Kept(id_, user_id, key, _from_ms(observed_ms), fingerprint, body)
@@ -234,14 +237,16 @@ class Spool:
 
     def _done(self, column: str, ids: Iterable[int]) -> None:
         done = [(one,) for one in ids]
-        with self._naming_trouble(), self._db:
+        with self._alone(), self._db:
             self._db.executemany(f"UPDATE answers SET {column} = 1 WHERE id = ?", done)  # noqa: S608 - one of two names above
             self._db.executemany("DELETE FROM answers WHERE id = ? AND archived AND loaded", done)
 
     @contextmanager
-    def _naming_trouble(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[None]:
+        """One thread at a time: transactions of two threads on one connection would be one."""
         try:
-            yield
+            with self._lock:
+                yield
         except (sqlite3.Error, OSError) as error:
             raise SpoolError(
                 f"The spool {self.path} did not take or give an answer: {error}. Free or mend the"
