@@ -225,6 +225,19 @@ def test_batches(platform: Make) -> None:
     assert cut == [(0, 3), (1, 3), (2, 1)]
 
 
+def test_step_tried_again(platform: Make) -> None:
+    """A fetch that is tried again asks for nobody twice, and counts nobody twice."""
+    here = platform(users=5)
+    ingest.plan(here.settings, "r", here.clock)
+    fetch(here.settings, "r", 0, here.clock)
+    fetch(here.settings, "r", 0, here.clock)
+    (counts,) = here.rows("SELECT counts FROM songswap.steps WHERE step = 'fetch'")[0]
+    assert (counts["users"], counts["asked"], counts["answers"]) == (5, 5, 5)
+    assert here.calls()["recently-played"] == 5
+    ingest.load(here.settings, "r", 0, here.clock)
+    assert here.history() == here.reachable()
+
+
 def test_a_million_users_can_be_mapped(warehouse_dsn: str) -> None:
     """However many users there are, there are no more batches than Airflow can map over."""
     with psycopg.connect(warehouse_dsn, autocommit=True) as connection:

@@ -32,7 +32,7 @@ SELECT first_user, last_user FROM songswap.steps
 WHERE run_id = %(run_id)s AND step = 'fetch' AND number = %(number)s
 
 -- name: end_step
--- A step that is tried again adds to what its earlier tries counted.
+-- A step that is tried again adds to what its earlier tries counted, but its users are the same.
 INSERT INTO songswap.steps AS s (run_id, step, number, state, counts, problem, ended_at)
 VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(now)s)
 ON CONFLICT (run_id, step, number) DO UPDATE SET
@@ -40,7 +40,9 @@ ON CONFLICT (run_id, step, number) DO UPDATE SET
   counts = (
     SELECT coalesce(jsonb_object_agg(name, total), '{}')
     FROM (
-      SELECT name, sum(value::bigint) AS total
+      SELECT name,
+        CASE WHEN name IN ('users', 'resting') THEN max(value::bigint) ELSE sum(value::bigint) END
+          AS total
       FROM (
         SELECT * FROM jsonb_each_text(s.counts)
         UNION ALL SELECT * FROM jsonb_each_text(EXCLUDED.counts)
