@@ -66,7 +66,7 @@ def retry(
                 )
             else:
                 spool.drop_token(token)
-        counts["retried_archived"] = asyncio.run(_archive_waiting(settings, spool))
+        counts["retried_archived"] = asyncio.run(_archive_waiting(settings, spool, connection))
         for kept in _rounds(_all(spool.not_loaded)):
             counts["retried_loaded"] += len(kept)
             counts += _load(settings, connection, spool, kept, run_id, clock())
@@ -225,7 +225,7 @@ def _load(
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         log.warning("A load was refused with SQLSTATE %s; trying one by one.", error.sqlstate)
     else:
-        spool.loaded(one.id for one in kept)
+        spool.loaded([one.id for one in kept])
         return counts
     counts = Counter()
     problems: dict[int, str] = {}
@@ -243,12 +243,16 @@ def _load(
     return counts
 
 
-async def _archive_waiting(settings: Settings, spool: Spool) -> int:
+async def _archive_waiting(settings: Settings, spool: Spool, connection: psycopg.Connection) -> int:
     """Put what waits for S3 there, until it takes nothing; returns how many it took."""
     archive = Archive(settings.archive)
     archived = 0
     for kept in _chunks(_all(spool.not_archived), 64):
         outcome = await archive.put_all(kept)
+        for one in kept:
+            key = outcome.archived.get(one.id, one.key)
+            if key != one.key:
+                warehouse_history.move_raw(connection, one.user_id, one.observed_at, key)
         spool.archived(outcome.archived)
         spool.failed(outcome.problems)
         archived += len(outcome.archived)

@@ -1,5 +1,7 @@
 """What goes wrong costs the least it can, is recorded, and is made good by the next run."""
 
+import gzip
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -388,6 +390,32 @@ def test_broken_items(platform: Make) -> None:
     notes = {row[0] for row in here.rows("SELECT problem FROM songswap.notes")}
     assert {"cut to 240 characters", "characters that cannot be stored dropped"} <= notes
     assert "set_aside" not in here.load()
+
+
+@pytest.mark.parametrize("s3_is_there", [True, False])
+def test_set_aside_names_its_own_answer(
+    platform: Make, own_objects: ObjectStore, s3_is_there: bool
+) -> None:
+    """The raw answer of what is set aside is found under its key, also beside another one."""
+    here = platform(users=1)
+    here.use(own_objects)
+    here.load()
+    no_track = [{"path": "items/0/track", "value": None}]
+    here.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": no_track})
+    here.advance(minutes=1)
+    if s3_is_there:
+        here.load()
+    else:
+        own_objects.stop()
+        with pytest.raises(RunFailed):
+            here.load()
+        own_objects.start()
+        here.use(own_objects)
+        here.load()
+    ((key,),) = here.rows("SELECT raw_key FROM songswap.set_aside")
+    assert key.rsplit("/", 1)[1] in stored(own_objects)
+    raw = gzip.decompress((own_objects.objects / "own" / key).read_bytes())
+    assert json.loads(raw)["items"][0]["track"] is None
 
 
 def test_key_taken_by_another_track(platform: Make) -> None:

@@ -54,15 +54,22 @@ def test_kept_as_it_came(spool: Spool, folder: Path) -> None:
 def test_leaves_when_archived_and_loaded(spool: Spool) -> None:
     """An answer stays until it is both archived and loaded, in whichever order."""
     first, second, third = ids(spool.keep("run", 0, [answer(1), answer(2), answer(3)]))
-    spool.archived([first])
+    spool.archived({first: "key-1"})
     spool.loaded([second])
     assert ids(spool.not_archived(0, 10)) == [second, third]
     assert ids(spool.not_loaded(0, 10)) == [first, third]
     assert spool.waiting() == (2, 2)
     spool.loaded([first])
-    spool.archived([second])
+    spool.archived({second: "key-2"})
     assert spool.waiting() == (1, 1)
     assert ids(spool.not_archived(0, 10)) == [third]
+
+
+def test_archived_elsewhere(spool: Spool) -> None:
+    """Where S3 put an answer beside another one, that key is the answer's own from then on."""
+    (kept,) = spool.keep("run", 0, [answer(1)])
+    spool.archived({kept.id: "beside"})
+    assert [one.key for one in spool.batch("run", 0)] == ["beside"]
 
 
 def test_read_in_parts(spool: Spool) -> None:
@@ -123,7 +130,7 @@ def test_many_threads_of_one_process(spool: Spool) -> None:
     def write(number: int) -> None:
         spool.keep_token(RotatedToken(number, "spent", "access", "refresh", AT))
         kept = spool.keep("run", 0, [answer(number)])
-        spool.archived(ids(kept))
+        spool.archived({kept[0].id: kept[0].key})
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(write, range(400)))

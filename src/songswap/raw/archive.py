@@ -19,9 +19,9 @@ from songswap.raw.spool import Kept
 
 
 class Outcome(NamedTuple):
-    """Which answers, by id, are in S3 now, and what it said of the others."""
+    """By the answers' ids: the keys of those that are in S3 now, and why the others are not."""
 
-    archived: list[int]
+    archived: dict[int, str]
     problems: dict[int, str]
 
 
@@ -77,10 +77,10 @@ class Archive:
     async def put_all(self, kept: list[Kept]) -> Outcome:
         """Put many at once; what cannot be put is told, not raised."""
         results = await asyncio.gather(*(self.put(one) for one in kept), return_exceptions=True)
-        outcome = Outcome([], {})
+        outcome = Outcome({}, {})
         for one, result in zip(kept, results, strict=True):
             if isinstance(result, str):
-                outcome.archived.append(one.id)
+                outcome.archived[one.id] = result
             elif isinstance(result, ArchiveError):
                 outcome.problems[one.id] = str(result)
             else:

@@ -161,13 +161,22 @@ class Spool:
         """The answers of a batch that wait for the warehouse."""
         return self._answers("NOT loaded AND run_id = ? AND batch = ? ORDER BY id", (run_id, batch))
 
-    def archived(self, ids: Iterable[int]) -> None:
-        """Note that these answers are in S3; those that are loaded too leave."""
-        self._done("archived", ids)
+    def archived(self, keys: Mapping[int, str]) -> None:
+        """Note under which keys answers, by their ids, are in S3; the loaded ones leave."""
+        with self._alone(), self._db:
+            self._db.executemany(
+                "UPDATE answers SET archived = 1, key = ? WHERE id = ?",
+                [(key, id_) for id_, key in keys.items()],
+            )
+            self._drop_done(keys)
 
-    def loaded(self, ids: Iterable[int]) -> None:
-        """Note that these answers are in the warehouse; those that are archived too leave."""
-        self._done("loaded", ids)
+    def loaded(self, ids: Sequence[int]) -> None:
+        """Note that these answers are in the warehouse; the archived ones leave."""
+        with self._alone(), self._db:
+            self._db.executemany(
+                "UPDATE answers SET loaded = 1 WHERE id = ?", [(id_,) for id_ in ids]
+            )
+            self._drop_done(ids)
 
     def failed(self, problems: Mapping[int, str]) -> None:
         """Note why answers, by their ids, could not leave."""
@@ -235,11 +244,10 @@ class Spool:
             for id_, user_id, key, observed_ms, fingerprint, body in rows
         ]
 
-    def _done(self, column: str, ids: Iterable[int]) -> None:
-        done = [(one,) for one in ids]
-        with self._alone(), self._db:
-            self._db.executemany(f"UPDATE answers SET {column} = 1 WHERE id = ?", done)  # noqa: S608 - one of two names above
-            self._db.executemany("DELETE FROM answers WHERE id = ? AND archived AND loaded", done)
+    def _drop_done(self, ids: Iterable[int]) -> None:
+        self._db.executemany(
+            "DELETE FROM answers WHERE id = ? AND archived AND loaded", [(id_,) for id_ in ids]
+        )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -107,6 +107,14 @@ def load(
     return counts
 
 
+def move_raw(connection: psycopg.Connection, user_id: int, observed_at: datetime, key: str) -> None:
+    """Note that the raw answer, of which something was set aside, lies under another key."""
+    connection.execute(
+        statements("history.sql")["move_raw"],
+        {"user_id": user_id, "observed_at": observed_at, "key": key},
+    )
+
+
 def _stage(connection: psycopg.Connection, answers: Sequence[Answer], catalogue: Catalogue) -> None:
     _copy(
         connection,

@@ -131,6 +131,10 @@ SELECT user_id, fingerprint, reason, played_at, raw_key, %(run_id)s, found_at
 FROM staged_set_aside ORDER BY user_id, fingerprint
 ON CONFLICT DO NOTHING
 
+-- name: move_raw
+UPDATE songswap.set_aside SET raw_key = %(key)s
+WHERE user_id = %(user_id)s AND found_at = %(observed_at)s
+
 -- name: insert_notes
 INSERT INTO songswap.notes (kind, id, field, problem, found_at)
 SELECT kind, id, field, problem, %(now)s FROM staged_notes ORDER BY kind, id, field, problem
