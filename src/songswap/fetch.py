@@ -33,9 +33,10 @@ from songswap.errors import (
 )
 from songswap.raw import key
 from songswap.raw.archive import Archive
-from songswap.raw.spool import Answer, Spool
+from songswap.raw.spool import Answer, Kept, Spool
 from songswap.settings import Settings
 from songswap.side_by_side import side_by_side
+from songswap.spotify.client import Answer as Told
 from songswap.spotify.client import Client, open_client, utc_now
 from songswap.transform import history
 from songswap.warehouse import grant, run
@@ -44,18 +45,6 @@ from songswap.warehouse.grant import EXPIRES_SOON, Grant
 
 KEPT_AT_ONCE = 64
 """Answers that go to the disk in one transaction, and to S3 side by side."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What happens to a batch while it is fetched."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    asked: dict[int, str | None] = field(default_factory=dict)
-    refused: list[int] = field(default_factory=list)
-    forbidden: list[int] = field(default_factory=list)
-    failures_in_a_row: int = 0
-    stopped_by: SongSwapError | None = None
 
 
 def fetch(
@@ -79,175 +68,180 @@ def fetch(
 
 
 async def _fetch(
-    settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime]
+    settings: Settings, run_id: str, number: int, clock: Callable[[], datetime]
 ) -> dict[str, int]:
-    progress = _Batch()
     with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
-        first, last = run.users_of(connection, run_id, batch)
+        first, last = run.users_of(connection, run_id, number)
         grants = grant.askable(connection, first, last, clock())
-        there = spool.users_of(run_id, batch)
+        there = spool.users_of(run_id, number)
         to_ask = [one for one in grants if not one.resting and one.user_id not in there]
-        progress.counts["users"] = len(grants)
-        progress.counts["resting"] = sum(one.resting for one in grants)
-        async with open_client(settings.spotify, clock) as client:
+        async with (
+            open_client(settings.spotify, clock) as client,
+            AsyncConnectionPool(
+                session(settings.warehouse_dsn), min_size=0, max_size=8, open=False
+            ) as pool,
+        ):
+            archive = Archive(settings.archive)
+            batch = _Batch(run_id, number, client, pool, spool, archive, clock)
+            batch.counts["users"] = len(grants)
+            batch.counts["resting"] = sum(one.resting for one in grants)
             problem: str | None = "it broke off, its task log says why"
             try:
-                await _ask_all(settings, run_id, batch, client, spool, to_ask, progress, clock)
-                problem = str(progress.stopped_by) if progress.stopped_by else None
+                await batch.ask_all(to_ask, settings.spotify.in_flight)
+                problem = str(batch.stopped_by) if batch.stopped_by else None
             finally:
-                progress.counts.update(call_counts(client))
-                _note(connection, run_id, batch, progress, clock(), problem)
-    if progress.stopped_by:
-        raise progress.stopped_by
-    return dict(progress.counts)
+                batch.note(connection, problem)
+    if batch.stopped_by:
+        raise batch.stopped_by
+    return dict(batch.counts)
 
 
-async def _ask_all(
-    settings: Settings,
-    run_id: str,
-    batch: int,
-    client: Client,
-    spool: Spool,
-    to_ask: list[Grant],
-    progress: _Batch,
-    clock: Callable[[], datetime],
-) -> None:
-    answers: asyncio.Queue[Answer | None] = asyncio.Queue(maxsize=2 * KEPT_AT_ONCE)
-    archive = Archive(settings.archive)
-    waiting = iter(to_ask)
-    async with AsyncConnectionPool(
-        session(settings.warehouse_dsn), min_size=0, max_size=8, open=False
-    ) as pool:
+@dataclass(slots=True)
+class _Batch:
+    """A batch while it is fetched: what it is done with, and what has happened so far.
+
+    ``asked`` holds the users who were asked for without news, with what went wrong or None.
+    """
+
+    run_id: str
+    number: int
+    client: Client
+    pool: AsyncConnectionPool
+    spool: Spool
+    archive: Archive
+    clock: Callable[[], datetime]
+    answers: asyncio.Queue[Answer | None] = field(
+        default_factory=lambda: asyncio.Queue(maxsize=2 * KEPT_AT_ONCE)
+    )
+    counts: Counter[str] = field(default_factory=Counter)
+    asked: dict[int, str | None] = field(default_factory=dict)
+    refused: list[int] = field(default_factory=list)
+    forbidden: list[int] = field(default_factory=list)
+    failures_in_a_row: int = 0
+    stopped_by: SongSwapError | None = None
+
+    async def ask_all(self, grants: list[Grant], in_flight: int) -> None:
+        """Ask with all grants, ``in_flight`` at a time, and keep what is answered."""
+        waiting = iter(grants)
 
         async def ask_in_turn() -> None:
-            for one in _until_stopped(waiting, progress, settings.spotify.in_flight):
-                await _ask(one, client, pool, spool, answers, progress, clock)
+            for one in self._until_stopped(waiting, max(20, in_flight)):
+                await self._ask(one)
 
-        async def ask_all() -> None:
-            workers = min(settings.spotify.in_flight, len(to_ask))
+        async def ask_side_by_side() -> None:
+            workers = min(in_flight, len(grants))
             await side_by_side(ask_in_turn() for _ in range(workers))
-            await answers.put(None)
+            await self.answers.put(None)
 
-        await side_by_side((ask_all(), _keep(answers, spool, archive, run_id, batch, progress)))
+        await side_by_side((ask_side_by_side(), self._keep()))
 
+    def note(self, connection: psycopg.Connection, problem: str | None) -> None:
+        """Note what happened, in one transaction."""
+        counts, now = self.counts, self.clock()
+        counts["refused"] = len(self.refused)
+        counts["forbidden"] = len(self.forbidden)
+        counts.update(call_counts(self.client))
+        with connection.transaction():
+            grant.note_refused(connection, self.refused, self.run_id)
+            grant.note_forbidden(connection, self.forbidden, self.run_id, now)
+            run.note_asked(connection, self.asked, now)
+            run.end_step(connection, self.run_id, "fetch", self.number, counts, now, problem)
 
-def _until_stopped(waiting: Iterator[Grant], progress: _Batch, in_flight: int) -> Iterator[Grant]:
-    """The grants to ask with, until something is everybody's trouble."""
-    enough = max(20, in_flight)
-    for one in waiting:
-        if progress.stopped_by is None and progress.failures_in_a_row >= enough:
-            progress.stopped_by = SpotifyUnavailable(
-                f"Spotify failed for {progress.failures_in_a_row} users in a row; the rest of the"
-                " batch was not asked for. What was answered is kept; the next run asks again."
-            )
-        if progress.stopped_by is not None:
-            return
-        yield one
-
-
-async def _ask(
-    one: Grant,
-    client: Client,
-    pool: AsyncConnectionPool,
-    spool: Spool,
-    answers: asyncio.Queue[Answer | None],
-    progress: _Batch,
-    clock: Callable[[], datetime],
-) -> None:
-    """Ask for one user; what goes wrong is noted for that user, or stops the batch."""
-    progress.counts["asked"] += 1
-    try:
-        access_token: str | None = one.access_token
-        if one.expires_at is not None and one.expires_at - EXPIRES_SOON <= clock():
-            access_token = await grant.exchange(pool, client.refresh, one, spool, clock())
-        if access_token is None:
-            progress.counts["gone"] += 1
-            return
-        try:
-            told = await client.recently_played(access_token)
-        except Unauthorized:
-            refused = one._replace(access_token=access_token)
-            access_token = await grant.exchange(pool, client.refresh, refused, spool, clock())
-            if access_token is None:
-                progress.counts["gone"] += 1
+    def _until_stopped(self, waiting: Iterator[Grant], enough: int) -> Iterator[Grant]:
+        """The grants to ask with, until something is everybody's trouble."""
+        for one in waiting:
+            if self.stopped_by is None and self.failures_in_a_row >= enough:
+                self.stopped_by = SpotifyUnavailable(
+                    f"Spotify failed for {self.failures_in_a_row} users in a row; the rest of the"
+                    " batch was not asked for. What was answered is kept; the next run asks again."
+                )
+            if self.stopped_by is not None:
                 return
-            told = await client.recently_played(access_token)
-    except GrantRefused:
-        progress.refused.append(one.user_id)
-        progress.asked[one.user_id] = "grant refused"
-    except Forbidden:
-        progress.forbidden.append(one.user_id)
-        progress.asked[one.user_id] = "forbidden"
-    except (RateLimited, CredentialsRefused, WarehouseUnavailable, SpoolError) as error:
-        progress.stopped_by = progress.stopped_by or error
-        progress.asked[one.user_id] = type(error).__name__
-    except SpotifyError as error:
-        progress.counts["failed"] += 1
-        progress.failures_in_a_row += 1
-        progress.asked[one.user_id] = str(error)
-    else:
-        progress.failures_in_a_row = 0
+            yield one
+
+    async def _ask(self, one: Grant) -> None:
+        """Ask for one user; what goes wrong is noted for that user, or stops the batch."""
+        self.counts["asked"] += 1
+        try:
+            told = await self._told_of(one)
+        except GrantRefused:
+            self.refused.append(one.user_id)
+            self.asked[one.user_id] = "grant refused"
+        except Forbidden:
+            self.forbidden.append(one.user_id)
+            self.asked[one.user_id] = "forbidden"
+        except (RateLimited, CredentialsRefused, WarehouseUnavailable, SpoolError) as error:
+            self.stopped_by = self.stopped_by or error
+            self.asked[one.user_id] = type(error).__name__
+        except SpotifyError as error:
+            self.counts["failed"] += 1
+            self.failures_in_a_row += 1
+            self.asked[one.user_id] = str(error)
+        else:
+            self.failures_in_a_row = 0
+            if told is not None:
+                await self._take(one, told)
+
+    async def _told_of(self, one: Grant) -> Told | None:
+        """What Spotify tells of a user; the access token is refreshed where it ends or is refused.
+
+        None when the user is gone.
+        """
+        token: str | None = one.access_token
+        if one.expires_at is not None and one.expires_at - EXPIRES_SOON <= self.clock():
+            token = await self._exchange(one, one.access_token)
+        if token is not None:
+            try:
+                return await self.client.recently_played(token)
+            except Unauthorized:
+                token = await self._exchange(one, token)
+        return None if token is None else await self.client.recently_played(token)
+
+    async def _exchange(self, one: Grant, refused: str) -> str | None:
+        old = one._replace(access_token=refused)
+        return await grant.exchange(self.pool, self.client.refresh, old, self.spool, self.clock())
+
+    async def _take(self, one: Grant, told: Told) -> None:
         fingerprint = history.fingerprint(told.body)
         if fingerprint is not None and fingerprint == one.fingerprint:
-            progress.counts["unchanged"] += 1
-            progress.asked[one.user_id] = None
+            self.counts["unchanged"] += 1
+            self.asked[one.user_id] = None
         else:
             where = key.for_hour(one.user_id, told.observed_at)
-            await answers.put(Answer(one.user_id, where, told.observed_at, fingerprint, told.body))
+            answer = Answer(one.user_id, where, told.observed_at, fingerprint, told.body)
+            await self.answers.put(answer)
 
+    async def _keep(self) -> None:
+        """Write answers to the disk as they come, then to S3 for as long as S3 takes them."""
+        s3_takes = True
+        more = True
+        while more:
+            group: list[Answer] = []
+            while more and len(group) < KEPT_AT_ONCE and not (group and self.answers.empty()):
+                answer = await self.answers.get()
+                more = answer is not None
+                if answer is not None:
+                    group.append(answer)
+            if not group:
+                continue
+            try:
+                kept = await asyncio.to_thread(self.spool.keep, self.run_id, self.number, group)
+            except SpoolError as error:
+                self.stopped_by = self.stopped_by or error
+                self.counts["dropped"] += len(group)
+                continue
+            self.counts["answers"] += len(kept)
+            if s3_takes:
+                # Where it takes none, the rest would only wait for its timeouts.
+                s3_takes = await self._archive(kept)
 
-async def _keep(
-    answers: asyncio.Queue[Answer | None],
-    spool: Spool,
-    archive: Archive,
-    run_id: str,
-    batch: int,
-    progress: _Batch,
-) -> None:
-    """Write answers to the disk as they come, then to S3 for as long as S3 takes them."""
-    s3_takes = True
-    more = True
-    while more:
-        group: list[Answer] = []
-        while more and len(group) < KEPT_AT_ONCE and not (group and answers.empty()):
-            answer = await answers.get()
-            more = answer is not None
-            if answer is not None:
-                group.append(answer)
-        if not group:
-            continue
-        try:
-            kept = await asyncio.to_thread(spool.keep, run_id, batch, group)
-        except SpoolError as error:
-            progress.stopped_by = progress.stopped_by or error
-            progress.counts["dropped"] += len(group)
-            continue
-        progress.counts["answers"] += len(kept)
-        if s3_takes:
-            outcome = await archive.put_all(kept)
-            await asyncio.to_thread(spool.archived, outcome.archived)
-            await asyncio.to_thread(spool.failed, outcome.problems)
-            progress.counts["archived"] += len(outcome.archived)
-            # Where it took none, the rest would only wait for its timeouts.
-            s3_takes = bool(outcome.archived)
-
-
-def _note(
-    connection: psycopg.Connection,
-    run_id: str,
-    batch: int,
-    progress: _Batch,
-    now: datetime,
-    problem: str | None,
-) -> None:
-    counts = progress.counts
-    counts["refused"] = len(progress.refused)
-    counts["forbidden"] = len(progress.forbidden)
-    with connection.transaction():
-        grant.note_refused(connection, progress.refused, run_id)
-        grant.note_forbidden(connection, progress.forbidden, run_id, now)
-        run.note_asked(connection, progress.asked, now)
-        run.end_step(connection, run_id, "fetch", batch, counts, now, problem)
+    async def _archive(self, kept: list[Kept]) -> bool:
+        """Put answers into S3; False when it took none."""
+        outcome = await self.archive.put_all(kept)
+        await asyncio.to_thread(self.spool.archived, outcome.archived)
+        await asyncio.to_thread(self.spool.failed, outcome.problems)
+        self.counts["archived"] += len(outcome.archived)
+        return bool(outcome.archived)
 
 
 def call_counts(client: Client) -> Counter[str]:
