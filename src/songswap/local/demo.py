@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import aiohttp
@@ -66,23 +67,24 @@ def demo(options: DemoOptions) -> int:
     """
     console = Console(stderr=True)
     folder = options.state.expanduser().absolute()
-    try:
-        with _stoppable(), locked(folder):
-            return _demo(options, folder, console)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except SettingsError as error:
-        return _complain(console, error, StartRefused.exit_code)
-    except StackError as error:
-        return _complain(console, error, error.exit_code)
-    except (SongSwapError, OSError, psycopg.Error, aiohttp.ClientError) as error:
-        return _complain(console, error, StackError.exit_code)
+    with _stoppable() as signals:
+        try:
+            with locked(folder):
+                return _demo(options, folder, console)
+        except KeyboardInterrupt:
+            return _INTERRUPTED
+        except (SongSwapError, OSError, psycopg.Error, aiohttp.ClientError) as error:
+            if signals:
+                return _INTERRUPTED  # what was cut short has failed in its own way
+            return _complain(console, error)
 
 
-def _complain(console: Console, error: Exception, exit_code: int) -> int:
+def _complain(console: Console, error: Exception) -> int:
     text = str(error) or type(error).__name__
     console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
-    return exit_code
+    if isinstance(error, SettingsError):
+        return StartRefused.exit_code
+    return error.exit_code if isinstance(error, StackError) else StackError.exit_code
 
 
 def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
@@ -191,15 +193,19 @@ def _dags() -> Path:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """SIGTERM and SIGHUP interrupt as Ctrl-C does."""
+def _stoppable() -> Iterator[list[int]]:
+    """SIGTERM and SIGHUP interrupt as Ctrl-C does; gives the signals that came."""
+    came: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
     before = {number: signal.getsignal(number) for number in _STOPS}
-    if before[signal.SIGHUP] is signal.SIG_IGN:
-        del before[signal.SIGHUP]  # nohup: the user wants it to outlive the terminal
-    for number in before:
-        signal.signal(number, signal.default_int_handler)
+    for number in _STOPS:
+        signal.signal(number, interrupt)
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
