@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from itertools import chain
 
 import psycopg
 
 from songswap.enrich import KINDS, enrich
 from songswap.errors import RunFailed, SongSwapError
-from songswap.fetch import fetch
+from songswap.fetch import KEPT_AT_ONCE, fetch
 from songswap.models import Catalogue
 from songswap.raw.archive import Archive
 from songswap.raw.spool import Kept, Spool
@@ -67,7 +68,7 @@ def retry(
             else:
                 spool.drop_token(token)
         counts["retried_archived"] = asyncio.run(_archive_waiting(settings, spool, connection))
-        for kept in _rounds(_all(spool.not_loaded)):
+        for kept in _rounds(chain.from_iterable(_parts(spool.not_loaded, _AT_ONCE))):
             counts["retried_loaded"] += len(kept)
             counts += _load(settings, connection, spool, kept, run_id, clock())
         run.end_step(connection, run_id, "retry", 0, counts, clock())
@@ -247,7 +248,7 @@ async def _archive_waiting(settings: Settings, spool: Spool, connection: psycopg
     """Put what waits for S3 there, until it takes nothing; returns how many it took."""
     archive = Archive(settings.archive)
     archived = 0
-    for kept in _chunks(_all(spool.not_archived), 64):
+    for kept in _parts(spool.not_archived, KEPT_AT_ONCE):
         outcome = await archive.put_all(kept)
         for one in kept:
             key = outcome.archived.get(one.id, one.key)
@@ -262,23 +263,12 @@ async def _archive_waiting(settings: Settings, spool: Spool, connection: psycopg
     return archived
 
 
-def _all(waiting: Callable[[int, int], list[Kept]]) -> Iterator[Kept]:
+def _parts(waiting: Callable[[int, int], list[Kept]], size: int) -> Iterator[list[Kept]]:
     """Everything that waits, read in parts; what is done meanwhile is not seen again."""
     last = 0
-    while kept := waiting(last, _AT_ONCE):
-        yield from kept
+    while kept := waiting(last, size):
+        yield kept
         last = kept[-1].id
-
-
-def _chunks(kept: Iterable[Kept], size: int) -> Iterator[list[Kept]]:
-    chunk: list[Kept] = []
-    for one in kept:
-        chunk.append(one)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _rounds(kept: Iterable[Kept]) -> Iterator[list[Kept]]:
