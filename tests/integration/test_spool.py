@@ -124,6 +124,18 @@ def test_many_at_once(folder: Path) -> None:
         assert spool.waiting() == (80, 80)
 
 
+def test_opened_by_many_at_once(tmp_path: Path) -> None:
+    """Those who open a spool that is not there yet wait for each other; none is refused."""
+
+    def wait(folder: Path) -> tuple[int, int]:
+        with Spool(folder) as mine:
+            return mine.waiting()
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(40):
+            assert list(pool.map(wait, [tmp_path / str(number)] * 8)) == [(0, 0)] * 8
+
+
 def test_many_threads_of_one_process(spool: Spool) -> None:
     """One spool in the hands of many threads loses nothing of what each of them keeps."""
 

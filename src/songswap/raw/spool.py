@@ -8,7 +8,9 @@ once. Workers on several machines each need a folder of their own on a local dis
 do not hold over a network.
 """
 
+import fcntl
 import gzip
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,6 +46,17 @@ CREATE TABLE IF NOT EXISTS tokens (
 """
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@contextmanager
+def _opening(folder: Path) -> Iterator[None]:
+    """One at a time: of two that make a new file a WAL, SQLite refuses one without waiting."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _to_ms(moment: datetime) -> int:
@@ -110,9 +123,10 @@ class Spool:
             # Answers and tokens are for the pipeline's own user alone.
             self.path.touch(mode=0o600)
             self._db = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            with _opening(self.path.parent):
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(_SCHEMA)
         return self
 
     def __exit__(self, *_: object) -> None:
