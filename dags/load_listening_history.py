@@ -29,11 +29,12 @@ A run must follow within the time in which a heavy listener plays 50 tracks, or 
 good. Such a gap is counted as `gaps` and recorded in `songswap.gaps`.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from airflow.sdk import TriggerRule, dag, get_current_context, task, task_group
 
-from songswap.orchestration.retries import RETRIES, by_kind
+from songswap.orchestration.alerts import ALERTS
+from songswap.orchestration.retries import retried
 
 POOL = "spotify"
 
@@ -104,12 +105,8 @@ def summarise() -> dict[str, int]:
     max_active_runs=1,
     tags=["songswap"],
     doc_md=__doc__,
-    default_args={
-        "retries": RETRIES,
-        "retry_delay": timedelta(minutes=1),
-        "retry_policy": by_kind(),
-        "execution_timeout": timedelta(minutes=50),
-    },
+    default_args=retried(),
+    **ALERTS,
 )
 def load_listening_history() -> None:
     """Every user's recent plays, from Spotify to the platform's tables."""

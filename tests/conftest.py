@@ -1,6 +1,7 @@
 """Real parts for the tests: PostgreSQL, S3, a Spotify, and a whole platform made of them."""
 
 import itertools
+import json
 import random
 import socket
 from collections import Counter
@@ -20,7 +21,7 @@ from songswap.ingest import load_once
 from songswap.local.access import platform_access
 from songswap.local.errors import StackError
 from songswap.local.object_store import ObjectStore
-from songswap.local.plan import SIMULATED_APP
+from songswap.local.plan import SIMULATED_APP, WEBHOOK
 from songswap.local.postgres import Postgres
 from songswap.local.sign_up import sign_up
 from songswap.local.simulator import Simulator
@@ -136,7 +137,45 @@ class Platform:
     settings: settings.Settings
     spotify: Simulator
     bucket: S3Store
+    test_archive: settings.Archive
     runs: int = 0
+
+    def environment(self) -> dict[str, str]:
+        """All of it as environment variables, as Airflow and the command line read them."""
+        warehouse = psycopg.conninfo.conninfo_to_dict(self.settings.warehouse_dsn)
+        return {
+            "AIRFLOW_CONN_SONGSWAP_RDS": json.dumps(
+                {
+                    "conn_type": "postgres",
+                    "host": warehouse["host"],
+                    "port": int(str(warehouse["port"])),
+                    "login": warehouse["user"],
+                    "password": warehouse["password"],
+                    "schema": warehouse["dbname"],
+                }
+            ),
+            "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": _s3_connection(self.settings.archive),
+            "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE": _s3_connection(self.test_archive),
+            "AIRFLOW_VAR_BUCKET_NAME": self.settings.archive.bucket,
+            "AIRFLOW_CONN_DISCORD_NOTIFIER": json.dumps(
+                {
+                    "conn_type": "discord",
+                    "host": f"{self.spotify.url}/discord/",
+                    "extra": {"webhook_endpoint": WEBHOOK},
+                }
+            ),
+            "SPOTIFY_CLIENT_ID": self.settings.spotify.client_id,
+            "SPOTIFY_CLIENT_SECRET": self.settings.spotify.client_secret,
+            "SPOTIFY_REDIRECT_URI": SIMULATED_APP["SPOTIFY_REDIRECT_URI"],
+            "SPOTIFY_API_URL": self.settings.spotify.api_url,
+            "SPOTIFY_ACCOUNTS_URL": self.settings.spotify.accounts_url,
+            "SONGSWAP_SPOOL": str(self.settings.spool),
+        }
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What Discord was sent."""
+        told: list[dict[str, Any]] = self.spotify.get("/admin/discord")
+        return told
 
     def clock(self) -> datetime:
         """The simulator's time, which is that of the pipeline too."""
@@ -150,13 +189,11 @@ class Platform:
 
     def use(self, store: ObjectStore) -> None:
         """Archive at another S3 endpoint, in its bucket ``own``."""
-        archive = replace(
-            self.settings.archive,
-            bucket="own",
-            endpoint_url=store.url,
-            secret_access_key=store.access.secrets["pipeline"],
-        )
+        own = replace(self.settings.archive, bucket="own", endpoint_url=store.url)
+        secrets = store.access.secrets
+        archive = replace(own, secret_access_key=secrets["pipeline"])
         self.settings = replace(self.settings, archive=archive)
+        self.test_archive = replace(own, access_key_id="tests", secret_access_key=secrets["tests"])
 
     def advance(self, **units: float) -> None:
         """Move the time on, for example by ``minutes=60``."""
@@ -261,6 +298,18 @@ def platform(
                 client_options={"allow_http": True},
                 virtual_hosted_style_request=False,
             ),
+            archive("tests"),
         )
 
     return make
+
+
+def _s3_connection(archive: settings.Archive) -> str:
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": archive.access_key_id,
+            "password": archive.secret_access_key,
+            "extra": {"endpoint_url": archive.endpoint_url, "region_name": archive.region},
+        }
+    )

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from songswap.local.postgres import Postgres
-from songswap.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -25,7 +23,7 @@ class Airflow:
     home: Path
     dsn: str
 
-    def environment(self, settings: Settings | None = None) -> dict[str, str]:
+    def environment(self, platform: Any = None) -> dict[str, str]:
         """What a process of Airflow needs, with the platform's connections and variables."""
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -37,47 +35,32 @@ class Airflow:
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         }
-        if settings is not None:
-            archive, spotify = settings.archive, settings.spotify
-            warehouse = psycopg.conninfo.conninfo_to_dict(settings.warehouse_dsn)
-            environment |= {
-                "AIRFLOW_CONN_SONGSWAP_RDS": json.dumps(
-                    {
-                        "conn_type": "postgres",
-                        "host": warehouse["host"],
-                        "port": int(str(warehouse["port"])),
-                        "login": warehouse["user"],
-                        "password": warehouse["password"],
-                        "schema": warehouse["dbname"],
-                    }
-                ),
-                "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": json.dumps(
-                    {
-                        "conn_type": "aws",
-                        "login": archive.access_key_id,
-                        "password": archive.secret_access_key,
-                        "extra": {
-                            "endpoint_url": archive.endpoint_url,
-                            "region_name": archive.region,
-                        },
-                    }
-                ),
-                "AIRFLOW_VAR_BUCKET_NAME": archive.bucket,
-                "SPOTIFY_CLIENT_ID": spotify.client_id,
-                "SPOTIFY_CLIENT_SECRET": spotify.client_secret,
-                "SPOTIFY_API_URL": spotify.api_url,
-                "SPOTIFY_ACCOUNTS_URL": spotify.accounts_url,
-                "SONGSWAP_SPOOL": str(settings.spool),
-            }
-        return environment
+        return environment | (platform.environment() if platform is not None else {})
 
-    def run(self, dag: str, settings: Settings, **more: str) -> dict[str, Any]:
-        """Run a DAG to its end; gives its state, its run's id and the states of its tasks."""
+    def run(
+        self,
+        dag: str,
+        platform: Any,
+        *,
+        conf: dict[str, Any] | None = None,
+        sources: Path | None = None,
+        **more: str,
+    ) -> dict[str, Any]:
+        """Run a DAG to its end; gives its state, its run's id and the states of its tasks.
+
+        Args:
+            conf: the run's params.
+            sources: a folder with another copy of the package to run instead of this one.
+            more: environment variables.
+        """
         result = self.home / f"{dag}.json"
         result.unlink(missing_ok=True)
+        if sources is not None:
+            more["PYTHONPATH"] = str(sources)
+        script = str(Path(__file__).parent / "run_dag.py")
         done = subprocess.run(  # noqa: S603  (our own script)
-            [sys.executable, str(Path(__file__).parent / "run_dag.py"), dag, str(result)],
-            env=self.environment(settings) | more,
+            [sys.executable, script, dag, str(result), json.dumps(conf)],
+            env=self.environment(platform) | more,
             capture_output=True,
             text=True,
             timeout=300,

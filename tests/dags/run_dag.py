@@ -13,7 +13,7 @@ from airflow.dag_processing.dagbag import DagBag
 def main(dag_id: str) -> None:
     """Print the state of the run, of each task instance, and the run's id."""
     bag = DagBag(Path(__file__).parents[2] / "dags")
-    run = bag.dags[dag_id].test()
+    run = bag.dags[dag_id].test(run_conf=json.loads(sys.argv[3]))
     tasks = {
         f"{one.task_id}[{one.map_index}]" if one.map_index >= 0 else one.task_id: str(one.state)
         for one in run.get_task_instances()

@@ -28,7 +28,7 @@ Make = Callable[..., Any]
 def test_good_run_and_again(airflow: Any, platform: Make) -> None:
     """A run loads what Spotify could tell; a second one adds no play and asks for no metadata."""
     here = platform(users=8, real_time=True)
-    first = airflow.run(DAG, here.settings)
+    first = airflow.run(DAG, here)
     assert first["state"] == "success", first["log"]
     assert first["tasks"] == dict.fromkeys(TASKS, "success")
     assert here.history() == here.reachable()
@@ -37,7 +37,7 @@ def test_good_run_and_again(airflow: Any, platform: Make) -> None:
     # Real time passes between the runs, and somebody may be listening: Spotify itself stands still.
     here.spotify.delete("/admin/calls")
     before = here.history()
-    second = airflow.run(DAG, here.settings)
+    second = airflow.run(DAG, here)
     assert second["state"] == "success", second["log"]
     if here.history() == before:
         assert here.calls().keys() == {"recently-played"}
@@ -47,7 +47,7 @@ def test_good_run_and_again(airflow: Any, platform: Make) -> None:
 def test_two_thousand_users_leave_little_xcom(airflow: Any, platform: Make) -> None:
     """Tasks pass numbers and keys only: a run of 2,000 users leaves less than 10 KB of XComs."""
     here = platform("--rate-limit", "0", users=2000, real_time=True)
-    run = airflow.run(DAG, here.settings, SONGSWAP_BATCH_SIZE="250")
+    run = airflow.run(DAG, here, SONGSWAP_BATCH_SIZE="250")
     assert run["state"] == "success", run["log"]
     assert len([task for task in run["tasks"] if task.startswith("batch.load")]) == 8
     with psycopg.connect(airflow.dsn.replace("+psycopg2", "")) as connection:
@@ -67,7 +67,7 @@ def test_s3_stopped(airflow: Any, platform: Make, own_objects: ObjectStore) -> N
     here = platform(users=3, real_time=True)
     here.use(own_objects)
     own_objects.stop()
-    run = airflow.run(DAG, here.settings)
+    run = airflow.run(DAG, here)
     assert run["state"] == "failed"
     assert {name for name, state in run["tasks"].items() if state != "success"} == {"summarise"}
     assert "answers wait in the spool for S3" in run["log"]
@@ -77,7 +77,7 @@ def test_s3_stopped(airflow: Any, platform: Make, own_objects: ObjectStore) -> N
 
     own_objects.start()
     here.use(own_objects)
-    assert airflow.run(DAG, here.settings)["state"] == "success"
+    assert airflow.run(DAG, here)["state"] == "success"
     with Spool(here.settings.spool) as spool:
         assert spool.waiting() == (0, 0)
     assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
@@ -93,7 +93,7 @@ def test_warehouse_refuses_the_load(airflow: Any, platform: Make) -> None:
     here.execute(
         'CREATE TRIGGER refuse BEFORE INSERT ON "History" EXECUTE FUNCTION refuse()',
     )
-    run = airflow.run(DAG, here.settings, SONGSWAP_RETRY_DELAY_S="0.1")
+    run = airflow.run(DAG, here, SONGSWAP_RETRY_DELAY_S="0.1")
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
     assert failed == {"batch.load[0]", "summarise"}
@@ -101,7 +101,7 @@ def test_warehouse_refuses_the_load(airflow: Any, platform: Make) -> None:
     assert here.history().total() == 0
 
     here.execute('DROP TRIGGER refuse ON "History"')
-    assert airflow.run(DAG, here.settings)["state"] == "success"
+    assert airflow.run(DAG, here)["state"] == "success"
     assert here.history() == here.reachable()
     assert here.history().total() > 0
 
@@ -112,7 +112,7 @@ def test_rate_limited_batch(airflow: Any, platform: Make) -> None:
     here.fault(
         path="/v1/me/*", user="listener-0002", status=429, headers={"Retry-After": "3600"}, body={}
     )
-    run = airflow.run(DAG, here.settings, SONGSWAP_BATCH_SIZE="3", SONGSWAP_IN_FLIGHT="1")
+    run = airflow.run(DAG, here, SONGSWAP_BATCH_SIZE="3", SONGSWAP_IN_FLIGHT="1")
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
     assert failed == {"batch.fetch[0]", "summarise"}

@@ -23,7 +23,7 @@ ARCHIVE_TESTS = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
 _BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
 _CREDENTIALS = ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET")
-_WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
+WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
 _SLOTS = "SONGSWAP_SPOTIFY_SLOTS"
 
 SIMULATED_APP = {
@@ -107,10 +107,10 @@ class Plan:
                 {
                     "conn_type": "discord",
                     "host": f"{simulator}/discord/",
-                    "extra": {"webhook_endpoint": _WEBHOOK},
+                    "extra": {"webhook_endpoint": WEBHOOK},
                 }
             )
-            local["AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT"] = _WEBHOOK
+            local["AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT"] = WEBHOOK
         return {**local, **self.settings}
 
 

@@ -5,11 +5,13 @@ Exceptions are named by their path, so that a DAG file imports none of the pipel
 
 import os
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
-RETRIES = 2
-"""How often a task is tried again where its error allows it."""
+from songswap.orchestration.alerts import note_problem
+
+_RETRIES = 2
 
 _WITHOUT_USE = (
     "RateLimited",
@@ -21,24 +23,41 @@ _WITHOUT_USE = (
 )
 
 
-def by_kind() -> ExceptionRetryPolicy:
-    """Lost services are tried again in a minute; what trying cannot mend fails at once.
+def retried() -> dict[str, Any]:
+    """The ``default_args`` of a DAG that does the pipeline's work.
 
-    The minute is the setting ``SONGSWAP_RETRY_DELAY_S``.
+    Lost services are tried again in a minute, a task that was killed too; what trying cannot mend
+    fails at once. The minute is the setting ``SONGSWAP_RETRY_DELAY_S``.
     """
-    delay_s = float(os.environ.get("SONGSWAP_RETRY_DELAY_S") or 60)
-    return ExceptionRetryPolicy(
+    delay = timedelta(seconds=float(os.environ.get("SONGSWAP_RETRY_DELAY_S") or 60))
+    policy = ExceptionRetryPolicy(
         rules=[
             RetryRule(
                 exception=[f"songswap.errors.{name}" for name in _WITHOUT_USE],
                 action=RetryAction.FAIL,
-                reason="Trying again at once would not help; the next hourly run goes on.",
+                reason="Trying again at once would not help.",
             ),
             RetryRule(
                 exception="songswap.errors.SongSwapError",
                 action=RetryAction.RETRY,
-                retry_delay=timedelta(seconds=delay_s),
+                retry_delay=delay,
                 reason="A service was lost; what was done until then is kept.",
             ),
         ]
     )
+    return {
+        "retries": _RETRIES,
+        "retry_delay": delay,
+        "retry_policy": policy,
+        "execution_timeout": timedelta(minutes=50),
+        "on_failure_callback": note_problem,
+    }
+
+
+def tried_once() -> dict[str, Any]:
+    """The ``default_args`` of a DAG that checks something: it tells what is so now."""
+    return {
+        "retries": 0,
+        "execution_timeout": timedelta(minutes=5),
+        "on_failure_callback": note_problem,
+    }
