@@ -16,6 +16,11 @@ SongSwapError
 │   ├── WarehouseUnavailable   PostgreSQL refused or was lost: what was to be loaded is spooled
 │   ├── SchemaOutdated         the tables are not at the version that this code needs
 │   └── LoadIncomplete         rows were not there after their own load: rolled back
+├── AlertError                 Discord did not take a message
+│   └── UnknownToDiscord       no such webhook or message (404)
+├── CheckFailed                a service, or a setting of it, is not as it has to be
+├── Yielded                    the hourly load goes first: carries when to look again
+├── ProofFailed                a test DAG found something else than it expects of production's code
 └── RunFailed                  a part of a run failed; says which, and where its data lies
 """
 
@@ -96,6 +101,34 @@ class SchemaOutdated(WarehouseError):
 
 class LoadIncomplete(WarehouseError):
     """Rows were not in the tables after their own load."""
+
+
+class AlertError(SongSwapError):
+    """Discord did not take a message, or did not give it back."""
+
+
+class UnknownToDiscord(AlertError):
+    """Discord knows no such webhook, or no such message."""
+
+
+class CheckFailed(SongSwapError):
+    """A service, or a setting of it, is not as it has to be; says what to set, and where."""
+
+
+class Yielded(SongSwapError):
+    """The hourly load is going on, and goes first.
+
+    Args:
+        until: when to look again (aware, UTC).
+    """
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class ProofFailed(SongSwapError):
+    """The code that production runs did not do what a test DAG expects of it."""
 
 
 class RunFailed(SongSwapError):

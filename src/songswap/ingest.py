@@ -144,7 +144,7 @@ def summarise(
         problem = "\n".join(problems) or None
         seconds = run.end_run(connection, run_id, counts, clock(), problem)
     if problem:
-        raise RunFailed(f"Run {run_id} is not complete.\n{problem}")
+        raise RunFailed(problem)
     return {**counts, "seconds": round(seconds)}
 
 

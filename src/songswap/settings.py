@@ -118,17 +118,23 @@ def build(
     return Settings(
         warehouse_dsn=_dsn(warehouse),
         spotify=spotify,
-        archive=Archive(
-            bucket=bucket,
-            endpoint_url=s3.extra.get("endpoint_url"),
-            region=s3.extra.get("region_name"),
-            access_key_id=s3.login or s3.extra.get("aws_access_key_id"),
-            secret_access_key=s3.password or s3.extra.get("aws_secret_access_key"),
-            session_token=s3.extra.get("aws_session_token"),
-        ),
+        archive=archive_of(s3, bucket),
         spool=Path(_required(environment, "SONGSWAP_SPOOL")),
         batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
         stale_after=timedelta(hours=_whole(environment, "SONGSWAP_STALE_HOURS", 24, 1, 24 * 365)),
+    )
+
+
+def archive_of(connection: Connection, bucket: str) -> Archive:
+    """The bucket as the key of an S3 connection opens it."""
+    extra = connection.extra
+    return Archive(
+        bucket=bucket,
+        endpoint_url=extra.get("endpoint_url"),
+        region=extra.get("region_name"),
+        access_key_id=connection.login or extra.get("aws_access_key_id"),
+        secret_access_key=connection.password or extra.get("aws_secret_access_key"),
+        session_token=extra.get("aws_session_token"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from songswap.local.postgres import Postgres
@@ -49,6 +51,7 @@ class Airflow:
         """Run a DAG to its end; gives its state, its run's id and the states of its tasks.
 
         Args:
+            dag: its id; of several (``one,other``) the results come by their ids.
             conf: the run's params.
             sources: a folder with another copy of the package to run instead of this one.
             more: environment variables.
@@ -70,6 +73,12 @@ class Airflow:
         told: dict[str, Any] = json.loads(result.read_text())
         return {**told, "log": done.stdout + done.stderr}
 
+    def variables(self, prefix: str) -> set[str]:
+        """The names of Airflow's variables that begin with ``prefix``."""
+        with psycopg.connect(self.dsn.replace("+psycopg2", "")) as connection:
+            rows = connection.execute("SELECT key FROM variable WHERE key LIKE %s", [f"{prefix}%"])
+            return {row[0] for row in rows}
+
 
 @pytest.fixture(scope="session")
 def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
@@ -87,4 +96,21 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Air
     return made
 
 
-Run = Callable[..., dict[str, Any]]
+@pytest.fixture
+def broken_copy(tmp_path: Path) -> Callable[..., Path]:
+    """Makes copies of the package in which one line is wrong.
+
+    ``broken_copy(("transform/history.py", old, new), …)`` gives the folder to run it from.
+    """
+
+    def make(*changes: tuple[str, str, str]) -> Path:
+        copy = tmp_path / f"broken-{len(list(tmp_path.glob('broken-*')))}"
+        shutil.copytree(REPOSITORY / "src", copy, ignore=shutil.ignore_patterns("__pycache__"))
+        for file, old, new in changes:
+            path = copy / "songswap" / file
+            text = path.read_text()
+            assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
+            path.write_text(text.replace(old, new))
+        return copy
+
+    return make

@@ -4,8 +4,11 @@ import json
 import os
 
 from airflow.sdk import Connection, Variable
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from songswap import settings
+from songswap.alerts.webhook import Webhook
+from songswap.errors import SettingsError
 
 
 def read_settings() -> settings.Settings:
@@ -23,6 +26,50 @@ def read_settings() -> settings.Settings:
         s3=_connection("SongSwap_S3_PutOnly"),
         bucket=Variable.get("bucket_name"),
     )
+
+
+def read_webhook() -> Webhook:
+    """Where the engineers are told, from ``Discord_Notifier`` or ``discord_webhook_endpoint``.
+
+    Raises:
+        SettingsError: neither is set, or what is set is not a webhook.
+    """
+    connection = find_connection("Discord_Notifier")
+    return Webhook.parse(connection, find_variable("discord_webhook_endpoint"))
+
+
+def read_test_archive() -> settings.Archive:
+    """The bucket as the tests' connection opens it, which may read and delete its own objects too.
+
+    Raises:
+        AirflowNotFoundException: the connection is not defined; Airflow's text names it.
+    """
+    return settings.archive_of(
+        _connection("SongSwap_S3_TestPutGetDelete"), Variable.get("bucket_name")
+    )
+
+
+def find_connection(name: str) -> settings.Connection | None:
+    """A connection; None where it is not defined.
+
+    Raises:
+        SettingsError: its extra cannot be read.
+    """
+    try:
+        return _connection(name)
+    except AirflowNotFoundException:
+        return None
+    except (ValueError, AttributeError):
+        raise SettingsError(
+            f"The extra of the connection {name} is not a JSON object. Correct it in Airflow's UI"
+            f" (Admin, Connections) or in AIRFLOW_CONN_{name.upper()} in the environment."
+        ) from None
+
+
+def find_variable(name: str) -> str | None:
+    """A variable; None where it is not defined."""
+    found: str | None = Variable.get(name, default=None)
+    return found
 
 
 def _connection(name: str) -> settings.Connection:

@@ -29,28 +29,8 @@ class Archive:
     """The bucket that ``where`` names."""
 
     def __init__(self, where: settings.Archive) -> None:
-        credentials = {
-            "endpoint": where.endpoint_url,
-            "region": where.region,
-            "access_key_id": where.access_key_id,
-            "secret_access_key": where.secret_access_key,
-            "session_token": where.session_token,
-        }
-        # Left out, AWS's own chain holds: the environment, then the machine's role.
-        given = {name: value for name, value in credentials.items() if value}
         self._bucket = where.bucket
-        self._store = S3Store(
-            where.bucket,
-            **given,  # type: ignore[arg-type]  # the stub lists each name; all are strings
-            virtual_hosted_style_request=where.endpoint_url is None,
-            client_options={
-                "allow_http": (where.endpoint_url or "").startswith("http://"),
-                "connect_timeout": timedelta(seconds=5),
-                "timeout": timedelta(seconds=20),
-            },
-            # The spool holds what S3 does not take, so a run does not wait long for it.
-            retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=15)},
-        )
+        self._store = open_store(where)
 
     async def put(self, kept: Kept) -> str:
         """Put an answer where it belongs, and return its key.
@@ -104,6 +84,31 @@ class Archive:
         except AlreadyExistsError:
             return False
         return True
+
+
+def open_store(where: settings.Archive) -> S3Store:
+    """The bucket itself, with the credentials of ``where``."""
+    credentials = {
+        "endpoint": where.endpoint_url,
+        "region": where.region,
+        "access_key_id": where.access_key_id,
+        "secret_access_key": where.secret_access_key,
+        "session_token": where.session_token,
+    }
+    # Left out, AWS's own chain holds: the environment, then the machine's role.
+    given = {name: value for name, value in credentials.items() if value}
+    return S3Store(
+        where.bucket,
+        **given,  # type: ignore[arg-type]  # the stub lists each name; all are strings
+        virtual_hosted_style_request=where.endpoint_url is None,
+        client_options={
+            "allow_http": (where.endpoint_url or "").startswith("http://"),
+            "connect_timeout": timedelta(seconds=5),
+            "timeout": timedelta(seconds=20),
+        },
+        # The spool holds what S3 does not take, so a run does not wait long for it.
+        retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=15)},
+    )
 
 
 def _first_line(error: BaseException) -> str:

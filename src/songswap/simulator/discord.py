@@ -14,6 +14,8 @@ from songswap.simulator.simulation import Simulation
 WEBHOOK_ID = "1000000000000000001"
 WEBHOOK_TOKEN = "simulated-webhook-token"  # noqa: S105 - the token of a simulated webhook
 _ALL_TEXT = 6_000
+_FIRST_ID = 2_000_000_000_000_000_000
+_UNKNOWN_WEBHOOK = json_answer({"message": "Unknown Webhook", "code": 10015}, 404)
 
 
 class _Field(msgspec.Struct):
@@ -41,8 +43,8 @@ class _Message(msgspec.Struct):
 
 async def execute(sim: Simulation, request: web.Request) -> Answer:
     """POST /discord/webhooks/{id}/{token}: keep a message, or say what is wrong with it."""
-    if request.match_info["token"] != WEBHOOK_TOKEN or request.match_info["id"] != WEBHOOK_ID:
-        return json_answer({"message": "Unknown Webhook", "code": 10015}, 404)
+    if not _is_known(request):
+        return _UNKNOWN_WEBHOOK
     data = await request.read()
     try:
         message = msgspec.json.decode(data, type=_Message)
@@ -53,16 +55,44 @@ async def execute(sim: Simulation, request: web.Request) -> Answer:
     wrong = _problems(message)
     if wrong:
         return json_answer({"message": "Invalid Form Body", "code": 50035, "errors": wrong}, 400)
-    kept: dict[str, Any] = {"received_at": iso(sim.clock.now()), **msgspec.json.decode(data)}
+    sim.discord_ids += 1
+    kept: dict[str, Any] = {
+        "id": str(_FIRST_ID + sim.discord_ids),
+        "received_at": iso(sim.clock.now()),
+        **msgspec.json.decode(data),
+    }
     sim.discord.append(kept)
     if sim.options.discord_log:
         with sim.options.discord_log.open("ab") as log:
             log.write(msgspec.json.encode(kept) + b"\n")
     if request.query.get("wait") != "true":
         return Answer(204)
-    number = str(2_000_000_000_000_000_000 + len(sim.discord))
-    sent = {"id": number, "type": 0, "channel_id": "1", "webhook_id": WEBHOOK_ID}
-    return json_answer({**sent, "timestamp": kept["received_at"], **msgspec.json.decode(data)})
+    return json_answer(_told(kept))
+
+
+async def message(sim: Simulation, request: web.Request) -> Answer:
+    """GET or DELETE /discord/webhooks/{id}/{token}/messages/{message}: what the webhook sent."""
+    if not _is_known(request):
+        return _UNKNOWN_WEBHOOK
+    for place, kept in enumerate(sim.discord):
+        if kept["id"] == request.match_info["message"]:
+            if request.method == "GET":
+                return json_answer(_told(kept))
+            del sim.discord[place]
+            return Answer(204)
+    return json_answer({"message": "Unknown Message", "code": 10008}, 404)
+
+
+def _is_known(request: web.Request) -> bool:
+    told = request.match_info
+    return (told["id"], told["token"]) == (WEBHOOK_ID, WEBHOOK_TOKEN)
+
+
+def _told(kept: dict[str, Any]) -> dict[str, Any]:
+    """A message as Discord gives it back."""
+    rest = {name: value for name, value in kept.items() if name != "received_at"}
+    own = {"type": 0, "channel_id": "1", "webhook_id": WEBHOOK_ID}
+    return {**own, "timestamp": kept["received_at"], **rest}
 
 
 def _problems(message: _Message) -> dict[str, Any]:

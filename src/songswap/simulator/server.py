@@ -116,6 +116,7 @@ def _application(sim: Simulation) -> web.Application:
         ("GET", "/v1/audio-features/{id}", "audio-feature", web_api.features),
         ("GET", "/reccobeats/v1/audio-features", "reccobeats", reccobeats.several_features),
         ("POST", "/discord/webhooks/{id}/{token}", "discord", discord.execute),
+        ("*", "/discord/webhooks/{id}/{token}/messages/{message}", "discord", discord.message),
         ("*", "/{path:.*}", "unknown", _unknown),
     )
     for method, path, name, call in calls:

@@ -85,6 +85,7 @@ class Simulation:
     refreshes: Counter[str] = field(default_factory=Counter)
     """Refreshes by user."""
     discord: list[dict[str, Any]] = field(default_factory=list)
+    discord_ids: int = 0
 
     @classmethod
     def of(cls, options: Options) -> Simulation:

@@ -153,8 +153,24 @@ async def test_discord_refuses_what_is_too_much(spotify: Any, message: Any) -> N
     assert await caller.admin("GET", "discord") == []
 
 
+async def test_discord_message_is_read_and_deleted_by_its_id(spotify: Any) -> None:
+    """The webhook reads what it sent; deleted, the message is unknown and its id not used again."""
+    caller = await spotify(users=1)
+    hook = (await caller.admin("GET", "health"))["webhook"]
+    sent = (await caller.call("POST", f"{hook}?wait=true", json={"content": "hi"})).body
+    where = f"{hook}/messages/{sent['id']}"
+    assert (await caller.call("GET", where)).body == sent
+    assert (await caller.call("DELETE", where)).status == 204
+    reply = await caller.call("GET", where)
+    assert (reply.status, reply.body["code"]) == (404, 10008)
+    again = (await caller.call("POST", f"{hook}?wait=true", json={"content": "hi"})).body
+    assert again["id"] != sent["id"]
+
+
 async def test_wrong_webhook_is_unknown(spotify: Any) -> None:
     """404 with Discord's code 10015."""
     caller = await spotify(users=1)
     reply = await caller.call("POST", "/discord/webhooks/1/wrong", json={"content": "hi"})
+    assert (reply.status, reply.body["code"]) == (404, 10015)
+    reply = await caller.call("GET", "/discord/webhooks/1/wrong/messages/1")
     assert (reply.status, reply.body["code"]) == (404, 10015)

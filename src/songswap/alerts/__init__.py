@@ -1,0 +1,1 @@
+"""What engineers are told on Discord; the messages are built here, Airflow's hook sends them."""

@@ -1,0 +1,64 @@
+"""The address of the engineers' Discord channel."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Self
+
+from songswap.errors import SettingsError
+from songswap.settings import Connection
+
+DISCORD = "https://discord.com/api/"
+
+_ENDPOINT = re.compile(r"(?P<base>https?://.+/)?(?P<endpoint>webhooks/[0-9]+/[A-Za-z0-9_-]+)/?")
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook: ``base`` is Discord's API, and who knows ``endpoint`` can post."""
+
+    base: str
+    endpoint: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """The whole address: a secret."""
+        return self.base + self.endpoint
+
+    @property
+    def token(self) -> str:
+        """The part of the address that is the secret."""
+        return self.endpoint.rpartition("/")[2]
+
+    @classmethod
+    def parse(cls, connection: Connection | None, variable: str | None) -> Self:
+        """The webhook of the connection ``Discord_Notifier``, else of the variable.
+
+        Args:
+            connection: has the webhook as ``webhook_endpoint`` in its extra; its host is Discord's
+                API where it says nothing else.
+            variable: ``discord_webhook_endpoint``: ``webhooks/ID/TOKEN``, or the whole address as
+                Discord shows it.
+
+        Raises:
+            SettingsError: neither is set, or what is set is not a webhook.
+        """
+        told = (connection.extra.get("webhook_endpoint") if connection else None) or variable
+        if not told:
+            raise SettingsError(
+                "No Discord webhook is set. Set webhook_endpoint (webhooks/ID/TOKEN) in the extra"
+                " of the connection Discord_Notifier, or the variable discord_webhook_endpoint."
+            )
+        found = _ENDPOINT.fullmatch(told.strip())
+        if found is None:
+            raise SettingsError(
+                "The Discord webhook (connection Discord_Notifier or variable"
+                " discord_webhook_endpoint) has to look like webhooks/ID/TOKEN or be the whole"
+                " address that Discord shows; what is set does not."
+            )
+        host = connection.host if connection else ""
+        if host and "://" not in host:
+            host = f"https://{host}"
+        if host and connection and connection.port:
+            host = f"{host.rstrip('/')}:{connection.port}"
+        base = found["base"] or host or DISCORD
+        return cls(base.rstrip("/") + "/", found["endpoint"])

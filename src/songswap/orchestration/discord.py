@@ -1,0 +1,81 @@
+"""Discord through Airflow's own provider: embeds to the webhook of the platform's engineers."""
+
+import json
+from typing import Any
+
+from airflow.providers.discord.hooks.discord_webhook import DiscordWebhookHook
+from airflow.sdk import Connection
+from airflow.sdk.log import mask_secret
+from requests import RequestException, Response
+
+from songswap.alerts.message import Embed
+from songswap.alerts.webhook import Webhook
+from songswap.errors import AlertError, UnknownToDiscord
+from songswap.orchestration.connections import read_webhook
+
+CONNECTION = "Discord_Notifier"
+_TIMEOUT_S = 8
+
+
+class DiscordHook(DiscordWebhookHook):
+    """Sends embeds, reads them back, and takes them away.
+
+    Args:
+        webhook: where to; without one, that of the connection ``Discord_Notifier`` or of the
+            variable ``discord_webhook_endpoint``.
+
+    Raises:
+        SettingsError: no webhook is set, or it cannot be read.
+        AlertError: from every method, when Discord does not do it.
+    """
+
+    def __init__(self, webhook: Webhook | None = None) -> None:
+        self._webhook = webhook or read_webhook()
+        # What other code says of a lost connection quotes the whole address.
+        mask_secret(self._webhook.token)
+        super().__init__(http_conn_id=CONNECTION, webhook_endpoint=self._webhook.endpoint)
+
+    def get_connection(self, conn_id: str) -> Connection:  # type: ignore[override]  # bound to one
+        """The webhook as a connection, also where only the variable is set."""
+        return Connection(conn_id=conn_id, conn_type=self.conn_type, host=self._webhook.base)
+
+    def send(self, embed: Embed) -> str:
+        """Send a message and return its id. It is tried once: a late alert is none."""
+        payload = self.handler.build_discord_payload(
+            tts=False,
+            message="",
+            username="SongSwap",
+            avatar_url=None,
+            embed=embed,  # type: ignore[arg-type]  # the provider's own TypedDict of the same
+        )
+        return str(self._ask("POST", "?wait=true", payload)["id"])
+
+    def read(self, message_id: str) -> dict[str, Any]:
+        """A message that was sent, as Discord has it."""
+        return self._ask("GET", f"/messages/{message_id}")
+
+    def delete(self, message_id: str) -> None:
+        """Take a message away."""
+        self._ask("DELETE", f"/messages/{message_id}")
+
+    def _ask(self, method: str, path: str, payload: str | None = None) -> dict[str, Any]:
+        self.method = method
+        try:
+            response: Response = self.run(
+                self._webhook.endpoint + path,
+                data=payload,
+                headers={"Content-Type": "application/json"},
+                extra_options={"timeout": _TIMEOUT_S, "check_response": False},
+            )
+        except RequestException as error:
+            # Without its cause, whose text has the webhook's address in it.
+            raise AlertError(f"Discord was not reached: {type(error).__name__}.") from None
+        if response.status_code == 404:
+            raise UnknownToDiscord(
+                "Discord knows no such webhook or message (404): set the connection"
+                " Discord_Notifier or the variable discord_webhook_endpoint to one that exists."
+            )
+        if not response.ok:
+            raise AlertError(f"Discord answered with status {response.status_code}.")
+        told: dict[str, Any] = json.loads(response.content or "{}")
+        return told

@@ -1,0 +1,137 @@
+"""What goes to Discord when runs fail, through Airflow's own callbacks and real HTTP."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Make = Callable[..., Any]
+PROOF = "test_discord_failure_notifications"
+
+FAILING = """
+from pathlib import Path
+from airflow.sdk import dag, task
+from songswap.errors import WarehouseUnavailable
+from songswap.orchestration.alerts import ALERTS, note_problem
+
+@task
+def numbers():
+    return list(range(200))
+
+@task
+def load(number):
+    raise WarehouseUnavailable("The warehouse (connection SongSwap_RDS) was lost.\\nhush")
+
+@task
+def twice_red():
+    marks = Path(__file__).parent / "marks"
+    marks.touch()
+    with marks.open("a") as file:
+        file.write("x")
+    if marks.stat().st_size <= 2:
+        raise KeyError("Blue Monday")
+
+def make(name, tasks):
+    @dag(dag_id=name, schedule=None, default_args={"on_failure_callback": note_problem}, **ALERTS)
+    def made():
+        tasks()
+    made()
+
+make("many", lambda: load.expand(number=numbers()))
+make("turns", twice_red)
+for trouble in ("slow", "limited", "broken", "fine"):
+    make(trouble, lambda: load(0))
+"""
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> str:
+    """A folder of DAGs that fail."""
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (folder / "failing.py").write_text(FAILING)
+    return str(folder)
+
+
+def embeds(here: Any) -> list[dict[str, Any]]:
+    """The embeds that Discord was sent, one of each message."""
+    return [embed for message in here.messages() for embed in message["embeds"]]
+
+
+def test_one_message_a_run_and_its_recovery(airflow: Any, platform: Make, failing: str) -> None:
+    """200 failed tasks are one message; a good run after bad ones says so, once."""
+    here = platform(users=1, real_time=True)
+    run = airflow.run("many,turns,turns,turns,turns", here, AIRFLOW__CORE__DAGS_FOLDER=failing)
+    assert run["many"]["state"] == "failed"
+    assert list(run["many"]["tasks"].values()).count("failed") == 200
+    assert run["turns"]["state"] == "success"
+
+    many, first, second, recovered = embeds(here)
+    assert many["title"] == "🔴 many failed"
+    assert many["description"] == "10 × The warehouse (connection SongSwap\\_RDS) was lost."
+    told = {field["name"]: field["value"] for field in many["fields"]}
+    assert told["Failed"] == "200 of 201 tasks: 200 × load"
+    assert "/dags/many/runs/" in told["Log"]
+    assert "/tasks/load/mapped/0)" in told["Log"]
+    assert "SongSwap_RDS" in told["What to do"]
+    assert first["title"] == "🔴 turns failed"
+    assert first["description"] == "KeyError: …"
+    assert second["title"] == "🔴 turns failed (2 runs in a row)"
+    assert recovered["title"] == "🟢 turns is well again"
+    assert recovered["description"].startswith("2 runs had failed since")
+    assert "hush" not in str(here.messages())
+    assert airflow.variables("alert_") == {"alert_many"}
+
+
+def test_discord_in_trouble(airflow: Any, platform: Make, failing: str) -> None:
+    """Slow, limiting or broken, Discord changes no run; what it did not take is in the log."""
+    here = platform(users=1, real_time=True)
+    where = "/discord/*"
+    here.fault(path=where, times=1, delay_ms=60_000)
+    here.fault(path=where, times=1, status=429, headers={"Retry-After": "600"}, body={})
+    here.fault(path=where, times=1, action="refuse")
+    dags = ["slow", "limited", "broken", "fine"]
+    run = airflow.run(",".join(dags), here, AIRFLOW__CORE__DAGS_FOLDER=failing)
+    assert {name: run[name]["state"] for name in dags} == dict.fromkeys(dags, "failed")
+    log = run["log"]
+    for name, problem in (
+        ("slow", "Discord was not reached: ReadTimeout."),
+        ("limited", "Discord answered with status 429."),
+        ("broken", "Discord was not reached: ConnectionError."),
+    ):
+        assert f"{problem} This message was not sent:\n🔴 {name} failed" in log
+    assert log.count("This message was not sent") == 3
+    assert "simulated-webhook-token" not in log
+    assert [embed["title"] for embed in embeds(here)] == ["🔴 fine failed"]
+
+
+def test_proof_of_the_alert(airflow: Any, platform: Make, broken_copy: Callable[..., Path]) -> None:
+    """The test DAG is green and leaves no message; red, and still none, when alerts are wrong."""
+    here = platform(users=1, real_time=True)
+    run = airflow.run(PROOF, here)
+    assert run["state"] == "success", run["log"]
+    assert run["tasks"] == {
+        "fail_on_purpose": "failed",
+        "alert_arrived": "success",
+        "take_away": "success",
+        "nothing_left": "success",
+    }
+    assert "not-for-discord" not in str(here.messages())
+    assert here.messages() == []
+
+    sources = broken_copy(("alerts/message.py", '"America/Los_Angeles"', '"America/Phoenix"'))
+    run = airflow.run(PROOF, here, sources=sources)
+    assert run["state"] == "failed"
+    assert run["tasks"]["alert_arrived"] == "failed"
+    assert "this is not as it has to be: Los Angeles" in run["log"]
+    (left,) = embeds(here)
+    assert left["title"] == f"🔴 {PROOF} failed"
+    assert "Los Angeles" in left["description"]
+
+    here.spotify.delete("/admin/discord")
+    here.fault(path="/discord/*", status=500, body={})
+    run = airflow.run(PROOF, here)
+    assert run["tasks"]["alert_arrived"] == "failed"
+    assert "No alert was sent" in run["log"]
+    assert here.messages() == []

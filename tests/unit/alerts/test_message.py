@@ -1,0 +1,107 @@
+"""Messages about runs: what they say, and Discord's limits."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songswap.alerts.message import Embed, Failed, Run, as_text, failure, recovery
+from songswap.alerts.problem import Problem
+
+RUN = Run("http://airflow:8080/", "load_listening_history", "scheduled__2026-07-01T10:01:00+00:00")
+AT = datetime(2026, 7, 1, 10, 20, 30, tzinfo=UTC)
+LOST = Problem("WarehouseUnavailable", "The warehouse was lost.")
+PAGE = "http://airflow:8080/dags/load_listening_history"
+RUN_PAGE = f"{PAGE}/runs/scheduled__2026-07-01T10%3A01%3A00%2B00%3A00"
+
+
+def fields(embed: Embed) -> dict[str, str]:
+    """The fields by name."""
+    return {field["name"]: field["value"] for field in embed["fields"]}
+
+
+def test_one_task() -> None:
+    """A red mark, the error, what to do, and links that lead to task, DAG and run."""
+    embed = failure(RUN, [Failed("batch.load", 3, LOST)], 12, 1, AT)
+    assert embed["title"] == "🔴 load_listening_history failed"
+    assert embed["description"] == "The warehouse was lost."
+    assert fields(embed) == {
+        "What to do": LOST.what_to_do,
+        "Failed": "1 of 12 tasks: batch.load",
+        "Log": rf"[batch.load\[3\]]({RUN_PAGE}/tasks/batch.load/mapped/3)",
+        "DAG": rf"[load\_listening\_history]({PAGE})",
+        "Run": rf"[scheduled\_\_2026-07-01T10:01:00+00:00]({RUN_PAGE})",
+        "UTC": "2026-07-01 10:20:30",
+        "Los Angeles": "2026-07-01 03:20:30 PDT",
+    }
+
+
+def test_two_hundred_tasks_in_one_message() -> None:
+    """Many that failed alike are counted; what only repeats them is left out."""
+    many = [Failed("batch.fetch", index, LOST if index < 10 else None) for index in range(200)]
+    again = Problem("RunFailed", "fetch 0: The warehouse was lost.")
+    other = Problem("SpoolError", "The disk is full.")
+    failed = [*many, Failed("retry", -1, other), Failed("summarise", -1, again)]
+    embed = failure(RUN, failed, 405, 2, AT)
+    assert embed["title"] == "🔴 load_listening_history failed (2 runs in a row)"
+    assert embed["description"] == "10 × The warehouse was lost.\nThe disk is full."
+    told = fields(embed)
+    assert told["Failed"] == "202 of 405 tasks: 200 × batch.fetch, retry, summarise"
+    assert told["Log"].count("](") == 3
+    assert told["What to do"].splitlines() == [LOST.what_to_do, other.what_to_do]
+
+
+def test_task_that_was_killed() -> None:
+    """Who left no word is told with the link to the log."""
+    embed = failure(RUN, [Failed("plan", -1, None)], 8, 1, AT)
+    assert "without a word" in embed["description"]
+    assert f"[plan]({RUN_PAGE}/tasks/plan)" in fields(embed)["Log"]
+
+
+@pytest.mark.parametrize(
+    ("at", "there"),
+    [
+        (datetime(2026, 3, 8, 9, 59, 59, tzinfo=UTC), "2026-03-08 01:59:59 PST"),
+        (datetime(2026, 3, 8, 10, 0, tzinfo=UTC), "2026-03-08 03:00:00 PDT"),
+        (datetime(2026, 11, 1, 8, 59, 59, tzinfo=UTC), "2026-11-01 01:59:59 PDT"),
+        (datetime(2026, 11, 1, 9, 0, tzinfo=UTC), "2026-11-01 01:00:00 PST"),
+    ],
+)
+def test_los_angeles_around_the_change_of_clocks(at: datetime, there: str) -> None:
+    """Daylight saving begins and ends at the second at which it does in Los Angeles."""
+    assert fields(failure(RUN, [], 1, 1, at))["Los Angeles"] == there
+
+
+def test_recovery() -> None:
+    """It says how many runs had failed, and since when."""
+    embed = recovery(RUN, 3, AT - timedelta(hours=3), AT)
+    assert embed["title"] == "🟢 load_listening_history is well again"
+    assert embed["description"].startswith("3 runs had failed since 2026-07-01 07:20:30 UTC")
+
+
+def test_as_text_has_everything() -> None:
+    """What goes to the log in place of a message has all that the message had."""
+    text = as_text(failure(RUN, [Failed("plan", -1, LOST)], 8, 1, AT))
+    for part in ("🔴", "The warehouse was lost.", "plan", RUN_PAGE, "Los Angeles: 2026-07-01 03"):
+        assert part in text
+
+
+problems = st.builds(Problem, st.text(max_size=30), st.text(max_size=300)) | st.none()
+tasks = st.builds(Failed, st.text(min_size=1, max_size=250), st.integers(-1, 2000), problems)
+
+
+@given(
+    run=st.builds(Run, st.just("http://a"), st.text(max_size=250), st.text(max_size=250)),
+    failed=st.lists(tasks, max_size=30),
+)
+def test_within_discords_limits(run: Run, failed: list[Failed]) -> None:
+    """Whatever the names and errors, Discord takes it: no part is too long, none is empty."""
+    embed = failure(run, failed, 5000, 12, AT)
+    assert len(embed["title"]) <= 256
+    assert 0 < len(embed["description"]) <= 4096
+    for field in embed["fields"]:
+        assert 0 < len(field["value"]) <= 1024
+        assert 0 < len(field["name"]) <= 256
+    parts = [embed["title"], embed["description"], *fields(embed), *fields(embed).values()]
+    assert sum(map(len, parts)) <= 6000
