@@ -134,6 +134,13 @@ def summarise(
                 f"Spotify refused the grants of {refused} users at once. This looks like an"
                 " incident at Spotify: nobody's grant was taken for dead, the next run asks again."
             )
+        asked, failed = counts.get("asked", 0), counts.get("failed", 0)
+        many = failed >= settings.refused_at_least and failed > settings.refused_share * asked
+        if many or 0 < failed == asked:
+            problems.append(
+                f"Spotify gave no usable answer for {failed} of {asked} users. Nothing is lost"
+                " yet: the next run asks again. If it lasts, look at Spotify's status page."
+            )
         to_archive, to_load = spool.waiting()
         if to_archive or to_load:
             problems.append(

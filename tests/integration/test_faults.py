@@ -319,6 +319,17 @@ def test_spotify_down(platform: Make) -> None:
     assert len({user for user, _, _ in here.history()}) == 30
 
 
+def test_few_users_and_spotify_down(platform: Make) -> None:
+    """Also where there are too few users to end a batch early, a run without answers is red."""
+    here = platform(users=3)
+    here.fault(path="/v1/*", status=503)
+    with pytest.raises(RunFailed, match="no usable answer for 3 of 3 users"):
+        here.load()
+    here.mend()
+    here.load()
+    assert here.history() == here.reachable()
+
+
 def test_short_pause_is_waited(platform: Make) -> None:
     """A short Retry-After makes all wait, and nobody is lost."""
     here = platform(users=4)
