@@ -18,7 +18,7 @@ from obstore.store import S3Store
 
 from songswap import settings
 from songswap.ingest import load_once
-from songswap.local.access import platform_access
+from songswap.local.access import Grant, platform_access
 from songswap.local.errors import StackError
 from songswap.local.object_store import ObjectStore
 from songswap.local.plan import SIMULATED_APP, WEBHOOK
@@ -101,6 +101,25 @@ def own_objects(tmp_path: Path) -> Iterator[ObjectStore]:
     store.start()
     yield store
     store.stop()
+
+
+@pytest.fixture
+def limited_objects(tmp_path: Path) -> Iterator[Callable[..., ObjectStore]]:
+    """Starts S3 endpoints with a bucket `own`, whose key `tests` may do these methods alone."""
+    started: list[ObjectStore] = []
+
+    def start(*methods: str) -> ObjectStore:
+        access = platform_access()
+        pipeline = [grant for grant in access.grants if grant.access_key == "pipeline"]
+        access = replace(access, grants=(*pipeline, Grant("tests", methods, ("",))))
+        folder = tmp_path / f"limited-{len(started)}"
+        started.append(ObjectStore(folder, 0, access, buckets=("own",)))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for store in started:
+        store.stop()
 
 
 @pytest.fixture

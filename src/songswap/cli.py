@@ -13,8 +13,11 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from songswap.backfill_command import backfill
+from songswap.check_command import check
 from songswap.errors import SongSwapError
 from songswap.simulator.command import simulator
+from songswap.status_command import status
 
 app = typer.Typer(
     help="Every user's listening history, complete and right, every hour.",
@@ -24,6 +27,9 @@ app = typer.Typer(
 )
 
 app.command()(simulator)
+app.command()(check)
+app.command()(backfill)
+app.command()(status)
 
 # Standard output is for results; everything that accompanies the work goes to standard error.
 _err = Console(stderr=True)

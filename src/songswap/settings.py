@@ -97,7 +97,7 @@ def warehouse_dsn(environment: Mapping[str, str]) -> str:
     Raises:
         SettingsError: the connection is missing or cannot be read.
     """
-    return _dsn(_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"))
+    return dsn_of(_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"))
 
 
 def build(
@@ -116,13 +116,28 @@ def build(
         in_flight=_whole(environment, "SONGSWAP_IN_FLIGHT", 64, 1, 1000),
     )
     return Settings(
-        warehouse_dsn=_dsn(warehouse),
+        warehouse_dsn=dsn_of(warehouse),
         spotify=spotify,
         archive=archive_of(s3, bucket),
         spool=Path(_required(environment, "SONGSWAP_SPOOL")),
         batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
         stale_after=timedelta(hours=_whole(environment, "SONGSWAP_STALE_HOURS", 24, 1, 24 * 365)),
     )
+
+
+def dsn_of(connection: Connection) -> str:
+    """A libpq connection string from a connection's parts."""
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    parts = {
+        # Airflow's own extras stand among libpq's, such as sslmode.
+        **{name: value for name, value in connection.extra.items() if name in known},
+        "host": connection.host,
+        "port": str(connection.port or ""),
+        "user": connection.login,
+        "password": connection.password,
+        "dbname": connection.schema,
+    }
+    return make_conninfo(**{name: value for name, value in parts.items() if value})
 
 
 def archive_of(connection: Connection, bucket: str) -> Archive:
@@ -181,20 +196,6 @@ def _from_json(told: dict[str, Any]) -> Connection:
         schema=told.get("schema") or "",
         extra={key: str(value) for key, value in extra.items()},
     )
-
-
-def _dsn(connection: Connection) -> str:
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
-    parts = {
-        # Airflow's own extras stand among libpq's, such as sslmode.
-        **{name: value for name, value in connection.extra.items() if name in known},
-        "host": connection.host,
-        "port": str(connection.port or ""),
-        "user": connection.login,
-        "password": connection.password,
-        "dbname": connection.schema,
-    }
-    return make_conninfo(**{name: value for name, value in parts.items() if value})
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

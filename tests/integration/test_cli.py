@@ -34,7 +34,7 @@ def songswap(folder: Path, *arguments: str, **environment: str) -> subprocess.Co
 
 def test_commands() -> None:
     """The commands are those that the README names."""
-    assert COMMANDS == ["demo", "load", "migrate", "simulator"]
+    assert COMMANDS == ["backfill", "check", "demo", "load", "migrate", "simulator", "status"]
     readme = (REPOSITORY / "README.md").read_text()
     assert [name for name in COMMANDS if f"`{name}`" not in readme] == []
 
@@ -104,7 +104,7 @@ def test_failed_load(platform: Callable[..., Any], tmp_path: Path) -> None:
     assert "simulated" not in failed.stderr, "a secret is shown"
 
 
-@pytest.mark.parametrize("command", ["load", "migrate"])
+@pytest.mark.parametrize("command", ["backfill", "load", "migrate", "status"])
 def test_nothing_set(tmp_path: Path, command: str) -> None:
     """Without settings there is a sentence that names the first missing one, and exit code 1."""
     done = songswap(tmp_path, command)

@@ -145,7 +145,8 @@ INSERT INTO songswap.metadata (kind, id, wanted_since)
 SELECT 'features', n.track_id, %(now)s FROM new_tracks n
 WHERE NOT EXISTS (SELECT FROM "TrackFeatures" f WHERE f.id = n.track_id)
 ORDER BY n.track_id
-ON CONFLICT DO NOTHING
+ON CONFLICT (kind, id) DO UPDATE SET wanted_since = EXCLUDED.wanted_since
+WHERE metadata.wanted_since IS NULL AND metadata.answered_at IS NULL
 
 -- name: want_tracks
 INSERT INTO songswap.metadata (kind, id, wanted_since)
@@ -156,7 +157,8 @@ WHERE n.track_id IN (SELECT id FROM staged_tracks WHERE incomplete)
    )
 ORDER BY n.track_id
 ON CONFLICT (kind, id) DO UPDATE SET wanted_since = EXCLUDED.wanted_since
-WHERE metadata.wanted_since IS NULL AND metadata.known AND metadata.answered_at < %(stale)s
+WHERE metadata.wanted_since IS NULL
+  AND (metadata.answered_at IS NULL OR metadata.known AND metadata.answered_at < %(stale)s)
 
 -- name: want_artists
 INSERT INTO songswap.metadata (kind, id, wanted_since)
@@ -167,7 +169,8 @@ WHERE NOT EXISTS (
 )
 ORDER BY a.artist_id
 ON CONFLICT (kind, id) DO UPDATE SET wanted_since = EXCLUDED.wanted_since
-WHERE metadata.wanted_since IS NULL AND metadata.known AND metadata.answered_at < %(stale)s
+WHERE metadata.wanted_since IS NULL
+  AND (metadata.answered_at IS NULL OR metadata.known AND metadata.answered_at < %(stale)s)
 
 -- name: upsert_polls
 INSERT INTO songswap.polls AS p

@@ -7,19 +7,41 @@ WHERE kind = %(kind)s AND wanted_since IS NOT NULL
 ORDER BY wanted_since, id LIMIT %(limit)s
 
 -- name: told
-UPDATE songswap.metadata
-SET wanted_since = NULL, not_before = NULL, answered_at = %(now)s, known = %(known)s
-WHERE kind = %(kind)s AND id = ANY (%(ids)s)
+-- Also of ids that nobody wanted; but nothing is remembered of a track or artist that is not there.
+INSERT INTO songswap.metadata (kind, id, answered_at, known)
+SELECT %(kind)s, id, %(now)s, %(known)s
+FROM (
+  SELECT id FROM songswap.metadata WHERE kind = %(kind)s
+  UNION SELECT id FROM "Artists" WHERE %(kind)s = 'artist'
+  UNION SELECT id FROM "Tracks" WHERE %(kind)s <> 'artist'
+) asked
+WHERE id = ANY (%(ids)s) ORDER BY id
+ON CONFLICT (kind, id) DO UPDATE SET
+  wanted_since = NULL, not_before = NULL, answered_at = EXCLUDED.answered_at,
+  known = EXCLUDED.known
 
 -- name: postpone
-UPDATE songswap.metadata SET not_before = %(until)s
-WHERE kind = %(kind)s AND id = ANY (%(ids)s)
+INSERT INTO songswap.metadata (kind, id, not_before)
+SELECT %(kind)s, id, %(until)s
+FROM (
+  SELECT id FROM songswap.metadata WHERE kind = %(kind)s
+  UNION SELECT id FROM "Artists" WHERE %(kind)s = 'artist'
+  UNION SELECT id FROM "Tracks" WHERE %(kind)s <> 'artist'
+) asked
+WHERE id = ANY (%(ids)s) ORDER BY id
+ON CONFLICT (kind, id) DO UPDATE SET not_before = EXCLUDED.not_before
 
 -- name: update_track
 UPDATE "Tracks" SET
   name = coalesce(nullif(%(name)s, ''), name),
   duration_ms = coalesce(nullif(%(duration_ms)s, 0), duration_ms)
 WHERE id = %(id)s
+
+-- name: want_new_artist
+INSERT INTO songswap.metadata (kind, id, wanted_since)
+SELECT 'artist', %(artist_id)s::text, %(now)s
+WHERE NOT EXISTS (SELECT FROM "Artists" WHERE id = %(artist_id)s::text)
+ON CONFLICT DO NOTHING
 
 -- name: upsert_artist
 INSERT INTO "Artists" AS a (id, name) VALUES (%(id)s, %(name)s)
@@ -29,11 +51,6 @@ WHERE EXCLUDED.name <> '' AND a.name <> EXCLUDED.name
 -- name: insert_artist_track
 INSERT INTO "ArtistTracks" (track_id, artist_id, is_primary)
 SELECT id, %(artist_id)s, %(is_primary)s FROM "Tracks" WHERE id = %(track_id)s
-ON CONFLICT DO NOTHING
-
--- name: want_artist
-INSERT INTO songswap.metadata (kind, id, wanted_since)
-VALUES ('artist', %(artist_id)s, %(now)s)
 ON CONFLICT DO NOTHING
 
 -- name: insert_track_popularity
@@ -84,3 +101,56 @@ ON CONFLICT DO NOTHING
 INSERT INTO songswap.notes (kind, id, field, problem, found_at)
 VALUES (%(kind)s, %(id)s, %(field)s, %(problem)s, %(now)s)
 ON CONFLICT DO NOTHING
+
+-- name: lacking_Artists
+-- Each row that was to be loaded has to be there, unless its track or artist is not.
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (id text)
+LEFT JOIN "Artists" r USING (id) WHERE r.id IS NULL
+
+-- name: lacking_ArtistTracks
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (track_id text, artist_id text)
+JOIN "Tracks" t ON t.id = s.track_id
+LEFT JOIN "ArtistTracks" r USING (track_id, artist_id) WHERE r.track_id IS NULL
+
+-- name: lacking_TrackPopularity
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (id text, date timestamptz)
+JOIN "Tracks" t USING (id)
+LEFT JOIN "TrackPopularity" r ON (r.id, r.date) = (s.id, s.date AT TIME ZONE 'UTC')
+WHERE r.id IS NULL
+
+-- name: lacking_TrackImages
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (id text, height integer, width integer)
+JOIN "Tracks" t USING (id)
+LEFT JOIN "TrackImages" r USING (id, height, width) WHERE r.id IS NULL
+
+-- name: lacking_TrackPreviews
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (id text)
+JOIN "Tracks" t USING (id)
+LEFT JOIN "TrackPreviews" r USING (id) WHERE r.id IS NULL
+
+-- name: lacking_ArtistPopularity
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (id text, date timestamptz)
+JOIN "Artists" a USING (id)
+LEFT JOIN "ArtistPopularity" r ON (r.id, r.date) = (s.id, s.date AT TIME ZONE 'UTC')
+WHERE r.id IS NULL
+
+-- name: lacking_ArtistFollowers
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (id text, date timestamptz)
+JOIN "Artists" a USING (id)
+LEFT JOIN "ArtistFollowers" r ON (r.id, r.date) = (s.id, s.date AT TIME ZONE 'UTC')
+WHERE r.id IS NULL
+
+-- name: lacking_ArtistGenres
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (id text, genre text)
+JOIN "Artists" a USING (id)
+LEFT JOIN "ArtistGenres" r USING (id, genre) WHERE r.id IS NULL
+
+-- name: lacking_ArtistImages
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (id text, height integer, width integer)
+JOIN "Artists" a USING (id)
+LEFT JOIN "ArtistImages" r USING (id, height, width) WHERE r.id IS NULL
+
+-- name: lacking_TrackFeatures
+SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS s (id text)
+JOIN "Tracks" t USING (id)
+LEFT JOIN "TrackFeatures" r USING (id) WHERE r.id IS NULL

@@ -1,7 +1,7 @@
 """Runs and their steps in the pipeline's own schema: what was planned, what ended, with what."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import psycopg
@@ -12,6 +12,8 @@ from songswap.warehouse.sql import statements
 
 MOST_BATCHES = 1000
 """Airflow maps over at most 1,024 things: more users make larger batches, not more of them."""
+
+_LONGEST_RUN = timedelta(minutes=55)
 
 
 class Unfinished(NamedTuple):
@@ -122,6 +124,14 @@ def end_run(
         },
     ).fetchone()
     return float(row[0]) if row else 0.0
+
+
+def going_on(connection: psycopg.Connection, now: datetime) -> bool:
+    """Whether an hourly run goes on; one of more than 55 minutes is taken for dead."""
+    row = connection.execute(
+        statements("run.sql")["going_on"], {"since": now - _LONGEST_RUN}
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def note_asked(

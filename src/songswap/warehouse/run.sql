@@ -68,6 +68,11 @@ SET state = %(state)s, ended_at = %(now)s, counts = %(counts)s, problem = %(prob
 WHERE run_id = %(run_id)s
 RETURNING extract(epoch FROM ended_at - started_at)::float
 
+-- name: going_on
+SELECT EXISTS (
+  SELECT FROM songswap.runs WHERE state = 'running' AND started_at > %(since)s
+)
+
 -- name: note_asked
 -- Users whose answer told nothing new, or who could not be asked for.
 INSERT INTO songswap.polls AS p (user_id, asked_at, answered_at, problem)

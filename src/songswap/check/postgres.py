@@ -1,0 +1,84 @@
+"""Does the warehouse answer, with the tables and the rights that the pipeline needs?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from songswap import settings
+from songswap.check.given import Given, Step, connection_named, installed
+from songswap.errors import CheckFailed, WarehouseUnavailable
+from songswap.warehouse import rights
+from songswap.warehouse.connection import connect
+from songswap.warehouse.migrate import VERSION, require_schema
+
+CONNECTION = "SongSwap_RDS"
+
+
+def provider(_given: Given) -> str:
+    """The provider of the connection's type is installed, and the driver of the pipeline."""
+    return f"Installed: {installed('apache-airflow-providers-postgres', 'psycopg')}."
+
+
+def connection(given: Given) -> str:
+    """The connection is set."""
+    found = given.connection(CONNECTION)
+    return f"{CONNECTION} leads to {found.schema} at {found.host}:{found.port or 5432}."
+
+
+def query(given: Given) -> str:
+    """A query is answered, by a server that can be written to."""
+    with _warehouse(given) as warehouse:
+        server = rights.server(warehouse)
+    if server.read_only:
+        raise CheckFailed(
+            "PostgreSQL takes no changes: the session is read-only, as with a replica. Set the"
+            f" primary's host in {connection_named(CONNECTION)}."
+        )
+    return f"PostgreSQL {server.version} answers."
+
+
+def tables(given: Given) -> str:
+    """Every table is there, and the pipeline's role may do with it what it has to."""
+    with _warehouse(given) as warehouse:
+        missing = rights.missing_tables(warehouse)
+        if missing:
+            raise CheckFailed(
+                f"Tables are missing: {', '.join(missing)}. Run 'songswap migrate', or correct the"
+                f" schema (the database) of {connection_named(CONNECTION)}."
+            )
+        grants = rights.missing_grants(warehouse)
+    if grants:
+        raise CheckFailed(
+            f"The login of {CONNECTION} lacks rights. Have the tables' owner run:"
+            f" {'; '.join(grants)}"
+        )
+    return f"All {len(rights.NEEDED)} tables are there, with the rights that are needed."
+
+
+def version(given: Given) -> str:
+    """The schema is at the version that this code needs."""
+    with _warehouse(given) as warehouse:
+        require_schema(warehouse)
+    return f"The schema is at version {VERSION}."
+
+
+STEPS = (
+    Step("provider", provider),
+    Step("connection", connection),
+    Step("query", query),
+    Step("tables", tables),
+    Step("version", version),
+)
+
+
+@contextmanager
+def _warehouse(given: Given) -> Iterator[psycopg.Connection]:
+    try:
+        with connect(settings.dsn_of(given.connection(CONNECTION))) as warehouse:
+            yield warehouse
+    except WarehouseUnavailable as error:
+        raise CheckFailed(
+            f"{error}. Start PostgreSQL, open the way to it, or correct host, port, login, password"
+            f" and schema of {connection_named(CONNECTION)}."
+        ) from error

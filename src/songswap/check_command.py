@@ -1,0 +1,52 @@
+"""The command ``songswap check``: runs the sanity checks and prints what each step saw."""
+
+import json
+import os
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_MARKS = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text("–", "dim")}
+
+
+def check(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="discord, postgres, s3, spotipy; all if none."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object, and nothing else.")
+    ] = False,
+) -> None:
+    """Check that Discord, PostgreSQL, S3 and Spotify are set right and do what is needed of them.
+
+    The same as the DAGs test_discord, test_postgres, test_s3 and test_spotipy, from the environment
+    and .env. Exits with 1 when a step failed; what to set where stands beside it.
+    """
+    from songswap.check.given import from_environment
+    from songswap.check.run import CHECKS, run_check
+    from songswap.spotify.client import utc_now
+
+    chosen = dict.fromkeys(names or CHECKS)
+    unknown = [name for name in chosen if name not in CHECKS]
+    if unknown:
+        raise typer.BadParameter(
+            f"{', '.join(unknown)} is unknown; there are {', '.join(CHECKS)}.", param_hint="NAME"
+        )
+    given = from_environment(os.environ, f"check {uuid4()}", utc_now)
+    seen = {name: list(run_check(CHECKS[name], given)) for name in chosen}
+    if as_json:
+        typer.echo(json.dumps({name: [one._asdict() for one in of] for name, of in seen.items()}))
+    else:
+        table = Table("check", "step", "", "what it saw, or what to do")
+        for name, of in seen.items():
+            for one in of:
+                table.add_row(name, one.step, _MARKS[one.ok], Text(one.told))
+            table.add_section()
+        Console().print(table)
+    if any(one.ok is False for of in seen.values() for one in of):
+        raise typer.Exit(1)

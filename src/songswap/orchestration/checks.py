@@ -1,0 +1,24 @@
+"""The steps of the sanity checks as Airflow's tasks run them: given what Airflow keeps."""
+
+import logging
+import os
+
+from airflow.sdk import get_current_context
+
+from songswap.check.given import Given
+from songswap.check.run import run_step
+from songswap.orchestration.connections import find_connection, find_variable
+from songswap.spotify.client import utc_now
+
+log = logging.getLogger(__name__)
+
+
+def run(check: str, step: str) -> None:
+    """Run a step of a check for this run of the DAG, and log what it saw.
+
+    Raises:
+        SongSwapError: it failed; the sentence says what to set or mend, and where.
+    """
+    run_id = str(get_current_context()["dag_run"].run_id)
+    given = Given(find_connection, find_variable, os.environ, run_id, utc_now)
+    log.info(run_step(check, step, given))

@@ -1,0 +1,119 @@
+"""``songswap status``: how the warehouse stands, as a table or JSON."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from songswap.warehouse.status import Status
+
+_MISSING = {"missing": "missing", "waiting": "asked later", "unknown": "unknown to Spotify"}
+
+
+def status(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object, and nothing else.")
+    ] = False,
+) -> None:
+    """Show what is in the warehouse, how complete it is, and what waits.
+
+    Reads AIRFLOW_CONN_SONGSWAP_RDS, and the spool if SONGSWAP_SPOOL is set. Changes nothing.
+    """
+    from songswap import settings
+    from songswap.enrich import KINDS
+    from songswap.spotify.client import utc_now
+    from songswap.warehouse.connection import connect
+    from songswap.warehouse.migrate import require_schema
+    from songswap.warehouse.status import read
+
+    with connect(settings.warehouse_dsn(os.environ)) as connection:
+        require_schema(connection)
+        found = read(connection, KINDS, utc_now())
+    told = _told(found) | {"spool": _spool()}
+    if as_json:
+        typer.echo(json.dumps(told))
+    else:
+        Console().print(_table(told))
+
+
+def _spool() -> dict[str, int] | None:
+    """How many answers wait there; None if there is no spool on this machine."""
+    from songswap.raw.spool import Spool
+
+    spool = Spool(Path(os.environ.get("SONGSWAP_SPOOL", "")))
+    if not os.environ.get("SONGSWAP_SPOOL") or not spool.path.exists():
+        return None
+    with spool:
+        to_archive, to_load = spool.waiting()
+    return {"waiting_for_s3": to_archive, "waiting_for_warehouse": to_load}
+
+
+def _told(found: "Status") -> dict[str, Any]:
+    run = found.last_run
+    return {
+        "users": found.users,
+        "users_with_tokens": found.users_with_tokens,
+        "plays": found.plays,
+        "newest_play": found.newest_play.isoformat() if found.newest_play else None,
+        "last_run": {**run._asdict(), "started_at": run.started_at.isoformat()} if run else None,
+        "tracks": found.tracks._asdict(),
+        "artists": found.artists._asdict(),
+        "missing": {
+            kind: {name: getattr(one, name) for name in _MISSING}
+            for kind, one in found.missing.items()
+        },
+        "gaps": found.gaps,
+        "set_aside": found.set_aside,
+        "grants": found.grants,
+    }
+
+
+def _table(told: dict[str, Any]) -> Table:
+    table = Table("what", "number", "share", title="How the warehouse stands")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for section in _sections(told):
+        for what, number, share in section:
+            table.add_row(what, f"{number:,}" if isinstance(number, int) else number, share)
+        table.add_section()
+    return table
+
+
+def _sections(told: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str]]]:
+    run, spool = told["last_run"], told["spool"]
+    yield [
+        ("users", told["users"], ""),
+        (
+            "  with tokens",
+            told["users_with_tokens"],
+            _share(told["users_with_tokens"], told["users"]),
+        ),
+        ("plays", told["plays"], ""),
+        ("newest play (UTC)", (told["newest_play"] or "–")[:19].replace("T", " "), ""),
+        (f"last run: {run['run_id']}" if run else "last run", run["state"] if run else "–", ""),
+    ]
+    for of in ("tracks", "artists"):
+        total, having = told[of]["total"], told[of]["having"]
+        rows = [(f"  with {name}", count, _share(count, total)) for name, count in having.items()]
+        yield [(of, total, ""), *rows]
+    yield [
+        (f"{kind}: {_MISSING[name]}", count, "")
+        for kind, counts in told["missing"].items()
+        for name, count in counts.items()
+    ]
+    yield [
+        ("open gaps", told["gaps"], ""),
+        ("set aside", told["set_aside"], ""),
+        *((f"grants {state}", count, "") for state, count in told["grants"].items()),
+        *((name.replace("_", " "), count, "") for name, count in (spool or {}).items()),
+    ]
+
+
+def _share(part: int, total: int) -> str:
+    return f"{part / total:.1%}" if total else "–"

@@ -1,0 +1,48 @@
+-- What the tables lack of each kind, and two questions about it that follow on the kind's text.
+--
+-- The tables are probed row by row in the order of their keys (a subquery for a value is never made
+-- a join), so that a page costs what it reads, however large the tables are.
+
+-- name: artist
+WITH lacking AS (
+  SELECT a.id, m.known, m.answered_at, m.wanted_since, m.not_before
+  FROM "Artists" a LEFT JOIN songswap.metadata m ON m.kind = 'artist' AND m.id = a.id
+  WHERE (SELECT id FROM "ArtistPopularity" p WHERE p.id = a.id LIMIT 1) IS NULL
+     OR (SELECT id FROM "ArtistFollowers" f WHERE f.id = a.id LIMIT 1) IS NULL
+)
+
+-- name: track
+WITH lacking AS (
+  SELECT t.id, m.known, m.answered_at, m.wanted_since, m.not_before
+  FROM "Tracks" t LEFT JOIN songswap.metadata m ON m.kind = 'track' AND m.id = t.id
+  WHERE (SELECT id FROM "TrackPopularity" p WHERE p.id = t.id LIMIT 1) IS NULL
+     OR (SELECT id FROM "TrackImages" i WHERE i.id = t.id LIMIT 1) IS NULL
+)
+
+-- name: features
+WITH lacking AS (
+  SELECT t.id, m.known, m.answered_at, m.wanted_since, m.not_before
+  FROM "Tracks" t LEFT JOIN songswap.metadata m ON m.kind = 'features' AND m.id = t.id
+  WHERE (SELECT id FROM "TrackFeatures" f WHERE f.id = t.id) IS NULL
+)
+
+-- name: page
+-- What has come up, or was postponed, since the moment of counting is left for later.
+SELECT id FROM lacking
+WHERE answered_at IS NULL AND id > %(after)s AND id <= %(through)s
+  AND coalesce(wanted_since <= %(at)s, true) AND coalesce(not_before <= %(at)s, true)
+ORDER BY id LIMIT %(limit)s
+
+-- name: count
+SELECT count(*) FILTER (WHERE missing), count(*) FILTER (WHERE open AND NOT missing),
+  count(*) FILTER (WHERE NOT known),
+  coalesce(max(id) FILTER (WHERE missing AND number <= coalesce(%(at_most)s, number)), '')
+FROM (
+  SELECT *, count(*) FILTER (WHERE missing) OVER (ORDER BY id) AS number
+  FROM (
+    SELECT id, known, answered_at IS NULL AS open,
+      answered_at IS NULL AND coalesce(wanted_since <= %(at)s, true)
+        AND coalesce(not_before <= %(at)s, true) AS missing
+    FROM lacking WHERE id <= coalesce(%(through)s, id)
+  ) judged
+) numbered

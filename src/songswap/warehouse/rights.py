@@ -1,0 +1,71 @@
+"""What the pipeline's role has to be allowed in the warehouse, and what of it is missing."""
+
+from typing import NamedTuple
+
+import psycopg
+
+from songswap.warehouse.sql import statements
+
+_SQL = statements("rights.sql")
+
+_READ = ("SELECT",)
+_ADD = ("SELECT", "INSERT")
+_CHANGE = ("SELECT", "UPDATE")
+_KEEP = ("SELECT", "INSERT", "UPDATE")
+
+NEEDED = {
+    "public.Users": _CHANGE,  # never changed, but locked while its plays are loaded
+    "public.SpotifyTokens": _CHANGE,
+    "public.Artists": _KEEP,
+    "public.Tracks": _KEEP,
+    "public.ArtistTracks": _ADD,
+    "public.History": _ADD,
+    "public.TrackPopularity": _ADD,
+    "public.TrackFeatures": _ADD,
+    "public.TrackImages": _KEEP,
+    "public.TrackPreviews": _KEEP,
+    "public.ArtistImages": _KEEP,
+    "public.ArtistPopularity": _ADD,
+    "public.ArtistGenres": _ADD,
+    "public.ArtistFollowers": _ADD,
+    "songswap.alembic_version": _READ,
+    "songswap.runs": _KEEP,
+    "songswap.steps": _KEEP,
+    "songswap.polls": _KEEP,
+    "songswap.grants": _KEEP,
+    "songswap.gaps": _ADD,
+    "songswap.set_aside": _KEEP,
+    "songswap.notes": _ADD,
+    "songswap.metadata": _KEEP,
+}
+"""By table: what the statements of the pipeline do to it."""
+
+
+class Server(NamedTuple):
+    """PostgreSQL's version, and whether this session can change nothing."""
+
+    version: str
+    read_only: bool
+
+
+def server(connection: psycopg.Connection) -> Server:
+    """What answers at the other end of a connection."""
+    row = connection.execute(_SQL["server"]).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    return Server(*row)
+
+
+def missing_tables(connection: psycopg.Connection) -> list[str]:
+    """The tables that are not there, as ``schema.name``."""
+    rows = connection.execute(_SQL["missing_tables"], {"tables": list(NEEDED)})
+    return [name for (name,) in rows]
+
+
+def missing_grants(connection: psycopg.Connection) -> list[str]:
+    """The statements that would allow the connection's role what it lacks."""
+    needed = [(name, right) for name, rights in NEEDED.items() for right in rights]
+    tables, rights = zip(*needed, strict=True)
+    rows = connection.execute(
+        _SQL["missing_grants"], {"tables": list(tables), "rights": list(rights)}
+    )
+    return [grant for (grant,) in rows]

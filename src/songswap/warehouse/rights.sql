@@ -1,0 +1,30 @@
+-- What the pipeline's role has to be allowed, statement by statement of this folder.
+
+-- name: server
+SELECT current_setting('server_version'), current_setting('transaction_read_only') = 'on'
+
+-- name: missing_tables
+-- From the catalogue, which answers whatever the role may do.
+SELECT name FROM unnest(%(tables)s::text[]) AS needed (name)
+WHERE NOT EXISTS (
+  SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE nspname || '.' || relname = name
+)
+ORDER BY name
+
+-- name: missing_grants
+-- The statements that grant what is missing. A right on some columns counts as the right.
+SELECT format('GRANT USAGE ON SCHEMA %%I TO %%I', nspname, current_user)
+FROM pg_namespace
+WHERE nspname IN ('public', 'songswap') AND NOT has_schema_privilege(oid, 'USAGE')
+UNION ALL
+SELECT format('GRANT TEMPORARY ON DATABASE %%I TO %%I', current_database(), current_user)
+WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')
+UNION ALL
+SELECT format('GRANT %%s ON %%I.%%I TO %%I',
+  string_agg(allowed, ', ' ORDER BY place), nspname, relname, current_user)
+FROM unnest(%(tables)s::text[], %(rights)s::text[]) WITH ORDINALITY AS needed (name, allowed, place)
+JOIN pg_class c ON true
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE nspname || '.' || relname = name AND NOT has_any_column_privilege(c.oid, allowed)
+GROUP BY nspname, relname

@@ -1,0 +1,37 @@
+-- How the warehouse stands.
+
+-- name: users
+SELECT count(*), count(t.id) FROM "Users" u LEFT JOIN "SpotifyTokens" t ON t.id = u.id
+
+-- name: plays
+SELECT count(*), max(played_at) AT TIME ZONE 'UTC' FROM "History"
+
+-- name: last_run
+SELECT run_id, state, started_at FROM songswap.runs ORDER BY started_at DESC LIMIT 1
+
+-- name: tracks
+SELECT (SELECT count(*) FROM "Tracks"), json_build_object(
+  'images', (SELECT count(DISTINCT id) FROM "TrackImages"),
+  'popularity', (SELECT count(DISTINCT id) FROM "TrackPopularity"),
+  'features', (SELECT count(*) FROM "TrackFeatures"),
+  'preview', (SELECT count(*) FROM "TrackPreviews")
+)
+
+-- name: artists
+SELECT (SELECT count(*) FROM "Artists"), json_build_object(
+  'images', (SELECT count(DISTINCT id) FROM "ArtistImages"),
+  'popularity', (SELECT count(DISTINCT id) FROM "ArtistPopularity"),
+  'followers', (SELECT count(DISTINCT id) FROM "ArtistFollowers"),
+  'genres', (SELECT count(DISTINCT id) FROM "ArtistGenres")
+)
+
+-- name: troubles
+SELECT (SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL),
+  (SELECT count(*) FROM songswap.set_aside)
+
+-- name: grants
+-- A state holds only for the tokens that it was noted of.
+SELECT g.state, count(*)
+FROM songswap.grants g JOIN "SpotifyTokens" t ON t.id = g.user_id
+WHERE g.refresh_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
+GROUP BY g.state ORDER BY g.state

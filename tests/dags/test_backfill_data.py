@@ -1,0 +1,78 @@
+"""The backfill DAG through ``dag.test()``, with real PostgreSQL and HTTP."""
+
+from collections.abc import Callable
+from typing import Any
+
+DAG = "backfill_data"
+BRANCHES = ("artists", "tracks", "features")
+
+
+def states(find: str, fill: str, verify: str) -> list[str]:
+    """The states of a branch's tasks, in their order."""
+    return [find, fill, verify]
+
+
+GREEN = states("success", "success", "success")
+
+
+def branches(run: dict[str, Any]) -> dict[str, list[str]]:
+    """The states of the tasks of each branch of a run."""
+    return {
+        branch: states(*(run["tasks"][f"{task}_{branch}"] for task in ("find", "fill", "verify")))
+        for branch in BRANCHES
+    }
+
+
+def forget(here: Any) -> None:
+    """Delete metadata of each kind, and what is known of it."""
+    here.execute(
+        'TRUNCATE "ArtistPopularity", "TrackPopularity", "TrackFeatures", songswap.metadata'
+    )
+    here.spotify.delete("/admin/calls")
+
+
+def filled(here: Any) -> list[bool]:
+    """Whether artists, tracks and features have rows again."""
+    (row,) = here.rows(
+        'SELECT (SELECT count(*) FROM "ArtistPopularity") > 0,'
+        ' (SELECT count(*) FROM "TrackPopularity") > 0, (SELECT count(*) FROM "TrackFeatures") > 0'
+    )
+    return list(row)
+
+
+def test_branches(airflow: Any, platform: Callable[..., Any]) -> None:
+    """A dry run only counts; a branch fails alone; a pause of Spotify's is taken."""
+    here = platform(users=4, real_time=True)
+    here.load()
+    forget(here)
+    dry = airflow.run(DAG, here, conf={"kinds": ["artist", "track"], "dry_run": True})
+    assert dry["state"] == "success", dry["log"]
+    counted = states("success", "skipped", "skipped")
+    assert branches(dry) == {
+        "artists": counted,
+        "tracks": counted,
+        "features": states("skipped", "skipped", "skipped"),
+    }
+    assert here.calls() == {}
+    assert filled(here) == [False, False, False]
+
+    here.fault(path="/v1/artists", status=400, body={"error": "invalid_client"})
+    red = airflow.run(DAG, here)
+    assert red["state"] == "failed"
+    assert branches(red) == {
+        "artists": states("success", "failed", "upstream_failed"),
+        "tracks": GREEN,
+        "features": GREEN,
+    }
+    assert filled(here) == [False, True, True]
+    here.mend()
+
+    # A pause that is longer than an attempt may wait, by a second.
+    forget(here)
+    here.fault(path="/v1/artists", status=429, headers={"Retry-After": "16"}, times=1)
+    green = airflow.run(DAG, here, conf={"at_most": 7})
+    assert green["state"] == "success", green["log"]
+    assert branches(green) == dict.fromkeys(BRANCHES, GREEN)
+    told = "SELECT kind, count(*) FROM songswap.metadata GROUP BY 1 ORDER BY 1"
+    assert here.rows(told) == [("artist", 7), ("features", 7), ("track", 7)]
+    assert here.calls()["artists"] == 2

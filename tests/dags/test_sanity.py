@@ -1,0 +1,75 @@
+"""The sanity DAGs through ``dag.test()``: green on a platform that is well, red where it is not."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+
+from songswap.check.run import CHECKS
+
+Make = Callable[..., Any]
+DAGS = ",".join(f"test_{name}" for name in CHECKS)
+
+
+def test_all_well(airflow: Any, platform: Make) -> None:
+    """Each step of each check is a task and green; nothing is left in Discord, S3 or XComs."""
+    here = platform(users=1, real_time=True)
+    runs = airflow.run(DAGS, here)
+    for name, steps in CHECKS.items():
+        run = runs[f"test_{name}"]
+        assert run["state"] == "success", runs["log"]
+        assert run["tasks"] == {step.name: "success" for step in steps}
+    assert here.messages() == []
+    assert here.objects() == []
+    ids = [runs[dag]["run_id"] for dag in DAGS.split(",")]
+    with psycopg.connect(airflow.dsn.replace("+psycopg2", "")) as connection:
+        left = connection.execute("SELECT key FROM xcom WHERE run_id = ANY (%s)", [ids])
+        assert left.fetchall() == []
+
+
+def test_broken_services(airflow: Any, platform: Make, limited_objects: Make) -> None:
+    """Exactly the checks of what is broken are red, at the step that says what to do.
+
+    A refused read does not keep the object from being deleted, and makes the run red all the same.
+    """
+    here = platform(users=1, real_time=True)
+    here.fault(path="/discord/*", status=404)
+    store = limited_objects("PUT", "DELETE")
+    here.use(store)
+    environment = here.environment()
+    del environment["AIRFLOW_CONN_SONGSWAP_RDS"]
+    runs = airflow.run(DAGS, SimpleNamespace(environment=lambda: environment))
+    assert list(store.objects.glob("own/tests/**/*.txt")) == []
+    red = {
+        dag: {step for step, state in runs[dag]["tasks"].items() if state == "failed"}
+        for dag in DAGS.split(",")
+        if runs[dag]["state"] == "failed"
+    }
+    assert red == {
+        "test_discord": {"message"},
+        "test_postgres": {"connection"},
+        "test_s3": {"read"},
+    }, runs["log"]
+    assert runs["test_s3"]["tasks"]["delete"] == "success"
+    assert runs["test_spotipy"]["state"] == "success"
+    for words in (
+        "Discord knows no such webhook (404)",
+        "Not set, or not readable: the connection SongSwap_RDS",
+        "S3 did not give an object back (AccessDenied)",
+    ):
+        assert words in runs["log"]
+    assert "simulated-webhook-token" not in runs["log"]
+
+
+def test_object_that_stays(airflow: Any, platform: Make, limited_objects: Make) -> None:
+    """A deletion that S3 refuses makes the run red, and the object that stays is named."""
+    here = platform(users=1, real_time=True)
+    store = limited_objects("PUT", "GET")
+    here.use(store)
+    run = airflow.run("test_s3", here)
+    (left,) = store.objects.glob("own/tests/sanity/*.txt")
+    assert run["state"] == "failed"
+    failed = {step for step, state in run["tasks"].items() if state == "failed"}
+    assert failed == {"delete"}, run["log"]
+    assert f"did not delete tests/sanity/{left.name}" in run["log"]

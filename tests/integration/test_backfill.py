@@ -1,0 +1,289 @@
+"""The backfill against a real PostgreSQL and a Spotify over HTTP."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from songswap import backfill
+from songswap.backfill import Outcome
+from songswap.enrich import KINDS
+from songswap.errors import LoadIncomplete, RateLimited, RunFailed, Yielded
+from songswap.warehouse import metadata
+
+Make = Callable[..., Any]
+
+METADATA = (
+    "TrackImages",
+    "TrackPopularity",
+    "TrackPreviews",
+    "TrackFeatures",
+    "ArtistImages",
+    "ArtistPopularity",
+    "ArtistFollowers",
+    "ArtistGenres",
+)
+
+
+def nobody(*_: object) -> None:
+    """Whom progress is told."""
+
+
+def forget(here: Any) -> None:
+    """Delete all metadata, and what is known of it."""
+    here.execute(
+        'TRUNCATE "TrackImages", "TrackPopularity", "TrackPreviews", "TrackFeatures",'
+        ' "ArtistImages", "ArtistPopularity", "ArtistFollowers", "ArtistGenres",'
+        " songswap.metadata"
+    )
+    here.spotify.delete("/admin/calls")
+
+
+def run(here: Any, kinds: tuple[str, ...] = KINDS, at_most: int | None = None) -> dict[str, Any]:
+    """A backfill as the command runs it, which has to go well."""
+    outcomes = backfill.backfill(here.settings, kinds, at_most, nobody, here.clock)
+    assert [one.problem for one in outcomes.values()] == [None] * len(kinds)
+    return outcomes
+
+
+def ids(here: Any, table: str) -> set[str]:
+    """The ids that have rows in a table."""
+    return {one for (one,) in here.rows(f'SELECT id FROM "{table}"')}  # noqa: S608 - our own names
+
+
+def answered(here: Any, kind: str) -> int:
+    """How many ids of a kind Spotify has answered."""
+    found = "SELECT count(*) FROM songswap.metadata WHERE kind = %s AND answered_at IS NOT NULL"
+    return int(here.rows(found, kind)[0][0])
+
+
+def test_fills_what_is_missing_and_ends(platform: Make) -> None:
+    """All that was deleted is there again; a second backfill finds nothing and asks nothing."""
+    here = platform(users=12)
+    here.load()
+    before = {table: ids(here, table) for table in METADATA}
+    forget(here)
+    outcomes = run(here)
+    assert {table: ids(here, table) for table in METADATA} == before
+    tracks, artists = len(ids(here, "Tracks")), len(ids(here, "Artists"))
+    for kind, total in (("track", tracks), ("artist", artists), ("features", tracks)):
+        outcome: Outcome = outcomes[kind]
+        assert outcome.found
+        assert outcome.found.missing == outcome.counts[f"{kind}_asked"] == total
+    calls = here.calls()
+    assert {name: calls[name] for name in ("tracks", "artists", "audio-features")} == {
+        "tracks": -(-tracks // 50),
+        "artists": -(-artists // 50),
+        "audio-features": -(-tracks // 100),
+    }
+
+    # Spotify has no features of some tracks, and no genres of some artists: both are known by now.
+    unknown = outcomes["features"].counts["features_unknown"]
+    assert unknown == tracks - len(before["TrackFeatures"]) > 0
+    assert len(before["ArtistGenres"]) < artists
+    here.spotify.delete("/admin/calls")
+    again = run(here)
+    assert here.calls() == {}
+    assert [(one.found.missing, one.found.unknown) for one in again.values()] == [
+        (0, 0),
+        (0, 0),
+        (0, unknown),
+    ]
+
+
+def test_unknown_ids_are_asked_once(platform: Make) -> None:
+    """Ids that Spotify does not know are remembered as such, and never asked for again."""
+    here = platform(users=0)
+    here.execute("""INSERT INTO "Tracks" VALUES ('0000000000000000000000', 'gone', 1)""")
+    here.execute("""INSERT INTO "Artists" VALUES ('1111111111111111111111', 'gone')""")
+    for kind in KINDS:
+        found = backfill.find(here.settings, kind, None, here.clock)
+        assert backfill.fill(here.settings, kind, found, nobody, here.clock)[f"{kind}_unknown"] == 1
+        assert backfill.fill(here.settings, kind, found, nobody, here.clock) == {}
+        again = backfill.find(here.settings, kind, None, here.clock)
+        assert (again.missing, again.waiting, again.unknown) == (0, 0, 1)
+
+
+def test_stopped_and_started_again(platform: Make) -> None:
+    """A stop in the middle costs nothing: no id is asked for twice, and none more than chosen."""
+    here = platform(users=30)
+    here.load()
+    forget(here)
+    found = backfill.find(here.settings, "track", 420, here.clock)
+    assert found.missing > found.chosen == 420
+
+    # The first round goes well; the second is told to stay away.
+    def told(_kind: str, asked: int, chosen: int) -> None:
+        assert (asked, chosen) == (200, 420)
+        here.fault(path="/v1/tracks", status=429, headers={"Retry-After": "3600"})
+
+    with pytest.raises(RateLimited) as caught:
+        backfill.fill(here.settings, "track", found, told, here.clock)
+    assert caught.value.until == here.clock() + timedelta(hours=1)
+    assert answered(here, "track") == 200
+    with pytest.raises(RunFailed, match="220 of 420 ids"):
+        backfill.verify(here.settings, "track", found)
+
+    here.mend()
+    counts = backfill.fill(here.settings, "track", found, nobody, here.clock)
+    assert counts["track_asked"] == counts["track_told"] == 220
+    assert answered(here, "track") == 420
+    assert backfill.verify(here.settings, "track", found).missing == 0
+    chosen = here.rows("SELECT max(id) FROM songswap.metadata WHERE answered_at IS NOT NULL")
+    assert chosen == [(found.through,)]
+    assert backfill.fill(here.settings, "track", found, nobody, here.clock) == {}
+
+
+def test_one_call_fails_beside_others(platform: Make) -> None:
+    """What other calls of a round were answered is loaded, and not asked for again."""
+    here = platform(users=20)
+    here.load()
+    forget(here)
+    found = backfill.find(here.settings, "track", 200, here.clock)
+    here.fault(path="/v1/tracks", status=429, headers={"Retry-After": "3600"}, times=1)
+    here.fault(path="/v1/tracks", delay_ms=200)
+    with pytest.raises(RateLimited):
+        backfill.fill(here.settings, "track", found, nobody, here.clock)
+    assert answered(here, "track") == 150
+    counts = backfill.fill(here.settings, "track", found, nobody, here.clock)
+    assert counts["track_asked"] == 50
+
+
+def test_what_waits_is_left(platform: Make) -> None:
+    """Ids without an answer are postponed, are not asked for before their time, and then are."""
+    here = platform(users=3)
+    here.load()
+    forget(here)
+    here.spotify.post("/admin/mode", {"mode": "development"})
+    found = backfill.find(here.settings, "features", None, here.clock)
+    counts = backfill.fill(here.settings, "features", found, nobody, here.clock)
+    assert counts["features_postponed"] == found.missing > 0
+    assert backfill.verify(here.settings, "features", found).waiting == found.missing
+
+    here.spotify.post("/admin/mode", {"mode": "extended"})
+    here.spotify.delete("/admin/calls")
+    later = run(here, ("features",))["features"]
+    assert (later.found.missing, later.found.waiting) == (0, found.missing)
+    assert backfill.fill(here.settings, "features", found, nobody, here.clock) == {}
+    assert here.calls() == {}
+    here.advance(hours=25)
+    late = run(here, ("features",))["features"]
+    assert late.counts["features_asked"] == found.missing
+    assert late.counts["features"] > 0
+
+
+def test_postponed_ids_are_wanted_again_when_heard(platform: Make) -> None:
+    """What only a backfill has asked for, in vain, the hourly load asks for when it is heard."""
+    here = platform(users=3)
+    here.load()
+    forget(here)
+    here.fault(path="/v1/artists", status=403)
+    here.fault(path="/v1/audio-features", status=403)
+    run(here, ("artist", "features"))
+    here.mend()
+    here.execute('DELETE FROM "History"')
+    here.execute("DELETE FROM songswap.polls")
+    here.execute("UPDATE songswap.metadata SET not_before = %s", here.clock())
+    here.load()
+    assert answered(here, "artist") == len(ids(here, "Artists"))
+    assert answered(here, "features") == len(ids(here, "Tracks"))
+
+
+def test_comes_up_while_filling(platform: Make) -> None:
+    """What turns up after the counting is the hourly load's: it is neither asked for nor missed."""
+    here = platform(users=3)
+    here.load()
+    everybody = sorted(ids(here, "Artists"))
+    known = everybody[1::2]
+    here.execute('DELETE FROM "Artists" WHERE id <> ALL (%s)', known)
+    forget(here)
+    tracks = backfill.find(here.settings, "track", None, here.clock)
+    artists = backfill.find(here.settings, "artist", None, here.clock)
+    here.advance(seconds=1)
+    backfill.fill(here.settings, "track", tracks, nobody, here.clock)
+    assert ids(here, "Artists") == set(everybody)
+    counts = backfill.fill(here.settings, "artist", artists, nobody, here.clock)
+    assert counts["artist_told"] == len(known) == artists.chosen
+    assert ids(here, "ArtistPopularity") == set(known)
+    left = backfill.verify(here.settings, "artist", artists)
+    assert left.waiting == sum(one <= known[-1] for one in everybody) - len(known) > 0
+
+
+def test_goes_behind_the_hourly_load(platform: Make) -> None:
+    """While an hourly run goes on nothing is asked for; one that is taken for dead stops nobody."""
+    here = platform(users=3)
+    here.load()
+    forget(here)
+    found = backfill.find(here.settings, "artist", None, here.clock)
+    here.execute("UPDATE songswap.runs SET state = 'running', started_at = %s", here.clock())
+    with pytest.raises(Yielded) as caught:
+        backfill.fill(here.settings, "artist", found, nobody, here.clock)
+    assert caught.value.until == here.clock() + timedelta(minutes=1)
+    assert here.calls() == {}
+    here.advance(minutes=56)
+    assert backfill.fill(here.settings, "artist", found, nobody, here.clock)["artist_told"] > 0
+
+
+def test_branch_fails_alone(platform: Make) -> None:
+    """One kind that fails says why; the others are filled, and what was loaded stays."""
+    here = platform(users=3)
+    here.load()
+    forget(here)
+    here.fault(path="/v1/artists", status=429, headers={"Retry-After": "3600"})
+    outcomes = backfill.backfill(here.settings, KINDS, None, nobody, here.clock)
+    assert "allows no more requests" in outcomes["artist"].problem
+    assert [outcomes[kind].problem for kind in ("track", "features")] == [None, None]
+    assert ids(here, "TrackFeatures")
+
+
+def test_row_that_does_not_stay(platform: Make) -> None:
+    """A table that swallows a row is named, nothing of the answer is kept, and it stays missing."""
+    here = platform(users=2)
+    here.load()
+    forget(here)
+    here.execute(
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
+    )
+    first = {
+        "artist": min(ids(here, "Artists")),
+        "track": min(ids(here, "Tracks")),
+        "features": min(ids(here, "Tracks")),
+    }
+    for table in METADATA:
+        kind = "artist" if table.startswith("Artist") else "track"
+        kind = "features" if table == "TrackFeatures" else kind
+        here.execute(
+            f'CREATE TRIGGER swallow BEFORE INSERT ON "{table}" FOR EACH ROW'
+            f" WHEN (NEW.id <> '{first[kind]}') EXECUTE FUNCTION swallow()"
+        )
+        found = backfill.find(here.settings, kind, 50, here.clock)
+        with pytest.raises(LoadIncomplete, match=rf"rows were not in {table} after"):
+            backfill.fill(here.settings, kind, found, nobody, here.clock)
+        assert answered(here, kind) == 0
+        assert ids(here, table) == set()
+        here.execute(f'DROP TRIGGER swallow ON "{table}"')
+
+
+def test_answers_about_what_is_not_there(warehouse_dsn: str) -> None:
+    """Of a track or artist that is deleted meanwhile nothing is remembered, nor is it wanted."""
+    with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
+        connection.execute("""INSERT INTO "Tracks" VALUES ('there', '', 0)""")
+        connection.execute(
+            "INSERT INTO songswap.metadata (kind, id, wanted_since) VALUES ('track', 'gone', now())"
+        )
+        now = connection.execute("SELECT now()").fetchone()[0]  # type: ignore[index]  # one row
+        both = {"there", "gone", "unheard"}
+        empty = metadata.Metadata(unknown=both)
+        metadata.load(connection, "track", both, empty, now, timedelta(hours=1))
+        metadata.postpone(connection, "artist", both, now)
+        metadata.postpone(connection, "features", both, now)
+        rows = connection.execute(
+            "SELECT kind, id, wanted_since, known FROM songswap.metadata ORDER BY kind, id"
+        ).fetchall()
+    assert rows == [
+        ("features", "there", None, None),
+        ("track", "gone", None, False),
+        ("track", "there", None, False),
+    ]

@@ -1,0 +1,176 @@
+"""``songswap backfill`` and ``songswap status`` as somebody in a terminal uses them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(platform: Callable[..., Any]) -> Any:
+    """A platform with some plays loaded; time passes in it, as it does for the commands."""
+    made = platform(users=3, real_time=True)
+    made.load()
+    return made
+
+
+@pytest.fixture
+def songswap(here: Any, tmp_path: Path) -> Run:
+    """Runs ``songswap`` with the platform's settings; ``only`` names those that are given."""
+
+    def run(*arguments: str, only: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        settings = {name: here.environment()[name] for name in only} or here.environment()
+        return subprocess.run(  # noqa: S603  (our own command)
+            [sys.executable, "-m", "songswap.cli", *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "120"} | settings,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+def forget(here: Any) -> None:
+    """Delete what is known of artists and of features."""
+    here.execute(
+        'TRUNCATE "ArtistPopularity", "ArtistFollowers", "TrackFeatures", songswap.metadata'
+    )
+    here.spotify.delete("/admin/calls")
+
+
+def count(here: Any, table: str) -> int:
+    """How many rows a table has."""
+    return int(here.rows(f'SELECT count(*) FROM "{table}"')[0][0])  # noqa: S608 - our own names
+
+
+def test_backfill(here: Any, songswap: Run) -> None:
+    """It counts, fills so much as it may, fills the rest, and says what it did."""
+    forget(here)
+    tracks, artists = count(here, "Tracks"), count(here, "Artists")
+    dry = songswap("backfill", "--dry-run", "--json", "--at-most", "7")
+    assert dry.returncode == 0, dry.stderr
+    assert json.loads(dry.stdout)["artist"]["found"] == {
+        "missing": artists,
+        "waiting": 0,
+        "unknown": 0,
+        "chosen": 7,
+    }
+    shown = songswap("backfill", "--dry-run", "--kind", "features")
+    (line,) = [line for line in shown.stdout.splitlines() if line.startswith("│")]
+    assert line.replace("│", "").split() == ["features", str(tracks), "0", "0", str(tracks)]
+    assert here.calls() == {}
+    assert count(here, "ArtistPopularity") == count(here, "TrackFeatures") == 0
+
+    some = songswap("backfill", "--kind", "features", "--at-most", "10", "--json")
+    assert some.returncode == 0, some.stderr
+    told = json.loads(some.stdout)
+    assert told.keys() == {"features"}
+    assert (told["features"]["asked"], told["features"]["problem"]) == (10, None)
+    assert "features: asked for 10 of 10" in some.stderr
+
+    # A branch that fails neither stops the others nor loses what it has.
+    here.fault(path="/v1/artists", status=429, headers={"Retry-After": "3600"})
+    failed = songswap("backfill", "--json")
+    assert failed.returncode == 1
+    told = json.loads(failed.stdout)
+    assert "allows no more requests" in told["artist"]["problem"]
+    assert told["features"]["asked"] == tracks - 10
+    assert told["features"]["problem"] is None
+    assert "Traceback" not in failed.stderr
+
+    here.mend()
+    whole = songswap("backfill")
+    assert whole.returncode == 0, whole.stderr
+    lines = [line.replace("│", "").split() for line in whole.stdout.splitlines()]
+    assert ["artist", *[str(artists)] * 3, "0", "0", "3", "done"] in lines
+    assert count(here, "ArtistFollowers") == artists
+
+
+def test_hourly_load_is_waited_for(here: Any, tmp_path: Path) -> None:
+    """A backfill says that it waits for an hourly load, and goes on when that has ended."""
+    forget(here)
+    here.execute("UPDATE songswap.runs SET state = 'running'")
+    with subprocess.Popen(
+        [sys.executable, "-m", "songswap.cli", "backfill", "--kind", "artist", "--json"],
+        cwd=tmp_path,
+        env={"PATH": os.environ.get("PATH", os.defpath)} | here.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        try:
+            assert command.stderr
+            waits = next(line for line in command.stderr if "waits" in line)
+            assert "An hourly load is going on" in waits
+            assert here.calls() == {}
+            here.execute("UPDATE songswap.runs SET state = 'success'")
+            out, err = command.communicate(timeout=60)
+        finally:
+            command.kill()
+    assert command.returncode == 0, err
+    assert json.loads(out)["artist"]["told"] == count(here, "Artists")
+
+
+def test_status(here: Any, songswap: Run) -> None:
+    """The figures are those of the tables; only the warehouse's connection is needed."""
+    here.execute('DELETE FROM "TrackPopularity"')
+    tracks, artists = count(here, "Tracks"), count(here, "Artists")
+    told = json.loads(songswap("status", "--json").stdout)
+    assert told["users"] == told["users_with_tokens"] == 3
+    assert told["plays"] == count(here, "History")
+    newest = here.rows('SELECT to_json(max(played_at)) FROM "History"')[0][0]
+    assert told["newest_play"][:19] == newest[:19]
+    assert (told["last_run"]["run_id"], told["last_run"]["state"]) == ("run 1", "success")
+    images = here.rows('SELECT count(DISTINCT id) FROM "TrackImages"')[0][0]
+    assert told["tracks"] == {
+        "total": tracks,
+        "having": {
+            "images": images,
+            "popularity": 0,
+            "features": count(here, "TrackFeatures"),
+            "preview": count(here, "TrackPreviews"),
+        },
+    }
+    assert told["artists"] == {
+        "total": artists,
+        "having": {
+            "images": here.rows('SELECT count(DISTINCT id) FROM "ArtistImages"')[0][0],
+            "popularity": artists,
+            "followers": artists,
+            "genres": here.rows('SELECT count(DISTINCT id) FROM "ArtistGenres"')[0][0],
+        },
+    }
+    unknown = here.rows("SELECT count(*) FROM songswap.metadata WHERE NOT known")[0][0]
+    assert told["missing"] == {
+        "track": {"missing": tracks, "waiting": 0, "unknown": 0},
+        "artist": {"missing": 0, "waiting": 0, "unknown": 0},
+        "features": {"missing": 0, "waiting": 0, "unknown": unknown},
+    }
+    grants = here.rows("SELECT state, count(*) FROM songswap.grants GROUP BY state")
+    assert told["grants"] == dict(grants)
+    gaps = here.rows("SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL")
+    set_aside = here.rows("SELECT count(*) FROM songswap.set_aside")
+    assert [(told["gaps"],), (told["set_aside"],)] == gaps + set_aside
+    assert told["spool"] == {"waiting_for_s3": 0, "waiting_for_warehouse": 0}
+
+    shown = songswap("status", only=("AIRFLOW_CONN_SONGSWAP_RDS",))
+    assert shown.returncode == 0, shown.stderr
+    assert f"{images / tracks:.1%}" in shown.stdout
+    assert "waiting for s3" not in shown.stdout
+
+    # Where there is nothing to count there is no share, and no failure.
+    here.execute('TRUNCATE "Users", "Tracks", "Artists", songswap.runs CASCADE')
+    nothing = songswap("status", only=("AIRFLOW_CONN_SONGSWAP_RDS",))
+    assert nothing.returncode == 0, nothing.stderr
+    assert "%" not in nothing.stdout
+    assert nothing.stdout.count("–") == 11

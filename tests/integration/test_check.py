@@ -1,0 +1,318 @@
+"""Each service is broken in turn, and exactly its check is red and says what to set where."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import make_conninfo
+from typer.testing import CliRunner
+
+from songswap.check.given import from_environment
+from songswap.check.run import CHECKS, run_check, run_step
+from songswap.cli import app
+from songswap.errors import CheckFailed
+from songswap.ingest import load_once
+from songswap.local.object_store import ObjectStore
+from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
+from songswap.warehouse import rights
+
+Make = Callable[..., Any]
+RDS = "AIRFLOW_CONN_SONGSWAP_RDS"
+S3 = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
+DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
+NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
+NOWHERE = 1  # a port that nobody listens on
+
+
+def red(environment: Mapping[str, str]) -> dict[str, str]:
+    """Run all checks: what the first failed step of each said, by ``check.step``."""
+    given = from_environment(environment, "a run", lambda: NOW)
+    seen = {name: list(run_check(steps, given)) for name, steps in CHECKS.items()}
+    told = " ".join(one.told for of in seen.values() for one in of)
+    assert [secret for secret in secrets_of(environment) if secret in told] == []
+    failed: dict[str, str] = {}
+    for name, of in seen.items():
+        first = next((one for one in of if one.ok is False), None)
+        if first is not None:
+            failed[f"{name}.{first.step}"] = first.told
+    return failed
+
+
+def secrets_of(environment: Mapping[str, str]) -> list[str]:
+    """What may never be shown."""
+    connections = [json.loads(environment[name]) for name in (RDS, S3) if name in environment]
+    passwords = [connection["password"] for connection in connections]
+    return [*passwords, environment.get("SPOTIFY_CLIENT_SECRET") or "simulated", WEBHOOK_TOKEN]
+
+
+def changed(environment: Mapping[str, str], connection: str, **parts: Any) -> dict[str, str]:
+    """The environment with other parts in a connection."""
+    return {**environment, connection: json.dumps(json.loads(environment[connection]) | parts)}
+
+
+def without(environment: Mapping[str, str], *names: str) -> dict[str, str]:
+    """The environment with some of it not set."""
+    return {name: value for name, value in environment.items() if name not in names}
+
+
+def expect(environment: Mapping[str, str], step: str, *words: str) -> None:
+    """See exactly this step red, with these words in its sentence."""
+    failed = red(environment)
+    assert list(failed) == [step], failed
+    missing = [word for word in words if word not in failed[step]]
+    assert missing == [], failed[step]
+
+
+def test_all_well(platform: Make, tmp_path: Path) -> None:
+    """With everything there, `songswap check` shows each step and exits 0; nothing is left over."""
+    here = platform(users=1)
+    environment = here.environment()
+    done = subprocess.run(
+        [sys.executable, "-m", "songswap.cli", "check"],
+        cwd=tmp_path,
+        env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "200"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("✓") == sum(map(len, CHECKS.values()))
+    assert "✗" not in done.stdout
+    assert "A message was taken and deleted again." in done.stdout
+    assert [secret for secret in secrets_of(environment) if secret in done.stdout] == []
+    assert here.messages() == []
+    assert here.objects() == []
+    assert here.spotify.get("/admin/calls")["by_endpoint"]["artist"] == {"404": 1}
+
+    here.fault(path="/v1/artists/*", status=200, body={"name": "Somebody"})
+    told = json.loads(command(environment, 0, "check", "--json", "spotipy"))
+    assert told["spotipy"][-1]["told"].endswith("is Somebody.")
+    assert list(told) == ["spotipy"]
+
+
+def command(environment: Mapping[str, str], code: int, *arguments: str) -> str:
+    """What the command prints; it has to exit with this code."""
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "300", **environment})
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+def test_command(platform: Make) -> None:
+    """A failed step is marked and skips the rest of its check, others go on; names are checked."""
+    here = platform(users=1)
+    environment = changed(here.environment(), RDS, port=NOWHERE)
+    lines = [line for line in command(environment, 1, "check").splitlines() if "✗" in line]
+    assert len(lines) == 1
+    assert "query" in lines[0]
+    told = json.loads(command(environment, 1, "check", "--json"))
+    assert [one["ok"] for one in told["postgres"]] == [True, True, False, None, None]
+    assert {one["ok"] for name in ("discord", "s3", "spotipy") for one in told[name]} == {True}
+    assert json.loads(command(environment, 0, "check", "--json", "s3", "discord")).keys() == {
+        "s3",
+        "discord",
+    }
+    command(environment, 2, "check", "s3", "s4")
+
+
+def test_nothing_set() -> None:
+    """With nothing set every check is red, and each names what to set and both places."""
+    failed = red({})
+    assert list(failed) == [
+        "discord.webhook",
+        "postgres.connection",
+        "s3.connections",
+        "spotipy.environment",
+    ]
+    for words, told in zip(
+        (
+            ("Discord_Notifier", DISCORD, "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT", "Variables"),
+            ("SongSwap_RDS", RDS, "Admin, Connections"),
+            ("bucket_name", "AIRFLOW_VAR_BUCKET_NAME", "Admin, Variables"),
+            ("SPOTIFY_CLIENT_ID", "environment", ".env"),
+        ),
+        failed.values(),
+        strict=True,
+    ):
+        assert [word for word in words if word not in told] == [], told
+
+
+def test_discord_broken(platform: Make) -> None:
+    """A wrong webhook, Discord refusing, failing, silent or not there: only its check is red."""
+    here = platform(users=1)
+    good = here.environment()
+    variable = "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT"
+
+    def hook(endpoint: str) -> dict[str, str]:
+        return changed(good, DISCORD, extra={"webhook_endpoint": endpoint})
+
+    expect(without(good, DISCORD), "discord.webhook", DISCORD, variable)
+    expect(hook("webhooks/1"), "discord.webhook", "has to look like", DISCORD, variable)
+    expect(changed(good, DISCORD, conn_type="http"), "discord.webhook", "type", "discord", DISCORD)
+    wrong = f"webhooks/{WEBHOOK_ID}/wrong-token"
+    expect(hook(wrong), "discord.message", "no such webhook (404)", "Integrations", DISCORD)
+    nobody = changed(good, DISCORD, host=f"http://127.0.0.1:{NOWHERE}/discord/")
+    expect(nobody, "discord.message", "cannot be reached", "host", DISCORD)
+
+    faults: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+        ({"status": 429, "headers": {"Retry-After": "7"}}, ("7 s (429)", "Nothing has to be set")),
+        ({"status": 500}, ("Discord failed (500)", "discordstatus.com")),
+        ({"status": 403}, ("refused a message (403)", variable)),
+        ({"status": 200, "body": "<html>"}, ("not Discord's API", DISCORD)),
+        ({"action": "refuse"}, ("cannot be reached",)),
+        ({"path": "*/messages/*", "status": 500}, ("did not delete it again (500)", "by hand")),
+    ]
+    for fault, words in faults:
+        here.fault(**{"path": "/discord/*", **fault})
+        expect(good, "discord.message", *words)
+        here.mend()
+    whole = f"{here.spotify.url}/discord/webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
+    assert red({**without(good, DISCORD), variable: whole}) == {}
+
+
+def test_postgres_broken(platform: Make) -> None:
+    """No server, a wrong password, a replica, missing and old tables: only its check is red."""
+    here = platform(users=1)
+    good = here.environment()
+    expect(without(good, RDS), "postgres.connection", RDS)
+    expect(changed(good, RDS, port=NOWHERE), "postgres.query", "refused or was lost", "port", RDS)
+    wrong = changed(good, RDS, password="wrong-password")
+    expect(wrong, "postgres.query", "password authentication failed", RDS)
+    expect(changed(good, RDS, schema="nowhere"), "postgres.query", '"nowhere" does not exist', RDS)
+    expect(changed(good, RDS, schema="postgres"), "postgres.tables", "public.History", "migrate")
+    here.execute("UPDATE songswap.alembic_version SET version_num = '0000'")
+    expect(good, "postgres.version", "at version 0000", "songswap migrate")
+    here.execute("DELETE FROM songswap.alembic_version")
+    expect(good, "postgres.version", "at version none", "songswap migrate")
+    here.execute('DROP TABLE songswap.gaps, "TrackPreviews"')
+    expect(good, "postgres.tables", "public.TrackPreviews, songswap.gaps", "songswap migrate")
+    of_database("ALTER DATABASE %%I SET default_transaction_read_only = on", here)
+    expect(good, "postgres.query", "read-only", "primary", RDS)
+
+
+def test_grants_that_are_named_are_those_that_are_needed(platform: Make) -> None:
+    """A login without rights is told the GRANTs to run; with exactly those, a whole load runs."""
+    here = platform(users=2)
+    here.execute("CREATE ROLE little LOGIN PASSWORD 'little-secret'")
+    try:
+        here.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        of_database("REVOKE TEMPORARY ON DATABASE %%I FROM PUBLIC", here)
+        little = changed(here.environment(), RDS, login="little", password="little-secret")
+        expect(little, "postgres.tables", 'GRANT SELECT, INSERT ON public."History" TO little')
+        grants = red(little)["postgres.tables"].partition("owner run: ")[2].split("; ")
+        assert len(grants) == len(rights.NEEDED) + 3, "both schemas, the database, each table"
+        for grant in grants:
+            here.execute(grant)
+        assert red(little) == {}
+        dsn = make_conninfo(here.settings.warehouse_dsn, user="little", password="little-secret")
+        settings = replace(here.settings, warehouse_dsn=dsn)
+        assert load_once(settings, "run", lambda *_: None, here.clock)["plays"] > 0
+        assert here.history() == here.reachable()
+
+        here.execute('REVOKE INSERT ON "History" FROM little')
+        expect(little, "postgres.tables", 'run: GRANT INSERT ON public."History" TO little')
+    finally:
+        here.execute("DROP OWNED BY little")
+        here.execute("DROP ROLE little")
+
+
+def of_database(statement: str, here: Any) -> None:
+    """Run a statement on the platform's database, whose name stands for ``%%I``."""
+    here.execute(f"DO $$ BEGIN EXECUTE format('{statement}', current_database()); END $$")
+
+
+def test_s3_broken(platform: Make, own_objects: ObjectStore) -> None:
+    """No server, a wrong secret, bucket or endpoint: only its check is red."""
+    here = platform(users=1)
+    here.use(own_objects)
+    good = here.environment()
+    put_only = "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"
+    bucket = "AIRFLOW_VAR_BUCKET_NAME"
+    for name in (S3, put_only, bucket):
+        expect(without(good, name), "s3.connections", name)
+    extra = {"endpoint_url": "127.0.0.1", "region_name": "us-east-1"}
+    expect(changed(good, put_only, extra=extra), "s3.connections", "endpoint_url", put_only)
+    wrong = changed(good, S3, password="wrong-secret")
+    expect(wrong, "s3.put", "SignatureDoesNotMatch", "password", S3)
+    expect(changed(good, S3, login="nobody"), "s3.put", "InvalidAccessKeyId", "login", S3)
+    expect({**good, bucket: "none"}, "s3.put", "NoSuchBucket", bucket)
+    pipeline = json.loads(good[put_only])
+    own = {"login": pipeline["login"], "password": pipeline["password"]}
+    expect(changed(good, S3, **own), "s3.put", "AccessDenied", "tests/sanity/")
+    own_objects.stop()
+    expect(good, "s3.put", "no answer of S3", "endpoint_url", S3)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "step", "left"),
+    [(("PUT", "DELETE"), "s3.read", 0), (("PUT", "GET"), "s3.delete", 1)],
+)
+def test_s3_key_lacks_a_right(
+    platform: Make, limited_objects: Make, allowed: tuple[str, ...], step: str, left: int
+) -> None:
+    """A refused read does not keep the object from being deleted; one that stays is named."""
+    here = platform(users=1)
+    store = limited_objects(*allowed)
+    here.use(store)
+    expect(here.environment(), step, "AccessDenied", "tests/sanity/")
+    objects = list(store.objects.glob("own/tests/sanity/*.txt"))
+    assert len(objects) == left
+    told = red(here.environment())[step]
+    assert all(f"tests/sanity/{one.name}" in told for one in objects)
+
+
+def test_s3_gives_something_else(platform: Make, own_objects: ObjectStore) -> None:
+    """An object that comes back changed is told, and one that is still given after its deletion."""
+    here = platform(users=1)
+    here.use(own_objects)
+    given = from_environment(here.environment(), "a run", lambda: NOW)
+    run_step("s3", "put", given)
+    (stored,) = own_objects.objects.glob("own/tests/sanity/*.txt")
+    stored.write_bytes(stored.read_bytes().upper())
+    with pytest.raises(CheckFailed, match="other bytes than were put"):
+        run_step("s3", "read", given)
+    with pytest.raises(CheckFailed, match=f"{stored.name} was deleted and is still given"):
+        run_step("s3", "gone", given)
+
+
+def test_spotify_broken(platform: Make) -> None:
+    """Wrong credentials, no way to Spotify, limits, failures: only its check is red."""
+    here = platform(users=1)
+    good = here.environment()
+    for name in ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET", "SPOTIFY_REDIRECT_URI"):
+        expect(without(good, name), "spotipy.environment", f"{name} is not set", "environment")
+    odd = {**good, "SPOTIFY_CLIENT_SECRET": "wröng"}
+    expect(odd, "spotipy.environment", "SPOTIFY_CLIENT_SECRET", "dashboard")
+    for uri in ("http://localhost:8888/", "https://localhost/", "http://[", "http://a.example/"):
+        address = {**good, "SPOTIFY_REDIRECT_URI": uri}
+        expect(address, "spotipy.environment", "SPOTIFY_REDIRECT_URI", "never localhost")
+    wrong = {**good, "SPOTIFY_CLIENT_SECRET": "wrong-secret"}
+    expect(wrong, "spotipy.token", "refused the app's credentials", "SPOTIFY_CLIENT_SECRET")
+    nobody = f"http://127.0.0.1:{NOWHERE}"
+    away = {**good, "SPOTIFY_ACCOUNTS_URL": nobody}
+    expect(away, "spotipy.token", "cannot be reached", "SPOTIFY_ACCOUNTS_URL")
+    away = {**good, "SPOTIFY_API_URL": nobody}
+    expect(away, "spotipy.read", "cannot be reached", "SPOTIFY_API_URL")
+
+    limit = {"status": 429, "headers": {"Retry-After": "3600"}}
+    faults: list[tuple[str, str, dict[str, Any], str]] = [
+        ("token", "/api/token", limit, "until 2026-11-22 19:00:00 UTC (429)"),
+        ("read", "/v1/artists/*", limit, "until 2026-11-22 19:00:00 UTC (429)"),
+        ("read", "/v1/artists/*", {"status": 429}, "for a while (429)"),
+        ("token", "/api/token", {"status": 503}, "(503). Nothing has to be set"),
+        ("read", "/v1/artists/*", {"status": 503}, "(503). Nothing has to be set"),
+        ("read", "/v1/artists/*", {"status": 403}, "developer dashboard"),
+        ("token", "/api/token", {"status": 200, "body": "<html>"}, "not Spotify's API"),
+        ("read", "/v1/artists/*", {"status": 200, "body": {}}, "not Spotify's API"),
+    ]
+    for step, path, fault, words in faults:
+        here.fault(path=path, **fault)
+        expect(good, f"spotipy.{step}", words)
+        here.mend()
