@@ -1,0 +1,52 @@
+"""
+### Does an answer of `/audio-features` become the right rows?
+
+The features of two tracks of `data/features_spotify.json` in another order than asked, one of them
+noise at the edges of the ranges, and a track without features, through the code of the enrichment.
+
+| task | what it does |
+|---|---|
+| `make` | removes what a killed run left; makes three tracks, and wants their features |
+| `transform` | transforms the answer; compares each key and value with rows written out by hand |
+| `insert` | loads it with the code of the hourly run |
+| `verify` | compares each row in the database with rows written out by hand |
+| `insert_again` | loads the same answer once more; nothing may change |
+| `remove` | removes all of it, also after a failure, and sees that nothing is left |
+| `all_green` | is green when all of these are |
+
+**When it is red**, the log of the red task names the table, the rows that are missing or wrong,
+and the module to look at. Do not deploy before it is green. No real row is touched: the ids begin
+with `SongSwapTest`, which no id of Spotify's does. What a killed run left, the next one removes:
+trigger it again. *The warehouse refused or was lost* and *schema is at version …* mean the same as
+in `load_listening_history`. *permission denied*: the role of `SongSwap_RDS` has to be able to
+insert and delete there.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow.sdk import dag
+
+from songswap.orchestration.alerts import ALERTS
+from songswap.orchestration.proofs import prove_load
+from songswap.orchestration.retries import tried_once
+
+DATA = Path(__file__).parent / "data"
+
+
+@dag(
+    schedule="39 4 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    tags=["test"],
+    doc_md=__doc__,
+    default_args=tried_once(),
+    **ALERTS,
+)
+def test_rds_load_track_features() -> None:
+    """Features through production's code, into production's tables, and out again."""
+    prove_load("features", str(DATA))
+
+
+test_rds_load_track_features()

@@ -1,0 +1,50 @@
+"""Expectations, and the sentence that says what was found instead."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from songswap.errors import ProofFailed
+
+_NO_HARM = "Nothing real was touched; the rest of the test removes what it made."
+
+
+def expect(what: str, expected: object, found: object, module: str) -> None:
+    """Compare what was found with what has to be.
+
+    Args:
+        what: names it, such as "the user's plays".
+        module: the code to be looked at.
+
+    Raises:
+        ProofFailed: they are not equal; says what was expected and what was found.
+    """
+    if found != expected:
+        raise ProofFailed(
+            f"{what}: expected {_short(expected)}, found {_short(found)}."
+            f" Look at {module}. {_NO_HARM}"
+        )
+
+
+def expect_rows(
+    expected: Mapping[str, Sequence[tuple[Any, ...]]],
+    found: Mapping[str, Sequence[tuple[Any, ...]]],
+    module: str,
+) -> None:
+    """Compare rows, table by table, in any order; a table that is not expected has to be empty.
+
+    Raises:
+        ProofFailed: they are not equal; names each missing and each wrong row of the first table.
+    """
+    for table in [*expected, *(found.keys() - expected.keys())]:
+        want, got = Counter(expected.get(table, ())), Counter(found.get(table, ()))
+        if want != got:
+            missing, wrong = list((want - got).elements()), list((got - want).elements())
+            raise ProofFailed(
+                f"{table}: {len(missing)} of {want.total()} rows are missing and {len(wrong)} are"
+                f" wrong. Look at {module}. {_NO_HARM}\nMissing: {missing}\nWrong: {wrong}"
+            )
+
+
+def _short(value: object) -> str:
+    return repr(value)[:500]

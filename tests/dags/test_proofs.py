@@ -1,0 +1,184 @@
+"""The test DAGs: green on a platform that is well, red on broken code, and never a trace left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from songswap.proof import spool
+
+PROOFS = [
+    "test_rds_load_history",
+    "test_rds_load_track",
+    "test_rds_load_artist",
+    "test_rds_load_track_features",
+    "test_file_utils",
+    "test_s3_user_load_history",
+]
+Make = Callable[..., Any]
+
+
+def everything(here: Any) -> dict[str, Any]:
+    """Each row of each table, each object of the bucket, each file of the spool's folder."""
+    tables = here.rows(
+        "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables"
+        " WHERE schemaname IN ('public', 'songswap')"
+    )
+    rows = {name: here.rows(f"SELECT t::text FROM {name} t ORDER BY 1") for (name,) in tables}  # noqa: S608  (names from the catalogue)
+    files = sorted(str(file) for file in here.settings.spool.rglob("*"))
+    return {**rows, "objects": here.objects(), "files": files}
+
+
+def red_tasks(runs: dict[str, Any]) -> dict[str, set[str]]:
+    """The tasks that failed themselves, by their DAG."""
+    return {
+        dag: {task for task, state in runs[dag]["tasks"].items() if state == "failed"}
+        for dag in PROOFS
+    }
+
+
+@pytest.fixture
+def here(platform: Make) -> Any:
+    """A platform with real rows."""
+    made = platform(users=2, real_time=True)
+    made.load()
+    return made
+
+
+def test_green_also_after_a_kill(airflow: Any, here: Any) -> None:
+    """All are green, also after one was killed in the middle, and leave everything as it was."""
+    before = everything(here)
+    assert len(before['public."History"']) > 10
+    _kill_while_it_inserts(airflow, here)
+    assert everything(here) != before
+
+    runs = airflow.run(",".join(PROOFS), here)
+    states = {dag: runs[dag]["state"] for dag in PROOFS}
+    assert states == dict.fromkeys(PROOFS, "success"), runs["log"]
+    assert everything(here) == before
+
+
+def _kill_while_it_inserts(airflow: Any, here: Any) -> None:
+    script = str(Path(__file__).parent / "run_dag.py")
+    with psycopg.connect(here.settings.warehouse_dsn) as guard:
+        # The load writes this table last: it waits with all its rows in hand.
+        guard.execute("LOCK TABLE songswap.polls IN EXCLUSIVE MODE")
+        run = subprocess.Popen(  # noqa: S603  (our own script)
+            [sys.executable, script, PROOFS[0], str(airflow.home / "killed.json"), "null"],
+            env=airflow.environment(here),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            _wait_for_a_lock(here)
+        finally:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait(timeout=30)
+
+
+def _wait_for_a_lock(here: Any) -> None:
+    for _ in range(600):
+        waits = here.rows(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        if waits[0][0]:
+            return
+        time.sleep(0.1)
+    pytest.fail("the load did not come to the table that is locked")
+
+
+def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
+    """Each is red in the step that covers what is broken, and leaves everything as it was."""
+    before = everything(here)
+    sources = broken_copy(
+        ("transform/value.py", "microsecond=parsed.microsecond // 1000 * 1000", "microsecond=0"),
+        (
+            "transform/metadata.py",
+            "Popularity(artist_id, observed_at, popularity)",
+            "Popularity(artist_id, observed_at, 50)",
+        ),
+        (
+            "warehouse/metadata.sql",
+            "%(acousticness)s, %(danceability)s",
+            "%(danceability)s, %(acousticness)s",
+        ),
+        (
+            "warehouse/metadata.sql",
+            "coalesce(nullif(%(name)s, ''), name)",
+            "coalesce(nullif(name, ''), %(id)s)",
+        ),
+        ("raw/spool.py", "gzip.compress(answer.body,", "gzip.compress(answer.body.strip(),"),
+        ("raw/archive.py", 'mode="create"', 'mode="overwrite"'),
+    )
+    runs = airflow.run(",".join(PROOFS), here, sources=sources)
+    assert red_tasks(runs) == {
+        "test_rds_load_history": {"transform"},
+        "test_rds_load_track": {"verify"},
+        "test_rds_load_artist": {"transform"},
+        "test_rds_load_track_features": {"verify"},
+        "test_file_utils": {"read"},
+        "test_s3_user_load_history": {"put"},
+    }
+    assert {runs[dag]["state"] for dag in PROOFS} == {"failed"}
+    for says in (
+        "History: 4 of 4 rows are missing and 4 are wrong",
+        "Look at songswap/transform/history.py",
+        "TrackFeatures: 1 of 2 rows",
+        "Look at songswap/warehouse/metadata.py and metadata.sql",
+        "Nothing real was touched",
+    ):
+        assert says in runs["log"]
+    assert everything(here) == before
+
+
+def test_red_at_the_end(airflow: Any, here: Any, broken_copy: Make) -> None:
+    """Red where only the second load is wrong, rights are too wide, or something is not removed.
+
+    What was not removed is removed by the next set-up.
+    """
+    before = everything(here)
+    sources = broken_copy(
+        (
+            "transform/history.py",
+            "return SetAside(digest,",
+            "import os; return SetAside(os.urandom(32),",
+        ),
+        (
+            "warehouse/metadata.sql",
+            "coalesce(nullif(%(duration_ms)s, 0), duration_ms)",
+            "duration_ms + %(duration_ms)s",
+        ),
+        (
+            "warehouse/metadata.sql",
+            "SELECT id, %(date)s, %(followers)s",
+            "SELECT id, %(date)s, %(followers)s + 1",
+        ),
+        ("warehouse/metadata.sql", "%(valence)s\nFROM", "%(valence)s / 2\nFROM"),
+        ("proof/spool.py", "shutil.rmtree(", "raise OSError("),
+    )
+    wide = here.environment()["AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"]
+    runs = airflow.run(
+        ",".join(PROOFS), here, sources=sources, AIRFLOW_CONN_SONGSWAP_S3_PUTONLY=wide
+    )
+    assert red_tasks(runs) == {
+        "test_rds_load_history": {"insert_again"},
+        "test_rds_load_track": {"insert_again"},
+        "test_rds_load_artist": {"verify"},
+        "test_rds_load_track_features": {"verify"},
+        "test_file_utils": {"remove"},
+        "test_s3_user_load_history": {"check_refusals"},
+    }
+    assert {runs[dag]["state"] for dag in PROOFS} == {"failed"}
+    assert "was allowed to PUT tests/user0" in runs["log"]
+    assert everything(here) != before
+    spool.remove(here.settings.spool)
+    assert everything(here) == before
