@@ -13,10 +13,23 @@ import psycopg
 import pytest
 
 from songswap.local.airflow_api import UNFINISHED, AirflowApi
-from songswap.local.loopback import call
+from songswap.local.loopback import call, call_json
 from songswap.local.process import marked, wait_until
 
 DAG = "load_listening_history"
+DAILY = (
+    "test_discord",
+    "test_postgres",
+    "test_s3",
+    "test_spotipy",
+    "test_discord_failure_notifications",
+    "test_file_utils",
+    "test_rds_load_artist",
+    "test_rds_load_history",
+    "test_rds_load_track",
+    "test_rds_load_track_features",
+    "test_s3_user_load_history",
+)
 
 
 class Demo:
@@ -66,6 +79,21 @@ class Demo:
             if play["reachable_when_asked"]
         }
 
+    def spotify(self, method: str, what: str, body: object = None) -> Any:
+        """What the simulator answers to its admin."""
+        url = f"http://127.0.0.1:{self.ports['SIMULATOR']}/admin/{what}"
+        return call_json(method, url, body)
+
+    def ended(self, dag: str) -> bool:
+        """True when a DAG has run, and is not running."""
+        states = [state for _, state in self.airflow().runs(dag)]
+        return bool(states) and not set(states) & set(UNFINISHED)
+
+    def titles(self) -> list[str]:
+        """The titles of the messages that Discord was sent."""
+        messages = self.spotify("GET", "discord")
+        return [embed["title"] for message in messages for embed in message["embeds"]]
+
     def airflow(self) -> AirflowApi:
         """Airflow's API, with the generated login."""
         passwords = json.loads((self.folder / "state/airflow/passwords.json").read_text())
@@ -103,6 +131,30 @@ def test_demo_from_start_to_stop(tmp_path: Path, free_port: Callable[[], int]) -
         assert api.state(DAG, again) == "success"
         # The hour's own run may be going by now.
         assert wait_until(lambda: api.current_run(DAG) is None, 120)
+        assert demo.history() == demo.reachable()
+
+        # The daily ones are let run once the first load has ended.
+        assert set(api.dags()) == {DAG, "backfill_data", *DAILY}
+        assert wait_until(lambda: all(map(demo.ended, DAILY)), 300)
+        states = {dag: {state for _, state in api.runs(dag)} for dag in DAILY}
+        assert states == {dag: {"success"} for dag in DAILY}
+        assert demo.spotify("GET", "discord") == [], "a daily test left its message"
+        assert demo.history() == demo.reachable()
+
+        # The api-server says that a run has ended before the dag-processor tells of it.
+        demo.spotify("POST", "faults", {"path": "/api/token", "status": 503})
+        demo.spotify("POST", "faults", {"path": "/v1/*", "status": 503})
+        red = api.trigger(DAG)
+        assert wait_until(lambda: bool(demo.titles()), 120), "nobody was told"
+        assert api.state(DAG, red) == "failed"
+        demo.spotify("DELETE", "faults")
+        api.trigger(DAG)
+        assert wait_until(lambda: len(demo.titles()) > 1, 120), "nobody was told of the recovery"
+        assert demo.titles() == [f"🔴 {DAG} failed", f"🟢 {DAG} is well again"]
+        (embed,) = demo.spotify("GET", "discord")[0]["embeds"]
+        assert "Spotify" in embed["description"]
+        log = next(field["value"] for field in embed["fields"] if field["name"] == "Log")
+        assert f"/dags/{DAG}/runs/" in log
         assert demo.history() == demo.reachable()
     finally:
         running.send_signal(signal.SIGTERM)

@@ -139,7 +139,7 @@ class Airflow:
                 "parallelism": 4,
                 "default_task_retry_delay": 30,  # seconds; five minutes are long for a demo
                 "load_examples": False,
-                "dags_are_paused_at_creation": False,
+                "dags_are_paused_at_creation": True,
                 "simple_auth_manager_users": f"{ADMIN}:admin",
                 "simple_auth_manager_passwords_file": self._passwords,
                 "fernet_key": self._keys["fernet"],

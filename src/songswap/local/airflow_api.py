@@ -1,6 +1,7 @@
 """What the demo asks of Airflow's REST API: is it well, start a run, how is the run going."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -31,14 +32,19 @@ class AirflowApi:
             return ["api-server", *COMPONENTS]
         return [name for name in COMPONENTS if health[name]["status"] != "healthy"]
 
-    def knows(self, dag: str) -> bool:
-        """True as soon as the DAG has been parsed and can run."""
-        try:
-            return not self._call("GET", f"/dags/{dag}")["is_stale"]
-        except HTTPError as error:
-            if error.code == HTTPStatus.NOT_FOUND:
-                return False
-            raise
+    def dags(self) -> list[str]:
+        """The DAGs that have been parsed and can run, unless they are paused."""
+        dags = self._call("GET", "/dags?exclude_stale=true&limit=100")["dags"]
+        return [str(dag["dag_id"]) for dag in dags]
+
+    def unpause(self, dag: str) -> None:
+        """Lets a DAG run, by its schedule too."""
+        self._call("PATCH", f"/dags/{dag}?update_mask=is_paused", {"is_paused": False})
+
+    def due(self, dag: str) -> bool:
+        """True while the scheduler is about to start a run that is due already."""
+        due_at = self._call("GET", f"/dags/{dag}")["next_dagrun_run_after"]
+        return due_at is not None and datetime.fromisoformat(due_at) <= datetime.now(UTC)
 
     def import_errors(self) -> dict[str, str]:
         """The DAG files that could not be imported, with the end of the reason."""
@@ -50,6 +56,11 @@ class AirflowApi:
         states = "&".join(f"state={state}" for state in UNFINISHED)
         runs = self._call("GET", f"/dags/{dag}/dagRuns?{states}&order_by=run_after")["dag_runs"]
         return str(runs[0]["dag_run_id"]) if runs else None
+
+    def runs(self, dag: str) -> list[tuple[str, str]]:
+        """The newest runs of a DAG: id and state."""
+        path = f"/dags/{dag}/dagRuns?order_by=-run_after&limit=20"
+        return [(run["dag_run_id"], run["state"]) for run in self._call("GET", path)["dag_runs"]]
 
     def trigger(self, dag: str) -> str:
         """Starts a run; gives its id."""

@@ -29,7 +29,7 @@ from songswap.local.airflow_api import UNFINISHED
 from songswap.local.errors import StackError, StartRefused
 from songswap.local.loopback import URLError
 from songswap.local.plan import make_plan
-from songswap.local.process import stop_leftovers
+from songswap.local.process import stop_leftovers, wait_until
 from songswap.local.progress import Progress
 from songswap.local.report import as_table, read_report
 from songswap.local.stack import DAG, Stack
@@ -113,6 +113,8 @@ def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
 def _load(stack: Stack, progress: Progress) -> dict[str, Any]:
     """Starts a run, unless one is going on, and follows it to its end; returns the report."""
     api = stack.airflow.api
+    if _ask(stack, lambda: api.due(DAG)):
+        wait_until(lambda: not _ask(stack, lambda: api.due(DAG)), _PATIENCE_S)
     run = api.current_run(DAG) or api.trigger(DAG)
     progress.say(f"  Following the run {run}")
     with progress.step(f"{DAG}, to its end") as say:
@@ -170,6 +172,7 @@ def _show(report: dict[str, Any], options: DemoOptions, console: Console) -> Non
 def _stay_up(stack: Stack, console: Console) -> None:
     """Shows the addresses and waits for Ctrl-C, or for a part that ends."""
     plan = stack.plan
+    _ask(stack, stack.unpause)
     lines = [f"Airflow     {stack.airflow.url}  user {ADMIN}, password {stack.airflow.password}"]
     if plan.local_warehouse:
         lines.append(f"PostgreSQL  psql {stack.postgres.dsn('songswap')}")
@@ -177,7 +180,9 @@ def _stay_up(stack: Stack, console: Console) -> None:
         lines.append(f"S3          {stack.objects.url}  keys in {stack.objects.access_file}")
     if plan.simulated:
         lines.append(f"Spotify     {stack.simulator.url}  (the simulator)")
-    lines.append("The load goes on at minute 1 of every hour. Ctrl-C stops everything.")
+        lines.append(f"Discord     {stack.simulator.url}/admin/discord  (what it was sent)")
+    lines.append("The load goes on at minute 1 of every hour; the daily checks and tests run now.")
+    lines.append("Ctrl-C stops everything.")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     while True:
         stack.require_running()

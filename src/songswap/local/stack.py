@@ -23,6 +23,8 @@ from songswap.warehouse.migrate import migrate
 
 DAG = "load_listening_history"
 POOL = "spotify"
+BACKFILL_POOL = "backfill"
+_BACKFILL_SLOTS = 3
 _METADATA = "airflow"
 _WAREHOUSE = "songswap"
 _AIRFLOW_S = 180
@@ -93,6 +95,11 @@ class Stack:
         with progress.step("Airflow") as say:
             self._start_airflow(say)
 
+    def unpause(self) -> None:
+        """Lets the other DAGs run too: each daily one begins with the run of its last time."""
+        for dag in self.airflow.api.dags():
+            self.airflow.api.unpause(dag)
+
     def require_running(self) -> None:
         """Raises StackError, with the last lines of its log, when a part has ended."""
         parts = [self.postgres.process]
@@ -139,18 +146,24 @@ class Stack:
     def _start_airflow(self, say: Callable[[str], None]) -> None:
         self.airflow.start()
 
+        files = len(list(self._dags.rglob("*.py")))
+
         def ready() -> bool:
             unwell = self.airflow.unwell()
-            say(f"waiting for {', '.join(unwell)}" if unwell else f"waiting for the DAG {DAG}")
-            return not unwell and self.airflow.api.knows(DAG)
+            say(f"waiting for {', '.join(unwell)}" if unwell else "waiting for the DAGs")
+            api = self.airflow.api
+            return not unwell and len(api.dags()) + len(api.import_errors()) >= files
 
         if not wait_until(ready, _AIRFLOW_S, _POLL_S):
-            errors = "\n".join(map(str, self.airflow.api.import_errors().items()))
             raise StackError(
-                f"Airflow was not ready to run {DAG} after {_AIRFLOW_S} s. Its logs are in "
-                f"{self.airflow.logs}. {errors}"
+                f"Airflow was not ready to run the {files} DAGs after {_AIRFLOW_S} s. Its logs are"
+                f" in {self.airflow.logs}."
             )
-        self.airflow.api.set_pools({POOL: self.plan.spotify_slots})
+        errors = "\n".join(map(str, self.airflow.api.import_errors().items()))
+        if errors:
+            raise StackError(f"Airflow cannot import all DAGs:\n{errors}")
+        self.airflow.api.unpause(DAG)
+        self.airflow.api.set_pools({POOL: self.plan.spotify_slots, BACKFILL_POOL: _BACKFILL_SLOTS})
 
 
 def _options(world: World) -> tuple[str, ...]:
