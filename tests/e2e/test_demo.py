@@ -84,6 +84,24 @@ class Demo:
         url = f"http://127.0.0.1:{self.ports['SIMULATOR']}/admin/{what}"
         return call_json(method, url, body)
 
+    def command(self, name: str) -> Any:
+        """What ``songswap NAME --json`` prints in a shell that read the demo's environment."""
+        done = subprocess.run(  # noqa: S603  (our own command)
+            [
+                "/bin/sh",
+                "-c",
+                f'. state/environment; "{sys.executable}" -m songswap.cli {name} --json',
+            ],
+            cwd=self.folder,
+            env={"PATH": os.environ.get("PATH", os.defpath)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
     def ended(self, dag: str) -> bool:
         """True when a DAG has run, and is not running."""
         states = [state for _, state in self.airflow().runs(dag)]
@@ -140,6 +158,10 @@ def test_demo_from_start_to_stop(tmp_path: Path, free_port: Callable[[], int]) -
         assert states == {dag: {"success"} for dag in DAILY}
         assert demo.spotify("GET", "discord") == [], "a daily test left its message"
         assert demo.history() == demo.reachable()
+
+        checks = demo.command("check")
+        assert {step["ok"] for steps in checks.values() for step in steps} == {True}
+        assert demo.command("status")["plays"] == len(demo.history())
 
         # The api-server says that a run has ended before the dag-processor tells of it.
         demo.spotify("POST", "faults", {"path": "/api/token", "status": 503})

@@ -7,6 +7,7 @@ Ctrl-C, SIGTERM and SIGHUP stop everything within 10 s, at any moment.
 
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -181,6 +182,10 @@ def _stay_up(stack: Stack, console: Console) -> None:
     if plan.simulated:
         lines.append(f"Spotify     {stack.simulator.url}  (the simulator)")
         lines.append(f"Discord     {stack.simulator.url}/admin/discord  (what it was sent)")
+    lines.append(
+        f"Terminal    . {shlex.quote(str(stack.environment_file))}"
+        "  (then: .venv/bin/songswap status, check, backfill)"
+    )
     lines.append("The load goes on at minute 1 of every hour; the daily checks and tests run now.")
     lines.append("Ctrl-C stops everything.")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

@@ -4,7 +4,8 @@ PostgreSQL first, for all others need it. While Airflow's metadata tables are be
 the simulator start, the warehouse gets its tables and the listeners sign up. Airflow comes last.
 """
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from songswap.local.access import Access
@@ -13,6 +14,7 @@ from songswap.local.errors import StackError
 from songswap.local.object_store import ObjectStore
 from songswap.local.plan import BUCKET, Plan
 from songswap.local.postgres import Postgres
+from songswap.local.private import write_private
 from songswap.local.process import stop_all, stop_leftovers, wait_until
 from songswap.local.progress import Progress
 from songswap.local.sign_up import sign_up
@@ -25,6 +27,7 @@ DAG = "load_listening_history"
 POOL = "spotify"
 BACKFILL_POOL = "backfill"
 _BACKFILL_SLOTS = 3
+_SETTINGS = ("AIRFLOW_CONN_", "AIRFLOW_VAR_", "SPOTIFY_", "SONGSWAP_")
 _METADATA = "airflow"
 _WAREHOUSE = "songswap"
 _AIRFLOW_S = 180
@@ -57,6 +60,11 @@ class Stack:
         self._dags = dags
         self._airflow: Airflow | None = None
         self.warehouse_dsn = ""
+
+    @property
+    def environment_file(self) -> Path:
+        """What a shell reads so that the other commands work with this stack."""
+        return self._folder / "environment"
 
     @property
     def airflow(self) -> Airflow:
@@ -128,6 +136,7 @@ class Stack:
             spool=self._folder / "spool",
         )
         self.warehouse_dsn = from_environment(environment).warehouse_dsn
+        write_private(self.environment_file, _exports(environment))
         return Airflow(
             self._folder / "airflow",
             self.plan.ports.airflow,
@@ -164,6 +173,12 @@ class Stack:
             raise StackError(f"Airflow cannot import all DAGs:\n{errors}")
         self.airflow.api.unpause(DAG)
         self.airflow.api.set_pools({POOL: self.plan.spotify_slots, BACKFILL_POOL: _BACKFILL_SLOTS})
+
+
+def _exports(environment: Mapping[str, str]) -> str:
+    """The settings of the pipeline as a shell reads them."""
+    ours = {name: text for name, text in environment.items() if name.startswith(_SETTINGS)}
+    return "".join(f"export {name}={shlex.quote(text)}\n" for name, text in sorted(ours.items()))
 
 
 def _options(world: World) -> tuple[str, ...]:
