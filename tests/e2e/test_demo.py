@@ -16,6 +16,9 @@ from songswap.local.airflow_api import UNFINISHED, AirflowApi
 from songswap.local.loopback import call, call_json
 from songswap.local.process import marked, wait_until
 
+# One whole stack at a time is what two cores can run.
+pytestmark = pytest.mark.xdist_group("stack")
+
 DAG = "load_listening_history"
 DAILY = (
     "test_discord",

@@ -1,0 +1,45 @@
+# The image of every part of Airflow (target `airflow`) and of the demo's stand-ins (target `demo`).
+# It holds no secret: all of them come with the environment, when it is run.
+
+FROM apache/airflow:3.3.2-python3.11 AS build
+# An environment of its own, with exactly what the tests ran on: the base image's has seventy
+# providers more, at other versions.
+ENV VIRTUAL_ENV=/home/airflow/songswap \
+    UV_COMPILE_BYTECODE=1 \
+    UV_NO_CACHE=1 \
+    UV_PYTHON_DOWNLOADS=never
+RUN uv venv --python 3.11 "$VIRTUAL_ENV"
+WORKDIR /home/airflow/build
+# Of the lock, which has the developers' tools too, only what the extra needs. A package that is not
+# in it, or whose hash is not, is refused. The project's own code comes later: it changes most.
+COPY requirements.lock pyproject.toml ./
+RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml --extra airflow
+COPY README.md LICENSE ./
+COPY src src
+RUN uv pip install --no-deps --build-constraint requirements.lock .
+
+FROM build AS build-demo
+RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml \
+      --extra airflow --extra local
+
+FROM apache/airflow:3.3.2-python3.11 AS base
+LABEL org.opencontainers.image.title="SongSwap Airflow" \
+      org.opencontainers.image.description="Every user's Spotify listening history, every hour" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV VIRTUAL_ENV=/home/airflow/songswap \
+    PATH=/home/airflow/songswap/bin:$PATH
+USER 0
+# A new volume takes its owner from the folder below it. The empty configuration keeps Airflow from
+# writing one with generated keys, which it could not do on a read-only disk.
+RUN install -d -m 0700 -o airflow -g root /var/spool/songswap /var/lib/demo-s3 \
+    && install -m 0644 /dev/null /opt/airflow/airflow.cfg
+USER 50000:0
+
+FROM base AS demo
+COPY --from=build-demo --chown=root:root /home/airflow/songswap /home/airflow/songswap
+COPY deploy/demo.py /opt/airflow/demo.py
+
+FROM base AS airflow
+COPY --from=build --chown=root:root /home/airflow/songswap /home/airflow/songswap
+COPY dags /opt/airflow/dags

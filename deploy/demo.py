@@ -1,0 +1,54 @@
+"""The stand-ins of the profile `demo` in docker-compose.yaml: an S3 endpoint and a sign-up.
+
+    python demo.py s3 --host HOST --port PORT --folder FOLDER
+    python demo.py sign-up --simulator URL
+
+Both read the connections and the bucket's name from the environment, as the pipeline does, so that
+the demo has no settings of its own.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from songswap.local.access import PLATFORM_GRANTS, Access
+from songswap.local.loopback import call_json
+from songswap.local.objects import build_server
+from songswap.local.sign_up import sign_up as sign_all_up
+from songswap.settings import parse_connection, warehouse_dsn
+
+_CONNECTIONS = ("AIRFLOW_CONN_SONGSWAP_S3_PUTONLY", "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE")
+
+app = typer.Typer(help=__doc__)
+
+
+@app.command()
+def s3(
+    host: Annotated[str, typer.Option()],
+    port: Annotated[int, typer.Option()],
+    folder: Annotated[Path, typer.Option()],
+) -> None:
+    """Serve the bucket to the keys of the two connections, whose logins have to be the roles'
+    names: `pipeline` and `tests`."""
+    keys = [parse_connection(name, os.environ[name]) for name in _CONNECTIONS]
+    access = Access({key.login: key.password for key in keys}, PLATFORM_GRANTS)
+    server = build_server(folder, access)
+    bucket = os.environ["AIRFLOW_VAR_BUCKET_NAME"]
+    if bucket not in {known.name for known in server.state.storage.list_buckets()}:
+        server.state.storage.create_bucket(bucket)
+    uvicorn.run(server, host=host, port=port, log_level="warning", timeout_keep_alive=120)
+
+
+@app.command()
+def sign_up(simulator: Annotated[str, typer.Option()]) -> None:
+    """Sign up the simulator's listeners who are missing in the warehouse."""
+    listeners = call_json("GET", f"{simulator}/admin/listeners")
+    signed_up = sign_all_up(warehouse_dsn(os.environ), simulator, listeners, lambda _: None)
+    typer.echo(f"{signed_up} listeners signed up.")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,284 @@
+"""The deployment of docker-compose.yaml: its very commands and environment, run as processes."""
+
+import base64
+import http.client
+import json
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from obstore.store import S3Store
+from psycopg import sql
+
+from songswap.local.airflow_api import UNFINISHED, AirflowApi
+from songswap.local.loopback import HTTPError, call_json
+from songswap.local.plan import SIMULATED_APP
+from songswap.local.postgres import Postgres
+from songswap.local.process import Process, wait_until
+from songswap.raw.spool import Spool
+
+# One whole stack at a time is what two cores can run.
+pytestmark = pytest.mark.xdist_group("stack")
+
+DAG = "load_listening_history"
+ADMIN = "ada"
+EMAIL = "ada@example.com"
+WORKER = "airflow-worker"
+CONTROL = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+# Small batches, one request at a time, and a killed worker's tasks back within seconds.
+QUICK = {
+    "SONGSWAP_BATCH_SIZE": "4",
+    "SONGSWAP_IN_FLIGHT": "1",
+    "SONGSWAP_RETRY_DELAY_S": "1",
+    "SONGSWAP_HEARTBEAT_TIMEOUT_S": "15",
+    "SONGSWAP_QUEUED_TIMEOUT_S": "30",
+    "SONGSWAP_PAUSED_AT_CREATION": "true",  # the other DAGs are not looked at here
+}
+
+
+def secret_settings(compose: Any) -> dict[str, str]:
+    """Made as docker.env.example tells it: a value of each required variable."""
+    made = {name: secrets.token_hex(64) for name in compose.required()}
+    made["SONGSWAP_FERNET_KEY"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    return made | {"SONGSWAP_ADMIN_USER": ADMIN, "SONGSWAP_ADMIN_EMAIL": EMAIL}
+
+
+@pytest.fixture
+def metadata(tmp_path: Path) -> Iterator[Callable[[int, str], None]]:
+    """Starts the metadata database as the service `postgres` has it, at a port, with a password."""
+    started: list[Postgres] = []
+
+    def start(port: int, password: str) -> None:
+        server = Postgres(tmp_path / "metadata", port)
+        started.append(server)
+        server.start()
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            role = "CREATE ROLE airflow LOGIN PASSWORD {}"
+            connection.execute(sql.SQL(role).format(sql.Literal(password)))
+            connection.execute("CREATE DATABASE airflow OWNER airflow")
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+class Site:
+    """What an operator sees from outside.
+
+    Args:
+        deployment: what runs.
+        password: the admin's.
+    """
+
+    def __init__(self, deployment: Any, password: str) -> None:
+        self._url = f"http://127.0.0.1:{deployment.ports['8080']}"
+        self._flower_port: int = deployment.ports["5555"]
+        self._token: str = self._login(password)["access_token"]
+        self.api = AirflowApi(self._url, ADMIN, password)
+
+    def accepts(self, password: str) -> bool:
+        """True when the admin can log in with it."""
+        try:
+            self._login(password)
+        except HTTPError as error:
+            if error.code != http.client.UNAUTHORIZED:
+                raise
+            return False
+        return True
+
+    def fetching(self, run: str) -> list[dict[str, Any]]:
+        """The fetch tasks of a run that are running."""
+        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances?state=running&limit=100"
+        tasks = self._get(path)["task_instances"]
+        return [task for task in tasks if task["task_id"] == "batch.fetch" and task["pid"]]
+
+    def tries(self, run: str) -> dict[int, tuple[str, int]]:
+        """State and number of tries of each fetch of a run, by batch."""
+        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances?task_id=batch.fetch&limit=100"
+        tasks = self._get(path)["task_instances"]
+        return {task["map_index"]: (task["state"], task["try_number"]) for task in tasks}
+
+    def pools(self) -> dict[str, int]:
+        """The slots of each pool."""
+        return {pool["name"]: pool["slots"] for pool in self._get("/pools")["pools"]}
+
+    def flower(self, login: str | None) -> tuple[int, str]:
+        """Status and body of Flower's list of workers, asked for with `user:password`."""
+        headers = {}
+        if login is not None:
+            headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+        connection = http.client.HTTPConnection("127.0.0.1", self._flower_port, timeout=30)
+        try:
+            connection.request("GET", "/api/workers?refresh=1", headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def _get(self, path: str) -> Any:
+        return call_json("GET", f"{self._url}/api/v2{path}", token=self._token)
+
+    def _login(self, password: str) -> Any:
+        login = {"username": ADMIN, "password": password}
+        return call_json("POST", f"{self._url}/auth/token", login)
+
+
+def up(deployment: Any) -> dict[str, Process]:
+    """Start everything in Compose's order and wait until it is well; gives the two workers."""
+    deployment.start("redis")
+    deployment.start("airflow-init").wait_success(180)
+    for service in (*CONTROL, "flower"):
+        deployment.start(service)
+    assert wait_until(lambda: deployment.healthy("airflow-apiserver"), 90, 0.5), deployment.logs()[
+        -5000:
+    ]
+    workers = {name: deployment.start(WORKER, name) for name in ("worker-1", "worker-2")}
+    for service in ("postgres", "redis", "flower", *CONTROL):
+        assert wait_until(lambda name=service: deployment.healthy(name), 60, 0.5), service
+    for worker in workers:
+        assert wait_until(lambda name=worker: deployment.healthy(WORKER, name), 60, 0.5), worker
+    assert not deployment.healthy(WORKER, "worker-3"), "the check does not tell workers apart"
+    return workers
+
+
+def look_around(site: Site, password: str, workers: Iterable[str]) -> None:
+    """Only the admin gets in, at Airflow and at Flower, and finds what was prepared."""
+    assert site.accepts(password)
+    assert not site.accepts("wrong")
+    assert site.flower(None)[0] == http.client.UNAUTHORIZED
+    assert site.flower(f"{ADMIN}:wrong")[0] == http.client.UNAUTHORIZED
+    wanted = {f"celery@{name}" for name in workers}
+
+    def all_listed() -> bool:
+        status, listed = site.flower(f"{ADMIN}:{password}")
+        return status == http.client.OK and json.loads(listed).keys() >= wanted
+
+    assert wait_until(all_listed, 60, 0.5)
+    assert site.pools().items() >= {("spotify", 2), ("backfill", 3)}
+
+
+def first_run(site: Site) -> str:
+    """The id of the run that starts as soon as the DAG is switched on."""
+    assert wait_until(lambda: DAG in site.api.dags(), 60, 0.5), site.api.import_errors()
+    site.api.unpause(DAG)
+    assert wait_until(lambda: site.api.current_run(DAG) is not None, 60, 0.3)
+    return str(site.api.current_run(DAG))
+
+
+def kill_while_fetching(
+    deployment: Any, site: Site, run: str, here: Any, workers: Iterable[Process]
+) -> tuple[int, Process]:
+    """Kill a worker when Spotify has answered it; gives its batch, and the other worker."""
+    assert wait_until(lambda: site.fetching(run), 60, 0.3), deployment.logs()[-5000:]
+    assert wait_until(lambda: here.calls().get("recently-played", 0) >= 2, 30)
+    task = site.fetching(run)[0]
+    killed, left = sorted(workers, key=lambda worker: task["pid"] not in deployment.tree(worker))
+    assert task["pid"] in deployment.tree(killed)
+    deployment.kill(killed)
+    return task["map_index"], left
+
+
+def up_again(deployment: Any, hidden: set[str], password: str) -> None:
+    """Init runs a second time, with this password; the list of processes shows no secret."""
+
+    def shown() -> bool:
+        arguments = deployment.arguments()
+        return any(secret in arguments for secret in hidden | {password})
+
+    init = deployment.start("airflow-init", ADMIN_PASSWORD=password)
+    assert wait_until(lambda: shown() or not init.running, 180)
+    assert not shown()
+    init.wait_success(1)
+
+
+def test_worker_killed_in_the_middle(
+    deploy: Callable[..., Any],
+    compose: Any,
+    platform: Callable[..., Any],
+    metadata: Callable[[int, str], None],
+) -> None:
+    """A run whose worker is killed is ended by the other one, with every play once; a worker that
+    is asked to stop ends its task first; logins hold, and no secret shows."""
+    here = platform(users=16, real_time=True)
+    made = secret_settings(compose)
+    password = made["SONGSWAP_ADMIN_PASSWORD"]
+    hidden = {text for name, text in made.items() if name not in here.environment()}
+    hidden -= {ADMIN, EMAIL}
+    deployment = deploy(made | here.environment() | QUICK)
+    metadata(deployment.ports["5432"], made["SONGSWAP_METADATA_PASSWORD"])
+    workers = up(deployment)
+    site = Site(deployment, password)
+    look_around(site, password, workers)
+
+    here.fault(path="/v1/me/*", delay_ms=3000)
+    run = first_run(site)
+    batch, left = kill_while_fetching(deployment, site, run, here, workers.values())
+    here.mend()
+    another = secrets.token_hex(16)
+    up_again(deployment, hidden, another)
+    assert site.accepts(password)
+    assert not site.accepts(another)
+    assert wait_until(lambda: site.api.state(DAG, run) not in UNFINISHED, 150, 0.5)
+    assert site.api.state(DAG, run) == "success", site.api.task_states(DAG, run)
+    assert site.tries(run)[batch] == ("success", 2)
+    assert wait_until(lambda: site.api.current_run(DAG) is None, 120, 0.5)  # the hour's own run
+    assert here.history() == here.reachable()
+    assert here.history().total() > 100
+    with Spool(deployment.folder / "var/spool/songswap") as spool:
+        assert spool.waiting() == (0, 0)
+
+    here.fault(path="/v1/me/*", delay_ms=2000)
+    run = site.api.trigger(DAG)
+    assert wait_until(lambda: site.fetching(run), 60, 0.3)
+    batch = site.fetching(run)[0]["map_index"]
+    left.ask_to_stop()
+    left.wait_success(60)
+    assert site.tries(run)[batch] == ("success", 1)
+
+    assert site.api.import_errors() == {}
+    home = deployment.folder / "opt/airflow"
+    assert {path.name for path in home.iterdir()} == {"airflow.cfg", "dags", "demo.py", "logs"}
+    logs = deployment.logs()
+    assert not [name for name, text in made.items() if text in hidden and text in logs]
+
+
+def test_demo_stand_ins(deploy: Callable[..., Any], compose: Any, warehouse_dsn: str) -> None:
+    """The profile `demo`: an S3 endpoint for the two keys, a simulator, and its listeners."""
+    warehouse = psycopg.conninfo.conninfo_to_dict(warehouse_dsn)
+    login = f"{warehouse['user']}:{warehouse['password']}"
+    s3 = {"conn_type": "aws", "login": "pipeline", "password": "hush"}
+    made = {
+        **secret_settings(compose),
+        **SIMULATED_APP,
+        "AIRFLOW_VAR_BUCKET_NAME": "songswap",
+        "AIRFLOW_CONN_SONGSWAP_RDS": (
+            f"postgresql://{login}@127.0.0.1:{warehouse['port']}/{warehouse['dbname']}"
+        ),
+        "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": json.dumps(s3),
+        "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE": json.dumps({**s3, "login": "tests"}),
+    }
+    deployment = deploy(made)
+    for service in ("demo-s3", "demo-simulator"):
+        deployment.start(service)
+    for service in ("demo-s3", "demo-simulator"):
+        assert wait_until(lambda name=service: deployment.healthy(name), 30), deployment.logs()[
+            -5000:
+        ]
+    deployment.start("demo-listeners").wait_success(30)
+    with psycopg.connect(warehouse_dsn) as connection:
+        users = connection.execute('SELECT count(*) FROM "SpotifyTokens"').fetchone()
+    assert users == (25,)
+    bucket = S3Store(
+        "songswap",
+        endpoint=f"http://127.0.0.1:{deployment.ports['9010']}",
+        region="us-east-1",
+        access_key_id="pipeline",
+        secret_access_key="hush",
+        client_options={"allow_http": True},
+        virtual_hosted_style_request=False,
+    )
+    bucket.put("history/one", b"1")
+    assert (deployment.folder / "var/lib/demo-s3/songswap/history/one").exists()
