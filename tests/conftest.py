@@ -188,6 +188,7 @@ class Platform:
             "SPOTIFY_REDIRECT_URI": SIMULATED_APP["SPOTIFY_REDIRECT_URI"],
             "SPOTIFY_API_URL": self.settings.spotify.api_url,
             "SPOTIFY_ACCOUNTS_URL": self.settings.spotify.accounts_url,
+            "RECCOBEATS_URL": self.settings.spotify.reccobeats_url,
             "SONGSWAP_SPOOL": str(self.settings.spool),
         }
 
@@ -302,6 +303,7 @@ def platform(
             client_secret=SIMULATED_APP["SPOTIFY_CLIENT_SECRET"],
             api_url=f"{spotify.url}/v1",
             accounts_url=spotify.url,
+            reccobeats_url=f"{spotify.url}/reccobeats",
             first_wait_s=0.01,
         )
         admin = archive("admin")

@@ -15,11 +15,10 @@ from datetime import datetime, timedelta
 
 import uvloop
 
-from songswap.enrich import Asking
+from songswap.enrich import open_asking
 from songswap.errors import RateLimited, RunFailed, SongSwapError, Yielded
-from songswap.fetch import call_counts
 from songswap.settings import Settings
-from songswap.spotify.client import open_client, utc_now
+from songswap.spotify.client import utc_now
 from songswap.warehouse import missing, run
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
@@ -71,9 +70,9 @@ def fill(
 
     Raises:
         Yielded: an hourly load goes on; what is missing still can be filled after it.
-        RateLimited: Spotify asked for a long pause, which the error carries.
-        SpotifyUnavailable, CredentialsRefused, WarehouseUnavailable, LoadIncomplete: what was
-            loaded until then stays.
+        RateLimited: Spotify, or ReccoBeats, asked for a long pause, which the error carries.
+        SpotifyUnavailable, ReccoBeatsUnavailable, CredentialsRefused, WarehouseUnavailable,
+            LoadIncomplete: what was loaded until then stays.
     """
     counts: Counter[str] = Counter()
     uvloop.run(_fill(settings, kind, found, told, clock, counts))
@@ -179,22 +178,17 @@ async def _fill(
     counts: Counter[str],
 ) -> None:
     with connect(settings.warehouse_dsn) as connection:
-        async with open_client(settings.spotify, clock) as client:
-            asking = Asking(connection, client, kind, counts, clock)
-            limit = asking.ids_per_call * CALLS_AT_ONCE
+        async with open_asking(settings, connection, kind, CALLS_AT_ONCE, counts, clock) as asking:
             last = ""
-            try:
-                while True:
-                    if run.going_on(connection, clock()):
-                        raise Yielded(
-                            "An hourly load is going on, and goes first.",
-                            clock() + _LOOK_AGAIN_AFTER,
-                        )
-                    ids = missing.page(connection, kind, found, last, limit)
-                    if not ids:
-                        break
-                    await asking.ask(ids)
-                    last = ids[-1]
-                    told(kind, counts[f"{kind}_asked"], found.chosen)
-            finally:
-                counts += call_counts(client)
+            while True:
+                if run.going_on(connection, clock()):
+                    raise Yielded(
+                        "An hourly load is going on, and goes first.",
+                        clock() + _LOOK_AGAIN_AFTER,
+                    )
+                ids = missing.page(connection, kind, found, last, asking.ids_at_once)
+                if not ids:
+                    break
+                await asking.ask(ids)
+                last = ids[-1]
+                told(kind, counts[f"{kind}_asked"], found.chosen)

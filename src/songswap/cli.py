@@ -15,8 +15,11 @@ from rich.table import Table
 
 from songswap.backfill_command import backfill
 from songswap.check_command import check
+from songswap.connect_command import connect
 from songswap.errors import SongSwapError
+from songswap.grants_command import grants
 from songswap.simulator.command import simulator
+from songswap.spool_command import spool
 from songswap.status_command import status
 
 app = typer.Typer(
@@ -30,6 +33,9 @@ app.command()(simulator)
 app.command()(check)
 app.command()(backfill)
 app.command()(status)
+app.command()(grants)
+app.command()(connect)
+app.add_typer(spool, name="spool")
 
 # Standard output is for results; everything that accompanies the work goes to standard error.
 _err = Console(stderr=True)

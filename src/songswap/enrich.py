@@ -1,6 +1,6 @@
 """Ask Spotify about the tracks and artists that came by and are unknown or stale.
 
-    songswap.metadata (wanted) ──▶ /tracks 50, /artists 50, /audio-features 100 ──▶ the tables
+    songswap.metadata (wanted) ──▶ calls side by side, see `songswap.way` ──▶ the tables
 
 What is wanted stays wanted until it is answered, so this can be stopped at any point.
 """
@@ -8,30 +8,21 @@ What is wanted stays wanted until it is answered, so this can be stopped at any 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import psycopg
 import uvloop
 
-from songswap.errors import Forbidden, RequestRefused, SongSwapError
+from songswap.errors import Forbidden, RateLimited, RequestRefused, SongSwapError
 from songswap.fetch import call_counts
-from songswap.models import Metadata
 from songswap.settings import Settings
-from songswap.spotify.client import (
-    ARTISTS_PER_CALL,
-    FEATURES_PER_CALL,
-    TRACKS_PER_CALL,
-    Answer,
-    Client,
-    open_client,
-    utc_now,
-)
-from songswap.transform import metadata as transform
-from songswap.warehouse import metadata, run
+from songswap.spotify.client import Answer, utc_now
+from songswap.warehouse import metadata, pause, refusal, run
 from songswap.warehouse.connection import connect
+from songswap.way import SPOTIFY, WAYS, Clients, Way, open_clients
 
 log = logging.getLogger(__name__)
 
@@ -39,37 +30,9 @@ KINDS = ("track", "artist", "features")
 
 CALLS_AT_ONCE = 8
 
-# An id that was not answered is not unknown; one that is refused alone is not worth an hourly call.
-_UNANSWERED_FOR = timedelta(hours=6)
+# An id that is refused alone is not worth an hourly call.
 _FORBIDDEN_FOR = timedelta(days=1)
 _REFUSED_FOR = timedelta(days=30)
-
-
-class _Call(NamedTuple):
-    """How one kind is asked for and read."""
-
-    ids: int
-    ask: Callable[[Client, Collection[str]], Awaitable[Answer]]
-    read: Callable[[Answer, Collection[str]], Metadata]
-
-
-_CALLS = {
-    "track": _Call(
-        TRACKS_PER_CALL,
-        Client.tracks,
-        lambda answer, ids: transform.tracks(answer.body, ids, answer.observed_at),
-    ),
-    "artist": _Call(
-        ARTISTS_PER_CALL,
-        Client.artists,
-        lambda answer, ids: transform.artists(answer.body, ids, answer.observed_at),
-    ),
-    "features": _Call(
-        FEATURES_PER_CALL,
-        Client.audio_features,
-        lambda answer, ids: transform.features(answer.body, ids),
-    ),
-}
 
 
 def enrich(
@@ -84,8 +47,8 @@ def enrich(
         Counts: ``<kind>_asked``, ``_told``, ``_unknown`` and ``_postponed``, calls.
 
     Raises:
-        SpotifyUnavailable, RateLimited, CredentialsRefused, WarehouseUnavailable: what is wanted
-            stays so and is asked for by the next run.
+        SpotifyUnavailable, ReccoBeatsUnavailable, RateLimited, CredentialsRefused,
+            WarehouseUnavailable: what is wanted stays so and is asked for by the next run.
         LoadIncomplete: rows were not there after their load; as above.
     """
     return uvloop.run(_enrich(settings, run_id, kind, clock))
@@ -97,85 +60,148 @@ async def _enrich(
     counts: Counter[str] = Counter()
     problem: str | None = "it broke off, its task log says why"
     with connect(settings.warehouse_dsn) as connection:
-        async with open_client(settings.spotify, clock) as client:
-            asking = Asking(connection, client, kind, counts, clock)
-            limit = asking.ids_per_call * CALLS_AT_ONCE
-            try:
-                while ids := metadata.wanted(connection, kind, limit, clock()):
+        try:
+            async with open_asking(
+                settings, connection, kind, CALLS_AT_ONCE, counts, clock
+            ) as asking:
+                while ids := metadata.wanted(connection, kind, asking.ids_at_once, clock()):
                     await asking.ask(ids)
                     log.info("Asked for %d ids (%s) so far.", counts[f"{kind}_asked"], kind)
-                problem = None
-            except SongSwapError as error:
-                problem = str(error)
-                raise
-            finally:
-                counts += call_counts(client)
-                step = f"enrich {kind}"
-                run.end_step(connection, run_id, step, 0, counts, clock(), problem)
+            problem = None
+        except SongSwapError as error:
+            problem = str(error)
+            raise
+        finally:
+            run.end_step(connection, run_id, f"enrich {kind}", 0, counts, clock(), problem)
     return dict(counts)
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What ids of one kind are asked for and loaded with, and the counts of what came of it."""
+    """What ids of one kind are asked for and loaded with, and the counts of what came of it.
+
+    ``tried`` are the ways that were taken already.
+    """
 
     connection: psycopg.Connection
-    client: Client
+    clients: Clients
     kind: str
+    calls_at_once: int
     counts: Counter[str]
     clock: Callable[[], datetime]
+    tried: set[str] = field(default_factory=set)
 
     @property
-    def ids_per_call(self) -> int:
-        """How many ids one call asks for at most."""
-        return _CALLS[self.kind].ids
+    def ids_at_once(self) -> int:
+        """How many ids are worth being asked for together."""
+        return WAYS[self.kind][0].ids * self.calls_at_once
 
     async def ask(self, ids: Sequence[str]) -> None:
-        """Ask for ids, in as many calls side by side as they need, and load each answer.
+        """Ask for ids, in as many calls as they need, some side by side, and load each answer.
 
         Each id is answered or postponed then: it is not asked for again at once.
 
         Raises:
-            SpotifyError, LoadIncomplete: ids that had no answer, or whose answer was not loaded,
-                are as they were.
+            SongSwapError: ids that had no answer, or whose answer was not loaded, are as they were.
         """
-        self.counts[f"{self.kind}_asked"] += len(ids)
-        size = self.ids_per_call
-        parts = [ids[start : start + size] for start in range(0, len(ids), size)]
-        # When one fails, the others go on to their end: what was answered is not asked for twice.
-        ends = await asyncio.gather(*map(self._call, parts), return_exceptions=True)
-        for error in filter(None, ends):
-            raise error
+        left = list(ids)
+        while left:
+            way = self._way()
+            # The first call goes alone: if Spotify refuses a way, it is asked for it once.
+            number = way.ids * (self.calls_at_once if way.endpoint in self.tried else 1)
+            left = await self._side_by_side(way, left[:number]) + left[number:]
+            self.tried.add(way.endpoint)
 
-    async def _call(self, ids: Sequence[str]) -> None:
-        """Ask once and load the answer; one id that breaks the call costs only itself."""
+    async def _side_by_side(self, way: Way, ids: list[str]) -> list[str]:
+        """Ask for ids at once, and return those that have to be asked for in another way."""
+        parts = [ids[start : start + way.ids] for start in range(0, len(ids), way.ids)]
+        app = self.clients.spotify.app
+        with pause.kept_to(
+            self.connection, app if way.source == SPOTIFY else way.source, self.clock
+        ):
+            # When one fails, the others go on to their end: what was answered is not asked twice.
+            calls = (self._call(way, part) for part in parts)
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+            errors = [end for end in ends if isinstance(end, BaseException)]
+            if errors:
+                # A pause is everybody's: of several errors it is the one to be known.
+                raise next((one for one in errors if isinstance(one, RateLimited)), errors[0])
+        return [id_ for end in ends if isinstance(end, list) for id_ in end]
+
+    def _way(self) -> Way:
+        first, second = WAYS[self.kind]
+        app, now = self.clients.spotify.app, self.clock()
+        return second if refusal.stands(self.connection, app, first.endpoint, now) else first
+
+    async def _call(self, way: Way, ids: list[str]) -> list[str]:
+        """Ask once and load the answer; one id that breaks the call costs only itself.
+
+        Returns the ids if they have to be asked for in another way.
+        """
         try:
-            answer = await _CALLS[self.kind].ask(self.client, ids)
+            answer = await way.ask(self.clients, ids)
         except Forbidden:
-            log.warning(
-                "Spotify does not give this app %s in batches (403): asked again in a day.",
-                self.kind,
-            )
+            if way is WAYS[self.kind][0]:
+                self._refused(way)
+                return ids
             self._postpone(ids, _FORBIDDEN_FOR)
         except RequestRefused:
             if len(ids) == 1:
                 self._postpone(ids, _REFUSED_FOR)
-                return
+                return []
             middle = len(ids) // 2
-            await self._call(ids[:middle])
-            await self._call(ids[middle:])
+            return await self._call(way, ids[:middle]) + await self._call(way, ids[middle:])
         else:
-            self._load(answer, ids)
+            self._load(way, answer, ids)
+        return []
 
-    def _load(self, answer: Answer, ids: Sequence[str]) -> None:
-        told = _CALLS[self.kind].read(answer, ids)
-        metadata.load(self.connection, self.kind, ids, told, answer.observed_at, _UNANSWERED_FOR)
+    def _refused(self, way: Way) -> None:
+        app = self.clients.spotify.app
+        again = refusal.note(self.connection, app, way.endpoint, self.clock())
+        log.warning(
+            "Spotify does not give %s to this app (403): asked for otherwise until %s UTC.",
+            way.endpoint,
+            f"{again:%Y-%m-%d %H:%M:%S}",
+        )
+
+    def _load(self, way: Way, answer: Answer, ids: Sequence[str]) -> None:
+        told = way.read(answer, ids)
+        metadata.load(
+            self.connection,
+            self.kind,
+            ids,
+            told,
+            answer.observed_at,
+            way.ask_again_after,
+            way.source,
+        )
         unanswered = len(ids) - len(told.told) - len(told.unknown)
+        self.counts[f"{self.kind}_asked"] += len(ids)
         self.counts[f"{self.kind}_told"] += len(told.told)
         self.counts[f"{self.kind}_unknown"] += len(told.unknown)
         self.counts[f"{self.kind}_postponed"] += unanswered
         self.counts["features"] += len(told.features)
 
-    def _postpone(self, ids: Sequence[str], pause: timedelta) -> None:
-        metadata.postpone(self.connection, self.kind, ids, self.clock() + pause)
+    def _postpone(self, ids: Sequence[str], wait: timedelta) -> None:
+        metadata.postpone(self.connection, self.kind, ids, self.clock() + wait)
+        self.counts[f"{self.kind}_asked"] += len(ids)
         self.counts[f"{self.kind}_postponed"] += len(ids)
+
+
+@asynccontextmanager
+async def open_asking(
+    settings: Settings,
+    connection: psycopg.Connection,
+    kind: str,
+    calls_at_once: int,
+    counts: Counter[str],
+    clock: Callable[[], datetime],
+) -> AsyncIterator[Asking]:
+    """An `Asking` with clients of its own; at the end their calls are added to ``counts``."""
+    async with open_clients(settings.spotify, clock) as clients:
+        try:
+            yield Asking(connection, clients, kind, calls_at_once, counts, clock)
+        finally:
+            counts += call_counts(clients.spotify)
+            others = clients.reccobeats.calls
+            counts += Counter({f"calls {outcome}": number for outcome, number in others.items()})

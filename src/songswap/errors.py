@@ -4,20 +4,23 @@ SongSwapError
 ├── SettingsError              a setting is missing or cannot be read: nothing was done
 ├── SpotifyError
 │   ├── SpotifyUnavailable     no usable answer after several tries: ask again later
-│   ├── RateLimited            asked to wait longer than an attempt may: carries the time
+│   ├── RateLimited            asked to wait longer than an attempt may, by Spotify or ReccoBeats
 │   ├── Unauthorized           the access token was refused (401)
 │   ├── GrantRefused           the user's refresh token was refused (invalid_grant)
 │   ├── Forbidden              not for this app or this user (403)
 │   ├── UnknownToSpotify       no such id (404)
 │   └── RequestRefused         any other 4xx: asking the same again will not help
+├── ReccoBeatsUnavailable      no usable answer after several tries: ask again later
 ├── ArchiveError               S3 did not take an answer: it stays in the spool
 ├── SpoolError                 the local disk did not take an answer
+│   └── AnswerDamaged          the local disk did not keep an answer whole
 ├── WarehouseError
 │   ├── WarehouseUnavailable   PostgreSQL refused or was lost: what was to be loaded is spooled
 │   ├── SchemaOutdated         the tables are not at the version that this code needs
 │   └── LoadIncomplete         rows were not there after their own load: rolled back
 ├── AlertError                 Discord did not take a message
 │   └── UnknownToDiscord       no such webhook or message (404)
+├── ConnectFailed              a user could not be connected: nothing was stored
 ├── CheckFailed                a service, or a setting of it, is not as it has to be
 ├── Yielded                    the hourly load goes first: carries when to look again
 ├── ProofFailed                a test DAG found something else than it expects of production's code
@@ -44,7 +47,7 @@ class SpotifyUnavailable(SpotifyError):
 
 
 class RateLimited(SpotifyError):
-    """Spotify asked for a pause that is longer than an attempt may wait.
+    """Spotify, or ReccoBeats, asked for a pause that is longer than an attempt may wait.
 
     Args:
         until: when to ask again (aware, UTC).
@@ -79,12 +82,20 @@ class RequestRefused(SpotifyError):
     """Spotify refused the request itself; the same request will be refused again."""
 
 
+class ReccoBeatsUnavailable(SongSwapError):
+    """No usable answer of ReccoBeats after several tries."""
+
+
 class ArchiveError(SongSwapError):
     """S3 did not take an answer."""
 
 
 class SpoolError(SongSwapError):
     """The local disk did not take an answer."""
+
+
+class AnswerDamaged(SpoolError):
+    """The local disk did not keep an answer whole."""
 
 
 class WarehouseError(SongSwapError):
@@ -109,6 +120,10 @@ class AlertError(SongSwapError):
 
 class UnknownToDiscord(AlertError):
     """Discord knows no such webhook, or no such message."""
+
+
+class ConnectFailed(SongSwapError):
+    """A user could not be connected; says why, and what to do."""
 
 
 class CheckFailed(SongSwapError):

@@ -39,7 +39,7 @@ from songswap.side_by_side import side_by_side
 from songswap.spotify.client import Answer as Told
 from songswap.spotify.client import Client, open_client, utc_now
 from songswap.transform import history
-from songswap.warehouse import grant, run
+from songswap.warehouse import grant, pause, run
 from songswap.warehouse.connection import connect, session
 from songswap.warehouse.grant import EXPIRES_SOON, Grant
 
@@ -59,10 +59,12 @@ def fetch(
         forbidden, resting (not asked for: dead or forbidden grants), calls (also by kind).
 
     Raises:
-        RateLimited: Spotify asked for a long pause; the rest of the batch was not asked for.
+        RateLimited: Spotify asked for a long pause, in this attempt or in an earlier one that is
+            not over; the rest of the batch was not asked for.
         SpotifyUnavailable: so many failed in a row that the rest was not asked for.
         CredentialsRefused: the app itself may not ask.
-        SpoolError, WarehouseUnavailable: disk or database failed.
+        SpoolError: the disk failed, or the spool is full; the rest was not asked for.
+        WarehouseUnavailable: the database failed.
     """
     return uvloop.run(_fetch(settings, run_id, batch, clock))
 
@@ -70,15 +72,18 @@ def fetch(
 async def _fetch(
     settings: Settings, run_id: str, number: int, clock: Callable[[], datetime]
 ) -> dict[str, int]:
-    with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
-        first, last = run.users_of(connection, run_id, number)
-        grants = grant.askable(connection, first, last, clock())
+    with (
+        Spool(settings.spool, settings.spool_max_bytes) as spool,
+        connect(settings.warehouse_dsn) as connection,
+    ):
+        users = run.users_of(connection, run_id, number)
+        grants = grant.askable(connection, users, clock())
         there = spool.users_of(run_id, number)
         to_ask = [one for one in grants if not one.resting and one.user_id not in there]
         async with (
             open_client(settings.spotify, clock) as client,
             AsyncConnectionPool(
-                session(settings.warehouse_dsn), min_size=0, max_size=8, open=False
+                session(settings.warehouse_dsn), min_size=0, max_size=8, timeout=10, open=False
             ) as pool,
         ):
             archive = Archive(settings.archive)
@@ -86,10 +91,14 @@ async def _fetch(
             batch.counts["users"] = len(grants)
             batch.counts["resting"] = sum(one.resting for one in grants)
             problem: str | None = "it broke off, its task log says why"
+            app = settings.spotify.client_id
+            batch.stopped_by = pause.find(connection, app, clock()) or spool.full()
             try:
                 await batch.ask_all(to_ask, settings.spotify.in_flight)
                 problem = str(batch.stopped_by) if batch.stopped_by else None
             finally:
+                if isinstance(batch.stopped_by, RateLimited):
+                    pause.note(connection, app, batch.stopped_by, clock())
                 batch.note(connection, problem)
     if batch.stopped_by:
         raise batch.stopped_by

@@ -9,15 +9,17 @@ by one, `load_once` calls them all. A step that is repeated changes nothing that
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from itertools import chain
+from typing import NamedTuple
 
 import psycopg
 
+from songswap.alerts.warning import warnings
 from songswap.enrich import KINDS, enrich
-from songswap.errors import RunFailed, SongSwapError
+from songswap.errors import AnswerDamaged, LoadIncomplete, RunFailed, SongSwapError
 from songswap.fetch import KEPT_AT_ONCE, fetch
 from songswap.models import Catalogue
 from songswap.raw.archive import Archive
@@ -25,7 +27,7 @@ from songswap.raw.spool import Kept, Spool
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
 from songswap.transform import history
-from songswap.warehouse import grant, run
+from songswap.warehouse import grant, grant_state, run
 from songswap.warehouse import history as warehouse_history
 from songswap.warehouse.connection import connect
 from songswap.warehouse.history import Staleness
@@ -36,6 +38,15 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 500
 """Answers of the spool that are read into memory, and loaded, together."""
 
+_REFUSED = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.RaiseException,
+    LoadIncomplete,
+    AnswerDamaged,
+)
+"""What one answer alone can be the reason of: the others are loaded without it."""
+
 
 def retry(
     settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now
@@ -45,6 +56,31 @@ def retry(
     Where S3 does not take it, it stays, and the run goes on.
 
     Returns:
+        Counts, see `bring_in`.
+
+    Raises:
+        WarehouseUnavailable, SchemaOutdated, SpoolError: nothing more can be done.
+    """
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        run.start(connection, run_id, clock())
+        counts = bring_in(settings, run_id, clock)
+        run.end_step(connection, run_id, "retry", 0, counts, clock())
+    return counts
+
+
+def bring_in(
+    settings: Settings,
+    run_id: str,
+    clock: Callable[[], datetime] = utc_now,
+    only: Collection[int] | None = None,
+) -> dict[str, int]:
+    """What `retry` does, apart from any run.
+
+    Args:
+        only: ids of the spool's answers; None for all.
+
+    Returns:
         Counts of what was archived, loaded, and of rows as `songswap.warehouse.history.load` does.
 
     Raises:
@@ -52,7 +88,6 @@ def retry(
     """
     with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
-        run.start(connection, run_id, clock())
         counts: Counter[str] = Counter()
         for token in spool.tokens():
             try:
@@ -67,11 +102,12 @@ def retry(
                 )
             else:
                 spool.drop_token(token)
-        counts["retried_archived"] = asyncio.run(_archive_waiting(settings, spool, connection))
-        for kept in _rounds(chain.from_iterable(_parts(spool.not_loaded, _AT_ONCE))):
+        counts["retried_archived"] = asyncio.run(
+            _archive_waiting(settings, spool, connection, only)
+        )
+        for kept in _rounds(chain.from_iterable(_parts(spool.not_loaded, _AT_ONCE, only))):
             counts["retried_loaded"] += len(kept)
             counts += _load(settings, connection, spool, kept, run_id, clock())
-        run.end_step(connection, run_id, "retry", 0, counts, clock())
     return dict(counts)
 
 
@@ -83,6 +119,7 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
+        grant.note_authorized(connection, clock())
         steps = ("retry", *(f"enrich {kind}" for kind in KINDS))
         return run.plan(connection, run_id, settings.batch_size, steps, clock())
 
@@ -105,16 +142,17 @@ def load(
     return dict(counts)
 
 
-def summarise(
-    settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now
-) -> dict[str, int]:
+class Summary(NamedTuple):
+    """The counts of all steps of a run, and ``seconds``; what of it failed, None if nothing did."""
+
+    counts: dict[str, int]
+    problem: str | None
+
+
+def summarise(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now) -> Summary:
     """Add up a run, note it in ``songswap.runs``, and say whether it was a good one.
 
-    Returns:
-        The counts of all steps, and ``seconds``.
-
-    Raises:
-        RunFailed: a part of the run failed, or answers wait in the spool; says which and why.
+    It was not when a part of it failed, or when answers wait in the spool.
     """
     with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
         counts = run.totals(connection, run_id)
@@ -128,6 +166,7 @@ def summarise(
             counts.get("asked", 0),
             settings.refused_share,
             settings.refused_at_least,
+            clock(),
         )
         if incident:
             problems.append(
@@ -148,11 +187,10 @@ def summarise(
                 f" {spool.last_problem() or 'see the steps before'}. The next run retries them."
             )
         counts |= {"waiting_for_s3": to_archive, "waiting_for_warehouse": to_load}
+        counts |= grant_state.warn(connection, clock())
         problem = "\n".join(problems) or None
         seconds = run.end_run(connection, run_id, counts, clock(), problem)
-    if problem:
-        raise RunFailed(problem)
-    return {**counts, "seconds": round(seconds)}
+    return Summary({**counts, "seconds": round(seconds)}, problem)
 
 
 def load_once(
@@ -169,7 +207,7 @@ def load_once(
         told: hears the name of each step, how many of them are done, and how many there are.
 
     Raises:
-        RunFailed: see `summarise`; what it says begins with the steps' own errors.
+        RunFailed: see `summarise`.
     """
     told("retry", 0, 1)
     troubles = _trying(partial(retry, settings, run_id, clock))
@@ -185,7 +223,12 @@ def load_once(
     told("summarise", 0, 1)
     for trouble in troubles:
         log.error("%s", trouble)
-    return summarise(settings, run_id, clock)
+    counts, problem = summarise(settings, run_id, clock)
+    for warning in warnings(counts):
+        log.warning("%s", warning)
+    if problem:
+        raise RunFailed(problem)
+    return counts
 
 
 def _trying(step: Callable[[], object]) -> list[SongSwapError]:
@@ -230,8 +273,8 @@ def _load(
             counts = load_these(kept)
             if step is not None:
                 run.end_step(connection, run_id, "load", step, counts, now)
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
-        log.warning("A load was refused with SQLSTATE %s; trying one by one.", error.sqlstate)
+    except _REFUSED as error:
+        log.warning("A load was refused; trying one by one. %s", _reason(error))
     else:
         spool.loaded([one.id for one in kept])
         return counts
@@ -241,9 +284,8 @@ def _load(
         try:
             counts += load_these([one])
             spool.loaded([one.id])
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            # The server's own text would quote the rows: its code names the trouble well enough.
-            problems[one.id] = f"PostgreSQL refused its rows with SQLSTATE {error.sqlstate}"
+        except _REFUSED as error:
+            problems[one.id] = _reason(error)
     spool.failed(problems)
     if step is not None:
         text = f"{len(problems)} answers were refused and wait in the spool" if problems else None
@@ -251,30 +293,47 @@ def _load(
     return counts
 
 
-async def _archive_waiting(settings: Settings, spool: Spool, connection: psycopg.Connection) -> int:
+def _reason(refused: Exception) -> str:
+    """Why answers were refused, in words that may be shown."""
+    if isinstance(refused, psycopg.Error):
+        # The server's own text would quote the rows: its code names the trouble well enough.
+        return f"PostgreSQL refused its rows with SQLSTATE {refused.sqlstate}"
+    return str(refused)
+
+
+async def _archive_waiting(
+    settings: Settings,
+    spool: Spool,
+    connection: psycopg.Connection,
+    only: Collection[int] | None,
+) -> int:
     """Put what waits for S3 there, until it takes nothing; returns how many it took."""
     archive = Archive(settings.archive)
     archived = 0
-    for kept in _parts(spool.not_archived, KEPT_AT_ONCE):
+    for part in _parts(spool.not_archived, KEPT_AT_ONCE, only):
+        damaged = {one.id: damage for one in part if (damage := one.damage())}
+        kept = [one for one in part if one.id not in damaged]
         outcome = await archive.put_all(kept)
         for one in kept:
             key = outcome.archived.get(one.id, one.key)
             if key != one.key:
                 warehouse_history.move_raw(connection, one.user_id, one.observed_at, key)
         spool.archived(outcome.archived)
-        spool.failed(outcome.problems)
+        spool.failed(outcome.problems | damaged)
         archived += len(outcome.archived)
-        if not outcome.archived:
+        if kept and not outcome.archived:
             log.warning("S3 takes nothing: %s", next(iter(outcome.problems.values())))
             break
     return archived
 
 
-def _parts(waiting: Callable[[int, int], list[Kept]], size: int) -> Iterator[list[Kept]]:
-    """Everything that waits, read in parts; what is done meanwhile is not seen again."""
+def _parts(
+    waiting: Callable[[int, int], list[Kept]], size: int, only: Collection[int] | None
+) -> Iterator[list[Kept]]:
+    """What waits, all or ``only`` these ids, read in parts; what is done meanwhile is not seen."""
     last = 0
     while kept := waiting(last, size):
-        yield kept
+        yield [one for one in kept if only is None or one.id in only]
         last = kept[-1].id
 
 

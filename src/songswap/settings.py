@@ -20,6 +20,7 @@ from songswap.errors import SettingsError
 
 API_URL = "https://api.spotify.com/v1"
 ACCOUNTS_URL = "https://accounts.spotify.com"
+RECCOBEATS_URL = "https://api.reccobeats.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,16 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Spotify:
-    """Where the Web API is, the app's credentials, and how patient its client is."""
+    """Where the Web API is, the app's credentials, and how patient its client is.
+
+    ReccoBeats, with the same patience, is asked for features where Spotify gives the app none.
+    """
 
     client_id: str
     client_secret: str = field(repr=False)
     api_url: str = API_URL
     accounts_url: str = ACCOUNTS_URL
+    reccobeats_url: str = RECCOBEATS_URL
     in_flight: int = 64
     tries: int = 4
     first_wait_s: float = 0.5
@@ -70,6 +75,7 @@ class Settings:
     spotify: Spotify
     archive: Archive
     spool: Path
+    spool_max_bytes: int = 2048 * 2**20
     batch_size: int = 500
     stale_after: timedelta = timedelta(days=1)
     refused_share: float = 0.05
@@ -100,6 +106,31 @@ def warehouse_dsn(environment: Mapping[str, str]) -> str:
     return dsn_of(_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"))
 
 
+def spool_folder(environment: Mapping[str, str]) -> Path:
+    """The folder of the spool, from the environment alone.
+
+    Raises:
+        SettingsError: it is not set.
+    """
+    return Path(_required(environment, "SONGSWAP_SPOOL"))
+
+
+def spotify_of(environment: Mapping[str, str]) -> Spotify:
+    """Where the Web API is and the app's credentials, from the environment alone.
+
+    Raises:
+        SettingsError: a credential is not set.
+    """
+    return Spotify(
+        client_id=_required(environment, "SPOTIFY_CLIENT_ID"),
+        client_secret=_required(environment, "SPOTIFY_CLIENT_SECRET"),
+        api_url=(environment.get("SPOTIFY_API_URL") or API_URL).rstrip("/"),
+        accounts_url=(environment.get("SPOTIFY_ACCOUNTS_URL") or ACCOUNTS_URL).rstrip("/"),
+        reccobeats_url=(environment.get("RECCOBEATS_URL") or RECCOBEATS_URL).rstrip("/"),
+        in_flight=_whole(environment, "SONGSWAP_IN_FLIGHT", 64, 1, 1000),
+    )
+
+
 def build(
     environment: Mapping[str, str], *, warehouse: Connection, s3: Connection, bucket: str
 ) -> Settings:
@@ -108,18 +139,12 @@ def build(
     Raises:
         SettingsError: one is missing or cannot be read; the sentence names it.
     """
-    spotify = Spotify(
-        client_id=_required(environment, "SPOTIFY_CLIENT_ID"),
-        client_secret=_required(environment, "SPOTIFY_CLIENT_SECRET"),
-        api_url=(environment.get("SPOTIFY_API_URL") or API_URL).rstrip("/"),
-        accounts_url=(environment.get("SPOTIFY_ACCOUNTS_URL") or ACCOUNTS_URL).rstrip("/"),
-        in_flight=_whole(environment, "SONGSWAP_IN_FLIGHT", 64, 1, 1000),
-    )
     return Settings(
         warehouse_dsn=dsn_of(warehouse),
-        spotify=spotify,
+        spotify=spotify_of(environment),
         archive=archive_of(s3, bucket),
-        spool=Path(_required(environment, "SONGSWAP_SPOOL")),
+        spool=spool_folder(environment),
+        spool_max_bytes=_whole(environment, "SONGSWAP_SPOOL_MAX_MB", 2048, 1, 10**6) * 2**20,
         batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
         stale_after=timedelta(hours=_whole(environment, "SONGSWAP_STALE_HOURS", 24, 1, 24 * 365)),
     )

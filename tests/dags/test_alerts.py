@@ -32,6 +32,12 @@ def twice_red():
     if marks.stat().st_size <= 2:
         raise KeyError("Blue Monday")
 
+@task
+def warned():
+    from songswap.orchestration.alerts import warn
+
+    warn(["3 users played more than is remembered."])
+
 def make(name, tasks):
     @dag(dag_id=name, schedule=None, default_args={"on_failure_callback": note_problem}, **ALERTS)
     def made():
@@ -40,6 +46,7 @@ def make(name, tasks):
 
 make("many", lambda: load.expand(number=numbers()))
 make("turns", twice_red)
+make("warned", warned)
 for trouble in ("slow", "limited", "broken", "fine"):
     make(trouble, lambda: load(0))
 """
@@ -60,14 +67,18 @@ def embeds(here: Any) -> list[dict[str, Any]]:
 
 
 def test_one_message_a_run_and_its_recovery(airflow: Any, platform: Make, failing: str) -> None:
-    """200 failed tasks are one message; a good run after bad ones says so, once."""
+    """200 failed tasks are one message; a good run after bad ones says so, once; a good run of
+    which something is to be told says that."""
     here = platform(users=1, real_time=True)
-    run = airflow.run("many,turns,turns,turns,turns", here, AIRFLOW__CORE__DAGS_FOLDER=failing)
+    dags = "many,turns,turns,turns,turns,warned"
+    run = airflow.run(dags, here, AIRFLOW__CORE__DAGS_FOLDER=failing)
     assert run["many"]["state"] == "failed"
     assert list(run["many"]["tasks"].values()).count("failed") == 200
     assert run["turns"]["state"] == "success"
 
-    many, first, second, recovered = embeds(here)
+    many, first, second, recovered, warned = embeds(here)
+    assert warned["title"] == "🟡 warned: look at this"
+    assert warned["description"] == "3 users played more than is remembered."
     assert many["title"] == "🔴 many failed"
     assert many["description"] == "10 × The warehouse (connection SongSwap\\_RDS) was lost."
     told = {field["name"]: field["value"] for field in many["fields"]}

@@ -34,7 +34,18 @@ def songswap(folder: Path, *arguments: str, **environment: str) -> subprocess.Co
 
 def test_commands() -> None:
     """The commands are those that the README names."""
-    assert COMMANDS == ["backfill", "check", "demo", "load", "migrate", "simulator", "status"]
+    assert COMMANDS == [
+        "backfill",
+        "check",
+        "connect",
+        "demo",
+        "grants",
+        "load",
+        "migrate",
+        "simulator",
+        "spool",
+        "status",
+    ]
     readme = (REPOSITORY / "README.md").read_text()
     assert [name for name in COMMANDS if f"`{name}`" not in readme] == []
 
@@ -104,7 +115,7 @@ def test_failed_load(platform: Callable[..., Any], tmp_path: Path) -> None:
     assert "simulated" not in failed.stderr, "a secret is shown"
 
 
-@pytest.mark.parametrize("command", ["backfill", "load", "migrate", "status"])
+@pytest.mark.parametrize("command", ["backfill", "connect", "grants", "load", "migrate", "status"])
 def test_nothing_set(tmp_path: Path, command: str) -> None:
     """Without settings there is a sentence that names the first missing one, and exit code 1."""
     done = songswap(tmp_path, command)

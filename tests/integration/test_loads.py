@@ -175,6 +175,38 @@ def test_gap_needs_a_full_answer_without_overlap(users: str) -> None:
         assert found == [(BEGIN + timedelta(minutes=548), BEGIN + timedelta(minutes=1000))]
 
 
+def test_gap_is_closed_by_an_answer_that_reaches_over_it(users: str) -> None:
+    """What a later answer lists from before a gap to behind it is all that was played there."""
+    with connect(users) as connection:
+
+        def counts(minutes: range) -> dict[str, int]:
+            return load(connection, 1, BEGIN + timedelta(days=1), page([(n, 1) for n in minutes]))
+
+        counts(range(10))
+        assert counts(range(20, 70))["gaps"] == 1
+        assert counts(range(15, 65))["gaps_closed"] == 0, "it does not reach back to before it"
+        assert counts(range(5, 55))["gaps_closed"] == 1
+        assert counts(range(5, 55))["gaps_closed"] == 0, "it is closed"
+
+
+def test_item_that_was_set_aside_is_known(users: str) -> None:
+    """An answer that goes on from an item that could not be a row has no gap before it."""
+    broken = {"played_at": "2026-11-22T00:30:00.000Z", "track": None}
+    nameless = {"track": None}
+    with connect(users) as connection:
+
+        def gaps(first_minute: int, number: int, item: dict[str, Any]) -> int:
+            told = json.loads(page([(first_minute + n, 1) for n in range(number)]))
+            told["items"].append(item)
+            answer = json.dumps(told).encode()
+            return load(connection, 1, BEGIN + timedelta(days=1), answer)["gaps"]
+
+        assert gaps(0, 10, broken) == 0
+        assert gaps(31, 49, broken) == 0
+        assert gaps(200, 49, nameless) == 1
+        assert gaps(300, 49, nameless) == 1, "an item without a time may be any"
+
+
 def test_gap_after_an_empty_answer(users: str) -> None:
     """A user of whom Spotify told nothing, and then more than it can hold, has a gap as well."""
     with connect(users) as connection:

@@ -37,7 +37,9 @@ def test_whole_environment() -> None:
     assert settings.archive.region == "eu"
     assert settings.archive.access_key_id == "key"
     assert settings.spotify.api_url == "https://api.spotify.com/v1"
+    assert settings.spotify.reccobeats_url == "https://api.reccobeats.com"
     assert settings.spool == Path("/var/spool/songswap")
+    assert settings.spool_max_bytes == 2 * 2**30
     assert settings.batch_size == 500
 
 
@@ -112,7 +114,9 @@ def test_every_setting_is_explained() -> None:
         *ENVIRONMENT,
         "SPOTIFY_API_URL",
         "SPOTIFY_ACCOUNTS_URL",
+        "RECCOBEATS_URL",
         "SPOTIFY_REDIRECT_URI",
+        "SONGSWAP_SPOOL_MAX_MB",
         "SONGSWAP_BATCH_SIZE",
         "SONGSWAP_IN_FLIGHT",
         "SONGSWAP_STALE_HOURS",

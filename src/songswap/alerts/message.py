@@ -20,10 +20,12 @@ Embed = dict[str, Any]
 _LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 _RED = 0xD32F2F
 _GREEN = 0x2E7D32
+_YELLOW = 0xF9A825
 _MOST_PROBLEMS = 3
 _MOST_LOGS = 3
 _MOST_TASKS = 10
 _TITLE = 256
+_DESCRIPTION = 4096
 _FIELD = 1024
 _MARKDOWN = re.compile(r"([\\`*_~|\[\]<>])")
 
@@ -100,6 +102,22 @@ def recovery(run: Run, failures: int, since: datetime, at: datetime) -> Embed:
         "title": f"🟢 {run.dag_id} is well again"[:_TITLE],
         "color": _GREEN,
         "description": f"{runs} had failed since {_utc(since)} UTC; this one went well.",
+        "fields": _where_and_when(run, at),
+        "timestamp": at.astimezone(UTC).isoformat(),
+    }
+
+
+def warning(run: Run, sentences: Sequence[str], at: datetime) -> Embed:
+    """The message about a run of which no next run can mend something.
+
+    Args:
+        sentences: what it is, at least one.
+        at: when the run ended (aware).
+    """
+    return {
+        "title": f"🟡 {run.dag_id}: look at this"[:_TITLE],
+        "color": _YELLOW,
+        "description": "\n".join(map(_plain, sentences))[:_DESCRIPTION],
         "fields": _where_and_when(run, at),
         "timestamp": at.astimezone(UTC).isoformat(),
     }

@@ -25,7 +25,10 @@ WHAT_TO_DO = {
     "CredentialsRefused": "Set SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET to those of the app.",
     "RateLimited": "Nothing: the first run after that time asks for the rest.",
     "SpotifyUnavailable": "Look at Spotify's status page. The next run asks again.",
-    "SpoolError": "Free or mend the disk of SONGSWAP_SPOOL. The next run asks again.",
+    "SpoolError": (
+        "Free or mend the disk of SONGSWAP_SPOOL; `songswap spool list` says what waits. The next"
+        " run asks again."
+    ),
     "ArchiveError": (
         "Check the bucket (variable bucket_name) and the connection SongSwap_S3_PutOnly."
         " What was not archived waits in the spool."

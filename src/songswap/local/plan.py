@@ -103,6 +103,7 @@ class Plan:
             local |= SIMULATED_APP
             local["SPOTIFY_API_URL"] = f"{simulator}/v1"
             local["SPOTIFY_ACCOUNTS_URL"] = simulator
+            local["RECCOBEATS_URL"] = f"{simulator}/reccobeats"
             local[DISCORD] = json.dumps(
                 {
                     "conn_type": "discord",

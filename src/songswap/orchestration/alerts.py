@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseNotifier, Variable
+from airflow.sdk import BaseNotifier, Variable, get_current_context
 from airflow.sdk.configuration import conf
 
 from songswap.alerts import message
@@ -33,6 +33,9 @@ PROBLEM = "problem"
 MESSAGE = "discord_message"
 """The XCom that holds the id of the message that was sent about a task."""
 
+WARNINGS = "warnings"
+"""The XCom that holds what is to be told of a run that went well."""
+
 _MOST_INDEX = 10
 """Of a mapped task the first ones speak for all: a run's XComs stay small however many fail."""
 
@@ -42,6 +45,14 @@ def note_problem(context: "Context") -> None:
     task, error = context["ti"], context.get("exception")
     if isinstance(error, BaseException) and (task.map_index or -1) < _MOST_INDEX:
         task.xcom_push(PROBLEM, Problem.of(error)._asdict())
+
+
+def warn(sentences: list[str]) -> None:
+    """Leave what engineers have to know of this run for its message, in the task's XCom."""
+    for sentence in sentences:
+        log.warning("%s", sentence)
+    if sentences:
+        get_current_context()["ti"].xcom_push(WARNINGS, sentences)
 
 
 class Alert(BaseNotifier):
@@ -61,14 +72,19 @@ class Alert(BaseNotifier):
             states = _states(context)
             failed = list(_failed(context, states))
             _send(message.failure(run, failed, len(states), red["runs"], at))
+            _tell_warnings(context, run, at)
 
 
 class Recovery(BaseNotifier):
-    """Tells that a DAG is well again: its ``on_success_callback``; silent where it was not red."""
+    """Tells that a DAG is well again: its ``on_success_callback``; silent where it was not red.
+
+    What is to be told of the run all the same, such as a gap, is told too.
+    """
 
     def notify(self, context: "Context") -> None:
-        """Send the message where an alert went before."""
+        """Send the message where an alert went before, and one with the run's warnings."""
         run = run_of(context)
+        _tell_warnings(context, run, datetime.now(UTC))
         red = _red(run)
         if red is not None:
             since = datetime.fromisoformat(red["since"])
@@ -121,6 +137,18 @@ def _noted(context: "Context", task_id: str, index: int) -> Problem | None:
         return None
     noted = context["ti"].xcom_pull(task_ids=task_id, key=PROBLEM, map_indexes=index)
     return Problem(**noted) if noted else None
+
+
+def _tell_warnings(context: "Context", run: Run, at: datetime) -> None:
+    """Send what the run's tasks left to be told, in one message."""
+    task = context.get("ti")
+    if task is None:
+        return
+    leaves = [one.task_id for one in context["dag"].tasks if not one.downstream_task_ids]
+    left = [task.xcom_pull(task_ids=name, key=WARNINGS, map_indexes=-1) for name in leaves]
+    sentences = [sentence for some in left for sentence in some or ()]
+    if sentences:
+        _send(message.warning(run, sentences, at))
 
 
 def _send(embed: Embed) -> str | None:

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 
 from songswap import enrich as enrichment
 from songswap import fetch as fetching
-from songswap import ingest
+from songswap import follow, ingest
+from songswap.alerts.warning import warnings
+from songswap.errors import RunFailed
+from songswap.orchestration.alerts import warn
 from songswap.orchestration.connections import read_settings
 
 log = logging.getLogger(__name__)
@@ -19,6 +22,11 @@ def retry(run_id: str) -> None:
 def plan(run_id: str) -> list[int]:
     """`songswap.ingest.plan`."""
     return ingest.plan(read_settings(), run_id)
+
+
+def plan_endangered(run_id: str) -> list[int]:
+    """`songswap.follow.plan`."""
+    return follow.plan(read_settings(), run_id)
 
 
 def fetch(run_id: str, batch: int) -> None:
@@ -37,8 +45,15 @@ def enrich(run_id: str, kind: str) -> None:
 
 
 def summarise(run_id: str) -> dict[str, int]:
-    """`songswap.ingest.summarise`."""
-    counts = ingest.summarise(read_settings(), run_id)
+    """`songswap.ingest.summarise`; what is to be told of it is left for the run's message.
+
+    Raises:
+        RunFailed: a part of the run failed.
+    """
+    counts, problem = ingest.summarise(read_settings(), run_id)
+    warn(warnings(counts))
+    if problem:
+        raise RunFailed(problem)
     width = max(map(len, counts))
     for name, count in counts.items():
         log.info("%s  %s", name.ljust(width), f"{count:,}")

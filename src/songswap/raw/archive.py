@@ -13,7 +13,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from songswap import settings
-from songswap.errors import ArchiveError
+from songswap.errors import AnswerDamaged, ArchiveError
 from songswap.raw import key
 from songswap.raw.spool import Kept
 
@@ -40,6 +40,7 @@ class Archive:
 
         Raises:
             ArchiveError: S3 did not take it.
+            AnswerDamaged: its place is taken, and without its body there is no other.
         """
         try:
             if await self._put(kept.key, kept):
@@ -61,7 +62,7 @@ class Archive:
         for one, result in zip(kept, results, strict=True):
             if isinstance(result, str):
                 outcome.archived[one.id] = result
-            elif isinstance(result, ArchiveError):
+            elif isinstance(result, ArchiveError | AnswerDamaged):
                 outcome.problems[one.id] = str(result)
             else:
                 raise result

@@ -11,7 +11,9 @@ do not hold over a network.
 import fcntl
 import gzip
 import os
+import shutil
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Self
 
-from songswap.errors import SpoolError
+from songswap.errors import AnswerDamaged, SpoolError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -44,6 +46,9 @@ CREATE TABLE IF NOT EXISTS tokens (
   expires_ms INTEGER NOT NULL
 );
 """
+
+# The disk keeps this much free: without room for its journal the spool could not let answers go.
+_KEEP_FREE_BYTES = 64 * 2**20
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -92,8 +97,43 @@ class Kept(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """The body as it came."""
-        return gzip.decompress(self.packed)
+        """The body as it came.
+
+        Raises:
+            AnswerDamaged: the disk did not keep it whole.
+        """
+        try:
+            return gzip.decompress(self.packed)
+        except (OSError, EOFError, zlib.error) as error:
+            raise AnswerDamaged(
+                f"The spool's answer {self.id} of user {self.user_id} is damaged: it can be neither"
+                f" archived nor loaded. 'songswap spool drop {self.id}' takes it out."
+            ) from error
+
+    def damage(self) -> str | None:
+        """What is wrong with the body; None where it is whole."""
+        try:
+            _ = self.body
+        except AnswerDamaged as error:
+            return str(error)
+        return None
+
+
+class Entry(NamedTuple):
+    """An answer in the spool as an operator sees it: everything but its body.
+
+    ``size`` is the bytes of the gzipped body; ``problem`` why it could not leave when last tried.
+    """
+
+    id: int
+    run_id: str
+    user_id: int
+    key: str
+    observed_at: datetime
+    size: int
+    archived: bool
+    loaded: bool
+    problem: str | None
 
 
 class RotatedToken(NamedTuple):
@@ -109,12 +149,17 @@ class RotatedToken(NamedTuple):
 class Spool:
     """The spool in ``folder``; use it as a context manager.
 
+    Args:
+        folder: is made if it is not there.
+        most_bytes: from this size on no more answers are kept; None for as many as the disk takes.
+
     Raises:
         SpoolError: from every method, when the disk does not do it (full, read-only, gone).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most_bytes: int | None = None) -> None:
         self.path = folder / "spool.sqlite3"
+        self._most_bytes = most_bytes
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -133,7 +178,13 @@ class Spool:
         self._db.close()
 
     def keep(self, run_id: str, batch: int, answers: Sequence[Answer]) -> list[Kept]:
-        """Write ``answers`` to the disk, all or none."""
+        """Write ``answers`` to the disk, all or none.
+
+        Raises:
+            SpoolError: also when there is no room, see `full`.
+        """
+        if full := self.full():
+            raise full
         packed = [gzip.compress(answer.body, compresslevel=6, mtime=0) for answer in answers]
         kept = []
         with self._alone(), self._db:
@@ -154,6 +205,58 @@ class Spool:
                 ).fetchone()
                 kept.append(Kept(id_, user_id, key, _from_ms(observed_ms), fingerprint, body))
         return kept
+
+    def full(self) -> SpoolError | None:
+        """Why no more answers are kept; None while there is room."""
+        size, free = self.size(), shutil.disk_usage(self.path.parent).free
+        if self._most_bytes is not None and size >= self._most_bytes:
+            why = f"its {size / 2**20:,.0f} MB are as many as SONGSWAP_SPOOL_MAX_MB allows"
+        elif free < _KEEP_FREE_BYTES:
+            why = f"its disk has only {free / 2**20:,.0f} MB left"
+        else:
+            return None
+        to_archive, to_load = self.waiting()
+        return SpoolError(
+            f"The spool {self.path} takes no more answers: {why}. {to_archive} answers wait for S3"
+            f" and {to_load} for the warehouse. They stay; bring back what they wait for, or look"
+            " at 'songswap spool list'. The next run asks again for the rest."
+        )
+
+    def size(self) -> int:
+        """The bytes that are in use; what left makes room, although the file stays as large."""
+        with self._alone():
+            page, pages, free = (
+                self._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_size", "page_count", "freelist_count")
+            )
+        return int(page * (pages - free))
+
+    def entries(self) -> list[Entry]:
+        """Everything that waits here, oldest first."""
+        with self._alone():
+            rows = self._db.execute(
+                "SELECT id, run_id, user_id, key, observed_ms, length(body), archived, loaded,"
+                " problem FROM answers ORDER BY id"
+            ).fetchall()
+        return [
+            Entry(id_, run_id, user, key, _from_ms(ms), size, bool(archived), bool(loaded), problem)
+            for id_, run_id, user, key, ms, size, archived, loaded, problem in rows
+        ]
+
+    def find(self, id_: int) -> Kept:
+        """One answer, by its id.
+
+        Raises:
+            SpoolError: it is not here.
+        """
+        if found := self._answers("id = ?", (id_,)):
+            return found[0]
+        raise SpoolError(f"The spool {self.path} has no answer {id_}: it left, or never was there.")
+
+    def drop(self, ids: Iterable[int]) -> None:
+        """Delete answers for good, wherever they are or are not by then."""
+        with self._alone(), self._db:
+            self._db.executemany("DELETE FROM answers WHERE id = ?", [(id_,) for id_ in ids])
 
     def users_of(self, run_id: str, batch: int) -> set[int]:
         """The users whose answer of this batch is here already."""
@@ -179,7 +282,7 @@ class Spool:
         """Note under which keys answers, by their ids, are in S3; the loaded ones leave."""
         with self._alone(), self._db:
             self._db.executemany(
-                "UPDATE answers SET archived = 1, key = ? WHERE id = ?",
+                "UPDATE answers SET archived = 1, key = ?, problem = NULL WHERE id = ?",
                 [(key, id_) for id_, key in keys.items()],
             )
             self._drop_done(keys)

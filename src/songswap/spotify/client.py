@@ -1,19 +1,15 @@
-"""The one HTTP client of the Web API and its accounts service, and its manners.
+"""The one HTTP client of the Web API and its accounts service.
 
-A network error, a 5xx or an unreadable answer is tried again after a growing wait. A 429 with a
-short ``Retry-After`` makes every request of this client wait; a long, missing or absurd one ends
-the attempt with `RateLimited`, so that no worker sleeps on it. All else that Spotify says has a
+What it waits for and tries again, see `songswap.spotify.caller`; all else that Spotify says has a
 meaning of its own, see `songswap.errors`.
 """
 
 import asyncio
-import random
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -23,22 +19,17 @@ from songswap.errors import (
     CredentialsRefused,
     Forbidden,
     GrantRefused,
-    RateLimited,
     RequestRefused,
+    SongSwapError,
     SpotifyUnavailable,
     Unauthorized,
     UnknownToSpotify,
 )
+from songswap.spotify.caller import Caller, Service, open_session
 
 TRACKS_PER_CALL = 50
 ARTISTS_PER_CALL = 50
 FEATURES_PER_CALL = 100
-
-# How long to stay away after a 429 that does not say it: the window is 30 s, the quota a day.
-_WINDOW = timedelta(seconds=30)
-_QUOTA = timedelta(hours=24)
-_LONGEST_PAUSE = timedelta(days=2)
-_MOST_PAUSES = 10
 
 
 def utc_now() -> datetime:
@@ -64,12 +55,13 @@ class Tokens(NamedTuple):
 
 class _TokenAnswer(msgspec.Struct):
     access_token: str
-    expires_in: int
+    # Always an hour; an answer that does not say it may hold a refresh token that must not be lost.
+    expires_in: int = 3600
     refresh_token: str | None = None
 
 
 class Client:
-    """The client; ``calls`` counts every request sent, by endpoint and outcome.
+    """The client of an ``app``; ``calls`` counts every request sent, by endpoint and outcome.
 
     Args:
         session: the open HTTP session, which bounds the connections.
@@ -83,12 +75,12 @@ class Client:
         where: settings.Spotify,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.calls: Counter[str] = Counter()
-        self._session = session
+        self.app = where.client_id
+        self._caller = Caller(session, _SPOTIFY, where, clock)
+        self.calls = self._caller.calls
         self._where = where
         self._clock = clock
         self._app = aiohttp.encode_basic_auth(where.client_id, where.client_secret)
-        self._resume_at = 0.0
         self._app_token: Tokens | None = None
         self._app_token_lock = asyncio.Lock()
 
@@ -98,19 +90,28 @@ class Client:
         Raises:
             SpotifyError: see the module.
         """
-        return await self._get("/me/player/recently-played", {"limit": "50"}, access_token)
+        path, endpoint = "/me/player/recently-played", "recently-played"
+        return await self._get(path, {"limit": "50"}, access_token, endpoint)
 
     async def tracks(self, ids: Collection[str]) -> Answer:
         """Up to 50 tracks, with a token of the app's own."""
-        return await self._get_many("/tracks", ids)
+        return await self._get_many("tracks", ids)
+
+    async def track(self, track_id: str) -> Answer:
+        """One track, in the shape that `tracks` answers: null when Spotify knows no such id."""
+        return await self._get_one("tracks", track_id)
 
     async def artists(self, ids: Collection[str]) -> Answer:
         """Up to 50 artists."""
-        return await self._get_many("/artists", ids)
+        return await self._get_many("artists", ids)
+
+    async def artist(self, artist_id: str) -> Answer:
+        """One artist, as `track`."""
+        return await self._get_one("artists", artist_id)
 
     async def audio_features(self, ids: Collection[str]) -> Answer:
         """The features of up to 100 tracks."""
-        return await self._get_many("/audio-features", ids)
+        return await self._get_many("audio-features", ids)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a user's refresh token.
@@ -120,14 +121,24 @@ class Client:
         """
         return await self._token({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
-    async def _get_many(self, path: str, ids: Collection[str]) -> Answer:
-        query = {"ids": ",".join(ids)}
+    async def _get_many(self, name: str, ids: Collection[str]) -> Answer:
+        return await self._get_as_app(f"/{name}", {"ids": ",".join(ids)}, name)
+
+    async def _get_one(self, name: str, one: str) -> Answer:
+        path = f"/{name}/{quote(one, safe='')}"
+        try:
+            body, observed_at = await self._get_as_app(path, {}, name.removesuffix("s"))
+        except UnknownToSpotify:
+            body, observed_at = b"null", self._clock()
+        return Answer(b'{"%b":[%b]}' % (name.encode(), body), observed_at)
+
+    async def _get_as_app(self, path: str, query: Mapping[str, str], endpoint: str) -> Answer:
         token = await self._app_access_token()
         try:
-            return await self._get(path, query, token.access_token)
+            return await self._get(path, query, token.access_token, endpoint)
         except Unauthorized:
             token = await self._app_access_token(instead_of=token)
-            return await self._get(path, query, token.access_token)
+            return await self._get(path, query, token.access_token, endpoint)
 
     async def _app_access_token(self, instead_of: Tokens | None = None) -> Tokens:
         async with self._app_token_lock:
@@ -137,7 +148,7 @@ class Client:
             return token
 
     async def _token(self, form: Mapping[str, str]) -> Tokens:
-        body = await self._send(
+        body = await self._caller.send(
             f"token {form['grant_type']}",
             "POST",
             f"{self._where.accounts_url}/api/token",
@@ -153,9 +164,11 @@ class Client:
         expires_at = self._clock() + timedelta(seconds=told.expires_in)
         return Tokens(told.access_token, told.refresh_token, expires_at)
 
-    async def _get(self, path: str, query: Mapping[str, str], access_token: str) -> Answer:
-        body = await self._send(
-            path.rsplit("/", 1)[-1],
+    async def _get(
+        self, path: str, query: Mapping[str, str], access_token: str, endpoint: str
+    ) -> Answer:
+        body = await self._caller.send(
+            endpoint,
             "GET",
             self._where.api_url + path,
             params=query,
@@ -163,83 +176,17 @@ class Client:
         )
         return Answer(body, self._clock())
 
-    async def _send(self, endpoint: str, method: str, url: str, **request: Any) -> bytes:
-        failures = pauses = 0
-        while True:
-            await self._pause()
-            try:
-                async with self._session.request(method, url, **request) as response:
-                    body = await response.read()
-                    status, headers = response.status, response.headers
-            except (aiohttp.ClientError, TimeoutError) as error:
-                problem = type(error).__name__
-                self.calls[f"{endpoint} {problem}"] += 1
-            else:
-                self.calls[f"{endpoint} {status}"] += 1
-                if status == 200 and _looks_whole(body):
-                    return body
-                if status == 429:
-                    pauses += 1
-                    self._respect(headers, body, pauses)
-                    continue
-                if 400 <= status < 500:
-                    raise _refusal(endpoint, status, body)
-                problem = f"status {status}" + (", not whole JSON" if status == 200 else "")
-            failures += 1
-            if failures == self._where.tries:
-                raise SpotifyUnavailable(
-                    f"Spotify gave no usable answer to {endpoint} in {failures} tries; the last:"
-                    f" {problem}. Nothing is lost yet: the next run asks again."
-                )
-            # Jitter, so that many that failed together do not come back together.
-            wait_s = self._where.first_wait_s * 2 ** (failures - 1)
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
-
-    async def _pause(self) -> None:
-        """Wait while a 429 that anyone of this client got asks for it."""
-        loop = asyncio.get_running_loop()
-        while (wait_s := self._resume_at - loop.time()) > 0:
-            await asyncio.sleep(wait_s)
-
-    def _respect(self, headers: Mapping[str, str], body: bytes, pauses: int) -> None:
-        """Note a 429's pause, or end the attempt when it is longer than an attempt may wait."""
-        text = headers.get("Retry-After", "")
-        if b"QUOTA_EXCEEDED" in body:
-            pause = _QUOTA
-        elif text.isascii() and text.isdigit():
-            pause = min(timedelta(seconds=float(text)) if len(text) < 9 else _QUOTA, _LONGEST_PAUSE)
-        else:
-            pause = _WINDOW
-        if pause.total_seconds() > self._where.longest_wait_s or pauses > _MOST_PAUSES:
-            until = self._clock() + pause
-            raise RateLimited(
-                f"Spotify allows no more requests of this app until {until:%Y-%m-%d %H:%M:%S} UTC."
-                " What was answered is kept; the first run after that asks for the rest.",
-                until,
-            )
-        loop_time = asyncio.get_running_loop().time()
-        self._resume_at = max(self._resume_at, loop_time + pause.total_seconds())
-
 
 @asynccontextmanager
 async def open_client(
     where: settings.Spotify, clock: Callable[[], datetime] = utc_now
 ) -> AsyncIterator[Client]:
     """A client with a session of its own, closed at the end."""
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=where.in_flight),
-        timeout=aiohttp.ClientTimeout(total=where.timeout_s),
-        headers={"User-Agent": f"songswap-airflow/{version('songswap-airflow')}"},
-    ) as session:
+    async with open_session(where) as session:
         yield Client(session, where, clock)
 
 
-def _looks_whole(body: bytes) -> bool:
-    """Whether a body can be an answer: a truncated one is worth another try."""
-    return body.lstrip()[:1] == b"{" and body.rstrip()[-1:] == b"}"
-
-
-def _refusal(endpoint: str, status: int, body: bytes) -> Exception:
+def _refusal(endpoint: str, status: int, body: bytes) -> SongSwapError:
     if status == 401:
         return Unauthorized("Spotify refused the access token.")
     if status == 403:
@@ -254,3 +201,6 @@ def _refusal(endpoint: str, status: int, body: bytes) -> Exception:
             " SPOTIFY_CLIENT_SECRET."
         )
     return RequestRefused(f"Spotify refused the request {endpoint} with status {status}.")
+
+
+_SPOTIFY = Service("Spotify", SpotifyUnavailable, _refusal)

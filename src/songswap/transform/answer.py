@@ -86,6 +86,12 @@ class Features(msgspec.Struct):
     valence: float | None = None
 
 
+class LinkedFeatures(Features):
+    """The audio features of the track to which ``href`` leads; ``id`` is ReccoBeats' own."""
+
+    href: str | None = None
+
+
 class RecentlyPlayed(msgspec.Struct):
     """``GET /v1/me/player/recently-played``."""
 
@@ -108,6 +114,12 @@ class AudioFeatures(msgspec.Struct):
     """``GET /v1/audio-features``."""
 
     audio_features: list[Features | None] | None = None
+
+
+class ReccoBeatsFeatures(msgspec.Struct):
+    """``GET /v1/audio-features`` of ReccoBeats."""
+
+    content: list[LinkedFeatures | None] | None = None
 
 
 Shape = TypeVar("Shape")
@@ -133,7 +145,7 @@ def read(body: bytes, answer: type[msgspec.Struct], entry: type[Shape]) -> list[
 
     Args:
         body: the answer's body as it came, whatever it is.
-        answer: one of the four answers above.
+        answer: one of the answers above.
         entry: the shape of that answer's list entries.
 
     Returns:

@@ -1,8 +1,9 @@
 """Answers of ``/tracks``, ``/artists`` and ``/audio-features`` → rows, matched by id.
 
-An entry's place in the answer says nothing. Ids that were asked for and are not told are unknown to
-Spotify only if the answer has exactly as many nulls: otherwise a relinked or broken entry stands
-for one of them, and they are left unanswered rather than remembered wrongly.
+For features they may be Spotify's or ReccoBeats'. An entry's place in the answer says nothing. Ids
+that were asked for and are not told are unknown to Spotify only if the answer has exactly as many
+nulls: otherwise a relinked or broken entry stands for one of them, and they are left unanswered
+rather than remembered wrongly.
 """
 
 from collections.abc import Callable, Collection
@@ -65,6 +66,31 @@ def artists(body: bytes, asked: Collection[str], observed_at: datetime) -> Metad
 def features(body: bytes, asked: Collection[str]) -> Metadata:
     """What ``/audio-features`` tells. A row has no column to spare: one bad value costs the row."""
     return _read(body, asked, answer.AudioFeatures, answer.Features, _add_features)
+
+
+def reccobeats_features(body: bytes, asked: Collection[str]) -> Metadata:
+    """What ReccoBeats tells of the features of tracks, by the track's id at the end of ``href``.
+
+    It has no time signatures: 0, which is Spotify's word for "none found", stands in, and is noted.
+    A track without a whole row is neither told nor unknown: ReccoBeats may have it later.
+    """
+    metadata = Metadata()
+    wanted = set(asked)
+    entries = answer.read(body, answer.ReccoBeatsFeatures, answer.LinkedFeatures)
+    for told, problems, _ in entries or ():
+        track_id = (told.href or "").rpartition("/")[2] if told else ""
+        if told is None or track_id not in wanted - metadata.told:
+            continue
+        no_signature = told.time_signature is None
+        told.id, told.time_signature = track_id, told.time_signature or 0
+        rows = len(metadata.features)
+        _add_features(metadata, told, problems)
+        if len(metadata.features) > rows:
+            metadata.told.add(track_id)
+            if no_signature:
+                problem = "not told by ReccoBeats, kept as 0"
+                metadata.notes.add(Note("features", track_id, "time_signature", problem))
+    return metadata
 
 
 def _read(

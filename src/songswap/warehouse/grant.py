@@ -11,10 +11,14 @@ from psycopg_pool import AsyncConnectionPool
 from songswap.errors import WarehouseUnavailable
 from songswap.raw.spool import RotatedToken, Spool
 from songswap.spotify.client import Tokens
+from songswap.warehouse.run import Users
 from songswap.warehouse.sql import statements
 
 EXPIRES_SOON = timedelta(minutes=5)
 """An access token that ends within this time is refreshed before it is used."""
+
+_SOME = 3
+"""Refusals that are more than one user's own affair, when they are most of a run's."""
 
 FORBIDDEN_FOR = timedelta(days=1)
 """How long a user whom the app may not ask for is left alone."""
@@ -36,13 +40,17 @@ class Grant(NamedTuple):
     resting: bool
 
 
-def askable(
-    connection: psycopg.Connection, first_user: int, last_user: int, now: datetime
-) -> list[Grant]:
-    """The grants of the users with ids of ``first_user`` to ``last_user``."""
-    rows = connection.execute(
-        statements("grant.sql")["askable"], {"first": first_user, "last": last_user, "now": now}
-    )
+def note_authorized(connection: psycopg.Connection, now: datetime) -> None:
+    """Note the tokens that the pipeline has not stored itself: their users authorized by ``now``.
+
+    Whatever was known of a user's earlier tokens does not hold any more.
+    """
+    connection.execute(statements("grant.sql")["note_authorized"], {"now": now})
+
+
+def askable(connection: psycopg.Connection, users: Users, now: datetime) -> list[Grant]:
+    """The grants of users; first those who play so much that their oldest play may be forgotten."""
+    rows = connection.execute(statements("grant.sql")["askable"], {**users._asdict(), "now": now})
     return [Grant(*row) for row in rows]
 
 
@@ -124,22 +132,30 @@ def note_forbidden(
 
 
 def settle_refused(
-    connection: psycopg.Connection, run_id: str, asked: int, share: float, at_least: int
+    connection: psycopg.Connection,
+    run_id: str,
+    asked: int,
+    share: float,
+    at_least: int,
+    now: datetime,
 ) -> tuple[int, bool]:
     """Decide what the refusals of a run mean: dead grants, or an incident at Spotify.
 
     Spotify has refused everybody's grant during an outage: when at least ``at_least`` users and
-    more than ``share`` of those asked for were refused, nobody's grant is taken for dead.
+    more than ``share`` of those asked for were refused, nobody's grant is taken for dead; nor when
+    most of a few were, for a run may be cut short in an outage. Grants whose six months are over do
+    not count for that: many may end at once, and they are dead.
 
     Returns:
-        How many were refused, and whether it was an incident.
+        How many were refused before their end, and whether it was an incident.
     """
     sql = statements("grant.sql")
-    row = connection.execute(sql["count_refused"], {"run_id": run_id}).fetchone()
+    row = connection.execute(sql["count_refused"], {"run_id": run_id, "now": now}).fetchone()
     refused = int(row[0]) if row else 0
-    incident = refused >= at_least and refused > share * asked
+    many = refused >= at_least and refused > share * asked
+    incident = many or (refused >= _SOME and 2 * refused > asked)
     state = "active" if incident else "revoked"
-    connection.execute(sql["settle_refused"], {"run_id": run_id, "state": state})
+    connection.execute(sql["settle_refused"], {"run_id": run_id, "state": state, "now": now})
     return refused, incident
 
 

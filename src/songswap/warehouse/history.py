@@ -22,6 +22,11 @@ from songswap.warehouse.sql import statements
 FULL_ANSWER = 50
 """The number of items of an answer that may have had more to tell."""
 
+CALMER = 0.9
+"""What is left of a user's pace with each answer that tells of fewer plays: half after seven."""
+
+_HOUR = timedelta(hours=1)
+
 KEY_TAKEN = "key taken by another track"
 
 _TABLES = (
@@ -68,7 +73,7 @@ def load(
 
     Returns:
         New rows by name: plays, tracks, artists, track_images, track_popularity, track_previews,
-        set_aside, notes, gaps; and gone, the plays of users who are no longer there.
+        set_aside, notes, gaps, gaps_closed; and gone, the plays of users who are not there now.
 
     Raises:
         LoadIncomplete: a play was not in the table after its insertion; all is rolled back.
@@ -80,6 +85,7 @@ def load(
         "now": staleness.now,
         "stale": staleness.limit,
         "full": FULL_ANSWER,
+        "calmer": CALMER,
     }
     counts: Counter[str] = Counter()
 
@@ -95,6 +101,7 @@ def load(
             run("drop_gone_answers")
             run("drop_gone_set_aside")
         counts["gaps"] = run("insert_gaps")
+        counts["gaps_closed"] = run("close_gaps")
         for name, statement in _TABLES:
             counts[name] = run(statement)
         inserted = connection.execute(sql["insert_history"]).fetchone()
@@ -127,6 +134,7 @@ def _stage(connection: psycopg.Connection, answers: Sequence[Answer], catalogue:
                 a.history.items,
                 a.history.oldest,
                 a.history.newest,
+                sum(play.played_at > a.observed_at - _HOUR for play in a.history.plays),
             )
             for a in answers
         ),

@@ -4,7 +4,7 @@
 -- name: stage
 CREATE TEMP TABLE IF NOT EXISTS staged_answers (
   user_id integer, asked_at timestamptz, fingerprint bytea, items integer,
-  oldest timestamptz, newest timestamptz
+  oldest timestamptz, newest timestamptz, pace integer
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS staged_plays (
   user_id integer, played_at timestamp, track_id text
@@ -66,8 +66,19 @@ WHERE a.items >= %(full)s AND known.until < a.oldest
     SELECT FROM staged_plays s JOIN "History" h USING (user_id, played_at)
     WHERE s.user_id = a.user_id
   )
+  AND NOT EXISTS (
+    SELECT FROM staged_set_aside s JOIN songswap.set_aside k USING (user_id, fingerprint)
+    WHERE s.user_id = a.user_id AND s.played_at IS NOT NULL
+  )
 ORDER BY a.user_id
 ON CONFLICT DO NOTHING
+
+-- name: close_gaps
+-- An answer lists a user's plays without a hole: one that reaches over a gap holds all that it had.
+UPDATE songswap.gaps g SET closed_at = a.asked_at
+FROM staged_answers a
+WHERE g.user_id = a.user_id AND g.closed_at IS NULL
+  AND a.oldest <= g.after AND a.newest >= g.before
 
 -- name: insert_artists
 INSERT INTO "Artists" (id, name)
@@ -174,13 +185,14 @@ WHERE metadata.wanted_since IS NULL
 
 -- name: upsert_polls
 INSERT INTO songswap.polls AS p
-  (user_id, asked_at, answered_at, fingerprint, newest_played_at, problem)
-SELECT user_id, asked_at, asked_at, fingerprint, newest, NULL FROM staged_answers
+  (user_id, asked_at, answered_at, fingerprint, newest_played_at, problem, pace)
+SELECT user_id, asked_at, asked_at, fingerprint, newest, NULL, pace FROM staged_answers
 ORDER BY user_id
 ON CONFLICT (user_id) DO UPDATE SET
   asked_at = greatest(p.asked_at, EXCLUDED.asked_at),
   answered_at = EXCLUDED.answered_at,
   fingerprint = EXCLUDED.fingerprint,
   newest_played_at = greatest(p.newest_played_at, EXCLUDED.newest_played_at),
-  problem = NULL
+  problem = NULL,
+  pace = greatest(%(calmer)s * p.pace, EXCLUDED.pace)
 WHERE p.answered_at IS NULL OR p.answered_at <= EXCLUDED.answered_at

@@ -44,11 +44,15 @@ def load(
     metadata: Metadata,
     observed_at: datetime,
     ask_again_after: timedelta,
+    source: str = "spotify",
 ) -> None:
     """Load one answer in one transaction, and note what it said of each id that was asked for.
 
     Ids it tells are done; those it does not know are remembered as such; the others are asked for
     again after ``ask_again_after``.
+
+    Args:
+        source: who told it, ``spotify`` or ``reccobeats``.
 
     Raises:
         LoadIncomplete: a row was not in its table after its insertion; all is rolled back.
@@ -80,7 +84,13 @@ def load(
         for known, ids in ((True, metadata.told), (False, metadata.unknown)):
             cursor.execute(
                 statements("metadata.sql")["told"],
-                {"kind": kind, "ids": list(ids), "now": observed_at, "known": known},
+                {
+                    "kind": kind,
+                    "ids": list(ids),
+                    "now": observed_at,
+                    "known": known,
+                    "source": source,
+                },
             )
         unanswered = set(asked) - metadata.told - metadata.unknown
         postpone(connection, kind, unanswered, observed_at + ask_again_after)

@@ -8,8 +8,8 @@ ORDER BY wanted_since, id LIMIT %(limit)s
 
 -- name: told
 -- Also of ids that nobody wanted; but nothing is remembered of a track or artist that is not there.
-INSERT INTO songswap.metadata (kind, id, answered_at, known)
-SELECT %(kind)s, id, %(now)s, %(known)s
+INSERT INTO songswap.metadata (kind, id, answered_at, known, source)
+SELECT %(kind)s, id, %(now)s, %(known)s, %(source)s
 FROM (
   SELECT id FROM songswap.metadata WHERE kind = %(kind)s
   UNION SELECT id FROM "Artists" WHERE %(kind)s = 'artist'
@@ -18,7 +18,7 @@ FROM (
 WHERE id = ANY (%(ids)s) ORDER BY id
 ON CONFLICT (kind, id) DO UPDATE SET
   wanted_since = NULL, not_before = NULL, answered_at = EXCLUDED.answered_at,
-  known = EXCLUDED.known
+  known = EXCLUDED.known, source = EXCLUDED.source
 
 -- name: postpone
 INSERT INTO songswap.metadata (kind, id, not_before)

@@ -33,10 +33,12 @@ NEEDED = {
     "songswap.steps": _KEEP,
     "songswap.polls": _KEEP,
     "songswap.grants": _KEEP,
-    "songswap.gaps": _ADD,
+    "songswap.gaps": _KEEP,
     "songswap.set_aside": _KEEP,
     "songswap.notes": _ADD,
     "songswap.metadata": _KEEP,
+    "songswap.pauses": _KEEP,
+    "songswap.refusals": _KEEP,
 }
 """By table: what the statements of the pipeline do to it."""
 

@@ -1,6 +1,6 @@
 """Runs and their steps in the pipeline's own schema: what was planned, what ended, with what."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from songswap.errors import RunFailed
+from songswap.warehouse.history import CALMER
 from songswap.warehouse.sql import statements
 
 MOST_BATCHES = 1000
@@ -53,8 +54,37 @@ def plan(
         return [row[0] for row in connection.execute(sql["batches"], {"run_id": run_id})]
 
 
-def users_of(connection: psycopg.Connection, run_id: str, batch: int) -> tuple[int, int]:
-    """The first and the last user id of a batch.
+def plan_users(
+    connection: psycopg.Connection, run_id: str, users: Sequence[int], now: datetime
+) -> None:
+    """Plan a run with one batch, of these users."""
+    parameters = {"run_id": run_id, "first": min(users), "last": max(users), "users": list(users)}
+    with connection.transaction():
+        start(connection, run_id, now)
+        connection.execute(statements("run.sql")["plan_users"], parameters)
+
+
+def endangered(
+    connection: psycopg.Connection, now: datetime, interval: timedelta, plays: int
+) -> list[int]:
+    """Users who may have ``plays`` plays since their last answer when ``interval`` has passed.
+
+    By the pace of the busiest hour that was seen of each lately; the most endangered first.
+    """
+    parameters = {"now": now, "interval": interval, "plays": plays}
+    return [row[0] for row in connection.execute(statements("run.sql")["endangered"], parameters)]
+
+
+class Users(NamedTuple):
+    """The users of a batch: those with ids of ``first`` to ``last``, or ``only`` some of them."""
+
+    first: int
+    last: int
+    only: list[int] | None
+
+
+def users_of(connection: psycopg.Connection, run_id: str, batch: int) -> Users:
+    """The users of a batch.
 
     Raises:
         RunFailed: the run has no such batch.
@@ -66,7 +96,7 @@ def users_of(connection: psycopg.Connection, run_id: str, batch: int) -> tuple[i
         raise RunFailed(
             f"Run {run_id} has no batch {batch}: clear its task 'plan' and let it go on."
         )
-    return row[0], row[1]
+    return Users(*row)
 
 
 def end_step(
@@ -140,5 +170,10 @@ def note_asked(
     """Note when users were asked for; None where the answer told nothing new."""
     connection.execute(
         statements("run.sql")["note_asked"],
-        {"users": list(problems), "problems": list(problems.values()), "now": now},
+        {
+            "users": list(problems),
+            "problems": list(problems.values()),
+            "now": now,
+            "calmer": CALMER,
+        },
     )

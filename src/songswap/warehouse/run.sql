@@ -18,6 +18,20 @@ FROM (
 ) b CROSS JOIN (VALUES ('fetch'), ('load')) steps (step)
 WHERE NOT EXISTS (SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch')
 
+-- name: endangered
+-- Who could have played enough since the last answer that the oldest play is forgotten before the
+-- next look, which is after %(interval)s.
+SELECT p.user_id
+FROM songswap.polls p
+WHERE p.pace * extract(epoch FROM %(now)s + %(interval)s - p.answered_at) / 3600 >= %(plays)s
+ORDER BY p.pace * extract(epoch FROM %(now)s - p.answered_at) DESC, p.user_id
+
+-- name: plan_users
+INSERT INTO songswap.steps (run_id, step, number, first_user, last_user, users)
+SELECT %(run_id)s, step, 0, %(first)s, %(last)s, %(users)s
+FROM (VALUES ('fetch'), ('load')) steps (step)
+ON CONFLICT DO NOTHING
+
 -- name: count_users
 SELECT count(*) FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id
 
@@ -28,7 +42,7 @@ INSERT INTO songswap.steps (run_id, step) VALUES (%(run_id)s, %(step)s) ON CONFL
 SELECT number FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch' ORDER BY number
 
 -- name: batch
-SELECT first_user, last_user FROM songswap.steps
+SELECT first_user, last_user, users FROM songswap.steps
 WHERE run_id = %(run_id)s AND step = 'fetch' AND number = %(number)s
 
 -- name: end_step
@@ -83,4 +97,5 @@ ORDER BY u.id
 ON CONFLICT (user_id) DO UPDATE SET
   asked_at = greatest(p.asked_at, EXCLUDED.asked_at),
   answered_at = coalesce(EXCLUDED.answered_at, p.answered_at),
-  problem = EXCLUDED.problem
+  problem = EXCLUDED.problem,
+  pace = CASE WHEN EXCLUDED.answered_at IS NULL THEN p.pace ELSE %(calmer)s * p.pace END

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.warehouse import missing
+from songswap.warehouse import grant_state, missing
 from songswap.warehouse.missing import Found
 from songswap.warehouse.sql import statements
 
@@ -67,5 +67,5 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
         missing={kind: missing.find(connection, kind, now) for kind in kinds},
         gaps=gaps,
         set_aside=set_aside,
-        grants=dict(rows("grants")),
+        grants=grant_state.count(connection, now),
     )

@@ -28,10 +28,3 @@ SELECT (SELECT count(*) FROM "Artists"), json_build_object(
 -- name: troubles
 SELECT (SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL),
   (SELECT count(*) FROM songswap.set_aside)
-
--- name: grants
--- A state holds only for the tokens that it was noted of.
-SELECT g.state, count(*)
-FROM songswap.grants g JOIN "SpotifyTokens" t ON t.id = g.user_id
-WHERE g.refresh_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
-GROUP BY g.state ORDER BY g.state

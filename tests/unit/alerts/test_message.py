@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songswap.alerts.message import Embed, Failed, Run, as_text, failure, recovery
+from songswap.alerts.message import Embed, Failed, Run, as_text, failure, recovery, warning
 from songswap.alerts.problem import Problem
 
 RUN = Run("http://airflow:8080/", "load_listening_history", "scheduled__2026-07-01T10:01:00+00:00")
@@ -78,6 +78,14 @@ def test_recovery() -> None:
     embed = recovery(RUN, 3, AT - timedelta(hours=3), AT)
     assert embed["title"] == "🟢 load_listening_history is well again"
     assert embed["description"].startswith("3 runs had failed since 2026-07-01 07:20:30 UTC")
+
+
+def test_warning() -> None:
+    """What no next run can mend is told in sentences, one a line."""
+    embed = warning(RUN, ["One_two.", "Three."], AT)
+    assert embed["title"] == "🟡 load_listening_history: look at this"
+    assert embed["description"] == "One\\_two.\nThree."
+    assert fields(embed)["UTC"] == "2026-07-01 10:20:30"
 
 
 def test_as_text_has_everything() -> None:

@@ -112,6 +112,40 @@ def test_features() -> None:
     assert [row._asdict() for row in told.features] == [{"id": "x", **FEATURES}]
 
 
+def reccobeats(track_id: str, **changes: Any) -> dict[str, Any]:
+    told = {name: value for name, value in FEATURES.items() if name != "time_signature"}
+    href = f"https://open.spotify.com/track/{track_id}"
+    return {"id": "2f0d8e4c-own", "href": href, **told, **changes}
+
+
+def test_features_of_reccobeats() -> None:
+    """Matched by the id in href, in any order; what is not there is left, not called unknown."""
+    entries = [reccobeats("y", key=7.0), None, "broken", reccobeats("z"), {"id": "x"}]
+    told = metadata.reccobeats_features(body(content=[*entries, reccobeats("x")]), ["x", "y", "w"])
+    rows = {row.id: row for row in told.features}
+    assert rows.keys() == told.told == {"x", "y"}
+    assert told.unknown == set()
+    assert rows["x"]._asdict() == {"id": "x", **FEATURES, "time_signature": 0}
+    assert rows["y"].key == 7
+    assert {(note.id, note.field) for note in told.notes} == {
+        ("x", "time_signature"),
+        ("y", "time_signature"),
+    }
+
+
+def test_incomplete_features_of_reccobeats() -> None:
+    """A time signature that it tells is taken; another value that lacks costs the row, for now."""
+    with_signature = reccobeats("x", time_signature=3)
+    told = metadata.reccobeats_features(body(content=[with_signature]), ["x"])
+    assert [row.time_signature for row in told.features] == [3]
+    assert told.notes == set()
+    told = metadata.reccobeats_features(body(content=[reccobeats("x", tempo=None)]), ["x"])
+    assert (told.told, told.unknown, told.features) == (set(), set(), [])
+    assert {note.field for note in told.notes} == {"tempo"}
+    for nonsense in (b"", b'{"content": null}', b'{"content": [{"href": 5}]}'):
+        assert metadata.reccobeats_features(nonsense, ["x"]).told == set()
+
+
 @pytest.mark.parametrize("name", list(FEATURES))
 @pytest.mark.parametrize("value", [None, "loud", 1e9, float("nan"), float("inf"), -61])
 def test_bad_features(name: str, value: Any) -> None:

@@ -1,0 +1,45 @@
+"""Between the hourly loads: ask for those who play so much that Spotify would forget plays.
+
+    songswap.polls (pace) ──▶ plan: who is endangered ──▶ fetch, load: as the hourly load does
+
+Spotify remembers 50 plays of a user. Who played at such a pace lately that more of them could come
+together before the next look is asked for now. When nobody is, this costs one query.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from songswap.settings import Settings
+from songswap.spotify.client import utc_now
+from songswap.warehouse import run
+from songswap.warehouse.connection import connect
+from songswap.warehouse.migrate import require_schema
+
+log = logging.getLogger(__name__)
+
+INTERVAL = timedelta(minutes=10)
+"""After how long the next look is."""
+
+TOO_MANY = 40
+"""Plays since the last answer at which a user is asked for: a fifth of the 50 is left for haste."""
+
+
+def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now) -> list[int]:
+    """Plan a run for the users who are endangered.
+
+    Returns:
+        The numbers of its batches: one, or none when nobody is endangered.
+
+    Raises:
+        WarehouseUnavailable, SchemaOutdated: nobody can be asked for.
+    """
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        now = clock()
+        users = run.endangered(connection, now, INTERVAL, TOO_MANY)
+        if not users:
+            return []
+        log.info("%d users play so much that they are asked for between the hours.", len(users))
+        run.plan_users(connection, run_id, users, now)
+        return [0]

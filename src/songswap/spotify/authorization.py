@@ -1,0 +1,208 @@
+"""A user's consent: the authorization code flow, with the redirect taken by this process.
+
+spotipy makes the address and exchanges the code. Its own server for the redirect waits without
+end, and takes whatever request comes first for the answer; the one here does neither.
+"""
+
+import logging
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from songswap.errors import ConnectFailed
+from songswap.settings import Spotify
+
+SCOPES = "user-read-email user-read-recently-played"
+PATIENCE_S = 300.0
+"""How long a person has to give consent."""
+
+_TIMEOUT_S = 15
+
+
+class AuthorizedUser(NamedTuple):
+    """Who authorized the app, and the tokens to ask for that user with."""
+
+    spotify_id: str
+    display_name: str | None
+    email: str | None
+    access_token: str
+    refresh_token: str
+
+    def __repr__(self) -> str:
+        return "AuthorizedUser()"
+
+
+def authorize(
+    where: Spotify,
+    redirect_uri: str,
+    open_address: Callable[[str], None],
+    patience_s: float = PATIENCE_S,
+) -> AuthorizedUser:
+    """Have a person authorize the app, and get tokens and profile.
+
+    Args:
+        redirect_uri: an address of this machine by HTTP, with a port.
+        open_address: shows the person the address at which to give consent.
+
+    Raises:
+        ConnectFailed: nobody gave consent in time, or Spotify gave no tokens or no profile.
+    """
+    import requests
+    import spotipy  # type: ignore[import-untyped]  # it has no types
+
+    # It logs the credentials at DEBUG, and at ERROR what is raised as a sentence.
+    logging.getLogger("spotipy").setLevel(logging.CRITICAL)
+    state = secrets.token_urlsafe(16)
+    manager = spotipy.SpotifyOAuth(
+        client_id=where.client_id,
+        client_secret=where.client_secret,
+        redirect_uri=redirect_uri,
+        scope=SCOPES,
+        state=state,
+        show_dialog=True,  # or a browser that is logged in would choose the account
+        # Sessions of our own are asked once, and keep the true status; spotipy's retry for long.
+        requests_session=requests.Session(),
+        requests_timeout=_TIMEOUT_S,
+        cache_handler=spotipy.MemoryCacheHandler(),
+    )
+    manager.OAUTH_AUTHORIZE_URL = f"{where.accounts_url}/authorize"
+    manager.OAUTH_TOKEN_URL = f"{where.accounts_url}/api/token"
+    with _Redirects(redirect_uri) as redirects, _naming_trouble():
+        open_address(manager.get_authorize_url())
+        told, code = manager.parse_auth_response_url(redirects.wait(patience_s))
+        if told != state:
+            raise ConnectFailed(
+                "The answer that came is not to this request (its state differs). Nothing was"
+                " stored: run the command again, and use the address that it prints."
+            )
+        manager.get_access_token(code, as_dict=False, check_cache=False)
+        tokens = manager.cache_handler.get_cached_token()
+        profile = _profile(where, tokens["access_token"])
+        return AuthorizedUser(
+            profile["id"],
+            profile.get("display_name"),
+            profile.get("email"),
+            tokens["access_token"],
+            tokens["refresh_token"],
+        )
+
+
+def _profile(where: Spotify, access_token: str) -> dict[str, Any]:
+    """Whose access token it is."""
+    import requests
+
+    answer = requests.get(
+        f"{where.api_url}/me",
+        headers={"Authorization": f"Bearer {access_token}"},
+        timeout=_TIMEOUT_S,
+    )
+    if answer.status_code != 200:
+        raise ConnectFailed(
+            f"Spotify gave no profile of this user ({answer.status_code}). Nothing was stored. In"
+            " development mode the user has to be on the app's allow-list: see the app in Spotify's"
+            " developer dashboard."
+        )
+    profile: dict[str, Any] = answer.json()
+    return profile
+
+
+class _Redirects:
+    """A server at a redirect address; it hears every answer that a browser brings there."""
+
+    def __init__(self, redirect_uri: str) -> None:
+        parts = urlsplit(redirect_uri)
+        self._path = parts.path or "/"
+        self._answers: SimpleQueue[str] = SimpleQueue()
+        host, port = parts.hostname or "", parts.port or 80
+        try:
+            self._server = _server(host, port, self._path, self._answers)
+        except OSError as error:
+            raise ConnectFailed(
+                f"Port {port} of {host} cannot be listened at ({error.strerror}). End what uses it,"
+                " or give another with --port: the app has to allow that redirect."
+            ) from error
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,))
+
+    def __enter__(self) -> "_Redirects":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def wait(self, patience_s: float) -> str:
+        """The address that Spotify redirected to, as path and query."""
+        try:
+            return self._answers.get(timeout=patience_s)
+        except Empty as error:
+            raise ConnectFailed(
+                f"Nobody authorized the app within {patience_s / 60:.0f} minutes. Nothing was"
+                " stored: run the command again."
+            ) from error
+
+
+def _server(host: str, port: int, path: str, answers: SimpleQueue[str]) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            found = urlsplit(self.path)
+            is_answer = found.path == path and bool(found.query)
+            page = b"<!doctype html><title>SongSwap</title><p>The terminal says how it went."
+            self.send_response(200 if is_answer else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(page) if is_answer else 0))
+            self.end_headers()
+            if is_answer:
+                self.wfile.write(page)
+                answers.put(self.path)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the path holds the code."""
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    return Server((host, port), Handler)
+
+
+@contextmanager
+def _naming_trouble() -> Iterator[None]:
+    """Turn what spotipy and requests raise into sentences."""
+    import requests
+    import spotipy
+
+    try:
+        yield
+    except spotipy.SpotifyOauthError as error:
+        raise ConnectFailed(_refusal(error.error)) from error
+    except (requests.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise ConnectFailed(
+            "What answers is not Spotify. Nothing was stored: correct SPOTIFY_API_URL and"
+            " SPOTIFY_ACCOUNTS_URL, or remove them."
+        ) from error
+    except requests.RequestException as error:
+        raise ConnectFailed(
+            f"Spotify cannot be reached ({type(error).__name__}). Nothing was stored: run the"
+            " command again when it can."
+        ) from error
+
+
+def _refusal(code: str | None) -> str:
+    if code == "access_denied":
+        return "Consent was denied. Nothing was stored."
+    if code == "invalid_client":
+        return (
+            "Spotify refused the app's own credentials. Nothing was stored: check"
+            " SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET."
+        )
+    # Anything else may be a whole page, or what a stranger put into the address.
+    return "Spotify did not authorize the app. Nothing was stored: run the command again."

@@ -1,0 +1,142 @@
+"""Sends requests to one service, with good manners.
+
+A network error, a 5xx or an unreadable answer is tried again after a growing wait. A 429 with a
+short ``Retry-After`` makes every request of the same caller wait, and nobody else's; a long,
+missing or absurd one ends the attempt, so that no worker sleeps on it.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from songswap import settings
+from songswap.errors import RateLimited, SongSwapError
+
+# How long to stay away after a 429 that does not say it: the window is 30 s, the quota a day.
+_WINDOW = timedelta(seconds=30)
+_QUOTA = timedelta(hours=24)
+_LONGEST_PAUSE = timedelta(days=2)
+_MOST_PAUSES = 10
+
+
+class Service(NamedTuple):
+    """Who is called, and which errors its troubles are.
+
+    ``refusal`` makes one of an endpoint, a status of 400-499 other than 429, and a body.
+    """
+
+    name: str
+    unavailable: type[SongSwapError]
+    refusal: Callable[[str, int, bytes], SongSwapError]
+
+
+class Caller:
+    """Sends requests; ``calls`` counts every one that was sent, by endpoint and outcome.
+
+    Args:
+        session: the open HTTP session, which bounds the connections.
+        service: who is called.
+        where: how patient to be.
+        clock: gives the time (aware, UTC).
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        service: Service,
+        where: settings.Spotify,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.calls: Counter[str] = Counter()
+        self._session = session
+        self._service = service
+        self._where = where
+        self._clock = clock
+        self._resume_at = 0.0
+
+    async def send(self, endpoint: str, method: str, url: str, **request: Any) -> bytes:
+        """The body of a whole answer with status 200.
+
+        Raises:
+            RateLimited: the service asked for a long pause.
+            SongSwapError: one of the service's own errors.
+        """
+        failures = pauses = 0
+        while True:
+            await self._pause()
+            try:
+                async with self._session.request(method, url, **request) as response:
+                    body = await response.read()
+                    status, headers = response.status, response.headers
+            except (aiohttp.ClientError, TimeoutError) as error:
+                problem = type(error).__name__
+                self.calls[f"{endpoint} {problem}"] += 1
+            else:
+                self.calls[f"{endpoint} {status}"] += 1
+                if status == 200 and _looks_whole(body):
+                    return body
+                if status == 429:
+                    pauses += 1
+                    self._respect(headers, body, pauses)
+                    continue
+                if 400 <= status < 500:
+                    raise self._service.refusal(endpoint, status, body)
+                problem = f"status {status}" + (", not whole JSON" if status == 200 else "")
+            failures += 1
+            if failures == self._where.tries:
+                raise self._service.unavailable(
+                    f"{self._service.name} gave no usable answer to {endpoint} in {failures} tries;"
+                    f" the last: {problem}. Nothing is lost yet: the next run asks again."
+                )
+            # Jitter, so that many that failed together do not come back together.
+            wait_s = self._where.first_wait_s * 2 ** (failures - 1)
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
+
+    async def _pause(self) -> None:
+        """Wait while a 429 that anyone of this caller got asks for it."""
+        loop = asyncio.get_running_loop()
+        while (wait_s := self._resume_at - loop.time()) > 0:
+            await asyncio.sleep(wait_s)
+
+    def _respect(self, headers: Mapping[str, str], body: bytes, pauses: int) -> None:
+        """Note a 429's pause, or end the attempt when it is longer than an attempt may wait."""
+        text = headers.get("Retry-After", "")
+        if b"QUOTA_EXCEEDED" in body:
+            pause = _QUOTA
+        elif text.isascii() and text.isdigit():
+            pause = min(timedelta(seconds=float(text)) if len(text) < 9 else _QUOTA, _LONGEST_PAUSE)
+        else:
+            pause = _WINDOW
+        if pause.total_seconds() > self._where.longest_wait_s or pauses > _MOST_PAUSES:
+            until = self._clock() + pause
+            raise RateLimited(
+                f"{self._service.name} allows no more requests of this app until"
+                f" {until:%Y-%m-%d %H:%M:%S} UTC. What was answered is kept; the first run after"
+                " that asks for the rest.",
+                until,
+            )
+        loop_time = asyncio.get_running_loop().time()
+        self._resume_at = max(self._resume_at, loop_time + pause.total_seconds())
+
+
+@asynccontextmanager
+async def open_session(where: settings.Spotify) -> AsyncIterator[aiohttp.ClientSession]:
+    """An HTTP session that says who asks, closed at the end."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=where.in_flight),
+        timeout=aiohttp.ClientTimeout(total=where.timeout_s),
+        headers={"User-Agent": f"songswap-airflow/{version('songswap-airflow')}"},
+    ) as session:
+        yield session
+
+
+def _looks_whole(body: bytes) -> bool:
+    """Whether a body can be an answer: a truncated one is worth another try."""
+    return body.lstrip()[:1] == b"{" and body.rstrip()[-1:] == b"}"

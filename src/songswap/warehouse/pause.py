@@ -1,0 +1,47 @@
+"""Until when Spotify takes no more requests of the app: noted by one run, kept to by all."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import psycopg
+
+from songswap.errors import RateLimited
+from songswap.warehouse.sql import statements
+
+
+def find(connection: psycopg.Connection, app: str, now: datetime) -> RateLimited | None:
+    """The pause that Spotify asked for, as the error that ended the attempt; None if it is over.
+
+    Args:
+        app: the client id.
+    """
+    row = connection.execute(statements("pause.sql")["find"], {"app": app, "now": now}).fetchone()
+    return RateLimited(*row) if row else None
+
+
+def note(connection: psycopg.Connection, app: str, pause: RateLimited, now: datetime) -> None:
+    """Note a pause; of two, the one that lasts longer holds."""
+    connection.execute(
+        statements("pause.sql")["note"],
+        {"app": app, "until": pause.until, "reason": str(pause), "now": now},
+    )
+
+
+@contextmanager
+def kept_to(
+    connection: psycopg.Connection, app: str, clock: Callable[[], datetime]
+) -> Iterator[None]:
+    """Do not even begin while a pause holds, and note the one that ends the block.
+
+    Raises:
+        RateLimited: the pause.
+    """
+    pause = find(connection, app, clock())
+    if pause is not None:
+        raise pause
+    try:
+        yield
+    except RateLimited as error:
+        note(connection, app, error, clock())
+        raise

@@ -1,0 +1,52 @@
+"""A user of the platform, written as the web app does it when somebody signs up."""
+
+import psycopg
+
+from songswap.errors import ConnectFailed
+from songswap.spotify.authorization import AuthorizedUser
+from songswap.warehouse.sql import statements
+
+_LONGEST_NAME = 20
+_LONGEST_TOKEN = 256
+
+
+def keep(
+    connection: psycopg.Connection, user: AuthorizedUser, username: str = ""
+) -> tuple[int, str]:
+    """Store a user with the tokens, in one transaction; who is there already gets these tokens.
+
+    Args:
+        username: instead of Spotify's name; either is cut to the 20 characters of the column.
+
+    Returns:
+        The user's id and name in the warehouse.
+
+    Raises:
+        ConnectFailed: the tables do not take it; nothing was stored.
+    """
+    if max(len(user.access_token), len(user.refresh_token)) > _LONGEST_TOKEN:
+        raise ConnectFailed(
+            f'Spotify gave a token of more than {_LONGEST_TOKEN} characters, which "SpotifyTokens"'
+            " does not hold. Nothing was stored: the web app has to widen that column first."
+        )
+    name = (username or user.display_name or user.spotify_id)[:_LONGEST_NAME]
+    # Development mode can leave the address out, and the column needs one that nobody else has.
+    email = user.email or f"{user.spotify_id}@spotify.invalid"
+    sql = statements("user.sql")
+    row = user._asdict() | {"username": name, "email": email}
+    try:
+        with connection.transaction():
+            found = connection.execute(sql["keep_user"], row).fetchone()
+            assert found is not None  # noqa: S101 - an insert or an update, either returns
+            connection.execute(sql["keep_tokens"], row | {"user_id": found[0]})
+    except psycopg.errors.UniqueViolation as error:
+        raise ConnectFailed(
+            "Another user of the warehouse has this e-mail address, or these tokens. Nothing was"
+            " stored: remove that user first if it is the same person."
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConnectFailed(
+            'The login of SongSwap_RDS may not add to "Users" and "SpotifyTokens". Nothing was'
+            " stored: run the command with the login of the tables' owner."
+        ) from error
+    return found[0], name

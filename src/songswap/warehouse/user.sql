@@ -1,0 +1,13 @@
+-- A user and the tokens, as the web app writes them.
+
+-- name: keep_user
+INSERT INTO "Users" (username, email, spotify_id)
+VALUES (%(username)s, %(email)s, %(spotify_id)s)
+ON CONFLICT (spotify_id) DO UPDATE SET username = EXCLUDED.username
+RETURNING id
+
+-- name: keep_tokens
+INSERT INTO "SpotifyTokens" (id, access_token, refresh_token)
+VALUES (%(user_id)s, %(access_token)s, %(refresh_token)s)
+ON CONFLICT (id) DO UPDATE SET
+  access_token = EXCLUDED.access_token, refresh_token = EXCLUDED.refresh_token

@@ -1,0 +1,27 @@
+"""The DAG that follows heavy listeners, through ``dag.test()``."""
+
+from collections.abc import Callable
+from typing import Any
+
+DAG = "follow_heavy_listeners"
+
+
+def test_nobody_and_somebody(airflow: Any, platform: Callable[..., Any]) -> None:
+    """With nobody endangered all but the question is skipped; else they are asked for."""
+    here = platform(users=4, real_time=True)
+    here.load()
+    here.execute("UPDATE songswap.polls SET pace = 1")
+    here.spotify.delete("/admin/calls")
+    run = airflow.run(DAG, here)
+    assert run["state"] == "success", run["log"]
+    assert run["tasks"].pop("plan") == "success"
+    assert set(run["tasks"].values()) == {"skipped"}
+    assert here.calls() == {}
+
+    user = here.user_id("listener-0003")
+    here.execute("UPDATE songswap.polls SET pace = 1000 WHERE user_id = %s", user)
+    run = airflow.run(DAG, here)
+    assert run["state"] == "success", run["log"]
+    assert set(run["tasks"].values()) == {"success"}
+    assert here.calls().get("recently-played") == 1
+    assert here.history() == here.reachable()

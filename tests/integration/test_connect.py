@@ -1,0 +1,160 @@
+"""``songswap connect``: consent in a browser becomes a user in the warehouse, or a sentence."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from songswap.errors import ConnectFailed
+from songswap.spotify.authorization import AuthorizedUser, authorize
+from songswap.warehouse.connection import connect
+from songswap.warehouse.user import keep
+
+Make = Callable[..., Any]
+
+
+def consent(address: str, listener: str) -> None:
+    """Give consent as a browser does, which follows Spotify's redirect."""
+    with urllib.request.urlopen(f"{address}&simulated_user={listener}", timeout=20) as page:  # noqa: S310 - our own
+        assert b"The terminal says" in page.read()
+
+
+def run(here: Any, folder: Path, listener: str, *arguments: str) -> tuple[str, str]:
+    """Run the command and be its browser; gives standard output and standard error."""
+    with subprocess.Popen(  # noqa: S603  (our own command)
+        [sys.executable, "-m", "songswap.cli", "connect", "--no-browser", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ.get("PATH", os.defpath)} | here.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        try:
+            said = []
+            for line in command.stderr or ():
+                said.append(line)
+                if line.startswith("http"):
+                    consent(line.strip(), listener)
+                    break
+            out, err = command.communicate(timeout=30)
+        finally:
+            command.kill()
+    assert command.returncode == 0, "".join(said) + err
+    return out, "".join(said) + err
+
+
+def test_connect(platform: Make, tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Who consents is a user whom the next load asks for; again, and the tokens are others."""
+    here = platform(users=1)
+    here.spotify.post("/admin/listeners", {"count": 1})
+    port = str(free_port())
+    out, err = run(here, tmp_path, "listener-0002", "--port", port, "--username", "n" * 30)
+    user = here.user_id("listener-0002")
+    assert out == f"User {user} ({'n' * 20}) is connected.\n"
+    assert f"http://127.0.0.1:{port}/callback" in err
+    assert here.rows('SELECT username, email FROM "Users" WHERE id = %s', user) == [
+        ("n" * 20, "listener-0002@example.com")
+    ]
+    tokens = 'SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %s'
+    ((access, refresh),) = here.rows(tokens, user)
+    assert access not in err
+    assert refresh not in err
+
+    run(here, tmp_path, "listener-0002", "--port", port)
+    ((access_2, refresh_2),) = here.rows(tokens, user)
+    assert (access == access_2, refresh == refresh_2) == (False, False)
+    assert here.rows('SELECT count(*) FROM "Users"') == [(2,)]
+    assert here.load()["asked"] == 2
+    assert here.history() == here.reachable()
+
+
+def back_with(redirect_uri: str, query: str) -> Callable[[str], None]:
+    """A browser that comes back with this query, and the true state where it says STATE."""
+
+    def open_address(address: str) -> None:
+        (state,) = parse_qs(urlsplit(address).query)["state"]
+        # Another page of the same browser is no answer.
+        with pytest.raises(urllib.request.HTTPError):
+            urllib.request.urlopen(redirect_uri.replace("callback", "favicon.ico"), timeout=20)  # noqa: S310 - our own
+        address = f"{redirect_uri}?{query.replace('STATE', state)}"
+        urllib.request.urlopen(address, timeout=20).close()  # noqa: S310 - our own
+
+    return open_address
+
+
+def test_no_consent(platform: Make, free_port: Callable[[], int]) -> None:
+    """Whatever keeps consent or tokens from coming is a sentence, and frees the port."""
+    here = platform(users=1)
+    where = here.settings.spotify
+    port = free_port()
+    redirect_uri = f"http://127.0.0.1:{port}/callback"
+
+    def asks(listener: str) -> Callable[[str], None]:
+        return lambda address: consent(address, listener)
+
+    for query, sentence in {
+        "error=access_denied&state=STATE": "denied",
+        "code=1&state=other": "state differs",
+        "code=1": "state differs",
+        "code=1&state=STATE": "did not authorize",
+        "error=<script>&state=STATE": "did not authorize",
+    }.items():
+        with pytest.raises(ConnectFailed, match=sentence):
+            authorize(where, redirect_uri, back_with(redirect_uri, query))
+    with pytest.raises(ConnectFailed, match="Nobody authorized"):
+        authorize(where, redirect_uri, lambda _: None, patience_s=0.05)
+    with socket.create_server(("127.0.0.1", port)):
+        with pytest.raises(ConnectFailed, match=f"Port {port} of 127.0.0.1") as taken:
+            authorize(where, redirect_uri, pytest.fail)
+        assert "--port" in str(taken.value)
+    wrong = replace(where, client_secret="wrong")
+    with pytest.raises(ConnectFailed, match="SPOTIFY_CLIENT_SECRET"):
+        authorize(wrong, redirect_uri, asks("listener-0001"))
+    here.fault(path="/v1/me", status=403, times=1)
+    with pytest.raises(ConnectFailed, match="allow-list"):
+        authorize(where, redirect_uri, asks("listener-0001"))
+    here.fault(path="/v1/me", status=200, body=[], times=1)
+    with pytest.raises(ConnectFailed, match="is not Spotify"):
+        authorize(where, redirect_uri, asks("listener-0001"))
+    away = replace(where, api_url="http://127.0.0.1:1/v1")
+    with pytest.raises(ConnectFailed, match="cannot be reached"):
+        authorize(away, redirect_uri, asks("listener-0001"))
+    found = authorize(where, redirect_uri, asks("listener-0001"))
+    assert found.spotify_id == "listener-0001"
+    assert found.access_token not in repr(found)
+    assert [one for one in threading.enumerate() if "serve_forever" in one.name] == []
+
+
+def test_what_the_tables_do_not_take(warehouse_dsn: str) -> None:
+    """A token that is too long, or somebody else's address, is a sentence and changes nothing."""
+    user = AuthorizedUser("one", "One", "one@example.com", "access", "refresh")
+    count = 'SELECT count(*), min(refresh_token) FROM "Users" JOIN "SpotifyTokens" USING (id)'
+    with connect(warehouse_dsn) as connection:
+        assert keep(connection, user)[1] == "One"
+        for refused, sentence in (
+            (user._replace(refresh_token="x" * 257), "more than 256"),
+            (user._replace(spotify_id="two", refresh_token="r2"), "e-mail address"),
+            (user._replace(spotify_id="two", email="two@example.com"), "these tokens"),
+        ):
+            with pytest.raises(ConnectFailed, match=sentence):
+                keep(connection, refused)
+        assert connection.execute(count).fetchone() == (1, "refresh")
+        anonymous = AuthorizedUser("three", None, None, "a3", "r3")
+        assert keep(connection, anonymous)[1] == "three"
+        found = connection.execute('SELECT email FROM "Users" WHERE spotify_id = %s', ["three"])
+        assert found.fetchone() == ("three@spotify.invalid",)
+        connection.execute('CREATE ROLE reader; GRANT SELECT ON "Users" TO reader; SET ROLE reader')
+        try:
+            with pytest.raises(ConnectFailed, match="may not add"):
+                keep(connection, user)
+        finally:
+            connection.execute("RESET ROLE; DROP OWNED BY reader; DROP ROLE reader")

@@ -1,0 +1,223 @@
+"""What stops an hourly load in its middle costs no play: the next load has them all, each once."""
+
+import os
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from songswap import ingest
+from songswap.errors import RunFailed, WarehouseUnavailable
+from songswap.fetch import fetch
+from songswap.raw import key
+from songswap.raw.spool import Spool
+
+Make = Callable[..., Any]
+SCRIPT = Path(__file__).with_name("crash.py")
+ROTATED = ("--rotate-refresh-tokens", "1")
+
+
+@contextmanager
+def loading(here: Any, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A load in a process of its own, one user after the other; ``arguments`` as in crash.py."""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "SONGSWAP_IN_FLIGHT": "1"}
+    process = subprocess.Popen(  # noqa: S603  (our own script)
+        [sys.executable, SCRIPT, here.clock().isoformat(), *arguments],
+        env=environment | here.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ended(here: Any, *arguments: str) -> tuple[int, str]:
+    """The exit code of such a load, and what it said on standard error."""
+    with loading(here, *arguments) as process:
+        _, said = process.communicate(timeout=60)
+        return process.returncode, said
+
+
+def assert_whole(here: Any, users: int) -> None:
+    """Every play that Spotify told is loaded, each once; nobody's grant is lost; nothing waits."""
+    assert here.history() == here.reachable()
+    assert len({user for user, _, _ in here.history()}) == users
+    assert here.rows("SELECT user_id FROM songswap.grants WHERE state <> 'active'") == []
+    with Spool(here.settings.spool) as spool:
+        assert (spool.waiting(), spool.tokens()) == ((0, 0), [])
+
+
+@pytest.mark.parametrize(
+    "boundary",
+    [
+        pytest.param("before songswap.warehouse.grant:exchange 2", id="before a token's exchange"),
+        pytest.param("after songswap.warehouse.grant:exchange 2", id="a rotated token is stored"),
+        pytest.param("before songswap.raw.spool:Spool.keep 2", id="before the disk"),
+    ],
+)
+def test_killed_before_the_disk(platform: Make, boundary: str) -> None:
+    """What was answered to a killed process and is not on the disk yet is asked for again."""
+    here = platform(*ROTATED, users=4)
+    here.advance(hours=2)
+    code, said = ended(here, "kill", *boundary.split())
+    assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
+    here.load()
+    assert_whole(here, 4)
+
+
+@pytest.mark.parametrize(
+    "boundaries",
+    [
+        pytest.param(("after songswap.raw.archive:Archive.put",), id="in S3, not noted"),
+        pytest.param(("after songswap.raw.spool:Spool.archived",), id="in S3, noted"),
+        pytest.param(("after songswap.ingest:fetch",), id="between fetch and load"),
+        pytest.param(("after songswap.warehouse.run:end_step 3",), id="loaded, not committed"),
+        pytest.param(("before songswap.raw.spool:Spool.loaded",), id="committed, not noted"),
+        pytest.param(("before songswap.raw.spool:Spool._drop_done 2",), id="about to be forgotten"),
+        pytest.param(
+            ("after songswap.warehouse.metadata:load", "before songswap.warehouse.run:end_run"),
+            id="metadata in part, then the run about to end",
+        ),
+        pytest.param(
+            (
+                "after songswap.raw.spool:Spool.keep",
+                "before songswap.raw.archive:Archive.put",
+                "after songswap.raw.archive:Archive.put",
+                "before songswap.raw.spool:Spool.loaded",
+            ),
+            id="the retries too",
+        ),
+    ],
+)
+def test_killed_after_the_disk(platform: Make, boundaries: tuple[str, ...]) -> None:
+    """What is on the disk is loaded once whatever is killed, also when Spotify tells it no more."""
+    here = platform(*ROTATED, users=1)
+    here.advance(hours=2)
+    first = key.for_hour(here.user_id("listener-0001"), here.clock())
+    for boundary in boundaries:
+        code, said = ended(here, "kill", *boundary.split())
+        assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
+        here.advance(days=20)
+    here.load()
+    assert_whole(here, 1)
+    assert first in here.objects()
+
+
+def test_disk_full_in_a_load(platform: Make) -> None:
+    """A disk that is full from the second answer on is told; when there is room all is loaded."""
+    here = platform(*ROTATED, users=4)
+    here.advance(hours=2)
+    code, said = ended(here, "fill", "before", "songswap.raw.spool:Spool.keep", "2")
+    assert code == 1
+    assert f"The spool {here.settings.spool}" in said
+    assert "Traceback" not in said
+    here.load()
+    assert_whole(here, 4)
+
+
+def test_warehouse_lost_in_a_transaction(platform: Make) -> None:
+    """A load whose session the server ends in the middle leaves nothing, and the next has it."""
+    here = platform(users=4)
+    ingest.plan(here.settings, "r", here.clock)
+    fetch(here.settings, "r", 0, here.clock)
+    with (
+        psycopg.connect(here.settings.warehouse_dsn) as holder,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        holder.execute('LOCK TABLE "History" IN SHARE MODE')
+        load = thread.submit(ingest.load, here.settings, "r", 0, here.clock)
+        ended_sessions: list[tuple[bool]] = []
+        while not ended_sessions and not load.done():
+            ended_sessions = here.rows(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        with pytest.raises(WarehouseUnavailable):
+            load.result(timeout=30)
+    assert ended_sessions == [(True,)]
+    assert not here.history()
+    here.advance(days=20)
+    here.load()
+    assert_whole(here, 4)
+
+
+class Losing(socketserver.BaseRequestHandler):
+    """Passes a request on to S3, and hangs up when S3 has begun to answer."""
+
+    server: "LosingServer"
+
+    def handle(self) -> None:
+        """One request; the client may send the next over a connection of its own."""
+        told = b""
+        while b"\r\n\r\n" not in told:
+            told += self.request.recv(65536)
+        head, _, body = told.partition(b"\r\n\r\n")
+        fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
+        missing = int(fields[b"content-length"]) - len(body)
+        while missing > 0:
+            told += (more := self.request.recv(65536))
+            missing -= len(more)
+        with socket.create_connection(self.server.s3, timeout=20) as s3:
+            s3.sendall(told)
+            assert s3.recv(9).startswith(b"HTTP/1.1 ")
+
+
+class LosingServer(socketserver.ThreadingTCPServer):
+    """The way to S3 at ``url``, which takes requests there and brings no answer back."""
+
+    daemon_threads = True
+
+    def __init__(self, url: str) -> None:
+        super().__init__(("127.0.0.1", 0), Losing)
+        where = urlsplit(url)
+        self.s3 = (where.hostname or "", where.port or 0)
+
+
+def test_s3_takes_it_and_does_not_say_so(platform: Make) -> None:
+    """Objects that S3 took without an answer stay as they are; their answers leave in the end."""
+    here = platform(users=4)
+    direct = here.settings
+    with LosingServer(direct.archive.endpoint_url) as way:
+        threading.Thread(target=way.serve_forever, args=(0.01,), daemon=True).start()
+        lost = replace(direct.archive, endpoint_url=f"http://127.0.0.1:{way.server_address[1]}")
+        here.settings = replace(direct, archive=lost)
+        with pytest.raises(RunFailed, match="4 answers wait in the spool for S3"):
+            here.load()
+        way.shutdown()
+    taken = here.objects()
+    assert taken
+    here.settings = direct
+    here.advance(days=20)
+    here.load()
+    assert set(taken) < set(here.objects())
+    assert_whole(here, 4)
+
+
+def test_two_loads_at_once(platform: Make) -> None:
+    """Two that load everybody at once lose and double nothing, and no token is exchanged twice."""
+    here = platform(*ROTATED, users=4)
+    here.advance(hours=2)
+    here.fault(path="/api/token", delay_ms=150)
+    with loading(here) as one, loading(here) as other:
+        for load in (one, other):
+            _, said = load.communicate(timeout=60)
+            # One may find in the spool what the other has in hand, and say so.
+            assert load.returncode == 0 or "answers wait in the spool" in said, said
+    assert_whole(here, 4)
+    refreshes = "sum((counts ->> 'calls token refresh_token 200')::int)"
+    assert here.rows(f"SELECT {refreshes} FROM songswap.steps") == [(4,)]  # noqa: S608 - see above

@@ -1,0 +1,89 @@
+"""Heavy listeners between the hourly loads, against a simulated Spotify over HTTP."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from songswap import follow, ingest
+from songswap.fetch import fetch
+from songswap.warehouse import grant
+from songswap.warehouse.connection import connect
+from songswap.warehouse.run import Users
+
+Make = Callable[..., Any]
+
+
+def paces(here: Any) -> dict[str, float]:
+    """Each listener's pace: plays in the busiest hour seen lately."""
+    rows = here.rows(
+        'SELECT u.spotify_id, p.pace FROM songswap.polls p JOIN "Users" u ON u.id = p.user_id'
+    )
+    return dict(rows)
+
+
+def run_users(here: Any) -> list[str]:
+    """The listeners in the order in which a batch asks for them."""
+    with connect(here.settings.warehouse_dsn) as connection:
+        grants = grant.askable(connection, Users(0, 2**31 - 1, None), here.clock())
+    names = dict(here.rows('SELECT id, spotify_id FROM "Users"'))
+    return [names[one.user_id] for one in grants]
+
+
+def test_only_the_endangered_are_asked_for(platform: Make) -> None:
+    """Who could play 40 since the last answer before the next look is asked for, nobody else."""
+    here = platform(users=5)
+    here.load()
+    assert follow.plan(here.settings, "nobody", here.clock) == []
+    assert here.rows("SELECT count(*) FROM songswap.runs") == [(1,)], "it left something behind"
+
+    heavy = [here.user_id("listener-0002"), here.user_id("listener-0004")]
+    here.execute("UPDATE songswap.polls SET pace = 20")
+    here.execute("UPDATE songswap.polls SET pace = 100 WHERE user_id = %s", heavy[0])
+    here.execute("UPDATE songswap.polls SET pace = 81 WHERE user_id = %s", heavy[1])
+    here.advance(minutes=10)
+    assert follow.plan(here.settings, "early", here.clock) == []
+    here.advance(minutes=10)
+    assert follow.plan(here.settings, "in time", here.clock) == [0]
+    here.spotify.delete("/admin/calls")
+    counts = fetch(here.settings, "in time", 0, here.clock)
+    ingest.load(here.settings, "in time", 0, here.clock)
+    assert (counts["users"], counts["asked"]) == (2, 2)
+    asked = here.spotify.get("/admin/calls")["by_user"]
+    assert {user for user in asked if "recently-played" in asked[user]} == {
+        "listener-0002",
+        "listener-0004",
+    }
+    assert ingest.summarise(here.settings, "in time", here.clock).problem is None
+    assert here.history() == here.reachable()
+    here.advance(minutes=40)
+    assert here.load()["asked"] == 5
+
+
+def test_most_endangered_first(platform: Make) -> None:
+    """After an outage those are asked for first who may lose plays first."""
+    here = platform(users=6)
+    here.load()
+    for number, pace in ((3, 60.0), (5, 90.0), (1, 30.0)):
+        user = here.user_id(f"listener-000{number}")
+        here.execute("UPDATE songswap.polls SET pace = %s WHERE user_id = %s", pace, user)
+    here.execute("UPDATE songswap.polls SET pace = 0 WHERE pace < 30")
+    here.advance(hours=2)
+    users = run_users(here)
+    assert users[:3] == ["listener-0005", "listener-0003", "listener-0001"]
+
+
+def test_pace_is_that_of_the_busiest_hour_and_calms_down(platform: Make) -> None:
+    """The pace is the plays of the hour before an answer; with calmer answers it sinks."""
+    here = platform(users=8)
+    here.load()
+    now = here.clock()
+    for user, pace in paces(here).items():
+        plays = [
+            at
+            for name, at, _ in here.history()
+            if name == user and datetime.fromisoformat(at) > now - timedelta(hours=1)
+        ]
+        assert pace == len(plays)
+    here.execute("UPDATE songswap.polls SET pace = 100")
+    here.load()
+    assert set(paces(here).values()) == {90.0}

@@ -1,0 +1,235 @@
+"""Grants: when users authorized, when that ends, who is told, and two who refresh at once."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import AsyncConnectionPool
+
+from songswap import ingest
+from songswap.fetch import fetch
+from songswap.local.sign_up import sign_up
+from songswap.raw.spool import Spool
+from songswap.spotify.client import Client, open_client
+from songswap.warehouse import grant, grant_state
+from songswap.warehouse.connection import connect, session
+
+Make = Callable[..., Any]
+AT = datetime(2026, 11, 22, 18, tzinfo=UTC)
+ENDS = datetime(2027, 5, 22, 18, tzinfo=UTC)
+
+
+def sign_up_again(here: Any, listener: str) -> None:
+    """Have a user authorize again: the web app replaces the tokens."""
+    here.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', here.user_id(listener))
+    listeners = here.spotify.get("/admin/listeners")
+    sign_up(here.settings.warehouse_dsn, here.spotify.url, listeners, lambda _: None)
+
+
+def standing(here: Any) -> dict[str, tuple[str, datetime | None]]:
+    """State and end of each user's grant, by Spotify's name of the user."""
+    rows = here.rows(
+        "SELECT u.spotify_id, s.state, s.ends_at FROM songswap.grant_states(%s) s"
+        ' JOIN "Users" u ON u.id = s.user_id',
+        here.clock(),
+    )
+    return {user: (state, ends_at) for user, state, ends_at in rows}
+
+
+def hour(here: Any) -> dict[str, int]:
+    """Plan and summarise a run that asks nobody; gives how many grants it warns of."""
+    here.runs += 1
+    ingest.plan(here.settings, f"run {here.runs}", here.clock)
+    counts = ingest.summarise(here.settings, f"run {here.runs}", here.clock).counts
+    return {name: count for name, count in counts.items() if name.startswith("expiring")}
+
+
+def test_half_a_year(platform: Make) -> None:
+    """Refreshing extends nothing; 30, 7 and 1 days ahead are told once; who authorizes is new."""
+    here = platform("--rotate-refresh-tokens", "1.0", users=3)
+    first, second, third = (f"listener-000{n}" for n in (1, 2, 3))
+    assert standing(here) == dict.fromkeys((first, second, third), ("active", None))
+    here.load()
+    tokens = here.rows('SELECT refresh_token FROM "SpotifyTokens"')
+    here.advance(days=151, minutes=-1)
+    assert here.load()["calls token refresh_token 200"] == 3
+    assert not set(here.rows('SELECT refresh_token FROM "SpotifyTokens"')) & set(tokens)
+    assert standing(here) == dict.fromkeys((first, second, third), ("active", ENDS))
+    assert hour(here) == {}
+
+    here.advance(minutes=1)
+    assert standing(here)[first] == ("expiring", ENDS)
+    assert hour(here) == {"expiring_in_30_days": 3}
+    assert hour(here) == {}
+    here.load()
+    assert hour(here) == {}
+
+    sign_up_again(here, first)
+    here.spotify.post(f"/admin/listeners/{second}/revoke", {})
+    here.advance(days=23)
+    assert here.load()["expiring_in_7_days"] == 1
+    assert standing(here) == {
+        first: ("active", datetime(2027, 11, 15, 18, tzinfo=UTC)),
+        second: ("revoked", ENDS),
+        third: ("expiring", ENDS),
+    }
+    here.advance(days=6)
+    assert hour(here) == {"expiring_in_1_days": 1}
+    here.advance(days=1)
+    assert hour(here) == {}
+    assert {user: state for user, (state, _) in standing(here).items()} == {
+        first: "active",
+        second: "expired",
+        third: "expired",
+    }
+
+    # The states hold only for these tokens: a consent that nobody has noted yet is good.
+    sign_up_again(here, third)
+    assert standing(here)[third] == ("active", None)
+    assert here.load()["asked"] == 2
+    assert standing(here)[third][0] == "active"
+    assert here.rows("SELECT max(authorized_at) FROM songswap.grants") == [(here.clock(),)]
+
+
+def test_many_end_at_once(platform: Make) -> None:
+    """Grants that are refused because their time is over are dead, however many: no incident."""
+    here = platform(users=12)
+    here.load()
+    here.advance(days=182)
+    assert here.load()["refused"] == 12
+    assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("revoked",)]
+    assert {state for state, _ in standing(here).values()} == {"expired"}
+    assert here.load()["resting"] == 12
+
+
+def test_authorized_during_a_run(platform: Make) -> None:
+    """Who authorizes again while a run goes on is not taken for dead by what it was refused."""
+    here = platform(users=2)
+    ingest.plan(here.settings, "r", here.clock)
+    sign_up_again(here, "listener-0001")
+    users = [here.user_id("listener-0001"), here.user_id("listener-0002")]
+    with connect(here.settings.warehouse_dsn) as connection:
+        grant.note_refused(connection, users, "r")
+        grant.settle_refused(connection, "r", 2, 0.5, 10, here.clock())
+    assert {user: state for user, (state, _) in standing(here).items()} == {
+        "listener-0001": "active",
+        "listener-0002": "revoked",
+    }
+
+
+def test_refreshed_before_it_was_noted(platform: Make) -> None:
+    """An authorization in the middle of a run counts from then, though its token is rotated."""
+    here = platform("--rotate-refresh-tokens", "1.0", users=2)
+    ingest.plan(here.settings, "r", here.clock)
+    here.advance(minutes=30)
+    sign_up_again(here, "listener-0001")
+    here.fault(path="/v1/me/player/recently-played", status=401, times=2)
+    assert fetch(here.settings, "r", 0, here.clock)["calls token refresh_token 200"] == 2
+    ingest.plan(here.settings, "r2", here.clock)
+    assert here.rows(
+        'SELECT authorized_at FROM songswap.grants JOIN "Users" ON id = user_id ORDER BY spotify_id'
+    ) == [(AT + timedelta(minutes=30),), (AT,)]
+
+
+def test_two_refresh_at_once(platform: Make) -> None:
+    """Of two workers that refresh a user at once one waits, and the tokens that stay are alive."""
+    here = platform("--rotate-refresh-tokens", "1.0", users=1)
+    rounds, dsn = 15, here.settings.warehouse_dsn
+    user = here.user_id("listener-0001")
+    tokens = 'SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %s'
+    ingest.plan(here.settings, "r", here.clock)
+    together = threading.Barrier(3, timeout=30)
+
+    async def refresh_often() -> tuple[list[str | None], int]:
+        got = []
+        async with (
+            open_client(here.settings.spotify, here.clock) as client,
+            AsyncConnectionPool(session(dsn), min_size=1, max_size=2, open=False) as pool,
+        ):
+            for _ in range(rounds):
+                await asyncio.to_thread(together.wait)
+                one = grant.Grant(user, *here.rows(tokens, user)[0], None, None, resting=False)
+                await asyncio.to_thread(together.wait)
+                got.append(await exchange(pool, client, one))
+        return got, client.calls["token refresh_token 200"]
+
+    async def exchange(pool: AsyncConnectionPool, client: Client, one: grant.Grant) -> str | None:
+        with Spool(here.settings.spool) as spool:
+            return await grant.exchange(pool, client.refresh, one, spool, here.clock())
+
+    with ThreadPoolExecutor(2) as workers:
+        both = [workers.submit(asyncio.run, refresh_often()) for _ in range(2)]
+        for _ in range(rounds):
+            # A token that another has taken the place of lives for ten minutes more.
+            here.advance(minutes=11)
+            together.wait()
+            together.wait()
+        (first, asked), (second, also_asked) = (one.result(timeout=60) for one in both)
+    assert first == second
+    assert len(set(first)) == rounds
+    assert asked + also_asked == rounds, "who waited does not ask again"
+    here.advance(hours=2)
+    assert here.load()["calls token refresh_token 200"] == 1
+    assert here.rows("SELECT authorized_at FROM songswap.grants") == [(AT,)]
+
+
+def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
+    """``songswap grants`` shows whose grant is dead or ends soon, the most urgent first."""
+    now = datetime.now(UTC)
+    ages = {"new": 0, "soon": 170, "old": 200, "dead": 10, "gone": 20}
+    with connect(warehouse_dsn) as connection:
+        for name, age in ages.items():
+            connection.execute(
+                'WITH made AS (INSERT INTO "Users" (username, email, spotify_id)'
+                " VALUES (%(name)s, %(name)s, %(name)s) RETURNING id)"
+                ' INSERT INTO "SpotifyTokens" SELECT id, %(a)s, %(r)s FROM made',
+                {"name": name, "a": f"a-token-{name}", "r": f"r-token-{name}"},
+            )
+            grant.note_authorized(connection, now - timedelta(days=age))
+        ids = dict(connection.execute('SELECT username, id FROM "Users"').fetchall())
+        grant.note_refused(connection, [ids["dead"]], "r")
+        grant.settle_refused(connection, "r", 100, 0.05, 10, now)
+        grant.note_forbidden(connection, [ids["gone"]], "r", now)
+        assert grant_state.count(connection, now) == dict.fromkeys(grant_state.STATES, 1)
+
+    def songswap(*arguments: str) -> str:
+        there = conninfo_to_dict(warehouse_dsn)
+        uri = "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**there)
+        where = {"AIRFLOW_CONN_SONGSWAP_RDS": uri, "COLUMNS": "160"}
+        done = subprocess.run(  # noqa: S603  (our own command)
+            [sys.executable, "-m", "songswap.cli", "grants", *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ.get("PATH", os.defpath)} | where,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "token" not in done.stdout
+        return done.stdout
+
+    told = json.loads(songswap("--json"))["grants"]
+    assert [(one["username"], one["state"]) for one in told] == [
+        ("old", "expired"),
+        ("soon", "expiring"),
+        ("gone", "forbidden"),
+        ("dead", "revoked"),
+    ]
+    assert [one["days_left"] > 0 for one in told] == [False, True, True, True]
+    assert told[0]["days_left"] == 0
+    assert told[3]["user_id"] == ids["dead"]
+    assert "invalid_grant" in told[3]["problem"]
+    shown = songswap("--state", "revoked", "--state", "active")
+    assert "invalid_grant" in shown
+    assert f"{now - timedelta(days=10):%Y-%m-%d %H:%M}" in shown
+    assert "soon" not in shown

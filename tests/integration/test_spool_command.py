@@ -1,0 +1,188 @@
+"""``songswap spool`` as somebody in a terminal uses it, and what it has to get along with."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner, Result
+
+from songswap import ingest
+from songswap.cli import app
+from songswap.errors import RunFailed, SpoolError
+from songswap.fetch import fetch
+from songswap.raw.spool import Answer, RotatedToken, Spool
+from songswap.spool_command import spool as spool_app
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def here(platform: Callable[..., Any], own_objects: Any) -> Any:
+    """A platform of four users with an S3 endpoint of its own."""
+    made = platform(users=4)
+    made.use(own_objects)
+    return made
+
+
+@pytest.fixture
+def songswap(here: Any) -> Run:
+    """Runs ``songswap spool`` with the platform's settings, and an answer for what it asks."""
+
+    def run(*arguments: str, answer: str = "") -> Result:
+        environment = {"COLUMNS": "160"} | here.environment()
+        return CliRunner().invoke(app, ["spool", *arguments], input=answer, env=environment)
+
+    return run
+
+
+def fetched(here: Any, run_id: str = "r") -> None:
+    """Have everybody's answers in the spool, not loaded yet."""
+    ingest.plan(here.settings, run_id, here.clock)
+    fetch(here.settings, run_id, 0, here.clock)
+
+
+def damage(here: Any, id_: int) -> None:
+    """Have the disk lose the second half of an answer."""
+    with sqlite3.connect(here.settings.spool / "spool.sqlite3") as db:
+        db.execute("UPDATE answers SET body = substr(body, 1, 99) WHERE id = ?", [id_])
+    db.close()
+
+
+def test_help() -> None:
+    """Each command and each of its options says what it is for."""
+    commands = get_command(spool_app).commands  # type: ignore[attr-defined]  # it is a group
+    assert set(commands) == {"list", "show", "retry", "drop"}
+    for command in commands.values():
+        assert command.help
+        assert [option.name for option in command.params if not option.help] == []
+
+
+def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> None:
+    """What waits is listed without a secret, retried when it can leave, and dropped when asked."""
+    missing = songswap("list")
+    assert missing.exit_code == 1
+    assert "There is no spool" in str(missing.exception)
+    assert not here.settings.spool.exists()
+
+    own_objects.stop()
+    fetched(here)
+    with Spool(here.settings.spool) as spool:
+        spool.keep_token(RotatedToken(1, "spent", "secret access", "secret refresh", here.clock()))
+    listed = json.loads(songswap("list", "--json").stdout)
+    assert [one["id"] for one in listed["answers"]] == [1, 2, 3, 4]
+    assert {tuple(one["waits_for"]) for one in listed["answers"]} == {("S3", "warehouse")}
+    assert listed["tokens"] == 1
+    shown = json.loads(songswap("show", "1", "--json").stdout)
+    assert shown["key"].startswith(f"history/spotify/user{shown['user_id']}/")
+    assert shown["plays"] > 0
+    assert shown["first_play"] < shown["last_play"] < shown["observed_at"]
+
+    refused = songswap("retry", "2", "--json")
+    assert refused.exit_code == 1
+    (left,) = json.loads(refused.stdout)["answers"]
+    assert (left["id"], left["waits_for"]) == (2, ["S3"])
+    assert "SongSwap_S3_PutOnly" in left["problem"]
+    table = songswap("list")
+    assert "4 answers" in table.stdout
+    assert "S3, warehouse" in table.stdout
+    assert "secret" not in table.stdout + str(listed)
+
+    unknown = songswap("drop", "1", "99", "--yes")
+    assert (unknown.exit_code, "no answer 99" in str(unknown.exception)) == (1, True)
+    kept = songswap("drop", "1", answer="n\n")
+    assert kept.exit_code == 1
+    assert f"{shown['plays']} plays of user {shown['user_id']} from" in kept.stderr
+    assert "neither loaded nor in S3" in kept.stderr
+    assert songswap("drop", "1", answer="y\n").exit_code == 0
+
+    own_objects.start()
+    here.use(own_objects)
+    done = songswap("retry")
+    assert done.exit_code == 0, done.stderr
+    assert "3 answers left the spool, 0 could not" in done.stderr
+    with Spool(here.settings.spool) as spool:
+        assert spool.entries() == []
+    assert len({user for user, _, _ in here.history()}) == 3
+    assert here.rows("SELECT state FROM songswap.runs") == [("running",)], "a retry is no run"
+
+
+def test_damaged_answer_keeps_nobody(here: Any, own_objects: Any, songswap: Run) -> None:
+    """An answer that the disk did not keep whole stays with its reason; all others leave."""
+    own_objects.stop()
+    fetched(here)
+    damage(here, 2)
+    counts = ingest.load(here.settings, "r", 0, here.clock)
+    assert counts["plays"] == here.history().total() > 0
+    assert len({user for user, _, _ in here.history()}) == 3
+    own_objects.start()
+    here.use(own_objects)
+    with pytest.raises(RunFailed, match=r"answer 2 of user \d is damaged"):
+        here.load()
+    assert here.history() == here.reachable(), "Spotify told it again"
+    with Spool(here.settings.spool) as spool:
+        assert [(one.id, one.archived, one.loaded) for one in spool.entries()] == [
+            (2, False, False)
+        ]
+    shown = songswap("show", "2")
+    assert "is damaged" in shown.stdout
+    dropped = songswap("drop", "2", "--yes")
+    assert "nothing can be read of it" in dropped.stderr
+    here.load()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "RAISE EXCEPTION 'no'",
+        "RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'",
+        "RETURN NULL",
+    ],
+)
+def test_refused_answer_keeps_nobody(here: Any, trouble: str) -> None:
+    """Rows that the warehouse refuses or swallows stay with their reason; all others are loaded."""
+    poisoned = here.user_id("listener-0002")
+    here.execute(
+        "CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF NEW.user_id = {poisoned} THEN {trouble}; END IF; RETURN NEW; END $$"
+    )
+    here.execute(
+        'CREATE TRIGGER trouble BEFORE INSERT ON "History" FOR EACH ROW EXECUTE FUNCTION trouble()'
+    )
+    with pytest.raises(RunFailed, match="0 answers wait in the spool for S3 and 1 for the"):
+        here.load()
+    here.advance(hours=2)
+    with pytest.raises(RunFailed, match="and 2 for the warehouse"):
+        here.load()
+    assert len({user for user, _, _ in here.history()}) == 3
+    with Spool(here.settings.spool) as spool:
+        assert {one.user_id for one in spool.entries()} == {poisoned}
+        assert all(one.problem for one in spool.entries())
+    here.execute('DROP TRIGGER trouble ON "History"')
+    here.load()
+    assert here.history() == here.reachable()
+
+
+def test_full_spool(here: Any, own_objects: Any) -> None:
+    """A spool that is as large as it may be takes no more, and nobody is asked for in vain."""
+    own_objects.stop()
+    fetched(here)
+    here.settings = replace(here.settings, spool_max_bytes=2**15)
+    here.spotify.delete("/admin/calls")
+    ingest.plan(here.settings, "r2", here.clock)
+    with pytest.raises(SpoolError, match="4 answers wait for S3 and 4 for the warehouse"):
+        fetch(here.settings, "r2", 0, here.clock)
+    assert here.calls() == {}
+    with (
+        Spool(here.settings.spool, 2**15) as spool,
+        pytest.raises(SpoolError, match="SONGSWAP_SPOOL_MAX_MB"),
+    ):
+        spool.keep("r2", 0, [Answer(1, "key", here.clock(), None, b"{}")])
+    own_objects.start()
+    here.use(own_objects)
+    here.load()
+    assert here.history() == here.reachable()
+    assert len({user for user, _, _ in here.history()}) == 4

@@ -1,0 +1,24 @@
+"""What is to be told of a run that went well."""
+
+from songswap.alerts.warning import warnings
+
+
+def test_most_runs_have_none() -> None:
+    """Counts that need nobody are no warning."""
+    assert warnings({"plays": 500, "gaps": 0, "seconds": 3}) == []
+
+
+def test_gaps() -> None:
+    """A gap is told, with how many users it concerns and where to look."""
+    (sentence,) = warnings({"gaps": 1200})
+    assert sentence.startswith("1,200 users had played more than Spotify remembers")
+    assert "songswap.gaps" in sentence
+
+
+def test_grants_that_end() -> None:
+    """Grants that end soon are told, each distance in a sentence of its own."""
+    told = warnings({"expiring_in_30_days": 4, "expiring_in_7_days": 0, "expiring_in_1_days": 1})
+    assert [sentence.split(":")[0] for sentence in told] == [
+        "The grants of 4 users end within 30 days",
+        "The grants of 1 users end within 1 day",
+    ]
