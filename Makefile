@@ -12,7 +12,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: demo test lint format lock clean
+.PHONY: demo test soak lint format lock clean
 .DEFAULT_GOAL := demo
 
 # Installs exactly the lock, with bytecode: without it every Airflow process starts 3 s later.
@@ -33,6 +33,9 @@ demo: $(VENV)/.ready
 # Two at a time: most tests wait for other processes.
 test: $(VENV)/.ready
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+soak: $(VENV)/.ready
+	@exec $(BIN)/python -m songswap.soak $(ARGS)
 
 lint: $(VENV)/.ready
 	@$(BIN)/ruff check .

@@ -14,8 +14,10 @@ from multidict import CIMultiDict
 
 from songswap.simulator import accounts
 from songswap.simulator.answer import JSON_TYPE, Answer, Refusal
+from songswap.simulator.clock import parse_iso
 from songswap.simulator.fault import Fault, mutated
 from songswap.simulator.simulation import Simulation
+from songswap.simulator.web_api import STALLED_AT
 
 Call = Callable[[Simulation, web.Request], Awaitable[Answer]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -53,6 +55,8 @@ async def _answer(sim: Simulation, request: web.Request, call: Call, fault: Faul
     """Return the true answer, or what the fault makes of it; a spoiled one has no page."""
     if fault and fault.action == "respond" and fault.status is not None:
         return _instead(fault, fault.status)
+    if fault and fault.since is not None:
+        request[STALLED_AT] = parse_iso(fault.since)
     try:
         answer = await call(sim, request)
     except Refusal as refusal:

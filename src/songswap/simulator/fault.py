@@ -9,8 +9,9 @@ from typing import Any, Literal
 import msgspec
 
 from songswap.simulator import draw
+from songswap.simulator.clock import parse_iso
 
-Action = Literal["respond", "cut", "refuse", "truncate", "mutate"]
+Action = Literal["respond", "cut", "refuse", "truncate", "mutate", "stall"]
 
 
 class FaultError(ValueError):
@@ -40,6 +41,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     refuse    closes the connection at once; nothing happens on the server
     truncate  sends a whole HTTP message whose body is the first half of the true one
     mutate    sends the true answer changed by `mutate`
+    stall     sends the recently-played answer as it was at `since`: nothing listed later is in it
 
     In cut, truncate and mutate the server does its work: a token rotates though nobody learns it.
     """
@@ -59,6 +61,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """A string is sent as it is, anything else as JSON."""
     delay_ms: int = 0
     mutate: Mutation | None = None
+    since: str | None = None
+    """When a stalled feed took its last play (ISO 8601)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
@@ -73,11 +77,18 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             raise FaultError(f"delay_ms is {self.delay_ms}, it must not be negative")
         if (self.action == "mutate") != (self.mutate is not None):
             raise FaultError("action mutate and the field mutate need each other")
+        if (self.action == "stall") != (self.since is not None):
+            raise FaultError("action stall and the field since need each other")
+        if self.since is not None:
+            try:
+                parse_iso(self.since)
+            except ValueError as error:
+                raise FaultError(f"since is {self.since!r}, which is no ISO 8601 time") from error
 
     @property
     def leaves_truth(self) -> bool:
-        """Tell whether the full true answer still goes out."""
-        return self.action == "respond" and self.status is None
+        """Tell whether an answer goes out that is whole and true, if perhaps late or stale."""
+        return self.status is None and self.action in ("respond", "stall")
 
 
 class Standing(msgspec.Struct):

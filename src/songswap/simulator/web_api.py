@@ -17,6 +17,8 @@ from songswap.simulator.simulation import Simulation
 from songswap.simulator.token import Token
 from songswap.simulator.world import Anybody
 
+STALLED_AT = web.RequestKey("stalled_at", int)
+"""When the feed took its last play (ms), in a request that a stall strikes."""
 ALLOWED_IN_DEVELOPMENT = 5
 """Development mode knows only this many users: the first listeners."""
 _BATCH = {"tracks": 50, "artists": 50, "audio-features": 100}
@@ -82,7 +84,8 @@ async def recently_played(sim: Simulation, request: web.Request) -> Answer:
     before = _whole_number(request, "before", 2**63)
     if after is None or before is None:
         raise api_error(400, f"Invalid {'after' if after is None else 'before'}")
-    newest = listener.newest(sim.clock.now())
+    now = sim.clock.now()
+    newest = listener.newest(min(now, request.get(STALLED_AT, now)))
     told = [play for play in newest if after < play.played_at < before][:limit]
     here = f"{request.scheme}://{request.host}{request.path}"
     following: dict[str, str | int] = {"limit": limit}

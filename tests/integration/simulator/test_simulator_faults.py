@@ -147,3 +147,21 @@ async def test_caller_who_left_was_told_nothing(spotify: Any) -> None:
         while counted.get("200") != 2:
             counted = (await caller.admin("GET", "calls"))["by_endpoint"]["recently-played"]
     assert not await told(caller)
+
+
+async def test_stalled_feed_stands_still_and_then_fills(spotify: Any) -> None:
+    """A day's plays are missing and count as unreachable while it stalls, and come afterwards."""
+    caller = await spotify()
+    since = (await caller.admin("GET", "clock"))["now"]
+    before = (await caller.plays("listener-0001", limit=50)).body["items"]
+    await caller.admin("POST", "faults", {"path": FEED, "action": "stall", "since": since})
+    now = (await caller.admin("POST", "clock", {"advance_s": 86_400}))["now"]
+    caller.tokens.clear()
+    assert (await caller.plays("listener-0001", limit=50)).body["items"] == before
+    lines = await caller.ledger("listener-0001")
+    later = [line for line in lines if since < line["listed_at"] <= now]
+    assert later
+    assert not any(line["told"] or line["reachable_when_asked"] for line in later)
+    await caller.admin("DELETE", "faults")
+    after = (await caller.plays("listener-0001", limit=50)).body["items"]
+    assert after[0]["played_at"] == later[-1]["played_at"]

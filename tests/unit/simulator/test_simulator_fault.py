@@ -66,6 +66,9 @@ def test_removed_fault_strikes_no_more() -> None:
         ({"delay_ms": -1}, "not be negative"),
         ({"action": "mutate"}, "need each other"),
         ({"mutate": Mutation([])}, "need each other"),
+        ({"action": "stall"}, "need each other"),
+        ({"since": "2026-11-22T18:00:00Z"}, "need each other"),
+        ({"action": "stall", "since": "noon"}, "no ISO 8601 time"),
     ],
 )
 def test_senseless_fault_is_refused(fields: dict, message: str) -> None:

@@ -1,0 +1,115 @@
+"""The hourly load of one simulated hour, in this process or in one that may be killed."""
+
+import itertools
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event
+from types import FrameType
+
+from songswap.errors import SongSwapError
+from songswap.ingest import load_once
+from songswap.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_S = 300.0
+
+
+def load(
+    settings: Settings,
+    run_id: str,
+    now: datetime,
+    at_call: int = 0,
+    trouble: Callable[[], None] | None = None,
+) -> bool:
+    """Load an hour; tell whether the run was a good one.
+
+    Args:
+        now: the simulated time, which stands still meanwhile.
+        at_call: the look at the clock at which ``trouble`` comes, or after the run.
+        trouble: runs beside the load, which goes on.
+    """
+    calls = itertools.count(1)
+    coming: Future[None] | None = None
+    with ThreadPoolExecutor(1) as beside:
+
+        def clock() -> datetime:
+            nonlocal coming
+            if trouble is not None and coming is None and next(calls) >= at_call:
+                coming = beside.submit(trouble)
+            return now
+
+        try:
+            load_once(settings, run_id, lambda *_: None, clock)
+        except SongSwapError as error:
+            log.info("%s: %s", run_id, error)
+            good = False
+        else:
+            good = True
+        if trouble is not None and coming is None:
+            coming = beside.submit(trouble)
+        if coming is not None:
+            coming.result()
+    return good
+
+
+class OtherProcess:
+    """The same load in another process, which is ready and waits for `go`.
+
+    Args:
+        kill_at: the number of the call of any function at which it gets SIGKILL; 0 is never.
+    """
+
+    def __init__(self, settings: Settings, run_id: str, now: datetime, kill_at: int = 0) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._ready, self._go = context.Event(), context.Event()
+        self._process: SpawnProcess = context.Process(
+            target=_load_here,
+            args=(settings, run_id, now, kill_at, self._ready, self._go),
+            daemon=True,
+        )
+        self._process.start()
+        self._ready.wait(_PATIENCE_S)
+
+    def go(self) -> None:
+        """Let it begin."""
+        self._go.set()
+
+    def end(self) -> bool:
+        """Wait until it has ended; tell whether it was killed.
+
+        Raises:
+            RuntimeError: it ended by itself with an error, or did not end.
+        """
+        self._process.join(_PATIENCE_S)
+        code = self._process.exitcode
+        if code is None:
+            self._process.kill()
+        self._process.join()
+        if code not in (0, -signal.SIGKILL):
+            raise RuntimeError(f"A load in another process ended with {code}; see its log above.")
+        return code == -signal.SIGKILL
+
+
+def _load_here(
+    settings: Settings, run_id: str, now: datetime, kill_at: int, ready: Event, go: Event
+) -> None:
+    logging.disable()
+    ready.set()
+    go.wait(_PATIENCE_S)
+    if kill_at:
+        sys.setprofile(partial(_count_down, itertools.count(1), kill_at))
+    load(settings, run_id, now)
+
+
+def _count_down(calls: "itertools.count[int]", kill_at: int, *_: FrameType | str | object) -> None:
+    if next(calls) >= kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,158 @@
+"""The parts of a soak: PostgreSQL, S3 and the simulator, in a folder of its own."""
+
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+from songswap import settings
+from songswap.local.access import platform_access
+from songswap.local.object_store import REGION, ObjectStore
+from songswap.local.plan import SIMULATED_APP
+from songswap.local.postgres import Postgres
+from songswap.local.sign_up import sign_up
+from songswap.local.simulator import Simulator
+from songswap.warehouse.migrate import migrate
+
+_BUCKET = "soak"
+_DATABASE = "soak"
+
+# A trigger of the soak's own notes when each play arrived. It only appends: nothing of two loads
+# at once has to wait for it.
+_WATCH = """
+CREATE SCHEMA soak;
+CREATE TABLE soak.clock (now timestamptz NOT NULL);
+CREATE TABLE soak.members (spotify_id text PRIMARY KEY, joined_at timestamptz NOT NULL);
+CREATE TABLE soak.delays (minutes integer NOT NULL, plays bigint NOT NULL);
+CREATE FUNCTION soak.note_delays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO soak.delays
+  SELECT (extract(epoch FROM c.now - n.played_at AT TIME ZONE 'UTC') / 60)::integer, count(*)
+  FROM arrived n
+  JOIN public."Users" u ON u.id = n.user_id
+  JOIN soak.members m ON m.spotify_id = u.spotify_id
+  CROSS JOIN soak.clock c
+  WHERE n.played_at AT TIME ZONE 'UTC' > m.joined_at
+  GROUP BY 1;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER soak AFTER INSERT ON "History" REFERENCING NEW TABLE AS arrived
+  FOR EACH STATEMENT EXECUTE FUNCTION soak.note_delays();
+"""
+
+
+@dataclass
+class Parts:
+    """What is running, and how the pipeline reaches it.
+
+    ``deleted`` and ``revoked`` hold Spotify's ids of users who left, or took their grant back.
+    """
+
+    postgres: Postgres
+    s3: ObjectStore
+    spotify: Simulator
+    settings: settings.Settings
+    deleted: set[str] = field(default_factory=set)
+    revoked: set[str] = field(default_factory=set)
+
+    def begin_hour(self, now: datetime) -> None:
+        """Move the time of Spotify to ``now``, and that of the watch while PostgreSQL is up."""
+        self.spotify.post("/admin/clock", {"set": now.isoformat()})
+        if self.postgres.running:
+            self.execute("DELETE FROM soak.clock")
+            self.execute("INSERT INTO soak.clock VALUES (%s)", now)
+
+    def sign_up(self, now: datetime) -> None:
+        """Sign up who listens and is neither here nor deleted."""
+        listeners = [
+            one for one in self.spotify.get("/admin/listeners") if one["id"] not in self.deleted
+        ]
+        with psycopg.connect(self.settings.warehouse_dsn, autocommit=True) as connection:
+            connection.cursor().executemany(
+                "INSERT INTO soak.members VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                [(one["id"], now) for one in listeners],
+            )
+        sign_up(self.settings.warehouse_dsn, self.spotify.url, listeners, lambda _: None)
+
+    def delete(self, user: str) -> None:
+        """Delete a user, as the platform does, whatever else is going on."""
+        self.execute('DELETE FROM "Users" WHERE spotify_id = %s', user)
+        self.deleted.add(user)
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """Run a statement in the warehouse."""
+        with psycopg.connect(self.settings.warehouse_dsn, autocommit=True) as connection:
+            connection.execute(statement.encode(), parameters)
+
+    def pids(self) -> dict[str, int]:
+        """The process ids of the Python parts."""
+        return {"S3": self.s3.process.pid, "simulator": self.spotify.process.pid}
+
+
+@contextmanager
+def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[Parts]:
+    """The parts with ``users`` listeners whose lives and accounts begin at ``begins``.
+
+    Raises:
+        StackError: a part did not start.
+    """
+    # A frozen clock would never leave the window of a rate limit: 429s are the storm's.
+    simulated = (
+        *("--users", str(users), "--seed", str(seed), "--rate-limit", "0"),
+        *("--clock", "frozen", "--now", begins.isoformat(), "--epoch", begins.isoformat()),
+    )
+    with ExitStack() as stack:
+        postgres = Postgres(folder / "postgres", _free_port())
+        stack.callback(postgres.stop)
+        postgres.start()
+        s3 = ObjectStore(folder / "s3", _free_port(), platform_access(), buckets=(_BUCKET,))
+        stack.callback(s3.stop)
+        s3.start()
+        spotify = Simulator(folder / "simulator", 0, simulated)
+        stack.callback(spotify.stop)
+        spotify.start()
+        postgres.create_database(_DATABASE)
+        migrate(postgres.dsn(_DATABASE))
+        parts = Parts(postgres, s3, spotify, _settings(folder, postgres, s3, spotify, users))
+        parts.execute(_WATCH)
+        parts.sign_up(begins)
+        yield parts
+
+
+def _settings(
+    folder: Path, postgres: Postgres, s3: ObjectStore, spotify: Simulator, users: int
+) -> settings.Settings:
+    return settings.Settings(
+        warehouse_dsn=postgres.dsn(_DATABASE),
+        spotify=settings.Spotify(
+            client_id=SIMULATED_APP["SPOTIFY_CLIENT_ID"],
+            client_secret=SIMULATED_APP["SPOTIFY_CLIENT_SECRET"],
+            api_url=f"{spotify.url}/v1",
+            accounts_url=spotify.url,
+            reccobeats_url=f"{spotify.url}/reccobeats",
+            # Real waits, in simulated time: as short as they can be and still be waits.
+            first_wait_s=0.01,
+            longest_wait_s=1.5,
+            timeout_s=1.0,
+        ),
+        archive=settings.Archive(
+            _BUCKET, s3.url, REGION, "pipeline", s3.access.secrets["pipeline"]
+        ),
+        spool=folder / "spool",
+        batch_size=min(500, users // 2 + 1),
+    )
+
+
+def _free_port() -> int:
+    """A TCP port that nobody uses, outside the range of outgoing connections."""
+    for _ in range(100):
+        port = random.randint(20_000, 32_000)  # noqa: S311 - not a secret
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise OSError("None of 100 ports tried on 127.0.0.1 was free.")

@@ -1,0 +1,123 @@
+"""Simulated days under a storm: the promise is kept, and what breaks it would be seen."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from songswap.soak.run import soak
+from songswap.soak.storm import OWN, storm
+from songswap.soak.verdict import Gap, Play, account
+
+T = datetime(2026, 11, 22, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+USERS, DAYS = 12, 1
+
+
+@pytest.mark.parametrize("seed", [14, 24])
+def test_promise_is_kept(tmp_path: Path, seed: int) -> None:
+    """Nothing is lost, doubled or invented, every gap is recorded, and everybody comes back."""
+    verdict, tally = soak(tmp_path, USERS, DAYS, seed, lambda *_: None)
+    assert verdict.good, (verdict.counts, verdict.examples, verdict.stranded)
+    assert verdict.counts["loaded"] >= verdict.counts["reachable"] > 100
+    assert tally.came.total() > 10
+    assert tally.struck.total() > 10
+
+
+def test_command_tells_the_same_as_json() -> None:
+    """The command exits with 0 and its JSON has the sums, what came, and what it cost."""
+    command = [sys.executable, "-m", "songswap.soak", "--json", "--seed", "11"]
+    done = subprocess.run(  # noqa: S603 - our own program
+        [*command, "--users", str(USERS), "--days", str(DAYS)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["good"]
+    assert report["loaded"] >= report["reachable"] > 100
+    assert (report["lost"], report["duplicated"], report["invented"]) == (0, 0, 0)
+    assert report["minutes_from_play_to_row"]["median"] > 0
+    assert report["api_calls_per_user_hour"] > 0.5
+    assert {"soak", "simulator"} <= report["peak_memory_mib"].keys()
+
+
+def test_storm_is_drawn_from_the_seed_and_ends() -> None:
+    """The same seed draws the same hours; all that can come does; the last hours are calm."""
+    hours = storm(1, 50, 30 * 24)
+    assert hours == storm(1, 50, 30 * 24) != storm(2, 50, 30 * 24)
+    assert {hour.own for hour in hours} == {"", *OWN}
+    assert {hour.lives for hour in hours} == {"", "join", "delete", "revoke"}
+    assert len({kind for hour in hours for kind, _ in hour.faults}) == 17
+    assert not any(hour.faults or hour.own or hour.stalled for hour in hours[-8:])
+
+
+def play(minute: int, *, reachable: bool = True, late: int = 0) -> Play:
+    """A play of the track `t<minute>`."""
+    at = T + minute * MINUTE
+    return Play(at, f"t{minute}", at + late * MINUTE, reachable)
+
+
+def told(ledger: list[Play]) -> dict[datetime, str | None]:
+    """History as it has to be."""
+    return {one.played_at: one.track_id for one in ledger if one.reachable}
+
+
+def test_lost_and_invented_plays_are_found() -> None:
+    """A play that could be told and is not there, or with another track, or from nowhere."""
+    ledger = [play(minute) for minute in range(4)]
+    history = told(ledger)
+    del history[T + MINUTE]
+    history[T + 2 * MINUTE] = "another"
+    history[T + 9 * MINUTE] = "t9"
+    counts, wrong = account(ledger, history, [], [], None)
+    assert (counts["lost"], counts["invented"]) == (2, 2)
+    assert {name for name, _ in wrong} == {"lost", "invented"}
+
+
+def test_true_gap_has_to_be_recorded() -> None:
+    """Plays that came at once and were never reached, between known ones, need a recorded gap."""
+    ledger = [play(0), play(1, reachable=False), play(2, reachable=False), play(3)]
+    bare, _ = account(ledger, told(ledger), [], [], None)
+    assert (bare["gaps_true"], bare["gaps_unrecorded"]) == (1, 1)
+    gap = Gap(T, T + 3 * MINUTE, T + 4 * MINUTE)
+    counts, wrong = account(ledger, told(ledger), [gap], [], None)
+    assert (counts["gaps_true"], counts["gaps_recorded"], counts["in_gaps"]) == (1, 1, 2)
+    assert not wrong
+
+
+def test_what_precedes_the_first_answer_is_no_gap() -> None:
+    """Before anything is known nothing can be missed, unless an empty answer came first."""
+    ledger = [play(1, reachable=False), play(2)]
+    counts, wrong = account(ledger, told(ledger), [], [], None)
+    assert (counts["gaps_true"], counts["outside"], wrong) == (0, 1, [])
+    counts, _ = account(ledger, told(ledger), [], [], T)
+    assert counts["gaps_unrecorded"] == 1
+
+
+def test_missed_plays_that_nobody_can_know_of() -> None:
+    """Late ones that left between two joined answers are counted apart, as are those set aside."""
+    ledger = [
+        play(0),
+        play(1, reachable=False, late=90),
+        play(2),
+        play(3, reachable=False),
+        play(4),
+    ]
+    counts, wrong = account(ledger, told(ledger), [], ["2026-11-22T00:03:00.000Z"], None)
+    assert (counts["unseen"], counts["set_aside"], counts["gaps_true"], wrong) == (1, 1, 0, [])
+
+
+def test_recorded_gap_needs_a_reason() -> None:
+    """One in which nothing is missing is wrong, but for an answer of exactly the next 50 plays."""
+    ledger = [play(minute) for minute in range(51)]
+    exact = Gap(T, T + MINUTE, T + 51 * MINUTE)
+    counts, wrong = account(ledger, told(ledger), [exact], [], None)
+    assert (counts["gaps_adjoining"], wrong) == (1, [])
+    counts, _ = account(ledger[:40], told(ledger[:40]), [exact], [], None)
+    assert counts["gaps_unfounded"] == 1
