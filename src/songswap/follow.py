@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
-from songswap.warehouse import run
+from songswap.warehouse import pause, run
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
 
@@ -29,7 +29,7 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
     """Plan a run for the users who are endangered.
 
     Returns:
-        The numbers of its batches: one, or none when nobody is endangered.
+        The numbers of its batches: one, or none when nobody is endangered or may be asked for.
 
     Raises:
         WarehouseUnavailable, SchemaOutdated: nobody can be asked for.
@@ -37,6 +37,9 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         now = clock()
+        if pause.find(connection, settings.spotify.client_id, now):
+            log.info("Spotify takes no requests now: the hourly load says until when.")
+            return []
         users = run.endangered(connection, now, INTERVAL, TOO_MANY)
         if not users:
             return []

@@ -52,7 +52,7 @@ def grants(
     if as_json:
         typer.echo(json.dumps({"grants": told}))
     else:
-        Console().print(_table(told))
+        Console().print(_table(told) if told else "Nobody's grant is in one of these states.")
 
 
 def _told(one: "Standing", now: datetime) -> dict[str, Any]:

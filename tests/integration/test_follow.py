@@ -59,6 +59,31 @@ def test_only_the_endangered_are_asked_for(platform: Make) -> None:
     assert here.load()["asked"] == 5
 
 
+def test_who_cannot_be_asked_for_is_not_followed(platform: Make) -> None:
+    """Neither users without tokens or with a dead grant, nor anybody while Spotify takes nothing:
+    a question every ten minutes would change nothing."""
+    here = platform(users=4)
+    here.load()
+    here.execute("UPDATE songswap.polls SET pace = 0")
+    gone, dead, fine = (here.user_id(f"listener-000{number}") for number in (1, 2, 3))
+    here.execute("UPDATE songswap.polls SET pace = 500 WHERE user_id = ANY (%s)", [gone, dead])
+    here.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', gone)
+    here.execute("UPDATE songswap.grants SET state = 'revoked' WHERE user_id = %s", dead)
+    here.advance(minutes=10)
+    assert follow.plan(here.settings, "nobody", here.clock) == []
+
+    here.execute("UPDATE songswap.polls SET pace = 500 WHERE user_id = %s", fine)
+    here.execute(
+        "INSERT INTO songswap.pauses VALUES (%s, %s, 'quota', %s)",
+        here.settings.spotify.client_id,
+        here.clock() + timedelta(hours=1),
+        here.clock(),
+    )
+    assert follow.plan(here.settings, "paused", here.clock) == []
+    here.execute("DELETE FROM songswap.pauses")
+    assert follow.plan(here.settings, "somebody", here.clock) == [0]
+
+
 def test_most_endangered_first(platform: Make) -> None:
     """After an outage those are asked for first who may lose plays first."""
     here = platform(users=6)
