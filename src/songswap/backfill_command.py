@@ -1,14 +1,12 @@
 """``songswap backfill``: options in, progress bars and a summary out."""
 
 import json
-import logging
 import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,11 +19,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from songswap.terminal import JsonOption, err, log_to_stderr
+
 if TYPE_CHECKING:
     from songswap.backfill import Outcome
     from songswap.settings import Settings
-
-_err = Console(stderr=True)
 
 _FOUND = ("missing", "waiting", "unknown")
 _ASKED = ("asked", "told", "unknown", "postponed")
@@ -50,9 +48,7 @@ def backfill(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only count what is missing; change nothing.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as one JSON object, and nothing else.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Ask Spotify for what the tables lack of tracks and artists, and load it.
 
@@ -63,11 +59,7 @@ def backfill(
     from songswap import settings
     from songswap.backfill import Outcome, find
 
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(message)s",
-        handlers=[RichHandler(console=_err, show_path=False)],
-    )
+    log_to_stderr()
     read = settings.from_environment(os.environ)
     kinds = [one.value for one in dict.fromkeys(kind or Kind)]
     if dry_run:
@@ -93,13 +85,13 @@ def _backfill(read: "Settings", kinds: list[str], at_most: int | None) -> "dict[
     from songswap.backfill import backfill as fill_all
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
-    with Progress(*columns, TimeRemainingColumn(), console=_err) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=err) as progress:
         bars = {kind: progress.add_task(kind, total=None) for kind in kinds}
 
         def told(kind: str, asked: int, chosen: int) -> None:
             progress.update(bars[kind], completed=asked, total=chosen)
-            if not _err.is_terminal:
-                _err.print(f"{kind}: asked for {asked:,} of {chosen:,}")
+            if not err.is_terminal:
+                err.print(f"{kind}: asked for {asked:,} of {chosen:,}")
 
         return fill_all(read, kinds, at_most, told)
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from songswap.terminal import JsonOption
+
 _MARKS = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text("–", "dim")}
 
 
@@ -18,9 +20,7 @@ def check(
         list[str] | None,
         typer.Argument(metavar="[NAME]...", help="discord, postgres, s3, spotipy; all if none."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as one JSON object, and nothing else.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check that Discord, PostgreSQL, S3 and Spotify are set right and do what is needed of them.
 

@@ -1,7 +1,6 @@
 """The command line: reads arguments, calls a use case, prints what came of it."""
 
 import json
-import logging
 import os
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.table import Table
 
 from songswap.backfill_command import backfill
@@ -21,6 +19,7 @@ from songswap.grants_command import grants
 from songswap.simulator.command import simulator
 from songswap.spool_command import spool
 from songswap.status_command import status
+from songswap.terminal import JsonOption, err, log_to_stderr
 
 app = typer.Typer(
     help="Every user's listening history, complete and right, every hour.",
@@ -36,13 +35,6 @@ app.command()(status)
 app.command()(grants)
 app.command()(connect)
 app.add_typer(spool, name="spool")
-
-# Standard output is for results; everything that accompanies the work goes to standard error.
-_err = Console(stderr=True)
-
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print the result as one JSON object, and nothing else.")
-]
 
 
 @app.command()
@@ -62,16 +54,16 @@ def load(
     from songswap import ingest, settings
     from songswap.spotify.client import utc_now
 
-    _log_to_stderr()
+    log_to_stderr()
     read = settings.from_environment(os.environ)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=_err) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=err) as progress:
         bar = progress.add_task("start", total=None)
 
         def told(step: str, done: int, of: int) -> None:
             progress.update(bar, description=step, completed=done, total=of)
-            if not _err.is_terminal:
-                _err.print(f"{step} ({done} of {of} done)")
+            if not err.is_terminal:
+                err.print(f"{step} ({done} of {of} done)")
 
         name = run_id or f"cli__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
         counts = ingest.load_once(read, name, told)
@@ -89,7 +81,7 @@ def migrate() -> None:
     from songswap.warehouse.migrate import migrate as bring_up_to_date
 
     bring_up_to_date(settings.warehouse_dsn(os.environ))
-    _err.print(f"The warehouse's schema is at version {VERSION}.")
+    err.print(f"The warehouse's schema is at version {VERSION}.")
 
 
 @app.command()
@@ -127,14 +119,6 @@ def _print_counts(title: str, counts: dict[str, int], as_json: bool) -> None:
     Console().print(table)
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(message)s",
-        handlers=[RichHandler(console=_err, show_path=False)],
-    )
-
-
 def main() -> None:
     """The entry point: what is expected to go wrong becomes a sentence and exit code 1.
 
@@ -145,7 +129,7 @@ def main() -> None:
     try:
         app()
     except SongSwapError as error:
-        _err.print(f"[bold red]Error:[/] {error}", highlight=False)
+        err.print(f"[bold red]Error:[/] {error}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from songswap.terminal import JsonOption
+
 if TYPE_CHECKING:
     from songswap.warehouse.grant_state import Standing
 
@@ -29,9 +31,7 @@ def grants(
         list[State] | None,
         typer.Option(help="Which to show, once or more; all but the active ones if left out."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as one JSON object, and nothing else.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show whose grant is dead or ends within 30 days: those users have to authorize again.
 

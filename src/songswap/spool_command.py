@@ -1,17 +1,16 @@
 """``songswap spool``: what waits on this machine, and what an operator may do with it."""
 
 import json
-import logging
 import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
 from songswap.errors import AnswerDamaged, SpoolError
+from songswap.terminal import JsonOption, err, log_to_stderr
 
 if TYPE_CHECKING:
     from songswap.raw.spool import Entry, Spool
@@ -21,15 +20,9 @@ spool = typer.Typer(
     no_args_is_help=True,
 )
 
-_err = Console(stderr=True)
-
-_Json = Annotated[
-    bool, typer.Option("--json", help="Print the result as one JSON object, and nothing else.")
-]
-
 
 @spool.command("list")
-def list_all(as_json: _Json = False) -> None:
+def list_all(as_json: JsonOption = False) -> None:
     """List the answers that wait, oldest first: for what, for how long, and why.
 
     Reads SONGSWAP_SPOOL. Tokens that wait for the warehouse are counted, never shown.
@@ -45,7 +38,7 @@ def list_all(as_json: _Json = False) -> None:
 @spool.command()
 def show(
     id_: Annotated[int, typer.Argument(metavar="ID", min=1, help="As 'list' gives it.")],
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show one answer that waits: where it belongs, and how many plays it tells of, from when."""
     with _open() as opened:
@@ -67,7 +60,7 @@ def retry(
     ids: Annotated[
         list[int] | None, typer.Argument(metavar="[ID]...", help="All if none is given.")
     ] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Bring what waits to S3 and into the warehouse, as each hourly load does first.
 
@@ -77,11 +70,7 @@ def retry(
     from songswap import ingest, settings
     from songswap.spotify.client import utc_now
 
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(message)s",
-        handlers=[RichHandler(console=_err, show_path=False)],
-    )
+    log_to_stderr()
     read = settings.from_environment(os.environ)
     with _open() as opened:
         chosen = {one.id for one in (_choose(opened, ids) if ids else opened.entries())}
@@ -92,7 +81,7 @@ def retry(
         typer.echo(json.dumps({"counts": counts, **told}))
     else:
         left = len(told["answers"])
-        _err.print(f"{len(chosen) - left:,} answers left the spool, {left:,} could not.")
+        err.print(f"{len(chosen) - left:,} answers left the spool, {left:,} could not.")
         if left:
             Console().print(_table(told))
     raise typer.Exit(int(bool(told["answers"])))

@@ -4,11 +4,13 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from songswap.terminal import JsonOption
 
 if TYPE_CHECKING:
     from songswap.warehouse.status import Status
@@ -17,9 +19,7 @@ _MISSING = {"missing": "missing", "waiting": "asked later", "unknown": "unknown 
 
 
 def status(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as one JSON object, and nothing else.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what is in the warehouse, how complete it is, and what waits.
 
