@@ -64,13 +64,14 @@ def retry(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         run.start(connection, run_id, clock())
-        counts = bring_in(settings, run_id, clock)
+        counts = bring_in(settings, connection, run_id, clock)
         run.end_step(connection, run_id, "retry", 0, counts, clock())
     return counts
 
 
 def bring_in(
     settings: Settings,
+    connection: psycopg.Connection,
     run_id: str,
     clock: Callable[[], datetime] = utc_now,
     only: Collection[int] | None = None,
@@ -78,16 +79,16 @@ def bring_in(
     """What `retry` does, apart from any run.
 
     Args:
+        connection: to a warehouse whose schema is the one that is needed.
         only: ids of the spool's answers; None for all.
 
     Returns:
         Counts of what was archived, loaded, and of rows as `songswap.warehouse.history.load` does.
 
     Raises:
-        WarehouseUnavailable, SchemaOutdated, SpoolError: nothing more can be done.
+        SpoolError: nothing more can be done.
     """
-    with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
-        require_schema(connection)
+    with Spool(settings.spool) as spool:
         counts: Counter[str] = Counter()
         for token in spool.tokens():
             try:

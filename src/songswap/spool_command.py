@@ -69,13 +69,17 @@ def retry(
     """
     from songswap import ingest, settings
     from songswap.spotify.client import utc_now
+    from songswap.warehouse.connection import connect
+    from songswap.warehouse.migrate import require_schema
 
     log_to_stderr()
     read = settings.from_environment(os.environ)
     with _open() as opened:
         chosen = {one.id for one in (_choose(opened, ids) if ids else opened.entries())}
         run_id = f"spool__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
-        counts = ingest.bring_in(read, run_id, utc_now, chosen)
+        with connect(read.warehouse_dsn) as connection:
+            require_schema(connection)
+            counts = ingest.bring_in(read, connection, run_id, utc_now, chosen)
         told = _told(opened, [one for one in opened.entries() if one.id in chosen])
     if as_json:
         typer.echo(json.dumps({"counts": counts, **told}))
