@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
-from songswap.warehouse import pause, run
+from songswap.warehouse import grant, pause, run
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
+from songswap.warehouse.run import Users
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,11 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
         if pause.find(connection, settings.spotify.client_id, now):
             log.info("Spotify takes no requests now: the hourly load says until when.")
             return []
-        users = run.endangered(connection, now, INTERVAL, TOO_MANY)
+        endangered = run.endangered(connection, now, INTERVAL, TOO_MANY)
+        if not endangered:
+            return []
+        grants = grant.askable(connection, Users.these(endangered), now)
+        users = [one.user_id for one in grants if not one.resting]
         if not users:
             return []
         log.info("%d users play so much that they are asked for between the hours.", len(users))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -24,6 +24,19 @@ class Unfinished(NamedTuple):
     number: int
     state: str
     problem: str | None
+
+
+class Users(NamedTuple):
+    """The users of a batch: those with ids of ``first`` to ``last``, or ``only`` some of them."""
+
+    first: int
+    last: int
+    only: list[int] | None
+
+    @classmethod
+    def these(cls, users: Sequence[int]) -> Self:
+        """Just these users, at least one."""
+        return cls(min(users), max(users), list(users))
 
 
 def start(connection: psycopg.Connection, run_id: str, now: datetime) -> None:
@@ -58,7 +71,8 @@ def plan_users(
     connection: psycopg.Connection, run_id: str, users: Sequence[int], now: datetime
 ) -> None:
     """Plan a run with one batch, of these users."""
-    parameters = {"run_id": run_id, "first": min(users), "last": max(users), "users": list(users)}
+    span = Users.these(users)
+    parameters = {"run_id": run_id, "first": span.first, "last": span.last, "users": span.only}
     with connection.transaction():
         start(connection, run_id, now)
         connection.execute(statements("run.sql")["plan_users"], parameters)
@@ -69,18 +83,10 @@ def endangered(
 ) -> list[int]:
     """Users who may have ``plays`` plays since their last answer when ``interval`` has passed.
 
-    By the pace of the busiest hour that was seen of each lately; the most endangered first.
+    By the pace of the busiest hour that was seen of each lately, whatever their grants are worth.
     """
     parameters = {"now": now, "interval": interval, "plays": plays}
     return [row[0] for row in connection.execute(statements("run.sql")["endangered"], parameters)]
-
-
-class Users(NamedTuple):
-    """The users of a batch: those with ids of ``first`` to ``last``, or ``only`` some of them."""
-
-    first: int
-    last: int
-    only: list[int] | None
 
 
 def users_of(connection: psycopg.Connection, run_id: str, batch: int) -> Users:

@@ -21,15 +21,8 @@ WHERE NOT EXISTS (SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step 
 -- name: endangered
 -- Who could have played enough since the last answer that the oldest play is forgotten before the
 -- next look, which is after %(interval)s.
--- Nobody whose grant is dead or forbidden: they are not asked for.
-SELECT p.user_id
-FROM songswap.polls p
-JOIN "SpotifyTokens" t ON t.id = p.user_id
-LEFT JOIN songswap.grants g ON g.user_id = p.user_id
-WHERE p.pace * extract(epoch FROM %(now)s + %(interval)s - p.answered_at) / 3600 >= %(plays)s
-  AND (g.refresh_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
-    AND (g.state = 'revoked' OR (g.state = 'forbidden' AND g.ask_again_at > %(now)s))) IS NOT TRUE
-ORDER BY p.pace * extract(epoch FROM %(now)s - p.answered_at) DESC, p.user_id
+SELECT user_id FROM songswap.polls
+WHERE pace * extract(epoch FROM %(now)s + %(interval)s - answered_at) / 3600 >= %(plays)s
 
 -- name: plan_users
 INSERT INTO songswap.steps (run_id, step, number, first_user, last_user, users)
