@@ -33,7 +33,8 @@ from songswap.errors import (
 )
 from songswap.raw import key
 from songswap.raw.archive import Archive
-from songswap.raw.spool import Answer, Kept, Spool
+from songswap.raw.kept import Answer, Kept
+from songswap.raw.spool import Spool
 from songswap.settings import Settings
 from songswap.side_by_side import side_by_side
 from songswap.spotify.client import Answer as Told

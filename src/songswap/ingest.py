@@ -6,46 +6,25 @@ Each step is a function of the settings, the run's id and little else: Airflow's
 by one, `load_once` calls them all. A step that is repeated changes nothing that is done already.
 """
 
-import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from typing import NamedTuple
 
-import psycopg
-
+from songswap import deliver
 from songswap.alerts.warning import warnings
 from songswap.enrich import KINDS, enrich
-from songswap.errors import AnswerDamaged, LoadIncomplete, RunFailed, SongSwapError
-from songswap.fetch import KEPT_AT_ONCE, fetch
-from songswap.models import Catalogue
-from songswap.raw.archive import Archive
-from songswap.raw.spool import Kept, Spool
+from songswap.errors import RunFailed, SongSwapError
+from songswap.fetch import fetch
+from songswap.raw.spool import Spool
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
-from songswap.transform import history
 from songswap.warehouse import grant, grant_state, run
-from songswap.warehouse import history as warehouse_history
 from songswap.warehouse.connection import connect
-from songswap.warehouse.history import Staleness
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
-
-_AT_ONCE = 500
-"""Answers of the spool that are read into memory, and loaded, together."""
-
-_REFUSED = (
-    psycopg.DataError,
-    psycopg.IntegrityError,
-    psycopg.errors.RaiseException,
-    LoadIncomplete,
-    AnswerDamaged,
-)
-"""What one answer alone can be the reason of: the others are loaded without it."""
 
 
 def retry(
@@ -56,7 +35,7 @@ def retry(
     Where S3 does not take it, it stays, and the run goes on.
 
     Returns:
-        Counts, see `bring_in`.
+        Counts, see `songswap.deliver.bring_in`.
 
     Raises:
         WarehouseUnavailable, SchemaOutdated, SpoolError: nothing more can be done.
@@ -64,52 +43,9 @@ def retry(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         run.start(connection, run_id, clock())
-        counts = bring_in(settings, connection, run_id, clock)
+        counts = deliver.bring_in(settings, connection, run_id, clock)
         run.end_step(connection, run_id, "retry", 0, counts, clock())
     return counts
-
-
-def bring_in(
-    settings: Settings,
-    connection: psycopg.Connection,
-    run_id: str,
-    clock: Callable[[], datetime] = utc_now,
-    only: Collection[int] | None = None,
-) -> dict[str, int]:
-    """What `retry` does, apart from any run.
-
-    Args:
-        connection: to a warehouse whose schema is the one that is needed.
-        only: ids of the spool's answers; None for all.
-
-    Returns:
-        Counts of what was archived, loaded, and of rows as `songswap.warehouse.history.load` does.
-
-    Raises:
-        SpoolError: nothing more can be done.
-    """
-    with Spool(settings.spool) as spool:
-        counts: Counter[str] = Counter()
-        for token in spool.tokens():
-            try:
-                counts["tokens_stored"] += grant.store_kept(connection, token, clock())
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
-                counts["tokens_refused"] += 1
-                log.warning(
-                    'The tokens of user %d do not fit "SpotifyTokens" (SQLSTATE %s): they stay in'
-                    " the spool.",
-                    token.user_id,
-                    error.sqlstate,
-                )
-            else:
-                spool.drop_token(token)
-        counts["retried_archived"] = asyncio.run(
-            _archive_waiting(settings, spool, connection, only)
-        )
-        for kept in _rounds(chain.from_iterable(_parts(spool.not_loaded, _AT_ONCE, only))):
-            counts["retried_loaded"] += len(kept)
-            counts += _load(settings, connection, spool, kept, run_id, clock())
-    return dict(counts)
 
 
 def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now) -> list[int]:
@@ -139,7 +75,7 @@ def load(
     """
     with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
         kept = spool.batch(run_id, batch)
-        counts = _load(settings, connection, spool, kept, run_id, clock(), step=batch)
+        counts = deliver.load(settings, connection, spool, kept, run_id, clock(), step=batch)
     return dict(counts)
 
 
@@ -238,115 +174,3 @@ def _trying(step: Callable[[], object]) -> list[SongSwapError]:
     except SongSwapError as error:
         return [error]
     return []
-
-
-def _load(
-    settings: Settings,
-    connection: psycopg.Connection,
-    spool: Spool,
-    kept: list[Kept],
-    run_id: str,
-    now: datetime,
-    step: int | None = None,
-) -> Counter[str]:
-    """Load answers in one transaction; if the server refuses their rows, one by one.
-
-    With ``step``, the load of that batch is noted as done in the same transaction.
-    """
-
-    def load_these(these: list[Kept]) -> Counter[str]:
-        catalogue = Catalogue()
-        answers = [
-            warehouse_history.Answer(
-                one.user_id,
-                one.observed_at,
-                one.key,
-                one.fingerprint,
-                history.transform(one.body, one.user_id, one.observed_at, catalogue),
-            )
-            for one in these
-        ]
-        staleness = Staleness(now, settings.stale_after)
-        return warehouse_history.load(connection, answers, catalogue, run_id, staleness)
-
-    try:
-        with connection.transaction():
-            counts = load_these(kept)
-            if step is not None:
-                run.end_step(connection, run_id, "load", step, counts, now)
-    except _REFUSED as error:
-        log.warning("A load was refused; trying one by one. %s", _reason(error))
-    else:
-        spool.loaded([one.id for one in kept])
-        return counts
-    counts = Counter()
-    problems: dict[int, str] = {}
-    for one in kept:
-        try:
-            counts += load_these([one])
-            spool.loaded([one.id])
-        except _REFUSED as error:
-            problems[one.id] = _reason(error)
-    spool.failed(problems)
-    if step is not None:
-        text = f"{len(problems)} answers were refused and wait in the spool" if problems else None
-        run.end_step(connection, run_id, "load", step, counts, now, text)
-    return counts
-
-
-def _reason(refused: Exception) -> str:
-    """Why answers were refused, in words that may be shown."""
-    if isinstance(refused, psycopg.Error):
-        # The server's own text would quote the rows: its code names the trouble well enough.
-        return f"PostgreSQL refused its rows with SQLSTATE {refused.sqlstate}"
-    return str(refused)
-
-
-async def _archive_waiting(
-    settings: Settings,
-    spool: Spool,
-    connection: psycopg.Connection,
-    only: Collection[int] | None,
-) -> int:
-    """Put what waits for S3 there, until it takes nothing; returns how many it took."""
-    archive = Archive(settings.archive)
-    archived = 0
-    for part in _parts(spool.not_archived, KEPT_AT_ONCE, only):
-        damaged = {one.id: damage for one in part if (damage := one.damage())}
-        kept = [one for one in part if one.id not in damaged]
-        outcome = await archive.put_all(kept)
-        for one in kept:
-            key = outcome.archived.get(one.id, one.key)
-            if key != one.key:
-                warehouse_history.move_raw(connection, one.user_id, one.observed_at, key)
-        spool.archived(outcome.archived)
-        spool.failed(outcome.problems | damaged)
-        archived += len(outcome.archived)
-        if kept and not outcome.archived:
-            log.warning("S3 takes nothing: %s", next(iter(outcome.problems.values())))
-            break
-    return archived
-
-
-def _parts(
-    waiting: Callable[[int, int], list[Kept]], size: int, only: Collection[int] | None
-) -> Iterator[list[Kept]]:
-    """What waits, all or ``only`` these ids, read in parts; what is done meanwhile is not seen."""
-    last = 0
-    while kept := waiting(last, size):
-        yield [one for one in kept if only is None or one.id in only]
-        last = kept[-1].id
-
-
-def _rounds(kept: Iterable[Kept]) -> Iterator[list[Kept]]:
-    """Chunks with one answer of a user at most, in order: what is new in the next depends on it."""
-    chunk: list[Kept] = []
-    users: set[int] = set()
-    for one in kept:
-        if one.user_id in users or len(chunk) == _AT_ONCE:
-            yield chunk
-            chunk, users = [], set()
-        chunk.append(one)
-        users.add(one.user_id)
-    if chunk:
-        yield chunk

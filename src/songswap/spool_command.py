@@ -13,7 +13,8 @@ from songswap.errors import AnswerDamaged, SpoolError
 from songswap.terminal import JsonOption, err, log_to_stderr
 
 if TYPE_CHECKING:
-    from songswap.raw.spool import Entry, Spool
+    from songswap.raw.kept import Entry
+    from songswap.raw.spool import Spool
 
 spool = typer.Typer(
     help="Look at the answers that wait for S3 or the warehouse; retry or drop them.",
@@ -67,7 +68,7 @@ def retry(
     Reads the settings from the environment, see .env.example. Exits with 1 when any of it still
     waits; why stands beside it.
     """
-    from songswap import ingest, settings
+    from songswap import deliver, settings
     from songswap.spotify.client import utc_now
     from songswap.warehouse.connection import connect
     from songswap.warehouse.migrate import require_schema
@@ -79,7 +80,7 @@ def retry(
         run_id = f"spool__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
         with connect(read.warehouse_dsn) as connection:
             require_schema(connection)
-            counts = ingest.bring_in(read, connection, run_id, utc_now, chosen)
+            counts = deliver.bring_in(read, connection, run_id, utc_now, chosen)
         told = _told(opened, [one for one in opened.entries() if one.id in chosen])
     if as_json:
         typer.echo(json.dumps({"counts": counts, **told}))

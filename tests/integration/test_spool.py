@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from songswap.errors import SpoolError
-from songswap.raw.spool import Answer, Kept, RotatedToken, Spool
+from songswap.raw.kept import Answer, Kept, RotatedToken
+from songswap.raw.spool import Spool
 
 AT = datetime(2026, 11, 22, 8, 1, 2, 345000, tzinfo=UTC)
 
@@ -154,7 +155,8 @@ def test_killed_while_writing(folder: Path) -> None:
     """After a SIGKILL everything that was said to be kept is there, and nothing in part."""
     code = (
         "import sys; from pathlib import Path; from datetime import UTC, datetime\n"
-        "from songswap.raw.spool import Answer, Spool\n"
+        "from songswap.raw.kept import Answer\n"
+        "from songswap.raw.spool import Spool\n"
         "at = datetime.now(UTC)\n"
         "with Spool(Path(sys.argv[1])) as spool:\n"
         "    for number in range(10**9):\n"

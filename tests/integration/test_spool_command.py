@@ -14,7 +14,8 @@ from songswap import ingest
 from songswap.cli import app
 from songswap.errors import RunFailed, SpoolError
 from songswap.fetch import fetch
-from songswap.raw.spool import Answer, RotatedToken, Spool
+from songswap.raw.kept import Answer, RotatedToken
+from songswap.raw.spool import Spool
 from songswap.spool_command import spool as spool_app
 
 Run = Callable[..., Result]

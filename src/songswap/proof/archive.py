@@ -21,7 +21,7 @@ from songswap.errors import ProofFailed
 from songswap.proof.expectation import expect
 from songswap.raw import key
 from songswap.raw.archive import Archive, open_store
-from songswap.raw.spool import Kept
+from songswap.raw.kept import Kept
 
 log = logging.getLogger(__name__)
 

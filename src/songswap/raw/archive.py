@@ -15,7 +15,7 @@ from obstore.store import S3Store
 from songswap import settings
 from songswap.errors import AnswerDamaged, ArchiveError
 from songswap.raw import key
-from songswap.raw.spool import Kept
+from songswap.raw.kept import Kept
 
 
 class Outcome(NamedTuple):

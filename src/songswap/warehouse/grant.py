@@ -9,7 +9,8 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from songswap.errors import WarehouseUnavailable
-from songswap.raw.spool import RotatedToken, Spool
+from songswap.raw.kept import RotatedToken
+from songswap.raw.spool import Spool
 from songswap.spotify.client import Tokens
 from songswap.warehouse.run import Users
 from songswap.warehouse.sql import statements

@@ -1,0 +1,82 @@
+"""What the spool keeps: answers, and tokens that must not be lost."""
+
+import gzip
+import zlib
+from datetime import datetime
+from typing import NamedTuple
+
+from songswap.errors import AnswerDamaged
+
+
+class Answer(NamedTuple):
+    """A raw answer: ``body`` as it came, ``observed_at`` when it came, ``key`` where it belongs.
+
+    ``fingerprint`` says what it tells of plays, see `songswap.transform.history.fingerprint`.
+    """
+
+    user_id: int
+    key: str
+    observed_at: datetime
+    fingerprint: bytes | None
+    body: bytes
+
+
+class Kept(NamedTuple):
+    """An answer in the spool, by its place there; ``packed`` is its body with gzip."""
+
+    id: int
+    user_id: int
+    key: str
+    observed_at: datetime
+    fingerprint: bytes | None
+    packed: bytes
+
+    @property
+    def body(self) -> bytes:
+        """The body as it came.
+
+        Raises:
+            AnswerDamaged: the disk did not keep it whole.
+        """
+        try:
+            return gzip.decompress(self.packed)
+        except (OSError, EOFError, zlib.error) as error:
+            raise AnswerDamaged(
+                f"The spool's answer {self.id} of user {self.user_id} is damaged: it can be neither"
+                f" archived nor loaded. 'songswap spool drop {self.id}' takes it out."
+            ) from error
+
+    def damage(self) -> str | None:
+        """What is wrong with the body; None where it is whole."""
+        try:
+            _ = self.body
+        except AnswerDamaged as error:
+            return str(error)
+        return None
+
+
+class Entry(NamedTuple):
+    """An answer in the spool as an operator sees it: everything but its body.
+
+    ``size`` is the bytes of the gzipped body; ``problem`` why it could not leave when last tried.
+    """
+
+    id: int
+    run_id: str
+    user_id: int
+    key: str
+    observed_at: datetime
+    size: int
+    archived: bool
+    loaded: bool
+    problem: str | None
+
+
+class RotatedToken(NamedTuple):
+    """Tokens that Spotify gave in exchange for ``spent`` and that the warehouse did not take."""
+
+    user_id: int
+    spent: str
+    access_token: str
+    refresh_token: str
+    expires_at: datetime
