@@ -76,7 +76,7 @@ def bring_in(
                     error.sqlstate,
                 )
             else:
-                spool.drop_token(token)
+                spool.drop_tokens([token])
         counts["retried_archived"] = asyncio.run(
             _archive_waiting(settings, spool, connection, only)
         )

@@ -11,9 +11,10 @@ cancelled, because a token that Spotify has rotated and nobody has stored is a u
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice, takewhile
 
 import psycopg
 import uvloop
@@ -46,6 +47,10 @@ from songswap.warehouse.grant import EXPIRES_SOON, Grant
 
 KEPT_AT_ONCE = 64
 """Answers that go to the disk in one transaction, and to S3 side by side."""
+
+_REFRESHED_AT_ONCE = 32
+_GROUPS = 2
+"""Two groups, so that one is answered while the other is stored."""
 
 
 def fetch(
@@ -131,16 +136,32 @@ class _Batch:
     stopped_by: SongSwapError | None = None
 
     async def ask_all(self, grants: list[Grant], in_flight: int) -> None:
-        """Ask with all grants, ``in_flight`` at a time, and keep what is answered."""
-        waiting = iter(grants)
+        """Ask with all grants, ``in_flight`` at a time, and keep what is answered.
+
+        Access tokens are refreshed in groups ahead of the asking: a group is one transaction.
+        """
+        enough = max(20, in_flight)
+        waiting = takewhile(lambda _: self._goes_on(enough), grants)
+        askers = min(in_flight, len(grants))
+        ready: asyncio.Queue[Grant | None] = asyncio.Queue(in_flight)
+
+        async def make_ready() -> None:
+            while group := list(islice(waiting, min(_REFRESHED_AT_ONCE, in_flight))):
+                for one in await self._with_good_tokens(group):
+                    await ready.put(one)
+
+        async def make_all_ready() -> None:
+            await side_by_side(make_ready() for _ in range(_GROUPS))
+            for _ in range(askers):
+                await ready.put(None)
 
         async def ask_in_turn() -> None:
-            for one in self._until_stopped(waiting, max(20, in_flight)):
-                await self._ask(one)
+            while (one := await ready.get()) is not None:
+                if self._goes_on(enough):
+                    await self._ask(one)
 
         async def ask_side_by_side() -> None:
-            workers = min(in_flight, len(grants))
-            await side_by_side(ask_in_turn() for _ in range(workers))
+            await side_by_side((make_all_ready(), *(ask_in_turn() for _ in range(askers))))
             await self.answers.put(None)
 
         await side_by_side((ask_side_by_side(), self._keep()))
@@ -157,59 +178,81 @@ class _Batch:
             run.note_asked(connection, self.asked, now)
             run.end_step(connection, self.run_id, "fetch", self.number, counts, now, problem)
 
-    def _until_stopped(self, waiting: Iterator[Grant], enough: int) -> Iterator[Grant]:
-        """The grants to ask with, until something is everybody's trouble."""
-        for one in waiting:
-            if self.stopped_by is None and self.failures_in_a_row >= enough:
-                self.stopped_by = SpotifyUnavailable(
-                    f"Spotify failed for {self.failures_in_a_row} users in a row; the rest of the"
-                    " batch was not asked for. What was answered is kept; the next run asks again."
+    def _goes_on(self, enough: int) -> bool:
+        """Whether there is sense in asking on; not when something is everybody's trouble."""
+        if self.stopped_by is None and self.failures_in_a_row >= enough:
+            self.stopped_by = SpotifyUnavailable(
+                f"Spotify failed for {self.failures_in_a_row} users in a row; the rest of the"
+                " batch was not asked for. What was answered is kept; the next run asks again."
+            )
+        return self.stopped_by is None
+
+    async def _with_good_tokens(self, group: list[Grant]) -> list[Grant]:
+        """A group with access tokens that do not end soon, without those who could get none."""
+        soon = self.clock() + EXPIRES_SOON
+        got = await self._exchange(
+            [one for one in group if one.expires_at is not None and one.expires_at <= soon]
+        )
+        good = []
+        for one in group:
+            token = got.get(one.user_id, one.access_token)
+            if isinstance(token, str):
+                good.append(one._replace(access_token=token))
+            elif token is not None:
+                self._failed(one.user_id, token)
+        return good
+
+    async def _exchange(self, grants: list[Grant]) -> dict[int, str | SongSwapError | None]:
+        """By user: a new access token, why there is none, or None when the user is gone."""
+        if not grants:
+            return {}
+        try:
+            return dict(
+                await grant.exchange(
+                    self.pool, self.client.refresh, grants, self.spool, self.clock()
                 )
-            if self.stopped_by is not None:
-                return
-            yield one
+            )
+        except (WarehouseUnavailable, SpoolError) as error:
+            return dict.fromkeys((one.user_id for one in grants), error)
 
     async def _ask(self, one: Grant) -> None:
         """Ask for one user; what goes wrong is noted for that user, or stops the batch."""
-        self.counts["asked"] += 1
         try:
             told = await self._told_of(one)
-        except GrantRefused:
-            self.refused.append(one.user_id)
-            self.asked[one.user_id] = "grant refused"
-        except Forbidden:
-            self.forbidden.append(one.user_id)
-            self.asked[one.user_id] = "forbidden"
-        except (RateLimited, CredentialsRefused, WarehouseUnavailable, SpoolError) as error:
-            self.stopped_by = self.stopped_by or error
-            self.asked[one.user_id] = type(error).__name__
-        except SpotifyError as error:
-            self.counts["failed"] += 1
-            self.failures_in_a_row += 1
-            self.asked[one.user_id] = str(error)
+        except SongSwapError as error:
+            self._failed(one.user_id, error)
         else:
+            self.counts["asked"] += 1
             self.failures_in_a_row = 0
             if told is not None:
                 await self._take(one, told)
 
     async def _told_of(self, one: Grant) -> Told | None:
-        """What Spotify tells of a user; the access token is refreshed where it ends or is refused.
-
-        None when the user is gone.
-        """
-        token: str | None = one.access_token
-        if one.expires_at is not None and one.expires_at - EXPIRES_SOON <= self.clock():
-            token = await self._exchange(one, one.access_token)
-        if token is not None:
-            try:
-                return await self.client.recently_played(token)
-            except Unauthorized:
-                token = await self._exchange(one, token)
+        """What Spotify tells of a user, None when the user is gone."""
+        try:
+            return await self.client.recently_played(one.access_token)
+        except Unauthorized:
+            token = (await self._exchange([one]))[one.user_id]
+        if isinstance(token, SongSwapError):
+            raise token
         return None if token is None else await self.client.recently_played(token)
 
-    async def _exchange(self, one: Grant, refused: str) -> str | None:
-        old = one._replace(access_token=refused)
-        return await grant.exchange(self.pool, self.client.refresh, old, self.spool, self.clock())
+    def _failed(self, user_id: int, error: SongSwapError) -> None:
+        self.counts["asked"] += 1
+        match error:
+            case GrantRefused():
+                self.refused.append(user_id)
+                self.asked[user_id] = "grant refused"
+            case Forbidden():
+                self.forbidden.append(user_id)
+                self.asked[user_id] = "forbidden"
+            case SpotifyError() if not isinstance(error, RateLimited | CredentialsRefused):
+                self.counts["failed"] += 1
+                self.failures_in_a_row += 1
+                self.asked[user_id] = str(error)
+            case _:
+                self.stopped_by = self.stopped_by or error
+                self.asked[user_id] = type(error).__name__
 
     async def _take(self, one: Grant, told: Told) -> None:
         fingerprint = history.fingerprint(told.body)

@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool
 
 from songswap import ingest
+from songswap.errors import SpotifyError
 from songswap.fetch import fetch
 from songswap.local.sign_up import sign_up
 from songswap.raw.spool import Spool
@@ -164,7 +165,10 @@ def test_two_refresh_at_once(platform: Make) -> None:
 
     async def exchange(pool: AsyncConnectionPool, client: Client, one: grant.Grant) -> str | None:
         with Spool(here.settings.spool) as spool:
-            return await grant.exchange(pool, client.refresh, one, spool, here.clock())
+            got = await grant.exchange(pool, client.refresh, [one], spool, here.clock())
+        token = got[one.user_id]
+        assert not isinstance(token, SpotifyError)
+        return token
 
     with ThreadPoolExecutor(2) as workers:
         both = [workers.submit(asyncio.run, refresh_often()) for _ in range(2)]

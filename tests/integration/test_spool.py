@@ -93,13 +93,13 @@ def test_tokens(spool: Spool, folder: Path) -> None:
     """A token is kept until it is dropped; a newer one of the user takes its place."""
     old = RotatedToken(1, "spent", "access", "refresh", AT)
     new = RotatedToken(1, "refresh", "access 2", "refresh 2", AT)
-    spool.keep_token(old)
-    spool.keep_token(new)
+    spool.keep_tokens([old])
+    spool.keep_tokens([new])
     with Spool(folder) as other:
         assert other.tokens() == [new]
-        other.drop_token(old)
+        other.drop_tokens([old])
         assert other.tokens() == [new]
-        other.drop_token(new)
+        other.drop_tokens([new])
         assert other.tokens() == []
 
 
@@ -141,7 +141,7 @@ def test_many_threads_of_one_process(spool: Spool) -> None:
     """One spool in the hands of many threads loses nothing of what each of them keeps."""
 
     def write(number: int) -> None:
-        spool.keep_token(RotatedToken(number, "spent", "access", "refresh", AT))
+        spool.keep_tokens([RotatedToken(number, "spent", "access", "refresh", AT)])
         kept = spool.keep("run", 0, [answer(number)])
         spool.archived({kept[0].id: kept[0].key})
 

@@ -72,7 +72,9 @@ def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> Non
     own_objects.stop()
     fetched(here)
     with Spool(here.settings.spool) as spool:
-        spool.keep_token(RotatedToken(1, "spent", "secret access", "secret refresh", here.clock()))
+        spool.keep_tokens(
+            [RotatedToken(1, "spent", "secret access", "secret refresh", here.clock())]
+        )
     listed = json.loads(songswap("list", "--json").stdout)
     assert [one["id"] for one in listed["answers"]] == [1, 2, 3, 4]
     assert {tuple(one["waits_for"]) for one in listed["answers"]} == {("S3", "warehouse")}

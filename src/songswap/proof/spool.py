@@ -11,7 +11,8 @@ from pathlib import Path
 
 from songswap.errors import SpoolError
 from songswap.proof.expectation import expect
-from songswap.raw.spool import Answer, Spool
+from songswap.raw.kept import Answer
+from songswap.raw.spool import Spool
 
 log = logging.getLogger(__name__)
 

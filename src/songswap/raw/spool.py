@@ -246,19 +246,12 @@ class Spool:
             ).fetchone()
         return row[0] if row else None
 
-    def keep_token(self, token: RotatedToken) -> None:
+    def keep_tokens(self, tokens: Iterable[RotatedToken]) -> None:
         """Keep tokens that must not be lost: the ones that they replace may be worthless now."""
-        with self._alone(), self._db:
-            self._db.execute(
-                "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?)",
-                (
-                    token.user_id,
-                    token.spent,
-                    token.access_token,
-                    token.refresh_token,
-                    _to_ms(token.expires_at),
-                ),
-            )
+        rows = [(*one[:-1], _to_ms(one.expires_at)) for one in tokens]
+        if rows:
+            with self._alone(), self._db:
+                self._db.executemany("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?)", rows)
 
     def tokens(self) -> list[RotatedToken]:
         """The tokens that are kept here."""
@@ -269,13 +262,14 @@ class Spool:
             for user_id, spent, access, refresh, expires_ms in rows
         ]
 
-    def drop_token(self, token: RotatedToken) -> None:
+    def drop_tokens(self, tokens: Iterable[RotatedToken]) -> None:
         """Forget tokens that the warehouse has now."""
-        with self._alone(), self._db:
-            self._db.execute(
-                "DELETE FROM tokens WHERE user_id = ? AND access_token = ?",
-                (token.user_id, token.access_token),
-            )
+        rows = [(one.user_id, one.access_token) for one in tokens]
+        if rows:
+            with self._alone(), self._db:
+                self._db.executemany(
+                    "DELETE FROM tokens WHERE user_id = ? AND access_token = ?", rows
+                )
 
     def _answers(self, where: str, parameters: tuple[object, ...]) -> list[Kept]:
         columns = "id, user_id, key, observed_ms, fingerprint, body"

@@ -60,6 +60,8 @@ class Caller:
         self._where = where
         self._clock = clock
         self._resume_at = 0.0
+        # The session bounds its connections too, but waiting for one would count as Spotify's time.
+        self._slots = asyncio.Semaphore(where.in_flight)
 
     async def send(self, endpoint: str, method: str, url: str, **request: Any) -> bytes:
         """The body of a whole answer with status 200.
@@ -72,7 +74,7 @@ class Caller:
         while True:
             await self._pause()
             try:
-                async with self._session.request(method, url, **request) as response:
+                async with self._slots, self._session.request(method, url, **request) as response:
                     body = await response.read()
                     status, headers = response.status, response.headers
             except (aiohttp.ClientError, TimeoutError) as error:

@@ -1,14 +1,15 @@
 """Users' tokens in the warehouse: who can be asked for, and a refresh that loses no token."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from songswap.errors import WarehouseUnavailable
+from songswap.errors import SpoolError, SpotifyError, WarehouseUnavailable
 from songswap.raw.kept import RotatedToken
 from songswap.raw.spool import Spool
 from songswap.spotify.client import Tokens
@@ -58,51 +59,108 @@ def askable(connection: psycopg.Connection, users: Users, now: datetime) -> list
 async def exchange(
     pool: AsyncConnectionPool,
     refresh: Callable[[str], Awaitable[Tokens]],
-    grant: Grant,
+    grants: Collection[Grant],
     spool: Spool,
     now: datetime,
-) -> str | None:
-    """Get a new access token for a user, and store what Spotify gave for it in the same step.
+) -> dict[int, str | SpotifyError | None]:
+    """Get new access tokens for users, side by side, and store what Spotify gave for them.
 
-    The user's row is locked meanwhile, so that of two who refresh at once one waits and takes what
-    the other got. Tokens that the warehouse does not take (it is lost, or they do not fit) are kept
-    in the spool: a rotated refresh token that is lost is a user that is lost.
+    The users' rows are locked meanwhile, so that of two who refresh a user at once one waits and
+    takes what the other got. A rotated refresh token that is lost is a user that is lost: it is in
+    the spool from when it comes until the warehouse has it.
 
     Returns:
-        The access token to go on with; None when the user is gone.
+        By user: the access token to go on with, what `songswap.spotify.client.Client.refresh`
+        raised, or None when the user is gone.
 
     Raises:
-        SpotifyError: what ``refresh`` raises, see `songswap.spotify.client.Client.refresh`.
-        WarehouseUnavailable: the row could not be read; nothing was exchanged.
+        WarehouseUnavailable: the rows could not be read; nothing was exchanged.
     """
-    sql = statements("grant.sql")
-    rotated: RotatedToken | None = None
+    got: dict[int, str | SpotifyError | None] = dict.fromkeys(one.user_id for one in grants)
+    known = {one.user_id: one.access_token for one in grants}
+    rotated: list[RotatedToken] = []
     try:
         async with pool.connection() as connection, connection.transaction():
-            cursor = await connection.execute(sql["lock_tokens"], {"user_id": grant.user_id})
-            row = await cursor.fetchone()
-            if row is None:
-                return None
-            access_token, spent = row
-            if access_token != grant.access_token:
-                return str(access_token)
-            tokens = await refresh(spent)
-            rotated = RotatedToken(
-                grant.user_id,
-                spent,
-                tokens.access_token,
-                tokens.refresh_token or spent,
-                tokens.expires_at,
-            )
-            await connection.execute(sql["store_tokens"], rotated._asdict())
-            await connection.execute(sql["note_refreshed"], {**rotated._asdict(), "now": now})
-    except (psycopg.OperationalError, psycopg.DataError, psycopg.IntegrityError) as error:
-        if rotated is None:
+            sql = statements("grant.sql")
+            cursor = await connection.execute(sql["lock_tokens"], {"users": list(known)})
+            spent: dict[int, str] = {}
+            async for user_id, access_token, refresh_token in cursor:
+                got[user_id] = access_token
+                if access_token == known[user_id]:
+                    spent[user_id] = refresh_token
+            rotated = await _rotate(refresh, spent, spool, got)
+            await _store(connection, rotated, now)
+    except psycopg.OperationalError as error:
+        if not rotated:
             raise WarehouseUnavailable(
                 "The warehouse (connection SongSwap_RDS) was lost while tokens were read."
             ) from error
-        await asyncio.to_thread(spool.keep_token, rotated)
-    return rotated.access_token if rotated else None
+        await asyncio.to_thread(spool.keep_tokens, rotated)
+    except (psycopg.DataError, psycopg.IntegrityError):
+        await _store_each(pool, rotated, spool, now)
+    else:
+        await asyncio.to_thread(spool.drop_tokens, rotated)
+    return got
+
+
+async def _rotate(
+    refresh: Callable[[str], Awaitable[Tokens]],
+    spent: Mapping[int, str],
+    spool: Spool,
+    got: dict[int, str | SpotifyError | None],
+) -> list[RotatedToken]:
+    """Exchange refresh tokens, by user; what came of each is noted in ``got``."""
+
+    async def exchange_one(user_id: int, token: str) -> RotatedToken | None:
+        try:
+            told = await refresh(token)
+        except SpotifyError as error:
+            got[user_id] = error
+            return None
+        got[user_id] = told.access_token
+        return RotatedToken(
+            user_id, token, told.access_token, told.refresh_token or token, told.expires_at
+        )
+
+    rotated: list[RotatedToken] = []
+    asked = {asyncio.create_task(exchange_one(*one)) for one in spent.items()}
+    while asked:
+        done, asked = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        came = [one for task in done if (one := task.result())]
+        rotated += came
+        # The warehouse may take them all the same; a full disk is told when answers are kept.
+        with suppress(SpoolError):
+            await asyncio.to_thread(
+                spool.keep_tokens, [one for one in came if one.refresh_token != one.spent]
+            )
+    return rotated
+
+
+async def _store(
+    connection: psycopg.AsyncConnection, rotated: Collection[RotatedToken], now: datetime
+) -> None:
+    sql = statements("grant.sql")
+    await connection.execute(sql["store_tokens"], _columns(rotated))
+    await connection.execute(sql["note_refreshed"], {**_columns(rotated), "now": now})
+
+
+async def _store_each(
+    pool: AsyncConnectionPool, rotated: Collection[RotatedToken], spool: Spool, now: datetime
+) -> None:
+    """Store tokens of which one does not fit; that one stays in the spool."""
+    for one in rotated:
+        try:
+            async with pool.connection() as connection, connection.transaction():
+                await _store(connection, [one], now)
+        except (psycopg.OperationalError, psycopg.DataError, psycopg.IntegrityError):
+            await asyncio.to_thread(spool.keep_tokens, [one])
+        else:
+            await asyncio.to_thread(spool.drop_tokens, [one])
+
+
+def _columns(rotated: Collection[RotatedToken]) -> dict[str, list[object]]:
+    """Tokens as one list for each of their fields."""
+    return {name: [getattr(one, name) for one in rotated] for name in RotatedToken._fields}
 
 
 def store_kept(connection: psycopg.Connection, token: RotatedToken, now: datetime) -> bool:
@@ -113,9 +171,9 @@ def store_kept(connection: psycopg.Connection, token: RotatedToken, now: datetim
     """
     sql = statements("grant.sql")
     with connection.transaction():
-        stored = connection.execute(sql["store_tokens"], token._asdict()).rowcount > 0
+        stored = connection.execute(sql["store_tokens"], _columns([token])).rowcount > 0
         if stored:
-            connection.execute(sql["note_refreshed"], {**token._asdict(), "now": now})
+            connection.execute(sql["note_refreshed"], {**_columns([token]), "now": now})
     return stored
 
 

@@ -16,11 +16,17 @@ WHERE u.id BETWEEN %(first)s AND %(last)s
 ORDER BY p.pace * extract(epoch FROM %(now)s - p.answered_at) DESC NULLS LAST, u.id
 
 -- name: lock_tokens
-SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %(user_id)s FOR UPDATE
+-- In the order of their ids: of two who lock some of the same users, none waits for the other's.
+SELECT id, access_token, refresh_token FROM "SpotifyTokens" WHERE id = ANY (%(users)s)
+ORDER BY id
+FOR UPDATE
 
 -- name: store_tokens
-UPDATE "SpotifyTokens" SET access_token = %(access_token)s, refresh_token = %(refresh_token)s
-WHERE id = %(user_id)s AND refresh_token = %(spent)s
+UPDATE "SpotifyTokens" t SET access_token = n.access_token, refresh_token = n.refresh_token
+FROM unnest(
+  %(user_id)s::integer[], %(spent)s::text[], %(access_token)s::text[], %(refresh_token)s::text[]
+) n (user_id, spent, access_token, refresh_token)
+WHERE t.id = n.user_id AND t.refresh_token = n.spent
 
 -- name: note_authorized
 -- Tokens that the pipeline has not noted are an authorization. They are locked, so that nobody
@@ -38,19 +44,25 @@ ON CONFLICT (user_id) DO UPDATE SET
 
 -- name: note_refreshed
 -- A spent token that was not noted is an authorization of this very hour.
-INSERT INTO songswap.grants AS g
-  (user_id, state, access_digest, refresh_digest, expires_at, refreshed_at, authorized_at)
-SELECT id, 'active', sha256(convert_to(access_token, 'UTF8')),
-  sha256(convert_to(refresh_token, 'UTF8')), %(expires_at)s, %(now)s, %(now)s
-FROM "SpotifyTokens" WHERE id = %(user_id)s AND access_token = %(access_token)s
+INSERT INTO songswap.grants
+  (user_id, state, access_digest, refresh_digest, expires_at, refreshed_at, authorized_at,
+   warned_days)
+SELECT t.id, 'active', sha256(convert_to(t.access_token, 'UTF8')),
+  sha256(convert_to(t.refresh_token, 'UTF8')), n.expires_at, %(now)s,
+  CASE WHEN g.user_id IS NULL THEN %(now)s ELSE g.authorized_at END, g.warned_days
+FROM unnest(
+  %(user_id)s::integer[], %(spent)s::text[], %(access_token)s::text[], %(expires_at)s::timestamptz[]
+) n (user_id, spent, access_token, expires_at)
+JOIN "SpotifyTokens" t ON t.id = n.user_id AND t.access_token = n.access_token
+LEFT JOIN songswap.grants g
+  ON g.user_id = t.id AND g.refresh_digest = sha256(convert_to(n.spent, 'UTF8'))
+ORDER BY t.id
 ON CONFLICT (user_id) DO UPDATE SET
   state = 'active', access_digest = EXCLUDED.access_digest,
   refresh_digest = EXCLUDED.refresh_digest, expires_at = EXCLUDED.expires_at,
-  refreshed_at = EXCLUDED.refreshed_at, ask_again_at = NULL, refused_in = NULL, problem = NULL,
-  authorized_at = CASE WHEN g.refresh_digest = sha256(convert_to(%(spent)s, 'UTF8'))
-    THEN g.authorized_at ELSE EXCLUDED.authorized_at END,
-  warned_days = CASE WHEN g.refresh_digest = sha256(convert_to(%(spent)s, 'UTF8'))
-    THEN g.warned_days END
+  refreshed_at = EXCLUDED.refreshed_at, authorized_at = EXCLUDED.authorized_at,
+  warned_days = EXCLUDED.warned_days, ask_again_at = NULL, refused_in = NULL, problem = NULL,
+  refusals = 0
 
 -- name: note_state
 -- Of the tokens that were noted: those of who authorizes again meanwhile are tried by the next run.
