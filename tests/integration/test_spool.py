@@ -1,6 +1,7 @@
 """The spool on a real disk: what was kept is there until it is safe elsewhere."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,8 +152,9 @@ def test_many_threads_of_one_process(spool: Spool) -> None:
     assert spool.waiting() == (0, 400)
 
 
-def test_killed_while_writing(folder: Path) -> None:
-    """After a SIGKILL everything that was said to be kept is there, and nothing in part."""
+@pytest.mark.parametrize("power_fails", [False, True])
+def test_killed_while_writing(folder: Path, tmp_path: Path, power_fails: bool) -> None:
+    """What was said to be kept is there after a SIGKILL or a loss of power, and nothing in part."""
     code = (
         "import sys; from pathlib import Path; from datetime import UTC, datetime\n"
         "from songswap.raw.kept import Answer\n"
@@ -164,18 +166,49 @@ def test_killed_while_writing(folder: Path) -> None:
         " for n in range(3)])\n"
         "        print(number, flush=True)\n"
     )
+    environment = dict(os.environ)
+    if power_fails:
+        environment["LD_PRELOAD"] = power_loss(tmp_path)
     with subprocess.Popen(  # noqa: S603  (our own code)
-        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as writer:
         assert writer.stdout is not None
         said = [int(writer.stdout.readline()) for _ in range(30)]
         os.kill(writer.pid, signal.SIGKILL)
         said += [int(line) for line in writer.stdout.read().split()]
+    if power_fails:
+        leave_what_is_durable(folder)
     with Spool(folder) as spool:
         for number in said:
             kept = spool.batch("run", number)
             assert [one.body for one in kept] == [b"x" * 9999] * 3
         assert spool.waiting()[0] % 3 == 0
+
+
+def power_loss(tmp_path: Path) -> str:
+    """The library that notes what a loss of power would leave of each file."""
+    compiler, library = shutil.which("cc"), tmp_path / "power_loss.so"
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    source = Path(__file__).with_name("power_loss.c")
+    command = [compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"]
+    subprocess.run(command, check=True, timeout=60)  # noqa: S603  (our own source)
+    return str(library)
+
+
+def leave_what_is_durable(folder: Path) -> None:
+    """Take from each file what was never brought to the disk, as a loss of power does."""
+    here = {file.name for file in folder.iterdir()}
+    for name in here:
+        if name.endswith((".durable", ".partial")):
+            continue
+        if f"{name}.durable" in here:
+            (folder / f"{name}.durable").replace(folder / name)
+        else:
+            (folder / name).unlink()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
