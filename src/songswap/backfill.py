@@ -20,14 +20,12 @@ from songswap.errors import RateLimited, RunFailed, SongSwapError, Yielded
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
 from songswap.warehouse import missing, run
+from songswap.warehouse.budget import Rank
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.missing import Found
 
 log = logging.getLogger(__name__)
-
-CALLS_AT_ONCE = 4
-"""Fewer than the hourly load has: the API's limits are for both."""
 
 _LOOK_AGAIN_AFTER = timedelta(minutes=1)
 _LONGEST_WAIT = timedelta(minutes=1)
@@ -178,7 +176,7 @@ async def _fill(
     counts: Counter[str],
 ) -> None:
     with connect(settings.warehouse_dsn) as connection:
-        async with open_asking(settings, connection, kind, CALLS_AT_ONCE, counts, clock) as asking:
+        async with open_asking(settings, connection, kind, Rank.BACKFILL, counts, clock) as asking:
             last = ""
             while True:
                 if run.going_on(connection, clock()):

@@ -16,11 +16,12 @@ from datetime import datetime, timedelta
 import psycopg
 import uvloop
 
-from songswap.errors import Forbidden, RateLimited, RequestRefused, SongSwapError
+from songswap.errors import Forbidden, HeldBack, RateLimited, RequestRefused, SongSwapError
 from songswap.fetch import call_counts
 from songswap.settings import Settings
 from songswap.spotify.client import Answer, utc_now
 from songswap.warehouse import metadata, pause, refusal, run
+from songswap.warehouse.budget import Rank
 from songswap.warehouse.connection import connect
 from songswap.way import SPOTIFY, WAYS, Clients, Way, open_clients
 
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 KINDS = ("track", "artist", "features")
 
-CALLS_AT_ONCE = 8
+CALLS_AT_ONCE = {Rank.ENRICHMENT: 8, Rank.BACKFILL: 4}
 
 # An id that is refused alone is not worth an hourly call.
 _FORBIDDEN_FOR = timedelta(days=1)
@@ -44,7 +45,8 @@ def enrich(
         kind: one of `KINDS`.
 
     Returns:
-        Counts: ``<kind>_asked``, ``_told``, ``_unknown`` and ``_postponed``, calls.
+        Counts: ``<kind>_asked``, ``_told``, ``_unknown`` and ``_postponed``, calls; and
+        ``_held_back``: 1 when the rest waits because the day's quota is kept for plays.
 
     Raises:
         SpotifyUnavailable, ReccoBeatsUnavailable, RateLimited, CredentialsRefused,
@@ -62,11 +64,15 @@ async def _enrich(
     with connect(settings.warehouse_dsn) as connection:
         try:
             async with open_asking(
-                settings, connection, kind, CALLS_AT_ONCE, counts, clock
+                settings, connection, kind, Rank.ENRICHMENT, counts, clock
             ) as asking:
                 while ids := metadata.wanted(connection, kind, asking.ids_at_once, clock()):
                     await asking.ask(ids)
                     log.info("Asked for %d ids (%s) so far.", counts[f"{kind}_asked"], kind)
+            problem = None
+        except HeldBack as pause:
+            log.info("%s until %s UTC: %s", kind, f"{pause.until:%Y-%m-%d %H:%M}", pause)
+            counts[f"{kind}_held_back"] = 1
             problem = None
         except SongSwapError as error:
             problem = str(error)
@@ -193,14 +199,14 @@ async def open_asking(
     settings: Settings,
     connection: psycopg.Connection,
     kind: str,
-    calls_at_once: int,
+    rank: Rank,
     counts: Counter[str],
     clock: Callable[[], datetime],
 ) -> AsyncIterator[Asking]:
     """An `Asking` with clients of its own; at the end their calls are added to ``counts``."""
-    async with open_clients(settings.spotify, clock) as clients:
+    async with open_clients(settings, rank, clock) as clients:
         try:
-            yield Asking(connection, clients, kind, calls_at_once, counts, clock)
+            yield Asking(connection, clients, kind, CALLS_AT_ONCE[rank], counts, clock)
         finally:
             counts += call_counts(clients.spotify)
             others = clients.reccobeats.calls

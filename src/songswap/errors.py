@@ -5,6 +5,7 @@ SongSwapError
 ├── SpotifyError
 │   ├── SpotifyUnavailable     no usable answer after several tries: ask again later
 │   ├── RateLimited            asked to wait longer than an attempt may, by Spotify or ReccoBeats
+│   │   └── HeldBack           what is left of the day's quota is kept for what is more urgent
 │   ├── Unauthorized           the access token was refused (401)
 │   ├── GrantRefused           the user's refresh token was refused (invalid_grant)
 │   ├── Forbidden              not for this app or this user (403)
@@ -56,6 +57,10 @@ class RateLimited(SpotifyError):
     def __init__(self, message: str, until: datetime) -> None:
         super().__init__(message)
         self.until = until
+
+
+class HeldBack(RateLimited):
+    """What is left of the day's quota is kept for what is more urgent: nobody was asked."""
 
 
 class Unauthorized(SpotifyError):

@@ -42,6 +42,7 @@ from songswap.spotify.client import Answer as Told
 from songswap.spotify.client import Client, open_client, utc_now
 from songswap.transform import history
 from songswap.warehouse import grant, pause, run
+from songswap.warehouse.budget import Rank, open_budget
 from songswap.warehouse.connection import connect, session
 from songswap.warehouse.grant import EXPIRES_SOON, Grant
 
@@ -87,7 +88,8 @@ async def _fetch(
         there = spool.users_of(run_id, number)
         to_ask = [one for one in grants if not one.resting and one.user_id not in there]
         async with (
-            open_client(settings.spotify, clock) as client,
+            open_budget(settings, Rank.PLAYS, clock) as budget,
+            open_client(settings.spotify, clock, budget) as client,
             AsyncConnectionPool(
                 session(settings.warehouse_dsn), min_size=0, max_size=8, timeout=10, open=False
             ) as pool,

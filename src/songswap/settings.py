@@ -41,6 +41,7 @@ class Spotify:
     """Where the Web API is, the app's credentials, and how patient its client is.
 
     ReccoBeats, with the same patience, is asked for features where Spotify gives the app none.
+    ``window_s`` is the rolling window in which Spotify counts an app's requests.
     """
 
     client_id: str
@@ -53,6 +54,7 @@ class Spotify:
     first_wait_s: float = 0.5
     longest_wait_s: float = 15.0
     timeout_s: float = 20.0
+    window_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ def _told(found: "Status") -> dict[str, Any]:
         "gaps": found.gaps,
         "set_aside": found.set_aside,
         "grants": found.grants,
+        "requests": found.requests._asdict(),
     }
 
 
@@ -86,7 +87,7 @@ def _table(told: dict[str, Any]) -> Table:
 
 
 def _sections(told: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str]]]:
-    run, spool = told["last_run"], told["spool"]
+    run, spool, requests = told["last_run"], told["spool"], told["requests"]
     yield [
         ("users", told["users"], ""),
         (
@@ -113,6 +114,15 @@ def _sections(told: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str]]
         *((f"grants {state}", count, "") for state, count in told["grants"].items()),
         *((name.replace("_", " "), count, "") for name, count in (spool or {}).items()),
     ]
+    yield [
+        ("requests in the last 24 hours", requests["last_day"], ""),
+        ("  taken in a day, as learned", _learned(requests["per_day"]), ""),
+        ("  taken in 30 seconds, as learned", _learned(requests["per_window"]), ""),
+    ]
+
+
+def _learned(limit: int | None) -> int | str:
+    return "no limit met" if limit is None else limit
 
 
 def _share(part: int, total: int) -> str:

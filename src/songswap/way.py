@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from songswap import settings
 from songswap.models import Metadata
+from songswap.settings import Settings
 from songswap.spotify import reccobeats
 from songswap.spotify.client import (
     ARTISTS_PER_CALL,
@@ -23,6 +23,7 @@ from songswap.spotify.client import (
 )
 from songswap.spotify.reccobeats import ReccoBeats, open_reccobeats
 from songswap.transform import metadata as transform
+from songswap.warehouse.budget import Rank, open_budget
 
 SPOTIFY = "spotify"
 RECCOBEATS = "reccobeats"
@@ -37,10 +38,15 @@ class Clients(NamedTuple):
 
 @asynccontextmanager
 async def open_clients(
-    where: settings.Spotify, clock: Callable[[], datetime]
+    read: Settings, rank: Rank, clock: Callable[[], datetime]
 ) -> AsyncIterator[Clients]:
-    """The clients with sessions of their own, closed at the end."""
-    async with open_client(where, clock) as spotify, open_reccobeats(where, clock) as other:
+    """The clients with sessions of their own, closed at the end; ``rank`` is how urgent it is."""
+    where = read.spotify
+    async with (
+        open_budget(read, rank, clock) as budget,
+        open_client(where, clock, budget) as spotify,
+        open_reccobeats(where, clock) as other,
+    ):
         yield Clients(spotify, other)
 
 

@@ -139,6 +139,7 @@ def _settings(
             first_wait_s=0.01,
             longest_wait_s=1.5,
             timeout_s=1.0,
+            window_s=0.3,
         ),
         archive=settings.Archive(
             _BUCKET, s3.url, REGION, "pipeline", s3.access.secrets["pipeline"]

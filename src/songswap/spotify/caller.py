@@ -12,16 +12,18 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 
 from songswap import settings
 from songswap.errors import RateLimited, SongSwapError
 
-# How long to stay away after a 429 that does not say it: the window is 30 s, the quota a day.
+# How long to stay away after a 429 that does not say it: the window is 30 s. The quota is that of a
+# rolling day, in which each hour makes some room.
 _WINDOW = timedelta(seconds=30)
-_QUOTA = timedelta(hours=24)
+_QUOTA = timedelta(hours=1)
+_DAY = timedelta(hours=24)
 _LONGEST_PAUSE = timedelta(days=2)
 _MOST_PAUSES = 10
 
@@ -37,6 +39,26 @@ class Service(NamedTuple):
     refusal: Callable[[str, int, bytes], SongSwapError]
 
 
+class Budget(Protocol):
+    """What a service takes of all who ask it, see `songswap.warehouse.budget`."""
+
+    async def take(self) -> None:
+        """Wait until one request may be sent, and count it."""
+
+    async def refused(self, wait: timedelta, quota: bool) -> None:
+        """Learn from a 429: how long nobody is to ask, and whether it speaks of a day's quota."""
+
+
+class Unlimited:
+    """The budget of who asks seldom."""
+
+    async def take(self) -> None:
+        """Nothing to wait for."""
+
+    async def refused(self, wait: timedelta, quota: bool) -> None:
+        """Nothing to learn."""
+
+
 class Caller:
     """Sends requests; ``calls`` counts every one that was sent, by endpoint and outcome.
 
@@ -45,6 +67,7 @@ class Caller:
         service: who is called.
         where: how patient to be.
         clock: gives the time (aware, UTC).
+        budget: is asked before each request.
     """
 
     def __init__(
@@ -53,12 +76,14 @@ class Caller:
         service: Service,
         where: settings.Spotify,
         clock: Callable[[], datetime],
+        budget: Budget | None = None,
     ) -> None:
         self.calls: Counter[str] = Counter()
         self._session = session
         self._service = service
         self._where = where
         self._clock = clock
+        self._budget = budget or Unlimited()
         self._resume_at = 0.0
         # The session bounds its connections too, but waiting for one would count as Spotify's time.
         self._slots = asyncio.Semaphore(where.in_flight)
@@ -68,11 +93,13 @@ class Caller:
 
         Raises:
             RateLimited: the service asked for a long pause.
+            HeldBack: the budget is kept for what is more urgent.
             SongSwapError: one of the service's own errors.
         """
         failures = pauses = 0
         while True:
             await self._pause()
+            await self._budget.take()
             try:
                 async with self._slots, self._session.request(method, url, **request) as response:
                     body = await response.read()
@@ -86,7 +113,7 @@ class Caller:
                     return body
                 if status == 429:
                     pauses += 1
-                    self._respect(headers, body, pauses)
+                    await self._respect(headers, body, pauses)
                     continue
                 if 400 <= status < 500:
                     raise self._service.refusal(endpoint, status, body)
@@ -107,16 +134,18 @@ class Caller:
         while (wait_s := self._resume_at - loop.time()) > 0:
             await asyncio.sleep(wait_s)
 
-    def _respect(self, headers: Mapping[str, str], body: bytes, pauses: int) -> None:
+    async def _respect(self, headers: Mapping[str, str], body: bytes, pauses: int) -> None:
         """Note a 429's pause, or end the attempt when it is longer than an attempt may wait."""
         text = headers.get("Retry-After", "")
-        if b"QUOTA_EXCEEDED" in body:
-            pause = _QUOTA
-        elif text.isascii() and text.isdigit():
-            pause = min(timedelta(seconds=float(text)) if len(text) < 9 else _QUOTA, _LONGEST_PAUSE)
+        quota = b"QUOTA_EXCEEDED" in body
+        if text.isascii() and text.isdigit():
+            pause = min(timedelta(seconds=float(text)) if len(text) < 9 else _DAY, _LONGEST_PAUSE)
         else:
-            pause = _WINDOW
-        if pause.total_seconds() > self._where.longest_wait_s or pauses > _MOST_PAUSES:
+            pause = _QUOTA if quota else _WINDOW
+        is_long = pause.total_seconds() > self._where.longest_wait_s or pauses > _MOST_PAUSES
+        # A long pause is noted by who asked, and kept to by all runs.
+        await self._budget.refused(timedelta() if is_long else pause, quota)
+        if is_long:
             until = self._clock() + pause
             raise RateLimited(
                 f"{self._service.name} allows no more requests of this app until"

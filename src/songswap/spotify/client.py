@@ -25,7 +25,7 @@ from songswap.errors import (
     Unauthorized,
     UnknownToSpotify,
 )
-from songswap.spotify.caller import Caller, Service, open_session
+from songswap.spotify.caller import Budget, Caller, Service, open_session
 
 TRACKS_PER_CALL = 50
 ARTISTS_PER_CALL = 50
@@ -67,6 +67,7 @@ class Client:
         session: the open HTTP session, which bounds the connections.
         where: addresses, credentials and patience.
         clock: gives the time of an answer (aware, UTC).
+        budget: what Spotify takes of the app; None for who asks seldom.
     """
 
     def __init__(
@@ -74,9 +75,10 @@ class Client:
         session: aiohttp.ClientSession,
         where: settings.Spotify,
         clock: Callable[[], datetime] = utc_now,
+        budget: Budget | None = None,
     ) -> None:
         self.app = where.client_id
-        self._caller = Caller(session, _SPOTIFY, where, clock)
+        self._caller = Caller(session, _SPOTIFY, where, clock, budget)
         self.calls = self._caller.calls
         self._where = where
         self._clock = clock
@@ -179,11 +181,13 @@ class Client:
 
 @asynccontextmanager
 async def open_client(
-    where: settings.Spotify, clock: Callable[[], datetime] = utc_now
+    where: settings.Spotify,
+    clock: Callable[[], datetime] = utc_now,
+    budget: Budget | None = None,
 ) -> AsyncIterator[Client]:
     """A client with a session of its own, closed at the end."""
     async with open_session(where) as session:
-        yield Client(session, where, clock)
+        yield Client(session, where, clock, budget)
 
 
 def _refusal(endpoint: str, status: int, body: bytes) -> SongSwapError:

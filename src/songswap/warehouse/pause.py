@@ -6,7 +6,7 @@ from datetime import datetime
 
 import psycopg
 
-from songswap.errors import RateLimited
+from songswap.errors import HeldBack, RateLimited
 from songswap.warehouse.sql import statements
 
 
@@ -42,6 +42,8 @@ def kept_to(
         raise pause
     try:
         yield
+    except HeldBack:
+        raise
     except RateLimited as error:
         note(connection, app, error, clock())
         raise

@@ -39,6 +39,8 @@ NEEDED = {
     "songswap.metadata": _KEEP,
     "songswap.pauses": _KEEP,
     "songswap.refusals": _KEEP,
+    "songswap.budgets": _KEEP,
+    "songswap.requests": (*_KEEP, "DELETE"),
 }
 """By table: what the statements of the pipeline do to it."""
 

@@ -26,5 +26,8 @@ SELECT format('GRANT %%s ON %%I.%%I TO %%I',
 FROM unnest(%(tables)s::text[], %(rights)s::text[]) WITH ORDINALITY AS needed (name, allowed, place)
 JOIN pg_class c ON true
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE nspname || '.' || relname = name AND NOT has_any_column_privilege(c.oid, allowed)
+WHERE nspname || '.' || relname = name AND NOT CASE allowed
+  WHEN 'DELETE' THEN has_table_privilege(c.oid, allowed)
+  ELSE has_any_column_privilege(c.oid, allowed)
+END
 GROUP BY nspname, relname

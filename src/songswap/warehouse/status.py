@@ -19,6 +19,14 @@ class LastRun(NamedTuple):
     started_at: datetime
 
 
+class Requests(NamedTuple):
+    """Requests to Spotify in the last 24 hours, and how many it takes as far as that is known."""
+
+    last_day: int
+    per_window: int | None
+    per_day: int | None
+
+
 class Covered(NamedTuple):
     """How many tracks or artists there are, and how many of them have rows of each sort."""
 
@@ -41,6 +49,7 @@ class Status:
     gaps: int
     set_aside: int
     grants: dict[str, int]
+    requests: Requests
 
 
 def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) -> Status:
@@ -51,7 +60,7 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
     """
 
     def rows(name: str) -> list[tuple[Any, ...]]:
-        return connection.execute(statements("status.sql")[name]).fetchall()
+        return connection.execute(statements("status.sql")[name], {"now": now}).fetchall()
 
     users, users_with_tokens = rows("users")[0]
     plays, newest_play = rows("plays")[0]
@@ -68,4 +77,5 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
         gaps=gaps,
         set_aside=set_aside,
         grants=grant_state.count(connection, now),
+        requests=Requests(*rows("requests")[0]),
     )

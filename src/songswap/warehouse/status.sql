@@ -28,3 +28,11 @@ SELECT (SELECT count(*) FROM "Artists"), json_build_object(
 -- name: troubles
 SELECT (SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL),
   (SELECT count(*) FROM songswap.set_aside)
+
+-- name: requests
+-- Of all apps together; what was learned of the one of which the least is known to be taken.
+SELECT
+  (SELECT coalesce(sum(requests), 0) FROM songswap.requests
+   WHERE span = 'hour' AND at > %(now)s - interval '1 day'),
+  min(per_window), min(per_day)
+FROM songswap.budgets

@@ -3,7 +3,7 @@
 CREATE TABLE songswap.budgets (
   app text PRIMARY KEY,
   per_window integer,
-  window_learned_at timestamptz,
+  window_changed_at timestamptz,
   per_day integer,
   day_learned_at timestamptz,
   closed_until timestamptz

@@ -1,0 +1,69 @@
+-- The budget of requests of an app. Whoever opens it has it alone until the end of the transaction.
+
+-- name: open
+-- A window that goes by with requests and without a refusal lets a tenth more be tried; what was
+-- learned of the day is tried again after a week.
+INSERT INTO songswap.budgets AS b (app) VALUES (%(app)s)
+ON CONFLICT (app) DO UPDATE SET
+  per_window = CASE
+    WHEN b.window_changed_at + %(window)s > clock_timestamp() THEN b.per_window
+    WHEN b.per_window < 100000 THEN ceil(1.1 * b.per_window)
+  END,
+  window_changed_at = CASE
+    WHEN b.window_changed_at + %(window)s > clock_timestamp() THEN b.window_changed_at
+    ELSE clock_timestamp()
+  END,
+  per_day = CASE WHEN b.day_learned_at + interval '7 days' > %(now)s THEN b.per_day END
+RETURNING per_window, per_day,
+  greatest(extract(epoch FROM closed_until - clock_timestamp()), 0)::float
+
+-- name: used
+-- A second counts until its last moment has left the window.
+SELECT
+  coalesce(sum(requests) FILTER (WHERE span = 'second'), 0),
+  coalesce(sum(requests) FILTER (WHERE span = 'hour'), 0),
+  coalesce(extract(epoch FROM min(at) FILTER (WHERE span = 'second')
+    + interval '1 second' + %(window)s - clock_timestamp()), 0)::float
+FROM songswap.requests
+WHERE app = %(app)s AND (
+  span = 'second' AND at > clock_timestamp() - %(window)s - interval '1 second'
+  OR span = 'hour' AND at > %(now)s - interval '1 day')
+
+-- name: count
+INSERT INTO songswap.requests AS r (app, span, at, rank, requests) VALUES
+  (%(app)s, 'second', date_trunc('second', clock_timestamp()), %(rank)s, %(granted)s),
+  (%(app)s, 'hour', date_trunc('hour', %(now)s::timestamptz), %(rank)s, %(granted)s - %(unspent)s)
+ON CONFLICT (app, span, at, rank) DO UPDATE SET requests = r.requests + EXCLUDED.requests
+
+-- name: forget
+DELETE FROM songswap.requests
+WHERE app = %(app)s AND (
+  span = 'second' AND at < clock_timestamp() - %(window)s - interval '1 minute'
+  OR span = 'hour' AND at < %(now)s - interval '2 days')
+
+-- name: learn_window
+-- What was taken in the last window is what Spotify takes, less a tenth; of refusals that come
+-- together the first tells. A refusal after few requests has another reason than their number.
+UPDATE songswap.budgets b SET
+  closed_until = greatest(b.closed_until, clock_timestamp() + %(wait)s),
+  per_window = CASE WHEN l.learned THEN ceil(0.9 * l.taken) ELSE b.per_window END,
+  window_changed_at = CASE WHEN l.learned THEN clock_timestamp() ELSE b.window_changed_at END
+FROM (
+  SELECT taken, taken >= %(few)s AND
+    (o.window_changed_at + %(window)s > clock_timestamp() AND o.per_window IS NOT NULL) IS NOT TRUE
+    AS learned
+  FROM songswap.budgets o CROSS JOIN (
+    SELECT coalesce(sum(requests), 0) - %(unspent)s AS taken FROM songswap.requests
+    WHERE app = %(app)s AND span = 'second' AND at > clock_timestamp() - %(window)s
+  ) t WHERE o.app = %(app)s
+) l
+WHERE b.app = %(app)s
+
+-- name: learn_day
+UPDATE songswap.budgets b SET
+  per_day = greatest(t.taken, %(few)s), day_learned_at = %(now)s
+FROM (
+  SELECT coalesce(sum(requests), 0) - %(unspent)s AS taken FROM songswap.requests
+  WHERE app = %(app)s AND span = 'hour' AND at > %(now)s - interval '1 day'
+) t
+WHERE b.app = %(app)s

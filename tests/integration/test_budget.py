@@ -1,0 +1,166 @@
+"""One budget of requests for all who ask with an app, kept in the warehouse."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from songswap.errors import HeldBack, RunFailed
+from songswap.raw.spool import Spool
+from songswap.warehouse.budget import Budget, Rank
+
+Make = Callable[..., Any]
+
+LEARNED = "SELECT per_window, per_day FROM songswap.budgets"
+COUNTED = "SELECT sum(requests) FROM songswap.requests WHERE span = %s"
+AN_HOUR = 3600.0
+"""A window out of which nothing falls while a test runs."""
+
+
+def budget(here: Any, rank: Rank = Rank.PLAYS, dsn: str | None = None) -> Budget:
+    where = here.settings
+    return Budget(dsn or where.warehouse_dsn, where.spotify.client_id, rank, here.clock, AN_HOUR)
+
+
+async def taken(one: Budget, at_most: int = 10_000) -> int:
+    """How many requests may be sent before the next would have to wait."""
+    for number in range(at_most):
+        try:
+            await asyncio.wait_for(one.take(), 1)
+        except TimeoutError:
+            return number
+    return at_most
+
+
+def allow(here: Any, per_window: int | None = None, per_day: int | None = None) -> None:
+    """Let the app have learned this."""
+    here.execute(
+        "INSERT INTO songswap.budgets VALUES (%s, %s, clock_timestamp(), %s, %s) ON CONFLICT (app)"
+        " DO UPDATE SET per_window = EXCLUDED.per_window, per_day = EXCLUDED.per_day,"
+        " day_learned_at = EXCLUDED.day_learned_at",
+        here.settings.spotify.client_id,
+        per_window,
+        per_day,
+        here.clock(),
+    )
+
+
+def test_window_is_shared_by_rank(platform: Make) -> None:
+    """All draw on one window, and what is less urgent leaves room for what is more so."""
+    here = platform(users=0)
+    allow(here, per_window=120)
+
+    async def draw() -> list[int]:
+        found = []
+        for rank in (Rank.BACKFILL, Rank.ENRICHMENT, Rank.PLAYS, Rank.PLAYS):
+            one = budget(here, rank)
+            found.append(await taken(one))
+            await one.close()
+        return found
+
+    assert asyncio.run(draw()) == [84, 24, 12, 0]
+    assert here.rows(COUNTED, "hour") == [(120,)]
+
+
+def test_window_is_learned(platform: Make) -> None:
+    """A refusal tells what Spotify takes, unless it came after few requests; without another one
+    more is tried."""
+    here = platform(users=0)
+
+    async def refused_after(number: int, wait: timedelta) -> None:
+        one = budget(here)
+        assert await taken(one, number) == number
+        await one.refused(wait, quota=False)
+        await one.refused(wait, quota=False)
+        await one.close()
+
+    asyncio.run(refused_after(10, timedelta()))
+    assert here.rows(LEARNED) == [(None, None)]
+    asyncio.run(refused_after(140, timedelta(seconds=30)))
+    # Of the ten, as many were granted again as were given back: a lease is part of the window.
+    [(learned, _)] = here.rows(LEARNED)
+    assert 0.9 * 150 <= learned <= 0.9 * 160
+    closed = "SELECT closed_until > clock_timestamp() FROM songswap.budgets"
+    assert here.rows(closed) == [(True,)]
+
+    async def others() -> int:
+        one = budget(here)
+        number = await taken(one)
+        await one.close()
+        return number
+
+    assert asyncio.run(others()) == 0, "a short wait is everybody's"
+    here.execute(
+        "UPDATE songswap.budgets SET closed_until = NULL,"
+        " window_changed_at = clock_timestamp() - interval '61 minutes'"
+    )
+    here.execute("DELETE FROM songswap.requests WHERE span = 'second'")
+    assert asyncio.run(others()) > 0
+    [(tried, _)] = here.rows(LEARNED)
+    assert tried == -(-11 * learned // 10)
+
+
+def test_day_is_kept_for_plays(platform: Make) -> None:
+    """When the day's quota is nearly spent, only plays are asked for, and that is no failure."""
+    here = platform(users=3)
+    allow(here, per_day=3)
+    counts = here.load()
+    assert here.history() == here.reachable()
+    assert counts["features_held_back"] == 1
+    assert "calls audio-features 200" not in counts
+
+    async def backfill() -> None:
+        one = budget(here, Rank.BACKFILL)
+        try:
+            await one.take()
+        finally:
+            await one.close()
+
+    with pytest.raises(HeldBack) as held:
+        asyncio.run(backfill())
+    assert here.clock() < held.value.until <= here.clock() + timedelta(hours=1)
+    assert here.rows("SELECT * FROM songswap.pauses") == []
+    # What was learned is tried again after a week.
+    here.advance(days=8)
+    assert here.load()["calls audio-features 200"] > 0
+    assert here.rows(LEARNED) == [(None, None)]
+
+
+def test_quota_is_learned(platform: Make) -> None:
+    """What Spotify says of a quota holds back what is less urgent for days, and plays for as long
+    as it says."""
+    here = platform(users=3)
+    body = {"error": {"status": 429, "message": "no", "reason": "QUOTA_EXCEEDED"}}
+    here.fault(path="/v1/*", status=429, headers={"Retry-After": "3600"}, body=body, times=1)
+    with pytest.raises(RunFailed, match="no more requests of this app until"):
+        here.load()
+    assert here.rows(LEARNED) == [(None, 1000)]
+    here.advance(hours=1)
+    here.load()
+    assert here.history() == here.reachable()
+
+
+def test_without_the_warehouse(platform: Make) -> None:
+    """Requests go on when nobody keeps their budget."""
+    here = platform(users=0)
+
+    async def lost() -> int:
+        one = budget(here, dsn="host=127.0.0.1 port=9 dbname=none")
+        number = await taken(one, 500)
+        await one.refused(timedelta(seconds=1), quota=False)
+        await one.close()
+        return number
+
+    assert asyncio.run(lost()) == 500
+
+
+def test_every_request_is_counted(platform: Make) -> None:
+    """What the day holds is what was sent, by what it was for."""
+    here = platform(users=5)
+    counts = here.load()
+    assert here.rows(COUNTED, "hour") == [(counts["calls"],)]
+    assert [rank for (rank,) in here.rows("SELECT DISTINCT rank FROM songswap.requests")] == [0, 1]
+    with Spool(here.settings.spool) as spool:
+        assert spool.waiting() == (0, 0)
