@@ -277,6 +277,34 @@ def test_dead_grant(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
+def test_refused_grant_is_asked_for_again(platform: Make) -> None:
+    """A grant that was refused once is good again by itself; one that stays refused is asked for
+    three times more, and that is no incident however many are."""
+    here = platform(users=5)
+    here.load()
+    here.advance(hours=1)
+    no = {"path": "/api/token", "status": 400, "body": {"error": "invalid_grant"}}
+    here.fault(user="listener-0002", **no)
+    assert here.load()["refused"] == 1
+    here.mend()
+    states = "SELECT count(*) FROM songswap.grants WHERE state = %s AND refusals = %s"
+    assert here.rows(states, "revoked", 1) == [(1,)]
+    here.advance(hours=1)
+    assert here.load()["asked"] == 5
+    assert here.rows(states, "active", 0) == [(5,)]
+    assert here.history() == here.reachable()
+
+    for user in ("listener-0001", "listener-0003"):
+        here.spotify.post(f"/admin/listeners/{user}/revoke", {})
+    asked = []
+    for hours in (1, 1, 1, 22, 1, 24, 7 * 24, 30 * 24):
+        here.advance(hours=hours)
+        counts = here.load()
+        asked.append((counts.get("refused", 0), counts.get("resting", 0)))
+    assert asked == [(2, 0), (2, 0), (0, 2), (0, 2), (2, 0), (0, 2), (2, 0), (0, 2)]
+    assert here.history() == here.reachable()
+
+
 def test_everybody_refused_is_an_incident(platform: Make) -> None:
     """When Spotify refuses all grants at once, nobody's is taken for dead, and the run says so."""
     here = platform(users=12)

@@ -30,8 +30,8 @@ class Grant(NamedTuple):
     """A user and the tokens to ask with.
 
     ``expires_at`` is None where it is not known, because the web app wrote the token.
-    ``fingerprint`` is that of the newest answer in History; ``resting`` users are not asked for:
-    their grant is revoked, or the app may not ask for them.
+    ``fingerprint`` is that of the newest answer in History; ``resting`` users are not asked for
+    yet, or ever: their grant is revoked, or the app may not ask for them.
     """
 
     user_id: int
@@ -203,7 +203,8 @@ def settle_refused(
     Spotify has refused everybody's grant during an outage: when at least ``at_least`` users and
     more than ``share`` of those asked for were refused, nobody's grant is taken for dead; nor when
     most of a few were, for a run may be cut short in an outage. Grants whose six months are over do
-    not count for that: many may end at once, and they are dead.
+    not count for that: many may end at once, and they are dead. All others that are taken for dead
+    are asked for again: in the next hour, a day later and a week later.
 
     Returns:
         How many were refused before their end, and whether it was an incident.
@@ -213,8 +214,8 @@ def settle_refused(
     refused = int(row[0]) if row else 0
     many = refused >= at_least and refused > share * asked
     incident = many or (refused >= _SOME and 2 * refused > asked)
-    state = "active" if incident else "revoked"
-    connection.execute(sql["settle_refused"], {"run_id": run_id, "state": state, "now": now})
+    about = {"run_id": run_id, "incident": incident, "now": now}
+    connection.execute(sql["settle_refused"], about)
     return refused, incident
 
 

@@ -6,7 +6,8 @@ SELECT u.id, t.access_token, t.refresh_token,
   CASE WHEN g.access_digest = sha256(convert_to(t.access_token, 'UTF8')) THEN g.expires_at END,
   p.fingerprint,
   (g.refresh_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
-    AND (g.state = 'revoked' OR (g.state = 'forbidden' AND g.ask_again_at > %(now)s))) IS TRUE
+    AND g.state IN ('revoked', 'forbidden')
+    AND coalesce(g.ask_again_at, 'infinity') > %(now)s) IS TRUE
 FROM "Users" u
 JOIN "SpotifyTokens" t ON t.id = u.id
 LEFT JOIN songswap.grants g ON g.user_id = u.id
@@ -40,7 +41,7 @@ FOR UPDATE OF t
 ON CONFLICT (user_id) DO UPDATE SET
   state = 'active', refresh_digest = EXCLUDED.refresh_digest,
   authorized_at = EXCLUDED.authorized_at, warned_days = NULL, refreshed_at = NULL,
-  ask_again_at = NULL, refused_in = NULL, problem = NULL
+  ask_again_at = NULL, refused_in = NULL, problem = NULL, refusals = 0
 
 -- name: note_refreshed
 -- A spent token that was not noted is an authorization of this very hour.
@@ -72,14 +73,29 @@ SET state = %(state)s, ask_again_at = %(ask_again_at)s, refused_in = %(run_id)s,
 WHERE user_id = %(user_id)s
 
 -- name: count_refused
--- Those near their end are left out: Spotify's six months may be some days shorter than ours.
+-- Those near their end are left out: Spotify's six months may be some days shorter than ours. So are
+-- those who were taken for dead before, and are asked for once more.
 SELECT count(*)
 FROM songswap.grants g JOIN songswap.grant_states(%(now)s) s ON s.user_id = g.user_id
-WHERE g.state = 'refused' AND g.refused_in = %(run_id)s
+WHERE g.state = 'refused' AND g.refused_in = %(run_id)s AND g.refusals = 0
   AND (s.ends_at - %(now)s <= interval '3 days') IS NOT TRUE
 
 -- name: settle_refused
+-- A grant that is taken for dead is asked for again three times; the next hour may be some minutes
+-- less than an hour away.
 UPDATE songswap.grants g
-SET state = CASE WHEN s.ends_at - %(now)s <= interval '3 days' THEN 'revoked' ELSE %(state)s END
-FROM songswap.grant_states(%(now)s) s
-WHERE s.user_id = g.user_id AND g.state = 'refused' AND g.refused_in = %(run_id)s
+SET state = CASE WHEN r.dead THEN 'revoked' ELSE 'active' END,
+  refusals = g.refusals + r.dead::integer,
+  ask_again_at = CASE WHEN r.dead AND NOT r.over THEN %(now)s + CASE g.refusals
+    WHEN 0 THEN interval '50 minutes'
+    WHEN 1 THEN interval '1 day'
+    WHEN 2 THEN interval '7 days'
+  END END
+FROM (
+  SELECT user_id, over, over OR NOT %(incident)s AS dead
+  FROM (
+    SELECT user_id, (ends_at - %(now)s <= interval '3 days') IS TRUE AS over
+    FROM songswap.grant_states(%(now)s)
+  ) ends
+) r
+WHERE r.user_id = g.user_id AND g.state = 'refused' AND g.refused_in = %(run_id)s
