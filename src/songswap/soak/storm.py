@@ -5,7 +5,7 @@ so that what can come back does.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -77,7 +77,9 @@ def storm(seed: int, users: int, hours: int) -> list[Hour]:
             found.append(_INCIDENT)
         else:
             hour = _hour(rng, users, number < early_until)
-            missed = min(hour.lasts, calm_from - number - 1) if hour.own == "missed" else 0
+            # What lasts ends before the calm, so that what can come back has its time.
+            hour = replace(hour, lasts=min(hour.lasts, calm_from - number - 1))
+            missed = hour.lasts if hour.own == "missed" else 0
             if hour.development:
                 incident_from = number + _REST_HOURS
             found.append(hour)
