@@ -81,13 +81,13 @@ WHERE g.state = 'refused' AND g.refused_in = %(run_id)s AND g.refusals = 0
   AND (s.ends_at - %(now)s <= interval '3 days') IS NOT TRUE
 
 -- name: settle_refused
--- A grant that is taken for dead is asked for again three times; the next hour may be some minutes
--- less than an hour away.
+-- A grant that is taken for dead is asked for again three times. The next hour's run comes well before
+-- an hour is over, because this is the end of a run that may have taken long.
 UPDATE songswap.grants g
 SET state = CASE WHEN r.dead THEN 'revoked' ELSE 'active' END,
   refusals = g.refusals + r.dead::integer,
   ask_again_at = CASE WHEN r.dead AND NOT r.over THEN %(now)s + CASE g.refusals
-    WHEN 0 THEN interval '50 minutes'
+    WHEN 0 THEN interval '30 minutes'
     WHEN 1 THEN interval '1 day'
     WHEN 2 THEN interval '7 days'
   END END
