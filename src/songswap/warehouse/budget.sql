@@ -46,7 +46,7 @@ WHERE app = %(app)s AND (
 -- together the first tells. A refusal after few requests has another reason than their number.
 UPDATE songswap.budgets b SET
   closed_until = greatest(b.closed_until, clock_timestamp() + %(wait)s),
-  per_window = CASE WHEN l.learned THEN ceil(0.9 * l.taken) ELSE b.per_window END,
+  per_window = CASE WHEN l.learned THEN least(b.per_window, ceil(0.9 * l.taken)) ELSE b.per_window END,
   window_changed_at = CASE WHEN l.learned THEN clock_timestamp() ELSE b.window_changed_at END
 FROM (
   SELECT taken, taken >= %(few)s AND
