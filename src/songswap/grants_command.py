@@ -65,8 +65,8 @@ def _told(one: "Standing", now: datetime) -> dict[str, Any]:
 
 
 def _table(told: list[dict[str, Any]]) -> Table:
-    columns = ("user", "name", "state", "authorized", "ends", "refreshed", "problem", "days left")
-    table = Table(*columns, title="Grants (times in UTC)")
+    columns = ("user", "name", "state", "authorized", "ends", "refreshed", "problem")
+    table = Table(*columns, "tried again", "days left", title="Grants (times in UTC)")
     for row in told:
         table.add_row(
             *("–" if value is None else _short(name, str(value)) for name, value in row.items())

@@ -37,7 +37,8 @@ async def taken(one: Budget, at_most: int = 10_000) -> int:
 def allow(here: Any, per_window: int | None = None, per_day: int | None = None) -> None:
     """Let the app have learned this."""
     here.execute(
-        "INSERT INTO songswap.budgets VALUES (%s, %s, clock_timestamp(), %s, %s) ON CONFLICT (app)"
+        "INSERT INTO songswap.budgets (app, per_window, window_changed_at, per_day, day_learned_at)"
+        " VALUES (%s, %s, clock_timestamp(), %s, %s) ON CONFLICT (app)"
         " DO UPDATE SET per_window = EXCLUDED.per_window, per_day = EXCLUDED.per_day,"
         " day_learned_at = EXCLUDED.day_learned_at",
         here.settings.spotify.client_id,
@@ -64,42 +65,78 @@ def test_window_is_shared_by_rank(platform: Make) -> None:
     assert here.rows(COUNTED, "hour") == [(120,)]
 
 
-def test_window_is_learned(platform: Make) -> None:
-    """A refusal tells what Spotify takes, unless it came after few requests; without another one
-    more is tried."""
-    here = platform(users=0)
+def refuse_after(here: Any, number: int, wait: timedelta = timedelta()) -> Any:
+    """Send as many requests, have two refused, and tell what is taken in a window then."""
 
-    async def refused_after(number: int, wait: timedelta) -> None:
+    async def refused() -> None:
         one = budget(here)
         assert await taken(one, number) == number
         await one.refused(wait, quota=False)
         await one.refused(wait, quota=False)
         await one.close()
 
-    asyncio.run(refused_after(10, timedelta()))
-    assert here.rows(LEARNED) == [(None, None)]
-    asyncio.run(refused_after(140, timedelta(seconds=30)))
-    # Of the ten, as many were granted again as were given back: a lease is part of the window.
+    asyncio.run(refused())
     [(learned, _)] = here.rows(LEARNED)
-    assert 0.9 * 150 <= learned <= 0.9 * 160
-    closed = "SELECT closed_until > clock_timestamp() FROM songswap.budgets"
-    assert here.rows(closed) == [(True,)]
+    return learned
 
-    async def others() -> int:
-        one = budget(here)
-        number = await taken(one)
-        await one.close()
-        return number
 
-    assert asyncio.run(others()) == 0, "a short wait is everybody's"
+def a_window_later(here: Any) -> None:
+    """Let a window go by in which nothing is asked."""
     here.execute(
         "UPDATE songswap.budgets SET closed_until = NULL,"
-        " window_changed_at = clock_timestamp() - interval '61 minutes'"
+        " window_changed_at = window_changed_at - interval '61 minutes',"
+        " window_learned_at = window_learned_at - interval '61 minutes'"
     )
     here.execute("DELETE FROM songswap.requests WHERE span = 'second'")
-    assert asyncio.run(others()) > 0
-    [(tried, _)] = here.rows(LEARNED)
-    assert tried == -(-11 * learned // 10)
+
+
+async def until_full(here: Any) -> int:
+    """What one process may send now."""
+    one = budget(here)
+    number = await taken(one)
+    await one.close()
+    return number
+
+
+def test_window_is_learned(platform: Make) -> None:
+    """A refusal tells what Spotify takes, unless it came after few requests; a window without one
+    lets a twentieth more be tried, and a refusal of that is learned from again."""
+    here = platform(users=0)
+    assert refuse_after(here, 10) is None
+    # Of the ten, as many were granted again as were given back: a lease is part of the window.
+    first = refuse_after(here, 140, timedelta(seconds=30))
+    assert 0.9 * 150 <= first <= 0.9 * 160
+    assert asyncio.run(until_full(here)) == 0, "a short wait is everybody's"
+    a_window_later(here)
+    grown = -(-21 * first // 20)
+    assert asyncio.run(until_full(here)) == grown
+    assert here.rows(LEARNED) == [(grown, None)]
+    a_window_later(here)
+    again = refuse_after(here, 120)
+    assert 0.9 * 120 <= again <= 0.9 * 130
+    assert asyncio.run(until_full(here)) == 0, "it does not grow in the window of a refusal"
+    assert here.rows(LEARNED) == [(again, None)]
+
+
+def test_refusal_is_learned_from_at_once(platform: Make) -> None:
+    """A refusal is noted while other requests of the same process wait for room."""
+    here = platform(users=0)
+    allow(here, per_window=120)
+
+    async def while_waiting() -> None:
+        one = budget(here)
+        assert await taken(one) == 120
+        waiting = [asyncio.create_task(one.take()) for _ in range(64)]
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(one.refused(timedelta(seconds=30), quota=False), 5)
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        await one.close()
+
+    asyncio.run(while_waiting())
+    assert here.rows(LEARNED) == [(108, None)]
 
 
 def test_day_is_kept_for_plays(platform: Make) -> None:
@@ -157,10 +194,13 @@ def test_without_the_warehouse(platform: Make) -> None:
 
 
 def test_every_request_is_counted(platform: Make) -> None:
-    """What the day holds is what was sent, by what it was for."""
+    """What the day holds is what the Web API was asked, by what it was for; tokens come from
+    another service."""
     here = platform(users=5)
     counts = here.load()
-    assert here.rows(COUNTED, "hour") == [(counts["calls"],)]
+    tokens = sum(number for name, number in counts.items() if name.startswith("calls token "))
+    assert tokens
+    assert here.rows(COUNTED, "hour") == [(counts["calls"] - tokens,)]
     assert [rank for (rank,) in here.rows("SELECT DISTINCT rank FROM songswap.requests")] == [0, 1]
     with Spool(here.settings.spool) as spool:
         assert spool.waiting() == (0, 0)

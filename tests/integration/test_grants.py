@@ -211,7 +211,7 @@ def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
     def songswap(*arguments: str) -> str:
         there = conninfo_to_dict(warehouse_dsn)
         uri = "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**there)
-        where = {"AIRFLOW_CONN_SONGSWAP_RDS": uri, "COLUMNS": "160"}
+        where = {"AIRFLOW_CONN_SONGSWAP_RDS": uri, "COLUMNS": "180"}
         done = subprocess.run(  # noqa: S603  (our own command)
             [sys.executable, "-m", "songswap.cli", "grants", *arguments],
             cwd=tmp_path,
@@ -236,7 +236,10 @@ def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
     assert told[0]["days_left"] == 0
     assert told[3]["user_id"] == ids["dead"]
     assert "invalid_grant" in told[3]["problem"]
+    again = datetime.fromisoformat(told[3]["ask_again_at"])
+    assert now < again <= now + timedelta(hours=1)
     shown = songswap("--state", "revoked", "--state", "active")
     assert "invalid_grant" in shown
+    assert f"{again:%Y-%m-%d %H:%M}" in shown
     assert f"{now - timedelta(days=10):%Y-%m-%d %H:%M}" in shown
     assert "soon" not in shown

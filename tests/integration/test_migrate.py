@@ -89,6 +89,29 @@ def test_tables_of_the_web_app_are_left_alone(empty: str) -> None:
         assert tables(connection, "public") == PLATFORM
 
 
+def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
+    """A grant that was refused before refusals were counted is tried again, unless it is over."""
+    migrate(empty)
+    with connect(empty) as connection:
+        connection.execute("ALTER TABLE songswap.budgets DROP COLUMN window_learned_at")
+        connection.execute("UPDATE songswap.alembic_version SET version_num = '0003'")
+        for user, (state, months) in enumerate((("revoked", 1), ("revoked", 7), ("active", 1))):
+            connection.execute(
+                'INSERT INTO "Users" (id, username, email, spotify_id) VALUES (%s, %s, %s, %s)',
+                [user, str(user), str(user), str(user)],
+            )
+            connection.execute(
+                "INSERT INTO songswap.grants (user_id, state, refresh_digest, authorized_at)"
+                " VALUES (%s, %s, '', now() - %s * interval '1 month')",
+                [user, state, months],
+            )
+        migrate(empty)
+        again = connection.execute(
+            "SELECT user_id, refusals FROM songswap.grants WHERE ask_again_at <= now()"
+        ).fetchall()
+    assert again == [(0, 1)]
+
+
 def test_two_at_once(empty: str) -> None:
     """Two that migrate at once wait for each other, and both succeed."""
     with ThreadPoolExecutor(4) as pool:

@@ -60,13 +60,14 @@ class Unlimited:
 
 
 class Caller:
-    """Sends requests; ``calls`` counts every one that was sent, by endpoint and outcome.
+    """Sends requests, some at once.
 
     Args:
-        session: the open HTTP session, which bounds the connections.
+        session: the open HTTP session.
         service: who is called.
-        where: how patient to be.
+        where: how patient to be, and how many requests are under way at once.
         clock: gives the time (aware, UTC).
+        calls: counts every request that was sent, by endpoint and outcome.
         budget: is asked before each request.
     """
 
@@ -76,16 +77,16 @@ class Caller:
         service: Service,
         where: settings.Spotify,
         clock: Callable[[], datetime],
+        calls: Counter[str],
         budget: Budget | None = None,
     ) -> None:
-        self.calls: Counter[str] = Counter()
+        self.calls = calls
         self._session = session
         self._service = service
         self._where = where
         self._clock = clock
         self._budget = budget or Unlimited()
         self._resume_at = 0.0
-        # The session bounds its connections too, but waiting for one would count as Spotify's time.
         self._slots = asyncio.Semaphore(where.in_flight)
 
     async def send(self, endpoint: str, method: str, url: str, **request: Any) -> bytes:
@@ -161,7 +162,8 @@ class Caller:
 async def open_session(where: settings.Spotify) -> AsyncIterator[aiohttp.ClientSession]:
     """An HTTP session that says who asks, closed at the end."""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=where.in_flight),
+        # Callers bound their requests: waiting for a connection would count as Spotify's time.
+        connector=aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(total=where.timeout_s),
         headers={"User-Agent": f"songswap-airflow/{version('songswap-airflow')}"},
     ) as session:

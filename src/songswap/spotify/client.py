@@ -5,6 +5,7 @@ meaning of its own, see `songswap.errors`.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -64,10 +65,10 @@ class Client:
     """The client of an ``app``; ``calls`` counts every request sent, by endpoint and outcome.
 
     Args:
-        session: the open HTTP session, which bounds the connections.
+        session: the open HTTP session.
         where: addresses, credentials and patience.
         clock: gives the time of an answer (aware, UTC).
-        budget: what Spotify takes of the app; None for who asks seldom.
+        budget: what the Web API takes of the app; None for who asks seldom.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class Client:
         budget: Budget | None = None,
     ) -> None:
         self.app = where.client_id
-        self._caller = Caller(session, _SPOTIFY, where, clock, budget)
-        self.calls = self._caller.calls
+        self.calls: Counter[str] = Counter()
+        # Tokens come from another service, which has limits of its own.
+        self._caller = Caller(session, _SPOTIFY, where, clock, self.calls, budget)
+        self._accounts = Caller(session, _SPOTIFY, where, clock, self.calls)
         self._where = where
         self._clock = clock
         self._app = aiohttp.encode_basic_auth(where.client_id, where.client_secret)
@@ -150,7 +153,7 @@ class Client:
             return token
 
     async def _token(self, form: Mapping[str, str]) -> Tokens:
-        body = await self._caller.send(
+        body = await self._accounts.send(
             f"token {form['grant_type']}",
             "POST",
             f"{self._where.accounts_url}/api/token",

@@ -3,6 +3,7 @@
 It has a caller of its own: a pause that ReccoBeats asks for is never one of Spotify's.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -21,7 +22,7 @@ class ReccoBeats:
     """The client; ``calls`` counts every request sent, by outcome.
 
     Args:
-        session: the open HTTP session, which bounds the connections.
+        session: the open HTTP session.
         where: its address, and how patient to be.
         clock: gives the time of an answer (aware, UTC).
     """
@@ -32,8 +33,8 @@ class ReccoBeats:
         where: settings.Spotify,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._caller = Caller(session, _RECCOBEATS, where, clock)
-        self.calls = self._caller.calls
+        self.calls: Counter[str] = Counter()
+        self._caller = Caller(session, _RECCOBEATS, where, clock, self.calls)
         self._url = f"{where.reccobeats_url}/v1/audio-features"
         self._clock = clock
 

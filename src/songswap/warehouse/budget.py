@@ -74,6 +74,7 @@ class Budget:
         self._left = self._unspent = 0
         self._wanted = 1
         self._lease_ends = 0.0
+        self._opens_at = 0.0
         self._without_until = 0.0
 
     async def take(self) -> None:
@@ -82,16 +83,15 @@ class Budget:
         Raises:
             HeldBack: what is left of the day's quota is kept for what is more urgent.
         """
-        async with self._lock:
-            loop = asyncio.get_running_loop()
-            while loop.time() >= self._without_until:
-                if self._left and loop.time() >= self._lease_ends:
-                    self._unspent, self._left = self._unspent + self._left, 0
-                    self._wanted = max(1, self._wanted // 2)
-                if self._left:
-                    self._left -= 1
+        loop = asyncio.get_running_loop()
+        while True:
+            # Nobody waits with the lock: a refusal that is noted late teaches wrongly.
+            async with self._lock:
+                if loop.time() < self._without_until or self._spend(loop.time()):
                     return
-                await asyncio.sleep(await self._try(self._lease))
+                if loop.time() >= self._opens_at:
+                    self._opens_at = loop.time() + await self._try(self._lease)
+            await asyncio.sleep(max(0.0, self._opens_at - loop.time()))
 
     async def refused(self, wait: timedelta, quota: bool) -> None:
         """Learn from a 429.
@@ -118,6 +118,16 @@ class Budget:
                 await self._try(lambda connection: self._count(connection, 0))
             if self._connection is not None:
                 await self._connection.close()
+
+    def _spend(self, now: float) -> bool:
+        """Spend one request of the lease, if it holds one that is not too old."""
+        if self._left and now >= self._lease_ends:
+            self._unspent, self._left = self._unspent + self._left, 0
+            self._wanted = max(1, self._wanted // 2)
+        if not self._left:
+            return False
+        self._left -= 1
+        return True
 
     async def _lease(self, connection: psycopg.AsyncConnection) -> float:
         """Have some requests granted; how long to wait, in seconds, when there is no room."""

@@ -1,13 +1,13 @@
 -- The budget of requests of an app. Whoever opens it has it alone until the end of the transaction.
 
 -- name: open
--- A window that goes by with requests and without a refusal lets a tenth more be tried; what was
+-- A window that goes by with requests and without a refusal lets a twentieth more be tried; what was
 -- learned of the day is tried again after a week.
 INSERT INTO songswap.budgets AS b (app) VALUES (%(app)s)
 ON CONFLICT (app) DO UPDATE SET
   per_window = CASE
     WHEN b.window_changed_at + %(window)s > clock_timestamp() THEN b.per_window
-    WHEN b.per_window < 100000 THEN ceil(1.1 * b.per_window)
+    WHEN b.per_window < 100000 THEN ceil(1.05 * b.per_window)
   END,
   window_changed_at = CASE
     WHEN b.window_changed_at + %(window)s > clock_timestamp() THEN b.window_changed_at
@@ -42,16 +42,19 @@ WHERE app = %(app)s AND (
   OR span = 'hour' AND at < %(now)s - interval '2 days')
 
 -- name: learn_window
--- What was taken in the last window is what Spotify takes, less a tenth; of refusals that come
--- together the first tells. A refusal after few requests has another reason than their number.
+-- What was taken in the last window is what Spotify takes, less a tenth; of refusals within a window
+-- the first tells. A refusal after few requests has another reason than their number.
 UPDATE songswap.budgets b SET
   closed_until = greatest(b.closed_until, clock_timestamp() + %(wait)s),
-  per_window = CASE WHEN l.learned THEN least(b.per_window, ceil(0.9 * l.taken)) ELSE b.per_window END,
-  window_changed_at = CASE WHEN l.learned THEN clock_timestamp() ELSE b.window_changed_at END
+  window_changed_at = clock_timestamp(),
+  per_window = CASE
+    WHEN l.learned THEN least(b.per_window, ceil(0.9 * l.taken))
+    ELSE b.per_window
+  END,
+  window_learned_at = CASE WHEN l.learned THEN clock_timestamp() ELSE b.window_learned_at END
 FROM (
-  SELECT taken, taken >= %(few)s AND
-    (o.window_changed_at + %(window)s > clock_timestamp() AND o.per_window IS NOT NULL) IS NOT TRUE
-    AS learned
+  SELECT taken, taken >= %(few)s
+    AND (o.window_learned_at + %(window)s > clock_timestamp()) IS NOT TRUE AS learned
   FROM songswap.budgets o CROSS JOIN (
     SELECT coalesce(sum(requests), 0) - %(unspent)s AS taken FROM songswap.requests
     WHERE app = %(app)s AND span = 'second' AND at > clock_timestamp() - %(window)s

@@ -15,7 +15,10 @@ _SQL = statements("grant_state.sql")
 
 
 class Standing(NamedTuple):
-    """How a user's grant stands; a time is None while it is not known."""
+    """How a user's grant stands; a time is None while it is not known.
+
+    A refused grant is tried once more after ``ask_again_at``, see docs/adr/0008; never when None.
+    """
 
     user_id: int
     username: str
@@ -24,6 +27,7 @@ class Standing(NamedTuple):
     ends_at: datetime | None
     refreshed_at: datetime | None
     problem: str | None
+    ask_again_at: datetime | None
 
 
 def count(connection: psycopg.Connection, now: datetime) -> dict[str, int]:

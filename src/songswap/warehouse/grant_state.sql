@@ -4,8 +4,10 @@
 SELECT state, count(*) FROM songswap.grant_states(%(now)s) GROUP BY state
 
 -- name: list
-SELECT s.user_id, u.username, s.state, s.authorized_at, s.ends_at, s.refreshed_at, s.problem
+SELECT s.user_id, u.username, s.state, s.authorized_at, s.ends_at, s.refreshed_at, s.problem,
+  g.ask_again_at
 FROM songswap.grant_states(%(now)s) s JOIN "Users" u ON u.id = s.user_id
+LEFT JOIN songswap.grants g ON g.user_id = s.user_id
 WHERE s.state = ANY (%(states)s)
 ORDER BY s.ends_at, s.user_id
 
