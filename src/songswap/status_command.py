@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(told))
     else:
-        Console().print(_table(told))
+        Console().print(_table(told), *_gaps(told["newest_gaps"]))
 
 
 def _spool() -> dict[str, int] | None:
@@ -69,6 +70,11 @@ def _told(found: "Status") -> dict[str, Any]:
             for kind, one in found.missing.items()
         },
         "gaps": found.gaps,
+        "newest_gaps": [
+            {name: _written(value) for name, value in gap._asdict().items()}
+            for gap in found.newest_gaps
+        ],
+        "feeds": found.feeds._asdict(),
         "set_aside": found.set_aside,
         "grants": found.grants,
         "requests": found.requests._asdict(),
@@ -84,6 +90,24 @@ def _table(told: dict[str, Any]) -> Table:
             table.add_row(what, f"{number:,}" if isinstance(number, int) else number, share)
         table.add_section()
     return table
+
+
+def _gaps(told: list[dict[str, Any]]) -> Iterator[Table]:
+    """A table of gaps, if there are any."""
+    if told:
+        columns = ("user", "name", "after", "before", "found")
+        table = Table(*columns, title="Open gaps found last: plays are missing between (UTC)")
+        for gap in told:
+            table.add_row(
+                str(gap["user_id"]),
+                gap["username"],
+                *(gap[name][:19].replace("T", " ") for name in ("after", "before", "found_at")),
+            )
+        yield table
+
+
+def _written(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _sections(told: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str]]]:
@@ -110,6 +134,8 @@ def _sections(told: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str]]
     ]
     yield [
         ("open gaps", told["gaps"], ""),
+        ("feeds that never told of a play", told["feeds"]["empty"], ""),
+        ("feeds without a play for a day", told["feeds"]["quiet"], ""),
         ("set aside", told["set_aside"], ""),
         *((f"grants {state}", count, "") for state, count in told["grants"].items()),
         *((name.replace("_", " "), count, "") for name, count in (spool or {}).items()),

@@ -170,6 +170,28 @@ def test_status(here: Any, songswap: Run) -> None:
     assert f"{images / tracks:.1%}" in shown.stdout
     assert "waiting for s3" not in shown.stdout
 
+    # A gap is shown with its bounds; a feed that tells nothing is none, and counted.
+    users = [user for (user,) in here.rows('SELECT id FROM "Users" ORDER BY id')]
+    here.execute("UPDATE songswap.polls SET answered_at = now(), newest_played_at = now()")
+    here.execute("UPDATE songswap.polls SET newest_played_at = NULL WHERE user_id = %s", users[0])
+    here.execute(
+        "UPDATE songswap.polls SET newest_played_at = now() - interval '2 days' WHERE user_id = %s",
+        users[1],
+    )
+    here.execute("DELETE FROM songswap.gaps")
+    here.execute(
+        "INSERT INTO songswap.gaps VALUES (%s, '2026-11-01T10:00Z', '2026-11-01T12:30Z',"
+        " '2026-11-01T13:01Z', 'run 1')",
+        users[2],
+    )
+    told = json.loads(songswap("status", "--json").stdout)
+    assert told["feeds"] == {"empty": 1, "quiet": 1}
+    [gap] = told["newest_gaps"]
+    assert (gap["user_id"], gap["after"][:16]) == (users[2], "2026-11-01T10:00")
+    shown = songswap("status").stdout
+    assert "2026-11-01 10:00:00" in shown
+    assert "2026-11-01 12:30:00" in shown
+
     # Where there is nothing to count there is no share, and no failure.
     here.execute('TRUNCATE "Users", "Tracks", "Artists", songswap.runs CASCADE')
     nothing = songswap("status", only=("AIRFLOW_CONN_SONGSWAP_RDS",))

@@ -84,6 +84,28 @@ def test_who_cannot_be_asked_for_is_not_followed(platform: Make) -> None:
     assert follow.plan(here.settings, "somebody", here.clock) == [0]
 
 
+def test_refusal_is_left_to_the_hourly_load(platform: Make) -> None:
+    """Who is refused between the hours is not taken for dead: a few cannot tell an incident."""
+    here = platform(users=3)
+    here.load()
+    here.advance(hours=2)
+    here.execute("UPDATE songswap.polls SET pace = 0")
+    heavy = here.user_id("listener-0002")
+    here.execute("UPDATE songswap.polls SET pace = 500 WHERE user_id = %s", heavy)
+    dead = {"error": "invalid_grant", "error_description": "Refresh token revoked"}
+    here.fault(path="/api/token", status=400, body=dead, user="listener-0002")
+    for run_id in ("look 1", "look 2"):
+        assert follow.plan(here.settings, run_id, here.clock) == [0]
+        assert fetch(here.settings, run_id, 0, here.clock)["refused"] == 1
+        ingest.load(here.settings, run_id, 0, here.clock)
+        assert ingest.summarise(here.settings, run_id, here.clock).problem is None
+        here.advance(minutes=40)
+    state = "SELECT state, refusals FROM songswap.grants WHERE user_id = %s"
+    assert here.rows(state, heavy) == [("active", 0)]
+    here.load()
+    assert here.rows(state, heavy) == [("revoked", 1)]
+
+
 def test_most_endangered_first(platform: Make) -> None:
     """After an outage those are asked for first who may lose plays first."""
     here = platform(users=6)

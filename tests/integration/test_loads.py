@@ -217,6 +217,21 @@ def test_gap_after_an_empty_answer(users: str) -> None:
         assert found == [(BEGIN, BEGIN + timedelta(minutes=600))]
 
 
+def test_gap_after_a_feed_that_stood_still(users: str) -> None:
+    """Where Spotify told of nothing although there was something, only its first answer bounds the
+    gap; a feed that did so from the beginning, or none at all, leaves nothing to miss."""
+    full = page([(600 + n, n % 20) for n in range(50)])
+    late = BEGIN + timedelta(minutes=620)
+    found = "SELECT user_id, after, before FROM songswap.gaps"
+    with connect(users) as connection:
+        for user, asked_at in ((1, BEGIN), (1, late), (2, late)):
+            load(connection, user, asked_at, page([]))
+        for user, gaps in ((1, 1), (2, 0), (3, 0)):
+            assert load(connection, user, BEGIN + timedelta(days=1), full)["gaps"] == gaps
+        told = connection.execute(found).fetchall()
+    assert told == [(1, BEGIN, BEGIN + timedelta(minutes=600))]
+
+
 def test_vanished_row_is_noticed(users: str) -> None:
     """A play that something in the database swallows is noticed, and the load is rolled back."""
     with connect(users) as connection:

@@ -93,7 +93,10 @@ def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
     """A grant that was refused before refusals were counted is tried again, unless it is over."""
     migrate(empty)
     with connect(empty) as connection:
-        connection.execute("ALTER TABLE songswap.budgets DROP COLUMN window_learned_at")
+        connection.execute(
+            "ALTER TABLE songswap.budgets DROP COLUMN window_learned_at;"
+            " ALTER TABLE songswap.polls DROP COLUMN first_answered_at"
+        )
         connection.execute("UPDATE songswap.alembic_version SET version_num = '0003'")
         for user, (state, months) in enumerate((("revoked", 1), ("revoked", 7), ("active", 1))):
             connection.execute(

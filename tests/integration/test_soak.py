@@ -14,7 +14,7 @@ from songswap.soak.verdict import Gap, Play, account
 
 T = datetime(2026, 11, 22, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-USERS, DAYS = 12, 1
+USERS, DAYS = 50, 3
 
 
 @pytest.mark.parametrize("seed", [14, 24])
@@ -25,6 +25,9 @@ def test_promise_is_kept(tmp_path: Path, seed: int) -> None:
     assert verdict.counts["loaded"] >= verdict.counts["reachable"] > 100
     assert tally.came.total() > 10
     assert tally.struck.total() > 10
+    assert tally.runs["between the hours"] > 0
+    assert tally.came["six months over"] > 0
+    assert len(tally.resident) == DAYS
 
 
 def test_command_tells_the_same_as_json() -> None:
@@ -52,8 +55,8 @@ def test_storm_is_drawn_from_the_seed_and_ends() -> None:
     hours = storm(1, 50, 30 * 24)
     assert hours == storm(1, 50, 30 * 24) != storm(2, 50, 30 * 24)
     assert {hour.own for hour in hours} == {"", *OWN}
-    assert {hour.lives for hour in hours} == {"", "join", "delete", "revoke"}
-    assert len({kind for hour in hours for kind, _ in hour.faults}) == 17
+    assert {hour.lives for hour in hours} == {"", "join", "delete", "revoke", "return"}
+    assert len({kind for hour in hours for kind, _ in hour.faults}) == 18
     assert not any(hour.faults or hour.own or hour.stalled for hour in hours[-8:])
 
 

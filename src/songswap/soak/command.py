@@ -57,7 +57,7 @@ def soak(
     _log_to(folder / "soak.log")
     again = f'make soak ARGS="--users {users} --days {days:g} --seed {seed}"'
     # SIGTERM ends it as Ctrl-C does: all parts are stopped, their folder is removed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with _progress(console) as bar:
             task = bar.add_task("")
@@ -105,6 +105,7 @@ def as_report(verdict: Verdict, tally: Tally, seconds: float) -> dict[str, Any]:
         "api_calls_per_user_hour": round(sum(calls.values()) / max(1, tally.user_hours), 2),
         "minutes_from_play_to_row": verdict.delays,
         "peak_memory_mib": tally.memory,
+        "resident_mib_by_day": tally.resident,
         "seconds": round(seconds, 1),
     }
 
@@ -128,6 +129,11 @@ def as_table(report: dict[str, Any]) -> Table:
         table.add_section()
         for part, number in report[name].items():
             table.add_row(f"{title}{part}", "–" if number is None else f"{number:,}")
+    table.add_section()
+    for name in report["peak_memory_mib"]:
+        days = [day.get(name, "–") for day in report["resident_mib_by_day"]]
+        if set(days) - {"–"}:
+            table.add_row(f"Resident after each day, MiB: {name}", " ".join(map(str, days)))
     table.add_section()
     table.add_row("API calls a user and hour", f"{report['api_calls_per_user_hour']}")
     table.add_row("Seconds", f"{report['seconds']:,}")

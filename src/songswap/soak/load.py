@@ -1,4 +1,4 @@
-"""The hourly load of one simulated hour, in this process or in one that may be killed."""
+"""The loads of one simulated hour, in this process or in one that may be killed."""
 
 import itertools
 import logging
@@ -14,8 +14,9 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from types import FrameType
 
+from songswap import follow, ingest
 from songswap.errors import SongSwapError
-from songswap.ingest import load_once
+from songswap.fetch import fetch
 from songswap.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def load(
             return now
 
         try:
-            load_once(settings, run_id, lambda *_: None, clock)
+            ingest.load_once(settings, run_id, lambda *_: None, clock)
         except SongSwapError as error:
             log.info("%s: %s", run_id, error)
             good = False
@@ -59,6 +60,30 @@ def load(
         if coming is not None:
             coming.result()
     return good
+
+
+def load_heavy(settings: Settings, run_id: str, now: datetime) -> int:
+    """Load those who may lose plays before the next hour, as `follow_heavy_listeners` does.
+
+    Returns:
+        How many users answered.
+    """
+    clock = partial(_stands_at, now)
+    asked = 0
+    try:
+        for batch in follow.plan(settings, run_id, clock):
+            try:
+                asked += fetch(settings, run_id, batch, clock)["asked"]
+            finally:
+                ingest.load(settings, run_id, batch, clock)
+                ingest.summarise(settings, run_id, clock)
+    except SongSwapError as error:
+        log.info("%s: %s", run_id, error)
+    return asked
+
+
+def _stands_at(now: datetime) -> datetime:
+    return now
 
 
 class OtherProcess:

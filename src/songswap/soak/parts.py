@@ -2,10 +2,10 @@
 
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,10 +17,14 @@ from songswap.local.plan import SIMULATED_APP
 from songswap.local.postgres import Postgres
 from songswap.local.sign_up import sign_up
 from songswap.local.simulator import Simulator
+from songswap.warehouse import grant, grant_state
+from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import migrate
 
 _BUCKET = "soak"
 _DATABASE = "soak"
+_AUTHORIZED_BEFORE = (timedelta(days=181.6), timedelta(days=180.2), timedelta(days=160))
+"""How long before the soak some have authorized the app: Spotify's six months are 182 days."""
 
 # A trigger of the soak's own notes when each play arrived. It only appends: nothing of two loads
 # at once has to wait for it.
@@ -50,7 +54,8 @@ CREATE TRIGGER soak AFTER INSERT ON "History" REFERENCING NEW TABLE AS arrived
 class Parts:
     """What is running, and how the pipeline reaches it.
 
-    ``deleted`` and ``revoked`` hold Spotify's ids of users who left, or took their grant back.
+    ``deleted`` and ``revoked`` hold Spotify's ids of users who left, or took their grant back;
+    ``old`` those who authorized the app half a year ago.
     """
 
     postgres: Postgres
@@ -59,19 +64,20 @@ class Parts:
     settings: settings.Settings
     deleted: set[str] = field(default_factory=set)
     revoked: set[str] = field(default_factory=set)
+    old: set[str] = field(default_factory=set)
 
-    def begin_hour(self, now: datetime) -> None:
+    def move_to(self, now: datetime) -> None:
         """Move the time of Spotify to ``now``, and that of the watch while PostgreSQL is up."""
         self.spotify.post("/admin/clock", {"set": now.isoformat()})
         if self.postgres.running:
             self.execute("DELETE FROM soak.clock")
             self.execute("INSERT INTO soak.clock VALUES (%s)", now)
 
-    def sign_up(self, now: datetime) -> None:
-        """Sign up who listens and is neither here nor deleted."""
+    def sign_up(self, now: datetime, at_most: int | None = None) -> None:
+        """Sign up who listens and is neither here nor deleted, or only the first so many."""
         listeners = [
             one for one in self.spotify.get("/admin/listeners") if one["id"] not in self.deleted
-        ]
+        ][:at_most]
         with psycopg.connect(self.settings.warehouse_dsn, autocommit=True) as connection:
             connection.cursor().executemany(
                 "INSERT INTO soak.members VALUES (%s, %s) ON CONFLICT DO NOTHING",
@@ -84,14 +90,40 @@ class Parts:
         self.execute('DELETE FROM "Users" WHERE spotify_id = %s', user)
         self.deleted.add(user)
 
+    def authorize_again(self, users: Collection[str], now: datetime) -> None:
+        """Let users authorize the app once more."""
+        self.execute(
+            'DELETE FROM "SpotifyTokens" t USING "Users" u'
+            " WHERE u.id = t.id AND u.spotify_id = ANY (%s)",
+            list(users),
+        )
+        self.sign_up(now)
+        self.revoked.difference_update(users)
+
+    def users(self) -> set[str]:
+        """Who is signed up."""
+        with psycopg.connect(self.settings.warehouse_dsn) as connection:
+            return {user for (user,) in connection.execute('SELECT spotify_id FROM "Users"')}
+
+    def ended(self, now: datetime) -> list[str]:
+        """Who has to authorize again because six months are over, as the engineers are told."""
+        with connect(self.settings.warehouse_dsn) as connection:
+            told = grant_state.find(connection, ("expired", "revoked"), now)
+            ids = [one.user_id for one in told if one.ask_again_at is None]
+            rows = connection.execute(
+                'SELECT spotify_id FROM "Users" WHERE id = ANY (%s) ORDER BY 1', [ids]
+            ).fetchall()
+        return [user for (user,) in rows if user in self.old - self.revoked]
+
     def execute(self, statement: str, *parameters: object) -> None:
         """Run a statement in the warehouse."""
         with psycopg.connect(self.settings.warehouse_dsn, autocommit=True) as connection:
             connection.execute(statement.encode(), parameters)
 
     def pids(self) -> dict[str, int]:
-        """The process ids of the Python parts."""
-        return {"S3": self.s3.process.pid, "simulator": self.spotify.process.pid}
+        """The process ids of the Python parts that run."""
+        there = {"S3": self.s3.process, "simulator": self.spotify.process}
+        return {name: process.pid for name, process in there.items() if process.running}
 
 
 @contextmanager
@@ -103,8 +135,8 @@ def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[P
     """
     # A frozen clock would never leave the window of a rate limit: 429s are the storm's.
     simulated = (
-        *("--users", str(users), "--seed", str(seed), "--rate-limit", "0"),
-        *("--clock", "frozen", "--now", begins.isoformat(), "--epoch", begins.isoformat()),
+        *("--users", str(users), "--seed", str(seed), "--rate-limit", "0", "--clock", "frozen"),
+        *("--now", (begins - _AUTHORIZED_BEFORE[0]).isoformat(), "--epoch", begins.isoformat()),
     )
     with ExitStack() as stack:
         postgres = Postgres(folder / "postgres", _free_port())
@@ -120,6 +152,13 @@ def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[P
         migrate(postgres.dsn(_DATABASE))
         parts = Parts(postgres, s3, spotify, _settings(folder, postgres, s3, spotify, users))
         parts.execute(_WATCH)
+        for number, before in enumerate(_AUTHORIZED_BEFORE, 1):
+            parts.move_to(begins - before)
+            parts.sign_up(begins, at_most=number * -(-users // 50))
+            with connect(parts.settings.warehouse_dsn) as connection:
+                grant.note_authorized(connection, begins - before)
+        parts.old = parts.users()
+        parts.move_to(begins)
         parts.sign_up(begins)
         yield parts
 

@@ -1,5 +1,6 @@
-"""The soak itself: hour after hour, what the storm brings and the hourly load."""
+"""The soak itself: hour after hour, what the storm brings, and the loads."""
 
+import os
 import resource
 from collections import Counter
 from collections.abc import Callable
@@ -7,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from songswap.soak.load import OtherProcess, load
+from songswap.follow import INTERVAL
+from songswap.soak.load import OtherProcess, load, load_heavy
 from songswap.soak.parts import Parts, running
 from songswap.soak.storm import FEED, Hour, storm
 from songswap.soak.verdict import Verdict, judge
@@ -19,12 +22,16 @@ _HOUR = timedelta(hours=1)
 
 @dataclass
 class Tally:
-    """What happened: hours by how they went, what came by kind (``struck``: calls), MiB by part."""
+    """What happened: hours by how they went, what came by kind (``struck``: calls), MiB by part.
+
+    ``memory`` holds the most that was resident, ``resident`` what was, a day for a day.
+    """
 
     runs: Counter[str] = field(default_factory=Counter)
     came: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
     memory: dict[str, int] = field(default_factory=dict)
+    resident: list[dict[str, int]] = field(default_factory=list)
     user_hours: int = 0
 
 
@@ -43,19 +50,31 @@ class _Soak:
         now = BEGINS + number * _HOUR
         parts = self.parts
         self._mend(number)
-        parts.begin_hour(now)
+        parts.move_to(now)
         for kind in filter(None, (hour.own, "development" * hour.development)):
             self.tally.came[kind] += 1
-        self._join_or_revoke(hour, now)
+        self._authorize(hour, now)
         self._begin_faults(number, hour, now)
         self.tally.user_hours += len(parts.spotify.get("/admin/listeners")) - len(parts.deleted)
         if hour.own != "missed":
             good = self._load(number, hour, now)
             self.tally.runs["good" if good else "failed"] += 1
+            self._follow(number, now)
         self._end_faults(number)
 
-    def _join_or_revoke(self, hour: Hour, now: datetime) -> None:
+    def _follow(self, number: int, now: datetime) -> None:
+        """Look for the endangered until the next hour comes."""
+        for look in range(1, _HOUR // INTERVAL):
+            then = now + look * INTERVAL
+            self.parts.move_to(then)
+            asked = load_heavy(self.parts.settings, f"hour {number}, look {look}", then)
+            self.tally.runs["between the hours"] += asked > 0
+
+    def _authorize(self, hour: Hour, now: datetime) -> None:
         parts = self.parts
+        if parts.postgres.running and (ended := parts.ended(now)):
+            parts.authorize_again(ended, now)
+            self.tally.came["six months over"] += len(ended)
         if hour.lives == "join" and parts.postgres.running:
             parts.spotify.post("/admin/listeners", {"count": 1})
             parts.sign_up(now)
@@ -64,6 +83,9 @@ class _Soak:
             parts.spotify.post(f"/admin/listeners/{hour.user}/revoke", {})
             parts.revoked.add(hour.user)
             self.tally.came["revoke"] += 1
+        elif hour.lives == "return" and parts.revoked and parts.postgres.running:
+            parts.authorize_again(sorted(parts.revoked - parts.deleted)[:1], now)
+            self.tally.came["return"] += 1
 
     def _load(self, number: int, hour: Hour, now: datetime) -> bool:
         settings, run_id = self.parts.settings, f"hour {number}"
@@ -147,21 +169,21 @@ def soak(
         for number, hour in enumerate(storm(seed, users, hours)):
             told(number, hours, BEGINS + number * _HOUR)
             here.hour(number, hour)
+            if number % 24 == 23:
+                tally.resident.append(_memory(parts, "VmRSS"))
         here.settle()
         verdict = judge(parts, BEGINS, BEGINS + hours * _HOUR)
-        tally.memory = _memory(parts)
+        tally.memory = _memory(parts, "VmHWM") | {"its other loads": _children()}
     return verdict, tally
 
 
-def _memory(parts: Parts) -> dict[str, int]:
-    """The most memory of this process and of the Python parts, in MiB."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    found = {"soak": own, "its other loads": _children()}
-    for name, pid in parts.pids().items():
-        status = Path(f"/proc/{pid}/status")
-        if status.exists():
-            line = next(line for line in status.read_text().splitlines() if "VmHWM" in line)
-            found[name] = int(line.split()[1]) // 1024
+def _memory(parts: Parts, kind: Literal["VmRSS", "VmHWM"]) -> dict[str, int]:
+    """What is resident of this process and of the Python parts, or was at most, in MiB."""
+    found = {}
+    for name, pid in {"soak": os.getpid(), **parts.pids()}.items():
+        status = Path(f"/proc/{pid}/status").read_text()
+        line = next(line for line in status.splitlines() if kind in line)
+        found[name] = int(line.split()[1]) // 1024
     return found
 
 

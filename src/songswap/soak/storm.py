@@ -47,10 +47,11 @@ class Hour:
 
 
 OWN = ("s3 outage", "postgres outage", "kill", "run twice", "two at once", "missed")
-LIVES = ("join", "delete", "revoke")
+LIVES = ("join", "delete", "revoke", "return")
 
 
-_INCIDENT = Hour(faults=(("false invalid_grant", {"path": _TOKEN, "status": 400, "body": _DEAD}),))
+_FALSE: Order = {"path": _TOKEN, "status": 400, "body": _DEAD}
+_INCIDENT = Hour(faults=(("false invalid_grant", _FALSE),))
 """Spotify refuses everybody's grant: alone, because a run that asks few cannot tell it."""
 
 
@@ -170,6 +171,7 @@ _FAULTS: dict[str, Callable[[Random, int], Order]] = {
     "401": lambda *_: {"path": FEED, "status": 401, "times": 5},
 }
 _LONG: dict[str, Callable[[Random, int], Order]] = {
+    "false invalid_grant, few": lambda rng, _: {**_FALSE, "times": rng.randint(1, 3)},
     "429, a day": lambda *_: _limited("86400"),
     "429, absurd": lambda *_: _limited("99999999999"),
     "quota exceeded": lambda *_: _limited("3600", _QUOTA),

@@ -82,7 +82,8 @@ WHERE g.state = 'refused' AND g.refused_in = %(run_id)s AND g.refusals = 0
 
 -- name: settle_refused
 -- A grant that is taken for dead is asked for again three times. The next hour's run comes well before
--- an hour is over, because this is the end of a run that may have taken long.
+-- an hour is over, because this is the end of a run that may have taken long. A run that asks for some
+-- users only cannot tell an incident: it leaves the decision to the hourly load.
 UPDATE songswap.grants g
 SET state = CASE WHEN r.dead THEN 'revoked' ELSE 'active' END,
   refusals = g.refusals + r.dead::integer,
@@ -92,7 +93,9 @@ SET state = CASE WHEN r.dead THEN 'revoked' ELSE 'active' END,
     WHEN 2 THEN interval '7 days'
   END END
 FROM (
-  SELECT user_id, over, over OR NOT %(incident)s AS dead
+  SELECT user_id, over, over OR NOT %(incident)s AND NOT EXISTS (
+    SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND users IS NOT NULL
+  ) AS dead
   FROM (
     SELECT user_id, (ends_at - %(now)s <= interval '3 days') IS TRUE AS over
     FROM songswap.grant_states(%(now)s)

@@ -49,7 +49,8 @@ DELETE FROM staged_set_aside WHERE user_id <> ALL (%(users)s)
 
 -- name: insert_gaps
 -- A full answer of which nothing is known says that there was more than it could hold. What the user
--- had before it bounds the gap: the last known play, or the last time that Spotify told of none.
+-- had before it bounds the gap: the last known play, or the last time that Spotify told of none. A feed
+-- that told of none after the oldest play of the answer stood still: only its first answer is believed.
 INSERT INTO songswap.gaps (user_id, after, before, found_at, run_id)
 SELECT a.user_id, known.until, a.oldest, a.asked_at, %(run_id)s
 FROM staged_answers a
@@ -57,8 +58,8 @@ CROSS JOIN LATERAL (
   SELECT coalesce(
     (SELECT max(h.played_at) AT TIME ZONE 'UTC' FROM "History" h
      WHERE h.user_id = a.user_id AND h.played_at < a.oldest AT TIME ZONE 'UTC'),
-    (SELECT p.answered_at FROM songswap.polls p
-     WHERE p.user_id = a.user_id AND p.newest_played_at IS NULL)
+    (SELECT CASE WHEN p.answered_at < a.oldest THEN p.answered_at ELSE p.first_answered_at END
+     FROM songswap.polls p WHERE p.user_id = a.user_id AND p.newest_played_at IS NULL)
   ) AS until
 ) known
 WHERE a.items >= %(full)s AND known.until < a.oldest
@@ -185,11 +186,12 @@ WHERE metadata.wanted_since IS NULL
 
 -- name: upsert_polls
 INSERT INTO songswap.polls AS p
-  (user_id, asked_at, answered_at, fingerprint, newest_played_at, problem, pace)
-SELECT user_id, asked_at, asked_at, fingerprint, newest, NULL, pace FROM staged_answers
+  (user_id, asked_at, first_answered_at, answered_at, fingerprint, newest_played_at, problem, pace)
+SELECT user_id, asked_at, asked_at, asked_at, fingerprint, newest, NULL, pace FROM staged_answers
 ORDER BY user_id
 ON CONFLICT (user_id) DO UPDATE SET
   asked_at = greatest(p.asked_at, EXCLUDED.asked_at),
+  first_answered_at = coalesce(p.first_answered_at, EXCLUDED.first_answered_at),
   answered_at = EXCLUDED.answered_at,
   fingerprint = EXCLUDED.fingerprint,
   newest_played_at = greatest(p.newest_played_at, EXCLUDED.newest_played_at),

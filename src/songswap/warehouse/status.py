@@ -10,6 +10,9 @@ from songswap.warehouse import grant_state, missing
 from songswap.warehouse.missing import Found
 from songswap.warehouse.sql import statements
 
+GAPS = 20
+"""How many gaps are shown with their bounds."""
+
 
 class LastRun(NamedTuple):
     """The hourly run that started last."""
@@ -27,6 +30,27 @@ class Requests(NamedTuple):
     per_day: int | None
 
 
+class Gap(NamedTuple):
+    """Plays of a user that Spotify had forgotten lie between these two moments."""
+
+    user_id: int
+    username: str
+    after: datetime
+    before: datetime
+    found_at: datetime
+
+
+class Feeds(NamedTuple):
+    """Feeds that answered in the last two hours and tell of nothing.
+
+    ``empty`` ones never told of a play; ``quiet`` ones told of none for a day, and of some within
+    the last seven: their users rest, or Spotify is late. Neither is a gap.
+    """
+
+    empty: int
+    quiet: int
+
+
 class Covered(NamedTuple):
     """How many tracks or artists there are, and how many of them have rows of each sort."""
 
@@ -36,7 +60,10 @@ class Covered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is in the warehouse; ``missing`` by kind, ``grants`` by their state."""
+    """What is in the warehouse; ``missing`` by kind, ``grants`` by their state.
+
+    ``newest_gaps`` are the open ones that were found last, `GAPS` of them at most.
+    """
 
     users: int
     users_with_tokens: int
@@ -47,6 +74,8 @@ class Status:
     artists: Covered
     missing: dict[str, Found]
     gaps: int
+    newest_gaps: list[Gap]
+    feeds: Feeds
     set_aside: int
     grants: dict[str, int]
     requests: Requests
@@ -60,7 +89,8 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
     """
 
     def rows(name: str) -> list[tuple[Any, ...]]:
-        return connection.execute(statements("status.sql")[name], {"now": now}).fetchall()
+        about = {"now": now, "at_most": GAPS}
+        return connection.execute(statements("status.sql")[name], about).fetchall()
 
     users, users_with_tokens = rows("users")[0]
     plays, newest_play = rows("plays")[0]
@@ -75,6 +105,8 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
         artists=Covered(*rows("artists")[0]),
         missing={kind: missing.find(connection, kind, now) for kind in kinds},
         gaps=gaps,
+        newest_gaps=[Gap(*row) for row in rows("open_gaps")],
+        feeds=Feeds(*rows("feeds")[0]),
         set_aside=set_aside,
         grants=grant_state.count(connection, now),
         requests=Requests(*rows("requests")[0]),

@@ -36,3 +36,17 @@ SELECT
    WHERE span = 'hour' AND at > %(now)s - interval '1 day'),
   min(per_window), min(per_day)
 FROM songswap.budgets
+
+-- name: open_gaps
+SELECT g.user_id, u.username, g.after, g.before, g.found_at
+FROM songswap.gaps g JOIN "Users" u ON u.id = g.user_id
+WHERE g.closed_at IS NULL
+ORDER BY g.found_at DESC, g.user_id, g.before
+LIMIT %(at_most)s
+
+-- name: feeds
+-- Of those that answered lately: nothing ever played, and nothing for a day where there was before.
+SELECT count(*) FILTER (WHERE newest_played_at IS NULL),
+  count(*) FILTER (WHERE newest_played_at
+    BETWEEN %(now)s - interval '7 days' AND %(now)s - interval '1 day')
+FROM songswap.polls WHERE answered_at > %(now)s - interval '2 hours'

@@ -1,4 +1,4 @@
-"""When a window was learned is kept apart from when it grew; dead grants of old are asked again."""
+"""When a window was learned, when a feed first answered; dead grants of old are asked again."""
 
 from pathlib import Path
 
@@ -16,4 +16,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.get_bind().exec_driver_sql("ALTER TABLE songswap.budgets DROP COLUMN window_learned_at")
+    op.get_bind().exec_driver_sql(
+        "ALTER TABLE songswap.budgets DROP COLUMN window_learned_at;"
+        " ALTER TABLE songswap.polls DROP COLUMN first_answered_at"
+    )

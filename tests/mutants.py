@@ -1,0 +1,203 @@
+"""Break the pipeline on purpose, one way after the other, and see that a test turns red.
+
+    .venv/bin/python tests/mutants.py            # all, some minutes
+    .venv/bin/python tests/mutants.py cursor     # those whose name holds this word
+
+Each mutant is a change of one place in a copy of the project, which is run with an interpreter of
+its own, so that processes which tests start are broken in the same way. First the tests have to be
+green without any. Exit 0 when all were caught.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+NEEDED = ("src", "tests", "dags", "pyproject.toml", "docs", "README.md")
+
+
+class Mutant(NamedTuple):
+    """A place in a file of `src/songswap` that is changed, and who has to notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    seen_by: str
+
+
+MUTANTS = (
+    Mutant(
+        "key without track check: another track at a taken moment is dropped silently",
+        "warehouse/history.sql",
+        "WHERE h.track_id IS DISTINCT FROM s.track_id",
+        "WHERE h.user_id IS NULL",
+        "tests/integration/test_loads.py::test_two_tracks_at_one_moment",
+    ),
+    Mutant(
+        "cursor instead of key: only what is newer than the newest known play is new",
+        "warehouse/history.sql",
+        "SELECT user_id, played_at, track_id FROM staged_plays ORDER BY",
+        "SELECT user_id, played_at, track_id FROM staged_plays s WHERE played_at > coalesce("
+        "(SELECT max(h.played_at) FROM \"History\" h WHERE h.user_id = s.user_id), '-infinity')"
+        " ORDER BY",
+        "tests/integration/test_loads.py::test_order_and_repetition",
+    ),
+    Mutant(
+        "token not stored after rotation",
+        "warehouse/grant.py",
+        '    await connection.execute(sql["store_tokens"], _columns(rotated))\n',
+        "",
+        "tests/integration/test_soak.py::test_promise_is_kept",
+    ),
+    Mutant(
+        "a rotated token goes to the warehouse only, not to the disk first",
+        "warehouse/grant.py",
+        "[one for one in came if one.refresh_token != one.spent]",
+        "[]",
+        "tests/integration/test_crash.py::test_killed_with_rotated_tokens_in_hand",
+    ),
+    Mutant(
+        "archive after load: a loaded answer leaves the spool before S3 has it",
+        "raw/spool.py",
+        "DELETE FROM answers WHERE id = ? AND archived AND loaded",
+        "DELETE FROM answers WHERE id = ? AND loaded",
+        "tests/integration/test_faults.py::test_s3_stopped_during_a_run",
+    ),
+    Mutant(
+        "an archived answer leaves the spool before it is loaded",
+        "raw/spool.py",
+        "DELETE FROM answers WHERE id = ? AND archived AND loaded",
+        "DELETE FROM answers WHERE id = ? AND archived",
+        "tests/integration/test_hourly_load.py::test_loads_what_spotify_could_tell",
+    ),
+    Mutant(
+        "spool without fsync",
+        "raw/spool.py",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA synchronous=NORMAL",
+        "tests/integration/test_spool.py::test_killed_while_writing",
+    ),
+    Mutant(
+        "gaps are not recorded",
+        "warehouse/history.sql",
+        "WHERE a.items >= %(full)s AND known.until < a.oldest",
+        "WHERE a.items > %(full)s AND known.until < a.oldest",
+        "tests/integration/test_soak.py::test_promise_is_kept",
+    ),
+    Mutant(
+        "20 plays are asked for instead of 50",
+        "spotify/client.py",
+        '{"limit": "50"}',
+        '{"limit": "20"}',
+        "tests/integration/test_soak.py::test_promise_is_kept",
+    ),
+    Mutant(
+        "an incident at Spotify ends everybody's grant",
+        "warehouse/grant.sql",
+        "over OR NOT %(incident)s AS dead",
+        "true AS dead",
+        "tests/integration/test_faults.py::test_everybody_refused_is_an_incident",
+    ),
+    Mutant(
+        "rows that are not there after their load are not noticed",
+        "warehouse/history.py",
+        "        _verify(connection, answers, sql)\n",
+        "",
+        "tests/integration/test_loads.py::test_vanished_row_is_noticed",
+    ),
+    Mutant(
+        "a refusal is noted only when the wait is over",
+        "warehouse/budget.py",
+        "            await asyncio.sleep(max(0.0, self._opens_at - loop.time()))\n",
+        "                await asyncio.sleep(max(0.0, self._opens_at - loop.time()))\n",
+        "tests/integration/test_budget.py::test_refusal_is_learned_from_at_once",
+    ),
+)
+
+
+def interpreter(folder: Path) -> Path:
+    """A Python that finds the project in ``folder``, and everything else where this one does."""
+    environment = folder / ".venv"
+    venv.create(environment, symlinks=True)
+    packages = next((environment / "lib").glob("python3*")) / "site-packages"
+    here = sysconfig.get_path("purelib")
+    (packages / "mutant.pth").write_text(f"{folder / 'src'}\n{here}\n")
+    return environment / "bin" / "python"
+
+
+def copied(folder: Path) -> None:
+    """Copy what tests need."""
+    for name in NEEDED:
+        there = ROOT / name
+        if there.is_dir():
+            shutil.copytree(there, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(there, folder / name)
+
+
+def tested(python: Path, folder: Path, *arguments: str) -> tuple[int, str]:
+    """Run tests; pytest's exit code, and what it said."""
+    done = subprocess.run(  # noqa: S603 - our own tests
+        [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def caught_by(python: Path, folder: Path, mutant: Mutant) -> str | None:
+    """The test that turned red first, None when none did.
+
+    Raises:
+        SystemExit: the mutant cannot be made, or its test does not run.
+    """
+    file = folder / "src/songswap" / mutant.file
+    whole = file.read_text()
+    if whole.count(mutant.old) != 1:
+        sys.exit(f"{mutant.name}: {mutant.file} does not hold its place exactly once")
+    file.write_text(whole.replace(mutant.old, mutant.new))
+    try:
+        code, said = tested(python, folder, mutant.seen_by)
+    finally:
+        file.write_text(whole)
+    if code not in (0, 1):
+        sys.exit(f"{mutant.name}: its test did not run\n{said}")
+    red = re.search(r"^FAILED \S+::(\S+)", said, re.MULTILINE)
+    return red.group(1) if code and red else None
+
+
+def main() -> int:
+    """Try all mutants, or those that are named."""
+    chosen = [one for one in MUTANTS if all(word in one.name for word in sys.argv[1:])]
+    if not chosen:
+        sys.exit(f"No mutant's name holds {' and '.join(sys.argv[1:])!r}.")
+    survived = 0
+    with tempfile.TemporaryDirectory(prefix="songswap-mutants-") as text:
+        folder = Path(text)
+        copied(folder)
+        python = interpreter(folder)
+        print("Without a mutant … ", end="", flush=True)
+        code, said = tested(python, folder, "-n", "2", *{one.seen_by for one in chosen})
+        if code:
+            sys.exit(f"not green:\n{said}")
+        print("green", flush=True)
+        for number, mutant in enumerate(chosen, 1):
+            print(f"{number} of {len(chosen)}: {mutant.name} … ", end="", flush=True)
+            red = caught_by(python, folder, mutant)
+            print(f"caught by {red}" if red else "NOT CAUGHT", flush=True)
+            survived += red is None
+    print(f"{len(chosen) - survived} of {len(chosen)} caught")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
