@@ -205,7 +205,7 @@ def settle_refused(
     most of a few were, for a run may be cut short in an outage. Grants whose six months are over do
     not count for that: many may end at once, and they are dead. All others that are taken for dead
     are asked for again: in the next hour, a day later and a week later. A run for some users only
-    decides nothing but ends: who is refused in it stays active until the hourly load asks everybody.
+    decides nothing but ends: others stay active until the hourly load asks everybody.
 
     Returns:
         How many were refused before their end, and whether it was an incident.
