@@ -12,7 +12,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: demo test soak lint format lock clean
+.PHONY: demo test soak bench lint format lock clean
 .DEFAULT_GOAL := demo
 
 # Installs exactly the lock, with bytecode: without it every Airflow process starts 3 s later.
@@ -36,6 +36,9 @@ test: $(VENV)/.ready
 
 soak: $(VENV)/.ready
 	@exec $(BIN)/python -m songswap.soak $(ARGS)
+
+bench: $(VENV)/.ready
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(VENV)/.ready
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ spool ──▶ S3
 """
 
 import asyncio
+import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -106,17 +107,7 @@ def load(
     """
 
     def load_these(these: list[Kept]) -> Counter[str]:
-        catalogue = Catalogue()
-        answers = [
-            warehouse_history.Answer(
-                one.user_id,
-                one.observed_at,
-                one.key,
-                one.fingerprint,
-                history.transform(one.body, one.user_id, one.observed_at, catalogue),
-            )
-            for one in these
-        ]
+        answers, catalogue = transformed(these)
         staleness = Staleness(now, settings.stale_after)
         return warehouse_history.load(connection, answers, catalogue, run_id, staleness)
 
@@ -143,6 +134,28 @@ def load(
         text = f"{len(problems)} answers were refused and wait in the spool" if problems else None
         run.end_step(connection, run_id, "load", step, counts, now, text)
     return counts
+
+
+def transformed(kept: Iterable[Kept]) -> tuple[list[warehouse_history.Answer], Catalogue]:
+    """Answers as the warehouse takes them, and all that they tell of tracks."""
+    catalogue = Catalogue()
+    # Rows only grow here and hold no cycles: looking through them again and again for garbage would
+    # take a third of the time.
+    gc.disable()
+    try:
+        answers = [
+            warehouse_history.Answer(
+                one.user_id,
+                one.observed_at,
+                one.key,
+                one.fingerprint,
+                history.transform(one.body, one.user_id, one.observed_at, catalogue),
+            )
+            for one in kept
+        ]
+    finally:
+        gc.enable()
+    return answers, catalogue
 
 
 def _reason(refused: Exception) -> str:

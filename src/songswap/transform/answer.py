@@ -3,7 +3,8 @@
 An answer is decoded in one pass into the shapes below. When that fails anywhere, it is read again
 leniently and each value of a wrong type is taken out alone and named by its path, so that one
 broken field never costs its neighbours. Shapes list only the fields that become rows; all are
-optional, because the API leaves each of them out somewhere (development mode, local files).
+optional, because the API leaves each of them out somewhere (development mode, local files). They
+hold no cycles, so the garbage collector need not look at them (``gc=False``).
 """
 
 import json
@@ -18,7 +19,7 @@ MISSING = "missing"
 WRONG_TYPE = "wrong type"
 
 
-class Image(msgspec.Struct):
+class Image(msgspec.Struct, gc=False):
     """An image of an album or artist; height and width in pixels."""
 
     url: str | None = None
@@ -26,13 +27,13 @@ class Image(msgspec.Struct):
     width: int | None = None
 
 
-class Followers(msgspec.Struct):
+class Followers(msgspec.Struct, gc=False):
     """The followers of an artist."""
 
     total: int | None = None
 
 
-class Artist(msgspec.Struct):
+class Artist(msgspec.Struct, gc=False):
     """An artist: the short form has only id and name."""
 
     id: str | None = None
@@ -43,13 +44,13 @@ class Artist(msgspec.Struct):
     followers: Followers | None = None
 
 
-class Album(msgspec.Struct):
+class Album(msgspec.Struct, gc=False):
     """The album of a track."""
 
     images: list[Image | None] | None = None
 
 
-class Track(msgspec.Struct):
+class Track(msgspec.Struct, gc=False):
     """A track in the form that plays and ``/tracks`` carry."""
 
     id: str | None = None
@@ -61,14 +62,14 @@ class Track(msgspec.Struct):
     album: Album | None = None
 
 
-class Item(msgspec.Struct):
+class Item(msgspec.Struct, gc=False):
     """One play of recently played."""
 
     played_at: str | None = None
     track: Track | None = None
 
 
-class Features(msgspec.Struct):
+class Features(msgspec.Struct, gc=False):
     """The audio features of a track."""
 
     id: str | None = None
@@ -92,31 +93,50 @@ class LinkedFeatures(Features):
     href: str | None = None
 
 
-class RecentlyPlayed(msgspec.Struct):
+class RecentlyPlayed(msgspec.Struct, gc=False):
     """``GET /v1/me/player/recently-played``."""
 
     items: list[Item | None] | None = None
 
 
-class Tracks(msgspec.Struct):
+class PlayedTrack(msgspec.Struct, gc=False):
+    """A track of which only the id is read."""
+
+    id: str | None = None
+
+
+class Played(msgspec.Struct, gc=False):
+    """One play of recently played: when, and of what."""
+
+    played_at: str | None = None
+    track: PlayedTrack | None = None
+
+
+class PlayedLately(msgspec.Struct, gc=False):
+    """`RecentlyPlayed`, of which only the plays are read: what is left out costs no time."""
+
+    items: list[Played | None] | None = None
+
+
+class Tracks(msgspec.Struct, gc=False):
     """``GET /v1/tracks``."""
 
     tracks: list[Track | None] | None = None
 
 
-class Artists(msgspec.Struct):
+class Artists(msgspec.Struct, gc=False):
     """``GET /v1/artists``."""
 
     artists: list[Artist | None] | None = None
 
 
-class AudioFeatures(msgspec.Struct):
+class AudioFeatures(msgspec.Struct, gc=False):
     """``GET /v1/audio-features``."""
 
     audio_features: list[Features | None] | None = None
 
 
-class ReccoBeatsFeatures(msgspec.Struct):
+class ReccoBeatsFeatures(msgspec.Struct, gc=False):
     """``GET /v1/audio-features`` of ReccoBeats."""
 
     content: list[LinkedFeatures | None] | None = None
@@ -156,7 +176,7 @@ def read(body: bytes, answer: type[msgspec.Struct], entry: type[Shape]) -> list[
         entries = getattr(_decoder(answer).decode(body), name)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _read_leniently(body, name, entry)
-    return None if entries is None else [Read(value, NONE) for value in entries]
+    return None if entries is None else [Read(value, NONE, None) for value in entries]
 
 
 @cache

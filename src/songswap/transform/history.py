@@ -42,16 +42,11 @@ def fingerprint(body: bytes) -> bytes | None:
     Returns:
         None when the answer had to be mended: then only the transform can say what it tells.
     """
-    items = answer.read(body, answer.RecentlyPlayed, answer.Item)
-    if items is None:
+    items = answer.read(body, answer.PlayedLately, answer.Played)
+    if items is None or any(problems for _, problems, _ in items):
         return None
-    digest = hashlib.sha256()
-    for value, problems, _ in items:
-        if problems:
-            return None
-        told = (value.played_at, value.track and value.track.id) if value else None
-        digest.update(f"{told}\n".encode(errors="replace"))
-    return digest.digest()
+    told = [(one.played_at, one.track and one.track.id) if one else None for one, _, _ in items]
+    return hashlib.sha256(repr(told).encode(errors="replace")).digest()
 
 
 def _add_item(
@@ -63,30 +58,34 @@ def _add_item(
 ) -> None:
     value, problems, _ = item
     played_at = moment(value.played_at) if value and value.played_at else None
-    if played_at is not None and is_plausible(played_at, observed_at):
+    plausible = played_at is not None and is_plausible(played_at, observed_at)
+    if played_at is not None and plausible:
         history.oldest = min(history.oldest or played_at, played_at)
         history.newest = max(history.newest or played_at, played_at)
-    reason = _reason_to_set_aside(value, problems, played_at, observed_at)
+    reason = _reason_to_set_aside(value, problems, played_at, plausible)
     if reason is None and value and value.track and value.track.id and played_at:
         history.plays.append(Play(user_id, played_at, value.track.id))
-        inner = {
-            path.removeprefix("track."): problem
-            for path, problem in problems.items()
-            if path.startswith("track.")
-        }
-        add_track(catalogue, value.track, inner, observed_at)
+        add_track(catalogue, value.track, _of_track(problems), observed_at)
     else:
         history.set_aside.append(_set_aside(item, reason or answer.MISSING))
+
+
+def _of_track(problems: answer.Problems) -> answer.Problems:
+    return {
+        path.removeprefix("track."): problem
+        for path, problem in problems.items()
+        if path.startswith("track.")
+    }
 
 
 def _reason_to_set_aside(
     value: answer.Item | None,
     problems: answer.Problems,
     played_at: datetime | None,
-    observed_at: datetime,
+    plausible: bool,
 ) -> str | None:
     """Why this item cannot be a row of History, or None when it can."""
-    for path in ("", "track", "track.id", "played_at"):
+    for path in ("", "track", "track.id", "played_at") if problems else ():
         if path in problems:
             return f"{path or 'item'}: {problems[path]}"
     if value is None:
@@ -101,7 +100,7 @@ def _reason_to_set_aside(
         return f"played_at: {answer.MISSING}"
     if played_at is None:
         return "played_at: not a time with its zone"
-    if not is_plausible(played_at, observed_at):
+    if not plausible:
         return "played_at: before Spotify or in the future"
     return None
 

@@ -58,7 +58,9 @@ def add_track(
         catalogue.track_popularity[track_id, observed_at] = row
 
     # A cut name is as complete as the column allows: asking again would tell nothing new.
-    broken = any(note.field != "name" or note.problem.startswith("missing") for note in notes)
+    broken = notes and any(
+        note.field != "name" or note.problem.startswith("missing") for note in notes
+    )
     if broken or images is None or popularity is None or not told.artists:
         catalogue.incomplete.add(track_id)
     else:

@@ -9,6 +9,8 @@ INTEGER_MAX = 2**31 - 1
 EARLIEST_PLAY = datetime(2006, 4, 23, tzinfo=UTC)
 """The day Spotify was founded: no play is older."""
 
+_A_DAY = timedelta(days=1)
+
 _ID = re.compile(r"[0-9A-Za-z_-]{1,24}")
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
@@ -37,9 +39,10 @@ def moment(text: str) -> datetime | None:
         parsed = parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return parsed.replace(microsecond=parsed.microsecond // 1000 * 1000)
+    beyond = parsed.microsecond % 1000
+    return parsed.replace(microsecond=parsed.microsecond - beyond) if beyond else parsed
 
 
 def is_plausible(played_at: datetime, observed_at: datetime) -> bool:
     """Whether a play told at ``observed_at`` can have happened; a clock may be a day ahead."""
-    return EARLIEST_PLAY <= played_at <= observed_at + timedelta(days=1)
+    return EARLIEST_PLAY <= played_at <= observed_at + _A_DAY

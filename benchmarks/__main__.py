@@ -1,0 +1,95 @@
+"""``python -m benchmarks``: run the parts, print one table, write results.json."""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figure import Figure
+
+Part = Callable[[Path, Callable[[str], None]], Iterator[Figure]]
+
+PARTS = ("transform", "load", "archive", "fetch", "calls", "dags", "reads", "whole", "workers")
+RESULTS = Path(__file__).with_name("results.json")
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def bench(
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"A part, once or more: {', '.join(PARTS)}.")
+    ] = None,
+) -> None:
+    """Measure the pipeline against its references; exits 1 when a goal is not met.
+
+    Prints a table and writes the same to benchmarks/results.json; parts that were not run keep
+    the figures of their last run there.
+    """
+    console = Console(stderr=True)
+    if unknown := set(only or ()) - set(PARTS):
+        console.print(f"No such part: {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}.")
+        raise typer.Exit(2)
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    chosen = [name for name in PARTS if not only or name in only]
+    for number, name in enumerate(chosen, 1):
+        started = time.monotonic()
+        folder = Path(tempfile.mkdtemp(prefix=f"songswap-bench-{name}-"))
+
+        def told(doing: str, number: int = number, name: str = name) -> None:
+            line = f"{number} of {len(chosen)}: {name}: {doing}"
+            console.print(line, highlight=False, markup=False)
+
+        told("begins")
+        try:
+            part: Part = import_module(f"benchmarks.{name}").run
+            figures = [figure._asdict() for figure in part(folder, told)]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        results[name] = {"seconds": round(time.monotonic() - started), "figures": figures}
+        RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    shown = {name: results[name] for name in chosen}
+    Console(width=None if sys.stdout.isatty() else 160).print(_table(shown))
+    if any(one["met"] is False for part in shown.values() for one in part["figures"]):
+        raise typer.Exit(1)
+
+
+def _table(results: dict[str, Any]) -> Table:
+    table = Table("part", "what", title="Ours against the references")
+    for column in ("ours", "reference", "ratio", "goal", "met"):
+        table.add_column(column, justify="right")
+    for name, part in results.items():
+        for one in part["figures"]:
+            table.add_row(
+                name,
+                one["what"],
+                _amount(one["ours"], one["unit"]),
+                _amount(one["reference"], one["unit"]),
+                "–" if one["ratio"] is None else f"{one['ratio']:.2f}×",
+                one["goal"] or "–",
+                {True: "yes", False: "NO", None: "–"}[one["met"]],
+            )
+        table.add_row(name, "the whole part", f"{part['seconds']} s", "", "", "", "")
+        table.add_section()
+    return table
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3
+    return f"{value:,.{digits}f} {unit}"
+
+
+if __name__ == "__main__":
+    app()

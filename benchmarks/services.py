@@ -1,0 +1,91 @@
+"""The real services that parts run on, each in a folder of its own and stopped at the end."""
+
+import itertools
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from songswap import settings
+from songswap.local.access import platform_access
+from songswap.local.object_store import REGION, ObjectStore
+from songswap.local.plan import SIMULATED_APP
+from songswap.local.postgres import Postgres
+from songswap.local.simulator import Simulator
+from songswap.warehouse.migrate import migrate
+
+BUCKET = "bench"
+_MIGRATED = "migrated"
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """PostgreSQL with a database that `warehouse` copies: migrated and empty."""
+    server = Postgres(folder / "postgres", free_port())
+    server.start()
+    try:
+        server.create_database(_MIGRATED)
+        migrate(server.dsn(_MIGRATED))
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def warehouse(server: Postgres) -> Iterator[str]:
+    """The DSN of a new warehouse, dropped at the end."""
+    name = f"warehouse_{next(_numbers)}"
+    server.create_database(name, template=_MIGRATED)
+    try:
+        yield server.dsn(name)
+    finally:
+        server.drop_database(name)
+
+
+@contextmanager
+def object_store(folder: Path) -> Iterator[ObjectStore]:
+    """An S3 endpoint with the bucket `BUCKET`."""
+    store = ObjectStore(folder / "s3", free_port(), platform_access(), buckets=(BUCKET,))
+    store.start()
+    try:
+        yield store
+    finally:
+        store.stop()
+
+
+@contextmanager
+def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
+    """A simulated Spotify."""
+    spotify = Simulator(folder / "simulator", 0, options)
+    spotify.start()
+    try:
+        yield spotify
+    finally:
+        spotify.stop()
+
+
+def archive_of(store: ObjectStore, access_key: str = "pipeline") -> settings.Archive:
+    """The bucket as one of its keys sees it."""
+    return settings.Archive(BUCKET, store.url, REGION, access_key, store.access.secrets[access_key])
+
+
+def spotify_at(url: str) -> settings.Spotify:
+    """How a simulated Spotify is reached."""
+    return settings.Spotify(
+        client_id=SIMULATED_APP["SPOTIFY_CLIENT_ID"],
+        client_secret=SIMULATED_APP["SPOTIFY_CLIENT_SECRET"],
+        api_url=f"{url}/v1",
+        accounts_url=url,
+        reccobeats_url=f"{url}/reccobeats",
+    )
+
+
+def free_port() -> int:
+    """A TCP port that nobody uses, outside the range of outgoing connections."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
