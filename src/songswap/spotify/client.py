@@ -39,6 +39,11 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+_TOKEN_PATIENCE = 4
+"""How many times as long as for others it waits for tokens: those that Spotify rotated and that
+nobody waited for are lost."""
+
+
 class Answer(NamedTuple):
     """A successful answer: its body as it came, and when it came."""
 
@@ -159,6 +164,7 @@ class Client:
             f"{self._where.accounts_url}/api/token",
             data=form,
             headers={"Authorization": self._app},
+            timeout=aiohttp.ClientTimeout(total=_TOKEN_PATIENCE * self._where.timeout_s),
         )
         try:
             told = msgspec.json.decode(body, type=_TokenAnswer)

@@ -1,22 +1,24 @@
 """Load answers of recently played: plays, what they tell of tracks, and the bookkeeping.
 
-    answers ──COPY──▶ staging tables ──INSERT … ON CONFLICT DO NOTHING──▶ the platform's tables
+    answers ──▶ what of them is known, by key ──▶ the rest ──COPY──▶ the platform's tables
 
 All of it is one transaction, so that what is noted as loaded is loaded. The tables' own keys decide
-what is new: the same answers can be loaded again, by several at once, and nothing changes.
+what is new: the same answers can be loaded again, and nothing changes. Loads wait for each other,
+so that what was looked up holds; if somebody else inserts meanwhile, the keys refuse the load.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg import sql
 
 from songswap.errors import LoadIncomplete
-from songswap.models import Catalogue, History, SetAside
+from songswap.models import Catalogue, History, Play, SetAside
 from songswap.warehouse.sql import statements
 
 FULL_ANSWER = 50
@@ -28,15 +30,6 @@ CALMER = 0.9
 _HOUR = timedelta(hours=1)
 
 KEY_TAKEN = "key taken by another track"
-
-_TABLES = (
-    ("tracks", "insert_tracks"),
-    ("artists", "insert_artists"),
-    ("artist_tracks", "insert_artist_tracks"),
-    ("track_popularity", "insert_track_popularity"),
-    ("track_images", "insert_track_images"),
-    ("track_previews", "insert_track_previews"),
-)
 
 
 class Answer(NamedTuple):
@@ -76,41 +69,37 @@ def load(
         set_aside, notes, gaps, gaps_closed; and gone, the plays of users who are not there now.
 
     Raises:
-        LoadIncomplete: a play was not in the table after its insertion; all is rolled back.
+        LoadIncomplete: rows were not in their table after their load; all is rolled back.
         psycopg.Error: the server's own, all is rolled back.
     """
-    sql = statements("history.sql")
-    parameters: dict[str, Any] = {
-        "run_id": run_id,
-        "now": staleness.now,
-        "stale": staleness.limit,
-        "full": FULL_ANSWER,
-        "calmer": CALMER,
-    }
     counts: Counter[str] = Counter()
-
-    def run(name: str) -> int:
-        return connection.execute(sql[name], parameters).rowcount
-
     with connection.transaction():
-        connection.execute(sql["stage"])
-        _stage(connection, answers, catalogue)
-        parameters["users"] = [row[0] for row in connection.execute(sql["lock_users"])]
-        if len(parameters["users"]) < len(answers):
-            counts["gone"] = run("drop_gone_plays")
-            run("drop_gone_answers")
-            run("drop_gone_set_aside")
-        counts["gaps"] = run("insert_gaps")
-        counts["gaps_closed"] = run("close_gaps")
-        for name, statement in _TABLES:
-            counts[name] = run(statement)
-        inserted = connection.execute(sql["insert_history"]).fetchone()
-        counts["plays"] = inserted[0] if inserted else 0
-        _verify(connection, answers, sql)
-        counts["set_aside"] = run("insert_set_aside")
-        counts["notes"] = run("insert_notes")
-        for name in ("want_features", "want_tracks", "want_artists", "upsert_polls"):
-            run(name)
+        this = _Load(connection, catalogue, run_id, staleness)
+        this.execute("alone")
+        rows = this.execute("lock_users", users=[one.user_id for one in answers])
+        there = {user for (user,) in rows}
+        told = sorted((one for one in answers if one.user_id in there), key=lambda a: a.user_id)
+        if len(told) < len(answers):
+            counts["gone"] = sum(
+                len(one.history.plays) for one in answers if one.user_id not in there
+            )
+        known = this.known_plays(told)
+        counts["gaps"] = this.insert_gaps(told, known)
+        counts["gaps_closed"] = this.execute("close_gaps", **_spans(told)).rowcount
+        counts |= this.copy_catalogue()
+        plays, taken = _new_plays(told, known)
+        counts["plays"] = this.copy("History", plays)
+        counts["set_aside"] = this.set_aside(told, taken)
+        counts["notes"] = this.note()
+        heard = sorted({play.track_id for play in plays})
+        for name in ("want_features", "want_tracks", "want_artists"):
+            this.execute(name, heard=heard, incomplete=list(catalogue.incomplete))
+        this.execute(
+            "upsert_polls",
+            **_spans(told),
+            fingerprints=[one.fingerprint for one in told],
+            paces=[_pace(one) for one in told],
+        )
     return counts
 
 
@@ -122,72 +111,187 @@ def move_raw(connection: psycopg.Connection, user_id: int, observed_at: datetime
     )
 
 
-def _stage(connection: psycopg.Connection, answers: Sequence[Answer], catalogue: Catalogue) -> None:
-    _copy(
-        connection,
-        "staged_answers",
-        (
+_Key = tuple[int, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """A load under way, in its transaction."""
+
+    connection: psycopg.Connection
+    catalogue: Catalogue
+    run_id: str
+    staleness: Staleness
+
+    def execute(self, name: str, **parameters: object) -> psycopg.Cursor:
+        about = {
+            "run_id": self.run_id,
+            "now": self.staleness.now,
+            "stale": self.staleness.limit,
+            "calmer": CALMER,
+        }
+        return self.connection.execute(statements("history.sql")[name], about | parameters)
+
+    def copy(self, table: str, rows: Collection[Sequence[Any]]) -> int:
+        """Copy new rows as they are; how many there were.
+
+        Raises:
+            LoadIncomplete: not all of them arrived.
+        """
+        if not rows:
+            return 0
+        with self.connection.cursor() as cursor:
+            with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            if cursor.rowcount != len(rows):
+                raise LoadIncomplete(
+                    f"{len(rows) - cursor.rowcount} of {len(rows)} rows were not in {table} after"
+                    " their own load. The batch was rolled back and stays in the spool; look for a"
+                    " trigger or rule on the table."
+                )
+        return len(rows)
+
+    def known_plays(self, told: Sequence[Answer]) -> dict[_Key, str]:
+        """The plays in the time that the answers speak of, and their tracks."""
+        rows = self.execute("known_plays", **_spans(told))
+        return {(user_id, played_at): track_id for user_id, played_at, track_id in rows}
+
+    def insert_gaps(self, told: Sequence[Answer], known: Collection[_Key]) -> int:
+        """Note where a full answer joins nothing that is known; how many gaps are new."""
+        full = [
+            one
+            for one in told
+            if one.history.items >= FULL_ANSWER
+            and not any(play[:2] in known for play in one.history.plays)
+        ]
+        if not full:
+            return 0
+        aside = [(a, s) for a in full for s in a.history.set_aside if s.played_at is not None]
+        return self.execute(
+            "insert_gaps",
+            **_spans(full),
+            aside_users=[answer.user_id for answer, _ in aside],
+            fingerprints=[item.fingerprint for _, item in aside],
+        ).rowcount
+
+    def copy_catalogue(self) -> Counter[str]:
+        """Copy what is not known of tracks and artists; new rows by name."""
+        catalogue, counts = self.catalogue, Counter[str]()
+        known = self._known("known_tracks", list(catalogue.tracks))
+        # Of a new track nothing can be known: only the others are looked up.
+        ids = [track_id for (track_id,) in known]
+        here = set(ids)
+        for name, table, rows, size, found in (
+            ("tracks", "Tracks", catalogue.tracks.values(), 1, known),
             (
-                a.user_id,
-                a.observed_at,
-                a.fingerprint,
-                a.history.items,
-                a.history.oldest,
-                a.history.newest,
-                sum(play.played_at > a.observed_at - _HOUR for play in a.history.plays),
-            )
-            for a in answers
-        ),
-    )
-    _copy(connection, "staged_plays", (play for a in answers for play in a.history.plays))
-    _copy(
-        connection,
-        "staged_tracks",
-        ((*track, track.id in catalogue.incomplete) for track in catalogue.tracks.values()),
-    )
-    _copy(connection, "staged_artists", catalogue.artists.values())
-    _copy(connection, "staged_artist_tracks", catalogue.artist_tracks.values())
-    _copy(connection, "staged_track_popularity", catalogue.track_popularity.values())
-    _copy(connection, "staged_track_images", catalogue.track_images.values())
-    _copy(connection, "staged_track_previews", catalogue.track_previews.values())
-    _copy(connection, "staged_notes", catalogue.notes)
-    _copy_set_aside(
-        connection, ((answer, item) for answer in answers for item in answer.history.set_aside)
-    )
+                "artists",
+                "Artists",
+                catalogue.artists.values(),
+                1,
+                self._known("known_artists", list(catalogue.artists)),
+            ),
+            (
+                "artist_tracks",
+                "ArtistTracks",
+                catalogue.artist_tracks.values(),
+                2,
+                self._known("known_artist_tracks", ids),
+            ),
+            (
+                "track_popularity",
+                "TrackPopularity",
+                catalogue.track_popularity.values(),
+                2,
+                self._known_popularity(here),
+            ),
+            (
+                "track_images",
+                "TrackImages",
+                catalogue.track_images.values(),
+                3,
+                self._known("known_track_images", ids),
+            ),
+            (
+                "track_previews",
+                "TrackPreviews",
+                catalogue.track_previews.values(),
+                1,
+                self._known("known_track_previews", ids),
+            ),
+        ):
+            counts[name] = self.copy(table, sorted(r for r in rows if r[:size] not in found))
+        return counts
+
+    def _known(self, name: str, ids: list[str]) -> set[tuple[Any, ...]]:
+        return set(self.execute(name, ids=ids)) if ids else set()
+
+    def _known_popularity(self, tracks: Collection[str]) -> set[tuple[Any, ...]]:
+        rows = [row for row in self.catalogue.track_popularity.values() if row.id in tracks]
+        if not rows:
+            return set()
+        ids, dates, values = (list(column) for column in zip(*rows, strict=True))
+        return set(self.execute("known_track_popularity", ids=ids, dates=dates, values=values))
+
+    def set_aside(self, told: Sequence[Answer], taken: Sequence[Play]) -> int:
+        """Set aside what cannot be a row, and the plays whose moment another track holds."""
+        of = {one.user_id: one for one in told}
+        items = [(one, item) for one in told for item in one.history.set_aside]
+        for play in taken:
+            claim = f"{KEY_TAKEN} {play.played_at} {play.track_id}"
+            digest = hashlib.sha256(claim.encode()).digest()
+            item = SetAside(digest, KEY_TAKEN, play.played_at.isoformat())
+            items.append((of[play.user_id], item))
+        if not items:
+            return 0
+        return self.execute(
+            "insert_set_aside",
+            users=[one.user_id for one, _ in items],
+            fingerprints=[item.fingerprint for _, item in items],
+            reasons=[item.reason for _, item in items],
+            played_at=[item.played_at for _, item in items],
+            raw_keys=[one.raw_key for one, _ in items],
+            asked_at=[one.observed_at for one, _ in items],
+        ).rowcount
+
+    def note(self) -> int:
+        """Note what was mended of tracks and artists."""
+        if not self.catalogue.notes:
+            return 0
+        kinds, ids, fields, problems = zip(*self.catalogue.notes, strict=True)
+        return self.execute(
+            "insert_notes",
+            kinds=list(kinds),
+            ids=list(ids),
+            fields=list(fields),
+            problems=list(problems),
+        ).rowcount
 
 
-def _verify(
-    connection: psycopg.Connection, answers: Sequence[Answer], sql: dict[str, bytes]
-) -> None:
-    """Set aside the plays whose key another track holds; anything else must be there."""
-    by_user = {answer.user_id: answer for answer in answers}
-    taken = []
-    for user_id, played_at, track_id, missing in connection.execute(sql["verify_history"]):
-        if missing:
-            raise LoadIncomplete(
-                f"A play of user {user_id} was not in History after its own load. The batch was"
-                " rolled back and stays in the spool; look for a trigger or rule on the table."
-            )
-        digest = hashlib.sha256(f"{KEY_TAKEN} {played_at} {track_id}".encode()).digest()
-        taken.append((by_user[user_id], SetAside(digest, KEY_TAKEN, played_at.isoformat())))
-    if taken:
-        _copy_set_aside(connection, taken)
+def _new_plays(told: Sequence[Answer], known: Mapping[_Key, str]) -> tuple[list[Play], list[Play]]:
+    """The plays that are not known, in key order, and those whose key another track holds."""
+    holders = dict(known)
+    new: list[Play] = []
+    taken: list[Play] = []
+    for play in sorted(play for one in told for play in one.history.plays):
+        holder = holders.setdefault(play[:2], play.track_id)
+        if holder != play.track_id:
+            taken.append(play)
+        elif play[:2] not in known and (not new or new[-1] != play):
+            new.append(play)
+    return new, taken
 
 
-def _copy_set_aside(
-    connection: psycopg.Connection, items: Iterable[tuple[Answer, SetAside]]
-) -> None:
-    _copy(
-        connection,
-        "staged_set_aside",
-        (
-            (a.user_id, s.fingerprint, s.reason, s.played_at, a.raw_key, a.observed_at)
-            for a, s in items
-        ),
-    )
+def _spans(told: Sequence[Answer]) -> dict[str, list[Any]]:
+    """Of each answer: whose it is, when it was given, and the time of which it speaks."""
+    return {
+        "users": [one.user_id for one in told],
+        "asked_at": [one.observed_at for one in told],
+        "oldest": [one.history.oldest for one in told],
+        "newest": [one.history.newest for one in told],
+    }
 
 
-def _copy(connection: psycopg.Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
-    with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+def _pace(answer: Answer) -> int:
+    """The plays of the hour before it."""
+    return sum(play.played_at > answer.observed_at - _HOUR for play in answer.history.plays)

@@ -1,51 +1,48 @@
--- Loading answers of recently played: rows are copied into the staging tables and moved from there,
--- always in key order, so that loads that run at once wait for each other and never deadlock.
+-- Loading answers of recently played. What is known already is looked up by key, what is not is
+-- copied into the tables as it is, always in key order.
 
--- name: stage
-CREATE TEMP TABLE IF NOT EXISTS staged_answers (
-  user_id integer, asked_at timestamptz, fingerprint bytea, items integer,
-  oldest timestamptz, newest timestamptz, pace integer
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_plays (
-  user_id integer, played_at timestamp, track_id text
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_tracks (
-  id text, name text, duration_ms integer, incomplete boolean
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_artists (id text, name text) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_artist_tracks (
-  track_id text, artist_id text, is_primary boolean
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_track_popularity (
-  id text, date timestamp, popularity integer
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_track_images (
-  id text, height integer, width integer, url text
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_track_previews (id text, url text) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_set_aside (
-  user_id integer, fingerprint bytea, reason text, played_at text, raw_key text,
-  found_at timestamptz
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_notes (
-  kind text, id text, field text, problem text
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS new_tracks (track_id text) ON COMMIT DELETE ROWS;
+-- name: alone
+-- One load at a time: what one has looked up as missing, no other inserts meanwhile. Any number; all
+-- who insert into the platform's tables take it.
+SELECT pg_advisory_xact_lock(7317530)
 
 -- name: lock_users
 -- A user who is deleted while the load runs would break its foreign keys: hold those who are there.
-SELECT id FROM "Users"
-WHERE id IN (SELECT user_id FROM staged_answers)
-ORDER BY id FOR KEY SHARE
+SELECT id FROM "Users" WHERE id = ANY (%(users)s) ORDER BY id FOR KEY SHARE
 
--- name: drop_gone_plays
-DELETE FROM staged_plays WHERE user_id <> ALL (%(users)s)
+-- name: known_plays
+SELECT h.user_id, h.played_at AT TIME ZONE 'UTC', h.track_id
+FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(newest)s::timestamptz[])
+  a (user_id, oldest, newest)
+JOIN "History" h ON h.user_id = a.user_id
+  AND h.played_at BETWEEN (a.oldest AT TIME ZONE 'UTC') AND (a.newest AT TIME ZONE 'UTC')
 
--- name: drop_gone_answers
-DELETE FROM staged_answers WHERE user_id <> ALL (%(users)s)
+-- name: known_tracks
+SELECT id FROM "Tracks" WHERE id = ANY (%(ids)s)
 
--- name: drop_gone_set_aside
-DELETE FROM staged_set_aside WHERE user_id <> ALL (%(users)s)
+-- name: known_artists
+SELECT id FROM "Artists" WHERE id = ANY (%(ids)s)
+
+-- name: known_artist_tracks
+SELECT track_id, artist_id FROM "ArtistTracks" WHERE track_id = ANY (%(ids)s)
+
+-- name: known_track_images
+SELECT id, height, width FROM "TrackImages" WHERE id = ANY (%(ids)s)
+
+-- name: known_track_previews
+SELECT id FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
+
+-- name: known_track_popularity
+-- A value that has not changed within a day needs no new row.
+SELECT s.id, s.date
+FROM unnest(%(ids)s::text[], %(dates)s::timestamptz[], %(values)s::integer[]) s (id, date, popularity)
+CROSS JOIN LATERAL (
+  SELECT p.popularity, p.date FROM "TrackPopularity" p
+  WHERE p.id = s.id AND p.date > s.date AT TIME ZONE 'UTC' - interval '1 day'
+    AND p.date <= s.date AT TIME ZONE 'UTC'
+  ORDER BY p.date DESC LIMIT 1
+) last
+WHERE last.popularity = s.popularity OR last.date = s.date AT TIME ZONE 'UTC'
 
 -- name: insert_gaps
 -- A full answer of which nothing is known says that there was more than it could hold. What the user
@@ -53,7 +50,8 @@ DELETE FROM staged_set_aside WHERE user_id <> ALL (%(users)s)
 -- that told of none after the oldest play of the answer stood still: only its first answer is believed.
 INSERT INTO songswap.gaps (user_id, after, before, found_at, run_id)
 SELECT a.user_id, known.until, a.oldest, a.asked_at, %(run_id)s
-FROM staged_answers a
+FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(asked_at)s::timestamptz[])
+  a (user_id, oldest, asked_at)
 CROSS JOIN LATERAL (
   SELECT coalesce(
     (SELECT max(h.played_at) AT TIME ZONE 'UTC' FROM "History" h
@@ -62,14 +60,12 @@ CROSS JOIN LATERAL (
      FROM songswap.polls p WHERE p.user_id = a.user_id AND p.newest_played_at IS NULL)
   ) AS until
 ) known
-WHERE a.items >= %(full)s AND known.until < a.oldest
+WHERE known.until < a.oldest
   AND NOT EXISTS (
-    SELECT FROM staged_plays s JOIN "History" h USING (user_id, played_at)
+    SELECT FROM unnest(%(aside_users)s::integer[], %(fingerprints)s::bytea[])
+      s (user_id, fingerprint)
+    JOIN songswap.set_aside k USING (user_id, fingerprint)
     WHERE s.user_id = a.user_id
-  )
-  AND NOT EXISTS (
-    SELECT FROM staged_set_aside s JOIN songswap.set_aside k USING (user_id, fingerprint)
-    WHERE s.user_id = a.user_id AND s.played_at IS NOT NULL
   )
 ORDER BY a.user_id
 ON CONFLICT DO NOTHING
@@ -77,70 +73,18 @@ ON CONFLICT DO NOTHING
 -- name: close_gaps
 -- An answer lists a user's plays without a hole: one that reaches over a gap holds all that it had.
 UPDATE songswap.gaps g SET closed_at = a.asked_at
-FROM staged_answers a
+FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(newest)s::timestamptz[],
+  %(asked_at)s::timestamptz[]) a (user_id, oldest, newest, asked_at)
 WHERE g.user_id = a.user_id AND g.closed_at IS NULL
   AND a.oldest <= g.after AND a.newest >= g.before
 
--- name: insert_artists
-INSERT INTO "Artists" (id, name)
-SELECT id, name FROM staged_artists ORDER BY id
-ON CONFLICT DO NOTHING
-
--- name: insert_tracks
-INSERT INTO "Tracks" (id, name, duration_ms)
-SELECT id, name, duration_ms FROM staged_tracks ORDER BY id
-ON CONFLICT DO NOTHING
-
--- name: insert_artist_tracks
-INSERT INTO "ArtistTracks" (track_id, artist_id, is_primary)
-SELECT track_id, artist_id, is_primary FROM staged_artist_tracks ORDER BY track_id, artist_id
-ON CONFLICT DO NOTHING
-
--- name: insert_track_popularity
--- A value that has not changed within a day needs no new row.
-INSERT INTO "TrackPopularity" (id, date, popularity)
-SELECT s.id, s.date, s.popularity FROM staged_track_popularity s
-WHERE s.popularity IS DISTINCT FROM (
-  SELECT p.popularity FROM "TrackPopularity" p
-  WHERE p.id = s.id AND p.date > s.date - interval '1 day' AND p.date <= s.date
-  ORDER BY p.date DESC LIMIT 1
-)
-ORDER BY s.id, s.date
-ON CONFLICT DO NOTHING
-
--- name: insert_track_images
-INSERT INTO "TrackImages" (id, height, width, url)
-SELECT id, height, width, url FROM staged_track_images ORDER BY id, height, width
-ON CONFLICT DO NOTHING
-
--- name: insert_track_previews
-INSERT INTO "TrackPreviews" (id, url)
-SELECT id, url FROM staged_track_previews ORDER BY id
-ON CONFLICT DO NOTHING
-
--- name: insert_history
-WITH inserted AS (
-  INSERT INTO "History" (user_id, played_at, track_id)
-  SELECT user_id, played_at, track_id FROM staged_plays ORDER BY user_id, played_at, track_id
-  ON CONFLICT DO NOTHING
-  RETURNING track_id
-), heard AS (
-  INSERT INTO new_tracks SELECT DISTINCT track_id FROM inserted
-)
-SELECT count(*) FROM inserted
-
--- name: verify_history
--- Every play that was staged has to be there now; where another track holds its key, it is set aside.
-SELECT s.user_id, s.played_at AT TIME ZONE 'UTC', s.track_id, h.track_id IS NULL
-FROM staged_plays s LEFT JOIN "History" h USING (user_id, played_at)
-WHERE h.track_id IS DISTINCT FROM s.track_id
-ORDER BY s.user_id, s.played_at, s.track_id
-
 -- name: insert_set_aside
 INSERT INTO songswap.set_aside
-  (user_id, fingerprint, reason, played_at, raw_key, run_id, found_at)
-SELECT user_id, fingerprint, reason, played_at, raw_key, %(run_id)s, found_at
-FROM staged_set_aside ORDER BY user_id, fingerprint
+  (user_id, fingerprint, reason, played_at, raw_key, found_at, run_id)
+SELECT *, %(run_id)s
+FROM unnest(%(users)s::integer[], %(fingerprints)s::bytea[], %(reasons)s::text[],
+  %(played_at)s::text[], %(raw_keys)s::text[], %(asked_at)s::timestamptz[]) s
+ORDER BY 1, 2
 ON CONFLICT DO NOTHING
 
 -- name: move_raw
@@ -149,12 +93,14 @@ WHERE user_id = %(user_id)s AND found_at = %(observed_at)s
 
 -- name: insert_notes
 INSERT INTO songswap.notes (kind, id, field, problem, found_at)
-SELECT kind, id, field, problem, %(now)s FROM staged_notes ORDER BY kind, id, field, problem
+SELECT *, %(now)s
+FROM unnest(%(kinds)s::text[], %(ids)s::text[], %(fields)s::text[], %(problems)s::text[]) s
+ORDER BY 1, 2, 3, 4
 ON CONFLICT DO NOTHING
 
 -- name: want_features
 INSERT INTO songswap.metadata (kind, id, wanted_since)
-SELECT 'features', n.track_id, %(now)s FROM new_tracks n
+SELECT 'features', n.track_id, %(now)s FROM unnest(%(heard)s::text[]) n (track_id)
 WHERE NOT EXISTS (SELECT FROM "TrackFeatures" f WHERE f.id = n.track_id)
 ORDER BY n.track_id
 ON CONFLICT (kind, id) DO UPDATE SET wanted_since = EXCLUDED.wanted_since
@@ -162,8 +108,8 @@ WHERE metadata.wanted_since IS NULL AND metadata.answered_at IS NULL
 
 -- name: want_tracks
 INSERT INTO songswap.metadata (kind, id, wanted_since)
-SELECT 'track', n.track_id, %(now)s FROM new_tracks n
-WHERE n.track_id IN (SELECT id FROM staged_tracks WHERE incomplete)
+SELECT 'track', n.track_id, %(now)s FROM unnest(%(heard)s::text[]) n (track_id)
+WHERE n.track_id = ANY (%(incomplete)s)
    OR NOT EXISTS (
      SELECT FROM "TrackPopularity" p WHERE p.id = n.track_id AND p.date > %(stale)s
    )
@@ -175,7 +121,7 @@ WHERE metadata.wanted_since IS NULL
 -- name: want_artists
 INSERT INTO songswap.metadata (kind, id, wanted_since)
 SELECT 'artist', a.artist_id, %(now)s
-FROM (SELECT DISTINCT artist_id FROM new_tracks JOIN "ArtistTracks" USING (track_id)) a
+FROM (SELECT DISTINCT artist_id FROM "ArtistTracks" WHERE track_id = ANY (%(heard)s)) a
 WHERE NOT EXISTS (
   SELECT FROM "ArtistPopularity" p WHERE p.id = a.artist_id AND p.date > %(stale)s
 )
@@ -187,7 +133,9 @@ WHERE metadata.wanted_since IS NULL
 -- name: upsert_polls
 INSERT INTO songswap.polls AS p
   (user_id, asked_at, first_answered_at, answered_at, fingerprint, newest_played_at, problem, pace)
-SELECT user_id, asked_at, asked_at, asked_at, fingerprint, newest, NULL, pace FROM staged_answers
+SELECT user_id, asked_at, asked_at, asked_at, fingerprint, newest, NULL, pace
+FROM unnest(%(users)s::integer[], %(asked_at)s::timestamptz[], %(fingerprints)s::bytea[],
+  %(newest)s::timestamptz[], %(paces)s::integer[]) s (user_id, asked_at, fingerprint, newest, pace)
 ORDER BY user_id
 ON CONFLICT (user_id) DO UPDATE SET
   asked_at = greatest(p.asked_at, EXCLUDED.asked_at),

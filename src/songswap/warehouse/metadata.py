@@ -75,6 +75,7 @@ def load(
         ("insert_note", catalogue.notes | metadata.notes, None),
     )
     with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(statements("history.sql")["alone"])
         for statement, rows, table in parts:
             # In key order, so that loads that run at once never deadlock.
             values = [{**row._asdict(), "now": observed_at} for row in sorted(rows)]
