@@ -8,6 +8,7 @@ by one, `load_once` calls them all. A step that is repeated changes nothing that
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -138,7 +139,8 @@ def load_once(
 ) -> dict[str, int]:
     """The whole hourly load in this process, in the order that the DAG has.
 
-    As in the DAG, a step that fails does not keep the others from theirs; `summarise` tells.
+    As in the DAG, a batch is loaded while the next is fetched, and a step that fails does not keep
+    the others from theirs; `summarise` tells.
 
     Args:
         told: hears the name of each step, how many of them are done, and how many there are.
@@ -150,10 +152,15 @@ def load_once(
     troubles = _trying(partial(retry, settings, run_id, clock))
     told("plan", 0, 1)
     batches = plan(settings, run_id, clock)
-    for done, batch in enumerate(batches):
-        told("fetch and load", done, len(batches))
-        troubles += _trying(partial(fetch, settings, run_id, batch, clock))
-        troubles += _trying(partial(load, settings, run_id, batch, clock))
+    with ThreadPoolExecutor(1) as beside:
+        loading: Future[list[SongSwapError]] | None = None
+        for done, batch in enumerate(batches):
+            told("fetch and load", done, len(batches))
+            troubles += _trying(partial(fetch, settings, run_id, batch, clock))
+            # One at a time, so that memory holds two batches at most.
+            troubles += loading.result() if loading else []
+            loading = beside.submit(_trying, partial(load, settings, run_id, batch, clock))
+        troubles += loading.result() if loading else []
     for done, kind in enumerate(KINDS):
         told(f"enrich {kind}", done, len(KINDS))
         troubles += _trying(partial(enrich, settings, run_id, kind, clock))

@@ -100,7 +100,7 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
     """Each is red in the step that covers what is broken, and leaves everything as it was."""
     before = everything(here)
     sources = broken_copy(
-        ("transform/value.py", "microsecond=parsed.microsecond - beyond", "microsecond=0"),
+        ("transform/value.py", "if beyond else parsed", "if 0 else parsed.replace(microsecond=0)"),
         (
             "transform/metadata.py",
             "Popularity(artist_id, observed_at, popularity)",

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
@@ -131,7 +132,9 @@ def _load_here(
     ready.set()
     go.wait(_PATIENCE_S)
     if kill_at:
-        sys.setprofile(partial(_count_down, itertools.count(1), kill_at))
+        count_down = partial(_count_down, itertools.count(1), kill_at)
+        threading.setprofile(count_down)
+        sys.setprofile(count_down)
     load(settings, run_id, now)
 
 
