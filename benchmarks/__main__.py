@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run the parts, print one table, write results.json."""
+"""``python -m benchmarks``: run the parts, print one table, write it down."""
 
 import json
 import shutil
@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import paper
 from benchmarks.figure import Figure
 
 Part = Callable[[Path, Callable[[str], None]], Iterator[Figure]]
@@ -33,8 +34,8 @@ def bench(
 ) -> None:
     """Measure the pipeline against its references; exits 1 when a goal is not met.
 
-    Prints a table and writes the same to benchmarks/results.json; parts that were not run keep
-    the figures of their last run there.
+    Prints a table and writes the same to benchmarks/results.json and docs/performance.md; parts
+    that were not run keep the figures of their last run there.
     """
     console = Console(stderr=True)
     if unknown := set(only or ()) - set(PARTS):
@@ -57,7 +58,9 @@ def bench(
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         results[name] = {"seconds": round(time.monotonic() - started), "figures": figures}
+        results = {part: results[part] for part in PARTS if part in results}
         RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    paper.write(results)
     shown = {name: results[name] for name in chosen}
     Console(width=None if sys.stdout.isatty() else 160).print(_table(shown))
     if any(one["met"] is False for part in shown.values() for one in part["figures"]):
@@ -70,25 +73,10 @@ def _table(results: dict[str, Any]) -> Table:
         table.add_column(column, justify="right")
     for name, part in results.items():
         for one in part["figures"]:
-            table.add_row(
-                name,
-                one["what"],
-                _amount(one["ours"], one["unit"]),
-                _amount(one["reference"], one["unit"]),
-                "–" if one["ratio"] is None else f"{one['ratio']:.2f}×",
-                one["goal"] or "–",
-                {True: "yes", False: "NO", None: "–"}[one["met"]],
-            )
-        table.add_row(name, "the whole part", f"{part['seconds']} s", "", "", "", "")
+            table.add_row(*paper.cells(name, one))
+        table.add_row(name, "the whole part", f"{part['seconds']} s")
         table.add_section()
     return table
-
-
-def _amount(value: float | None, unit: str) -> str:
-    if value is None:
-        return "–"
-    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3
-    return f"{value:,.{digits}f} {unit}"
 
 
 if __name__ == "__main__":
