@@ -10,6 +10,7 @@ from benchmarks.figure import Figure, cost
 from benchmarks.pages import NOW
 from songswap import settings
 from songswap.ingest import load_once
+from songswap.local.plan import simulated_spotify
 from songswap.local.sign_up import sign_up
 from songswap.local.simulator import Simulator
 
@@ -31,7 +32,7 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
         told(f"{_USERS:,} users sign up")
         sign_up(dsn, spotify.url, spotify.get("/admin/listeners"), lambda _: None)
         there = settings.Settings(
-            dsn, services.spotify_at(spotify.url), services.archive_of(store), folder / "spool"
+            dsn, simulated_spotify(spotify.url), services.archive_of(store), folder / "spool"
         )
         there = replace(there, batch_size=_USERS)
         passed = 0

@@ -34,6 +34,7 @@ from benchmarks.figure import Figure, cost, medians, speed
 from benchmarks.pages import pages
 from songswap import ingest, settings
 from songswap.fetch import fetch
+from songswap.local.plan import simulated_spotify
 from songswap.spotify.client import open_client
 from songswap.transform import history
 
@@ -63,7 +64,7 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
     ):
         _sign_up(dsn)
         there = settings.Settings(
-            dsn, services.spotify_at(url), services.archive_of(store), folder / "spool"
+            dsn, simulated_spotify(url), services.archive_of(store), folder / "spool"
         )
         # Who verifies reads it when it is imported.
         os.environ |= {"SSL_CERT_FILE": str(certificate), "REQUESTS_CA_BUNDLE": str(certificate)}

@@ -25,15 +25,17 @@ class Figure(NamedTuple):
 def speed(what: str, ours_s: float, reference_s: float, least: float | None = None) -> Figure:
     """How much faster ours is than the reference; both took so many seconds."""
     ratio = reference_s / ours_s
-    goal = "" if least is None else f"≥ {least:g}×"
-    return Figure(what, ours_s, reference_s, "s", ratio, goal, least and ratio >= least)
+    if least is None:
+        return Figure(what, ours_s, reference_s, "s", ratio, "", None)
+    return Figure(what, ours_s, reference_s, "s", ratio, f"≥ {least:g}×", ratio >= least)
 
 
 def cost(what: str, ours: float, reference: float, unit: str, most: float | None = None) -> Figure:
     """What ours costs against the reference."""
     ratio = ours / reference
-    goal = "" if most is None else f"≤ {most:g}×"
-    return Figure(what, ours, reference, unit, ratio, goal, most and ratio <= most)
+    if most is None:
+        return Figure(what, ours, reference, unit, ratio, "", None)
+    return Figure(what, ours, reference, unit, ratio, f"≤ {most:g}×", ratio <= most)
 
 
 def bound(

@@ -27,9 +27,14 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 def transform(body: bytes, user_id: int, observed_at: datetime) -> Rows:
+    """The rows of an answer as it came."""
+    return rows(json.loads(body), user_id, observed_at)
+
+
+def rows(told: dict[str, Any], user_id: int, observed_at: datetime) -> Rows:
     """The rows that one answer tells of, by their tables, as often as it tells of them."""
     rows: Rows = defaultdict(list)
-    for item in json.loads(body)["items"]:
+    for item in told["items"]:
         track = item["track"]
         rows["Tracks"].append(
             {"id": track["id"], "name": track["name"][:240], "duration_ms": track["duration_ms"]}

@@ -1,16 +1,14 @@
 """The real services that parts run on, each in a folder of its own and stopped at the end."""
 
 import itertools
-import random
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from songswap import settings
 from songswap.local.access import platform_access
+from songswap.local.loopback import free_port
 from songswap.local.object_store import REGION, ObjectStore
-from songswap.local.plan import SIMULATED_APP
 from songswap.local.postgres import Postgres
 from songswap.local.simulator import Simulator
 from songswap.warehouse.migrate import migrate
@@ -69,23 +67,3 @@ def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
 def archive_of(store: ObjectStore, access_key: str = "pipeline") -> settings.Archive:
     """The bucket as one of its keys sees it."""
     return settings.Archive(BUCKET, store.url, REGION, access_key, store.access.secrets[access_key])
-
-
-def spotify_at(url: str) -> settings.Spotify:
-    """How a simulated Spotify is reached."""
-    return settings.Spotify(
-        client_id=SIMULATED_APP["SPOTIFY_CLIENT_ID"],
-        client_secret=SIMULATED_APP["SPOTIFY_CLIENT_SECRET"],
-        api_url=f"{url}/v1",
-        accounts_url=url,
-        reccobeats_url=f"{url}/reccobeats",
-    )
-
-
-def free_port() -> int:
-    """A TCP port that nobody uses, outside the range of outgoing connections."""
-    while True:
-        port = random.randint(20_000, 32_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import random
-import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,10 +16,11 @@ from obstore.store import S3Store
 
 from songswap import settings
 from songswap.ingest import load_once
+from songswap.local import loopback
 from songswap.local.access import Grant, platform_access
 from songswap.local.errors import StackError
 from songswap.local.object_store import ObjectStore
-from songswap.local.plan import SIMULATED_APP, WEBHOOK
+from songswap.local.plan import SIMULATED_APP, WEBHOOK, simulated_spotify
 from songswap.local.postgres import Postgres
 from songswap.local.sign_up import sign_up
 from songswap.local.simulator import Simulator
@@ -33,15 +32,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """A TCP port of 127.0.0.1 that nobody uses, outside the range of outgoing connections."""
-
-    def find() -> int:
-        while True:
-            port = random.randint(20_000, 32_000)  # noqa: S311  (not a secret)
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) != 0:
-                    return port
-
-    return find
+    return loopback.free_port
 
 
 @pytest.fixture(scope="session")
@@ -298,14 +289,7 @@ def platform(
             return settings.Archive(bucket, objects.url, "us-east-1", key, secrets[key])
 
         sign_up(warehouse_dsn, spotify.url, spotify.get("/admin/listeners"), lambda _: None)
-        where = settings.Spotify(
-            client_id=SIMULATED_APP["SPOTIFY_CLIENT_ID"],
-            client_secret=SIMULATED_APP["SPOTIFY_CLIENT_SECRET"],
-            api_url=f"{spotify.url}/v1",
-            accounts_url=spotify.url,
-            reccobeats_url=f"{spotify.url}/reccobeats",
-            first_wait_s=0.01,
-        )
+        where = replace(simulated_spotify(spotify.url), first_wait_s=0.01)
         admin = archive("admin")
         return Platform(
             settings.Settings(warehouse_dsn, where, archive("pipeline"), tmp_path / "spool"),

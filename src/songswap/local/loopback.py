@@ -1,16 +1,18 @@
-"""HTTP calls to our own parts on 127.0.0.1.
+"""HTTP calls to our own parts on 127.0.0.1, and ports for them.
 
-They are few, one after the other, and small: the standard library does. A proxy that the
+The calls are few, one after the other, and small: the standard library does. A proxy that the
 environment names would not find 127.0.0.1, so none is used.
 """
 
 import json
+import random
+import socket
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-__all__ = ["HTTPError", "URLError", "call", "call_json"]
+__all__ = ["HTTPError", "URLError", "call", "call_json", "free_port"]
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -35,3 +37,17 @@ def call_json(method: str, url: str, body: object = None, token: str | None = No
     """The same, with the answer decoded; None when it is empty."""
     answer = call(method, url, body, token)
     return json.loads(answer) if answer else None
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses, outside the range of outgoing connections.
+
+    Raises:
+        OSError: none was found.
+    """
+    for _ in range(100):
+        port = random.randint(20_000, 32_000)  # noqa: S311 - not a secret
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise OSError("None of 100 ports tried on 127.0.0.1 was free.")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from songswap import settings
 from songswap.local.access import Access
 from songswap.local.errors import StartRefused
 from songswap.local.object_store import REGION
@@ -31,6 +32,17 @@ SIMULATED_APP = {
     "SPOTIFY_CLIENT_SECRET": "simulated",
     "SPOTIFY_REDIRECT_URI": "http://127.0.0.1:8888/callback",
 }
+
+
+def simulated_spotify(url: str) -> settings.Spotify:
+    """How the simulated Spotify at an address is reached."""
+    return settings.Spotify(
+        client_id=SIMULATED_APP["SPOTIFY_CLIENT_ID"],
+        client_secret=SIMULATED_APP["SPOTIFY_CLIENT_SECRET"],
+        api_url=f"{url}/v1",
+        accounts_url=url,
+        reccobeats_url=f"{url}/reccobeats",
+    )
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ _SETTINGS = {
     "unix_socket_directories": "",  # TCP only: a socket's path may not be longer than 107 bytes
     "max_connections": "200",
     "max_wal_size": "512MB",
+    "random_page_cost": "1.1",  # no disk turns any more
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

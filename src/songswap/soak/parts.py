@@ -1,10 +1,8 @@
 """The parts of a soak: PostgreSQL, S3 and the simulator, in a folder of its own."""
 
-import random
-import socket
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +10,9 @@ import psycopg
 
 from songswap import settings
 from songswap.local.access import platform_access
+from songswap.local.loopback import free_port
 from songswap.local.object_store import REGION, ObjectStore
-from songswap.local.plan import SIMULATED_APP
+from songswap.local.plan import simulated_spotify
 from songswap.local.postgres import Postgres
 from songswap.local.sign_up import sign_up
 from songswap.local.simulator import Simulator
@@ -139,10 +138,10 @@ def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[P
         *("--now", (begins - _AUTHORIZED_BEFORE[0]).isoformat(), "--epoch", begins.isoformat()),
     )
     with ExitStack() as stack:
-        postgres = Postgres(folder / "postgres", _free_port())
+        postgres = Postgres(folder / "postgres", free_port())
         stack.callback(postgres.stop)
         postgres.start()
-        s3 = ObjectStore(folder / "s3", _free_port(), platform_access(), buckets=(_BUCKET,))
+        s3 = ObjectStore(folder / "s3", free_port(), platform_access(), buckets=(_BUCKET,))
         stack.callback(s3.stop)
         s3.start()
         spotify = Simulator(folder / "simulator", 0, simulated)
@@ -168,13 +167,9 @@ def _settings(
 ) -> settings.Settings:
     return settings.Settings(
         warehouse_dsn=postgres.dsn(_DATABASE),
-        spotify=settings.Spotify(
-            client_id=SIMULATED_APP["SPOTIFY_CLIENT_ID"],
-            client_secret=SIMULATED_APP["SPOTIFY_CLIENT_SECRET"],
-            api_url=f"{spotify.url}/v1",
-            accounts_url=spotify.url,
-            reccobeats_url=f"{spotify.url}/reccobeats",
-            # Real waits, in simulated time: as short as they can be and still be waits.
+        # Real waits, in simulated time: as short as they can be and still be waits.
+        spotify=replace(
+            simulated_spotify(spotify.url),
             first_wait_s=0.01,
             longest_wait_s=1.5,
             timeout_s=1.0,
@@ -186,13 +181,3 @@ def _settings(
         spool=folder / "spool",
         batch_size=min(500, users // 2 + 1),
     )
-
-
-def _free_port() -> int:
-    """A TCP port that nobody uses, outside the range of outgoing connections."""
-    for _ in range(100):
-        port = random.randint(20_000, 32_000)  # noqa: S311 - not a secret
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    raise OSError("None of 100 ports tried on 127.0.0.1 was free.")

@@ -34,6 +34,8 @@ IF to_regclass('"Tracks"') IS NULL THEN
     name varchar(240) NOT NULL,
     duration_ms integer NOT NULL
   );
+  -- What the platform adds up and shows of a track is read from the index alone.
+  CREATE UNIQUE INDEX "Tracks_id_covering" ON "Tracks" (id) INCLUDE (duration_ms, name);
 END IF;
 
 IF to_regclass('"ArtistTracks"') IS NULL THEN
@@ -51,7 +53,8 @@ IF to_regclass('"History"') IS NULL THEN
     user_id integer NOT NULL REFERENCES "Users" ON DELETE CASCADE ON UPDATE CASCADE,
     played_at timestamp NOT NULL,
     track_id varchar(24) NOT NULL REFERENCES "Tracks" ON DELETE CASCADE ON UPDATE CASCADE,
-    PRIMARY KEY (user_id, played_at)
+    -- With the track in it, a user's plays are read from the key alone.
+    PRIMARY KEY (user_id, played_at) INCLUDE (track_id)
   );
   CREATE INDEX "History_track_id" ON "History" (track_id);
 END IF;
