@@ -205,6 +205,9 @@ def test_item_that_was_set_aside_is_known(users: str) -> None:
         assert gaps(31, 49, broken) == 0
         assert gaps(200, 49, nameless) == 1
         assert gaps(300, 49, nameless) == 1, "an item without a time may be any"
+        timeless = {"played_at": "yesterday", "track": None}
+        assert gaps(400, 49, timeless) == 1
+        assert gaps(500, 49, timeless) == 1, "so may one whose time is none"
 
 
 def test_gap_after_an_empty_answer(users: str) -> None:

@@ -19,6 +19,7 @@ from psycopg import sql
 
 from songswap.errors import LoadIncomplete
 from songswap.models import Catalogue, History, Play, SetAside
+from songswap.transform.value import moment
 from songswap.warehouse.sql import statements
 
 FULL_ANSWER = 50
@@ -167,7 +168,8 @@ class _Load:
         ]
         if not full:
             return 0
-        aside = [(a, s) for a in full for s in a.history.set_aside if s.played_at is not None]
+        # An item whose time is none may be any play: it joins nothing.
+        aside = [(a, s) for a in full for s in a.history.set_aside if moment(s.played_at or "")]
         return self.execute(
             "insert_gaps",
             **_spans(full),
