@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,6 +24,7 @@ import psycopg
 import songswap
 from benchmarks import services
 from benchmarks.figure import seconds
+from benchmarks.pages import LISTENERS, LIVED, SEED
 from songswap import ingest
 from songswap.local.access import Access, platform_access
 from songswap.local.airflow import Airflow
@@ -46,9 +47,6 @@ AnAirflow = TypeVar("AnAirflow", bound=Airflow)
 
 _DAGS = Path(songswap.__file__).parents[2] / "dags"
 _SCHEDULE = 'schedule="1 * * * *"'
-_SEED = 5
-_LISTENERS = 20_000
-_LIVED = timedelta(days=60)
 _WAREHOUSE = "songswap"
 _METADATA = "airflow"
 _READY_S = 180
@@ -244,15 +242,15 @@ def _spool(folder: Path) -> Path:
 
 
 def _options(per_30_s: int) -> tuple[str, ...]:
-    epoch = (datetime.now(UTC) - _LIVED).isoformat(timespec="seconds")
-    world = ("--seed", str(_SEED), "--users", str(_LISTENERS), "--epoch", epoch)
+    epoch = (datetime.now(UTC) - LIVED).isoformat(timespec="seconds")
+    world = ("--seed", str(SEED), "--users", str(LISTENERS), "--epoch", epoch)
     return (*world, "--rate-limit", str(per_30_s))
 
 
 def _sign_up(dsn: str, users: int) -> None:
     """The first listeners with tokens of an hour ago, as a load of that hour has left them."""
     an_hour_ago = time.time_ns() // 1_000_000 - 3_600_000
-    grants = Grants(_SEED, Clock(an_hour_ago))
+    grants = Grants(SEED, Clock(an_hour_ago))
     scopes = READ_EMAIL | READ_RECENTLY_PLAYED
     with psycopg.connect(dsn) as connection:
         cursor = connection.cursor()

@@ -164,11 +164,8 @@ def _token(user: int) -> str:
 
 
 def _sign_up(dsn: str) -> None:
+    services.add_users(dsn, _USERS)
     with psycopg.connect(dsn) as connection:
-        connection.execute(
-            'INSERT INTO "Users" SELECT n, n::text, n::text, n::text FROM generate_series(1, %s) n',
-            [_USERS],
-        )
         connection.execute(
             "INSERT INTO \"SpotifyTokens\" SELECT id, 'access-' || id, 'refresh-' || id"
             ' FROM "Users"'

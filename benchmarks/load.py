@@ -98,12 +98,7 @@ def _with_some_new(answers: Sequence[Page]) -> list[Page]:
 def _fresh(server: Postgres, deed: Callable[[str], None], before: _Input | None = None) -> float:
     """The seconds of a load into a new warehouse with all users, where ``before`` may be loaded."""
     with services.warehouse(server) as dsn:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(
-                'INSERT INTO "Users" SELECT n, n::text, n::text, n::text'
-                " FROM generate_series(1, %s) n",
-                [_USERS],
-            )
+        services.add_users(dsn, _USERS)
         if before is not None:
             _ours(dsn, before)
         with psycopg.connect(dsn, autocommit=True) as connection:
@@ -123,11 +118,7 @@ def _ours(dsn: str, given: _Input) -> None:
 def _final_rows(server: Postgres, given: _Input) -> list[tuple[sql.Composable, list[Any]]]:
     """All rows that our load leaves, by table, each table after those it refers to."""
     with services.warehouse(server) as dsn, psycopg.connect(dsn) as connection:
-        connection.execute(
-            'INSERT INTO "Users" SELECT n, n::text, n::text, n::text FROM generate_series(1, %s) n',
-            [_USERS],
-        )
-        connection.commit()
+        services.add_users(dsn, _USERS)
         _ours(dsn, given)
         tables = [
             *(("public", name, key) for name, key in _PUBLIC),

@@ -16,9 +16,9 @@ from songswap.simulator.world import World
 SEED = 5
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 FULL = 50
-_LISTENERS = 20_000
+LISTENERS = 20_000
 """The world has ten tracks for each of them, and a fifth as many artists as tracks."""
-_LIVED = timedelta(days=60)
+LIVED = timedelta(days=60)
 
 
 class Page(NamedTuple):
@@ -36,7 +36,7 @@ class Page(NamedTuple):
 @cache
 def world() -> World:
     """Everybody and everything."""
-    return World(SEED, _LISTENERS, _ms(NOW - _LIVED))
+    return World(SEED, LISTENERS, _ms(NOW - LIVED))
 
 
 def pages(users: int, at: datetime = NOW, *, packed: bool = False) -> list[Page]:

@@ -1,7 +1,6 @@
 """What the platform reads of 10,000,000 plays: the tables that we make against its bare ones."""
 
 import random
-import re
 import statistics
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,6 +12,7 @@ import psycopg
 from benchmarks import services
 from benchmarks.figure import Figure, bound, cost, medians, seconds, speed
 from songswap.local.postgres import Postgres
+from songswap.warehouse.sql import named
 
 _USERS = 2_000
 _PLAYS = 10_000_000
@@ -126,7 +126,5 @@ def _session(dsn: str) -> psycopg.Connection:
 
 @cache
 def _statements() -> dict[str, bytes]:
-    """What is in reads.sql, by name; as bytes, which psycopg takes as a trusted query."""
-    text = Path(__file__).with_suffix(".sql").read_text()
-    _, *parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
-    return {name: body.strip().encode() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    """What is in reads.sql, by name."""
+    return named(Path(__file__).with_suffix(".sql").read_text())

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 from songswap import settings
 from songswap.local.access import platform_access
 from songswap.local.loopback import free_port
@@ -40,6 +42,15 @@ def warehouse(server: Postgres) -> Iterator[str]:
         yield server.dsn(name)
     finally:
         server.drop_database(name)
+
+
+def add_users(dsn: str, number: int) -> None:
+    """Users of the platform with the ids from 1 on."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            'INSERT INTO "Users" SELECT n, n::text, n::text, n::text FROM generate_series(1, %s) n',
+            [number],
+        )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from songswap.terminal import JsonOption
+from songswap.terminal import JsonOption, as_json
 
 if TYPE_CHECKING:
     from songswap.warehouse.grant_state import Standing
@@ -57,11 +57,7 @@ def grants(
 
 def _told(one: "Standing", now: datetime) -> dict[str, Any]:
     left = None if one.ends_at is None else max(one.ends_at - now, timedelta(0)).days
-    row = one._asdict() | {"days_left": left}
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in row.items()
-    }
+    return as_json(one._asdict() | {"days_left": left})
 
 
 def _table(told: list[dict[str, Any]]) -> Table:

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from songswap.terminal import JsonOption
+from songswap.terminal import JsonOption, as_json
 
 if TYPE_CHECKING:
     from songswap.warehouse.status import Status
@@ -62,7 +61,7 @@ def _told(found: "Status") -> dict[str, Any]:
         "users_with_tokens": found.users_with_tokens,
         "plays": found.plays,
         "newest_play": found.newest_play.isoformat() if found.newest_play else None,
-        "last_run": {**run._asdict(), "started_at": run.started_at.isoformat()} if run else None,
+        "last_run": as_json(run._asdict()) if run else None,
         "tracks": found.tracks._asdict(),
         "artists": found.artists._asdict(),
         "missing": {
@@ -70,10 +69,7 @@ def _told(found: "Status") -> dict[str, Any]:
             for kind, one in found.missing.items()
         },
         "gaps": found.gaps,
-        "newest_gaps": [
-            {name: _written(value) for name, value in gap._asdict().items()}
-            for gap in found.newest_gaps
-        ],
+        "newest_gaps": [as_json(gap._asdict()) for gap in found.newest_gaps],
         "feeds": found.feeds._asdict(),
         "set_aside": found.set_aside,
         "grants": found.grants,
@@ -104,10 +100,6 @@ def _gaps(told: list[dict[str, Any]]) -> Iterator[Table]:
                 *(gap[name][:19].replace("T", " ") for name in ("after", "before", "found_at")),
             )
         yield table
-
-
-def _written(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _sections(told: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str]]]:

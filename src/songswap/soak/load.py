@@ -69,8 +69,11 @@ def load_heavy(settings: Settings, run_id: str, now: datetime) -> int:
     Returns:
         How many users answered.
     """
-    clock = partial(_stands_at, now)
     asked = 0
+
+    def clock() -> datetime:
+        return now
+
     try:
         for batch in follow.plan(settings, run_id, clock):
             try:
@@ -81,10 +84,6 @@ def load_heavy(settings: Settings, run_id: str, now: datetime) -> int:
     except SongSwapError as error:
         log.info("%s: %s", run_id, error)
     return asked
-
-
-def _stands_at(now: datetime) -> datetime:
-    return now
 
 
 class OtherProcess:

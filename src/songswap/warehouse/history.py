@@ -32,6 +32,17 @@ _HOUR = timedelta(hours=1)
 
 KEY_TAKEN = "key taken by another track"
 
+_CATALOGUE = {
+    "tracks": ("Tracks", 1),
+    "artists": ("Artists", 1),
+    "artist_tracks": ("ArtistTracks", 2),
+    "track_popularity": ("TrackPopularity", 2),
+    "track_images": ("TrackImages", 3),
+    "track_previews": ("TrackPreviews", 1),
+}
+"""By its name in a catalogue: the table, after those it refers to, and how many of its columns, the
+first ones, are its key."""
+
 
 class Answer(NamedTuple):
     """One user's answer, transformed: what it holds, when it was given, where its raw form lies."""
@@ -180,56 +191,27 @@ class _Load:
     def copy_catalogue(self) -> Counter[str]:
         """Copy what is not known of tracks and artists; new rows by name."""
         catalogue, counts = self.catalogue, Counter[str]()
-        known = self._known("known_tracks", list(catalogue.tracks))
+        tracks = self._known("tracks", catalogue.tracks)
         # Of a new track nothing can be known: only the others are looked up.
-        ids = [track_id for (track_id,) in known]
-        here = set(ids)
-        for name, table, rows, size, found in (
-            ("tracks", "Tracks", catalogue.tracks.values(), 1, known),
-            (
-                "artists",
-                "Artists",
-                catalogue.artists.values(),
-                1,
-                self._known("known_artists", list(catalogue.artists)),
-            ),
-            (
-                "artist_tracks",
-                "ArtistTracks",
-                catalogue.artist_tracks.values(),
-                2,
-                self._known("known_artist_tracks", ids),
-            ),
-            (
-                "track_popularity",
-                "TrackPopularity",
-                catalogue.track_popularity.values(),
-                2,
-                self._known_popularity(here),
-            ),
-            (
-                "track_images",
-                "TrackImages",
-                catalogue.track_images.values(),
-                3,
-                self._known("known_track_images", ids),
-            ),
-            (
-                "track_previews",
-                "TrackPreviews",
-                catalogue.track_previews.values(),
-                1,
-                self._known("known_track_previews", ids),
-            ),
-        ):
-            counts[name] = self.copy(table, sorted(r for r in rows if r[:size] not in found))
+        of = [track_id for (track_id,) in tracks]
+        known = {
+            "tracks": tracks,
+            "artists": self._known("artists", catalogue.artists),
+            "artist_tracks": self._known("artist_tracks", of),
+            "track_popularity": self._known_popularity(tracks),
+            "track_images": self._known("track_images", of),
+            "track_previews": self._known("track_previews", of),
+        }
+        for name, (table, key) in _CATALOGUE.items():
+            rows = getattr(catalogue, name).values()
+            counts[name] = self.copy(table, sorted(r for r in rows if r[:key] not in known[name]))
         return counts
 
-    def _known(self, name: str, ids: list[str]) -> set[tuple[Any, ...]]:
-        return set(self.execute(name, ids=ids)) if ids else set()
+    def _known(self, name: str, ids: Collection[str]) -> set[tuple[Any, ...]]:
+        return set(self.execute(f"known_{name}", ids=list(ids))) if ids else set()
 
-    def _known_popularity(self, tracks: Collection[str]) -> set[tuple[Any, ...]]:
-        rows = [row for row in self.catalogue.track_popularity.values() if row.id in tracks]
+    def _known_popularity(self, tracks: Collection[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
+        rows = [row for row in self.catalogue.track_popularity.values() if row[:1] in tracks]
         if not rows:
             return set()
         ids, dates, values = (list(column) for column in zip(*rows, strict=True))

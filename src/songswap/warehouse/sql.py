@@ -13,6 +13,10 @@ def statements(file: str) -> dict[str, bytes]:
 
     As bytes, which psycopg takes as a trusted query.
     """
-    text = files("songswap.warehouse").joinpath(file).read_text()
+    return named(files("songswap.warehouse").joinpath(file).read_text())
+
+
+def named(text: str) -> dict[str, bytes]:
+    """The statements of such a file's text."""
     _, *parts = _HEADING.split(text)
     return {name: body.strip().encode() for name, body in zip(parts[::2], parts[1::2], strict=True)}
