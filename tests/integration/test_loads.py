@@ -317,6 +317,36 @@ def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: M
         assert hear(3, BEGIN + timedelta(hours=25)) == ids
 
 
+def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
+    """What is new of a known track arrives with its popularity: when that changed, or after a day.
+
+    A new track in the same answer is whole, whatever is known of others.
+    """
+    image = b'{"height": 9, "width": 9, "url": "u"}'
+
+    def hear(connection: psycopg.Connection, hours: int, *tracks: int, popular: int) -> set[str]:
+        plays = page([(60 * hours + n, track) for n, track in enumerate(tracks)])
+        told = plays.replace(b'"popularity": 1,', b'"popularity": %d,' % popular)
+        more = image.replace(b"9", b"%d" % (hours + 10))
+        at = BEGIN + timedelta(hours=hours)
+        load(connection, 1, at, told.replace(image, image + b", " + more))
+        rows = connection.execute('SELECT id, height FROM "TrackImages" WHERE height > 9')
+        return {f"{id_} {height - 10}" for id_, height in rows}
+
+    with connect(users) as connection:
+        assert hear(connection, 0, 1, popular=1) == {"track1 0"}
+        assert hear(connection, 1, 1, 2, popular=1) == {"track1 0", "track2 1"}
+        seen = hear(connection, 2, 1, popular=5)
+        assert seen == {"track1 0", "track2 1", "track1 2"}
+        assert hear(connection, 3, 1, popular=5) == seen
+        assert hear(connection, 26, 1, popular=5) == seen | {"track1 26"}
+        rows = connection.execute(
+            'SELECT date, popularity FROM "TrackPopularity" WHERE id = %s ORDER BY date', ["track1"]
+        )
+        hours = {round((at.replace(tzinfo=UTC) - BEGIN) / timedelta(hours=1)): n for at, n in rows}
+        assert hours == {0: 1, 2: 5, 26: 5}
+
+
 def test_two_tracks_at_one_moment(users: str) -> None:
     """In one answer too, one of two tracks at one moment stands and the other is set aside."""
     with connect(users) as connection:

@@ -60,12 +60,14 @@ def _add_item(
     played_at = moment(value.played_at) if value and value.played_at else None
     plausible = played_at is not None and is_plausible(played_at, observed_at)
     if played_at is not None and plausible:
-        history.oldest = min(history.oldest or played_at, played_at)
-        history.newest = max(history.newest or played_at, played_at)
+        if history.oldest is None or played_at < history.oldest:
+            history.oldest = played_at
+        if history.newest is None or played_at > history.newest:
+            history.newest = played_at
     reason = _reason_to_set_aside(value, problems, played_at, plausible)
     if reason is None and value and value.track and value.track.id and played_at:
         history.plays.append(Play(user_id, played_at, value.track.id))
-        add_track(catalogue, value.track, _of_track(problems), observed_at)
+        add_track(catalogue, value.track, problems and _of_track(problems), observed_at)
     else:
         history.set_aside.append(_set_aside(item, reason or answer.MISSING))
 

@@ -36,7 +36,8 @@ def moment(text: str) -> datetime | None:
         parsed = datetime.fromisoformat(text)
         if parsed.tzinfo is None:
             return None
-        parsed = parsed.astimezone(UTC)
+        if parsed.tzinfo is not UTC:
+            parsed = parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     beyond = parsed.microsecond % 1000

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from songswap.errors import LoadIncomplete
-from songswap.models import Catalogue, History, Play, SetAside
+from songswap.models import Catalogue, History, Play, Popularity, SetAside
 from songswap.transform.value import moment
 from songswap.warehouse.sql import statements
 
@@ -29,6 +29,7 @@ CALMER = 0.9
 """What is left of a user's pace with each answer that tells of fewer plays: half after seven."""
 
 _HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 KEY_TAKEN = "key taken by another track"
 
@@ -190,32 +191,39 @@ class _Load:
 
     def copy_catalogue(self) -> Counter[str]:
         """Copy what is not known of tracks and artists; new rows by name."""
-        catalogue, counts = self.catalogue, Counter[str]()
-        tracks = self._known("tracks", catalogue.tracks)
+        counts = Counter[str]()
+        there = self._known("tracks", self.catalogue.tracks)
+        popularity = self._known_popularity(there)
+        rows = _told_anew(self.catalogue, popularity)
         # Of a new track nothing can be known: only the others are looked up.
-        of = [track_id for (track_id,) in tracks]
+        of = [track.id for track in rows["tracks"] if track[:1] in there]
         known = {
-            "tracks": tracks,
-            "artists": self._known("artists", catalogue.artists),
+            "tracks": there,
+            "artists": self._known("artists", [artist.id for artist in rows["artists"]]),
             "artist_tracks": self._known("artist_tracks", of),
-            "track_popularity": self._known_popularity(tracks),
+            "track_popularity": popularity,
             "track_images": self._known("track_images", of),
             "track_previews": self._known("track_previews", of),
         }
         for name, (table, key) in _CATALOGUE.items():
-            rows = getattr(catalogue, name).values()
-            counts[name] = self.copy(table, sorted(r for r in rows if r[:key] not in known[name]))
+            new = sorted(row for row in rows[name] if row[:key] not in known[name])
+            counts[name] = self.copy(table, new)
         return counts
 
     def _known(self, name: str, ids: Collection[str]) -> set[tuple[Any, ...]]:
         return set(self.execute(f"known_{name}", ids=list(ids))) if ids else set()
 
-    def _known_popularity(self, tracks: Collection[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
-        rows = [row for row in self.catalogue.track_popularity.values() if row[:1] in tracks]
+    def _known_popularity(self, there: Collection[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
+        """The keys of the values that need no new row: the same was the last within a day."""
+        rows = [row for row in self.catalogue.track_popularity.values() if row[:1] in there]
         if not rows:
             return set()
-        ids, dates, values = (list(column) for column in zip(*rows, strict=True))
-        return set(self.execute("known_track_popularity", ids=ids, dates=dates, values=values))
+        dates = [row.date for row in rows]
+        span = {"after": min(dates) - _DAY, "until": max(dates)}
+        lately: dict[str, list[tuple[datetime, int]]] = {}
+        for id_, *told in self.execute("popularity", ids=[row.id for row in rows], **span):
+            lately.setdefault(id_, []).append((told[0], told[1]))
+        return {row[:2] for row in rows if _is_known(row, lately.get(row.id, ()))}
 
     def set_aside(self, told: Sequence[Answer], taken: Sequence[Play]) -> int:
         """Set aside what cannot be a row, and the plays whose moment another track holds."""
@@ -250,6 +258,33 @@ class _Load:
             fields=list(fields),
             problems=list(problems),
         ).rowcount
+
+
+def _is_known(told: Popularity, lately: Sequence[tuple[datetime, int]]) -> bool:
+    within = [one for one in lately if told.date - _DAY < one[0] <= told.date]
+    date, value = max(within, default=(None, None))
+    return value == told.popularity or date == told.date
+
+
+def _told_anew(
+    catalogue: Catalogue, popularity: Collection[tuple[Any, ...]]
+) -> dict[str, list[Any]]:
+    """The rows of a catalogue that may be new, by name.
+
+    A track whose popularity was the same within a day was looked at then: its artists, images and
+    preview are looked at again after the day. What was missing then is asked of ``/tracks``.
+    """
+    old = {id_ for id_, _ in popularity}
+    links = [link for link in catalogue.artist_tracks.values() if link.track_id not in old]
+    named = {link.artist_id for link in links}
+    return {
+        "tracks": [row for row in catalogue.tracks.values() if row.id not in old],
+        "artists": [row for row in catalogue.artists.values() if row.id in named],
+        "artist_tracks": links,
+        "track_popularity": list(catalogue.track_popularity.values()),
+        "track_images": [row for row in catalogue.track_images.values() if row.id not in old],
+        "track_previews": [row for row in catalogue.track_previews.values() if row.id not in old],
+    }
 
 
 def _new_plays(told: Sequence[Answer], known: Mapping[_Key, str]) -> tuple[list[Play], list[Play]]:

@@ -32,17 +32,10 @@ SELECT id, height, width FROM "TrackImages" WHERE id = ANY (%(ids)s)
 -- name: known_track_previews
 SELECT id FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
 
--- name: known_track_popularity
--- A value that has not changed within a day needs no new row.
-SELECT s.id, s.date
-FROM unnest(%(ids)s::text[], %(dates)s::timestamptz[], %(values)s::integer[]) s (id, date, popularity)
-CROSS JOIN LATERAL (
-  SELECT p.popularity, p.date FROM "TrackPopularity" p
-  WHERE p.id = s.id AND p.date > s.date AT TIME ZONE 'UTC' - interval '1 day'
-    AND p.date <= s.date AT TIME ZONE 'UTC'
-  ORDER BY p.date DESC LIMIT 1
-) last
-WHERE last.popularity = s.popularity OR last.date = s.date AT TIME ZONE 'UTC'
+-- name: popularity
+SELECT id, date AT TIME ZONE 'UTC', popularity FROM "TrackPopularity"
+WHERE id = ANY (%(ids)s)
+  AND date > %(after)s AT TIME ZONE 'UTC' AND date <= %(until)s AT TIME ZONE 'UTC'
 
 -- name: insert_gaps
 -- A full answer of which nothing is known says that there was more than it could hold. What the user
