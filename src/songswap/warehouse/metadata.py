@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from songswap.errors import LoadIncomplete
 from songswap.models import Metadata
@@ -32,9 +32,10 @@ def postpone(
     connection: psycopg.Connection, kind: str, ids: Collection[str], until: datetime
 ) -> None:
     """Do not ask for these before ``until``: an error is not a word about the id."""
-    connection.execute(
-        statements("metadata.sql")["postpone"], {"kind": kind, "ids": list(ids), "until": until}
-    )
+    if ids:
+        connection.execute(
+            statements("metadata.sql")["postpone"], {"kind": kind, "ids": list(ids), "until": until}
+        )
 
 
 def load(
@@ -61,51 +62,45 @@ def load(
     # The third is the table in which the rows have to be then.
     parts: tuple[tuple[str, Iterable[NamedTuple], str | None], ...] = (
         ("update_track", catalogue.tracks.values(), None),
-        ("want_new_artist", catalogue.artist_tracks.values(), None),
-        ("upsert_artist", catalogue.artists.values(), "Artists"),
-        ("insert_artist_track", catalogue.artist_tracks.values(), "ArtistTracks"),
+        ("want_new_artists", catalogue.artist_tracks.values(), None),
+        ("upsert_artists", catalogue.artists.values(), "Artists"),
+        ("insert_artist_tracks", catalogue.artist_tracks.values(), "ArtistTracks"),
         ("insert_track_popularity", catalogue.track_popularity.values(), "TrackPopularity"),
-        ("upsert_track_image", catalogue.track_images.values(), "TrackImages"),
-        ("upsert_track_preview", catalogue.track_previews.values(), "TrackPreviews"),
+        ("upsert_track_images", catalogue.track_images.values(), "TrackImages"),
+        ("upsert_track_previews", catalogue.track_previews.values(), "TrackPreviews"),
         ("insert_artist_popularity", metadata.popularity, "ArtistPopularity"),
         ("insert_artist_followers", metadata.followers, "ArtistFollowers"),
-        ("insert_artist_genre", metadata.genres, "ArtistGenres"),
-        ("upsert_artist_image", metadata.images.values(), "ArtistImages"),
+        ("insert_artist_genres", metadata.genres, "ArtistGenres"),
+        ("upsert_artist_images", metadata.images.values(), "ArtistImages"),
         ("insert_features", metadata.features, "TrackFeatures"),
-        ("insert_note", catalogue.notes | metadata.notes, None),
+        ("insert_notes", catalogue.notes | metadata.notes, None),
     )
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(statements("history.sql")["alone"])
         for statement, rows, table in parts:
-            # In key order, so that loads that run at once never deadlock.
-            values = [{**row._asdict(), "now": observed_at} for row in sorted(rows)]
-            if values:
-                cursor.executemany(statements("metadata.sql")[statement], values)
-                _verify(cursor, table, values)
+            # In key order, so that who inserts without the lock does not deadlock with this.
+            told = [row._asdict() for row in sorted(rows)]
+            if told:
+                values = {"rows": Json(told, _dumps), "now": observed_at}
+                cursor.execute(statements("metadata.sql")[statement], values)
+                _verify(cursor, table, values, len(told))
+        about = {"kind": kind, "now": observed_at, "source": source}
         for known, ids in ((True, metadata.told), (False, metadata.unknown)):
-            cursor.execute(
-                statements("metadata.sql")["told"],
-                {
-                    "kind": kind,
-                    "ids": list(ids),
-                    "now": observed_at,
-                    "known": known,
-                    "source": source,
-                },
-            )
+            if ids:
+                values = about | {"ids": list(ids), "known": known}
+                cursor.execute(statements("metadata.sql")["told"], values)
         unanswered = set(asked) - metadata.told - metadata.unknown
         postpone(connection, kind, unanswered, observed_at + ask_again_after)
 
 
-def _verify(cursor: psycopg.Cursor, table: str | None, rows: list[dict[str, Any]]) -> None:
+def _verify(cursor: psycopg.Cursor, table: str | None, values: dict[str, Any], number: int) -> None:
     """Raise `LoadIncomplete` unless the table has the rows that were just written to it."""
     if table is None:
         return
-    check = statements("metadata.sql")[f"lacking_{table}"]
-    counted = cursor.execute(check, {"rows": Jsonb(rows, _dumps)}).fetchone()
+    counted = cursor.execute(statements("metadata.sql")[f"lacking_{table}"], values).fetchone()
     if counted and counted[0]:
         raise LoadIncomplete(
-            f"{counted[0]} of {len(rows)} rows were not in {table} after their own load. What came"
+            f"{counted[0]} of {number} rows were not in {table} after their own load. What came"
             " with them was rolled back and is asked for again; look for a trigger or rule on the"
             " table."
         )
