@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import ssl
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -141,6 +142,8 @@ async def _ask(where: settings.Spotify) -> None:
 async def _get(where: settings.Spotify) -> None:
     url = f"{where.api_url}/me/player/recently-played?limit=50"
     places = asyncio.Semaphore(where.in_flight)
+    # As aiohttp comes: ours has set another for the whole process.
+    aiohttp.set_zlib_backend(zlib)
     async with aiohttp.ClientSession() as session:
 
         async def one(user: int) -> None:

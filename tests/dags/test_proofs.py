@@ -108,15 +108,15 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
         ),
         (
             "warehouse/metadata.sql",
-            "%(acousticness)s, %(danceability)s",
-            "%(danceability)s, %(acousticness)s",
+            "(id text, acousticness float, danceability float,",
+            "(id text, danceability float, acousticness float,",
         ),
         (
             "warehouse/metadata.sql",
-            "coalesce(nullif(%(name)s, ''), name)",
-            "coalesce(nullif(name, ''), %(id)s)",
+            "coalesce(nullif(s.name, ''), t.name)",
+            "coalesce(nullif(t.name, ''), s.id)",
         ),
-        ("raw/spool.py", "gzip.compress(answer.body,", "gzip.compress(answer.body.strip(),"),
+        ("raw/spool.py", "zlib_ng.compress(answer.body,", "zlib_ng.compress(answer.body.strip(),"),
         ("raw/archive.py", 'mode="create"', 'mode="overwrite"'),
     )
     runs = airflow.run(",".join(PROOFS), here, sources=sources)
@@ -154,15 +154,19 @@ def test_red_at_the_end(airflow: Any, here: Any, broken_copy: Make) -> None:
         ),
         (
             "warehouse/metadata.sql",
-            "coalesce(nullif(%(duration_ms)s, 0), duration_ms)",
-            "duration_ms + %(duration_ms)s",
+            "coalesce(nullif(s.duration_ms, 0), t.duration_ms)",
+            "t.duration_ms + s.duration_ms",
         ),
         (
             "warehouse/metadata.sql",
-            "SELECT id, %(date)s, %(followers)s",
-            "SELECT id, %(date)s, %(followers)s + 1",
+            "'UTC', s.followers",
+            "'UTC', s.followers + 1",
         ),
-        ("warehouse/metadata.sql", "%(valence)s\nFROM", "%(valence)s / 2\nFROM"),
+        (
+            "warehouse/metadata.sql",
+            "speechiness float, tempo float",
+            "tempo float, speechiness float",
+        ),
         ("proof/spool.py", "shutil.rmtree(", "raise OSError("),
     )
     wide = here.environment()["AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"]

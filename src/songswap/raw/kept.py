@@ -1,11 +1,14 @@
 """What the spool keeps: answers, and tokens that must not be lost."""
 
-import gzip
-import zlib
 from datetime import datetime
 from typing import NamedTuple
 
+from zlib_ng import zlib_ng
+
 from songswap.errors import AnswerDamaged
+
+GZIP = 31
+"""The window bits by which zlib knows a gzip file."""
 
 
 class Answer(NamedTuple):
@@ -39,8 +42,8 @@ class Kept(NamedTuple):
             AnswerDamaged: the disk did not keep it whole.
         """
         try:
-            return gzip.decompress(self.packed)
-        except (OSError, EOFError, zlib.error) as error:
+            return zlib_ng.decompress(self.packed, GZIP)
+        except zlib_ng.error as error:  # type: ignore[misc]  # the stub has it as an instance
             raise AnswerDamaged(
                 f"The spool's answer {self.id} of user {self.user_id} is damaged: it can be neither"
                 f" archived nor loaded. 'songswap spool drop {self.id}' takes it out."

@@ -5,10 +5,14 @@ import json
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from songswap.models import Catalogue, History, Play, SetAside
 from songswap.transform import answer
 from songswap.transform.track import add_track
 from songswap.transform.value import clean, is_id, is_plausible, moment
+
+_PLAYED_LATELY = msgspec.json.Decoder(answer.PlayedLately)
 
 NOT_AN_ANSWER = "the answer is not a list of plays"
 
@@ -42,11 +46,11 @@ def fingerprint(body: bytes) -> bytes | None:
     Returns:
         None when the answer had to be mended: then only the transform can say what it tells.
     """
-    items = answer.read(body, answer.PlayedLately, answer.Played)
-    if items is None or any(problems for _, problems, _ in items):
+    try:
+        items = _PLAYED_LATELY.decode(body).items
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    told = [(one.played_at, one.track and one.track.id) if one else None for one, _, _ in items]
-    return hashlib.sha256(repr(told).encode(errors="replace")).digest()
+    return None if items is None else hashlib.sha256(msgspec.json.encode(items)).digest()
 
 
 def _add_item(
