@@ -7,11 +7,12 @@ What is wanted stays wanted until it is answered, so this can be stopped at any 
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 
 import psycopg
 import uvloop
@@ -28,6 +29,9 @@ from songswap.way import SPOTIFY, WAYS, Clients, Way, open_clients
 log = logging.getLogger(__name__)
 
 KINDS = ("track", "artist", "features")
+
+_CALLS_IN_TURN = 8
+"""How many calls follow each other at each of the places side by side, without a wait for all."""
 
 CALLS_AT_ONCE = {Rank.ENRICHMENT: 8, Rank.BACKFILL: 4}
 
@@ -66,7 +70,8 @@ async def _enrich(
             async with open_asking(
                 settings, connection, kind, Rank.ENRICHMENT, counts, clock
             ) as asking:
-                while ids := metadata.wanted(connection, kind, asking.ids_at_once, clock()):
+                at_once = asking.ids_at_once * _CALLS_IN_TURN
+                while ids := metadata.wanted(connection, kind, at_once, clock()):
                     await asking.ask(ids)
                     log.info("Asked for %d ids (%s) so far.", counts[f"{kind}_asked"], kind)
             problem = None
@@ -114,25 +119,37 @@ class Asking:
         while left:
             way = self._way()
             # The first call goes alone: if Spotify refuses a way, it is asked for it once.
-            number = way.ids * (self.calls_at_once if way.endpoint in self.tried else 1)
+            number = len(left) if way.endpoint in self.tried else way.ids
             left = await self._side_by_side(way, left[:number]) + left[number:]
             self.tried.add(way.endpoint)
 
     async def _side_by_side(self, way: Way, ids: list[str]) -> list[str]:
-        """Ask for ids at once, and return those that have to be asked for in another way."""
-        parts = [ids[start : start + way.ids] for start in range(0, len(ids), way.ids)]
+        """Ask for ids, some calls at once, and return those to be asked for in another way."""
+        parts = iter([ids[start : start + way.ids] for start in range(0, len(ids), way.ids)])
+        left: list[str] = []
+
+        async def ask_in_turn() -> None:
+            for part in parts:
+                try:
+                    refused = await self._call(way, part)
+                except BaseException:
+                    deque(parts, maxlen=0)  # nobody begins another
+                    raise
+                if refused:
+                    left.extend(chain(refused, *parts))
+
         app = self.clients.spotify.app
         with pause.kept_to(
             self.connection, app if way.source == SPOTIFY else way.source, self.clock
         ):
             # When one fails, the others go on to their end: what was answered is not asked twice.
-            calls = (self._call(way, part) for part in parts)
-            ends = await asyncio.gather(*calls, return_exceptions=True)
-            errors = [end for end in ends if isinstance(end, BaseException)]
+            askers = (ask_in_turn() for _ in range(self.calls_at_once))
+            ends = await asyncio.gather(*askers, return_exceptions=True)
+            errors = [end for end in ends if end is not None]
             if errors:
                 # A pause is everybody's: of several errors it is the one to be known.
                 raise next((one for one in errors if isinstance(one, RateLimited)), errors[0])
-        return [id_ for end in ends if isinstance(end, list) for id_ in end]
+        return left
 
     def _way(self) -> Way:
         first, second = WAYS[self.kind]
