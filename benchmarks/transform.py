@@ -1,14 +1,15 @@
-"""Answers → rows, in one process: what decoding and transforming costs."""
+"""Answers → rows, in one process: what decoding and transforming costs; and what packing does."""
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import previous
-from benchmarks.figure import Figure, bound, cpu_seconds, medians, speed
+from benchmarks.figure import Figure, bound, cost, cpu_seconds, medians, speed
 from benchmarks.pages import FULL, NOW, Page, pages
 from songswap.deliver import transformed
-from songswap.raw.kept import Kept
+from songswap.raw.kept import Kept, pack
 
 _USERS = 500
 _ROUNDS = 7
@@ -37,6 +38,20 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
     yield speed("decode and transform, against the previous way", ours, theirs, least=12)
     rate = _USERS * FULL / ours
     yield bound("the same, on one core", rate, "plays/s", least=80_000)
+    told("packing")
+    bodies = [page.body for page in answers]
+    ours, theirs = medians(
+        _ROUNDS,
+        lambda: cpu_seconds(lambda: [pack(body) for body in bodies]),
+        lambda: cpu_seconds(lambda: [_zlib(body) for body in bodies]),
+    )
+    yield speed("packing the answers, against zlib", ours, theirs)
+    sizes = (sum(len(packed(body)) for body in bodies) for packed in (pack, _zlib))
+    yield cost("their bytes when packed", *(size / 1e6 for size in sizes), "MB")
+
+
+def _zlib(body: bytes) -> bytes:
+    return gzip.compress(body, compresslevel=6)
 
 
 def _ours(answers: list[Kept]) -> list[object]:

@@ -116,7 +116,7 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
             "coalesce(nullif(s.name, ''), t.name)",
             "coalesce(nullif(t.name, ''), s.id)",
         ),
-        ("raw/spool.py", "zlib_ng.compress(answer.body,", "zlib_ng.compress(answer.body.strip(),"),
+        ("raw/kept.py", "zlib_ng.compress(body,", "zlib_ng.compress(body.strip(),"),
         ("raw/archive.py", 'mode="create"', 'mode="overwrite"'),
     )
     runs = airflow.run(",".join(PROOFS), here, sources=sources)

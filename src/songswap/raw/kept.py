@@ -7,8 +7,16 @@ from zlib_ng import zlib_ng
 
 from songswap.errors import AnswerDamaged
 
-GZIP = 31
-"""The window bits by which zlib knows a gzip file."""
+# The window bits by which zlib knows a gzip file.
+_GZIP = 31
+
+# The level at which an answer becomes as small as with zlib's 6.
+_LEVEL = 7
+
+
+def pack(body: bytes) -> bytes:
+    """An answer's body as a gzip file."""
+    return zlib_ng.compress(body, _LEVEL, _GZIP)
 
 
 class Answer(NamedTuple):
@@ -42,7 +50,7 @@ class Kept(NamedTuple):
             AnswerDamaged: the disk did not keep it whole.
         """
         try:
-            return zlib_ng.decompress(self.packed, GZIP)
+            return zlib_ng.decompress(self.packed, _GZIP)
         except zlib_ng.error as error:  # type: ignore[misc]  # the stub has it as an instance
             raise AnswerDamaged(
                 f"The spool's answer {self.id} of user {self.user_id} is damaged: it can be neither"

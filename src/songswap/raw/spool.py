@@ -19,10 +19,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Self
 
-from zlib_ng import zlib_ng
-
 from songswap.errors import SpoolError
-from songswap.raw.kept import GZIP, Answer, Entry, Kept, RotatedToken
+from songswap.raw.kept import Answer, Entry, Kept, RotatedToken, pack
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -47,9 +45,6 @@ CREATE TABLE IF NOT EXISTS tokens (
   expires_ms INTEGER NOT NULL
 );
 """
-
-# The level at which an answer becomes as small as with zlib's 6.
-_PACKED_AT = 7
 
 # The disk keeps this much free: without room for its journal the spool could not let answers go.
 _KEEP_FREE_BYTES = 64 * 2**20
@@ -115,7 +110,7 @@ class Spool:
         """
         if full := self.full():
             raise full
-        packed = [zlib_ng.compress(answer.body, _PACKED_AT, GZIP) for answer in answers]
+        packed = [pack(answer.body) for answer in answers]
         kept = []
         with self._alone(), self._db:
             for answer, body in zip(answers, packed, strict=True):
