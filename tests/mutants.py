@@ -99,8 +99,8 @@ MUTANTS = (
     Mutant(
         "an incident at Spotify ends everybody's grant",
         "warehouse/grant.sql",
-        "over OR NOT %(incident)s AS dead",
-        "true AS dead",
+        "over OR NOT %(incident)s AND",
+        "over OR NOT (%(incident)s AND false) AND",
         "tests/integration/test_faults.py::test_everybody_refused_is_an_incident",
     ),
     Mutant(
