@@ -142,6 +142,9 @@ class ReccoBeatsFeatures(msgspec.Struct, gc=False):
     content: list[LinkedFeatures | None] | None = None
 
 
+BROKEN = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding raises of a body that is not wholly as it has to be."""
+
 Shape = TypeVar("Shape")
 Problems = dict[str, str]
 NONE: Problems = {}
@@ -171,12 +174,26 @@ def read(body: bytes, answer: type[msgspec.Struct], entry: type[Shape]) -> list[
     Returns:
         The entries in their order, or None when the body is not such an answer at all.
     """
-    name = answer.__struct_fields__[0]
     try:
-        entries = getattr(_decoder(answer).decode(body), name)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _read_leniently(body, name, entry)
+        entries = entries_of(body, answer)
+    except BROKEN:
+        return _read_leniently(body, _list_of(answer), entry)
     return None if entries is None else [Read(value, NONE, None) for value in entries]
+
+
+def entries_of(body: bytes, answer: type[msgspec.Struct]) -> list[Any] | None:
+    """The entries of an answer that is as it has to be, None where it has no list.
+
+    Raises:
+        BROKEN: something in it is not of its type.
+    """
+    entries: list[Any] | None = getattr(_decoder(answer).decode(body), _list_of(answer))
+    return entries
+
+
+def _list_of(answer: type[msgspec.Struct]) -> str:
+    """The name of the one list that an answer carries."""
+    return answer.__struct_fields__[0]
 
 
 @cache

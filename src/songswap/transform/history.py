@@ -12,8 +12,6 @@ from songswap.transform import answer
 from songswap.transform.track import add_track
 from songswap.transform.value import clean, is_id, is_plausible, moment
 
-_PLAYED_LATELY = msgspec.json.Decoder(answer.PlayedLately)
-
 NOT_AN_ANSWER = "the answer is not a list of plays"
 
 
@@ -47,8 +45,8 @@ def fingerprint(body: bytes) -> bytes | None:
         None when the answer had to be mended: then only the transform can say what it tells.
     """
     try:
-        items = _PLAYED_LATELY.decode(body).items
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        items = answer.entries_of(body, answer.PlayedLately)
+    except answer.BROKEN:
         return None
     return None if items is None else hashlib.sha256(msgspec.json.encode(items)).digest()
 
