@@ -105,7 +105,7 @@ MUTANTS = (
     ),
     Mutant(
         "rows that are not there after their load are not noticed",
-        "warehouse/history.py",
+        "warehouse/copying.py",
         "if cursor.rowcount != len(rows):",
         "if cursor.rowcount > len(rows):",
         "tests/integration/test_loads.py::test_vanished_row_is_noticed",

@@ -16,6 +16,7 @@ from songswap.check_command import check
 from songswap.connect_command import connect
 from songswap.errors import SongSwapError
 from songswap.grants_command import grants
+from songswap.import_command import import_
 from songswap.simulator.command import simulator
 from songswap.spool_command import spool
 from songswap.status_command import status
@@ -34,6 +35,7 @@ app.command()(backfill)
 app.command()(status)
 app.command()(grants)
 app.command()(connect)
+app.command(name="import")(import_)
 app.add_typer(spool, name="spool")
 
 

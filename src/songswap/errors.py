@@ -21,6 +21,7 @@ SongSwapError
 │   └── LoadIncomplete         rows were not there after their own load: rolled back
 ├── AlertError                 Discord did not take a message
 │   └── UnknownToDiscord       no such webhook or message (404)
+├── ExportRefused              a user's export is not one, or not that user's: nothing was imported
 ├── ConnectFailed              a user could not be connected: nothing was stored
 ├── CheckFailed                a service, or a setting of it, is not as it has to be
 ├── Yielded                    the hourly load goes first: carries when to look again
@@ -129,6 +130,10 @@ class UnknownToDiscord(AlertError):
 
 class ConnectFailed(SongSwapError):
     """A user could not be connected; says why, and what to do."""
+
+
+class ExportRefused(SongSwapError):
+    """A user's export cannot be imported; says why, and that nothing was."""
 
 
 class CheckFailed(SongSwapError):

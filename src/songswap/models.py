@@ -97,6 +97,31 @@ class Features(NamedTuple):
     valence: float
 
 
+class Stream(NamedTuple):
+    """A play of a track as a user's export from Spotify tells it; None where it does not.
+
+    ``ended_at`` is exact to the second, or the beginning of the minute in which it ended where
+    ``to_the_minute``; ``ms_played`` does not count pauses. ``track_id`` is not told by account data
+    and of local files.
+    """
+
+    ended_at: datetime
+    ms_played: int
+    track_id: str | None
+    track_name: str | None = None
+    artist_name: str | None = None
+    album_name: str | None = None
+    reason_start: str | None = None
+    reason_end: str | None = None
+    shuffle: bool | None = None
+    skipped: bool | None = None
+    offline: bool | None = None
+    incognito: bool | None = None
+    platform: str | None = None
+    country: str | None = None
+    to_the_minute: bool = False
+
+
 class SetAside(NamedTuple):
     """Something that cannot be a row, and why.
 

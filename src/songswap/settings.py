@@ -71,7 +71,10 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of the pipeline."""
+    """All settings of the pipeline.
+
+    ``play_ms`` is from how many ms of listening on a stream of an export counts as a play.
+    """
 
     warehouse_dsn: str = field(repr=False)
     spotify: Spotify
@@ -82,6 +85,7 @@ class Settings:
     stale_after: timedelta = timedelta(days=1)
     refused_share: float = 0.05
     refused_at_least: int = 10
+    play_ms: int = 30_000
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -149,6 +153,7 @@ def build(
         spool_max_bytes=_whole(environment, "SONGSWAP_SPOOL_MAX_MB", 2048, 1, 10**6) * 2**20,
         batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
         stale_after=timedelta(hours=_whole(environment, "SONGSWAP_STALE_HOURS", 24, 1, 24 * 365)),
+        play_ms=_whole(environment, "SONGSWAP_PLAY_MS", 30_000, 0, 24 * 3_600_000),
     )
 
 

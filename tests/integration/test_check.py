@@ -205,7 +205,8 @@ def test_grants_that_are_named_are_those_that_are_needed(platform: Make) -> None
         here.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         of_database("REVOKE TEMPORARY ON DATABASE %%I FROM PUBLIC", here)
         little = changed(here.environment(), RDS, login="little", password="little-secret")
-        expect(little, "postgres.tables", 'GRANT SELECT, INSERT ON public."History" TO little')
+        right = 'GRANT SELECT, INSERT, UPDATE, DELETE ON public."History" TO little'
+        expect(little, "postgres.tables", right)
         grants = red(little)["postgres.tables"].partition("owner run: ")[2].split("; ")
         assert len(grants) == len(rights.NEEDED) + 3, "both schemas, the database, each table"
         for grant in grants:

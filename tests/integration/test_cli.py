@@ -40,6 +40,7 @@ def test_commands() -> None:
         "connect",
         "demo",
         "grants",
+        "import",
         "load",
         "migrate",
         "simulator",
@@ -115,10 +116,13 @@ def test_failed_load(platform: Callable[..., Any], tmp_path: Path) -> None:
     assert "simulated" not in failed.stderr, "a secret is shown"
 
 
-@pytest.mark.parametrize("command", ["backfill", "connect", "grants", "load", "migrate", "status"])
+@pytest.mark.parametrize(
+    "command",
+    ["backfill", "connect", "grants", "import x --user 1", "load", "migrate", "status"],
+)
 def test_nothing_set(tmp_path: Path, command: str) -> None:
     """Without settings there is a sentence that names the first missing one, and exit code 1."""
-    done = songswap(tmp_path, command)
+    done = songswap(tmp_path, *command.split())
     assert done.returncode == 1
     assert done.stderr.startswith("Error: AIRFLOW_CONN_SONGSWAP_RDS is not set")
 

@@ -94,7 +94,8 @@ def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
     migrate(empty)
     with connect(empty) as connection:
         connection.execute(
-            "ALTER TABLE songswap.budgets DROP COLUMN window_learned_at;"
+            "DROP TABLE songswap.export_tracks, songswap.streams, songswap.imports;"
+            " ALTER TABLE songswap.budgets DROP COLUMN window_learned_at;"
             " ALTER TABLE songswap.polls DROP COLUMN first_answered_at"
         )
         connection.execute("UPDATE songswap.alembic_version SET version_num = '0003'")

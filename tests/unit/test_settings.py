@@ -120,6 +120,7 @@ def test_every_setting_is_explained() -> None:
         "SONGSWAP_BATCH_SIZE",
         "SONGSWAP_IN_FLIGHT",
         "SONGSWAP_STALE_HOURS",
+        "SONGSWAP_PLAY_MS",
         "SONGSWAP_RETRY_DELAY_S",
         "SONGSWAP_SPOTIFY_SLOTS",
         "SONGSWAP_STATE",

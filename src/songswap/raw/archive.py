@@ -5,6 +5,8 @@ another answer of the same hour is put beside it.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -42,18 +44,22 @@ class Archive:
             ArchiveError: S3 did not take it.
             AnswerDamaged: its place is taken, and without its body there is no other.
         """
-        try:
+        with self._naming_trouble():
             if await self._put(kept.key, kept):
                 return kept.key
             # Where it is refused here too, the very same answer was put by an attempt cut off.
             other = key.beside(kept.key, kept.body)
             await self._put(other, kept)
-        except (BaseError, OSError) as error:
-            raise ArchiveError(
-                f"S3 (connection SongSwap_S3_PutOnly, bucket {self._bucket}) did not take an"
-                f" answer: {_first_line(error)}"
-            ) from error
         return other
+
+    async def put_once(self, kept: Kept) -> None:
+        """Put what has a key that tells its content: where there is an object, it is this one.
+
+        Raises:
+            ArchiveError: S3 did not take it.
+        """
+        with self._naming_trouble():
+            await self._put(kept.key, kept)
 
     async def put_all(self, kept: list[Kept]) -> Outcome:
         """Put many at once; what cannot be put is told, not raised."""
@@ -67,6 +73,16 @@ class Archive:
             else:
                 raise result
         return outcome
+
+    @contextmanager
+    def _naming_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise ArchiveError(
+                f"S3 (connection SongSwap_S3_PutOnly, bucket {self._bucket}) did not take an"
+                f" answer: {_first_line(error)}"
+            ) from error
 
     async def _put(self, key: str, kept: Kept) -> bool:
         """Put an object; False when there is one already, which stays as it is."""

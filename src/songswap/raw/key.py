@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 
 PREFIX = "history/spotify/"
 
+EXPORTS = "history/export/"
+"""Below it lie the rows of users' exports; the pipeline's key may put below ``history/`` only."""
+
 
 def for_hour(user_id: int, observed_at: datetime) -> str:
     """The platform's key for a user's answer of an hour (UTC)."""
@@ -19,3 +22,9 @@ def beside(key: str, body: bytes) -> str:
     """
     digest = hashlib.sha256(body).hexdigest()[:16]
     return f"{key.removesuffix('.json')}_{digest}.json"
+
+
+def for_export(user_id: int, kind: str, body: bytes) -> str:
+    """Where the rows of a file of a user's export go: the same rows always have the same key."""
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    return f"{EXPORTS}user{user_id}/user{user_id}_{kind}_{digest}.json"

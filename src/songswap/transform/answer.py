@@ -205,20 +205,22 @@ def _read_leniently(body: bytes, name: str, entry: type[Shape]) -> list[Read[Sha
     try:
         # The standard decoder takes lone surrogates and NaN, which must not cost the whole answer.
         text = body.decode("utf-8-sig", errors="replace")
-        whole = json.loads(text, parse_int=_parse_int)
+        whole = json.loads(text, parse_int=parse_int)
     except (ValueError, RecursionError):
         return None
     entries = whole.get(name) if isinstance(whole, dict) else None
     if not isinstance(entries, list):
         return None
-    mended: list[Read[Shape]] = []
-    for raw in entries:
-        problems: Problems = {}
-        mended.append(Read(_mend(raw, entry, "", problems), problems, raw))
-    return mended
+    return [mended(raw, entry) for raw in entries]
 
 
-def _parse_int(digits: str) -> int | float:
+def mended(raw: Any, kind: type[Shape]) -> Read[Shape]:
+    """A value of JSON as ``kind``, without what is not of its type."""
+    problems: Problems = {}
+    return Read(_mend(raw, kind, "", problems), problems, raw)
+
+
+def parse_int(digits: str) -> int | float:
     """An absurdly long number must not cost the answer: as a float it is infinite and taken out."""
     return int(digits) if len(digits) < 30 else float(digits)
 
@@ -240,7 +242,7 @@ def _mend(value: Any, kind: Any, path: str, problems: Problems) -> Any:
     number = _as_number(value, kind)
     if number is not None:
         return number
-    if kind is str and isinstance(value, str):
+    if kind in (str, bool) and isinstance(value, kind):
         return value
     problems[path] = WRONG_TYPE
     return None

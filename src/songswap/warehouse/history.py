@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import sql
 
-from songswap.errors import LoadIncomplete
 from songswap.models import Catalogue, History, Play, Popularity, SetAside
 from songswap.transform.value import moment
+from songswap.warehouse.copying import copy
+from songswap.warehouse.merge import merge
 from songswap.warehouse.sql import statements
 
 FULL_ANSWER = 50
@@ -79,7 +79,8 @@ def load(
 
     Returns:
         New rows by name: plays, tracks, artists, track_images, track_popularity, track_previews,
-        set_aside, notes, gaps, gaps_closed; and gone, the plays of users who are not there now.
+        set_aside, notes, gaps, gaps_closed; merged, the plays that an export had told; and gone,
+        the plays of users who are not there now.
 
     Raises:
         LoadIncomplete: rows were not in their table after their load; all is rolled back.
@@ -97,11 +98,15 @@ def load(
                 len(one.history.plays) for one in answers if one.user_id not in there
             )
         known = this.known_plays(told)
-        counts["gaps"] = this.insert_gaps(told, known)
+        merged, replaced = merge(connection, lambda: _new_plays(told, known)[0], _spans(told))
+        if replaced:
+            known = {key: track for key, track in known.items() if key not in replaced}
+        counts["merged"] = len(merged)
+        counts["gaps"] = this.insert_gaps(told, known.keys() | merged)
         counts["gaps_closed"] = this.execute("close_gaps", **_spans(told)).rowcount
         counts |= this.copy_catalogue()
         plays, taken = _new_plays(told, known)
-        counts["plays"] = this.copy("History", plays)
+        counts["plays"] = copy(connection, "History", plays) - len(merged)
         counts["set_aside"] = this.set_aside(told, taken)
         counts["notes"] = this.note()
         heard = sorted({play.track_id for play in plays})
@@ -145,26 +150,6 @@ class _Load:
         }
         return self.connection.execute(statements("history.sql")[name], about | parameters)
 
-    def copy(self, table: str, rows: Collection[Sequence[Any]]) -> int:
-        """Copy new rows as they are; how many there were.
-
-        Raises:
-            LoadIncomplete: not all of them arrived.
-        """
-        if not rows:
-            return 0
-        with self.connection.cursor() as cursor:
-            with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy:
-                for row in rows:
-                    copy.write_row(row)
-            if cursor.rowcount != len(rows):
-                raise LoadIncomplete(
-                    f"{len(rows) - cursor.rowcount} of {len(rows)} rows were not in {table} after"
-                    " their own load. The batch was rolled back and stays in the spool; look for a"
-                    " trigger or rule on the table."
-                )
-        return len(rows)
-
     def known_plays(self, told: Sequence[Answer]) -> dict[_Key, str]:
         """The plays in the time that the answers speak of, and their tracks."""
         rows = self.execute("known_plays", **_spans(told))
@@ -207,7 +192,7 @@ class _Load:
         }
         for name, (table, key) in _CATALOGUE.items():
             new = sorted(row for row in rows[name] if row[:key] not in known[name])
-            counts[name] = self.copy(table, new)
+            counts[name] = copy(self.connection, table, new)
         return counts
 
     def _known(self, name: str, ids: Collection[str]) -> set[tuple[Any, ...]]:

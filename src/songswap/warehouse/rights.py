@@ -19,7 +19,7 @@ NEEDED = {
     "public.Artists": _KEEP,
     "public.Tracks": _KEEP,
     "public.ArtistTracks": _ADD,
-    "public.History": _ADD,
+    "public.History": (*_KEEP, "DELETE"),  # an export's play gives way to the API's
     "public.TrackPopularity": _ADD,
     "public.TrackFeatures": _ADD,
     "public.TrackImages": _KEEP,
@@ -41,6 +41,9 @@ NEEDED = {
     "songswap.refusals": _KEEP,
     "songswap.budgets": _KEEP,
     "songswap.requests": (*_KEEP, "DELETE"),
+    "songswap.imports": _KEEP,
+    "songswap.streams": (*_KEEP, "DELETE"),
+    "songswap.export_tracks": _ADD,
 }
 """By table: what the statements of the pipeline do to it."""
 

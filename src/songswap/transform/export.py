@@ -1,0 +1,316 @@
+"""The files of a user's privacy export → streams, and what of them may be kept.
+
+    a file's name ──▶ what kind it is          a file ──▶ rows ──▶ streams ──▶ songswap.streams
+                                                             └──▶ the same without personal fields
+
+Two exports are read. The *extended streaming history* has every stream with its track's id; the
+*account data* only has the last year, to the minute and by names. What of them is no track
+(podcasts, audiobooks, video) is counted and left out. Fields are allowed, not forbidden: what is
+not listed here is dropped before anything is stored, and so are addresses, user agents and user
+names.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from sys import intern
+from typing import Any
+
+import msgspec
+
+from songswap.errors import ExportRefused
+from songswap.models import SetAside, Stream
+from songswap.transform import answer
+from songswap.transform.value import INTEGER_MAX, clean, is_id, is_plausible, moment
+
+
+class Kind(StrEnum):
+    """What a file of an export holds, by its name."""
+
+    EXTENDED = "extended"
+    ACCOUNT = "account"
+    VIDEO = "video"
+    PODCAST = "podcast"
+    AUDIOBOOK = "audiobook"
+    OWNER = "owner"
+
+
+_NAMES = (
+    (Kind.EXTENDED, r"Streaming_History_Audio_.*|endsong_\d+"),
+    (Kind.VIDEO, r"Streaming_History_Video_.*"),
+    (Kind.ACCOUNT, r"StreamingHistory(_music_)?\d+"),
+    (Kind.PODCAST, r"StreamingHistory_podcast_\d+"),
+    (Kind.AUDIOBOOK, r"StreamingHistory_audiobook_\d+"),
+    (Kind.OWNER, r"Userdata"),
+)
+# A browser that saves a file twice adds a number to the second one's name.
+_KINDS = [(kind, re.compile(rf"(?:{name})(?: ?\(\d+\))?\.json")) for kind, name in _NAMES]
+_TRACK = "spotify:track:"
+_LOCAL = "spotify:local:"
+
+
+def kind_of(name: str) -> Kind | None:
+    """What a file holds, by its name without folders; None where an import has no use for it."""
+    return next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
+
+
+class Entry(msgspec.Struct, gc=False, omit_defaults=True):
+    """A row of the extended streaming history; ``username`` alone is read without being kept."""
+
+    ts: str | None = None
+    platform: str | None = None
+    ms_played: int | None = None
+    conn_country: str | None = None
+    master_metadata_track_name: str | None = None
+    master_metadata_album_artist_name: str | None = None
+    master_metadata_album_album_name: str | None = None
+    spotify_track_uri: str | None = None
+    episode_name: str | None = None
+    episode_show_name: str | None = None
+    spotify_episode_uri: str | None = None
+    audiobook_title: str | None = None
+    audiobook_uri: str | None = None
+    audiobook_chapter_uri: str | None = None
+    audiobook_chapter_title: str | None = None
+    reason_start: str | None = None
+    reason_end: str | None = None
+    shuffle: bool | None = None
+    skipped: bool | None = None
+    offline: bool | None = None
+    offline_timestamp: int | float | None = None
+    incognito_mode: bool | None = None
+    username: str | None = None
+
+
+class AccountEntry(msgspec.Struct, gc=False, omit_defaults=True):
+    """A row of the account data's streaming history."""
+
+    endTime: str | None = None
+    artistName: str | None = None
+    trackName: str | None = None
+    msPlayed: int | None = None
+
+
+class _Owner(msgspec.Struct):
+    username: str | None = None
+
+
+_Add = Callable[["File", Any, datetime], str | None]
+
+
+@dataclass(slots=True)
+class File:
+    """What a file tells.
+
+    ``rows`` counts its rows; each of them is a stream, is left out or is set aside. ``owners`` are
+    the user names that stand in it. ``kept`` is what may be archived of it, a JSON list.
+    """
+
+    kind: Kind
+    rows: int = 0
+    streams: list[Stream] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    set_aside: list[SetAside] = field(default_factory=list)
+    owners: set[str] = field(default_factory=set)
+    kept: bytes = b""
+
+    @property
+    def span(self) -> tuple[datetime, datetime] | None:
+        """The ends of the first and the last stream."""
+        ends = [stream.ended_at for stream in self.streams]
+        return (min(ends), max(ends)) if ends else None
+
+
+def read(name: str, kind: Kind, body: bytes, told_at: datetime) -> File:
+    """Read a file of an export.
+
+    A row that cannot be a stream is set aside with its reason, and costs only itself.
+
+    Args:
+        name: for the sentence about a file that is none.
+        told_at: when the import reads it (aware, UTC): no stream ended later.
+
+    Raises:
+        ExportRefused: it is not JSON, or not what its name promises.
+    """
+    if kind is Kind.OWNER:
+        return _read_owner(kind, body)
+    entry = AccountEntry if kind is Kind.ACCOUNT else Entry
+    rows = _rows(name, body, entry)
+    file = File(kind, len(rows))
+    if kind in (Kind.VIDEO, Kind.PODCAST, Kind.AUDIOBOOK):
+        file.left_out[kind.value] = len(rows)
+        return file
+    add: _Add = _add_account if kind is Kind.ACCOUNT else _add
+    for row in rows:
+        value, problems, _ = row
+        reason = _broken(value, problems)
+        if reason is None:
+            reason = add(file, value, told_at)
+        if reason:
+            file.set_aside.append(_set_aside(row, reason))
+    file.kept = _kept(rows, entry)
+    return file
+
+
+def _rows(name: str, body: bytes, entry: type[Any]) -> list[answer.Read[Any]]:
+    try:
+        return [answer.Read(one, answer.NONE) for one in _decoder(entry).decode(body)]
+    except answer.BROKEN:
+        pass
+    try:
+        rows = json.loads(body.decode("utf-8-sig"), parse_int=answer.parse_int)
+    except (ValueError, RecursionError) as error:
+        raise ExportRefused(
+            f"{name} is not whole JSON. Nothing was imported: download the export again, or leave"
+            " this file out."
+        ) from error
+    if not isinstance(rows, list):
+        raise ExportRefused(
+            f"{name} is not a list of streams, as its name promises. Nothing was imported: give"
+            " the files as Spotify sent them."
+        )
+    return [answer.mended(row, entry) for row in rows]
+
+
+_DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
+    entry: msgspec.json.Decoder(list[entry | None])  # type: ignore[valid-type]  # made at run time
+    for entry in (Entry, AccountEntry)
+}
+
+
+def _decoder(entry: type[Any]) -> msgspec.json.Decoder[Any]:
+    return _DECODERS[entry]
+
+
+def _read_owner(kind: Kind, body: bytes) -> File:
+    file = File(kind)
+    try:
+        owner = msgspec.json.decode(body, type=_Owner)
+    except answer.BROKEN:
+        return file
+    if owner.username:
+        file.owners.add(owner.username)
+    return file
+
+
+_NEEDED = ("", "ts", "endTime", "ms_played", "msPlayed", "spotify_track_uri")
+
+
+def _broken(value: Any, problems: answer.Problems) -> str | None:
+    """Why a row cannot be a stream, as far as its types tell."""
+    for path in _NEEDED if problems else ():
+        if path in problems:
+            return f"{path or 'row'}: {problems[path]}"
+    return f"row: {answer.MISSING}" if value is None else None
+
+
+def _add(file: File, row: Entry, told_at: datetime) -> str | None:
+    """Add a row to its file, as a stream or as left out; returns why it can be neither."""
+    if row.username:
+        file.owners.add(row.username)
+    uri = row.spotify_track_uri
+    if not uri and not row.master_metadata_track_name:
+        if row.spotify_episode_uri or row.episode_name or row.episode_show_name:
+            file.left_out["podcast"] += 1
+            return None
+        if row.audiobook_uri or row.audiobook_title or row.audiobook_chapter_uri:
+            file.left_out["audiobook"] += 1
+            return None
+    track_id = None
+    if uri:
+        track_id = uri.removeprefix(_TRACK)
+        if uri.startswith(_LOCAL):
+            track_id = None
+        elif track_id == uri or not is_id(track_id):
+            return "spotify_track_uri: not a track's"
+    ended_at = moment(row.ts) if row.ts else None
+    reason = _implausible("ts", row.ts, ended_at, "ms_played", row.ms_played, told_at)
+    if reason or ended_at is None or row.ms_played is None:
+        return reason
+    file.streams.append(
+        Stream(
+            ended_at,
+            row.ms_played,
+            intern(track_id) if track_id else None,
+            _text(row.master_metadata_track_name),
+            _text(row.master_metadata_album_artist_name),
+            _text(row.master_metadata_album_album_name),
+            _text(row.reason_start),
+            _text(row.reason_end),
+            row.shuffle,
+            row.skipped,
+            row.offline,
+            row.incognito_mode,
+            _text(row.platform),
+            _text(row.conn_country),
+        )
+    )
+    return None
+
+
+def _add_account(file: File, row: AccountEntry, told_at: datetime) -> str | None:
+    text = row.endTime
+    # "2026-11-22 18:00", which is UTC.
+    ended_at = moment(f"{text}:00+00:00") if text and len(text) == 16 else None
+    reason = _implausible("endTime", text, ended_at, "msPlayed", row.msPlayed, told_at)
+    if reason or ended_at is None or row.msPlayed is None:
+        return reason
+    names = _text(row.trackName), _text(row.artistName)
+    file.streams.append(Stream(ended_at, row.msPlayed, None, *names, to_the_minute=True))
+    return None
+
+
+def _implausible(
+    time: str,
+    text: str | None,
+    ended_at: datetime | None,
+    ms: str,
+    number: int | None,
+    at: datetime,
+) -> str | None:
+    if not text:
+        return f"{time}: {answer.MISSING}"
+    if ended_at is None:
+        return f"{time}: not a time"
+    if not is_plausible(ended_at, at):
+        return f"{time}: before Spotify or in the future"
+    if number is None:
+        return f"{ms}: {answer.MISSING}"
+    if not 0 <= number <= INTEGER_MAX:
+        return f"{ms}: out of range"
+    return None
+
+
+def _text(text: str | None) -> str | None:
+    """Text as PostgreSQL takes it; one that comes again and again is kept once."""
+    return intern(clean(text)) if text else None
+
+
+def _set_aside(row: answer.Read[Any], reason: str) -> SetAside:
+    value, _, raw = row
+    claims = raw if value is None else msgspec.to_builtins(value)
+    told = claims.get("ts", claims.get("endTime")) if isinstance(claims, dict) else None
+    claim = json.dumps([reason, claims], sort_keys=True, default=str)
+    digest = hashlib.sha256(claim.encode(errors="replace")).digest()
+    return SetAside(digest, reason, clean(told)[:40] if isinstance(told, str) else None)
+
+
+def _kept(rows: Sequence[answer.Read[Any]], entry: type[Any]) -> bytes:
+    """The rows without what may not be kept; a value that could not be read stands as it came."""
+    allowed = set(entry.__struct_fields__) - {"username"}
+    kept: list[Any] = []
+    for value, problems, raw in rows:
+        if problems or value is None:
+            is_row = isinstance(raw, dict)
+            kept.append({n: raw[n] for n in raw.keys() & allowed} if is_row else None)
+        else:
+            if isinstance(value, Entry):
+                value.username = None
+            kept.append(value)
+    return msgspec.json.encode(kept)

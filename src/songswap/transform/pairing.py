@@ -1,0 +1,169 @@
+"""Which play of the API is which stream of an export: the same play is told by both.
+
+The API tells a play's start or its end, by the device. An export tells its end, and for how long
+it was listened to; pauses are not counted, so the start may lie before ``ended_at - ms_played``.
+A play and a stream of one track are the same where the play's time lies between the stream's start
+and end, `NEAR` beyond either included: other importers allow 60 or 90 s, and Spotify's own times
+differ by seconds. Before that counted start reaches the time since the stream before it ended, of
+whatever track: that is where the pauses were.
+
+Each play is paired with one stream at most, and each stream with one play, so that a track that
+was heard again stays two plays. Of all ways to pair them, in the order of their times, the one with
+the most pairs is taken, and of these the one whose times lie nearest.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+NEAR = timedelta(seconds=60)
+"""How far a play's time may lie outside of the stream that it is."""
+
+LONGEST_PAUSE = timedelta(hours=12)
+"""How long a stream may have been paused in all."""
+
+_SECOND = timedelta(seconds=1)
+_MINUTE = timedelta(minutes=1)
+_NONE = timedelta(0)
+
+
+class Heard(NamedTuple):
+    """A stream as far as it is compared.
+
+    ``after`` is when the stream before it ended, None where there is none; ``to_the_minute`` says
+    that the end is only known to lie within the minute that ``ended_at`` begins.
+    """
+
+    track_id: str
+    ended_at: datetime
+    ms_played: int
+    after: datetime | None = None
+    to_the_minute: bool = False
+
+    @property
+    def latest(self) -> datetime:
+        """When it ended at the latest."""
+        return self.ended_at + (_MINUTE if self.to_the_minute else _NONE)
+
+    @property
+    def started_at(self) -> datetime:
+        """When it would have started without pauses."""
+        return self.ended_at - timedelta(milliseconds=self.ms_played)
+
+    def earliest(self) -> datetime:
+        """When it can have started, pauses included."""
+        start = self.started_at
+        longest = start - LONGEST_PAUSE
+        return min(start, longest if self.after is None else max(self.after, longest))
+
+    def distance(self, played_at: datetime) -> timedelta:
+        """How far a play's time lies from its end or its start, whichever is nearer."""
+        if self.to_the_minute and self.ended_at <= played_at <= self.latest:
+            return _NONE
+        return min(abs(played_at - self.ended_at), abs(played_at - self.started_at))
+
+
+_Pairs = tuple["_Pairs | None", int, int]
+"""Pairs as a chain: those before, a stream, a play."""
+
+_Way = tuple[int, timedelta, _Pairs | None]
+"""A way to pair: less the more pairs it has, how far apart their times lie in all, the pairs."""
+
+Play = tuple[datetime, str]
+"""When the API says that it was played, and the track."""
+
+
+def in_order(streams: Iterable[tuple[str, datetime, int, bool]]) -> list[Heard]:
+    """Streams (track id, end, ms, to the minute), each with the end of the one before it."""
+    ordered = sorted(streams, key=lambda one: one[1])
+    ends = [one[1] for one in ordered]
+    heard = []
+    for track_id, ended_at, ms_played, to_the_minute in ordered:
+        # Of streams that end together, none is before the other.
+        place = bisect_left(ends, ended_at)
+        after = ends[place - 1] if place else None
+        heard.append(Heard(track_id, ended_at, ms_played, after, to_the_minute))
+    return heard
+
+
+def pair(plays: Sequence[Play], streams: Sequence[Heard]) -> dict[int, int]:
+    """Pair plays with streams of the same track, one to one.
+
+    Returns:
+        By a stream's place in ``streams``, the place in ``plays`` of the play that it is.
+    """
+    played: defaultdict[str, list[int]] = defaultdict(list)
+    for place, (_, track_id) in enumerate(plays):
+        played[track_id].append(place)
+    heard: defaultdict[str, list[int]] = defaultdict(list)
+    for place, stream in enumerate(streams):
+        if stream.track_id in played:
+            heard[stream.track_id].append(place)
+    pairs: dict[int, int] = {}
+    for track_id, of_track in heard.items():
+        of_track.sort(key=lambda place: streams[place].ended_at)
+        told = sorted(played[track_id], key=lambda place: plays[place][0])
+        pairs |= _pair_track(plays, streams, told, of_track)
+    return pairs
+
+
+def _pair_track(
+    plays: Sequence[Play], streams: Sequence[Heard], told: list[int], heard: list[int]
+) -> dict[int, int]:
+    """Pair the plays and streams of one track, each in the order of their times."""
+    pairs: dict[int, int] = {}
+    begin = 0
+    while heard:
+        # What cannot be joined with anything later is a part of its own.
+        part = [heard[0]]
+        until = streams[part[0]].latest + NEAR
+        while len(part) < len(heard) and streams[heard[len(part)]].earliest() - NEAR <= until:
+            until = max(until, streams[heard[len(part)]].latest + NEAR)
+            part.append(heard[len(part)])
+        heard = heard[len(part) :]
+        since = min(streams[place].earliest() for place in part) - NEAR
+        while begin < len(told) and plays[told[begin]][0] < since:
+            begin += 1
+        end = begin
+        while end < len(told) and plays[told[end]][0] <= until:
+            end += 1
+        pairs |= _best(plays, streams, told[begin:end], part)
+        begin = end
+    return pairs
+
+
+def _best(
+    plays: Sequence[Play], streams: Sequence[Heard], told: list[int], heard: list[int]
+) -> dict[int, int]:
+    """The most pairs in the order of times, and of these the nearest."""
+    times = [plays[place][0] for place in told]
+    # The best way to pair the streams so far with none, one, two … of the plays. What a stream is
+    # too far from, it leaves as it was.
+    ways: list[_Way] = [(0, _NONE, None)]
+    for of_stream in heard:
+        stream = streams[of_stream]
+        first = bisect_left(times, stream.earliest() - NEAR)
+        last = bisect_right(times, stream.latest + NEAR)
+        ways += [ways[-1]] * (last + 1 - len(ways))
+        before = ways[first]
+        for place in range(first, last):
+            count, distance, pairs = before
+            before = ways[place + 1]
+            best = min(before, ways[place], key=_cost)
+            joined = (count - 1, distance + stream.distance(times[place]))
+            if joined < best[:2]:
+                best = (*joined, (pairs, of_stream, told[place]))
+            ways[place + 1] = best
+    return dict(_each(ways[-1][2]))
+
+
+def _cost(way: _Way) -> tuple[int, timedelta]:
+    return way[:2]
+
+
+def _each(pairs: _Pairs | None) -> Iterator[tuple[int, int]]:
+    while pairs:
+        pairs, of_stream, of_play = pairs
+        yield of_stream, of_play

@@ -1,0 +1,265 @@
+"""What becomes of the streams of an export: which are plays, which of them the API told.
+
+streams ──▶ known already, or told twice                  again
+        ──▶ not a play: short, private, unidentified      kept beside "History"
+        ──▶ told by the API too (see `pairing`)           merged
+        ──▶ the rest                                      loaded: a row of "History" each
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from songswap.models import Stream
+from songswap.transform.pairing import Heard, Play, in_order, pair
+
+_MS = timedelta(milliseconds=1)
+_AN_HOUR = timedelta(hours=1)
+
+_TELLING = 20
+"""From how many plays on they tell whose export it is."""
+
+
+class Outcome(StrEnum):
+    """What a stream is."""
+
+    LOADED = "loaded"
+    MERGED = "merged"
+    SHORT = "short"
+    PRIVATE = "private"
+    UNIDENTIFIED = "unidentified"
+
+
+class Settled(NamedTuple):
+    """A stream, what it is, and the row of "History" that it is: None where it is none.
+
+    ``place`` tells streams apart that ended together after as many ms.
+    """
+
+    stream: Stream
+    place: int
+    outcome: Outcome
+    played_at: datetime | None
+
+
+class Rule(NamedTuple):
+    """What counts as a play: ``least_ms`` of listening. A private session never does."""
+
+    least_ms: int
+
+    def of(self, stream: Stream) -> Outcome | None:
+        """Why a stream is no play; None where it is one."""
+        if stream.ms_played < self.least_ms:
+            return Outcome.SHORT
+        if stream.incognito:
+            return Outcome.PRIVATE
+        return Outcome.UNIDENTIFIED if stream.track_id is None else None
+
+
+class Told(NamedTuple):
+    """What is new of an export.
+
+    ``streams`` have to be settled; ``places`` has those of them that are there unlinked to any
+    play, and may be settled otherwise now. ``takes_over`` maps streams to the rows told only to the
+    minute that they are. ``again`` counts what was told before.
+    """
+
+    streams: list[Stream]
+    places: dict[Stream, Settled]
+    takes_over: dict[Stream, Settled]
+    again: int
+
+
+def identity(stream: Stream) -> Hashable:
+    """What two files that tell of one stream agree in."""
+    told = None if stream.to_the_minute else stream.track_id
+    item = told or (stream.track_name, stream.artist_name)
+    return stream.ended_at, stream.ms_played, stream.to_the_minute, item
+
+
+def _by_the_minute(stream: Stream) -> Hashable:
+    """What the two kinds of exports agree in about one stream."""
+    minute = stream.ended_at.replace(second=0, microsecond=0)
+    return minute, stream.ms_played, stream.track_name, stream.artist_name
+
+
+def news(streams: Iterable[Stream], known: Sequence[Settled]) -> Told:
+    """Leave out what files tell twice, and what was known before.
+
+    The account data tells to the minute what the extended history tells to the second: of one
+    stream that both tell, the latter is kept, whichever comes first.
+    """
+    there = {identity(one.stream): one for one in known}
+    rough: defaultdict[Hashable, list[Settled]] = defaultdict(list)
+    exact: Counter[Hashable] = Counter()
+    for one in known:
+        if one.stream.to_the_minute:
+            rough[_by_the_minute(one.stream)].append(one)
+        else:
+            exact[_by_the_minute(one.stream)] += 1
+    told = Told([], {}, {}, 0)
+    again = 0
+    seen: set[Hashable] = set()
+    # Those to the second first: they decide which of the others are told twice.
+    for stream in sorted(streams, key=lambda one: (one.to_the_minute, one.ended_at)):
+        key = identity(stream)
+        before = there.get(key)
+        if key in seen or (before and before.played_at):
+            again += 1
+            continue
+        seen.add(key)
+        minute = _by_the_minute(stream)
+        if stream.to_the_minute:
+            if exact[minute] > 0:
+                exact[minute] -= 1
+                again += 1
+                continue
+        elif before is None:
+            exact[minute] += 1
+            if rough[minute]:
+                told.takes_over[stream] = rough[minute].pop()
+        if before:
+            told.places[stream] = before
+        told.streams.append(stream)
+    return told._replace(again=again)
+
+
+def share_told(streams: Iterable[Stream], plays: Sequence[Play]) -> float | None:
+    """How much of what the API told of a user stands in an export: much, if it is that user's.
+
+    Returns:
+        The share of ``plays`` that have a stream of the same track near, or None where they are too
+        few to tell.
+    """
+    if len(plays) < _TELLING:
+        return None
+    ends: defaultdict[str, list[datetime]] = defaultdict(list)
+    for stream in streams:
+        ends[stream.track_id or ""].append(stream.ended_at)
+    for of_track in ends.values():
+        of_track.sort()
+    told = 0
+    for played_at, track_id in plays:
+        of_track = ends.get(track_id, [])
+        place = bisect_left(of_track, played_at - _AN_HOUR)
+        told += place < len(of_track) and of_track[place] <= played_at + _AN_HOUR
+    return told / len(plays)
+
+
+def settle(
+    told: Told,
+    known: Sequence[Settled],
+    plays: Sequence[Play],
+    taken: Iterable[datetime],
+    rule: Rule,
+    names: Callable[[Sequence[str]], Mapping[str, tuple[str, str]]],
+) -> list[Settled]:
+    """Decide what each new stream is.
+
+    Args:
+        known: the streams that are there.
+        plays: the user's plays that no stream is yet.
+        taken: the times of all plays of the user.
+        names: gives the names of tracks and of their first artists: one recording can have several
+            ids, and the API may tell another than the export.
+    """
+    place = _Places(known)
+    moments = set(taken)
+    settled: list[Settled] = []
+    counting: list[Stream] = []
+    for stream in told.streams:
+        outcome = rule.of(stream)
+        rough = told.takes_over.get(stream) if told.takes_over else None
+        if rough and rough.played_at:
+            settled.append(Settled(stream, place(stream), rough.outcome, rough.played_at))
+        elif outcome is None:
+            counting.append(stream)
+        else:
+            settled.append(Settled(stream, place(stream, told), outcome, None))
+    merged = _merge(counting, [*told.streams, *(one.stream for one in known)], plays, names)
+    for number, stream in enumerate(counting):
+        at = merged.get(number)
+        outcome = Outcome.MERGED
+        if at is None:
+            outcome, at = Outcome.LOADED, stream.ended_at
+            # Different songs can share a second, and one moment is one play.
+            while at in moments:
+                at += _MS
+            moments.add(at)
+        settled.append(Settled(stream, place(stream, told), outcome, at))
+    return settled
+
+
+def _merge(
+    counting: Sequence[Stream],
+    streams: Iterable[Stream],
+    plays: Sequence[Play],
+    names: Callable[[Sequence[str]], Mapping[str, tuple[str, str]]],
+) -> dict[int, datetime]:
+    """By their places in ``counting``, the times of the plays that the API told too."""
+    if not plays:
+        return {}
+    before = {
+        (one.ended_at, one.ms_played): one.after
+        for one in in_order(("", one.ended_at, one.ms_played, one.to_the_minute) for one in streams)
+    }
+    heard = [
+        Heard(
+            one.track_id or "",
+            one.ended_at,
+            one.ms_played,
+            before[one.ended_at, one.ms_played],
+            one.to_the_minute,
+        )
+        for one in counting
+    ]
+    pairs = pair(plays, heard)
+    merged = {number: plays[place][0] for number, place in pairs.items()}
+    paired = set(pairs.values())
+    left = [play for place, play in enumerate(plays) if place not in paired]
+    named = names(sorted({track_id for _, track_id in left})) if left else {}
+    if named:
+        rest = [
+            number
+            for number, stream in enumerate(counting)
+            if number not in merged and stream.track_name
+        ]
+        others = [
+            # Under another id a long pause is no reason to take it for the same.
+            heard[number]._replace(
+                track_id=_spoken(names_of(counting[number])), after=heard[number].started_at
+            )
+            for number in rest
+        ]
+        again = [(at, _spoken(named[track_id])) for at, track_id in left if track_id in named]
+        merged |= {rest[one]: again[place][0] for one, place in pair(again, others).items()}
+    return merged
+
+
+def names_of(stream: Stream) -> tuple[str, str]:
+    """The names of its track and artist, empty where they are not told."""
+    return stream.track_name or "", stream.artist_name or ""
+
+
+def _spoken(names: tuple[str, str]) -> str:
+    return "\n".join(names).casefold()
+
+
+class _Places:
+    """Gives each stream a place among those that ended together after as many ms."""
+
+    def __init__(self, known: Iterable[Settled]) -> None:
+        self._next: Counter[tuple[datetime, int]] = Counter()
+        for one in known:
+            key = one.stream.ended_at, one.stream.ms_played
+            self._next[key] = max(self._next[key], one.place + 1)
+
+    def __call__(self, stream: Stream, told: Told | None = None) -> int:
+        if told and told.places and (before := told.places.get(stream)):
+            return before.place
+        key = stream.ended_at, stream.ms_played
+        self._next[key] += 1
+        return self._next[key] - 1

@@ -1,0 +1,35 @@
+"""Copy rows that are new straight into their table."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from songswap.errors import LoadIncomplete
+
+
+def copy(connection: psycopg.Connection, table: str, rows: Collection[Sequence[Any]]) -> int:
+    """Copy rows as they are, in the order of the table's columns; how many there were.
+
+    Args:
+        table: its name, or schema and name with a point between them.
+
+    Raises:
+        LoadIncomplete: not all of them arrived.
+        psycopg.Error: one of them is there already, or does not fit.
+    """
+    if not rows:
+        return 0
+    into = sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(*table.split(".")))
+    with connection.cursor() as cursor:
+        with cursor.copy(into) as writer:
+            for row in rows:
+                writer.write_row(row)
+        if cursor.rowcount != len(rows):
+            raise LoadIncomplete(
+                f"{len(rows) - cursor.rowcount} of {len(rows)} rows were not in {table} after"
+                " their own load. All that came with them was rolled back; look for a trigger or"
+                " rule on the table."
+            )
+    return len(rows)

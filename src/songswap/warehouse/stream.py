@@ -1,0 +1,316 @@
+"""Load the streams of a user's export: into "History" what are plays, all of them beside it.
+
+    streams ──▶ what is known of them ──▶ settled ──COPY──▶ songswap.streams, "History", "Tracks"
+
+One export is one transaction, under the lock of all loads: it is there as a whole or not at all,
+and the same export again changes nothing.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from songswap.errors import ExportRefused
+from songswap.models import Note, Play, SetAside, Stream, Track
+from songswap.transform.pairing import LONGEST_PAUSE
+from songswap.transform.settle import Outcome, Rule, Settled, names_of, news, settle
+from songswap.transform.track import TRACK_NAME, fit
+from songswap.warehouse.copying import copy
+from songswap.warehouse.sql import statements
+
+_DAY = timedelta(days=1)
+
+
+class Export(NamedTuple):
+    """An export as the warehouse takes it.
+
+    ``spans`` are the times of which it tells everything; ``set_aside`` comes with the object that
+    holds its row, ``raw_keys`` are all objects.
+    """
+
+    user_id: int
+    streams: Sequence[Stream]
+    spans: Sequence[tuple[datetime, datetime]]
+    set_aside: Sequence[tuple[SetAside, str]]
+    raw_keys: Sequence[str]
+
+
+def spotify_id(connection: psycopg.Connection, user_id: int) -> str:
+    """A user's name at Spotify.
+
+    Raises:
+        ExportRefused: there is no such user.
+    """
+    row = connection.execute(statements("stream.sql")["user"], {"user_id": user_id}).fetchone()
+    if row is None:
+        raise ExportRefused(
+            f"There is no user {user_id} in the warehouse. Nothing was imported: the web app, or"
+            " 'songswap connect', adds users."
+        )
+    return str(row[0])
+
+
+def told_by_api(
+    connection: psycopg.Connection, user_id: int, since: datetime, until: datetime
+) -> list[tuple[datetime, str]]:
+    """The plays of a time, and their tracks, that were not made of streams."""
+    about = {"user_id": user_id, "since": since, "until": until}
+    rows = connection.execute(statements("stream.sql")["plays"], about)
+    return [(at, track_id) for at, track_id, outcome in rows if outcome != Outcome.LOADED]
+
+
+def load(
+    connection: psycopg.Connection,
+    export: Export,
+    import_id: str,
+    rule: Rule,
+    counts: Mapping[str, int],
+    now: datetime,
+) -> Counter[str]:
+    """Load an export in one transaction, and note it in ``songswap.imports``.
+
+    Args:
+        counts: what became of rows before; is noted with what becomes of the others here.
+
+    Returns:
+        ``counts`` and, of the streams: again (told before), short, private, unidentified, merged,
+        loaded; and new rows: tracks, notes, gaps_closed.
+
+    Raises:
+        ExportRefused: the user is gone.
+        LoadIncomplete: rows were not in their table after their load; all is rolled back.
+        psycopg.Error: the server's own; all is rolled back.
+    """
+    told = Counter(counts)
+    with connection.transaction():
+        this = _Load(connection, export, import_id, now)
+        connection.execute(statements("history.sql")["alone"])
+        if not connection.execute(
+            statements("history.sql")["lock_users"], {"users": [export.user_id]}
+        ).fetchone():
+            spotify_id(connection, export.user_id)
+        if export.streams:
+            told += this.load_streams(rule)
+        told["gaps_closed"] = this.close_gaps()
+        this.keep_set_aside()
+        this.execute("insert_import", raw_keys=list(export.raw_keys), counts=Jsonb(dict(told)))
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """The load of an export, in its transaction."""
+
+    connection: psycopg.Connection
+    export: Export
+    import_id: str
+    now: datetime
+
+    def execute(self, name: str, file: str = "stream.sql", **parameters: Any) -> psycopg.Cursor:
+        about = {"user_id": self.export.user_id, "run_id": self.import_id, "now": self.now}
+        return self.connection.execute(statements(file)[name], about | parameters)
+
+    def load_streams(self, rule: Rule) -> Counter[str]:
+        streams = self.identified(self.export.streams)
+        ends = [one.ended_at for one in streams]
+        since, until = min(ends) - _DAY, max(ends) + _DAY
+        known = [_settled(row) for row in self.execute("known", since=since, until=until)]
+        rows = self.execute("plays", since=since - LONGEST_PAUSE - _DAY, until=until).fetchall()
+        told = news(streams, known)
+        free = [(at, track_id) for at, track_id, outcome in rows if outcome is None]
+        settled = settle(told, known, free, [row[0] for row in rows], rule, self.names)
+        counts = Counter({"again": told.again})
+        counts.update(one.outcome.value for one in settled)
+
+        old = [*told.takes_over.values()]
+        new = []
+        for one in settled:
+            before = told.places.get(one.stream) if told.places else None
+            if before is None:
+                new.append(one)
+            elif before.outcome is not one.outcome:
+                old.append(before)
+                new.append(one)
+        self.delete(old)
+        self.keep_names(one.stream for one in new)
+        counts += self.load_tracks(one.stream for one in new if one.outcome is Outcome.LOADED)
+        taken_over = {one.played_at for one in old if one.played_at}
+        self.copy_plays(one for one in new if one.played_at not in taken_over)
+        self.correct([one for one in new if one.played_at in taken_over])
+        self.copy_streams(new)
+        return counts
+
+    def identified(self, streams: Sequence[Stream]) -> list[Stream]:
+        """Streams that come without an id get the one that their names have, if it is one alone.
+
+        Of several, it is the one that the user is known to play, if that is one alone.
+        """
+        wanted = sorted({names_of(one) for one in streams if one.to_the_minute and one.track_name})
+        if not wanted:
+            return list(streams)
+        names, artists = zip(*wanted, strict=True)
+        candidates: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+        for one in streams:
+            if one.track_id and (one.track_id, 1) not in candidates[names_of(one)]:
+                candidates[names_of(one)].append((one.track_id, 1))
+        for name, artist, track_id, played in self.execute(
+            "identify", names=list(names), artists=list(artists)
+        ):
+            found = candidates[name, artist]
+            if track_id not in [known for known, _ in found]:
+                found.append((track_id, played))
+        return [
+            one._replace(track_id=_only(candidates[names_of(one)]))
+            if one.to_the_minute and one.track_name
+            else one
+            for one in streams
+        ]
+
+    def names(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """The names of tracks and of their first artists."""
+        rows = self.execute("names", ids=list(ids))
+        return {track_id: (name, artist) for track_id, name, artist in rows}
+
+    def delete(self, old: Collection[Settled]) -> None:
+        if old:
+            self.execute(
+                "delete",
+                ended_at=[one.stream.ended_at for one in old],
+                ms_played=[one.stream.ms_played for one in old],
+                places=[one.place for one in old],
+            )
+
+    def keep_names(self, streams: Iterable[Stream]) -> None:
+        """Keep what the export says of tracks."""
+        of = {one.track_id: one for one in streams if one.track_id and one.track_name}
+        self.execute(
+            "insert_names",
+            ids=list(of),
+            names=[one.track_name for one in of.values()],
+            artists=[one.artist_name or "" for one in of.values()],
+            albums=[one.album_name or "" for one in of.values()],
+        )
+
+    def load_tracks(self, streams: Iterable[Stream]) -> Counter[str]:
+        """Load what the export knows of tracks that are not there, and want the rest of them."""
+        heard: dict[str, Stream] = {}
+        whole: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        for stream in streams:
+            if stream.track_id:
+                heard.setdefault(stream.track_id, stream)
+                if stream.reason_end == "trackdone":
+                    whole[stream.track_id][stream.ms_played] += 1
+        ids = sorted(heard)
+        rows = self.execute("known_tracks", "history.sql", ids=ids)
+        missing = sorted(heard.keys() - {row[0] for row in rows})
+        notes: set[Note] = set()
+        tracks = [
+            Track(
+                one,
+                fit(heard[one].track_name or "", TRACK_NAME, "track", one, notes),
+                # What was played to its end most often is how long the track is.
+                max(whole[one].items(), key=lambda of: (of[1], -of[0]), default=(0, 0))[0],
+            )
+            for one in missing
+        ]
+        counts = Counter({"tracks": copy(self.connection, "Tracks", tracks)})
+        if notes:
+            kinds, of, fields, problems = map(list, zip(*sorted(notes), strict=True))
+            about = {"kinds": kinds, "ids": of, "fields": fields, "problems": problems}
+            counts["notes"] = self.execute("insert_notes", "history.sql", **about).rowcount
+        for name in ("want_features", "want_tracks"):
+            self.execute(name, "history.sql", heard=missing, incomplete=missing, stale=self.now)
+        return counts
+
+    def copy_plays(self, settled: Iterable[Settled]) -> None:
+        user_id = self.export.user_id
+        plays = sorted(
+            Play(user_id, one.played_at, one.stream.track_id)
+            for one in settled
+            if one.outcome is Outcome.LOADED and one.played_at and one.stream.track_id
+        )
+        copy(self.connection, "History", plays)
+
+    def correct(self, settled: Sequence[Settled]) -> None:
+        """Plays that were made of names alone are of the track that is told now."""
+        made = [one for one in settled if one.outcome is Outcome.LOADED]
+        if made:
+            self.load_tracks(one.stream for one in made)
+            self.execute(
+                "correct",
+                played_at=[one.played_at for one in made],
+                track_ids=[one.stream.track_id for one in made],
+            )
+
+    def copy_streams(self, settled: Sequence[Settled]) -> None:
+        user_id = self.export.user_id
+        rows = [
+            (
+                user_id,
+                stream.ended_at,
+                stream.ms_played,
+                place,
+                played_at,
+                outcome.value,
+                stream.to_the_minute,
+                stream.track_id,
+                stream.shuffle,
+                stream.skipped,
+                stream.offline,
+                stream.incognito,
+                stream.reason_start,
+                stream.reason_end,
+                stream.platform,
+                stream.country,
+                *_untold(stream),
+            )
+            for stream, place, outcome, played_at in settled
+        ]
+        rows.sort(key=lambda row: row[1:4])
+        copy(self.connection, "songswap.streams", rows)
+
+    def close_gaps(self) -> int:
+        spans = self.export.spans
+        oldest, newest = [one[0] for one in spans], [one[1] for one in spans]
+        return self.execute("close_gaps", oldest=oldest, newest=newest).rowcount
+
+    def keep_set_aside(self) -> None:
+        items = self.export.set_aside
+        if items:
+            self.execute(
+                "insert_set_aside",
+                "history.sql",
+                users=[self.export.user_id] * len(items),
+                fingerprints=[item.fingerprint for item, _ in items],
+                reasons=[item.reason for item, _ in items],
+                played_at=[item.played_at for item, _ in items],
+                raw_keys=[raw_key for _, raw_key in items],
+                asked_at=[self.now] * len(items),
+            )
+
+
+def _only(candidates: Sequence[tuple[str, int]]) -> str | None:
+    """The one track, or the one that is played."""
+    if len(candidates) > 1:
+        candidates = [one for one in candidates if one[1]]
+    return candidates[0][0] if len(candidates) == 1 else None
+
+
+def _untold(stream: Stream) -> tuple[str | None, str | None]:
+    """The names of a stream whose id was not told; the others' are kept by the id."""
+    if stream.track_id is None or stream.to_the_minute:
+        return stream.track_name, stream.artist_name
+    return None, None
+
+
+def _settled(row: tuple[Any, ...]) -> Settled:
+    ended_at, ms_played, track_id, name, artist, incognito, rough, place, outcome, played_at = row
+    stream = Stream(
+        ended_at, ms_played, track_id, name, artist, incognito=incognito, to_the_minute=rough
+    )
+    return Settled(stream, place, Outcome(outcome), played_at)

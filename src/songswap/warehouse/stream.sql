@@ -1,0 +1,99 @@
+-- What users' exports tell. Under the same lock as all loads, see history.sql.
+
+-- name: known
+SELECT s.ended_at, s.ms_played, s.track_id, coalesce(s.track_name, e.name),
+  coalesce(s.artist_name, e.artist), s.incognito, s.to_the_minute, s.place, s.outcome,
+  s.played_at AT TIME ZONE 'UTC'
+FROM songswap.streams s LEFT JOIN songswap.export_tracks e ON e.id = s.track_id
+WHERE s.user_id = %(user_id)s AND s.ended_at BETWEEN %(since)s AND %(until)s
+
+-- name: plays
+-- The user's plays, and what the stream that each is has become, NULL where it is none.
+SELECT h.played_at AT TIME ZONE 'UTC', h.track_id, s.outcome
+FROM "History" h
+LEFT JOIN songswap.streams s ON s.user_id = h.user_id AND s.played_at = h.played_at
+WHERE h.user_id = %(user_id)s
+  AND h.played_at BETWEEN (%(since)s AT TIME ZONE 'UTC') AND (%(until)s AT TIME ZONE 'UTC')
+
+-- name: user
+SELECT spotify_id FROM "Users" WHERE id = %(user_id)s
+
+-- name: names
+SELECT t.id, t.name, a.name
+FROM "Tracks" t
+JOIN "ArtistTracks" l ON l.track_id = t.id AND l.is_primary
+JOIN "Artists" a ON a.id = l.artist_id
+WHERE t.id = ANY (%(ids)s) AND t.name <> '' AND a.name <> ''
+
+-- name: identify
+-- The tracks that go by a name and an artist's, as exports or Spotify tell them, and how often the user
+-- played each.
+WITH wanted AS (
+  SELECT * FROM unnest(%(names)s::text[], %(artists)s::text[]) w (name, artist)
+), found AS (
+  SELECT w.name, w.artist, e.id FROM wanted w
+  JOIN songswap.export_tracks e ON e.name = w.name AND e.artist = w.artist
+  UNION
+  SELECT w.name, w.artist, t.id FROM wanted w
+  JOIN "Tracks" t ON t.name = left(w.name, 240)
+  JOIN "ArtistTracks" l ON l.track_id = t.id AND l.is_primary
+  JOIN "Artists" a ON a.id = l.artist_id AND a.name = left(w.artist, 120)
+)
+SELECT f.name, f.artist, f.id,
+  (SELECT count(*) FROM "History" h WHERE h.user_id = %(user_id)s AND h.track_id = f.id)
+FROM found f
+
+-- name: delete
+DELETE FROM songswap.streams s
+USING unnest(%(ended_at)s::timestamptz[], %(ms_played)s::integer[], %(places)s::smallint[])
+  d (ended_at, ms_played, place)
+WHERE s.user_id = %(user_id)s
+  AND (s.ended_at, s.ms_played, s.place) = (d.ended_at, d.ms_played, d.place)
+
+-- name: correct
+-- A play that was made of names alone turns out to be of another track of these names.
+UPDATE "History" h SET track_id = c.track_id
+FROM unnest(%(played_at)s::timestamptz[], %(track_ids)s::text[]) c (played_at, track_id)
+WHERE h.user_id = %(user_id)s AND h.played_at = c.played_at AT TIME ZONE 'UTC'
+  AND h.track_id <> c.track_id
+
+-- name: insert_names
+INSERT INTO songswap.export_tracks (id, name, artist, album)
+SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[], %(artists)s::text[], %(albums)s::text[]) s
+ORDER BY 1
+ON CONFLICT DO NOTHING
+
+-- name: close_gaps
+-- An export lists what a user played without a hole, in the time from its first to its last row.
+UPDATE songswap.gaps g SET closed_at = %(now)s
+FROM unnest(%(oldest)s::timestamptz[], %(newest)s::timestamptz[]) e (oldest, newest)
+WHERE g.user_id = %(user_id)s AND g.closed_at IS NULL
+  AND e.oldest <= g.after AND e.newest >= g.before
+
+-- name: insert_import
+INSERT INTO songswap.imports (import_id, user_id, started_at, ended_at, raw_keys, counts)
+VALUES (%(run_id)s, %(user_id)s, %(now)s, clock_timestamp(), %(raw_keys)s, %(counts)s)
+ON CONFLICT (import_id) DO UPDATE SET
+  ended_at = EXCLUDED.ended_at, raw_keys = EXCLUDED.raw_keys, counts = EXCLUDED.counts
+
+-- name: near
+-- Streams of which plays were made, where the API tells plays now; and those between, which say when
+-- each can have begun.
+SELECT s.user_id, s.ended_at, s.ms_played, s.place, s.track_id, s.to_the_minute,
+  s.played_at AT TIME ZONE 'UTC', s.outcome = 'loaded'
+FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(newest)s::timestamptz[])
+  a (user_id, oldest, newest)
+JOIN songswap.streams s ON s.user_id = a.user_id
+  AND s.ended_at BETWEEN a.oldest - interval '2 minutes' AND a.newest + interval '1 day'
+
+-- name: merge
+UPDATE songswap.streams s SET outcome = 'merged', played_at = m.told AT TIME ZONE 'UTC'
+FROM unnest(%(users)s::integer[], %(ended_at)s::timestamptz[], %(ms_played)s::integer[],
+  %(places)s::smallint[], %(told)s::timestamptz[]) m (user_id, ended_at, ms_played, place, told)
+WHERE (s.user_id, s.ended_at, s.ms_played, s.place)
+  = (m.user_id, m.ended_at, m.ms_played, m.place)
+
+-- name: delete_plays
+DELETE FROM "History" h
+USING unnest(%(users)s::integer[], %(held)s::timestamptz[]) m (user_id, held)
+WHERE h.user_id = m.user_id AND h.played_at = m.held AT TIME ZONE 'UTC'
