@@ -5,7 +5,6 @@ spool ──▶ S3
 """
 
 import asyncio
-import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -16,6 +15,7 @@ import psycopg
 
 from songswap.errors import AnswerDamaged, LoadIncomplete
 from songswap.fetch import KEPT_AT_ONCE
+from songswap.garbage import uncollected
 from songswap.models import Catalogue
 from songswap.raw.archive import Archive
 from songswap.raw.kept import Kept
@@ -139,10 +139,7 @@ def load(
 def transformed(kept: Iterable[Kept]) -> tuple[list[warehouse_history.Answer], Catalogue]:
     """Answers as the warehouse takes them, and all that they tell of tracks."""
     catalogue = Catalogue()
-    # Rows only grow here and hold no cycles: looking through them again and again for garbage would
-    # take a third of the time.
-    gc.disable()
-    try:
+    with uncollected():
         answers = [
             warehouse_history.Answer(
                 one.user_id,
@@ -153,8 +150,6 @@ def transformed(kept: Iterable[Kept]) -> tuple[list[warehouse_history.Answer], C
             )
             for one in kept
         ]
-    finally:
-        gc.enable()
     return answers, catalogue
 
 

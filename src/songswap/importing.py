@@ -18,6 +18,7 @@ from pathlib import Path
 import psycopg
 
 from songswap.errors import ExportRefused, LoadIncomplete
+from songswap.garbage import uncollected
 from songswap.raw import key
 from songswap.raw.archive import Archive
 from songswap.raw.export import Source, sources
@@ -90,29 +91,37 @@ def import_export(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         spotify_id = stream.spotify_id(connection, user_id)
-    package = _read(user_id, sources(paths), now, progress)
-    _require_owner(package, user_id, spotify_id)
+    with uncollected():
+        package = _read(user_id, sources(paths), now, progress)
+        _require_owner(package, user_id, spotify_id)
+        if not trust:
+            _require_likeness(settings, user_id, package)
+        progress("archive", 0, len(package.kept))
+        asyncio.run(_archive(settings, package, progress))
+        return dict(_load(settings, user_id, package, import_id, now, progress))
+
+
+def _load(
+    settings: Settings,
+    user_id: int,
+    package: _Package,
+    import_id: str,
+    now: datetime,
+    progress: Progress,
+) -> Counter[str]:
     streams = list(chain.from_iterable(file.streams for file in package.files))
-    if not trust:
-        _require_likeness(settings, user_id, package)
-    progress("archive", 0, len(package.kept))
-    asyncio.run(_archive(settings, package, progress))
+    set_aside = [
+        (item, raw_key or "")
+        for file, raw_key in zip(package.files, package.keys, strict=True)
+        for item in file.set_aside
+    ]
+    raw_keys = [one.key for one in package.kept]
+    told = stream.Export(user_id, streams, _spans(package.files), set_aside, raw_keys)
     progress("load", 0, len(streams))
-    loaded = stream.Export(
-        user_id,
-        streams,
-        _spans(package.files),
-        [
-            (item, raw_key or "")
-            for file, raw_key in zip(package.files, package.keys, strict=True)
-            for item in file.set_aside
-        ],
-        [one.key for one in package.kept],
-    )
     with connect(settings.warehouse_dsn) as connection:
         try:
             counts = stream.load(
-                connection, loaded, import_id, Rule(settings.play_ms), package.counts(), now
+                connection, told, import_id, Rule(settings.play_ms), package.counts(), now
             )
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise LoadIncomplete(
@@ -121,7 +130,7 @@ def import_export(
                 " refused again, something else writes to the tables, or a constraint was added."
             ) from error
     progress("load", len(streams), len(streams))
-    return dict(counts)
+    return counts
 
 
 def _read(user_id: int, found: Sequence[Source], now: datetime, progress: Progress) -> _Package:

@@ -2,21 +2,25 @@
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from zlib_ng import zlib_ng
 
+from songswap.errors import ArchiveError, ExportRefused
 from songswap.importing import import_export
+from songswap.local.object_store import ObjectStore
 
 Make = Callable[..., Any]
 ROWS = ("loaded", "merged", "again", "short", "private", "unidentified")
 LEFT = ("podcast", "audiobook", "video", "set_aside")
 
 
-def imported(here: Any, user: int, *paths: Path, trust: bool = False) -> dict[str, int]:
+def imported(here: Any, user: int, *paths: Path, trust: bool = False) -> Counter[str]:
     """What an import counts, held to add up."""
     here.runs += 1
     told: list[tuple[str, int, int]] = []
@@ -35,7 +39,7 @@ def imported(here: Any, user: int, *paths: Path, trust: bool = False) -> dict[st
         "SELECT counts FROM songswap.imports WHERE import_id = %s", f"import {here.runs}"
     )
     assert noted == [(counts,)]
-    return counts
+    return Counter(counts)
 
 
 def row(ended_at: str, ms_played: int, track: str | None, **more: Any) -> dict[str, Any]:
@@ -222,3 +226,258 @@ def test_told_by_both(platform: Make, tmp_path: Path, first: str) -> None:
         told(here, user),
         here.rows("SELECT * FROM songswap.streams ORDER BY 1, 2, 3, 4"),
     ) == before
+
+
+def nothing_stored(here: Any) -> bool:
+    """Whether no import left anything."""
+    tables = ("songswap.streams", "songswap.imports", '"History"', "songswap.set_aside")
+    return here.objects() == [] and not any(
+        here.rows(f"SELECT FROM {table} LIMIT 1") for table in tables
+    )
+
+
+GOOD = [row("2020-01-02T03:04:05", 200_000, "t1")]
+AUDIO = "Streaming_History_Audio_2020_1"
+
+
+def bomb(path: Path) -> Path:
+    """A small zip with a file that would become large."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as into:
+        into.writestr(f"{AUDIO}.json", b"[" + b" " * 50_000_000 + b"]")
+    return path
+
+
+def leads_out(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as into:
+        into.writestr(f"../../{AUDIO}.json", json.dumps(GOOD))
+    return path
+
+
+def crowd(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as into:
+        for number in range(10_001):
+            into.writestr(f"{number}", b"")
+    return path
+
+
+def cut(path: Path) -> Path:
+    whole = package(path, **{AUDIO: GOOD}).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return path
+
+
+def corrupt(path: Path) -> Path:
+    """A zip of which a byte in the middle of a file is another."""
+    whole = bytearray(package(path, **{AUDIO: GOOD * 50}).read_bytes())
+    whole[150] ^= 255
+    path.write_bytes(whole)
+    return path
+
+
+def encrypted(path: Path) -> Path:
+    whole = bytearray(package(path, **{AUDIO: GOOD}).read_bytes())
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        whole[whole.index(mark) + at] |= 1
+    path.write_bytes(whole)
+    return path
+
+
+def text(name: str, content: str) -> Callable[[Path], Path]:
+    def make(path: Path) -> Path:
+        file = path.with_name(name)
+        file.write_text(content)
+        return file
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (bomb, "would become 48 MB"),
+        (leads_out, "leads out of it"),
+        (crowd, "has 10,002 files|has 10,001 files"),
+        (cut, "not a whole zip"),
+        (corrupt, "cannot be read"),
+        (encrypted, "is encrypted"),
+        (lambda path: package(path, **{"Playlist1": []}), "There is no streaming history in"),
+        (lambda path: path.with_name("nowhere.zip"), "is not there"),
+        (text("notes.json", "[]"), "none of the files that hold"),
+        (text(f"{AUDIO}.json", '[{"ts": "2020-'), "is not whole JSON"),
+        (text(f"{AUDIO}.json", '{"ts": 1}'), "is not a list of streams"),
+        (text(f"{AUDIO}.json", "[" * 100_000), "is not whole JSON"),
+        (
+            lambda path: package(path, endsong_0=[{**GOOD[0], "username": "somebody-else"}]),
+            "export of another user",
+        ),
+        (
+            lambda path: package(
+                path, StreamingHistory0=[], Userdata={"username": "somebody-else"}
+            ),
+            "export of another user",
+        ),
+    ],
+)
+def test_refused(platform: Make, tmp_path: Path, make: Callable[[Path], Path], words: str) -> None:
+    """What is no export, or another user's, is refused with a sentence, and leaves nothing behind;
+    also where a good file comes with it."""
+    here = platform(users=1)
+    user = here.user_id("listener-0001")
+    good = package(tmp_path / "good.zip", **{"Streaming_History_Audio_2019_0": GOOD})
+    with pytest.raises(ExportRefused, match=words) as refused:
+        imported(here, user, good, make(tmp_path / "bad.zip"))
+    assert "Nothing was imported" in str(refused.value)
+    assert nothing_stored(here)
+
+
+def test_no_such_user(platform: Make, tmp_path: Path) -> None:
+    """A user who is not in the warehouse has no history there."""
+    here = platform(users=0)
+    with pytest.raises(ExportRefused, match="no user 7"):
+        imported(here, 7, package(tmp_path / "a.zip", **{AUDIO: GOOD}))
+    assert nothing_stored(here)
+
+
+def test_looks_like_anothers(platform: Make, tmp_path: Path) -> None:
+    """An export in whose time the API told other plays is refused, unless somebody vouches."""
+    here = platform(users=2)
+    here.load()
+    first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
+    mine = package(tmp_path / "a.zip", **{AUDIO: exported(of_ledger(here, "listener-0001"))})
+    before = told(here, second)
+    assert len(before) >= 20
+    with pytest.raises(ExportRefused, match="--trust"):
+        imported(here, second, mine)
+    assert told(here, second) == before
+    assert imported(here, second, mine, trust=True)["loaded"] > 0
+    assert imported(here, first, mine)["merged"] > 0
+
+
+def test_archive_is_away(platform: Make, tmp_path: Path, own_objects: ObjectStore) -> None:
+    """Where S3 does not take the rows, nothing is loaded; the same import again loads them."""
+    here = platform(users=1)
+    here.use(own_objects)
+    own_objects.stop()
+    zipped = package(tmp_path / "a.zip", **{AUDIO: GOOD})
+    with pytest.raises(ArchiveError):
+        imported(here, here.user_id("listener-0001"), zipped)
+    assert here.rows("SELECT * FROM songswap.streams") == []
+    own_objects.start()
+    assert imported(here, here.user_id("listener-0001"), zipped)["loaded"] == 1
+
+
+def test_account_data_first(platform: Make, tmp_path: Path) -> None:
+    """What the account data told by names, the extended history takes over, play by play."""
+    here = platform(users=1)
+    user = here.user_id("listener-0001")
+    extended = [
+        row("2026-01-02T03:04:05", 200_000, "t1"),
+        row("2026-01-02T03:04:55", 50_000, "t2"),
+        row("2026-01-02T03:08:15", 200_000, "t1"),
+        row("2026-01-02T03:09:00", 10_000, "t1"),
+    ]
+    account = [
+        {
+            "endTime": f"{one['ts'][:10]} {one['ts'][11:16]}",
+            "artistName": one["master_metadata_album_artist_name"],
+            "trackName": one["master_metadata_track_name"],
+            "msPlayed": one["ms_played"],
+        }
+        for one in extended
+    ]
+    first = package(tmp_path / "account.zip", StreamingHistory_music_0=account)
+    second = package(tmp_path / "extended.zip", **{AUDIO: extended})
+    # Only the song that one track goes by the names of can be told.
+    here.execute("INSERT INTO songswap.export_tracks VALUES ('t1', 'Song t1', 'Artist t1', '')")
+    counts = imported(here, user, first)
+    assert (counts["loaded"], counts["unidentified"], counts["short"]) == (2, 1, 1)
+    assert told(here, user) == [
+        ("2026-01-02T03:04:00.000", "t1"),
+        ("2026-01-02T03:08:00.000", "t1"),
+    ]
+    counts = imported(here, user, second)
+    assert (counts["loaded"], counts["short"], counts["again"]) == (3, 1, 0)
+    expected = [
+        ("2026-01-02T03:04:00.000", "t1"),
+        ("2026-01-02T03:04:55.000", "t2"),
+        ("2026-01-02T03:08:00.000", "t1"),
+    ]
+    assert told(here, user) == expected
+    streams = here.rows("SELECT * FROM songswap.streams ORDER BY ended_at")
+    assert len(streams) == 4
+    for path in (first, second):
+        assert imported(here, user, path)["loaded"] == 0
+    assert told(here, user) == expected
+    assert here.rows("SELECT * FROM songswap.streams ORDER BY ended_at") == streams
+
+
+def test_both_exports_at_once(platform: Make, tmp_path: Path) -> None:
+    """Given together, the extended history's rows are taken, and the others were told before."""
+    here = platform(users=1)
+    account = [
+        {"endTime": "2020-01-02 03:04", "artistName": "Artist t1", "trackName": "Song t1"}
+        | {"msPlayed": 200_000}
+    ]
+    both = package(tmp_path / "a.zip", **{AUDIO: GOOD, "StreamingHistory0": account})
+    counts = imported(here, here.user_id("listener-0001"), both)
+    assert (counts["loaded"], counts["again"]) == (1, 1)
+
+
+def test_another_id_of_the_recording(platform: Make, tmp_path: Path) -> None:
+    """Where the API tells the track under another id, it is the same play by its names."""
+    here = platform(users=1)
+    user = here.user_id("listener-0001")
+    here.load()
+    [(at, track, name, artist)] = here.rows(
+        'SELECT h.played_at, t.id, t.name, a.name FROM "History" h'
+        ' JOIN "Tracks" t ON t.id = h.track_id'
+        ' JOIN "ArtistTracks" l ON l.track_id = t.id AND l.is_primary'
+        ' JOIN "Artists" a ON a.id = l.artist_id ORDER BY 1 LIMIT 1'
+    )
+    names = {
+        "master_metadata_track_name": name.upper(),
+        "master_metadata_album_artist_name": artist,
+    }
+    rows = [row(at.isoformat(), 60_000, "another", **names)]
+    counts = imported(here, user, package(tmp_path / "a.zip", **{AUDIO: rows}), trust=True)
+    assert counts["merged"] == 1
+    assert (at.isoformat(timespec="milliseconds"), track) in told(here, user)
+
+
+def test_gaps_are_filled(platform: Make, tmp_path: Path) -> None:
+    """A gap that the export reaches over is closed; one that goes beyond it is not."""
+    here = platform(users=1)
+    user = here.user_id("listener-0001")
+    for after, before in (("2020-01-03", "2020-01-04"), ("2020-01-08", "2020-01-12")):
+        here.execute(
+            "INSERT INTO songswap.gaps VALUES (%s, %s, %s, now(), 'run')", user, after, before
+        )
+    rows = [row(f"2020-01-{day:02}T00:00:00", 60_000, "t1") for day in (2, 5, 10)]
+    assert imported(here, user, package(tmp_path / "a.zip", **{AUDIO: rows}))["gaps_closed"] == 1
+    closed = here.rows("SELECT closed_at IS NOT NULL FROM songswap.gaps ORDER BY after")
+    assert closed == [(True,), (False,)]
+
+
+def test_what_counts_is_a_setting(platform: Make, tmp_path: Path) -> None:
+    """A smaller SONGSWAP_PLAY_MS and the same import again make plays of what was too short."""
+    here = platform(users=1)
+    user = here.user_id("listener-0001")
+    rows = [row("2020-01-02T03:04:05", length, f"t{length}") for length in (9_000, 20_000, 30_000)]
+    zipped = package(tmp_path / "a.zip", **{AUDIO: rows})
+    assert imported(here, user, zipped)["short"] == 2
+    assert imported(here, user, zipped)["short"] == 2
+    here.settings = replace(here.settings, play_ms=20_000)
+    counts = imported(here, user, zipped)
+    assert (counts["loaded"], counts["short"], counts["again"]) == (1, 1, 1)
+    assert [track for _, track in told(here, user)] == ["t30000", "t20000"]
+    assert len(here.rows("SELECT * FROM songswap.streams")) == 3
+
+
+def test_user_goes(platform: Make, tmp_path: Path) -> None:
+    """With a user go the user's streams and imports."""
+    here = platform(users=1)
+    user = here.user_id("listener-0001")
+    imported(here, user, package(tmp_path / "a.zip", **{AUDIO: GOOD}))
+    here.execute('DELETE FROM "Users" WHERE id = %s', user)
+    assert here.rows("SELECT FROM songswap.streams") == here.rows("SELECT FROM songswap.imports")
+    assert here.rows("SELECT FROM songswap.imports") == []

@@ -72,15 +72,18 @@ def sources(paths: Iterable[Path]) -> list[Source]:
     """The files of use among zips, folders and single files, by name.
 
     Raises:
-        ExportRefused: there is none, or one of them is hostile or broken.
+        ExportRefused: one of them has none, or is hostile or broken.
     """
-    found = [source for path in paths for source in _of(path)]
-    if not any(source.kind is not Kind.OWNER for source in found):
-        raise ExportRefused(
-            "There is no streaming history in what was given. Give the zip as Spotify sent it, the"
-            " folder that it unpacks to, or its files Streaming_History_Audio_….json,"
-            " endsong_….json or StreamingHistory….json."
-        )
+    found: list[Source] = []
+    for path in paths:
+        here = list(_of(path))
+        if all(source.kind is Kind.OWNER for source in here):
+            raise ExportRefused(
+                f"There is no streaming history in {path}. Nothing was imported: give the zip as"
+                " Spotify sent it, the folder that it unpacks to, or its files"
+                " Streaming_History_Audio_….json, endsong_….json or StreamingHistory….json."
+            )
+        found += here
     size = sum(source.size for source in found)
     if size > MOST_BYTES_IN_ALL:
         raise ExportRefused(

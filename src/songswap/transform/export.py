@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from sys import intern
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -223,11 +223,9 @@ def _add(file: File, row: Entry, told_at: datetime) -> str | None:
             file.left_out["audiobook"] += 1
             return None
     track_id = None
-    if uri:
-        track_id = uri.removeprefix(_TRACK)
-        if uri.startswith(_LOCAL):
-            track_id = None
-        elif track_id == uri or not is_id(track_id):
+    if uri and not uri.startswith(_LOCAL):
+        track_id = _track_of(uri)
+        if track_id is None:
             return "spotify_track_uri: not a track's"
     ended_at = moment(row.ts) if row.ts else None
     reason = _implausible("ts", row.ts, ended_at, "ms_played", row.ms_played, told_at)
@@ -237,7 +235,7 @@ def _add(file: File, row: Entry, told_at: datetime) -> str | None:
         Stream(
             ended_at,
             row.ms_played,
-            intern(track_id) if track_id else None,
+            track_id,
             _text(row.master_metadata_track_name),
             _text(row.master_metadata_album_artist_name),
             _text(row.master_metadata_album_album_name),
@@ -287,9 +285,18 @@ def _implausible(
     return None
 
 
+# Texts and tracks come again and again: they are looked at, and kept, once.
+@lru_cache(65_536)
 def _text(text: str | None) -> str | None:
-    """Text as PostgreSQL takes it; one that comes again and again is kept once."""
-    return intern(clean(text)) if text else None
+    """Text as PostgreSQL takes it; None where it is empty."""
+    return clean(text) if text else None
+
+
+@lru_cache(65_536)
+def _track_of(uri: str) -> str | None:
+    """The id of a track from its address; None where it is none."""
+    track_id = uri.removeprefix(_TRACK)
+    return track_id if track_id != uri and is_id(track_id) else None
 
 
 def _set_aside(row: answer.Read[Any], reason: str) -> SetAside:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 from typing import NamedTuple
 
 from songswap.models import Stream
@@ -93,6 +94,12 @@ def news(streams: Iterable[Stream], known: Sequence[Settled]) -> Told:
     stream that both tell, the latter is kept, whichever comes first.
     """
     there = {identity(one.stream): one for one in known}
+    in_time = sorted(streams, key=itemgetter(0))
+    # Those to the second first: they decide which of the others are told twice.
+    ordered = [one for one in in_time if not one.to_the_minute]
+    if len(ordered) == len(in_time) and not any(one.stream.to_the_minute for one in known):
+        return _news_of_one_kind(ordered, there)
+    ordered += [one for one in in_time if one.to_the_minute]
     rough: defaultdict[Hashable, list[Settled]] = defaultdict(list)
     exact: Counter[Hashable] = Counter()
     for one in known:
@@ -103,8 +110,7 @@ def news(streams: Iterable[Stream], known: Sequence[Settled]) -> Told:
     told = Told([], {}, {}, 0)
     again = 0
     seen: set[Hashable] = set()
-    # Those to the second first: they decide which of the others are told twice.
-    for stream in sorted(streams, key=lambda one: (one.to_the_minute, one.ended_at)):
+    for stream in ordered:
         key = identity(stream)
         before = there.get(key)
         if key in seen or (before and before.played_at):
@@ -121,6 +127,24 @@ def news(streams: Iterable[Stream], known: Sequence[Settled]) -> Told:
             exact[minute] += 1
             if rough[minute]:
                 told.takes_over[stream] = rough[minute].pop()
+        if before:
+            told.places[stream] = before
+        told.streams.append(stream)
+    return told._replace(again=again)
+
+
+def _news_of_one_kind(streams: Iterable[Stream], there: Mapping[Hashable, Settled]) -> Told:
+    """`news` where account data has no part in it, which nearly all imports are."""
+    told = Told([], {}, {}, 0)
+    seen: set[Hashable] = set()
+    again = 0
+    for stream in streams:
+        key = identity(stream)
+        before = there.get(key)
+        if key in seen or (before and before.played_at):
+            again += 1
+            continue
+        seen.add(key)
         if before:
             told.places[stream] = before
         told.streams.append(stream)
