@@ -82,7 +82,7 @@ class Entry(msgspec.Struct, gc=False, omit_defaults=True):
     shuffle: bool | None = None
     skipped: bool | None = None
     offline: bool | None = None
-    offline_timestamp: int | float | None = None
+    offline_timestamp: float | None = None
     incognito_mode: bool | None = None
     username: str | None = None
 
@@ -310,14 +310,18 @@ def _set_aside(row: answer.Read[Any], reason: str) -> SetAside:
 
 def _kept(rows: Sequence[answer.Read[Any]], entry: type[Any]) -> bytes:
     """The rows without what may not be kept; a value that could not be read stands as it came."""
-    allowed = set(entry.__struct_fields__) - {"username"}
+    allowed = [name for name in entry.__struct_fields__ if name != "username"]
     kept: list[Any] = []
     for value, problems, raw in rows:
         if problems or value is None:
             is_row = isinstance(raw, dict)
-            kept.append({n: raw[n] for n in raw.keys() & allowed} if is_row else None)
+            kept.append({name: raw[name] for name in allowed if name in raw} if is_row else None)
         else:
             if isinstance(value, Entry):
                 value.username = None
             kept.append(value)
-    return msgspec.json.encode(kept)
+    try:
+        return msgspec.json.encode(kept)
+    except (UnicodeEncodeError, OverflowError):
+        # Halves of surrogate pairs, which only the standard encoder writes.
+        return json.dumps(msgspec.to_builtins(kept)).encode()

@@ -1,0 +1,118 @@
+"""``songswap import`` as somebody in a terminal uses it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Make = Callable[..., Any]
+NAME = "Spotify Extended Streaming History/Streaming_History_Audio_2020_1.json"
+TABLES = (
+    'SELECT user_id, played_at, track_id FROM "History"',
+    'SELECT * FROM "Tracks"',
+    "SELECT * FROM songswap.streams",
+    "SELECT * FROM songswap.export_tracks",
+    "SELECT kind, id FROM songswap.metadata",
+)
+
+
+def start(here: Any, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(  # noqa: S603  (our own command)
+        [sys.executable, "-m", "songswap.cli", "import", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "200"} | here.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def songswap(here: Any, folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """What it exits with, and what it prints."""
+    with start(here, folder, *arguments) as command:
+        out, err = command.communicate(timeout=60)
+    return command.returncode, out, err
+
+
+def package(path: Path, rows: int) -> Path:
+    """An export of so many rows, a play a day, of a tenth as many tracks."""
+    content = [
+        {
+            "ts": f"{2010 + day // 336}-{1 + day // 28 % 12:02}-{1 + day % 28:02}T00:00:00Z",
+            "ms_played": 60_000,
+            "spotify_track_uri": f"spotify:track:t{day % (rows // 10)}",
+            "master_metadata_track_name": f"Song {day % (rows // 10)}",
+            "master_metadata_album_artist_name": "Artist",
+        }
+        for day in range(rows)
+    ]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as into:
+        into.writestr(NAME, json.dumps(content))
+    return path
+
+
+def test_import(platform: Make, tmp_path: Path) -> None:
+    """It says what became of every row, as a table or JSON, and what it is doing."""
+    here = platform(users=1)
+    user = str(here.user_id("listener-0001"))
+    zipped = str(package(tmp_path / "my_spotify_data.zip", 100))
+    code, out, err = songswap(here, tmp_path, zipped, "--user", user)
+    assert code == 0, err
+    assert "new plays" in out
+    assert "rows in all" in out
+    assert out.count("100") == 2
+    assert [step for step in ("read …", "archive …", "load …") if step not in err] == []
+    code, out, err = songswap(here, tmp_path, zipped, "--user", user, "--json")
+    assert code == 0, err
+    counts = json.loads(out)
+    assert (counts["user"], counts["rows"], counts["again"]) == (int(user), 100, 100)
+
+
+def test_mistakes(platform: Make, tmp_path: Path) -> None:
+    """A mistake is a sentence on standard error and exit code 1; usage is exit code 2."""
+    here = platform(users=1)
+    user = str(here.user_id("listener-0001"))
+    (tmp_path / "a.zip").write_bytes(b"PK no zip")
+    code, out, err = songswap(here, tmp_path, "a.zip", "--user", user)
+    assert (code, out) == (1, "")
+    assert "Error: a.zip is not a whole zip" in err
+    assert "Traceback" not in err
+    assert songswap(here, tmp_path, "a.zip")[0] == 2
+
+
+def test_killed_at_any_moment(platform: Make, tmp_path: Path) -> None:
+    """An import that is killed wherever it is, and started again, gives the same tables."""
+    here = platform(users=2)
+    first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
+    zipped = str(package(tmp_path / "a.zip", 3_000))
+    began = time.monotonic()
+    assert songswap(here, tmp_path, zipped, "--user", str(second))[0] == 0
+    whole_s = time.monotonic() - began
+    for part in (0.5, 0.7, 0.8, 0.9, 0.95):
+        with start(here, tmp_path, zipped, "--user", str(first)) as command:
+            try:
+                command.wait(part * whole_s)
+            except subprocess.TimeoutExpired:
+                command.kill()
+        plays = here.rows('SELECT count(*) FROM "History" WHERE user_id = %s', first)
+        assert plays in ([(0,)], [(3_000,)]), "it is there in part"
+    assert songswap(here, tmp_path, zipped, "--user", str(first))[0] == 0
+
+    def told(user: int) -> list[list[tuple[Any, ...]]]:
+        found = []
+        for query in TABLES:
+            with_user = "user_id" in query or "streams" in query
+            rows = here.rows(
+                query + (" WHERE user_id = %s" if with_user else ""), *[user][:with_user]
+            )
+            found.append(sorted((row[1:] if with_user else row for row in rows), key=repr))
+        return found
+
+    assert told(first) == told(second)
+    exports = [one for one in here.objects() if "/export/" in one]
+    assert len(exports) == 2, "the rows of a file are archived once"

@@ -1,0 +1,231 @@
+"""What the files of an export are, and what their rows become."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songswap.errors import ExportRefused
+from songswap.models import Stream
+from songswap.transform.export import File, Kind, kind_of, read
+
+NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
+TRACK = "4uLU6hMCjMI75M1A2tKUQC"
+ROW: dict[str, Any] = {
+    "ts": "2023-01-02T03:04:05Z",
+    "platform": "ios",
+    "ms_played": 200_000,
+    "conn_country": "DE",
+    "ip_addr": "192.0.2.7",
+    "master_metadata_track_name": "Song",
+    "master_metadata_album_artist_name": "Artist",
+    "master_metadata_album_album_name": "Album",
+    "spotify_track_uri": f"spotify:track:{TRACK}",
+    "episode_name": None,
+    "spotify_episode_uri": None,
+    "reason_start": "clickrow",
+    "reason_end": "trackdone",
+    "shuffle": True,
+    "skipped": None,
+    "offline": False,
+    "offline_timestamp": 1672628645.5,
+    "incognito_mode": False,
+}
+
+
+def extended(*rows: Any) -> File:
+    return read("endsong_0.json", Kind.EXTENDED, json.dumps(rows).encode(), NOW)
+
+
+def account(*rows: Any) -> File:
+    return read("StreamingHistory0.json", Kind.ACCOUNT, json.dumps(rows).encode(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Streaming_History_Audio_2019-2020_1.json", Kind.EXTENDED),
+        ("endsong_12.json", Kind.EXTENDED),
+        ("endsong_0 (1).json", Kind.EXTENDED),
+        ("Streaming_History_Video_2019-2024.json", Kind.VIDEO),
+        ("StreamingHistory_music_0.json", Kind.ACCOUNT),
+        ("StreamingHistory3.json", Kind.ACCOUNT),
+        ("StreamingHistory_podcast_0.json", Kind.PODCAST),
+        ("StreamingHistory_audiobook_0.json", Kind.AUDIOBOOK),
+        ("Userdata.json", Kind.OWNER),
+        ("Playlist1.json", None),
+        ("YourLibrary.json", None),
+        ("endsong_0.json.txt", None),
+    ],
+)
+def test_kind_of(name: str, kind: Kind | None) -> None:
+    """A file's name says what it holds, in all the forms that Spotify has given them."""
+    assert kind_of(name) is kind
+
+
+def test_whole_row() -> None:
+    """A row of the extended history is a stream with all that the API never tells."""
+    file = extended(ROW)
+    assert file.streams == [
+        Stream(
+            ended_at=datetime(2023, 1, 2, 3, 4, 5, tzinfo=UTC),
+            ms_played=200_000,
+            track_id=TRACK,
+            track_name="Song",
+            artist_name="Artist",
+            album_name="Album",
+            reason_start="clickrow",
+            reason_end="trackdone",
+            shuffle=True,
+            skipped=None,
+            offline=False,
+            incognito=False,
+            platform="ios",
+            country="DE",
+        )
+    ]
+    assert (file.rows, file.left_out, file.set_aside) == (1, {}, [])
+
+
+def test_account_row() -> None:
+    """A row of the account data is a stream of names, to the minute."""
+    told = {"endTime": "2026-01-02 03:04", "artistName": "A", "trackName": "T", "msPlayed": 31_000}
+    [stream] = account(told).streams
+    at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    assert stream == Stream(at, 31_000, None, "T", "A", to_the_minute=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"ts": None}, "ts: missing"),
+        ({"ts": 5}, "ts: wrong type"),
+        ({"ts": "yesterday"}, "ts: not a time"),
+        ({"ts": "2023-01-02T03:04:05"}, "ts: not a time"),
+        ({"ts": "2003-01-02T03:04:05Z"}, "ts: before Spotify or in the future"),
+        ({"ts": "2027-01-02T03:04:05Z"}, "ts: before Spotify or in the future"),
+        ({"ms_played": None}, "ms_played: missing"),
+        ({"ms_played": "long"}, "ms_played: wrong type"),
+        ({"ms_played": -1}, "ms_played: out of range"),
+        ({"ms_played": 2**40}, "ms_played: out of range"),
+        ({"ms_played": 10**400}, "ms_played: out of range"),
+        ({"spotify_track_uri": "spotify:album:x"}, "spotify_track_uri: not a track's"),
+        ({"spotify_track_uri": "spotify:track:a b"}, "spotify_track_uri: not a track's"),
+        ({"spotify_track_uri": ["x"]}, "spotify_track_uri: wrong type"),
+    ],
+)
+def test_set_aside(change: dict[str, Any], reason: str) -> None:
+    """A row that cannot be a stream is set aside with its reason; its neighbours are streams."""
+    file = extended(ROW, {**ROW, **change}, ROW)
+    assert len(file.streams) == 2
+    assert [one.reason for one in file.set_aside] == [reason]
+
+
+@pytest.mark.parametrize("row", [None, 5, "row", [ROW], True])
+def test_no_row(row: Any) -> None:
+    """What is not even an object costs only itself."""
+    file = extended(ROW, row)
+    assert (len(file.streams), len(file.set_aside)) == (1, 1)
+
+
+def test_broken_field() -> None:
+    """A field that says nothing of the play is taken out alone."""
+    [stream] = extended({**ROW, "shuffle": "perhaps", "platform": 7}).streams
+    assert (stream.shuffle, stream.platform, stream.skipped) == (None, None, None)
+    assert stream.track_id == TRACK
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"spotify_episode_uri": "spotify:episode:e"}, "podcast"),
+        ({"episode_show_name": "S"}, "podcast"),
+        ({"audiobook_title": "B"}, "audiobook"),
+        ({"audiobook_chapter_uri": "spotify:episode:c"}, "audiobook"),
+    ],
+)
+def test_no_track(change: dict[str, Any], what: str) -> None:
+    """Podcasts and audiobooks are counted and left out."""
+    nothing = {"spotify_track_uri": None, "master_metadata_track_name": None}
+    file = extended({**ROW, **nothing, **change})
+    assert (file.streams, file.left_out) == ([], {what: 1})
+
+
+@pytest.mark.parametrize("kind", [Kind.VIDEO, Kind.PODCAST, Kind.AUDIOBOOK])
+def test_files_without_tracks(kind: Kind) -> None:
+    """Of files that hold no tracks the rows are counted."""
+    file = read("x.json", kind, json.dumps([ROW, ROW]).encode(), NOW)
+    assert (file.rows, file.left_out, file.streams, file.kept) == (2, {kind: 2}, [], b"")
+
+
+def test_local_file() -> None:
+    """A file of the user's own has names and no id."""
+    [stream] = extended({**ROW, "spotify_track_uri": "spotify:local:A:B:C:200"}).streams
+    assert (stream.track_id, stream.track_name) == (None, "Song")
+
+
+PERSONAL = {
+    "ip_addr": "192.0.2.7",
+    "ip_addr_decrypted": "192.0.2.8",
+    "user_agent_decrypted": "agent-secret",
+    "username": "name-secret",
+    "something_new": "new-secret",
+}
+
+
+@pytest.mark.parametrize("broken", [{}, {"ms_played": "broken"}])
+def test_nothing_personal_is_kept(broken: dict[str, Any]) -> None:
+    """Addresses, agents, names and fields that nobody knows are dropped, also from broken rows."""
+    file = extended({**ROW, **PERSONAL, **broken}, {**ROW, **PERSONAL})
+    assert file.owners == {"name-secret"}
+    kept = json.loads(file.kept)
+    assert [row.keys() & PERSONAL.keys() for row in kept] == [set(), set()]
+    assert kept[1]["ts"] == ROW["ts"]
+    assert kept[0].get("ms_played") == broken.get("ms_played", ROW["ms_played"])
+    told = f"{file.kept!r}{file.streams}{file.set_aside}"
+    assert not [value for value in PERSONAL.values() if value in told]
+
+
+def test_what_is_kept_is_read_again() -> None:
+    """What is archived tells the same streams, and is kept as the same."""
+    file = extended({**ROW, **PERSONAL}, {**ROW, "ms_played": None}, 5)
+    again = read("x", Kind.EXTENDED, file.kept, NOW)
+    assert again.streams == file.streams
+    assert again.kept == file.kept
+    assert len(again.set_aside) == len(file.set_aside) == 2
+
+
+def test_text_that_postgres_cannot_store() -> None:
+    """NUL and half surrogates are dropped from names."""
+    [stream] = extended({**ROW, "master_metadata_track_name": "a\x00b\ud800"}).streams
+    assert stream.track_name == "ab"
+
+
+def test_unreadable() -> None:
+    """What is not JSON, or no list, is refused by its name."""
+    for body in (b"", b"[", b"\xff\xfe", b"[" * 100_000):
+        with pytest.raises(ExportRefused, match=r"endsong_0\.json is not whole JSON"):
+            read("endsong_0.json", Kind.EXTENDED, body, NOW)
+    with pytest.raises(ExportRefused, match="not a list"):
+        read("endsong_0.json", Kind.EXTENDED, b"{}", NOW)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(rows=st.lists(st.dictionaries(st.sampled_from(sorted(ROW)), JSON) | JSON, max_size=8))
+def test_whatever_stands_there(rows: list[Any]) -> None:
+    """Whatever the rows are, each is a stream, left out or set aside, and nothing is raised."""
+    file = read("x", Kind.EXTENDED, json.dumps(rows).encode(), NOW)
+    left_out = sum(file.left_out.values())
+    assert file.rows == len(rows) == len(file.streams) + left_out + len(file.set_aside)
+    json.loads(file.kept)

@@ -1,0 +1,153 @@
+"""What becomes of streams, beside what is known of them and what the API told."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songswap.models import Stream
+from songswap.transform.settle import Outcome, Rule, Settled, news, settle, share_told
+
+T = datetime(2026, 1, 2, tzinfo=UTC)
+RULE = Rule(30_000)
+
+
+def at(seconds: float) -> datetime:
+    return T + timedelta(seconds=seconds)
+
+
+def stream(seconds: float, track: str | None = "a", listened_s: float = 60, **more: bool) -> Stream:
+    return Stream(at(seconds), round(listened_s * 1000), track, f"Song {track}", "Artist", **more)
+
+
+def nobody(_: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+    return {}
+
+
+def settled(
+    streams: Sequence[Stream],
+    plays: Sequence[tuple[datetime, str]] = (),
+    known: Sequence[Settled] = (),
+) -> list[Settled]:
+    told = news(streams, known)
+    return settle(told, known, plays, [play[0] for play in plays], RULE, nobody)
+
+
+def outcomes(found: Sequence[Settled]) -> list[tuple[str, datetime | None]]:
+    return [
+        (one.outcome.value, one.played_at)
+        for one in sorted(found, key=lambda one: one.stream.ended_at)
+    ]
+
+
+def test_what_is_no_play() -> None:
+    """Short, private and unidentified streams are no plays, whatever the API told."""
+    streams = [
+        stream(100, listened_s=29.9),
+        stream(200, incognito=True),
+        stream(300, None),
+        stream(400, listened_s=30),
+    ]
+    assert outcomes(settled(streams)) == [
+        ("short", None),
+        ("private", None),
+        ("unidentified", None),
+        ("loaded", at(400)),
+    ]
+
+
+def test_moments_are_one_plays_own() -> None:
+    """Plays that end together, or where another play stands, get the next free millisecond."""
+    taken = [(at(100), "z"), (at(100.001), "y")]
+    found = settled([stream(100, "a"), stream(100, "b"), stream(100, "c")], taken)
+    assert sorted(one.played_at for one in found if one.played_at) == [
+        at(100.002),
+        at(100.003),
+        at(100.004),
+    ]
+    assert sorted(one.place for one in found) == [0, 1, 2]
+
+
+def test_told_twice_by_files() -> None:
+    """The same row of two files is one stream; the same track at another time or length is not."""
+    told = news([stream(100), stream(100), stream(100, listened_s=61), stream(101)], [])
+    assert (len(told.streams), told.again) == (3, 1)
+
+
+def test_merged_before_loaded() -> None:
+    """What the API told is merged with it, at its time; what it did not is loaded."""
+    found = settled([stream(60), stream(120)], [(at(60.3), "a")])
+    assert outcomes(found) == [("merged", at(60.3)), ("loaded", at(120))]
+
+
+def test_known_play_is_not_told_again() -> None:
+    """A stream that is a play already stays what it is."""
+    known = settled([stream(60)], [(at(60.3), "a")])
+    told = news([stream(60)], known)
+    assert (told.streams, told.again) == ([], 1)
+
+
+def test_by_name_and_artist() -> None:
+    """Under another id the same names at the same time are the same play; with a pause they are
+    not, and neither is a track without a name."""
+
+    def names(ids: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+        return {one: ("song A".replace("A", "a"), "ARTIST") for one in ids}
+
+    def merged(play: datetime, one: Stream) -> bool:
+        told = news([stream(-5000, "b"), one], [])
+        found = settle(told, [], [(play, "other")], [play], RULE, names)
+        return any(each.outcome is Outcome.MERGED for each in found)
+
+    assert merged(at(60.3), stream(60))
+    assert not merged(at(-400), stream(60))
+    assert not merged(at(60.3), stream(60)._replace(track_name=None))
+
+
+def test_whose_export_it_is() -> None:
+    """The share of what the API told that stands in an export; None where that is too little."""
+    plays = [(at(100 * number), f"t{number}") for number in range(40)]
+    own = [stream(100 * number + 7, f"t{number}") for number in range(40)]
+    assert share_told(own, plays) == 1
+    assert share_told(own[:10], plays) == 0.25
+    assert share_told([], plays) == 0
+    assert share_told(own, plays[:5]) is None
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 12),  # s: streams that end together, and near each other
+        st.sampled_from(["a", "b", None]),
+        st.sampled_from([10, 31, 60]),
+        st.booleans(),  # told by the API too
+    ),
+    max_size=12,
+)
+
+
+@given(rows=ROWS, split=st.integers(0, 12))
+def test_one_play_each(rows: list[tuple[int, str | None, int, bool]], split: int) -> None:
+    """However a history comes in parts, each stream is settled once, each play of the API is one
+    stream's at most, and no two plays have one moment."""
+    streams = [stream(20 * s, track, length) for s, track, length, _ in rows]
+    plays = sorted(
+        {at(20 * s + 0.3): track for s, track, length, api in rows if api and track}.items()
+    )
+    first = settled(streams[:split], plays)
+    used = {one.played_at for one in first}
+    rest = [play for play in plays if play[0] not in used]
+    told = news(streams[split:], first)
+    times = {play[0] for play in plays} | {one.played_at for one in first if one.played_at}
+    second = settle(told, first, rest, times, RULE, nobody)
+    both = [*first, *(one for one in second if one.stream not in told.places)]
+    assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in both}) == len(
+        both
+    )
+    assert len(
+        {(one.stream.ended_at, one.stream.ms_played, one.stream.track_id) for one in both}
+    ) == len(both)
+    moments = [one.played_at for one in both if one.played_at]
+    assert len(set(moments)) == len(moments)
+    merged = [one for one in both if one.outcome is Outcome.MERGED]
+    assert {(one.played_at, one.stream.track_id) for one in merged} <= set(plays)
