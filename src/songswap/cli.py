@@ -16,7 +16,9 @@ from songswap.check_command import check
 from songswap.connect_command import connect
 from songswap.errors import SongSwapError
 from songswap.grants_command import grants
+from songswap.local.errors import StackError
 from songswap.simulator.command import simulator
+from songswap.spark_command import spark
 from songswap.spool_command import spool
 from songswap.status_command import status
 from songswap.terminal import JsonOption, err, log_to_stderr
@@ -35,6 +37,7 @@ app.command()(status)
 app.command()(grants)
 app.command()(connect)
 app.add_typer(spool, name="spool")
+app.add_typer(spark, name="spark")
 
 
 @app.command()
@@ -130,7 +133,7 @@ def main() -> None:
         app()
     except SongSwapError as error:
         err.print(f"[bold red]Error:[/] {error}", highlight=False)
-        sys.exit(1)
+        sys.exit(error.exit_code if isinstance(error, StackError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 

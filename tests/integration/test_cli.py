@@ -43,6 +43,7 @@ def test_commands() -> None:
         "load",
         "migrate",
         "simulator",
+        "spark",
         "spool",
         "status",
     ]
