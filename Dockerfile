@@ -10,17 +10,18 @@ ENV VIRTUAL_ENV=/home/airflow/songswap \
     UV_PYTHON_DOWNLOADS=never
 RUN uv venv --python 3.11 "$VIRTUAL_ENV"
 WORKDIR /home/airflow/build
-# Of the lock, which has the developers' tools too, only what the extra needs. A package that is not
+# Of the lock, which has the developers' tools too, only what the extras need. A package that is not
 # in it, or whose hash is not, is refused. The project's own code comes later: it changes most.
 COPY requirements.lock pyproject.toml ./
-RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml --extra airflow
+RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml \
+      --extra airflow --extra spark
 COPY README.md LICENSE ./
 COPY src src
 RUN uv pip install --no-deps --build-constraint requirements.lock .
 
 FROM build AS build-demo
 RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml \
-      --extra airflow --extra local
+      --extra airflow --extra spark --extra local
 
 FROM apache/airflow:3.3.2-python3.11 AS base
 LABEL org.opencontainers.image.title="SongSwap Airflow" \

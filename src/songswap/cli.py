@@ -17,7 +17,9 @@ from songswap.connect_command import connect
 from songswap.errors import SongSwapError
 from songswap.grants_command import grants
 from songswap.import_command import import_
+from songswap.local.errors import StackError
 from songswap.simulator.command import simulator
+from songswap.spark_command import spark
 from songswap.spool_command import spool
 from songswap.status_command import status
 from songswap.terminal import JsonOption, err, log_to_stderr
@@ -37,6 +39,7 @@ app.command()(grants)
 app.command()(connect)
 app.command(name="import")(import_)
 app.add_typer(spool, name="spool")
+app.add_typer(spark, name="spark")
 
 
 @app.command()
@@ -132,7 +135,7 @@ def main() -> None:
         app()
     except SongSwapError as error:
         err.print(f"[bold red]Error:[/] {error}", highlight=False)
-        sys.exit(1)
+        sys.exit(error.exit_code if isinstance(error, StackError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 

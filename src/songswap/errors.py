@@ -26,14 +26,21 @@ SongSwapError
 ├── CheckFailed                a service, or a setting of it, is not as it has to be
 ├── Yielded                    the hourly load goes first: carries when to look again
 ├── ProofFailed                a test DAG found something else than it expects of production's code
+├── SpreadFailed               units of work had nobody left to do them; what was done stays
 └── RunFailed                  a part of a run failed; says which, and where its data lies
 """
 
+import copyreg
 from datetime import datetime
+from typing import Any
 
 
 class SongSwapError(Exception):
     """Anything that the pipeline itself raises; its text is a sentence for the operator."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Between processes too, whatever the arguments of a branch are: none is made a second time.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class SettingsError(SongSwapError):
@@ -154,6 +161,10 @@ class Yielded(SongSwapError):
 
 class ProofFailed(SongSwapError):
     """The code that production runs did not do what a test DAG expects of it."""
+
+
+class SpreadFailed(SongSwapError):
+    """Units of work had nobody left to do them: a process died with one, or no worker is there."""
 
 
 class RunFailed(SongSwapError):

@@ -21,8 +21,8 @@ REPOSITORY = Path(__file__).parents[2]
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<how>:[-?])(?P<text>[^}]*))?\})")
 
 # What the containers listen on; each port gets a free one of 127.0.0.1.
-PORTS = ("5432", "5555", "6379", "8010", "8080", "8974", "9010")
-HOSTS = ("postgres", "redis", "airflow-apiserver", "demo-simulator")
+PORTS = ("5432", "5555", "6379", "7077", "8010", "8080", "8090", "8091", "8974", "9010")
+HOSTS = ("postgres", "redis", "airflow-apiserver", "demo-simulator", "spark-master")
 FOLDERS = ("/opt/airflow", "/var/spool/songswap", "/var/lib/demo-s3", "/data")
 
 
@@ -209,6 +209,9 @@ class Deployment:
         }
 
     def _here(self, text: str) -> str:
+        if text in HOSTS:
+            return "127.0.0.1"
+        text = text.replace("$HOSTNAME:", "127.0.0.1:")
         for host in HOSTS:
             text = re.sub(rf"\b{host}(?=:\d)", "127.0.0.1", text)
         text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104  (all addresses become the one)

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import math
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from songswap.local.plan import SIMULATED_APP
 from songswap.local.postgres import Postgres
 from songswap.local.process import Process, wait_until
 from songswap.raw.spool import Spool
+from songswap.spark.spread import spread
 
 # One whole stack at a time is what two cores can run.
 pytestmark = pytest.mark.xdist_group("stack")
@@ -283,3 +285,22 @@ def test_demo_stand_ins(deploy: Callable[..., Any], compose: Any, warehouse_dsn:
     )
     bucket.put("history/one", b"1")
     assert (deployment.folder / "var/lib/demo-s3/songswap/history/one").exists()
+
+
+def test_spark(
+    deploy: Callable[..., Any], compose: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The profile `spark`: a worker joins the master, and who knows the secret has it work."""
+    secret = secrets.token_hex(32)
+    deployment = deploy(secret_settings(compose) | {"SONGSWAP_SPARK_SECRET": secret})
+    started = []
+    for service in ("spark-master", "spark-worker"):
+        started.append(deployment.start(service, SONGSWAP_STATE=str(tmp_path / service)))
+        assert wait_until(lambda name=service: deployment.healthy(name), 60, 0.5), deployment.logs()
+    assert wait_until(lambda: "1 of 1 have registered" in started[1].output(), 60)
+    monkeypatch.setenv("SONGSWAP_SPARK_SECRET", secret)
+    master = f"spark://127.0.0.1:{deployment.ports['7077']}"
+    assert sorted(spread(math.factorial, range(5), master, at_once=2)) == [1, 1, 2, 6, 24]
+    for process in reversed(started):
+        process.ask_to_stop()
+        process.wait_success(20)

@@ -44,6 +44,7 @@ def test_commands() -> None:
         "load",
         "migrate",
         "simulator",
+        "spark",
         "spool",
         "status",
     ]

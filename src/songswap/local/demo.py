@@ -8,15 +8,13 @@ Ctrl-C, SIGTERM and SIGHUP stop everything within 10 s, at any moment.
 import json
 import os
 import shlex
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 import aiohttp
@@ -28,6 +26,7 @@ from songswap.errors import SettingsError, SongSwapError
 from songswap.local.airflow import ADMIN
 from songswap.local.airflow_api import UNFINISHED
 from songswap.local.errors import StackError, StartRefused
+from songswap.local.interrupt import INTERRUPTED, ignore_signals, stoppable
 from songswap.local.loopback import URLError
 from songswap.local.plan import make_plan
 from songswap.local.process import stop_leftovers, wait_until
@@ -39,8 +38,6 @@ from songswap.local.state import kept_access, kept_world, locked, require_ports,
 T = TypeVar("T")
 _POLL_S = 1.0
 _PATIENCE_S = 60.0
-_INTERRUPTED = 130
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -68,15 +65,15 @@ def demo(options: DemoOptions) -> int:
     """
     console = Console(stderr=True)
     folder = options.state.expanduser().absolute()
-    with _stoppable() as signals:
+    with stoppable() as signals:
         try:
             with locked(folder):
                 return _demo(options, folder, console)
         except KeyboardInterrupt:
-            return _INTERRUPTED
+            return INTERRUPTED
         except (SongSwapError, OSError, psycopg.Error, aiohttp.ClientError) as error:
             if signals:
-                return _INTERRUPTED  # what was cut short has failed in its own way
+                return INTERRUPTED  # what was cut short has failed in its own way
             return _complain(console, error)
 
 
@@ -106,7 +103,7 @@ def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
                 _stay_up(stack, console)
         return 0 if report["state"] == "success" else 1
     finally:
-        _ignore_signals()
+        ignore_signals()
         progress.say("Stopping …")
         stack.stop()
 
@@ -200,28 +197,3 @@ def _dags() -> Path:
     if not folder.is_dir():
         raise StartRefused(f"There are no DAG files in {folder}: run the demo from a clone.")
     return folder
-
-
-@contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """SIGTERM and SIGHUP interrupt as Ctrl-C does; gives the signals that came."""
-    came: list[int] = []
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        came.append(number)
-        raise KeyboardInterrupt
-
-    before = {number: signal.getsignal(number) for number in _STOPS}
-    for number in _STOPS:
-        signal.signal(number, interrupt)
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _ignore_signals() -> None:
-    """A second Ctrl-C must not cut the stop short, which ends by itself in 10 s."""
-    for number in _STOPS:
-        signal.signal(number, signal.SIG_IGN)

@@ -34,8 +34,12 @@ class World:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, holder: str = "demo") -> Iterator[None]:
     """Holds the folder for this process; a lock file that was left behind is no obstacle.
+
+    Args:
+        folder: is made when it is missing.
+        holder: what holds it, for the one that comes second.
 
     Raises:
         StartRefused: another process holds it, or nothing can be written there.
@@ -53,7 +57,7 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise StartRefused(
-                f"Another demo (pid {file.read().strip() or 'unknown'}) uses {folder}. "
+                f"Another {holder} (pid {file.read().strip() or 'unknown'}) uses {folder}. "
                 "Stop it, or name another folder with --state."
             ) from None
         file.truncate(0)
@@ -106,12 +110,16 @@ def require_room(folder: Path) -> None:
 def require_ports(ports: Mapping[str, int]) -> None:
     """Raises StartRefused when a part's port is in use."""
     for part, port in ports.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                raise StartRefused(
-                    f"Port {port}, meant for {part}, cannot be used: {error.strerror}. "
-                    f"Set {Ports.variable(part)} to a free one."
-                ) from error
+        require_port("127.0.0.1", port, part, f"Set {Ports.variable(part)} to a free one.")
+
+
+def require_port(host: str, port: int, part: str, remedy: str) -> None:
+    """Raises StartRefused, with the remedy, when nothing can listen on a port; 0 is any."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StartRefused(
+                f"Port {port}, meant for {part}, cannot be used: {error.strerror}. {remedy}"
+            ) from error

