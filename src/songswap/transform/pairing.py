@@ -5,17 +5,20 @@ it was listened to; pauses are not counted, so the start may lie before ``ended_
 A play and a stream of one track are the same where the play's time lies between the stream's start
 and end, `NEAR` beyond either included: other importers allow 60 or 90 s, and Spotify's own times
 differ by seconds. Before that counted start reaches the time since the stream before it ended, of
-whatever track: that is where the pauses were.
+whatever track on the same platform: that is where the pauses were.
 
 Each play is paired with one stream at most, and each stream with one play, so that a track that
 was heard again stays two plays. Of all ways to pair them, in the order of their times, the one with
-the most pairs is taken, and of these the one whose times lie nearest.
+the most pairs is taken, and of these the one whose times lie nearest. Where a track is heard again
+at once, the end of one is the start of the next: which of them a play tells is then decided by what
+the user's other plays tell.
 """
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 
 NEAR = timedelta(seconds=60)
@@ -24,8 +27,11 @@ NEAR = timedelta(seconds=60)
 LONGEST_PAUSE = timedelta(hours=12)
 """How long a stream may have been paused in all."""
 
-_SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
+_CLOSE = timedelta(seconds=5)
+
+_TELLING = 10
+"""From how many plays on they tell a habit."""
 _NONE = timedelta(0)
 
 
@@ -58,11 +64,27 @@ class Heard(NamedTuple):
         longest = start - LONGEST_PAUSE
         return min(start, longest if self.after is None else max(self.after, longest))
 
-    def distance(self, played_at: datetime) -> timedelta:
-        """How far a play's time lies from its end or its start, whichever is nearer."""
+    def distance(self, played_at: datetime, habit: "Habit | None" = None) -> timedelta:
+        """How far a play's time lies from its end or its start, whichever is nearer.
+
+        Where a user's plays have a habit, what is not told by habit is taken for farther off.
+        """
         if self.to_the_minute and self.ended_at <= played_at <= self.latest:
             return _NONE
-        return min(abs(played_at - self.ended_at), abs(played_at - self.started_at))
+        of_end = abs(played_at - self.ended_at)
+        of_start = abs(played_at - self.started_at)
+        if habit is Habit.ENDS:
+            of_start += NEAR
+        elif habit is Habit.STARTS:
+            of_end += NEAR
+        return min(of_end, of_start)
+
+
+class Habit(Enum):
+    """What nearly all plays of a user tell."""
+
+    STARTS = "starts"
+    ENDS = "ends"
 
 
 _Pairs = tuple["_Pairs | None", int, int]
@@ -75,17 +97,22 @@ Play = tuple[datetime, str]
 """When the API says that it was played, and the track."""
 
 
-def in_order(streams: Iterable[tuple[str, datetime, int, bool]]) -> list[Heard]:
-    """Streams (track id, end, ms, to the minute), each with the end of the one before it."""
-    ordered = sorted(streams, key=lambda one: one[1])
-    ends = [one[1] for one in ordered]
+def in_order(streams: Iterable[tuple[str, datetime, int, bool, str | None]]) -> list[Heard]:
+    """Streams (track id, end, ms, to the minute, platform), each with the end of the one before."""
+    ends: dict[str | None, list[datetime]] = {}
     heard = []
-    for track_id, ended_at, ms_played, to_the_minute in ordered:
+    for track_id, ended_at, ms_played, to_the_minute, platform in sorted(streams, key=_end):
+        before = ends.setdefault(platform, [])
         # Of streams that end together, none is before the other.
-        place = bisect_left(ends, ended_at)
-        after = ends[place - 1] if place else None
+        place = bisect_left(before, ended_at)
+        after = before[place - 1] if place else None
+        before.append(ended_at)
         heard.append(Heard(track_id, ended_at, ms_played, after, to_the_minute))
     return heard
+
+
+def _end(stream: tuple[str, datetime, int, bool, str | None]) -> datetime:
+    return stream[1]
 
 
 def pair(plays: Sequence[Play], streams: Sequence[Heard]) -> dict[int, int]:
@@ -94,6 +121,23 @@ def pair(plays: Sequence[Play], streams: Sequence[Heard]) -> dict[int, int]:
     Returns:
         By a stream's place in ``streams``, the place in ``plays`` of the play that it is.
     """
+    pairs = _pair(plays, streams, None)
+    habit = _habit((plays[play][0], streams[stream]) for stream, play in pairs.items())
+    return _pair(plays, streams, habit) if habit else pairs
+
+
+def _habit(pairs: Iterable[tuple[datetime, Heard]]) -> Habit | None:
+    """What a user's plays tell, where it is clear."""
+    told: Counter[Habit] = Counter()
+    for played_at, stream in pairs:
+        of_end, of_start = abs(played_at - stream.ended_at), abs(played_at - stream.started_at)
+        if min(of_end, of_start) < _CLOSE:
+            told[Habit.ENDS if of_end < of_start else Habit.STARTS] += 1
+    (habit, number), *_ = [*told.most_common(1), (None, 0)]
+    return habit if number >= max(_TELLING, 0.9 * told.total()) else None
+
+
+def _pair(plays: Sequence[Play], streams: Sequence[Heard], habit: Habit | None) -> dict[int, int]:
     played: defaultdict[str, list[int]] = defaultdict(list)
     for place, (_, track_id) in enumerate(plays):
         played[track_id].append(place)
@@ -105,12 +149,16 @@ def pair(plays: Sequence[Play], streams: Sequence[Heard]) -> dict[int, int]:
     for track_id, of_track in heard.items():
         of_track.sort(key=lambda place: streams[place].ended_at)
         told = sorted(played[track_id], key=lambda place: plays[place][0])
-        pairs |= _pair_track(plays, streams, told, of_track)
+        pairs |= _pair_track(plays, streams, told, of_track, habit)
     return pairs
 
 
 def _pair_track(
-    plays: Sequence[Play], streams: Sequence[Heard], told: list[int], heard: list[int]
+    plays: Sequence[Play],
+    streams: Sequence[Heard],
+    told: list[int],
+    heard: list[int],
+    habit: Habit | None,
 ) -> dict[int, int]:
     """Pair the plays and streams of one track, each in the order of their times."""
     pairs: dict[int, int] = {}
@@ -129,13 +177,17 @@ def _pair_track(
         end = begin
         while end < len(told) and plays[told[end]][0] <= until:
             end += 1
-        pairs |= _best(plays, streams, told[begin:end], part)
+        pairs |= _best(plays, streams, told[begin:end], part, habit)
         begin = end
     return pairs
 
 
 def _best(
-    plays: Sequence[Play], streams: Sequence[Heard], told: list[int], heard: list[int]
+    plays: Sequence[Play],
+    streams: Sequence[Heard],
+    told: list[int],
+    heard: list[int],
+    habit: Habit | None,
 ) -> dict[int, int]:
     """The most pairs in the order of times, and of these the nearest."""
     times = [plays[place][0] for place in told]
@@ -152,7 +204,7 @@ def _best(
             count, distance, pairs = before
             before = ways[place + 1]
             best = min(before, ways[place], key=_cost)
-            joined = (count - 1, distance + stream.distance(times[place]))
+            joined = (count - 1, distance + stream.distance(times[place], habit))
             if joined < best[:2]:
                 best = (*joined, (pairs, of_stream, told[place]))
             ways[place + 1] = best

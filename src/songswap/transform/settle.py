@@ -226,16 +226,20 @@ def _merge(
     """By their places in ``counting``, the times of the plays that the API told too."""
     if not plays:
         return {}
-    before = {
-        (one.ended_at, one.ms_played): one.after
-        for one in in_order(("", one.ended_at, one.ms_played, one.to_the_minute) for one in streams)
+    ordered = sorted(streams, key=itemgetter(0))
+    looked_at = in_order(
+        ("", one.ended_at, one.ms_played, one.to_the_minute, one.platform) for one in ordered
+    )
+    after = {
+        (stream.ended_at, stream.platform): one.after
+        for stream, one in zip(ordered, looked_at, strict=True)
     }
     heard = [
         Heard(
             one.track_id or "",
             one.ended_at,
             one.ms_played,
-            before[one.ended_at, one.ms_played],
+            after[one.ended_at, one.platform],
             one.to_the_minute,
         )
         for one in counting

@@ -26,6 +26,7 @@ class _Near(NamedTuple):
     to_the_minute: bool
     played_at: datetime | None
     loaded: bool
+    platform: str | None
 
 
 def merge(
@@ -73,7 +74,8 @@ def _pairs(plays: list[Play], near: Collection[_Near]) -> list[tuple[Play, _Near
     ordered = sorted(near, key=lambda one: one.ended_at)
     # The end of the one before is looked for among all; only those made plays are paired.
     heard = in_order(
-        (one.track_id or "", one.ended_at, one.ms_played, one.to_the_minute) for one in ordered
+        (one.track_id or "", one.ended_at, one.ms_played, one.to_the_minute, one.platform)
+        for one in ordered
     )
     loaded = [place for place, one in enumerate(ordered) if one.loaded]
     found = pair(

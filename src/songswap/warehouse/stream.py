@@ -309,8 +309,16 @@ def _untold(stream: Stream) -> tuple[str | None, str | None]:
 
 
 def _settled(row: tuple[Any, ...]) -> Settled:
-    ended_at, ms_played, track_id, name, artist, incognito, rough, place, outcome, played_at = row
+    ended_at, ms_played, track_id, name, artist, incognito, platform, rough, *settled = row
+    place, outcome, played_at = settled
     stream = Stream(
-        ended_at, ms_played, track_id, name, artist, incognito=incognito, to_the_minute=rough
+        ended_at,
+        ms_played,
+        track_id,
+        name,
+        artist,
+        incognito=incognito,
+        platform=platform,
+        to_the_minute=rough,
     )
     return Settled(stream, place, Outcome(outcome), played_at)

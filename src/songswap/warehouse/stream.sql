@@ -2,8 +2,8 @@
 
 -- name: known
 SELECT s.ended_at, s.ms_played, s.track_id, coalesce(s.track_name, e.name),
-  coalesce(s.artist_name, e.artist), s.incognito, s.to_the_minute, s.place, s.outcome,
-  s.played_at AT TIME ZONE 'UTC'
+  coalesce(s.artist_name, e.artist), s.incognito, s.platform, s.to_the_minute, s.place,
+  s.outcome, s.played_at AT TIME ZONE 'UTC'
 FROM songswap.streams s LEFT JOIN songswap.export_tracks e ON e.id = s.track_id
 WHERE s.user_id = %(user_id)s AND s.ended_at BETWEEN %(since)s AND %(until)s
 
@@ -80,7 +80,7 @@ ON CONFLICT (import_id) DO UPDATE SET
 -- Streams of which plays were made, where the API tells plays now; and those between, which say when
 -- each can have begun.
 SELECT s.user_id, s.ended_at, s.ms_played, s.place, s.track_id, s.to_the_minute,
-  s.played_at AT TIME ZONE 'UTC', s.outcome = 'loaded'
+  s.played_at AT TIME ZONE 'UTC', s.outcome = 'loaded', s.platform
 FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(newest)s::timestamptz[])
   a (user_id, oldest, newest)
 JOIN songswap.streams s ON s.user_id = a.user_id

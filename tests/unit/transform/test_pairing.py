@@ -17,7 +17,9 @@ def at(seconds: float) -> datetime:
 
 def heard(*rows: tuple[str, float, float]) -> list[Heard]:
     """Streams of (track, end in s, listened s)."""
-    return in_order((track, at(end), round(1000 * length), False) for track, end, length in rows)
+    return in_order(
+        (track, at(end), round(1000 * length), False, None) for track, end, length in rows
+    )
 
 
 @pytest.mark.parametrize("told", [300.4, 100.2, 299, 101, 300 + 59, 100 - 59, 200])
@@ -53,6 +55,24 @@ def test_one_of_two_is_told() -> None:
     assert len(pair([(at(200), "a")], heard(("a", 200, 200), ("a", 400, 200)))) == 1
 
 
+def test_habit() -> None:
+    """Where a track is heard again at once, a play is the one that the user's other plays say."""
+    life = [(f"t{number}", 1000.0 * number, 100.0) for number in range(1, 20)]
+    streams = heard(*life, ("a", 30_000, 200), ("a", 30_200, 200))
+    ends = [(at(end), track) for track, end, _ in life] + [(at(30_000.4), "a")]
+    starts = [(at(end - 100), track) for track, end, _ in life] + [(at(29_999.6), "a")]
+    assert pair(ends, streams)[19] == 19
+    assert pair(starts, streams)[20] == 19
+
+
+def test_pause_while_another_device_plays() -> None:
+    """What plays on another platform meanwhile says nothing of when a stream began."""
+    streams = in_order(
+        [("b", at(900), 60_000, False, "phone"), ("a", at(1000), 200_000, False, "computer")]
+    )
+    assert pair([(at(300), "a")], streams) == {1: 0}
+
+
 def test_nearest_is_taken() -> None:
     """Of all ways with as many pairs the nearest is taken."""
     assert pair([(at(331), "a")], heard(("a", 300, 31), ("a", 331, 31), ("a", 362, 30.5))) in (
@@ -64,7 +84,7 @@ def test_nearest_is_taken() -> None:
 
 def test_minute() -> None:
     """What is known to the minute is the play that ended in it."""
-    rough = in_order([("a", at(0), 200_000, True)])
+    rough = in_order([("a", at(0), 200_000, True, None)])
     assert pair([(at(59), "a")], rough) == {0: 0}
     assert pair([(at(60 + NEAR.seconds + 1), "a")], rough) == {}
 
