@@ -78,7 +78,7 @@ def test_hours_pass(platform: Make) -> None:
         here.load()
         assert here.history() == here.reachable()
         here.advance(minutes=60)
-    late = [p for p in here.spotify.ledger() if p["listed_at"] > p["played_at"][:14] + "59:59.999Z"]
+    late = [p for p in here.spotify.ledger() if p["listed_at"] > p["ended_at"][:14] + "59:59.999Z"]
     assert late, "the simulated days had no late plays: choose another seed"
     asked = here.rows("SELECT count(*) FROM songswap.polls WHERE asked_at >= '2026-11-23 23:00Z'")
     assert asked == [(6,)]

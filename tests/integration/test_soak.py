@@ -84,7 +84,7 @@ def test_lost_and_invented_plays_are_found() -> None:
 
 
 def test_true_gap_has_to_be_recorded() -> None:
-    """Plays that came at once and were never reached, between known ones, need a recorded gap."""
+    """Plays that came in order and were never reached, between known ones, need a recorded gap."""
     ledger = [play(0), play(1, reachable=False), play(2, reachable=False), play(3)]
     bare, _ = account(ledger, told(ledger), [], [], None)
     assert (bare["gaps_true"], bare["gaps_unrecorded"]) == (1, 1)
@@ -114,6 +114,13 @@ def test_missed_plays_that_nobody_can_know_of() -> None:
     ]
     counts, wrong = account(ledger, told(ledger), [], ["2026-11-22T00:03:00.000Z"], None)
     assert (counts["unseen"], counts["set_aside"], counts["gaps_true"], wrong) == (1, 1, 0, [])
+
+
+def test_late_plays_that_came_in_order_are_a_true_gap() -> None:
+    """What a phone told of late, before anything newer was told, is known to be missing."""
+    ledger = [play(0), *(play(n, reachable=False, late=90 - n) for n in range(1, 9)), play(95)]
+    counts, _ = account(ledger, told(ledger), [], [], None)
+    assert (counts["gaps_true"], counts["unseen"]) == (1, 8)
 
 
 def test_recorded_gap_needs_a_reason() -> None:

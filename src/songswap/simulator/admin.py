@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -12,7 +13,9 @@ from songswap.simulator import ledger
 from songswap.simulator.answer import json_answer
 from songswap.simulator.clock import ClockError, iso, parse_iso
 from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
+from songswap.simulator.export import Export, Kind, export
 from songswap.simulator.fault import Fault
+from songswap.simulator.listener import Listener
 from songswap.simulator.shelf import Mode
 from songswap.simulator.simulation import Simulation
 
@@ -33,6 +36,11 @@ class _ModeOrder(msgspec.Struct, forbid_unknown_fields=True):
 
 class _NewListeners(msgspec.Struct, forbid_unknown_fields=True):
     count: int
+
+
+class _Wish(msgspec.Struct, forbid_unknown_fields=True):
+    kind: Kind = "extended"
+    rows_a_file: Annotated[int, msgspec.Meta(ge=2)] | None = None
 
 
 class _Done(msgspec.Struct):
@@ -112,6 +120,22 @@ async def revoke(request: web.Request) -> web.Response:
         return _problem(404, f"there is no listener {ident}")
     sim.grants.revoke(ident)
     return _json(_Done())
+
+
+@routes.get("/admin/listeners/{id}/export")
+async def privacy_export(request: web.Request) -> web.Response:
+    """Return the zip that Spotify would send now: `?kind=`, see `export.Kind`; `&rows_a_file=`."""
+    made = await _export(request)
+    headers = {"Content-Disposition": 'attachment; filename="my_spotify_data.zip"'}
+    packed = await asyncio.to_thread(made.zipped)
+    return web.Response(body=packed, content_type="application/zip", headers=headers)
+
+
+@routes.get("/admin/listeners/{id}/export/truth")
+async def export_truth(request: web.Request) -> web.Response:
+    """Return what each row of that export is, as NDJSON, see `export.Truth`."""
+    made = await _export(request)
+    return web.Response(body=made.truth_lines(), content_type="application/x-ndjson")
 
 
 @routes.get("/admin/ledger")
@@ -200,12 +224,29 @@ async def forget_messages(request: web.Request) -> web.Response:
     return _json(_Done())
 
 
+async def _export(request: web.Request) -> Export:
+    sim, ident = request.app[SIMULATION], request.match_info["id"]
+    listener = sim.world.listeners.get(ident)
+    if not isinstance(listener, Listener):
+        raise _refusal(web.HTTPNotFound, f"there is no listener {ident} with a simulated life")
+    try:
+        wish = msgspec.convert(dict(request.query), _Wish, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refusal(web.HTTPBadRequest, str(error)) from error
+    # In a thread: a long life takes seconds, and the feed goes on meanwhile.
+    return await asyncio.to_thread(export, listener, sim.clock.now(), wish.kind, wish.rows_a_file)
+
+
+def _refusal(kind: type[web.HTTPException], message: str) -> web.HTTPException:
+    text = json_answer({"error": message}).body.decode()
+    return kind(text=text, content_type="application/json")
+
+
 async def _order(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except msgspec.MsgspecError as error:
-        text = json_answer({"error": str(error)}).body.decode()
-        raise web.HTTPBadRequest(text=text, content_type="application/json") from error
+        raise _refusal(web.HTTPBadRequest, str(error)) from error
 
 
 def _time(sim: Simulation) -> web.Response:

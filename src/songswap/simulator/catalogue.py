@@ -34,6 +34,7 @@ class Catalogue:
         self._rank_step = pow(self._step, -1, size)
         self.track_id = lru_cache(65_536)(self._track_ids.of)
         self.duration_ms = lru_cache(65_536)(self._duration_ms)
+        self.names = lru_cache(65_536)(self._names)
         self._artist_link = lru_cache(16_384)(self._make_artist_link)
 
     def ranked(self, part: float) -> int:
@@ -151,6 +152,12 @@ class Catalogue:
         rank = index * self._rank_step % self.size
         jitter = draw.number(self._seed, "popularity", index) % 11 - 5
         return max(0, min(100, round(95 * (1 - log(rank + 1) / log(self.size + 1))) + jitter))
+
+    def _names(self, index: int) -> tuple[str, str, str]:
+        """Return the names of a track, of its album's artist and of its album."""
+        track = self.track(index)
+        album = track["album"]
+        return track["name"], album["artists"][0]["name"], album["name"]
 
     def _duration_ms(self, index: int) -> int:
         """Return how long a track is: mostly 2 to 5 minutes, sometimes 31 s, sometimes 20 min."""

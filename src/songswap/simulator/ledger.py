@@ -20,6 +20,8 @@ class Line(msgspec.Struct):
 
     user: str
     played_at: str
+    """As the API tells it: the play's end, or its start."""
+    ended_at: str
     track_id: str | None
     listed_at: str
     reachable_until: str | None
@@ -51,7 +53,7 @@ class Marks:
 
 
 def lines(world: World, marks: Marks, listener: Anybody, now: int) -> Iterator[Line]:
-    """Yield a listener's plays up to a time in ms, oldest first."""
+    """Yield a listener's plays that ended by a time in ms, in the order of `played_at`."""
     plays = listener.plays(now)
     listed = [play for play in plays if play.listed_at <= now]
     until = dict(zip((play.played_at for play in listed), reachable_until(listed), strict=True))
@@ -61,6 +63,7 @@ def lines(world: World, marks: Marks, listener: Anybody, now: int) -> Iterator[L
         yield Line(
             user=listener.id,
             played_at=iso(play.played_at),
+            ended_at=iso(play.ended_at),
             track_id=world.track_id(listener, play),
             listed_at=iso(play.listed_at),
             reachable_until=None if end is None else iso(end),

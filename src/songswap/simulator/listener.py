@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from random import Random
 
+from msgspec.structs import replace
+
 from songswap.simulator import draw, names
 from songswap.simulator.catalogue import Catalogue
 from songswap.simulator.play import NEWEST, Play
@@ -20,6 +22,10 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _LEAST = 30 * SECOND  # Spotify counts a play from about here
+_MOST_DEVICES = 3
+_TELL_STARTS = 1 / 3  # of the devices; the others tell when a play ended
+_PAUSED = 0.03
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 5 * SECOND, 10 * MINUTE
 _RHYTHM = (1, 2, 5, 8, 6, 5, 5, 6, 6, 5, 5, 6, 8, 9, 9, 8, 7, 5, 3, 2, 1, 1, 1, 1)  # from 04:00
 _ZONES = (-8, -7, -6, -5, -3, 0, 1, 1, 2, 3, 5.5, 8, 9, 10)  # hours ahead of UTC
 _CONTEXTS = ("playlist", "album", "artist", "collection", None)
@@ -58,32 +64,42 @@ class Listener:
             session_plays=rng.uniform(4, 12),
             shift=rng.randint(-3, 4),
             zone=int(rng.choice(_ZONES) * HOUR),
-            devices=rng.choices((1, 2, 3), (45, 40, 15))[0],
+            devices=rng.choices(range(1, _MOST_DEVICES + 1), (45, 40, 15))[0],
             offline=rng.choice((0.0, 0.02, 0.05, 0.1)),
             skims=rng.random() < 0.05,
             library=rng.randint(30, 300),
             taste=rng.random(),
         )
 
+    @cached_property
+    def _tells_start(self) -> list[bool]:
+        """Whether the API tells the start of what each device plays, instead of the end."""
+        draws = [draw.share(self.seed, "tells", self.number, n) for n in range(_MOST_DEVICES)]
+        return [drawn < _TELL_STARTS for drawn in draws]
+
     def day(self, day: int) -> list[Play]:
-        """Return the plays of a day (days since 1970 UTC), oldest first."""
+        """Return the plays of a day (days since 1970 UTC), in the order of their `played_at`."""
         habits = self._habits
         rng = draw.stream(self.seed, "day", self.number, day)
+        pauses = draw.stream(self.seed, "pauses", self.number, day)
         morning = day * DAY + 4 * HOUR - habits.zone
         sessions = sorted(self._session_starts(rng, morning))
         free_from = [morning] * habits.devices
         plays: dict[int, Play] = {}
         for begins, is_skim in sessions:
             device = rng.randrange(habits.devices)
-            begins = max(begins, free_from[device])
-            ended = self._session(rng, begins, morning + DAY, plays, skims=is_skim)
-            free_from[device] = ended
+            free_from[device] = self._session(
+                rng,
+                pauses,
+                max(begins, free_from[device]),
+                morning + DAY,
+                plays,
+                skims=is_skim,
+                tells_start=self._tells_start[device],
+            )
         born = self.born
         lived = [plays[at] for at in sorted(plays) if at >= born]
-        return [
-            Play(day, place, play.played_at, play.listed_at, play.track, play.context)
-            for place, play in enumerate(lived)
-        ]
+        return [replace(play, day=day, place=place) for place, play in enumerate(lived)]
 
     def days(self, until: int) -> range:
         """Return the days in which something can have been played up to a time in ms."""
@@ -91,9 +107,9 @@ class Listener:
         return range((self.born + ahead) // DAY, (until + ahead) // DAY + 1)
 
     def plays(self, until: int) -> list[Play]:
-        """Return every play that ended by a time in ms, oldest first."""
+        """Return every play that ended by a time in ms, in the order of their `played_at`."""
         return [
-            play for day in self.days(until) for play in self.day(day) if play.played_at <= until
+            play for day in self.days(until) for play in self.day(day) if play.ended_at <= until
         ]
 
     def newest(self, at: int) -> list[Play]:
@@ -104,6 +120,14 @@ class Listener:
             if len(found) >= NEWEST:
                 break
         return found[:NEWEST]
+
+    def pick(self, rng: Random) -> int:
+        """Draw a track: from the listener's own library, or from what everybody hears."""
+        if rng.random() < 0.6:
+            own = int(self._habits.library * rng.random() ** 2)
+            # Multiples of an irrational number: as good as drawn, and far cheaper.
+            return self.catalogue.ranked((self._habits.taste + own * 0.618033988749895) % 1)
+        return self.catalogue.ranked(rng.random())
 
     def _session_starts(self, rng: Random, morning: int) -> list[tuple[int, bool]]:
         habits = self._habits
@@ -117,7 +141,15 @@ class Listener:
         return starts
 
     def _session(
-        self, rng: Random, begins: int, ends: int, plays: dict[int, Play], *, skims: bool
+        self,
+        rng: Random,
+        pauses: Random,
+        begins: int,
+        ends: int,
+        plays: dict[int, Play],
+        *,
+        skims: bool,
+        tells_start: bool,
     ) -> int:
         """Add a session's plays by their `played_at`, and return when its device is free again."""
         habits = self._habits
@@ -125,7 +157,7 @@ class Listener:
             rng.randint(90, 140) if skims else 1 + int(rng.expovariate(1 / habits.session_plays))
         )
         kind = rng.choices(_CONTEXTS, _CONTEXT_WEIGHTS)[0]
-        track = self._pick(rng)
+        track = self.pick(rng)
         album, number, total = self.catalogue.album_of(track)
         context = self._context(kind, track, album, rng)
         synced = None
@@ -140,33 +172,28 @@ class Listener:
                 listened = _LEAST + int(rng.random() * 20 * SECOND)
             elif rng.random() < 0.15:
                 listened = rng.randint(_LEAST, full)
-            now += listened + int(rng.random() * 2 * SECOND)
-            played_at = now
+            paused = _pause(pauses)
+            now += listened + paused + int(rng.random() * 2 * SECOND)
+            played_at = now - listened - paused if tells_start else now
             while played_at in plays:
                 played_at += 1
-            if played_at >= ends:
+            if max(now, played_at) >= ends:
                 break
-            made.append((played_at, track))
-            plays[played_at] = Play(0, 0, played_at, played_at + 300, track, context)
+            made.append(played_at)
+            plays[played_at] = Play(
+                0, 0, played_at, now, now + 300, track, context, listened, paused
+            )
             if rng.random() < 0.06:
                 continue  # the same again
             if kind == "album" and number + position < total:
                 track += 1
             else:
-                track = self._pick(rng)
+                track = self.pick(rng)
         if synced is not None:
             arrives = now + synced
-            for played_at, track in made:
-                plays[played_at] = Play(0, 0, played_at, arrives, track, context)
+            for played_at in made:
+                plays[played_at] = replace(plays[played_at], listed_at=arrives)
         return now
-
-    def _pick(self, rng: Random) -> int:
-        """Draw a track: from the listener's own library, or from what everybody hears."""
-        if rng.random() < 0.6:
-            own = int(self._habits.library * rng.random() ** 2)
-            # Multiples of an irrational number: as good as drawn, and far cheaper.
-            return self.catalogue.ranked((self._habits.taste + own * 0.618033988749895) % 1)
-        return self.catalogue.ranked(rng.random())
 
     def _context(
         self, kind: str | None, track: int, album: int, rng: Random
@@ -182,6 +209,13 @@ class Listener:
                 return "collection", self.number
             case _:
                 return None
+
+
+def _pause(rng: Random) -> int:
+    """Draw how long a play is paused, in ms: mostly never, and short pauses are the likeliest."""
+    if rng.random() >= _PAUSED:
+        return 0
+    return int(_SHORTEST_PAUSE * (_LONGEST_PAUSE / _SHORTEST_PAUSE) ** rng.random())
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,27 @@ class Play(msgspec.Struct, frozen=True, gc=False):
     day: int
     place: int
     played_at: int
-    """When it ended, in ms; unique for a listener."""
+    """When it was played as the API tells it, in ms: its end or its start; unique for a listener.
+
+    A play that ends in the same ms as another is told a little later than it was.
+    """
+    ended_at: int
+    """When it ended, in ms."""
     listed_at: int
-    """When it came into the feed, in ms: moments later, or hours for an offline phone."""
+    """When it came into the feed, in ms: moments after its end, or hours for an offline phone."""
     track: int
     """The catalogue's index of the track, or the item's place for a recorded listener."""
     context: tuple[str, int] | None = None
     """What it was played from: ("album" | "artist" | "playlist" | "collection", number)."""
+    listened_ms: int = 0
+    """How long it sounded; unknown, 0, for a recorded listener, as are pauses."""
+    paused_ms: int = 0
+    """How long it was paused before it ended."""
+
+    @property
+    def started_at(self) -> int:
+        """When it began, in ms."""
+        return self.ended_at - self.listened_ms - self.paused_ms
 
 
 def reachable_until(plays: Sequence[Play]) -> list[int | None]:

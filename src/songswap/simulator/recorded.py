@@ -40,7 +40,7 @@ class Recorded:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RecordingError(f"{file} is no recently-played answer: {error}") from error
         self._plays = [
-            Play(0, place, at, at, item) for place, (at, item) in enumerate(sorted(times))
+            Play(0, place, at, at, at, item) for place, (at, item) in enumerate(sorted(times))
         ]
 
     def plays(self, until: int) -> list[Play]:

@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
@@ -18,8 +18,6 @@ from songswap.raw.spool import Spool
 from songswap.soak.parts import Parts
 
 FULL = 50
-_LATE = timedelta(seconds=1)
-"""What came into the feed later than this after it was played came from an offline phone."""
 _ANSWERED_WITHIN = timedelta(hours=3)
 _EXAMPLES = 20
 
@@ -46,8 +44,9 @@ class Verdict:
     """The sums over all users; ``examples`` tells of the first cases of what must not be.
 
     Missed plays, by what accounts for them: ``in_gaps`` of the record; ``set_aside``; ``unseen``,
-    which came late from a phone and were pushed out again between two answers that joined, so that
-    no caller can know of them; before the first or after the last known play: ``outside``.
+    which came into the feed after newer ones and were pushed out again between two answers that
+    joined, so that no caller can know of them; before the first or after the last known play:
+    ``outside``.
     ``gaps_adjoining`` are recorded gaps in which nothing is missing: the answer held exactly the 50
     plays since the last, which no caller can tell from a gap.
     """
@@ -107,8 +106,8 @@ def account(
     """Account for every play of one user.
 
     A hole is a row of missed plays between two known ones. It is a true gap when one of its plays
-    came into the feed at once: then the answer after it was full and joined nothing that was known,
-    and it has to be recorded.
+    came into the feed before any newer one: then the answer after it was full and joined nothing
+    that was known, and it has to be recorded.
 
     Args:
         ledger: the user's plays in the order in which they were played.
@@ -127,11 +126,12 @@ def account(
     wrong = [("lost", at) for at, track in due.items() if history.get(at) != track]
     wrong += [("invented", at) for at, track in history.items() if told.get(at) != track]
     aside = set(set_aside)
+    late = _late(ledger)
     founded: set[Gap] = set()
     for hole in _holes(ledger, history, known_from):
         missed = [play for play in hole if _written(play.played_at) not in aside]
         around = {gap for play in missed for gap in gaps if gap.after < play.played_at < gap.before}
-        is_true = any(play.listed_at - play.played_at <= _LATE for play in missed)
+        is_true = any(play.played_at not in late for play in missed)
         founded |= around
         counts["set_aside"] += len(hole) - len(missed)
         counts["gaps_true"] += is_true
@@ -145,6 +145,21 @@ def account(
     missing = len(told.keys() - history.keys() - due.keys())
     counts["outside"] = missing - counts["set_aside"] - counts["in_gaps"] - counts["unseen"]
     return counts, wrong
+
+
+def _late(ledger: Sequence[Play]) -> set[datetime]:
+    """The plays that came into the feed after newer ones.
+
+    They come from an offline phone, or from a device that tells when a play began: another device
+    may tell of its plays meanwhile.
+    """
+    late = set()
+    newest = datetime.min.replace(tzinfo=UTC)
+    for play in sorted(ledger, key=lambda play: (play.listed_at, play.played_at)):
+        if play.played_at < newest:
+            late.add(play.played_at)
+        newest = max(newest, play.played_at)
+    return late
 
 
 def _holes(

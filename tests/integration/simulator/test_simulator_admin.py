@@ -1,10 +1,14 @@
 """The admin endpoint, the ledger over HTTP, and the Discord sink."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from songswap.simulator.clock import parse_iso
 
 NOON = "2026-11-22T12:00:00.000Z"
 
@@ -174,3 +178,32 @@ async def test_wrong_webhook_is_unknown(spotify: Any) -> None:
     assert (reply.status, reply.body["code"]) == (404, 10015)
     reply = await caller.call("GET", "/discord/webhooks/1/wrong/messages/1")
     assert (reply.status, reply.body["code"]) == (404, 10015)
+
+
+async def test_privacy_export_is_told_with_its_truth(spotify: Any) -> None:
+    """The zip holds what the ledger has, the truth says which row is which; other wishes fail."""
+    caller = await spotify(epoch=parse_iso("2026-10-22T12:00:00Z"))
+    user = "listener-0001"
+    ledger = await caller.ledger(user)
+    listed = {line["played_at"] for line in ledger if line["listed_at"] <= "2026-11-22T12:00:00Z"}
+    for kind in ("extended", "endsong", "account", "account-older"):
+        path = f"/admin/listeners/{user}/export"
+        query = {"kind": kind, "rows_a_file": "100"}
+        reply = await caller.call("GET", path, params=query)
+        assert reply.headers["Content-Type"] == "application/zip"
+        told = await caller.call("GET", f"{path}/truth", params=query)
+        truth = [json.loads(line) for line in told.raw.splitlines()]
+        assert {line["played_at"] for line in truth} == {*listed, None}
+        with zipfile.ZipFile(io.BytesIO(reply.raw)) as archive:
+            files = {name: json.loads(archive.read(name)) for name in {t["file"] for t in truth}}
+            for line in truth:
+                row = files[line["file"]][line["index"]]
+                if "spotify_track_uri" in row and line["played_at"]:
+                    assert row["spotify_track_uri"] == f"spotify:track:{line['track_id']}"
+
+    for wish in ("kind=everything", "rows_a_file=1", "rows_a_file=many", "since=2020"):
+        refused = await caller.call("GET", f"/admin/listeners/{user}/export?{wish}")
+        assert refused.status == 400
+        assert refused.body["error"]
+    assert (await caller.call("GET", "/admin/listeners/nobody/export")).status == 404
+    assert (await caller.call("GET", "/admin/listeners/nobody/export/truth")).status == 404

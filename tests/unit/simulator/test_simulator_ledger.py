@@ -14,7 +14,9 @@ NOW = 20_010 * DAY
 
 def made(times: list[tuple[int, int]]) -> list[Play]:
     """Plays from (played_at, delay) pairs."""
-    return [Play(0, place, at, at + delay, 0) for place, (at, delay) in enumerate(sorted(times))]
+    return [
+        Play(0, place, at, at, at + delay, 0) for place, (at, delay) in enumerate(sorted(times))
+    ]
 
 
 lives = st.lists(

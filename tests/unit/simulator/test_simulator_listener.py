@@ -38,7 +38,43 @@ def test_plays_are_unique_and_in_order() -> None:
         plays = listener(number).plays(BORN + 10 * DAY)
         times = [play.played_at for play in plays]
         assert times == sorted(set(times))
-        assert all(play.listed_at >= play.played_at >= BORN for play in plays)
+        assert all(play.listed_at > play.ended_at for play in plays)
+        assert all(play.played_at >= BORN for play in plays)
+
+
+def test_some_devices_tell_the_start_and_the_others_the_end() -> None:
+    """`played_at` is a play's start or its end; a listener with several devices may have both."""
+    told: set[frozenset[str]] = set()
+    for number in range(1, 60):
+        ways = set()
+        for play in listener(number).plays(BORN + 10 * DAY):
+            moments = {"start": play.started_at, "end": play.ended_at}
+            (way,) = (name for name, at in moments.items() if 0 <= play.played_at - at < 5)
+            ways.add(way)
+        told.add(frozenset(ways))
+    assert told >= {frozenset({"start"}), frozenset({"end"}), frozenset({"start", "end"})}
+
+
+def test_plays_last_as_long_as_they_sounded_and_were_paused() -> None:
+    """From 30 s to the whole track; 3 in 100 were paused, for 5 s to 10 minutes."""
+    plays = [p for number in range(1, 60) for p in listener(number).plays(BORN + 10 * DAY)]
+    for play in plays:
+        assert 30_000 <= play.listened_ms <= max(51_000, CATALOGUE.duration_ms(play.track))
+    pauses = [play.paused_ms for play in plays if play.paused_ms]
+    assert 0.02 < len(pauses) / len(plays) < 0.04
+    assert 5_000 <= min(pauses) < 10_000
+    assert 300_000 < max(pauses) <= 600_000
+
+
+def test_a_device_plays_one_thing_at_a_time() -> None:
+    """Where a listener has one device, no play begins before the one before it ended."""
+    single = [
+        plays
+        for number in range(1, 60)
+        for plays in [listener(number).plays(BORN + 10 * DAY)]
+        if all(a.ended_at <= b.started_at for a, b in pairwise(plays))
+    ]
+    assert len(single) > 15
 
 
 def test_listeners_differ() -> None:
@@ -47,7 +83,7 @@ def test_listeners_differ() -> None:
     counts = sorted(len(life) for life in lives)
     assert counts[5] < 100 < 400 < counts[-5]
     everything = [play for life in lives for play in life]
-    late = sum(play.listed_at - play.played_at > HOUR for play in everything)
+    late = sum(play.listed_at - play.ended_at > HOUR for play in everything)
     assert 0.005 < late / len(everything) < 0.15
     kinds = {play.context[0] if play.context else None for play in everything}
     assert kinds == {"album", "artist", "playlist", "collection", None}
@@ -69,7 +105,7 @@ def test_some_hour_of_some_listener_overflows_the_feed() -> None:
 @settings(max_examples=60)
 @given(number=st.integers(1, 200), at=st.integers(BORN, BORN + 8 * DAY))
 def test_feed_is_the_newest_fifty_of_what_is_listed(number: int, at: int) -> None:
-    """Against the whole life: of the plays listed by then, the 50 that ended last."""
+    """Against the whole life: of the plays listed by then, the 50 played last."""
     someone = listener(number)
     listed = [play for play in someone.plays(at) if play.listed_at <= at]
     expected = sorted(listed, key=lambda play: play.played_at, reverse=True)[:NEWEST]
