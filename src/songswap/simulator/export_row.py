@@ -168,7 +168,7 @@ class Rows:
         start, end = _reasons(row)
         return Extended(
             _ts(second),
-            self._platform(second, look),
+            self._platform(second, row.device),
             row.ms_played,
             self.country if look >> 9 & 63 else self._abroad,
             self._ips[look >> 15 & 7],
@@ -238,8 +238,8 @@ class Rows:
             "addedDate": _minute(row)[:10],
         }
 
-    def _platform(self, second: int, look: int) -> str:
-        old, new = self._platforms[look >> 6 & 3]
+    def _platform(self, second: int, device: int) -> str:
+        old, new = self._platforms[device]
         return old if second < _2022 else new
 
     def _title(self, row: Heard) -> _Title:

@@ -43,6 +43,8 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     offline: bool = False
     played_at: int | None = None
     """What the API calls this play, in ms."""
+    device: int = 0
+    """On which of the listener's devices, from 0."""
 
 
 def heard(listener: Listener, until: int, since: int) -> list[Heard]:
@@ -80,6 +82,7 @@ def _day(listener: Listener, day: int, until: int) -> Iterator[Heard]:
                 look,
                 play.listed_at - play.ended_at > MINUTE,
                 play.played_at,
+                play.device,
             )
     evening = max(play.ended_at for play in plays)
     if share() < _PRIVATE_DAYS:
@@ -102,12 +105,14 @@ def _beside(listener: Listener, play: Play, drawn: float, rng: Random) -> Iterat
             track = play.track if rng.random() < 0.25 else listener.pick(rng)
             ended_at -= rng.randrange(2 * SECOND)
             lasted = rng.randrange(1, _LONGEST_SKIP)
-            yield Heard(ended_at, lasted, "skip", track, rng.getrandbits(64))
+            yield Heard(ended_at, lasted, "skip", track, rng.getrandbits(64), device=play.device)
     elif drawn < _SKIPS + _NOTHING:
-        yield Heard(play.ended_at, 0, "nothing", listener.pick(rng), rng.getrandbits(64))
+        number, look = listener.pick(rng), rng.getrandbits(64)
+        yield Heard(play.ended_at, 0, "nothing", number, look, device=play.device)
     else:
         lasted = rng.randrange(5 * MINUTE)
-        yield Heard(play.started_at, lasted, "unnamed", play.track, rng.getrandbits(64))
+        look = rng.getrandbits(64)
+        yield Heard(play.started_at, lasted, "unnamed", play.track, look, device=play.device)
 
 
 def _private(listener: Listener, begins: int, rng: Random) -> Iterator[Heard]:

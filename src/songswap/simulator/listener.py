@@ -95,7 +95,7 @@ class Listener:
                 morning + DAY,
                 plays,
                 skims=is_skim,
-                tells_start=self._tells_start[device],
+                device=device,
             )
         born = self.born
         lived = [plays[at] for at in sorted(plays) if at >= born]
@@ -149,7 +149,7 @@ class Listener:
         plays: dict[int, Play],
         *,
         skims: bool,
-        tells_start: bool,
+        device: int,
     ) -> int:
         """Add a session's plays by their `played_at`, and return when its device is free again."""
         habits = self._habits
@@ -174,14 +174,14 @@ class Listener:
                 listened = rng.randint(_LEAST, full)
             paused = _pause(pauses)
             now += listened + paused + int(rng.random() * 2 * SECOND)
-            played_at = now - listened - paused if tells_start else now
+            played_at = now - listened - paused if self._tells_start[device] else now
             while played_at in plays:
                 played_at += 1
             if max(now, played_at) >= ends:
                 break
             made.append(played_at)
             plays[played_at] = Play(
-                0, 0, played_at, now, now + 300, track, context, listened, paused
+                0, 0, played_at, now, now + 300, track, context, listened, paused, device
             )
             if rng.random() < 0.06:
                 continue  # the same again

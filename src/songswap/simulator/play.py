@@ -33,6 +33,8 @@ class Play(msgspec.Struct, frozen=True, gc=False):
     """How long it sounded; unknown, 0, for a recorded listener, as are pauses."""
     paused_ms: int = 0
     """How long it was paused before it ended."""
+    device: int = 0
+    """On which of the listener's devices, from 0."""
 
     @property
     def started_at(self) -> int:

@@ -4,19 +4,19 @@ The API tells a play's start or its end, by the device. An export tells its end,
 it was listened to; pauses are not counted, so the start may lie before ``ended_at - ms_played``.
 A play and a stream of one track are the same where the play's time lies between the stream's start
 and end, `NEAR` beyond either included: other importers allow 60 or 90 s, and Spotify's own times
-differ by seconds. Before that counted start reaches the time since the stream before it ended, of
-whatever track on the same platform: that is where the pauses were.
+differ by seconds. Before that counted start comes the time since the last stream on the same
+platform had ended, of whatever track: that is where the pauses were.
 
 Each play is paired with one stream at most, and each stream with one play, so that a track that
 was heard again stays two plays. Of all ways to pair them, in the order of their times, the one with
 the most pairs is taken, and of these the one whose times lie nearest. Where a track is heard again
 at once, the end of one is the start of the next: which of them a play tells is then decided by what
-the user's other plays tell.
+the user's other plays on that platform tell.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
@@ -38,8 +38,9 @@ _NONE = timedelta(0)
 class Heard(NamedTuple):
     """A stream as far as it is compared.
 
-    ``after`` is when the stream before it ended, None where there is none; ``to_the_minute`` says
-    that the end is only known to lie within the minute that ``ended_at`` begins.
+    ``after`` is when the stream before it ended, None where there is none, see `in_order`;
+    ``to_the_minute`` says that the end is only known to lie within the minute that ``ended_at``
+    begins.
     """
 
     track_id: str
@@ -47,6 +48,7 @@ class Heard(NamedTuple):
     ms_played: int
     after: datetime | None = None
     to_the_minute: bool = False
+    platform: str | None = None
 
     @property
     def latest(self) -> datetime:
@@ -67,7 +69,7 @@ class Heard(NamedTuple):
     def distance(self, played_at: datetime, habit: "Habit | None" = None) -> timedelta:
         """How far a play's time lies from its end or its start, whichever is nearer.
 
-        Where a user's plays have a habit, what is not told by habit is taken for farther off.
+        Where plays on its platform have a habit, what is not told by habit counts as farther off.
         """
         if self.to_the_minute and self.ended_at <= played_at <= self.latest:
             return _NONE
@@ -81,11 +83,13 @@ class Heard(NamedTuple):
 
 
 class Habit(Enum):
-    """What nearly all plays of a user tell."""
+    """What nearly all plays of a user on a platform tell."""
 
     STARTS = "starts"
     ENDS = "ends"
 
+
+_Habits = Mapping[str | None, Habit]
 
 _Pairs = tuple["_Pairs | None", int, int]
 """Pairs as a chain: those before, a stream, a play."""
@@ -98,16 +102,20 @@ Play = tuple[datetime, str]
 
 
 def in_order(streams: Iterable[tuple[str, datetime, int, bool, str | None]]) -> list[Heard]:
-    """Streams (track id, end, ms, to the minute, platform), each with the end of the one before."""
+    """Streams (track id, end, ms, to the minute, platform) by their ends, each with the end of the
+    one before it: of the last on its platform that had ended when it began, as far as is counted.
+    """
     ends: dict[str | None, list[datetime]] = {}
     heard = []
-    for track_id, ended_at, ms_played, to_the_minute, platform in sorted(streams, key=_end):
-        before = ends.setdefault(platform, [])
-        # Of streams that end together, none is before the other.
-        place = bisect_left(before, ended_at)
-        after = before[place - 1] if place else None
-        before.append(ended_at)
-        heard.append(Heard(track_id, ended_at, ms_played, after, to_the_minute))
+    for stream in sorted(streams, key=_end):
+        one = Heard(stream[0], stream[1], stream[2], None, *stream[3:])
+        before = ends.setdefault(one.platform, [])
+        place = bisect_right(before, one.started_at + _CLOSE)
+        # What had begun already, by seconds that Spotify's times differ, is not before it.
+        while place and before[place - 1] >= one.ended_at:
+            place -= 1
+        heard.append(one._replace(after=before[place - 1]) if place else one)
+        before.append(one.ended_at)
     return heard
 
 
@@ -121,23 +129,27 @@ def pair(plays: Sequence[Play], streams: Sequence[Heard]) -> dict[int, int]:
     Returns:
         By a stream's place in ``streams``, the place in ``plays`` of the play that it is.
     """
-    pairs = _pair(plays, streams, None)
-    habit = _habit((plays[play][0], streams[stream]) for stream, play in pairs.items())
-    return _pair(plays, streams, habit) if habit else pairs
+    pairs = _pair(plays, streams, {})
+    habits = _habits((plays[play][0], streams[stream]) for stream, play in pairs.items())
+    return _pair(plays, streams, habits) if habits else pairs
 
 
-def _habit(pairs: Iterable[tuple[datetime, Heard]]) -> Habit | None:
-    """What a user's plays tell, where it is clear."""
-    told: Counter[Habit] = Counter()
+def _habits(pairs: Iterable[tuple[datetime, Heard]]) -> dict[str | None, Habit]:
+    """What plays tell, by the platform, where it is clear."""
+    told: defaultdict[str | None, Counter[Habit]] = defaultdict(Counter)
     for played_at, stream in pairs:
         of_end, of_start = abs(played_at - stream.ended_at), abs(played_at - stream.started_at)
         if min(of_end, of_start) < _CLOSE:
-            told[Habit.ENDS if of_end < of_start else Habit.STARTS] += 1
-    (habit, number), *_ = [*told.most_common(1), (None, 0)]
-    return habit if number >= max(_TELLING, 0.9 * told.total()) else None
+            told[stream.platform][Habit.ENDS if of_end < of_start else Habit.STARTS] += 1
+    return {
+        platform: habit
+        for platform, habits in told.items()
+        for habit, number in habits.items()
+        if number >= max(_TELLING, 0.9 * habits.total())
+    }
 
 
-def _pair(plays: Sequence[Play], streams: Sequence[Heard], habit: Habit | None) -> dict[int, int]:
+def _pair(plays: Sequence[Play], streams: Sequence[Heard], habits: _Habits) -> dict[int, int]:
     played: defaultdict[str, list[int]] = defaultdict(list)
     for place, (_, track_id) in enumerate(plays):
         played[track_id].append(place)
@@ -149,7 +161,7 @@ def _pair(plays: Sequence[Play], streams: Sequence[Heard], habit: Habit | None) 
     for track_id, of_track in heard.items():
         of_track.sort(key=lambda place: streams[place].ended_at)
         told = sorted(played[track_id], key=lambda place: plays[place][0])
-        pairs |= _pair_track(plays, streams, told, of_track, habit)
+        pairs |= _pair_track(plays, streams, told, of_track, habits)
     return pairs
 
 
@@ -158,7 +170,7 @@ def _pair_track(
     streams: Sequence[Heard],
     told: list[int],
     heard: list[int],
-    habit: Habit | None,
+    habits: _Habits,
 ) -> dict[int, int]:
     """Pair the plays and streams of one track, each in the order of their times."""
     pairs: dict[int, int] = {}
@@ -177,7 +189,7 @@ def _pair_track(
         end = begin
         while end < len(told) and plays[told[end]][0] <= until:
             end += 1
-        pairs |= _best(plays, streams, told[begin:end], part, habit)
+        pairs |= _best(plays, streams, told[begin:end], part, habits)
         begin = end
     return pairs
 
@@ -187,7 +199,7 @@ def _best(
     streams: Sequence[Heard],
     told: list[int],
     heard: list[int],
-    habit: Habit | None,
+    habits: _Habits,
 ) -> dict[int, int]:
     """The most pairs in the order of times, and of these the nearest."""
     times = [plays[place][0] for place in told]
@@ -196,6 +208,7 @@ def _best(
     ways: list[_Way] = [(0, _NONE, None)]
     for of_stream in heard:
         stream = streams[of_stream]
+        habit = habits.get(stream.platform)
         first = bisect_left(times, stream.earliest() - NEAR)
         last = bisect_right(times, stream.latest + NEAR)
         ways += [ways[-1]] * (last + 1 - len(ways))

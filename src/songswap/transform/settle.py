@@ -231,7 +231,7 @@ def _merge(
         ("", one.ended_at, one.ms_played, one.to_the_minute, one.platform) for one in ordered
     )
     after = {
-        (stream.ended_at, stream.platform): one.after
+        (stream.ended_at, stream.ms_played, stream.platform): one.after
         for stream, one in zip(ordered, looked_at, strict=True)
     }
     heard = [
@@ -239,8 +239,9 @@ def _merge(
             one.track_id or "",
             one.ended_at,
             one.ms_played,
-            after[one.ended_at, one.platform],
+            after[one.ended_at, one.ms_played, one.platform],
             one.to_the_minute,
+            one.platform,
         )
         for one in counting
     ]
