@@ -16,6 +16,7 @@ from songswap.check_command import check
 from songswap.connect_command import connect
 from songswap.errors import SongSwapError
 from songswap.grants_command import grants
+from songswap.replay_command import replay
 from songswap.simulator.command import simulator
 from songswap.spool_command import spool
 from songswap.status_command import status
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(simulator)
 app.command()(check)
 app.command()(backfill)
+app.command()(replay)
 app.command()(status)
 app.command()(grants)
 app.command()(connect)

@@ -56,12 +56,17 @@ def page(minutes_and_tracks: list[tuple[int, int]]) -> bytes:
 
 
 def load(
-    connection: psycopg.Connection, user_id: int, at: datetime, body: bytes, run: str = "run"
+    connection: psycopg.Connection,
+    user_id: int,
+    at: datetime,
+    body: bytes,
+    run: str = "run",
+    staleness: Staleness = STALENESS,
 ) -> Counter[str]:
     catalogue = Catalogue()
     told = transform.transform(body, user_id, at, catalogue)
     answer = Answer(user_id, at, "key", transform.fingerprint(body), told)
-    return history.load(connection, [answer], catalogue, run, STALENESS)
+    return history.load(connection, [answer], catalogue, run, staleness)
 
 
 def contents(connection: psycopg.Connection) -> dict[str, list[Any]]:
@@ -318,7 +323,7 @@ def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: M
 
 
 def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
-    """What is new of a known track arrives with its popularity: when that changed, or after a day.
+    """What is new of a known track arrives with its popularity: when that changed, or the next day.
 
     A new track in the same answer is whole, whatever is known of others.
     """
@@ -329,7 +334,8 @@ def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
         told = plays.replace(b'"popularity": 1,', b'"popularity": %d,' % popular)
         more = image.replace(b"9", b"%d" % (hours + 10))
         at = BEGIN + timedelta(hours=hours)
-        load(connection, 1, at, told.replace(image, image + b", " + more))
+        told = told.replace(image, image + b", " + more)
+        load(connection, 1, at, told, staleness=Staleness(at, timedelta(days=1)))
         rows = connection.execute('SELECT id, height FROM "TrackImages" WHERE height > 9')
         return {f"{id_} {height - 10}" for id_, height in rows}
 

@@ -20,7 +20,7 @@ NEEDED = {
     "public.Tracks": _KEEP,
     "public.ArtistTracks": _ADD,
     "public.History": _ADD,
-    "public.TrackPopularity": _ADD,
+    "public.TrackPopularity": _KEEP,
     "public.TrackFeatures": _ADD,
     "public.TrackImages": _KEEP,
     "public.TrackPreviews": _KEEP,
