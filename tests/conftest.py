@@ -77,8 +77,8 @@ def warehouse_dsn(postgres: Postgres, _migrated: str) -> Iterator[str]:
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     """An S3 endpoint with the platform's keys, one for the whole session.
 
-    They are `pipeline`, `reader`, `tests` and `admin`. Secrets are in `.access.secrets`, the address
-    is `.url`, objects lie below `.objects`.
+    The keys are `pipeline`, `reader`, `tests` and `admin`. Secrets are in `.access.secrets`, the
+    address is `.url`, objects lie below `.objects`.
     """
     store = ObjectStore(tmp_path_factory.mktemp("s3"), 0, platform_access())
     store.start()

@@ -42,6 +42,7 @@ def test_commands() -> None:
         "grants",
         "load",
         "migrate",
+        "replay",
         "simulator",
         "spool",
         "status",

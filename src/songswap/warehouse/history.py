@@ -105,7 +105,7 @@ def load(
         counts["set_aside"] = this.set_aside(told, taken)
         counts["notes"] = this.note()
         heard = sorted({play.track_id for play in plays})
-        for name in ("want_features", "want_tracks", "want_artists"):
+        for name in ("want_features", "want_tracks", "want_artists") if heard else ():
             this.execute(name, heard=heard, incomplete=list(catalogue.incomplete))
         this.execute(
             "upsert_polls",
