@@ -50,7 +50,8 @@ def plan() -> list[dict[str, Any]]:
     return steps.plan(get_current_context()["params"])
 
 
-@task(pool=POOL, execution_timeout=timedelta(days=1))
+# The counts are one value, not one for each of their names.
+@task(pool=POOL, execution_timeout=timedelta(days=1), multiple_outputs=False)
 def replay(unit: dict[str, Any]) -> dict[str, int]:
     """Load the answers of a group of users."""
     from songswap.orchestration import replay as steps
@@ -59,7 +60,7 @@ def replay(unit: dict[str, Any]) -> dict[str, int]:
     return steps.replay(context["run_id"], unit, context["params"])
 
 
-@task
+@task(multiple_outputs=False)
 def summarise(counts: list[dict[str, int]]) -> dict[str, int]:
     """Add up what was read and loaded."""
     from songswap.orchestration import replay as steps
