@@ -20,7 +20,11 @@ from songswap.local.objects import build_server
 from songswap.local.sign_up import sign_up as sign_all_up
 from songswap.settings import parse_connection, warehouse_dsn
 
-_CONNECTIONS = ("AIRFLOW_CONN_SONGSWAP_S3_PUTONLY", "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE")
+_CONNECTIONS = (
+    "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY",
+    "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE",
+    "AIRFLOW_CONN_SONGSWAP_S3_READONLY",
+)
 
 app = typer.Typer(help=__doc__)
 
@@ -31,9 +35,10 @@ def s3(
     port: Annotated[int, typer.Option()],
     folder: Annotated[Path, typer.Option()],
 ) -> None:
-    """Serve the bucket to the keys of the two connections, whose logins have to be the roles'
-    names: `pipeline` and `tests`."""
-    keys = [parse_connection(name, os.environ[name]) for name in _CONNECTIONS]
+    """Serve the bucket to the keys of the connections that are set, whose logins have to be the
+    roles' names: `pipeline`, `tests` and `reader`."""
+    given = [(name, os.environ.get(name, "")) for name in _CONNECTIONS]
+    keys = [parse_connection(name, text) for name, text in given if text.strip()]
     access = Access({key.login: key.password for key in keys}, PLATFORM_GRANTS)
     server = build_server(folder, access)
     bucket = os.environ["AIRFLOW_VAR_BUCKET_NAME"]

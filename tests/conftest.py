@@ -75,9 +75,10 @@ def warehouse_dsn(postgres: Postgres, _migrated: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """An S3 endpoint with the keys `pipeline`, `tests` and `admin`, one for the whole session.
+    """An S3 endpoint with the platform's keys, one for the whole session.
 
-    Secrets are in `.access.secrets`, the address is `.url`, objects lie below `.objects`.
+    The keys are `pipeline`, `reader`, `tests` and `admin`. Secrets are in `.access.secrets`, the
+    address is `.url`, objects lie below `.objects`.
     """
     store = ObjectStore(tmp_path_factory.mktemp("s3"), 0, platform_access())
     store.start()
@@ -101,8 +102,8 @@ def limited_objects(tmp_path: Path) -> Iterator[Callable[..., ObjectStore]]:
 
     def start(*methods: str) -> ObjectStore:
         access = platform_access()
-        pipeline = [grant for grant in access.grants if grant.access_key == "pipeline"]
-        access = replace(access, grants=(*pipeline, Grant("tests", methods, ("",))))
+        others = [grant for grant in access.grants if grant.access_key in ("pipeline", "reader")]
+        access = replace(access, grants=(*others, Grant("tests", methods, ("",))))
         folder = tmp_path / f"limited-{len(started)}"
         started.append(ObjectStore(folder, 0, access, buckets=("own",)))
         started[-1].start()
@@ -165,6 +166,7 @@ class Platform:
                 }
             ),
             "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": _s3_connection(self.settings.archive),
+            **self._reading(),
             "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE": _s3_connection(self.test_archive),
             "AIRFLOW_VAR_BUCKET_NAME": self.settings.archive.bucket,
             "AIRFLOW_CONN_DISCORD_NOTIFIER": json.dumps(
@@ -182,6 +184,10 @@ class Platform:
             "RECCOBEATS_URL": self.settings.spotify.reccobeats_url,
             "SONGSWAP_SPOOL": str(self.settings.spool),
         }
+
+    def _reading(self) -> dict[str, str]:
+        library = self.settings.library
+        return {"AIRFLOW_CONN_SONGSWAP_S3_READONLY": _s3_connection(library)} if library else {}
 
     def messages(self) -> list[dict[str, Any]]:
         """What Discord was sent."""
@@ -203,7 +209,8 @@ class Platform:
         own = replace(self.settings.archive, bucket="own", endpoint_url=store.url)
         secrets = store.access.secrets
         archive = replace(own, secret_access_key=secrets["pipeline"])
-        self.settings = replace(self.settings, archive=archive)
+        library = replace(own, access_key_id="reader", secret_access_key=secrets["reader"])
+        self.settings = replace(self.settings, archive=archive, library=library)
         self.test_archive = replace(own, access_key_id="tests", secret_access_key=secrets["tests"])
 
     def advance(self, **units: float) -> None:
@@ -292,7 +299,9 @@ def platform(
         where = replace(simulated_spotify(spotify.url), first_wait_s=0.01)
         admin = archive("admin")
         return Platform(
-            settings.Settings(warehouse_dsn, where, archive("pipeline"), tmp_path / "spool"),
+            settings.Settings(
+                warehouse_dsn, where, archive("pipeline"), tmp_path / "spool", archive("reader")
+            ),
             spotify,
             S3Store(
                 bucket,

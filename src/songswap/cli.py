@@ -18,6 +18,7 @@ from songswap.errors import SongSwapError
 from songswap.grants_command import grants
 from songswap.import_command import import_
 from songswap.local.errors import StackError
+from songswap.replay_command import replay
 from songswap.simulator.command import simulator
 from songswap.spark_command import spark
 from songswap.spool_command import spool
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(simulator)
 app.command()(check)
 app.command()(backfill)
+app.command()(replay)
 app.command()(status)
 app.command()(grants)
 app.command()(connect)

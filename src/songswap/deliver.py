@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import chain
+from typing import TypeVar
 
 import psycopg
 
@@ -19,6 +20,7 @@ from songswap.garbage import uncollected
 from songswap.models import Catalogue
 from songswap.raw.archive import Archive
 from songswap.raw.kept import Kept
+from songswap.raw.library import Raw
 from songswap.raw.spool import Spool
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
@@ -29,10 +31,12 @@ from songswap.warehouse.history import Staleness
 
 log = logging.getLogger(__name__)
 
+Waiting = TypeVar("Waiting", Kept, Raw)
+
 _AT_ONCE = 500
 """Answers of the spool that are read into memory, and loaded, together."""
 
-_REFUSED = (
+REFUSED = (
     psycopg.DataError,
     psycopg.IntegrityError,
     psycopg.errors.RaiseException,
@@ -81,7 +85,7 @@ def bring_in(
         counts["retried_archived"] = asyncio.run(
             _archive_waiting(settings, spool, connection, only)
         )
-        for kept in _rounds(chain.from_iterable(_parts(spool.not_loaded, _AT_ONCE, only))):
+        for kept in rounds(chain.from_iterable(_parts(spool.not_loaded, _AT_ONCE, only))):
             counts["retried_loaded"] += len(kept)
             counts += load(settings, connection, spool, kept, run_id, clock())
     return dict(counts)
@@ -116,8 +120,8 @@ def load(
             counts = load_these(kept)
             if step is not None:
                 run.end_step(connection, run_id, "load", step, counts, now)
-    except _REFUSED as error:
-        log.warning("A load was refused; trying one by one. %s", _reason(error))
+    except REFUSED as error:
+        log.warning("A load was refused; trying one by one. %s", reason(error))
     else:
         spool.loaded([one.id for one in kept])
         return counts
@@ -127,8 +131,8 @@ def load(
         try:
             counts += load_these([one])
             spool.loaded([one.id])
-        except _REFUSED as error:
-            problems[one.id] = _reason(error)
+        except REFUSED as error:
+            problems[one.id] = reason(error)
     spool.failed(problems)
     if step is not None:
         text = f"{len(problems)} answers were refused and wait in the spool" if problems else None
@@ -136,7 +140,7 @@ def load(
     return counts
 
 
-def transformed(kept: Iterable[Kept]) -> tuple[list[warehouse_history.Answer], Catalogue]:
+def transformed(kept: Iterable[Kept | Raw]) -> tuple[list[warehouse_history.Answer], Catalogue]:
     """Answers as the warehouse takes them, and all that they tell of tracks."""
     catalogue = Catalogue()
     with uncollected():
@@ -145,15 +149,16 @@ def transformed(kept: Iterable[Kept]) -> tuple[list[warehouse_history.Answer], C
                 one.user_id,
                 one.observed_at,
                 one.key,
-                one.fingerprint,
-                history.transform(one.body, one.user_id, one.observed_at, catalogue),
+                one.fingerprint if isinstance(one, Kept) else history.fingerprint(body),
+                history.transform(body, one.user_id, one.observed_at, catalogue),
             )
             for one in kept
+            for body in (one.body,)
         ]
     return answers, catalogue
 
 
-def _reason(refused: Exception) -> str:
+def reason(refused: Exception) -> str:
     """Why answers were refused, in words that may be shown."""
     if isinstance(refused, psycopg.Error):
         # The server's own text would quote the rows: its code names the trouble well enough.
@@ -197,9 +202,9 @@ def _parts(
         last = kept[-1].id
 
 
-def _rounds(kept: Iterable[Kept]) -> Iterator[list[Kept]]:
+def rounds(kept: Iterable[Waiting]) -> Iterator[list[Waiting]]:
     """Chunks with one answer of a user at most, in order: what is new in the next depends on it."""
-    chunk: list[Kept] = []
+    chunk: list[Waiting] = []
     users: set[int] = set()
     for one in kept:
         if one.user_id in users or len(chunk) == _AT_ONCE:

@@ -13,6 +13,7 @@ SongSwapError
 │   └── RequestRefused         any other 4xx: asking the same again will not help
 ├── ReccoBeatsUnavailable      no usable answer after several tries: ask again later
 ├── ArchiveError               S3 did not take an answer: it stays in the spool
+├── ArchiveUnreadable          S3 did not list or give answers: a replay can be started again
 ├── SpoolError                 the local disk did not take an answer
 │   └── AnswerDamaged          the local disk did not keep an answer whole
 ├── WarehouseError
@@ -101,6 +102,10 @@ class ReccoBeatsUnavailable(SongSwapError):
 
 class ArchiveError(SongSwapError):
     """S3 did not take an answer."""
+
+
+class ArchiveUnreadable(SongSwapError):
+    """S3 did not list or give answers."""
 
 
 class SpoolError(SongSwapError):

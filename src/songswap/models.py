@@ -5,7 +5,7 @@ is. Times are aware and in UTC; ``played_at`` is exact to the millisecond.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 
@@ -147,6 +147,7 @@ class Note(NamedTuple):
 class Catalogue:
     """What answers tell of tracks and artists; the first that is told of an id wins.
 
+    ``track_popularity`` holds, of each track, UTC day and value, when it was observed first.
     ``incomplete`` are the tracks of which something is missing that a call for the track could
     still tell: a name, a duration, the artists, the images, the popularity.
     """
@@ -154,7 +155,7 @@ class Catalogue:
     tracks: dict[str, Track] = field(default_factory=dict)
     artists: dict[str, Artist] = field(default_factory=dict)
     artist_tracks: dict[tuple[str, str], ArtistTrack] = field(default_factory=dict)
-    track_popularity: dict[tuple[str, datetime], Popularity] = field(default_factory=dict)
+    track_popularity: dict[tuple[str, date, int], Popularity] = field(default_factory=dict)
     track_images: dict[tuple[str, int, int], Image] = field(default_factory=dict)
     track_previews: dict[str, Preview] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
@@ -74,12 +75,15 @@ class Settings:
     """All settings of the pipeline.
 
     ``play_ms`` is from how many ms of listening on a stream of an export counts as a play.
+    ``archive`` is the bucket as the pipeline's own key opens it, which may only put; ``library`` as
+    the key opens it that may read, None where there is none.
     """
 
     warehouse_dsn: str = field(repr=False)
     spotify: Spotify
     archive: Archive
     spool: Path
+    library: Archive | None = None
     spool_max_bytes: int = 2048 * 2**20
     batch_size: int = 500
     stale_after: timedelta = timedelta(days=1)
@@ -99,6 +103,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         environment,
         warehouse=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"),
         s3=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"),
+        s3_read=_if_set(environment, "AIRFLOW_CONN_SONGSWAP_S3_READONLY"),
         bucket=_required(environment, "AIRFLOW_VAR_BUCKET_NAME"),
     )
 
@@ -138,9 +143,17 @@ def spotify_of(environment: Mapping[str, str]) -> Spotify:
 
 
 def build(
-    environment: Mapping[str, str], *, warehouse: Connection, s3: Connection, bucket: str
+    environment: Mapping[str, str],
+    *,
+    warehouse: Connection,
+    s3: Connection,
+    bucket: str,
+    s3_read: Connection | None = None,
 ) -> Settings:
     """The settings from the platform's connections and the environment's other variables.
+
+    Args:
+        s3_read: the connection that may read the archive, where there is one.
 
     Raises:
         SettingsError: one is missing or cannot be read; the sentence names it.
@@ -149,12 +162,37 @@ def build(
         warehouse_dsn=dsn_of(warehouse),
         spotify=spotify_of(environment),
         archive=archive_of(s3, bucket),
+        library=archive_of(s3_read, bucket) if s3_read else None,
         spool=spool_folder(environment),
         spool_max_bytes=_whole(environment, "SONGSWAP_SPOOL_MAX_MB", 2048, 1, 10**6) * 2**20,
         batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
         stale_after=timedelta(hours=_whole(environment, "SONGSWAP_STALE_HOURS", 24, 1, 24 * 365)),
         play_ms=_whole(environment, "SONGSWAP_PLAY_MS", 30_000, 0, 24 * 3_600_000),
     )
+
+
+def another_warehouse(environment: Mapping[str, str], told: str) -> str:
+    """A libpq connection string of another database than the platform's.
+
+    Args:
+        told: the name of an environment variable that holds a connection as Airflow writes it, or
+            such a connection itself, or a libpq connection string.
+
+    Raises:
+        SettingsError: it is none of these. What was told, which may hold a password, is not said.
+    """
+    if told in environment:
+        return dsn_of(_from_variable(environment, told))
+    try:
+        return dsn_of(parse_connection("The database", told))
+    except SettingsError:
+        try:
+            return make_conninfo(told)
+        except ProgrammingError:
+            raise SettingsError(
+                "The database to replay into is neither a URI postgresql://…, nor a connection"
+                " string, nor the name of an environment variable that is set and holds one."
+            ) from None
 
 
 def dsn_of(connection: Connection) -> str:
@@ -214,6 +252,10 @@ def parse_connection(name: str, text: str) -> Connection:
 
 def _from_variable(environment: Mapping[str, str], variable: str) -> Connection:
     return parse_connection(variable, _required(environment, variable))
+
+
+def _if_set(environment: Mapping[str, str], variable: str) -> Connection | None:
+    return _from_variable(environment, variable) if environment.get(variable, "").strip() else None
 
 
 def _from_json(told: dict[str, Any]) -> Connection:

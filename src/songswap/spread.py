@@ -5,11 +5,15 @@ which the work reads itself, and the result is small too, such as counts. The wo
 module's function, or a partial of one: other processes find it by its name.
 """
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from songswap.errors import SpreadFailed
@@ -24,19 +28,27 @@ def spread(
     """The results of all units, in the order in which they end.
 
     Begins when the first result is asked for. The first error ends it: no unit is begun then, and
-    those that are under way are brought to their end before it is raised.
+    those that are under way are brought to their end before it is raised. When the caller stops, or
+    is killed, the processes end at once with whatever they have in hand.
 
     Args:
         work: does one unit; is pickled by its name.
         units: what is to be done, each once.
-        processes: how many units are under way at once.
+        processes: how many units are under way at once; 1 is this process alone.
 
     Raises:
         SpreadFailed: a process was killed with its unit, for lack of memory for example.
         Exception: what the work raised, as it is.
     """
+    if processes == 1:
+        yield from map(work, units)
+        return
     # Not forked: a thread of this process may hold a lock that no thread of the child would free.
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    context = get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_end_with, initargs=(theirs,)
+    )
     try:
         yield from as_they_end(lambda unit: pool.submit(work, unit), units, processes)
     except BrokenProcessPool as error:
@@ -44,8 +56,24 @@ def spread(
             "A process that worked was killed, perhaps for lack of memory. What other units have "
             "done stays. Start again with fewer processes or more memory."
         ) from error
+    except (GeneratorExit, KeyboardInterrupt):
+        ours.close()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+        ours.close()
+        theirs.close()
+
+
+def _end_with(parent: Connection) -> None:
+    """End this process as soon as the other end of the pipe is closed, by whatever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+
+    def watch() -> None:
+        parent.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def as_they_end(

@@ -155,7 +155,8 @@ def test_demo_from_start_to_stop(tmp_path: Path, free_port: Callable[[], int]) -
         assert demo.history() == demo.reachable()
 
         # The daily ones are let run once the first load has ended.
-        assert set(api.dags()) == {DAG, "backfill_data", "follow_heavy_listeners", *DAILY}
+        others = {"backfill_data", "follow_heavy_listeners", "replay_archive"}
+        assert set(api.dags()) == {DAG, *others, *DAILY}
         assert wait_until(lambda: all(map(demo.ended, DAILY)), 300)
         states = {dag: {state for _, state in api.runs(dag)} for dag in DAILY}
         assert states == {dag: {"success"} for dag in DAILY}
@@ -165,6 +166,7 @@ def test_demo_from_start_to_stop(tmp_path: Path, free_port: Callable[[], int]) -
         checks = demo.command("check")
         assert {step["ok"] for steps in checks.values() for step in steps} == {True}
         assert demo.command("status")["plays"] == len(demo.history())
+        assert demo.command("replay")["known"] > 0
 
         # The api-server says that a run has ended before the dag-processor tells of it.
         demo.spotify("POST", "faults", {"path": "/api/token", "status": 503})

@@ -43,6 +43,7 @@ def test_commands() -> None:
         "import",
         "load",
         "migrate",
+        "replay",
         "simulator",
         "spark",
         "spool",

@@ -14,7 +14,7 @@ from songswap.errors import LoadIncomplete
 from songswap.models import Catalogue, Metadata, Play
 from songswap.transform import history as transform
 from songswap.transform import metadata as read
-from songswap.warehouse import history, metadata
+from songswap.warehouse import history, metadata, run
 from songswap.warehouse.connection import connect
 from songswap.warehouse.history import Answer, Staleness
 
@@ -56,12 +56,17 @@ def page(minutes_and_tracks: list[tuple[int, int]]) -> bytes:
 
 
 def load(
-    connection: psycopg.Connection, user_id: int, at: datetime, body: bytes, run: str = "run"
+    connection: psycopg.Connection,
+    user_id: int,
+    at: datetime,
+    body: bytes,
+    run: str = "run",
+    staleness: Staleness = STALENESS,
 ) -> Counter[str]:
     catalogue = Catalogue()
     told = transform.transform(body, user_id, at, catalogue)
     answer = Answer(user_id, at, "key", transform.fingerprint(body), told)
-    return history.load(connection, [answer], catalogue, run, STALENESS)
+    return history.load(connection, [answer], catalogue, run, staleness)
 
 
 def contents(connection: psycopg.Connection) -> dict[str, list[Any]]:
@@ -318,7 +323,7 @@ def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: M
 
 
 def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
-    """What is new of a known track arrives with its popularity: when that changed, or after a day.
+    """What is new of a known track arrives with its popularity: when that changed, or the next day.
 
     A new track in the same answer is whole, whatever is known of others.
     """
@@ -329,7 +334,8 @@ def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
         told = plays.replace(b'"popularity": 1,', b'"popularity": %d,' % popular)
         more = image.replace(b"9", b"%d" % (hours + 10))
         at = BEGIN + timedelta(hours=hours)
-        load(connection, 1, at, told.replace(image, image + b", " + more))
+        told = told.replace(image, image + b", " + more)
+        load(connection, 1, at, told, staleness=Staleness(at, timedelta(days=1)))
         rows = connection.execute('SELECT id, height FROM "TrackImages" WHERE height > 9')
         return {f"{id_} {height - 10}" for id_, height in rows}
 
@@ -361,3 +367,91 @@ def test_two_tracks_at_one_moment(users: str) -> None:
         assert (counts["plays"], counts["set_aside"]) == (1, 1)
         again = history.load(connection, [answer], catalogue, "run", STALENESS)
         assert (again["plays"], again["set_aside"]) == (0, 0)
+
+
+def test_what_an_answer_left_out_is_filled_in(users: str) -> None:
+    """A name or duration that was missing comes with the next play that has it, in any order.
+
+    The track's popularity was told with the broken answer already; what is there is not replaced.
+    """
+    whole = page([(1, 1)])
+    broken = (
+        page([(2, 1)])
+        .replace(b'"name": "Track 1", "duration_ms": 1', b'"name": null, "duration_ms": -1')
+        .replace(b'"name": "A"', b'"name": null')
+    )
+    renamed = page([(3, 1)]).replace(b"Track 1", b"Another").replace(b'"A"', b'"B"')
+    at = BEGIN + timedelta(hours=1)
+    staleness = Staleness(at, timedelta(days=1))
+    with connect(users) as connection:
+        for order in ((whole, broken, renamed), (broken, whole, renamed)):
+            empty(connection)
+            for number, body in enumerate(order, 1):
+                load(connection, number, at + number * timedelta(minutes=1), body, "", staleness)
+            assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [
+                ("track1", "Track 1", 1)
+            ]
+            assert connection.execute('SELECT * FROM "Artists"').fetchall() == [("artist1", "A")]
+
+
+def test_popularity_by_batches(users: str) -> None:
+    """Observations of several users give the same rows together, alone, and in any order."""
+    told = [(1, 10, 5), (2, 11, 5), (3, 12, 6), (1, 13, 5), (2, 14, 7), (3, 35, 5)]
+    expected = {(10, 5), (12, 6), (14, 7), (35, 5)}
+
+    def load_all(connection: psycopg.Connection, batch: list[tuple[int, int, int]]) -> None:
+        catalogue, answers = Catalogue(), []
+        for user, hour, value in batch:
+            body = page([(hour, 1)]).replace(b'"popularity": 1', b'"popularity": %d' % value)
+            at = BEGIN + timedelta(hours=hour)
+            answers.append(
+                Answer(user, at, "key", None, transform.transform(body, user, at, catalogue))
+            )
+        history.load(connection, answers, catalogue, "run", STALENESS)
+
+    with connect(users) as connection:
+        orders = ([told[:3], told[3:]], [told[3:], told[:3]], [[one] for one in reversed(told)])
+        for batches in orders:
+            empty(connection)
+            for batch in batches:
+                load_all(connection, batch)
+            rows = connection.execute('SELECT date, popularity FROM "TrackPopularity"').fetchall()
+            hours = {
+                ((at.replace(tzinfo=UTC) - BEGIN) // timedelta(hours=1), value)
+                for at, value in rows
+            }
+            assert (hours, len(rows)) == (expected, len(expected))
+
+
+def test_earliest_answer_stands_for_what_was_set_aside(users: str) -> None:
+    """Whichever answer is loaded first, the earliest names where an item lies and when it came."""
+    body = json.dumps({"items": [{"played_at": "2026-11-22T00:30:00Z", "track": None}]}).encode()
+    early, late = BEGIN + timedelta(hours=1), BEGIN + timedelta(hours=2)
+    with connect(users) as connection:
+        for order in ((early, late), (late, early)):
+            empty(connection)
+            counts = [load(connection, 1, at, body, f"run of {at.hour}") for at in order]
+            assert [count["set_aside"] for count in counts] == [1, 0]
+            found = connection.execute("SELECT found_at, run_id FROM songswap.set_aside").fetchall()
+            assert found == [(early, "run of 1")]
+
+
+def test_gap_after_an_empty_feed_begins_with_its_first_answer(users: str) -> None:
+    """Answers that told nothing again are in no archive, and do not move the gap that follows."""
+    full = page([(600 + n, n % 20) for n in range(50)])
+    with connect(users) as connection:
+        load(connection, 1, BEGIN, page([]))
+        run.note_asked(connection, {1: None}, BEGIN + timedelta(hours=5))
+        assert load(connection, 1, BEGIN + timedelta(days=1), full)["gaps"] == 1
+        found = connection.execute("SELECT after FROM songswap.gaps").fetchall()
+    assert found == [(BEGIN,)]
+
+
+def test_same_answer_again_changes_nothing(users: str) -> None:
+    """Not even what is known of the user's pace."""
+    with connect(users) as connection:
+        for at in (BEGIN + timedelta(minutes=9), BEGIN + timedelta(hours=9)):
+            load(connection, 1, at, page([(1, 1), (2, 2)]))
+        polls = connection.execute("SELECT * FROM songswap.polls").fetchall()
+        load(connection, 1, at, page([(1, 1), (2, 2)]))
+        assert connection.execute("SELECT * FROM songswap.polls").fetchall() == polls

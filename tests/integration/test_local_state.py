@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from songswap.local.access import Access
 from songswap.local.errors import StartRefused
 from songswap.local.state import kept_access, kept_world, locked, require_ports
 
@@ -55,7 +56,14 @@ def test_another_seed_is_refused(tmp_path: Path) -> None:
 
 def test_keys_are_kept_and_private(tmp_path: Path) -> None:
     """The second start has the secrets of the first, in a file for the owner alone."""
-    assert kept_access(tmp_path / "s3") == kept_access(tmp_path / "s3")
+    first = kept_access(tmp_path / "s3")
+    assert kept_access(tmp_path / "s3") == first
+    # A key that this version of the code has added gets its secret, the others keep theirs.
+    older = {name: text for name, text in first.secrets.items() if name != "reader"}
+    (tmp_path / "s3" / "access.json").write_text(Access(older, first.grants[:1]).to_json())
+    again = kept_access(tmp_path / "s3")
+    assert {name: again.secrets[name] for name in older} == older
+    assert (again.secrets.keys(), again.grants) == (first.secrets.keys(), first.grants)
     assert (tmp_path / "s3" / "access.json").stat().st_mode & 0o777 == 0o600
 
 

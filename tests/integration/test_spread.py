@@ -29,6 +29,20 @@ from songswap.spark.cluster import Cluster, Layout
 # A cluster's Javas keep two cores busy while they start.
 pytestmark = pytest.mark.xdist_group("stack")
 
+ENDLESS = """
+import os, sys, time
+from pathlib import Path
+from songswap.spread import spread
+
+def work(unit):
+    Path(sys.argv[1], str(os.getpid())).touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    for _ in spread(work, range(4), processes=2):
+        pass
+"""
+
 ENGINES: dict[str, Callable[..., Iterator[Any]]] = {
     "processes": partial(local.spread, processes=2),
     "spark": partial(spark.spread, master="local[2]", at_once=2),
@@ -308,3 +322,38 @@ def taken_port() -> Iterator[int]:
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """A program whose workers never end by themselves."""
+    path = tmp_path / "endless.py"
+    path.write_text(ENDLESS)
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent(script: Path, tmp_path: Path, number: int) -> None:
+    """When the caller is killed or interrupted, its processes end at once."""
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL
+    ) as parent:
+        try:
+            assert wait_until(lambda: len(list(folder.iterdir())) == 2, 60, 0.05)
+            parent.send_signal(number)
+            parent.wait(30)
+            workers = [int(path.name) for path in folder.iterdir()]
+            assert wait_until(lambda: not any(map(alive, workers)), 30, 0.05)
+        finally:
+            parent.kill()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs still."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

@@ -8,7 +8,13 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from songswap.errors import SettingsError
-from songswap.settings import Connection, from_environment, parse_connection, warehouse_dsn
+from songswap.settings import (
+    Connection,
+    another_warehouse,
+    from_environment,
+    parse_connection,
+    warehouse_dsn,
+)
 
 ENVIRONMENT = {
     "AIRFLOW_CONN_SONGSWAP_RDS": "postgresql://me:p%40ss@db.example:5433/songswap?sslmode=require&iam=no",
@@ -107,6 +113,39 @@ def test_unreadable_connection(text: str) -> None:
     assert text not in str(refused.value)
 
 
+def test_reading_the_archive() -> None:
+    """The key that may read the archive is a connection of its own, and may be missing."""
+    assert from_environment(ENVIRONMENT).library is None
+    given = '{"conn_type": "aws", "login": "reader", "password": "hush"}'
+    told = from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": given})
+    assert told.library is not None
+    assert (told.library.bucket, told.library.access_key_id) == ("raw", "reader")
+    assert "hush" not in repr(told)
+    assert (
+        from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": " "}).library is None
+    )
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["postgresql://me:p%40ss@db:5/fresh", "host=db port=5 dbname=fresh user=me password=p@ss", "F"],
+)
+def test_another_warehouse(told: str) -> None:
+    """Another database is told as a URI, as libpq has it, or by the variable that holds it."""
+    dsn = another_warehouse({"F": "postgresql://me:p%40ss@db:5/fresh"}, told)
+    expected = {"host": "db", "port": "5", "user": "me", "password": "p@ss", "dbname": "fresh"}
+    assert conninfo_to_dict(dsn) == expected
+
+
+@pytest.mark.parametrize("told", ["FRESH", "password=hush in", "hush me"])
+def test_no_other_warehouse(told: str) -> None:
+    """What is none of these is refused without being repeated."""
+    with pytest.raises(SettingsError, match="neither") as refused:
+        another_warehouse({}, told)
+    assert told not in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
 def test_every_setting_is_explained() -> None:
     """`.env.example` explains each variable that the settings read."""
     explained = (Path(__file__).parents[2] / ".env.example").read_text()
@@ -126,6 +165,7 @@ def test_every_setting_is_explained() -> None:
         "SONGSWAP_STATE",
         "SONGSWAP_AIRFLOW_PORT",
         "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE",
+        "AIRFLOW_CONN_SONGSWAP_S3_READONLY",
         "AIRFLOW_CONN_DISCORD_NOTIFIER",
         "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT",
     ]

@@ -33,6 +33,10 @@ WHAT_TO_DO = {
         "Check the bucket (variable bucket_name) and the connection SongSwap_S3_PutOnly."
         " What was not archived waits in the spool."
     ),
+    "ArchiveUnreadable": (
+        "Check the bucket (variable bucket_name) and the connection SongSwap_S3_ReadOnly, then"
+        " clear the failed task: what was loaded stays."
+    ),
     "RunFailed": "Mend what is named. The next run brings in what waits; clearing does it at once.",
     "CheckFailed": "Set or mend what is named, then clear the task.",
     "ProofFailed": (

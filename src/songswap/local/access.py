@@ -27,6 +27,7 @@ class Grant:
 # The rights that the keys have in production, and `admin`, who looks into the bucket.
 PLATFORM_GRANTS = (
     Grant("pipeline", ("PUT",), ("history/",)),
+    Grant("reader", ("GET",), ("history/",)),
     Grant("tests", ("PUT", "GET", "DELETE"), ("tests/", "history/spotify/user0/")),
     Grant("admin", ("PUT", "GET", "DELETE"), ("",)),
 )
@@ -64,6 +65,6 @@ class Access:
 
 
 def platform_access() -> Access:
-    """The platform's three keys (`pipeline`, `tests`, `admin`) with new secrets."""
+    """The platform's keys (`pipeline`, `reader`, `tests`, `admin`) with new secrets."""
     keys = {grant.access_key for grant in PLATFORM_GRANTS}
     return Access({key: randomness.token_urlsafe(24) for key in sorted(keys)}, PLATFORM_GRANTS)

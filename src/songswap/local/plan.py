@@ -20,6 +20,7 @@ from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
 BUCKET = "songswap"
 WAREHOUSE = "AIRFLOW_CONN_SONGSWAP_RDS"
 ARCHIVE = "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"
+ARCHIVE_READ = "AIRFLOW_CONN_SONGSWAP_S3_READONLY"
 ARCHIVE_TESTS = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
 _BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
@@ -110,6 +111,7 @@ class Plan:
         if self.local_archive:
             local[_BUCKET_NAME] = BUCKET
             local[ARCHIVE] = _s3_connection(archive, "pipeline", access)
+            local[ARCHIVE_READ] = _s3_connection(archive, "reader", access)
             local[ARCHIVE_TESTS] = _s3_connection(archive, "tests", access)
         if self.simulated:
             local |= SIMULATED_APP
@@ -135,7 +137,7 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
         StartRefused: another one cannot be read, or one that belongs to it is missing.
     """
     settings = {name: value.strip() for name, value in environment.items() if value.strip()}
-    for name in (WAREHOUSE, ARCHIVE, ARCHIVE_TESTS, DISCORD):
+    for name in (WAREHOUSE, ARCHIVE, ARCHIVE_READ, ARCHIVE_TESTS, DISCORD):
         if name in settings:
             parse_connection(name, settings[name])
     given = [name for name in _CREDENTIALS if name in settings]

@@ -89,12 +89,14 @@ def kept_world(folder: Path, seed: int, listeners: int) -> World:
 
 
 def kept_access(folder: Path) -> Access:
-    """The keys of the S3 endpoint whose folder this is, made at the first start."""
+    """The keys of the S3 endpoint whose folder this is, made at the first start that has them."""
     file = folder / "access.json"
-    if not file.exists():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        write_private(file, platform_access().to_json())
-    return Access.from_json(file.read_text())
+    made = platform_access()
+    kept = Access.from_json(file.read_text()).secrets if file.exists() else {}
+    access = Access({**made.secrets, **kept}, made.grants)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    write_private(file, access.to_json())
+    return access
 
 
 def require_room(folder: Path) -> None:

@@ -24,6 +24,7 @@ def read_settings() -> settings.Settings:
         os.environ,
         warehouse=_connection("SongSwap_RDS"),
         s3=_connection("SongSwap_S3_PutOnly"),
+        s3_read=find_connection("SongSwap_S3_ReadOnly"),
         bucket=Variable.get("bucket_name"),
     )
 

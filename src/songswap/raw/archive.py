@@ -81,7 +81,7 @@ class Archive:
         except (BaseError, OSError) as error:
             raise ArchiveError(
                 f"S3 (connection SongSwap_S3_PutOnly, bucket {self._bucket}) did not take an"
-                f" answer: {_first_line(error)}"
+                f" answer: {first_line(error)}"
             ) from error
 
     async def _put(self, key: str, kept: Kept) -> bool:
@@ -128,6 +128,7 @@ def open_store(where: settings.Archive) -> S3Store:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What S3, or its client, says of an error, in short."""
     text = str(error).strip().splitlines()
     return text[0][:300] if text else type(error).__name__

@@ -19,6 +19,18 @@ def pack(body: bytes) -> bytes:
     return zlib_ng.compress(body, _LEVEL, _GZIP)
 
 
+def unpack(packed: bytes) -> bytes:
+    """The body of a gzip file, as it came.
+
+    Raises:
+        ValueError: it is not a whole one.
+    """
+    try:
+        return zlib_ng.decompress(packed, _GZIP)
+    except zlib_ng.error as error:  # type: ignore[misc]  # the stub has it as an instance
+        raise ValueError("not a whole gzip file") from error
+
+
 class Answer(NamedTuple):
     """A raw answer: ``body`` as it came, ``observed_at`` when it came, ``key`` where it belongs.
 
@@ -50,8 +62,8 @@ class Kept(NamedTuple):
             AnswerDamaged: the disk did not keep it whole.
         """
         try:
-            return zlib_ng.decompress(self.packed, _GZIP)
-        except zlib_ng.error as error:  # type: ignore[misc]  # the stub has it as an instance
+            return unpack(self.packed)
+        except ValueError as error:
             raise AnswerDamaged(
                 f"The spool's answer {self.id} of user {self.user_id} is damaged: it can be neither"
                 f" archived nor loaded. 'songswap spool drop {self.id}' takes it out."

@@ -165,6 +165,9 @@ def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[P
 def _settings(
     folder: Path, postgres: Postgres, s3: ObjectStore, spotify: Simulator, users: int
 ) -> settings.Settings:
+    def bucket(key: str) -> settings.Archive:
+        return settings.Archive(_BUCKET, s3.url, REGION, key, s3.access.secrets[key])
+
     return settings.Settings(
         warehouse_dsn=postgres.dsn(_DATABASE),
         # Real waits, in simulated time: as short as they can be and still be waits.
@@ -175,9 +178,8 @@ def _settings(
             timeout_s=1.0,
             window_s=0.3,
         ),
-        archive=settings.Archive(
-            _BUCKET, s3.url, REGION, "pipeline", s3.access.secrets["pipeline"]
-        ),
+        archive=bucket("pipeline"),
+        library=bucket("reader"),
         spool=folder / "spool",
         batch_size=min(500, users // 2 + 1),
     )

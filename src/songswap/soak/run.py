@@ -3,7 +3,7 @@
 import os
 import resource
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -163,18 +163,24 @@ def soak(
         StackError: a part did not start.
     """
     hours = max(1, round(days * 24))
-    tally = Tally()
     with running(folder, users, seed, BEGINS) as parts:
-        here = _Soak(parts, tally)
-        for number, hour in enumerate(storm(seed, users, hours)):
-            told(number, hours, BEGINS + number * _HOUR)
-            here.hour(number, hour)
-            if number % 24 == 23:
-                tally.resident.append(_memory(parts, "VmRSS"))
-        here.settle()
+        tally = live(parts, storm(seed, users, hours), told)
         verdict = judge(parts, BEGINS, BEGINS + hours * _HOUR)
         tally.memory = _memory(parts, "VmHWM") | {"its other loads": _children()}
     return verdict, tally
+
+
+def live(parts: Parts, hours: Sequence[Hour], told: Callable[[int, int, datetime], None]) -> Tally:
+    """Live through these hours; at the end all parts are up, and no fault lasts."""
+    tally = Tally()
+    here = _Soak(parts, tally)
+    for number, hour in enumerate(hours):
+        told(number, len(hours), BEGINS + number * _HOUR)
+        here.hour(number, hour)
+        if number % 24 == 23:
+            tally.resident.append(_memory(parts, "VmRSS"))
+    here.settle()
+    return tally
 
 
 def _memory(parts: Parts, kind: Literal["VmRSS", "VmHWM"]) -> dict[str, int]:

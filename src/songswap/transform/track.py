@@ -25,16 +25,20 @@ def add_track(
 ) -> None:
     """Add a track to ``catalogue``, with its artists, images, preview and popularity.
 
-    What an earlier item told of the same track stands; what it left out is filled in.
+    What an earlier item told of the same track stands; what it left out is filled in. The
+    popularity is an observation of its own, whatever was told before.
 
     Args:
         told: the track; its id must be a valid one.
         problems: what was taken out of it while it was read, by path.
-        observed_at: when Spotify told it.
+        observed_at: when Spotify told it (aware, UTC).
     """
     track_id = told.id
-    known = catalogue.tracks.get(track_id or "")
-    if track_id is None or (known and track_id not in catalogue.incomplete):
+    if track_id is None:
+        return
+    known = catalogue.tracks.get(track_id)
+    if known and track_id not in catalogue.incomplete:
+        _observe(catalogue, track_id, whole(told.popularity, 0, 100), observed_at)
         return
     notes = {Note("track", track_id, path, problem) for path, problem in problems.items()}
     duration_ms = whole(told.duration_ms, 0, INTEGER_MAX)
@@ -53,9 +57,7 @@ def add_track(
         catalogue.track_images.setdefault(image[:3], image)
     _add_preview(catalogue, track_id, told.preview_url, notes)
     popularity = usable_popularity("track", track_id, told.popularity, notes)
-    if popularity is not None:
-        row = Popularity(track_id, observed_at, popularity)
-        catalogue.track_popularity[track_id, observed_at] = row
+    _observe(catalogue, track_id, popularity, observed_at)
 
     # A cut name is as complete as the column allows: asking again would tell nothing new.
     broken = notes and any(
@@ -66,6 +68,18 @@ def add_track(
     else:
         catalogue.incomplete.discard(track_id)
     catalogue.notes |= notes
+
+
+def _observe(
+    catalogue: Catalogue, track_id: str, popularity: int | None, observed_at: datetime
+) -> None:
+    """Keep the earliest observation of each value in a day, so that no order of answers matters."""
+    if popularity is None:
+        return
+    key = (track_id, observed_at.date(), popularity)
+    earliest = catalogue.track_popularity.get(key)
+    if earliest is None or observed_at < earliest.date:
+        catalogue.track_popularity[key] = Popularity(track_id, observed_at, popularity)
 
 
 def _add_artists(

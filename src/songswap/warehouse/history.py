@@ -18,6 +18,7 @@ import psycopg
 
 from songswap.models import Catalogue, History, Play, Popularity, SetAside
 from songswap.transform.value import moment
+from songswap.warehouse import popularity
 from songswap.warehouse.copying import copy
 from songswap.warehouse.merge import merge
 from songswap.warehouse.sql import statements
@@ -29,7 +30,6 @@ CALMER = 0.9
 """What is left of a user's pace with each answer that tells of fewer plays: half after seven."""
 
 _HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
 
 KEY_TAKEN = "key taken by another track"
 
@@ -110,7 +110,7 @@ def load(
         counts["set_aside"] = this.set_aside(told, taken)
         counts["notes"] = this.note()
         heard = sorted({play.track_id for play in plays})
-        for name in ("want_features", "want_tracks", "want_artists"):
+        for name in ("want_features", "want_tracks", "want_artists") if heard else ():
             this.execute(name, heard=heard, incomplete=list(catalogue.incomplete))
         this.execute(
             "upsert_polls",
@@ -141,7 +141,7 @@ class _Load:
     run_id: str
     staleness: Staleness
 
-    def execute(self, name: str, **parameters: object) -> psycopg.Cursor:
+    def execute(self, name: str, /, **parameters: object) -> psycopg.Cursor:
         about = {
             "run_id": self.run_id,
             "now": self.staleness.now,
@@ -175,40 +175,65 @@ class _Load:
         ).rowcount
 
     def copy_catalogue(self) -> Counter[str]:
-        """Copy what is not known of tracks and artists; new rows by name."""
+        """Copy what is not known of tracks and artists, and complete it; new rows by name."""
         counts = Counter[str]()
-        there = self._known("tracks", self.catalogue.tracks)
-        popularity = self._known_popularity(there)
-        rows = _told_anew(self.catalogue, popularity)
+        there = self._lacking("tracks", self.catalogue.tracks)
+        observed = self._compare_popularity(there)
+        rows = _told_anew(self.catalogue, observed.known - self._waiting(observed.known))
         # Of a new track nothing can be known: only the others are looked up.
-        of = [track.id for track in rows["tracks"] if track[:1] in there]
+        of = [track.id for track in rows["tracks"] if track.id in there]
+        artists = self._lacking("artists", [artist.id for artist in rows["artists"]])
         known = {
-            "tracks": there,
-            "artists": self._known("artists", [artist.id for artist in rows["artists"]]),
+            "tracks": {(id_,) for id_ in there},
+            "artists": {(id_,) for id_ in artists},
             "artist_tracks": self._known("artist_tracks", of),
-            "track_popularity": popularity,
+            "track_popularity": set[tuple[Any, ...]](),
             "track_images": self._known("track_images", of),
             "track_previews": self._known("track_previews", of),
         }
+        self._complete("tracks", [row for row in rows["tracks"] if there.get(row.id)])
+        self._complete("artists", [row for row in rows["artists"] if artists.get(row.id)])
+        self._observe_earlier(observed.earlier)
         for name, (table, key) in _CATALOGUE.items():
-            new = sorted(row for row in rows[name] if row[:key] not in known[name])
+            told = observed.new if name == "track_popularity" else rows[name]
+            new = sorted(row for row in told if row[:key] not in known[name])
             counts[name] = copy(self.connection, table, new)
         return counts
 
     def _known(self, name: str, ids: Collection[str]) -> set[tuple[Any, ...]]:
         return set(self.execute(f"known_{name}", ids=list(ids))) if ids else set()
 
-    def _known_popularity(self, there: Collection[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
-        """The keys of the values that need no new row: the same was the last within a day."""
-        rows = [row for row in self.catalogue.track_popularity.values() if row[:1] in there]
-        if not rows:
+    def _lacking(self, name: str, ids: Collection[str]) -> dict[str, bool]:
+        """Which of these tracks or artists are known, and whether they lack a name or duration."""
+        return dict(self.execute(f"known_{name}", ids=list(ids))) if ids else {}
+
+    def _compare_popularity(self, there: Collection[str]) -> popularity.Comparison:
+        """What is told of popularity beside what is known of it in the same days."""
+        told = self.catalogue.track_popularity.values()
+        of = [row for row in told if row.id in there]
+        found: list[Popularity] = []
+        if of:
+            days = [row.date.date() for row in of]
+            span = {"first": min(days), "last": max(days)}
+            rows = self.execute("popularity", ids=list({row.id for row in of}), **span)
+            found = [Popularity(*row) for row in rows]
+        return popularity.compare(told, found)
+
+    def _waiting(self, ids: Collection[str]) -> set[str]:
+        """The tracks of which something was missing and is still to be asked for."""
+        if not ids:
             return set()
-        dates = [row.date for row in rows]
-        span = {"after": min(dates) - _DAY, "until": max(dates)}
-        lately: dict[str, list[tuple[datetime, int]]] = {}
-        for id_, *told in self.execute("popularity", ids=[row.id for row in rows], **span):
-            lately.setdefault(id_, []).append((told[0], told[1]))
-        return {row[:2] for row in rows if _is_known(row, lately.get(row.id, ()))}
+        return {id_ for (id_,) in self.execute("waiting_tracks", ids=list(ids))}
+
+    def _complete(self, name: str, rows: Sequence[NamedTuple]) -> None:
+        """Fill in what an earlier answer had left out of tracks or artists."""
+        if rows:
+            self.execute(f"complete_{name}", **_columns(rows))
+
+    def _observe_earlier(self, earlier: Sequence[popularity.Earlier]) -> None:
+        """Put observations in the place of those that they precede."""
+        if earlier:
+            self.execute("observe_earlier", **_columns(earlier))
 
     def set_aside(self, told: Sequence[Answer], taken: Sequence[Play]) -> int:
         """Set aside what cannot be a row, and the plays whose moment another track holds."""
@@ -221,15 +246,16 @@ class _Load:
             items.append((of[play.user_id], item))
         if not items:
             return 0
-        return self.execute(
-            "insert_set_aside",
-            users=[one.user_id for one, _ in items],
-            fingerprints=[item.fingerprint for _, item in items],
-            reasons=[item.reason for _, item in items],
-            played_at=[item.played_at for _, item in items],
-            raw_keys=[one.raw_key for one, _ in items],
-            asked_at=[one.observed_at for one, _ in items],
-        ).rowcount
+        columns = {
+            "users": [one.user_id for one, _ in items],
+            "fingerprints": [item.fingerprint for _, item in items],
+            "reasons": [item.reason for _, item in items],
+            "played_at": [item.played_at for _, item in items],
+            "raw_keys": [one.raw_key for one, _ in items],
+            "asked_at": [one.observed_at for one, _ in items],
+        }
+        self.execute("set_aside_earlier", **columns)
+        return self.execute("insert_set_aside", **columns).rowcount
 
     def note(self) -> int:
         """Note what was mended of tracks and artists."""
@@ -245,28 +271,23 @@ class _Load:
         ).rowcount
 
 
-def _is_known(told: Popularity, lately: Sequence[tuple[datetime, int]]) -> bool:
-    within = [one for one in lately if told.date - _DAY < one[0] <= told.date]
-    date, value = max(within, default=(None, None))
-    return value == told.popularity or date == told.date
+def _columns(rows: Sequence[NamedTuple]) -> dict[str, list[Any]]:
+    """Rows as one list for each of their columns, by its name."""
+    return {name: [getattr(row, name) for row in rows] for name in rows[0]._fields}
 
 
-def _told_anew(
-    catalogue: Catalogue, popularity: Collection[tuple[Any, ...]]
-) -> dict[str, list[Any]]:
-    """The rows of a catalogue that may be new, by name.
+def _told_anew(catalogue: Catalogue, old: Collection[str]) -> dict[str, list[Any]]:
+    """The rows of a catalogue that may be new, by name, without those of tracks in ``old``.
 
-    A track whose popularity was the same within a day was looked at then: its artists, images and
-    preview are looked at again after the day. What was missing then is asked of ``/tracks``.
+    A track whose popularity was told before on the same day was looked at then: its artists, images
+    and preview are looked at again on another day. What was missing then is asked of ``/tracks``.
     """
-    old = {id_ for id_, _ in popularity}
     links = [link for link in catalogue.artist_tracks.values() if link.track_id not in old]
     named = {link.artist_id for link in links}
     return {
         "tracks": [row for row in catalogue.tracks.values() if row.id not in old],
         "artists": [row for row in catalogue.artists.values() if row.id in named],
         "artist_tracks": links,
-        "track_popularity": list(catalogue.track_popularity.values()),
         "track_images": [row for row in catalogue.track_images.values() if row.id not in old],
         "track_previews": [row for row in catalogue.track_previews.values() if row.id not in old],
     }

@@ -18,10 +18,10 @@ JOIN "History" h ON h.user_id = a.user_id
   AND h.played_at BETWEEN (a.oldest AT TIME ZONE 'UTC') AND (a.newest AT TIME ZONE 'UTC')
 
 -- name: known_tracks
-SELECT id FROM "Tracks" WHERE id = ANY (%(ids)s)
+SELECT id, name = '' OR duration_ms = 0 FROM "Tracks" WHERE id = ANY (%(ids)s)
 
 -- name: known_artists
-SELECT id FROM "Artists" WHERE id = ANY (%(ids)s)
+SELECT id, name = '' FROM "Artists" WHERE id = ANY (%(ids)s)
 
 -- name: known_artist_tracks
 SELECT track_id, artist_id FROM "ArtistTracks" WHERE track_id = ANY (%(ids)s)
@@ -34,13 +34,36 @@ SELECT id FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
 
 -- name: popularity
 SELECT id, date AT TIME ZONE 'UTC', popularity FROM "TrackPopularity"
-WHERE id = ANY (%(ids)s)
-  AND date > %(after)s AT TIME ZONE 'UTC' AND date <= %(until)s AT TIME ZONE 'UTC'
+WHERE id = ANY (%(ids)s) AND date >= %(first)s::date AND date < %(last)s::date + 1
+
+-- name: observe_earlier
+UPDATE "TrackPopularity" p SET date = s.date AT TIME ZONE 'UTC'
+FROM unnest(%(id)s::text[], %(date)s::timestamptz[], %(instead_of)s::timestamptz[])
+  s (id, date, instead_of)
+WHERE p.id = s.id AND p.date = s.instead_of AT TIME ZONE 'UTC'
+
+-- name: waiting_tracks
+SELECT id FROM songswap.metadata
+WHERE kind = 'track' AND wanted_since IS NOT NULL AND id = ANY (%(ids)s)
+
+-- name: complete_tracks
+-- What is there stands; what an answer had left out is filled in by the next one that tells it.
+UPDATE "Tracks" t SET
+  name = coalesce(nullif(t.name, ''), s.name),
+  duration_ms = coalesce(nullif(t.duration_ms, 0), s.duration_ms)
+FROM unnest(%(id)s::text[], %(name)s::text[], %(duration_ms)s::integer[])
+  s (id, name, duration_ms)
+WHERE t.id = s.id AND (t.name = '' AND s.name <> '' OR t.duration_ms = 0 AND s.duration_ms > 0)
+
+-- name: complete_artists
+UPDATE "Artists" a SET name = s.name
+FROM unnest(%(id)s::text[], %(name)s::text[]) s (id, name)
+WHERE a.id = s.id AND a.name = '' AND s.name <> ''
 
 -- name: insert_gaps
 -- A full answer of which nothing is known says that there was more than it could hold. What the user
--- had before it bounds the gap: the last known play, or the last time that Spotify told of none. A feed
--- that told of none after the oldest play of the answer stood still: only its first answer is believed.
+-- had before it bounds the gap: the last known play, or the first time that Spotify told of none. Later
+-- times count no more: the feed may have stood still, and the archive keeps only the first.
 INSERT INTO songswap.gaps (user_id, after, before, found_at, run_id)
 SELECT a.user_id, known.until, a.oldest, a.asked_at, %(run_id)s
 FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(asked_at)s::timestamptz[])
@@ -49,8 +72,8 @@ CROSS JOIN LATERAL (
   SELECT coalesce(
     (SELECT max(h.played_at) AT TIME ZONE 'UTC' FROM "History" h
      WHERE h.user_id = a.user_id AND h.played_at < a.oldest AT TIME ZONE 'UTC'),
-    (SELECT CASE WHEN p.answered_at < a.oldest THEN p.answered_at ELSE p.first_answered_at END
-     FROM songswap.polls p WHERE p.user_id = a.user_id AND p.newest_played_at IS NULL)
+    (SELECT p.first_answered_at FROM songswap.polls p
+     WHERE p.user_id = a.user_id AND p.newest_played_at IS NULL)
   ) AS until
 ) known
 WHERE known.until < a.oldest
@@ -70,6 +93,15 @@ FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(newest)s::timesta
   %(asked_at)s::timestamptz[]) a (user_id, oldest, newest, asked_at)
 WHERE g.user_id = a.user_id AND g.closed_at IS NULL
   AND a.oldest <= g.after AND a.newest >= g.before
+
+-- name: set_aside_earlier
+-- The earliest answer that held an item stands for it, whichever was loaded first.
+UPDATE songswap.set_aside k SET
+  raw_key = s.raw_key, found_at = s.asked_at, run_id = %(run_id)s
+FROM unnest(%(users)s::integer[], %(fingerprints)s::bytea[], %(reasons)s::text[],
+  %(played_at)s::text[], %(raw_keys)s::text[], %(asked_at)s::timestamptz[])
+  s (user_id, fingerprint, reason, played_at, raw_key, asked_at)
+WHERE k.user_id = s.user_id AND k.fingerprint = s.fingerprint AND s.asked_at < k.found_at
 
 -- name: insert_set_aside
 INSERT INTO songswap.set_aside
@@ -138,4 +170,4 @@ ON CONFLICT (user_id) DO UPDATE SET
   newest_played_at = greatest(p.newest_played_at, EXCLUDED.newest_played_at),
   problem = NULL,
   pace = greatest(%(calmer)s * p.pace, EXCLUDED.pace)
-WHERE p.answered_at IS NULL OR p.answered_at <= EXCLUDED.answered_at
+WHERE p.answered_at IS NULL OR p.answered_at < EXCLUDED.answered_at

@@ -57,10 +57,16 @@ JOIN "Tracks" t ON t.id = s.track_id
 ON CONFLICT DO NOTHING
 
 -- name: insert_track_popularity
+-- A value that was observed on the same day (UTC) has its row, see songswap/warehouse/popularity.py.
 INSERT INTO "TrackPopularity" (id, date, popularity)
 SELECT id, s.date AT TIME ZONE 'UTC', s.popularity
 FROM json_to_recordset(%(rows)s) s (id text, date timestamptz, popularity integer)
 JOIN "Tracks" USING (id)
+WHERE NOT EXISTS (
+  SELECT FROM "TrackPopularity" p WHERE p.id = s.id AND p.popularity = s.popularity
+    AND p.date >= date_trunc('day', s.date AT TIME ZONE 'UTC')
+    AND p.date < date_trunc('day', s.date AT TIME ZONE 'UTC') + interval '1 day'
+)
 ON CONFLICT DO NOTHING
 
 -- name: upsert_track_images
@@ -129,10 +135,16 @@ JOIN "Tracks" t ON t.id = s.track_id
 LEFT JOIN "ArtistTracks" r USING (track_id, artist_id) WHERE r.track_id IS NULL
 
 -- name: lacking_TrackPopularity
-SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text, date timestamptz)
+SELECT count(*)
+FROM json_to_recordset(%(rows)s) AS s (id text, date timestamptz, popularity integer)
 JOIN "Tracks" t USING (id)
-LEFT JOIN "TrackPopularity" r ON (r.id, r.date) = (s.id, s.date AT TIME ZONE 'UTC')
-WHERE r.id IS NULL
+WHERE NOT EXISTS (
+  SELECT FROM "TrackPopularity" r WHERE r.id = s.id AND (
+    r.date = s.date AT TIME ZONE 'UTC' OR r.popularity = s.popularity
+      AND r.date >= date_trunc('day', s.date AT TIME ZONE 'UTC')
+      AND r.date < date_trunc('day', s.date AT TIME ZONE 'UTC') + interval '1 day'
+  )
+)
 
 -- name: lacking_TrackImages
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text, height integer, width integer)

@@ -20,7 +20,7 @@ NEEDED = {
     "public.Tracks": _KEEP,
     "public.ArtistTracks": _ADD,
     "public.History": (*_KEEP, "DELETE"),  # an export's play gives way to the API's
-    "public.TrackPopularity": _ADD,
+    "public.TrackPopularity": _KEEP,
     "public.TrackFeatures": _ADD,
     "public.TrackImages": _KEEP,
     "public.TrackPreviews": _KEEP,

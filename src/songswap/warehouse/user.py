@@ -1,4 +1,6 @@
-"""A user of the platform, written as the web app does it when somebody signs up."""
+"""Users of the platform: written as the web app does it, looked for, copied."""
+
+from collections.abc import Collection
 
 import psycopg
 
@@ -50,3 +52,21 @@ def keep(
             " stored: run the command with the login of the tables' owner."
         ) from error
     return found[0], name
+
+
+def there(connection: psycopg.Connection, ids: Collection[int]) -> set[int]:
+    """Those of the users who are in the warehouse."""
+    rows = connection.execute(statements("user.sql")["there"], {"ids": list(ids)})
+    return {user for (user,) in rows}
+
+
+def copy(source: psycopg.Connection, target: psycopg.Connection, ids: Collection[int]) -> int:
+    """Copy users, without their tokens, into another warehouse; how many were not there."""
+    sql = statements("user.sql")
+    rows = source.execute(sql["rows"], {"ids": list(ids)}).fetchall()
+    with target.transaction(), target.cursor() as cursor:
+        if rows:
+            cursor.executemany(sql["copy_user"], rows)
+        copied = cursor.rowcount if rows else 0
+        cursor.execute(sql["next_id"])
+    return copied

@@ -11,3 +11,17 @@ INSERT INTO "SpotifyTokens" (id, access_token, refresh_token)
 VALUES (%(user_id)s, %(access_token)s, %(refresh_token)s)
 ON CONFLICT (id) DO UPDATE SET
   access_token = EXCLUDED.access_token, refresh_token = EXCLUDED.refresh_token
+
+-- name: there
+SELECT id FROM "Users" WHERE id = ANY (%(ids)s)
+
+-- name: rows
+SELECT id, username, email, spotify_id FROM "Users" WHERE id = ANY (%(ids)s) ORDER BY id
+
+-- name: copy_user
+INSERT INTO "Users" (id, username, email, spotify_id) VALUES (%s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+
+-- name: next_id
+-- Who signs up later gets an id that nobody has.
+SELECT setval(pg_get_serial_sequence('"Users"', 'id'), max(id)) FROM "Users" HAVING max(id) > 0

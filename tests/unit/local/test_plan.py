@@ -41,6 +41,8 @@ def test_nothing_set_means_all_is_local() -> None:
     s3 = json.loads(told["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"])
     assert (s3["conn_type"], s3["login"]) == ("aws", "pipeline")
     assert s3["extra"]["endpoint_url"] == "http://127.0.0.1:9010"
+    reading = json.loads(told["AIRFLOW_CONN_SONGSWAP_S3_READONLY"])
+    assert (reading["login"], reading["password"] != s3["password"]) == ("reader", True)
     discord = json.loads(told["AIRFLOW_CONN_DISCORD_NOTIFIER"])
     assert discord["host"] == "http://127.0.0.1:8010/discord/"
     assert (
@@ -76,6 +78,7 @@ def test_a_real_warehouse_and_archive_win() -> None:
     assert told["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"] == s3
     assert told["AIRFLOW_VAR_BUCKET_NAME"] == "real-bucket"
     assert "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE" not in told
+    assert "AIRFLOW_CONN_SONGSWAP_S3_READONLY" not in told
 
 
 def test_an_empty_setting_counts_as_none() -> None:

@@ -2,7 +2,15 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from songswap.raw import key
+from songswap.raw.key import Place
+
+USERS = st.integers(0, 2**31 - 1)
+MOMENTS = st.integers(0, 2**31 - 1).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 
 
 def test_the_platforms_key() -> None:
@@ -21,3 +29,47 @@ def test_beside() -> None:
     assert other.endswith(".json")
     assert other == key.beside(first, b"another answer")
     assert other != key.beside(first, b"a third answer")
+
+
+@given(user=USERS, moment=MOMENTS, body=st.binary())
+def test_keys_are_read_as_they_are_built(user: int, moment: datetime, body: bytes) -> None:
+    """A key says whose answer it is and of which hour, with a digest and without."""
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    first = key.for_hour(user, moment)
+    for one in (first, key.beside(first, body)):
+        assert key.parse(one) == Place(user, hour)
+        assert one.startswith(key.folder(user))
+    assert key.user_of(key.folder(user)) == user
+
+
+@given(user=USERS, moment=MOMENTS, other=MOMENTS, body=st.binary())
+def test_order_of_keys(user: int, moment: datetime, other: datetime, body: bytes) -> None:
+    """A listing of a user's keys goes hour by hour, and can begin with any of them."""
+    hours = sorted(one.replace(minute=0, second=0, microsecond=0) for one in (moment, other))
+    first, second = (key.for_hour(user, hour) for hour in hours)
+    if hours[0] < hours[1]:
+        assert key.beside(first, body) < key.before(user, hours[1]) < second
+    assert key.before(user, hours[0]) < first < key.beside(first, body)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "history/spotify/user1/user2_spotify_2026-11-22_08.json",
+        "history/spotify/user1/user1_spotify_2026-11-22_24.json",
+        "history/spotify/user1/user1_spotify_2026-02-30_08.json",
+        "history/spotify/user1/user1_spotify_2026-11-22_08.json.gz",
+        "history/spotify/user1/user1_spotify_2026-11-22_08_0123.json",
+        "history/spotify/user1/user1_spotify_2026-11-22_08_0123456789ABCDEF.json",
+        "history/spotify/user01/user01_spotify_2026-11-22_08.json",
+        "history/spotify/user3000000000/user3000000000_spotify_2026-11-22_08.json",
+        "history/spotify/user1/more/user1_spotify_2026-11-22_08.json",
+        "other/user1/user1_spotify_2026-11-22_08.json",
+        "history/spotify/user1/notes.txt",
+        "history/spotify/",
+        "",
+    ],
+)
+def test_foreign_keys(foreign: str) -> None:
+    """What the pipeline does not build is no answer's key."""
+    assert key.parse(foreign) is None

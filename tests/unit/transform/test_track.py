@@ -37,7 +37,7 @@ def test_whole_track(track: Any, observed_at: datetime) -> None:
             (ID, first): ArtistTrack(ID, first, True),
             (ID, second): ArtistTrack(ID, second, False),
         },
-        track_popularity={(ID, observed_at): Popularity(ID, observed_at, 1)},
+        track_popularity={(ID, observed_at.date(), 1): Popularity(ID, observed_at, 1)},
         track_images={
             (ID, size, size): Image(ID, size, size, f"https://i.scdn.co/1/{size}")
             for size in (640, 300, 64)

@@ -1,0 +1,162 @@
+"""Reading the archive of raw answers: which users, which hours, and the answers themselves.
+
+It needs a key that may list and get below ``history/``; that of the pipeline may only put.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import obstore
+from obstore.exceptions import BaseError
+
+from songswap import settings
+from songswap.errors import AnswerDamaged, ArchiveUnreadable
+from songswap.raw import key
+from songswap.raw.archive import first_line, open_store
+from songswap.raw.kept import unpack
+
+_AT_ONCE = 16
+"""Objects that are asked for side by side."""
+
+
+class Found(NamedTuple):
+    """An object of the archive by its key: whose answer it is, of which hour, its bytes."""
+
+    key: str
+    user_id: int
+    hour: datetime
+    size: int
+
+
+class Raw(NamedTuple):
+    """An answer as the archive holds it; ``packed`` is its body with gzip."""
+
+    user_id: int
+    key: str
+    hour: datetime
+    observed_at: datetime
+    packed: bytes
+
+    @property
+    def body(self) -> bytes:
+        """The body as it came from Spotify.
+
+        Raises:
+            AnswerDamaged: it is not whole.
+        """
+        try:
+            return unpack(self.packed)
+        except ValueError as error:
+            raise AnswerDamaged(f"{self.key} is {error}") from error
+
+
+class Damaged(NamedTuple):
+    """An object that is no answer, and why."""
+
+    key: str
+    problem: str
+
+
+class Library:
+    """The bucket that ``where`` names; ``foreign`` counts what in it is no answer of a user.
+
+    Raises:
+        ArchiveUnreadable: from every method, when S3 does not list or give.
+    """
+
+    def __init__(self, where: settings.Archive) -> None:
+        self._bucket = where.bucket
+        self._store = open_store(where)
+        self.foreign: Counter[str] = Counter()
+
+    def users(self) -> list[int]:
+        """The ids of all users of whom there are answers, in their order."""
+        with self._naming_trouble():
+            found = obstore.list_with_delimiter(self._store, key.PREFIX)
+        users = {folder: key.user_of(folder) for folder in found["common_prefixes"]}
+        self.foreign[key.PREFIX] += len(found["objects"])
+        self.foreign.update(folder for folder, user in users.items() if user is None)
+        return sorted(user for user in users.values() if user is not None)
+
+    def answers(
+        self, user_id: int, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[Found]:
+        """A user's answers, hour by hour; those of one hour are in no order.
+
+        Args:
+            since: the first hour; all from the beginning, if None.
+            until: the hour before which it ends; all to the end, if None.
+        """
+        folder = key.folder(user_id)
+        offset = key.before(user_id, since) if since else None
+        last: datetime | None = None
+        with self._naming_trouble():
+            for objects in obstore.list(self._store, folder, offset=offset, chunk_size=1000):
+                for one in objects:
+                    place = key.parse(one["path"])
+                    if place is None or place.user_id != user_id:
+                        self.foreign[folder] += 1
+                    elif until is not None and place.hour >= until:
+                        return
+                    elif last is not None and place.hour < last:
+                        raise ArchiveUnreadable(
+                            f"The bucket {self._bucket} does not list its keys in their order, so"
+                            " that answers cannot be read in the order of time. Nothing was"
+                            " changed: use a bucket that does, as S3's general ones do."
+                        )
+                    else:
+                        last = place.hour
+                        yield Found(one["path"], user_id, place.hour, one["size"])
+
+    def read(self, found: Sequence[Found]) -> list[Raw | Damaged]:
+        """Get objects, some side by side."""
+        return asyncio.run(self._read(found))
+
+    async def _read(self, found: Sequence[Found]) -> list[Raw | Damaged]:
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def in_turn(one: Found) -> Raw | Damaged:
+            async with turns:
+                return await self._get(one)
+
+        with self._naming_trouble():
+            return await asyncio.gather(*(in_turn(one) for one in found))
+
+    async def _get(self, found: Found) -> Raw | Damaged:
+        try:
+            given = await obstore.get_async(self._store, found.key)
+            packed = bytes(await given.bytes_async())
+        except FileNotFoundError:
+            return Damaged(found.key, "was deleted meanwhile")
+        told = given.attributes.get("observed-at")
+        if told is None:
+            return Damaged(found.key, "has no observed-at in its metadata")
+        observed_at = _moment(told)
+        if observed_at is None or key.before(found.user_id, observed_at) != key.before(
+            found.user_id, found.hour
+        ):
+            return Damaged(found.key, "has an observed-at that is not of its hour")
+        return Raw(found.user_id, found.key, found.hour, observed_at, packed)
+
+    @contextmanager
+    def _naming_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise ArchiveUnreadable(
+                f"S3 (connection SongSwap_S3_ReadOnly, bucket {self._bucket}) did not list or give"
+                f" answers: {first_line(error)} What was loaded until then stays; start again when"
+                " it is mended."
+            ) from error
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None

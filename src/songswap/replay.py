@@ -1,0 +1,256 @@
+"""Rebuild the warehouse from the raw archive: load again what the hourly runs have archived.
+
+    plan: users and hours, in units ──▶ replay, units side by side: S3 ──▶ transform ──▶ warehouse
+
+A user's answers are loaded in the order in which Spotify gave them; what they tell of tracks comes
+out the same in any order (docs/adr/0012). The tables' keys decide what is new, so a replay can go
+into the live tables, be stopped at any point, and be started again. A unit needs nothing but the
+settings: it can be done by any process, on any machine.
+"""
+
+import heapq
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import NamedTuple
+
+import psycopg
+
+from songswap.deliver import REFUSED, reason, rounds, transformed
+from songswap.errors import AnswerDamaged, RunFailed, SettingsError
+from songswap.raw.library import Damaged, Found, Library, Raw
+from songswap.settings import Settings
+from songswap.warehouse import history, user
+from songswap.warehouse.connection import connect
+from songswap.warehouse.history import Staleness
+from songswap.warehouse.migrate import require_schema
+
+log = logging.getLogger(__name__)
+
+MOST_UNITS = 1000
+"""Airflow maps over at most 1,024 things."""
+
+_USERS_AT_MOST = 50
+_UNITS_AT_LEAST = 16
+_OBJECTS_AT_ONCE = 256
+"""Objects that are read into memory together; a little more, to the end of a user's hour."""
+
+
+class Unit(NamedTuple):
+    """Users and hours that are replayed together.
+
+    ``first`` to ``last`` are the ids of the users of the archive, or ``only`` some of them. The
+    hours begin with ``since`` and end before ``until``; without bounds where they are None.
+    """
+
+    first: int
+    last: int
+    only: tuple[int, ...] | None
+    since: datetime | None
+    until: datetime | None
+
+
+def plan(
+    settings: Settings,
+    users: Collection[int] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Unit]:
+    """Cut a replay into units.
+
+    Args:
+        users: their ids; all of whom there are answers, if None.
+        since: the first hour (UTC); from the first answer on, if None.
+        until: the hour before which it ends; to the last answer, if None.
+
+    Raises:
+        SettingsError: there is no key that may read the archive, or the hours are none.
+        ArchiveUnreadable: S3 does not list.
+    """
+    if since is not None and until is not None and since >= until:
+        raise SettingsError("The hours to replay end before they begin: nothing was done.")
+    ids = sorted(set(users)) if users is not None else _library(settings).users()
+    size = max(-(-len(ids) // MOST_UNITS), min(_USERS_AT_MOST, -(-len(ids) // _UNITS_AT_LEAST)), 1)
+    parts = [ids[start : start + size] for start in range(0, len(ids), size)]
+    only = users is not None
+    return [Unit(part[0], part[-1], tuple(part) if only else None, since, until) for part in parts]
+
+
+def require_users(settings: Settings, units: Sequence[Unit]) -> None:
+    """Raise `RunFailed` where nobody of these units is in the warehouse, and nothing could load.
+
+    Raises:
+        WarehouseUnavailable, SchemaOutdated: nothing can be loaded.
+    """
+    users = _users_of(_library(settings), units)
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        there = user.there(connection, users)
+    if users and not there:
+        raise RunFailed(
+            f'None of the {len(users)} users to replay is in "Users" of this warehouse, and plays'
+            " belong to users: nothing was loaded. Restore that table first, or have its rows"
+            " copied from the live warehouse ('songswap replay --into … --copy-users')."
+        )
+
+
+def copy_users(settings: Settings, live_dsn: str, units: Sequence[Unit]) -> int:
+    """Copy the users of these units from the live warehouse, without tokens; how many were new.
+
+    Raises:
+        WarehouseUnavailable: one of the two refused or was lost.
+    """
+    users = _users_of(_library(settings), units)
+    with connect(live_dsn) as source, connect(settings.warehouse_dsn) as target:
+        return user.copy(source, target, users)
+
+
+def look(settings: Settings, unit: Unit) -> dict[str, int]:
+    """Count what a unit would read, and change nothing.
+
+    Returns:
+        users, gone_users (not in the warehouse), objects, bytes, foreign (keys that are no
+        answer's).
+    """
+    library = _library(settings)
+    users = _users_of(library, [unit])
+    counts: Counter[str] = Counter(users=len(users))
+    for found in _found(library, users, unit):
+        counts["objects"] += 1
+        counts["bytes"] += found.size
+    counts["foreign"] = library.foreign.total()
+    with connect(settings.warehouse_dsn) as connection:
+        counts["gone_users"] = len(users) - len(user.there(connection, users))
+    return dict(counts)
+
+
+def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
+    """Load all answers of a unit, in the order of time.
+
+    Args:
+        run_id: what is noted in ``songswap.gaps`` and ``songswap.set_aside``.
+
+    Returns:
+        users, gone_users, objects, answers (loaded), known (plays that were there), damaged
+        (objects that are no whole answer), refused (answers whose rows PostgreSQL did not take),
+        foreign; and new rows by name, see `songswap.warehouse.history.load`.
+
+    Raises:
+        ArchiveUnreadable, WarehouseUnavailable: what was loaded until then stays.
+    """
+    library = _library(settings)
+    users = _users_of(library, [unit])
+    with connect(settings.warehouse_dsn) as connection:
+        this = _Replay(settings, connection, run_id, Counter(users=len(users)))
+        this.counts["gone_users"] = len(users) - len(user.there(connection, users))
+        for part in _parts(_found(library, users, unit)):
+            this.load_part(library.read(part))
+        this.counts["foreign"] = library.foreign.total()
+        return dict(this.counts)
+
+
+def total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The counts of units, added up."""
+    added: Counter[str] = Counter()
+    for one in counts:
+        added.update(one)
+    return dict(added)
+
+
+def problem(counts: dict[str, int]) -> str | None:
+    """What of a replay is not loaded, in a sentence; None where all is."""
+    damaged, refused = counts.get("damaged", 0), counts.get("refused", 0)
+    if not damaged and not refused:
+        return None
+    return (
+        f"{damaged} objects are damaged and {refused} answers were refused by PostgreSQL; the log"
+        " names them. All others are loaded. Start the replay again when they are mended: nothing"
+        " is loaded twice."
+    )
+
+
+class _Replay(NamedTuple):
+    """A unit under way."""
+
+    settings: Settings
+    connection: psycopg.Connection
+    run_id: str
+    counts: Counter[str]
+
+    def load_part(self, given: Sequence[Raw | Damaged]) -> None:
+        """Load what was read, hour by hour."""
+        self.counts["objects"] += len(given)
+        for one in given:
+            if isinstance(one, Damaged):
+                self._leave("damaged", one.key, one.problem)
+        whole = [one for one in given if isinstance(one, Raw)]
+        whole.sort(key=lambda one: (one.observed_at, one.key))
+        for _, of_hour in groupby(whole, key=lambda one: one.hour):
+            for answers in rounds(of_hour):
+                self._load(answers)
+
+    def _load(self, answers: list[Raw]) -> None:
+        """Load answers in one transaction; if that is refused, one by one."""
+        try:
+            told, catalogue = transformed(answers)
+            # As it was in the hour in which they came: what was stale then is stale now.
+            now = max(one.observed_at for one in answers)
+            staleness = Staleness(now, self.settings.stale_after)
+            counts = history.load(self.connection, told, catalogue, self.run_id, staleness)
+        except REFUSED as error:
+            if len(answers) == 1:
+                kind = "damaged" if isinstance(error, AnswerDamaged) else "refused"
+                self._leave(kind, answers[0].key, reason(error))
+            else:
+                for one in answers:
+                    self._load([one])
+        else:
+            plays = sum(len(one.history.plays) for one in told)
+            self.counts.update(counts)
+            self.counts["answers"] += len(answers)
+            self.counts["known"] += plays - counts["plays"] - counts["gone"]
+
+    def _leave(self, kind: str, key: str, why: str) -> None:
+        self.counts[kind] += 1
+        log.warning("%s: %s. Everything else goes on.", key, why.removeprefix(key).strip())
+
+
+def _library(settings: Settings) -> Library:
+    if settings.library is None:
+        raise SettingsError(
+            "No key may read the archive: define the connection SongSwap_S3_ReadOnly"
+            " (AIRFLOW_CONN_SONGSWAP_S3_READONLY) with one that may list and get below history/."
+        )
+    return Library(settings.library)
+
+
+def _users_of(library: Library, units: Sequence[Unit]) -> list[int]:
+    """The users of units that follow each other."""
+    if not units:
+        return []
+    only = [one for unit in units for one in unit.only or ()]
+    return only or [one for one in library.users() if units[0].first <= one <= units[-1].last]
+
+
+def _found(library: Library, users: Sequence[int], unit: Unit) -> Iterator[Found]:
+    """The answers of a unit, hour by hour, each user's of an hour beside each other."""
+    answers = (library.answers(one, unit.since, unit.until) for one in users)
+    return heapq.merge(*answers, key=_hour)
+
+
+def _hour(found: Found) -> tuple[datetime, int]:
+    return found.hour, found.user_id
+
+
+def _parts(found: Iterator[Found]) -> Iterator[list[Found]]:
+    """Parts that fit into memory; what a user was told in an hour is not torn apart."""
+    part: list[Found] = []
+    for _, of_hour in groupby(found, key=_hour):
+        part += of_hour
+        if len(part) >= _OBJECTS_AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part

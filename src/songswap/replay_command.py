@@ -1,0 +1,163 @@
+"""``songswap replay``: options in, a progress bar and a summary out."""
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from songswap.terminal import JsonOption, err, log_to_stderr
+
+if TYPE_CHECKING:
+    from songswap.replay import Unit
+    from songswap.settings import Settings
+
+_HOUR = ["%Y-%m-%dT%H", "%Y-%m-%d_%H", "%Y-%m-%d"]
+_WOULD = ("users", "gone_users", "objects", "bytes", "foreign")
+_DID = (
+    *("users", "gone_users", "users_copied", "objects", "damaged", "foreign", "answers", "refused"),
+    *("plays", "known", "gone", "tracks", "artists", "set_aside", "gaps", "gaps_closed"),
+)
+_TITLES = {
+    "users": "Users",
+    "gone_users": "  not in this warehouse",
+    "users_copied": "  copied into it",
+    "objects": "Objects read",
+    "bytes": "  their bytes",
+    "damaged": "  damaged",
+    "foreign": "Other objects, left alone",
+    "answers": "Answers loaded",
+    "refused": "  refused by PostgreSQL",
+    "plays": "Plays, new",
+    "known": "  known before",
+    "gone": "  of users who are not there",
+    "tracks": "Tracks, new",
+    "artists": "Artists, new",
+    "set_aside": "Set aside, new",
+    "gaps": "Gaps, new",
+    "gaps_closed": "  closed",
+}
+
+
+def replay(
+    user: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="A user's id, once or more; all of the archive if left out."),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=_HOUR, help="The first hour (UTC) to replay."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=_HOUR, help="The hour (UTC) before which it ends."),
+    ] = None,
+    into: Annotated[
+        str,
+        typer.Option(
+            metavar="DATABASE",
+            help="Load into this database instead of the live one: a URI, or the name of a"
+            " variable that holds one. Its tables are made where they are missing.",
+        ),
+    ] = "",
+    copy_users: Annotated[
+        bool,
+        typer.Option(
+            "--copy-users",
+            help='With --into: first copy the rows of "Users" that are needed from the live'
+            " warehouse, without tokens.",
+        ),
+    ] = False,
+    processes: Annotated[
+        int, typer.Option(min=0, help="How many go side by side; 0 is one for each core.")
+    ] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count what would be read; change nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Rebuild the warehouse from the archive in S3: load again what the hourly runs archived.
+
+    What is there already stays as it is, so it can be stopped at any time and started again. Reads
+    the settings from the environment, see .env.example; the archive is read with
+    SongSwap_S3_ReadOnly. Exits with 1 when anything could not be loaded.
+    """
+    from songswap import replay as archive
+    from songswap import settings
+    from songswap.warehouse.migrate import migrate
+
+    if copy_users and not into:
+        raise typer.BadParameter("--copy-users goes with --into.")
+    log_to_stderr()
+    live = settings.from_environment(os.environ)
+    read = live
+    if into and not (dry_run and copy_users):
+        read = replace(live, warehouse_dsn=settings.another_warehouse(os.environ, into))
+    units = archive.plan(read, user, _utc(since), _utc(until))
+    counts: dict[str, int] = {}
+    if not dry_run:
+        if into:
+            migrate(read.warehouse_dsn)
+        if copy_users:
+            counts["users_copied"] = archive.copy_users(read, live.warehouse_dsn, units)
+        archive.require_users(read, units)
+    counts |= _replay(read, units, processes or len(os.sched_getaffinity(0)), dry_run)
+    if as_json:
+        typer.echo(json.dumps(counts))
+    else:
+        _print(counts, _WOULD if dry_run else _DID)
+    if left := archive.problem(counts):
+        err.print(left, markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _replay(read: "Settings", units: "list[Unit]", processes: int, dry_run: bool) -> dict[str, int]:
+    from songswap import replay as archive
+    from songswap.spotify.client import utc_now
+    from songswap.spread import spread
+
+    run_id = f"replay__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
+    work = partial(archive.look, read) if dry_run else partial(archive.replay, read, run_id)
+    counts: dict[str, int] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    left = (TextColumn("left:"), TimeRemainingColumn())
+    with Progress(*columns, TimeElapsedColumn(), *left, console=err) as progress:
+        bar = progress.add_task("groups of users", total=len(units))
+        for done, one in enumerate(
+            spread(work, units, processes=min(processes, len(units) or 1)), 1
+        ):
+            counts = archive.total([counts, one])
+            progress.update(bar, completed=done)
+            if not err.is_terminal:
+                err.print(f"{done:,} of {len(units):,} groups of users: {_so_far(counts)}")
+    return counts
+
+
+def _so_far(counts: dict[str, int]) -> str:
+    return f"{counts.get('objects', 0):,} objects, {counts.get('plays', 0):,} new plays"
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment else None
+
+
+def _print(counts: dict[str, int], names: tuple[str, ...]) -> None:
+    table = Table("what", title="What would be read" if names is _WOULD else "What was replayed")
+    table.add_column("number", justify="right")
+    for name in names:
+        if name != "users_copied" or name in counts:
+            table.add_row(_TITLES[name], f"{counts.get(name, 0):,}")
+    Console().print(table)

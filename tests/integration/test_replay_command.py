@@ -1,0 +1,201 @@
+"""``songswap replay`` as an operator uses it, on the archive of a small platform."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import obstore
+import psycopg
+import pytest
+
+from songswap.local.postgres import Postgres
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(platform: Callable[..., Any]) -> Any:
+    """A platform whose users were asked for in three hours."""
+    made = platform(users=4)
+    for _ in range(3):
+        made.load()
+        made.advance(hours=2)
+    assert made.history().total() > 50
+    return made
+
+
+@pytest.fixture
+def songswap(here: Any, tmp_path: Path) -> Run:
+    """Runs ``songswap replay`` with the platform's settings and others; None leaves one out."""
+
+    def run(*arguments: str, **others: str | None) -> subprocess.CompletedProcess[str]:
+        told = {"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "120"}
+        settings = told | here.environment() | others
+        return subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "songswap.cli", "replay", "--processes", "1", *arguments],
+            cwd=tmp_path,
+            env={name: text for name, text in settings.items() if text is not None},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.fixture
+def empty(postgres: Postgres, here: Any) -> Any:
+    """Another database without any table, and the DSN of it."""
+    name = psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"]
+    fresh = f"{name}_fresh"
+    postgres.create_database(fresh)
+    yield postgres.dsn(fresh)
+    postgres.drop_database(fresh)
+
+
+def rows(dsn: str, query: str) -> list[Any]:
+    """What a query gives in a database."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def listed(out: str) -> dict[str, str]:
+    """The lines of a table, by their first column."""
+    lines = [line.strip("│").split("│") for line in out.splitlines() if line.startswith("│")]
+    return {line[0].strip(): line[1].strip() for line in lines}
+
+
+def test_dry_run(here: Any, songswap: Run) -> None:
+    """It counts what would be read of whom, and changes nothing."""
+    here.execute('DELETE FROM "History"')
+    done = songswap("--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    keys = here.objects()
+    size = sum(one["size"] for part in obstore.list(here.bucket) for one in part)
+    assert json.loads(done.stdout) == {
+        "users": 4,
+        "gone_users": 0,
+        "objects": len(keys),
+        "bytes": size,
+        "foreign": 0,
+    }
+    assert here.history().total() == 0
+    first = str(here.rows('SELECT min(id) FROM "Users"')[0][0])
+    of_one = [key for key in keys if f"/user{first}/" in key]
+    shown = listed(songswap("--dry-run", "--user", first).stdout)
+    assert (shown["Users"], shown["Objects read"]) == ("1", str(len(of_one)))
+    within = songswap("--dry-run", "--from", "2026-11-22T19", "--to", "2026-11-23", "--json")
+    told = json.loads(within.stdout)["objects"]
+    assert 0 < told == len([key for key in keys if key[-7:-5] in ("20", "22")]) < len(keys)
+
+
+def test_lost_plays_come_back(here: Any, songswap: Run) -> None:
+    """What somebody deleted is there again; progress and a table say so."""
+    before = here.history()
+    first = here.rows('SELECT min(id) FROM "Users"')[0][0]
+    here.execute('DELETE FROM "History" WHERE user_id = %s', first)
+    lost = (before - here.history()).total()
+    assert lost > 0
+    done = songswap()
+    assert done.returncode == 0, done.stderr
+    assert here.history() == before
+    shown = listed(done.stdout)
+    assert (shown["Plays, new"], shown["damaged"]) == (str(lost), "0")
+    assert shown["Objects read"] == shown["Answers loaded"] == str(len(here.objects()))
+    assert f"{lost} new plays" in done.stderr
+
+
+def test_fresh_database_needs_users(here: Any, songswap: Run, empty: str) -> None:
+    """Without users nothing can be loaded, and it says how to have them; tokens stay behind."""
+    none = songswap("--into", "FRESH", FRESH=empty)
+    assert none.returncode == 1
+    assert "--copy-users" in none.stderr
+    assert "Traceback" not in none.stderr
+    assert rows(empty, 'SELECT count(*) FROM "Tracks"') == [(0,)]
+
+    here.execute("INSERT INTO \"Users\" VALUES (999, 'nobody', 'nobody@example.org', 'nobody')")
+    done = songswap("--into", empty, "--copy-users", "--json")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert (counts["users_copied"], counts["gone_users"]) == (4, 0)
+    assert counts["plays"] == here.history().total() == len(rows(empty, 'SELECT FROM "History"'))
+    users = 'SELECT * FROM "Users" WHERE id < 999 ORDER BY id'
+    assert rows(empty, users) == here.rows(users)
+    assert rows(empty, 'SELECT count(*) FROM "Users"') == [(4,)], "only those that are needed"
+    assert rows(empty, 'SELECT count(*) FROM "SpotifyTokens"') == [(0,)]
+    with psycopg.connect(empty) as connection:
+        made = connection.execute(
+            "INSERT INTO \"Users\" (username, email, spotify_id) VALUES ('a', 'b', 'c')"
+            " RETURNING id"
+        ).fetchone()
+    assert made == (5,), "who signs up next gets an id that nobody has"
+    assert songswap("--copy-users").returncode == 2
+
+
+def test_users_who_are_gone(here: Any, songswap: Run) -> None:
+    """Plays of a user who was deleted are counted and not loaded; the others are."""
+    gone = here.rows('SELECT user_id, count(*) FROM "History" GROUP BY 1 ORDER BY 2 DESC LIMIT 1')[
+        0
+    ]
+    here.execute('DELETE FROM "Users" WHERE id = %s', gone[0])
+    here.execute('DELETE FROM "History"')
+    done = songswap("--json")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert (counts["users"], counts["gone_users"]) == (4, 1)
+    assert counts["gone"] >= gone[1]
+    assert counts["plays"] == here.history().total() > 0
+
+
+def test_one_object_or_answer_costs_itself(here: Any, songswap: Run) -> None:
+    """Damaged objects and refused answers are named and exit with 1; all else is loaded."""
+    before = here.history()
+    first, second, *_ = here.rows('SELECT user_id FROM "History" GROUP BY 1 ORDER BY 1')
+    here.execute('DELETE FROM "History"')
+    torn = next(key for key in here.objects() if f"/user{first[0]}/" in key)
+    given = obstore.get(here.bucket, torn)
+    attributes, packed = given.attributes, bytes(given.bytes())
+    obstore.put(here.bucket, torn, packed[:-20], attributes=attributes)
+    obstore.put(here.bucket, torn.replace(".json", "_0123456789abcdef.json"), b"no time")
+    obstore.put(here.bucket, torn.replace(".json", ".txt"), b"foreign")
+    here.execute(
+        f"ALTER TABLE songswap.polls ADD CONSTRAINT refuse CHECK (user_id <> {second[0]}) NOT VALID"
+    )
+    done = songswap("--json")
+    assert done.returncode == 1
+    counts = json.loads(done.stdout)
+    refused = len([key for key in here.objects() if f"/user{second[0]}/" in key])
+    assert (counts["damaged"], counts["refused"], counts["foreign"]) == (2, refused, 1)
+    assert torn in done.stderr.replace("\n", "").replace(" ", "")
+    assert "SQLSTATE 23514" in " ".join(done.stderr.split())
+    third = 'SELECT count(*) FROM "History" WHERE user_id NOT IN (%s, %s)'
+    others = here.rows(third, first[0], second[0])[0][0]
+    users = {user for (user,) in here.rows('SELECT spotify_id FROM "Users" WHERE id > 2')}
+    assert others == sum(count for (user, _, _), count in before.items() if user in users) > 0
+
+    obstore.put(here.bucket, torn, packed, attributes=attributes)
+    here.execute("ALTER TABLE songswap.polls DROP CONSTRAINT refuse")
+    assert songswap().returncode == 1, "an object without its time is left"
+    assert here.history() == before
+
+
+def test_what_is_missing_is_named(here: Any, songswap: Run) -> None:
+    """A key that is not set, may not read, or a service that is away: a sentence each."""
+    unset = songswap(AIRFLOW_CONN_SONGSWAP_S3_READONLY=None)
+    pipeline = here.environment()["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"]
+    denied = songswap(AIRFLOW_CONN_SONGSWAP_S3_READONLY=pipeline)
+    lost = songswap("--into", "postgresql://nobody:x@127.0.0.1:9/fresh")
+    for done, says in (
+        (unset, "AIRFLOW_CONN_SONGSWAP_S3_READONLY"),
+        (denied, "did not list or give"),
+        (lost, "refused or was lost"),
+        (songswap("--from", "2026-11-23", "--to", "2026-11-22"), "end before they begin"),
+    ):
+        assert done.returncode == 1, done.stderr
+        assert says in " ".join(done.stderr.split()), done.stderr
+        assert "Traceback" not in done.stderr
