@@ -9,11 +9,12 @@ leaves nothing behind. Stopped at any point and started again, it gives the same
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
@@ -22,6 +23,7 @@ from songswap.garbage import uncollected
 from songswap.raw import key
 from songswap.raw.archive import Archive
 from songswap.raw.export import Source, sources
+from songswap.raw.inbox import Package, opened
 from songswap.raw.kept import Kept, pack
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
@@ -45,7 +47,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)
-class _Package:
+class _Read:
     """The files of an export, read; ``kept`` is what may be archived of them, gzipped, by key."""
 
     files: list[File] = field(default_factory=list)
@@ -92,7 +94,7 @@ def import_export(
         require_schema(connection)
         spotify_id = stream.spotify_id(connection, user_id)
     with uncollected():
-        package = _read(user_id, sources(paths), now, progress)
+        package = _read_all(user_id, sources(paths), now, progress)
         _require_owner(package, user_id, spotify_id)
         if not trust:
             _require_likeness(settings, user_id, package)
@@ -101,10 +103,57 @@ def import_export(
         return dict(_load(settings, user_id, package, import_id, now, progress))
 
 
+class Imported(NamedTuple):
+    """What became of the export of a user; ``problem`` says why it was refused."""
+
+    user_id: int
+    counts: dict[str, int]
+    problem: str | None = None
+
+
+def import_package(
+    settings: Settings,
+    run_id: str,
+    package: Package,
+    clock: Callable[[], datetime] = utc_now,
+) -> Imported:
+    """Import one of many exports; one that is refused costs only itself.
+
+    Args:
+        run_id: of all of them; the import is noted under it and the user.
+
+    Raises:
+        ArchiveError, ArchiveUnreadable, WarehouseUnavailable, SchemaOutdated, LoadIncomplete: the
+            trouble is not the export's. Nothing of it was loaded; start again.
+    """
+    user_id = package.user_id
+
+    def told(step: str, done: int, of: int) -> None:
+        log.debug("User %d: %s, %d of %d.", user_id, step, done, of)
+
+    try:
+        with opened(package, settings.library) as paths:
+            import_id = f"{run_id}__user{user_id}"
+            return Imported(
+                user_id, import_export(settings, user_id, paths, import_id, told, clock)
+            )
+    except ExportRefused as error:
+        log.warning("User %d: %s", user_id, error)
+        return Imported(user_id, {}, str(error))
+
+
+def total(done: Iterable[Imported]) -> dict[str, int]:
+    """The counts of imports, added up."""
+    added: Counter[str] = Counter()
+    for one in done:
+        added.update(one.counts)
+    return dict(added)
+
+
 def _load(
     settings: Settings,
     user_id: int,
-    package: _Package,
+    package: _Read,
     import_id: str,
     now: datetime,
     progress: Progress,
@@ -133,8 +182,8 @@ def _load(
     return counts
 
 
-def _read(user_id: int, found: Sequence[Source], now: datetime, progress: Progress) -> _Package:
-    package = _Package()
+def _read_all(user_id: int, found: Sequence[Source], now: datetime, progress: Progress) -> _Read:
+    package = _Read()
     size, done = sum(source.size for source in found), 0
     for source in found:
         progress("read", done, size)
@@ -152,7 +201,7 @@ def _read(user_id: int, found: Sequence[Source], now: datetime, progress: Progre
     return package
 
 
-def _require_owner(package: _Package, user_id: int, spotify_id: str) -> None:
+def _require_owner(package: _Read, user_id: int, spotify_id: str) -> None:
     """The user names that stand in an export have to be the user's."""
     owners = set().union(*(file.owners for file in package.files))
     if owners - {spotify_id}:
@@ -162,7 +211,7 @@ def _require_owner(package: _Package, user_id: int, spotify_id: str) -> None:
         )
 
 
-def _require_likeness(settings: Settings, user_id: int, package: _Package) -> None:
+def _require_likeness(settings: Settings, user_id: int, package: _Read) -> None:
     """What the API told of the user in the time of an export has to stand in it."""
     told = [one for file in package.files if not _by_names(file) for one in file.streams]
     if not told:
@@ -183,7 +232,7 @@ def _by_names(file: File) -> bool:
     return all(one.to_the_minute for one in file.streams)
 
 
-async def _archive(settings: Settings, package: _Package, progress: Progress) -> None:
+async def _archive(settings: Settings, package: _Read, progress: Progress) -> None:
     archive = Archive(settings.archive)
     for done, kept in enumerate(package.kept, 1):
         await archive.put_once(kept)

@@ -2,10 +2,11 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from songswap.engine import Engine, EngineOption, MasterOption, ProcessesOption, spread
 from songswap.terminal import JsonOption, err, log_to_stderr
 
 if TYPE_CHECKING:
@@ -81,9 +83,9 @@ def replay(
             " warehouse, without tokens.",
         ),
     ] = False,
-    processes: Annotated[
-        int, typer.Option(min=0, help="How many go side by side; 0 is one for each core.")
-    ] = 0,
+    engine: EngineOption = Engine.LOCAL,
+    master: MasterOption = "",
+    processes: ProcessesOption = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only count what would be read; change nothing.")
     ] = False,
@@ -114,7 +116,7 @@ def replay(
         if copy_users:
             counts["users_copied"] = archive.copy_users(read, live.warehouse_dsn, units)
         archive.require_users(read, units)
-    counts |= _replay(read, units, processes or len(os.sched_getaffinity(0)), dry_run)
+    counts |= _replay(read, units, partial(spread, engine, master, processes), dry_run)
     if as_json:
         typer.echo(json.dumps(counts))
     else:
@@ -124,10 +126,11 @@ def replay(
         raise typer.Exit(1)
 
 
-def _replay(read: "Settings", units: "list[Unit]", processes: int, dry_run: bool) -> dict[str, int]:
+def _replay(
+    read: "Settings", units: "list[Unit]", spread_over: Callable[..., Any], dry_run: bool
+) -> dict[str, int]:
     from songswap import replay as archive
     from songswap.spotify.client import utc_now
-    from songswap.spread import spread
 
     run_id = f"replay__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
     work = partial(archive.look, read) if dry_run else partial(archive.replay, read, run_id)
@@ -136,9 +139,7 @@ def _replay(read: "Settings", units: "list[Unit]", processes: int, dry_run: bool
     left = (TextColumn("left:"), TimeRemainingColumn())
     with Progress(*columns, TimeElapsedColumn(), *left, console=err) as progress:
         bar = progress.add_task("groups of users", total=len(units))
-        for done, one in enumerate(
-            spread(work, units, processes=min(processes, len(units) or 1)), 1
-        ):
+        for done, one in enumerate(spread_over(work, units), 1):
             counts = archive.total([counts, one])
             progress.update(bar, completed=done)
             if not err.is_terminal:
