@@ -111,6 +111,20 @@ MUTANTS = (
         "tests/integration/test_loads.py::test_vanished_row_is_noticed",
     ),
     Mutant(
+        "a replay loads a user's answers backwards",
+        "replay.py",
+        "whole.sort(key=lambda one: (one.observed_at, one.key))",
+        "whole.sort(key=lambda one: (one.observed_at, one.key), reverse=True)",
+        "tests/integration/test_replay.py::test_fresh_database",
+    ),
+    Mutant(
+        "of a day's popularity the first loaded stands, not the first observed",
+        "warehouse/popularity.py",
+        "if (before is not None and before <= row.date)",
+        "if (before is not None)",
+        "tests/integration/test_loads.py::test_popularity_by_batches",
+    ),
+    Mutant(
         "a refusal is noted only when the wait is over",
         "warehouse/budget.py",
         "            await asyncio.sleep(max(0.0, self._opens_at - loop.time()))\n",
