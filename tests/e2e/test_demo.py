@@ -155,7 +155,12 @@ def test_demo_from_start_to_stop(tmp_path: Path, free_port: Callable[[], int]) -
         assert demo.history() == demo.reachable()
 
         # The daily ones are let run once the first load has ended.
-        others = {"backfill_data", "follow_heavy_listeners", "replay_archive"}
+        others = {
+            "backfill_data",
+            "follow_heavy_listeners",
+            "import_streaming_history",
+            "replay_archive",
+        }
         assert set(api.dags()) == {DAG, *others, *DAILY}
         assert wait_until(lambda: all(map(demo.ended, DAILY)), 300)
         states = {dag: {state for _, state in api.runs(dag)} for dag in DAILY}

@@ -20,6 +20,7 @@ _WITHOUT_USE = (
     "SchemaOutdated",
     "LoadIncomplete",
     "RunFailed",
+    "ExportRefused",
 )
 
 

@@ -97,8 +97,11 @@ def _of(path: Path) -> Iterator[Source]:
     if not path.exists():
         raise ExportRefused(f"{path} is not there. Nothing was imported.")
     if path.is_dir():
-        files = sorted(path.rglob("*.json"))
-        yield from (source for file in files if (source := _single(file)))
+        for file in sorted(path.rglob("*")):
+            if file.suffix.lower() == ".zip":
+                yield from _zipped(file)
+            elif source := _single(file):
+                yield source
     elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         yield from _zipped(path)
     elif source := _single(path):

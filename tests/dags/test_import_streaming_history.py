@@ -1,0 +1,63 @@
+"""The import DAG through ``dag.test()``, with real PostgreSQL, S3 and HTTP."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import obstore
+import psycopg
+
+from songswap.local.loopback import call
+
+DAG = "import_streaming_history"
+
+
+def export_of(here: Any, listener: str) -> bytes:
+    """The zip that Spotify would send."""
+    return call("GET", f"{here.spotify.url}/admin/listeners/{listener}/export")
+
+
+def test_import(airflow: Any, platform: Callable[..., Any], tmp_path: Path) -> None:
+    """Exports in a folder, and in S3, come in with every play once; one that is refused makes the
+    run red, costs only itself, and is named."""
+    here = platform(users=3, real_time=True)
+    here.load()
+    first, second, third = (here.user_id(f"listener-000{number}") for number in (1, 2, 3))
+    folder = tmp_path / "exports"
+    (folder / f"user{first}").mkdir(parents=True)
+    (folder / f"user{first}" / "my_spotify_data.zip").write_bytes(export_of(here, "listener-0001"))
+    (folder / f"user{second}_2026.zip").write_bytes(b"PK nothing")
+    (folder / "notes").mkdir()
+
+    red = airflow.run(DAG, here, conf={"source": str(folder)})
+    assert red["state"] == "failed"
+    assert red["tasks"]["summarise"] == "failed"
+    assert {state for task, state in red["tasks"].items() if task != "summarise"} == {"success"}
+    told = here.messages()[-1]["embeds"][0]["description"]
+    assert f"Refused: the export of user {second}." in told
+    assert "is not a whole zip" in red["log"]
+    imported = here.rows("SELECT user_id FROM songswap.imports")
+    assert imported == [(first,)]
+
+    waiting = f"history/inbox/user{third}/my_spotify_data.zip"
+    obstore.put(here.bucket, waiting, export_of(here, "listener-0003"))
+    source = f"s3://{here.settings.archive.bucket}/history/inbox"
+    run = airflow.run(DAG, here, conf={"source": source})
+    assert run["state"] == "success", run["log"]
+    plays = {
+        listener: sum(one["user"] == listener for one in here.spotify.ledger())
+        for listener in ("listener-0001", "listener-0003")
+    }
+    held = {listener: sum(user == listener for user, _, _ in here.history()) for listener in plays}
+    # Somebody may have gone on listening since the export.
+    assert all(0 <= plays[one] - held[one] <= 3 for one in plays), (plays, held)
+    with psycopg.connect(airflow.dsn.replace("+psycopg2", "")) as connection:
+        size = connection.execute(
+            "SELECT sum(length(value::text)) FROM xcom WHERE dag_id = %s", [DAG]
+        ).fetchone()
+    assert size is not None
+    assert size[0] < 10_240
+
+    none = airflow.run(DAG, here, conf={"source": str(tmp_path / "nowhere")})
+    assert none["state"] == "failed"
+    assert "is not a folder" in here.messages()[-1]["embeds"][0]["description"]
