@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from songswap.raw.archive import Archive
 from songswap.raw.export import Source, sources
 from songswap.raw.inbox import Package, opened
 from songswap.raw.kept import Kept, pack
+from songswap.raw.library import RawExport
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
 from songswap.transform import export
@@ -142,6 +143,33 @@ def import_package(
         return Imported(user_id, {}, str(error))
 
 
+def import_archived(
+    settings: Settings, run_id: str, user_id: int, given: Sequence[RawExport]
+) -> dict[str, int]:
+    """Load the rows of a user's exports from the archive, import by import.
+
+    Args:
+        given: the objects that hold them, in the order of their imports.
+
+    Returns:
+        Counts, see `import_export`.
+
+    Raises:
+        AnswerDamaged, ExportRefused: an object is not whole, or the user is gone. What was loaded
+            until then stays.
+        WarehouseUnavailable, LoadIncomplete: as above.
+    """
+    counts: Counter[str] = Counter()
+    for told_at, of_import in groupby(given, key=lambda one: one.told_at):
+        package = _Read()
+        for one in of_import:
+            package.files.append(export.read(one.key, export.Kind(one.kind), one.body, told_at))
+            package.keys.append(one.key)
+        import_id = f"{run_id}__user{user_id}__{told_at:%Y-%m-%dT%H:%M:%S}"
+        counts += _load(settings, user_id, package, import_id, told_at, lambda *_: None)
+    return dict(counts)
+
+
 def total(done: Iterable[Imported]) -> dict[str, int]:
     """The counts of imports, added up."""
     added: Counter[str] = Counter()
@@ -164,7 +192,7 @@ def _load(
         for file, raw_key in zip(package.files, package.keys, strict=True)
         for item in file.set_aside
     ]
-    raw_keys = [one.key for one in package.kept]
+    raw_keys = sorted({one for one in package.keys if one})
     told = stream.Export(user_id, streams, _spans(package.files), set_aside, raw_keys)
     progress("load", 0, len(streams))
     with connect(settings.warehouse_dsn) as connection:

@@ -12,15 +12,16 @@ import heapq
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
 import psycopg
 
 from songswap.deliver import REFUSED, reason, rounds, transformed
-from songswap.errors import AnswerDamaged, RunFailed, SettingsError
-from songswap.raw.library import Damaged, Found, Library, Raw
+from songswap.errors import AnswerDamaged, ExportRefused, RunFailed, SettingsError
+from songswap.importing import import_archived
+from songswap.raw.library import Damaged, Found, Library, Raw, RawExport
 from songswap.settings import Settings
 from songswap.warehouse import history, user
 from songswap.warehouse.connection import connect
@@ -28,6 +29,9 @@ from songswap.warehouse.history import Staleness
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 MOST_UNITS = 1000
 """Airflow maps over at most 1,024 things."""
@@ -127,7 +131,7 @@ def look(settings: Settings, unit: Unit) -> dict[str, int]:
 
 
 def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
-    """Load all answers of a unit, in the order of time.
+    """Load all answers of a unit in the order of time, then the exports of its users.
 
     Args:
         run_id: what is noted in ``songswap.gaps`` and ``songswap.set_aside``.
@@ -147,6 +151,9 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
         this.counts["gone_users"] = len(users) - len(user.there(connection, users))
         for part in _parts(_found(library, users, unit)):
             this.load_part(library.read(part))
+        # After all that the API told, so that which was told first decides nothing.
+        for user_id in user.there(connection, users):
+            this.load_exports(user_id, unit, library.exports(user_id))
         this.counts["foreign"] = library.foreign.total()
         return dict(this.counts)
 
@@ -190,6 +197,28 @@ class _Replay(NamedTuple):
         for _, of_hour in groupby(whole, key=lambda one: one.hour):
             for answers in rounds(of_hour):
                 self._load(answers)
+
+    def load_exports(self, user_id: int, unit: Unit, given: Sequence[RawExport | Damaged]) -> None:
+        """Load the exports of a user that were imported in the hours of the unit."""
+        chosen = []
+        for one in given:
+            if isinstance(one, Damaged):
+                self._leave("damaged", one.key, one.problem)
+            elif (unit.since or _FIRST) <= one.told_at < (unit.until or _LAST):
+                chosen.append(one)
+        self.counts["objects"] += len(chosen)
+        if not chosen:
+            return
+        try:
+            counts = import_archived(self.settings, self.run_id, user_id, chosen)
+        except AnswerDamaged as error:
+            self._leave("damaged", chosen[0].key, str(error))
+        except ExportRefused as error:
+            self._leave("refused", chosen[0].key, str(error))
+        else:
+            self.counts["plays"] += counts.get("loaded", 0)
+            self.counts["known"] += counts.get("again", 0)
+            self.counts["tracks"] += counts.get("tracks", 0)
 
     def _load(self, answers: list[Raw]) -> None:
         """Load answers in one transaction; if that is refused, one by one."""

@@ -19,6 +19,8 @@ from songswap.raw import key
 from songswap.raw.archive import first_line, open_store
 from songswap.raw.kept import unpack
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
 _AT_ONCE = 16
 """Objects that are asked for side by side."""
 
@@ -54,6 +56,28 @@ class Raw(NamedTuple):
             raise AnswerDamaged(f"{self.key} is {error}") from error
 
 
+class RawExport(NamedTuple):
+    """Rows of a user's export as the archive holds them; ``told_at`` is when it was imported."""
+
+    user_id: int
+    key: str
+    kind: str
+    told_at: datetime
+    packed: bytes
+
+    @property
+    def body(self) -> bytes:
+        """The rows, a JSON list.
+
+        Raises:
+            AnswerDamaged: it is not whole.
+        """
+        try:
+            return unpack(self.packed)
+        except ValueError as error:
+            raise AnswerDamaged(f"{self.key} is {error}") from error
+
+
 class Damaged(NamedTuple):
     """An object that is no answer, and why."""
 
@@ -74,13 +98,16 @@ class Library:
         self.foreign: Counter[str] = Counter()
 
     def users(self) -> list[int]:
-        """The ids of all users of whom there are answers, in their order."""
-        with self._naming_trouble():
-            found = obstore.list_with_delimiter(self._store, key.PREFIX)
-        users = {folder: key.user_of(folder) for folder in found["common_prefixes"]}
-        self.foreign[key.PREFIX] += len(found["objects"])
-        self.foreign.update(folder for folder, user in users.items() if user is None)
-        return sorted(user for user in users.values() if user is not None)
+        """The ids of all users of whom there are answers or exports, in their order."""
+        known: set[int] = set()
+        for prefix in (key.PREFIX, key.EXPORTS):
+            with self._naming_trouble():
+                found = obstore.list_with_delimiter(self._store, prefix)
+            users = {folder: key.user_of(folder) for folder in found["common_prefixes"]}
+            self.foreign[prefix] += len(found["objects"])
+            self.foreign.update(folder for folder, user in users.items() if user is None)
+            known |= {user for user in users.values() if user is not None}
+        return sorted(known)
 
     def answers(
         self, user_id: int, since: datetime | None = None, until: datetime | None = None
@@ -111,6 +138,28 @@ class Library:
                     else:
                         last = place.hour
                         yield Found(one["path"], user_id, place.hour, one["size"])
+
+    def exports(self, user_id: int) -> list["RawExport | Damaged"]:
+        """The rows of a user's exports, in the order in which they were imported."""
+        folder = key.folder(user_id, key.EXPORTS)
+        read: list[RawExport | Damaged] = []
+        with self._naming_trouble():
+            for objects in obstore.list(self._store, folder):
+                for one in objects:
+                    place = key.parse_export(one["path"])
+                    if place is None or place[0] != user_id:
+                        self.foreign[folder] += 1
+                    else:
+                        read.append(self._get_export(one["path"], *place))
+        return sorted(read, key=lambda one: one.told_at if isinstance(one, RawExport) else _NEVER)
+
+    def _get_export(self, path: str, user_id: int, kind: str) -> "RawExport | Damaged":
+        given = obstore.get(self._store, path)
+        packed = bytes(given.bytes())
+        told_at = _moment(given.attributes.get("observed-at", ""))
+        if told_at is None:
+            return Damaged(path, "has no observed-at in its metadata")
+        return RawExport(user_id, path, kind, told_at, packed)
 
     def read(self, found: Sequence[Found]) -> list[Raw | Damaged]:
         """Get objects, some side by side."""

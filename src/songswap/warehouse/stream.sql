@@ -71,8 +71,13 @@ WHERE g.user_id = %(user_id)s AND g.closed_at IS NULL
   AND e.oldest <= g.after AND e.newest >= g.before
 
 -- name: insert_import
+-- An import of the same objects at the same time is the same, and is noted once: a replay of it.
 INSERT INTO songswap.imports (import_id, user_id, started_at, ended_at, raw_keys, counts)
-VALUES (%(run_id)s, %(user_id)s, %(now)s, clock_timestamp(), %(raw_keys)s, %(counts)s)
+SELECT %(run_id)s, %(user_id)s, %(now)s, clock_timestamp(), %(raw_keys)s, %(counts)s
+WHERE NOT EXISTS (
+  SELECT FROM songswap.imports i
+  WHERE (i.user_id, i.started_at) = (%(user_id)s, %(now)s) AND i.import_id <> %(run_id)s
+)
 ON CONFLICT (import_id) DO UPDATE SET
   ended_at = EXCLUDED.ended_at, raw_keys = EXCLUDED.raw_keys, counts = EXCLUDED.counts
 

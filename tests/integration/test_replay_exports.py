@@ -1,0 +1,73 @@
+"""Replay of exports: what users' exports told comes back from the archive as well."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from songswap import replay
+from songswap.importing import import_export
+from songswap.local.loopback import call
+from songswap.local.postgres import Postgres
+from songswap.settings import Settings
+from songswap.warehouse.connection import connect
+
+TABLES = (
+    'SELECT * FROM "History"',
+    'SELECT id FROM "Tracks"',
+    "SELECT * FROM songswap.streams",
+    "SELECT * FROM songswap.export_tracks",
+    "SELECT user_id, fingerprint, reason, played_at, raw_key, found_at FROM songswap.set_aside",
+    "SELECT user_id, started_at, raw_keys FROM songswap.imports",
+    "SELECT user_id, after, before, closed_at IS NULL FROM songswap.gaps",
+)
+
+
+def tables(settings: Settings) -> list[list[str]]:
+    with connect(settings.warehouse_dsn) as connection:
+        return [
+            sorted(map(repr, connection.execute(query.encode()).fetchall())) for query in TABLES
+        ]
+
+
+def replay_all(settings: Settings) -> dict[str, int]:
+    units = replay.plan(settings)
+    return replay.total(replay.replay(settings, "replay", unit) for unit in units)
+
+
+@pytest.fixture
+def fresh(postgres: Postgres, _migrated: str) -> Any:
+    """The DSN of a second warehouse."""
+    postgres.create_database("again", template=_migrated)
+    yield postgres.dsn("again")
+    postgres.drop_database("again")
+
+
+def test_row_for_row(platform: Callable[..., Any], tmp_path: Path, fresh: str) -> None:
+    """Answers and exports, whoever came first, give the same tables from the archive alone; into
+    the live tables nothing is new."""
+    here = platform("--epoch", "2026-11-10T00:00:00Z", users=4)
+    here.load()
+    for turn, (number, kind) in enumerate(((1, "extended"), (2, "endsong"), (1, "extended"))):
+        address = f"{here.spotify.url}/admin/listeners/listener-000{number}/export?kind={kind}"
+        (tmp_path / "export.zip").write_bytes(call("GET", address))
+        user = here.user_id(f"listener-000{number}")
+        paths = [tmp_path / "export.zip"]
+        import_export(here.settings, user, paths, f"import {turn}", lambda *_: None, here.clock)
+        here.advance(hours=9)
+        here.load()
+    live = tables(here.settings)
+    assert all(live[:4]), "a table without rows proves nothing"
+    assert replay_all(here.settings)["plays"] == 0
+    for query, before, after in zip(TABLES, live, tables(here.settings), strict=True):
+        assert after == before, query
+
+    again = replace(here.settings, warehouse_dsn=fresh)
+    replay.copy_users(again, here.settings.warehouse_dsn, replay.plan(again))
+    counts = replay_all(again)
+    assert replay.problem(counts) is None
+    assert counts["plays"] == len(live[0])
+    for query, before, after in zip(TABLES, live, tables(again), strict=True):
+        assert after == before, query
