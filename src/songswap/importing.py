@@ -166,7 +166,9 @@ def import_archived(
             package.files.append(export.read(one.key, export.Kind(one.kind), one.body, told_at))
             package.keys.append(one.key)
         import_id = f"{run_id}__user{user_id}__{told_at:%Y-%m-%dT%H:%M:%S}"
-        counts += _load(settings, user_id, package, import_id, told_at, lambda *_: None)
+        counts += _load(
+            settings, user_id, package, import_id, told_at, lambda *_: None, is_replay=True
+        )
     return dict(counts)
 
 
@@ -185,6 +187,7 @@ def _load(
     import_id: str,
     now: datetime,
     progress: Progress,
+    is_replay: bool = False,
 ) -> Counter[str]:
     streams = list(chain.from_iterable(file.streams for file in package.files))
     set_aside = [
@@ -193,7 +196,7 @@ def _load(
         for item in file.set_aside
     ]
     raw_keys = sorted({one for one in package.keys if one})
-    told = stream.Export(user_id, streams, _spans(package.files), set_aside, raw_keys)
+    told = stream.Export(user_id, streams, _spans(package.files), set_aside, raw_keys, is_replay)
     progress("load", 0, len(streams))
     with connect(settings.warehouse_dsn) as connection:
         try:

@@ -30,7 +30,7 @@ class Export(NamedTuple):
     """An export as the warehouse takes it.
 
     ``spans`` are the times of which it tells everything; ``set_aside`` comes with the object that
-    holds its row, ``raw_keys`` are all objects.
+    holds its row, ``raw_keys`` are all objects. ``is_replay`` says that it comes from the archive.
     """
 
     user_id: int
@@ -38,6 +38,7 @@ class Export(NamedTuple):
     spans: Sequence[tuple[datetime, datetime]]
     set_aside: Sequence[tuple[SetAside, str]]
     raw_keys: Sequence[str]
+    is_replay: bool = False
 
 
 def spotify_id(connection: psycopg.Connection, user_id: int) -> str:
@@ -98,7 +99,12 @@ def load(
             told += this.load_streams(rule)
         told["gaps_closed"] = this.close_gaps()
         this.keep_set_aside()
-        this.execute("insert_import", raw_keys=list(export.raw_keys), counts=Jsonb(dict(told)))
+        this.execute(
+            "insert_import",
+            raw_keys=list(export.raw_keys),
+            counts=Jsonb(dict(told)),
+            is_replay=export.is_replay,
+        )
     return told
 
 
@@ -198,24 +204,13 @@ class _Load:
 
     def load_tracks(self, streams: Iterable[Stream]) -> Counter[str]:
         """Load what the export knows of tracks that are not there, and want the rest of them."""
-        heard: dict[str, Stream] = {}
-        whole: defaultdict[str, Counter[int]] = defaultdict(Counter)
-        for stream in streams:
-            if stream.track_id:
-                heard.setdefault(stream.track_id, stream)
-                if stream.reason_end == "trackdone":
-                    whole[stream.track_id][stream.ms_played] += 1
-        ids = sorted(heard)
-        rows = self.execute("known_tracks", "history.sql", ids=ids)
+        heard = {one.track_id: one for one in streams if one.track_id}
+        rows = self.execute("known_tracks", "history.sql", ids=sorted(heard))
         missing = sorted(heard.keys() - {row[0] for row in rows})
         notes: set[Note] = set()
         tracks = [
-            Track(
-                one,
-                fit(heard[one].track_name or "", TRACK_NAME, "track", one, notes),
-                # What was played to its end most often is how long the track is.
-                max(whole[one].items(), key=lambda of: (of[1], -of[0]), default=(0, 0))[0],
-            )
+            # How long a track is, no export tells.
+            Track(one, fit(heard[one].track_name or "", TRACK_NAME, "track", one, notes), 0)
             for one in missing
         ]
         counts = Counter({"tracks": copy(self.connection, "Tracks", tracks)})

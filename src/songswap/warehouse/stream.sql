@@ -71,13 +71,12 @@ WHERE g.user_id = %(user_id)s AND g.closed_at IS NULL
   AND e.oldest <= g.after AND e.newest >= g.before
 
 -- name: insert_import
--- An import of the same objects at the same time is the same, and is noted once: a replay of it.
+-- The replay of an import that is noted is not noted again.
 INSERT INTO songswap.imports (import_id, user_id, started_at, ended_at, raw_keys, counts)
 SELECT %(run_id)s, %(user_id)s, %(now)s, clock_timestamp(), %(raw_keys)s, %(counts)s
-WHERE NOT EXISTS (
-  SELECT FROM songswap.imports i
-  WHERE (i.user_id, i.started_at) = (%(user_id)s, %(now)s) AND i.import_id <> %(run_id)s
-)
+WHERE NOT (%(is_replay)s AND EXISTS (
+  SELECT FROM songswap.imports i WHERE (i.user_id, i.started_at) = (%(user_id)s, %(now)s)
+))
 ON CONFLICT (import_id) DO UPDATE SET
   ended_at = EXCLUDED.ended_at, raw_keys = EXCLUDED.raw_keys, counts = EXCLUDED.counts
 

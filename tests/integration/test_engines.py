@@ -1,0 +1,137 @@
+"""Replays and imports on a real Spark cluster: every table as the local engine leaves it."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from songswap import replay
+from songswap.engine import Engine, spread
+from songswap.importing import import_package, total
+from songswap.local.loopback import call
+from songswap.local.postgres import Postgres
+from songswap.local.process import marked
+from songswap.local.progress import Progress
+from songswap.raw.inbox import packages
+from songswap.settings import Settings
+from songswap.spark.cluster import Cluster, Layout
+from songswap.warehouse.connection import connect
+
+# A cluster's Javas keep two cores busy while they start.
+pytestmark = pytest.mark.xdist_group("stack")
+
+USERS = 8
+TABLES = (
+    'SELECT * FROM "History"',
+    'SELECT * FROM "Tracks"',
+    'SELECT * FROM "Artists"',
+    'SELECT * FROM "ArtistTracks"',
+    'SELECT * FROM "TrackPopularity"',
+    'SELECT * FROM "TrackImages"',
+    'SELECT * FROM "TrackPreviews"',
+    "SELECT user_id, after, before, found_at, closed_at IS NULL FROM songswap.gaps",
+    "SELECT user_id, fingerprint, reason, played_at, raw_key, found_at FROM songswap.set_aside",
+    "SELECT * FROM songswap.streams",
+    "SELECT * FROM songswap.export_tracks",
+    "SELECT kind, id, wanted_since IS NULL FROM songswap.metadata",
+)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A master and two workers of one core each."""
+    made = Cluster(tmp_path / "cluster", Layout(workers=2, cores=1, memory_mb=512))
+    (tmp_path / "cluster").mkdir()
+    try:
+        made.start(Progress(Console(stderr=True)))
+        yield made
+    finally:
+        made.stop()
+    assert marked(tmp_path / "cluster") == []
+
+
+@pytest.fixture
+def fresh(postgres: Postgres, _migrated: str) -> Iterator[Callable[[str], str]]:
+    """Makes warehouses: gives the DSN of one by its name."""
+    made = []
+
+    def make(name: str) -> str:
+        postgres.create_database(name, template=_migrated)
+        made.append(name)
+        return postgres.dsn(name)
+
+    yield make
+    for name in made:
+        postgres.drop_database(name)
+
+
+def tables(settings: Settings) -> dict[str, list[str]]:
+    with connect(settings.warehouse_dsn) as connection:
+        return {
+            query: sorted(map(repr, connection.execute(query.encode()).fetchall()))
+            for query in TABLES
+        }
+
+
+def losing_a_worker(results: Iterator[Any], cluster: Cluster) -> Iterator[Any]:
+    """The results; after the first, while others are under way, one of two workers is killed with
+    all that it has started."""
+    yield next(results)
+    killed = cluster.workers.pop(0)
+    os.kill(killed.pid, signal.SIGKILL)
+    yield from results
+    killed.kill()
+
+
+def test_replay_and_import(
+    platform: Callable[..., Any], tmp_path: Path, cluster: Cluster, fresh: Callable[[str], str]
+) -> None:
+    """A replay and an import of many users, on a cluster that loses a worker in the middle of each
+    or is whole, leave every table as the local engine does."""
+    here = platform("--epoch", "2026-11-14T00:00:00Z", users=USERS)
+    for _ in range(3):
+        here.load()
+        here.advance(hours=7)
+    for number in range(1, USERS + 1):
+        folder = tmp_path / "exports" / f"user{here.user_id(f'listener-{number:04}')}"
+        folder.mkdir(parents=True)
+        zipped = call("GET", f"{here.spotify.url}/admin/listeners/listener-{number:04}/export")
+        (folder / "my_spotify_data.zip").write_bytes(zipped)
+
+    local, remote = (
+        replace(here.settings, warehouse_dsn=fresh(name)) for name in ("local", "remote")
+    )
+    units = replay.plan(local)
+    for settings in (local, remote):
+        replay.copy_users(settings, here.settings.warehouse_dsn, units)
+    on_processes = partial(spread, Engine.LOCAL, "", 2)
+    on_cluster = partial(spread, Engine.SPARK, cluster.url, 2)
+    done = replay.total(on_processes(partial(replay.replay, local, "replay"), units))
+    again = on_cluster(partial(replay.replay, remote, "replay"), units)
+    told = replay.total(losing_a_worker(again, cluster))
+    # What the lost worker had loaded is there, and not new, when its unit is done again.
+    assert [told[name] for name in ("users", "objects", "answers")] == [
+        done[name] for name in ("users", "objects", "answers")
+    ]
+    assert done["plays"] > 300
+    equal(local, remote)
+
+    waiting = packages(str(tmp_path / "exports"), None)
+    for engine, settings in ((on_processes, local), (on_cluster, remote)):
+        imported = list(engine(partial(import_package, settings, "import"), waiting))
+        assert [one.problem for one in imported] == [None] * USERS
+        assert total(imported)["loaded"] > 300
+    equal(local, remote)
+
+
+def equal(first: Settings, second: Settings) -> None:
+    """Hold every table of two warehouses against each other."""
+    theirs = tables(second)
+    for query, rows in tables(first).items():
+        assert theirs[query] == rows, query
