@@ -12,7 +12,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: demo test soak bench lint format lock clean
+.PHONY: demo test soak bench picture lint format lock clean
 .DEFAULT_GOAL := demo
 
 # Installs exactly the lock, with bytecode: without it every Airflow process starts 3 s later.
@@ -39,6 +39,9 @@ soak: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+picture: $(VENV)/.ready
+	@exec $(BIN)/python docs/picture/draw_tables.py
 
 lint: $(VENV)/.ready
 	@$(BIN)/ruff check .
