@@ -46,6 +46,7 @@ SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid
 FROM pg_index WHERE indrelid = '"History"'::regclass AND NOT indisprimary
 
 -- name: drop_all_but_keys
+-- The keys hold nothing else then.
 DO $$
 DECLARE index regclass;
 BEGIN
@@ -58,7 +59,11 @@ BEGIN
   LOOP
     EXECUTE format('DROP INDEX %s', index);
   END LOOP;
-END $$
+END $$;
+ALTER TABLE "ArtistTracks" DROP CONSTRAINT "ArtistTracks_pkey",
+  ADD PRIMARY KEY (track_id, artist_id);
+ALTER TABLE "TrackImages" DROP CONSTRAINT "TrackImages_pkey",
+  ADD PRIMARY KEY (id, height, width)
 
 -- name: plays
 -- Each load leaves four plays of every user side by side, and the next load's lie after them.

@@ -256,6 +256,32 @@ def test_vanished_row_is_noticed(users: str) -> None:
         assert contents(connection)["Tracks"] == []
 
 
+def test_metadata_is_looked_up_by_key_however_tables_grow(users: str) -> None:
+    """Plans that a session keeps from when tables were small do not read all of them later."""
+
+    def artists(number: int) -> bytes:
+        told = {"name": "A", "popularity": 1, "followers": {"total": 1}, "genres": ["g"]}
+        images = [{"height": 9, "width": 9, "url": "u"}]
+        ids = [f"a{number}-{n}" for n in range(50)]
+        return json.dumps({"artists": [{"id": i, "images": images, **told} for i in ids]}).encode()
+
+    with connect(users) as connection:
+        connection.execute("SET stats_fetch_consistency = none")
+        # A session makes a plan to keep when it has run a statement ten times.
+        for number in range(12):
+            ids = [f"a{number}-{n}" for n in range(50)]
+            told = read.artists(artists(number), ids, BEGIN)
+            metadata.load(connection, "artist", ids, told, BEGIN, timedelta(hours=1))
+        scans = "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname LIKE 'Artist%'"
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        before = connection.execute(scans).fetchone()
+        told = read.artists(artists(99), [f"a99-{n}" for n in range(50)], BEGIN)
+        metadata.load(connection, "artist", sorted(told.told), told, BEGIN, timedelta(hours=1))
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        assert connection.execute(scans).fetchone() == before
+        assert connection.execute('SELECT count(*) FROM "ArtistGenres"').fetchone() == (13 * 50,)
+
+
 def test_metadata_completes_a_track(users: str) -> None:
     """What ``/tracks`` tells replaces what a play had left out, and adds no second track."""
     with connect(users) as connection:

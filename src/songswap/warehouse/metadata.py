@@ -77,6 +77,7 @@ def load(
     )
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(statements("history.sql")["alone"])
+        cursor.execute(statements("metadata.sql")["by_key"])
         for statement, rows, table in parts:
             # In key order, so that who inserts without the lock does not deadlock with this.
             told = [row._asdict() for row in sorted(rows)]

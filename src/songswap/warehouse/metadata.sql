@@ -1,5 +1,11 @@
 -- What /tracks, /artists and /audio-features tell. Only rows of tracks and artists that are there.
 
+-- name: by_key
+-- Until the end of the transaction. A plan is kept while its session lasts: one that was made while a
+-- table was small would read all of it for each answer, when it has long grown.
+SELECT set_config(name, 'off', true)
+FROM unnest('{enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) name
+
 -- name: wanted
 SELECT id FROM songswap.metadata
 WHERE kind = %(kind)s AND wanted_since IS NOT NULL

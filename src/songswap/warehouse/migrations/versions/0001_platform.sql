@@ -43,7 +43,8 @@ IF to_regclass('"ArtistTracks"') IS NULL THEN
     track_id varchar(24) NOT NULL REFERENCES "Tracks" ON DELETE CASCADE ON UPDATE CASCADE,
     artist_id varchar(24) NOT NULL REFERENCES "Artists" ON DELETE CASCADE ON UPDATE CASCADE,
     is_primary boolean NOT NULL,
-    PRIMARY KEY (track_id, artist_id)
+    -- A track's artists, and who of them is the first, are read from the key alone.
+    PRIMARY KEY (track_id, artist_id) INCLUDE (is_primary)
   );
   CREATE INDEX "ArtistTracks_artist_id" ON "ArtistTracks" (artist_id);
 END IF;
@@ -92,7 +93,8 @@ IF to_regclass('"TrackImages"') IS NULL THEN
     height integer NOT NULL,
     width integer NOT NULL,
     url varchar(240) NOT NULL,
-    PRIMARY KEY (id, height, width)
+    -- The widest image of a track, the one that is shown, is the last of it in the key.
+    PRIMARY KEY (id, width, height) INCLUDE (url)
   );
 END IF;
 
