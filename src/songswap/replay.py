@@ -124,6 +124,9 @@ def look(settings: Settings, unit: Unit) -> dict[str, int]:
     for found in _found(library, users, unit):
         counts["objects"] += 1
         counts["bytes"] += found.size
+    for size in (size for one in users for _, size in library.export_sizes(one)):
+        counts["objects"] += 1
+        counts["bytes"] += size
     counts["foreign"] = library.foreign.total()
     with connect(settings.warehouse_dsn) as connection:
         counts["gone_users"] = len(users) - len(user.there(connection, users))

@@ -34,3 +34,5 @@ def log_to_stderr() -> None:
         format="%(message)s",
         handlers=[RichHandler(console=err, show_path=False)],
     )
+    # It tells at INFO which parts of it are there.
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -141,8 +141,14 @@ class Library:
 
     def exports(self, user_id: int) -> list["RawExport | Damaged"]:
         """The rows of a user's exports, in the order in which they were imported."""
+        with self._naming_trouble():
+            read = [self._get_export(path, user_id) for path, _ in self.export_sizes(user_id)]
+        return sorted(read, key=lambda one: one.told_at if isinstance(one, RawExport) else _NEVER)
+
+    def export_sizes(self, user_id: int) -> list[tuple[str, int]]:
+        """The keys of the rows of a user's exports, and their bytes."""
         folder = key.folder(user_id, key.EXPORTS)
-        read: list[RawExport | Damaged] = []
+        found = []
         with self._naming_trouble():
             for objects in obstore.list(self._store, folder):
                 for one in objects:
@@ -150,10 +156,11 @@ class Library:
                     if place is None or place[0] != user_id:
                         self.foreign[folder] += 1
                     else:
-                        read.append(self._get_export(one["path"], *place))
-        return sorted(read, key=lambda one: one.told_at if isinstance(one, RawExport) else _NEVER)
+                        found.append((one["path"], one["size"]))
+        return found
 
-    def _get_export(self, path: str, user_id: int, kind: str) -> "RawExport | Damaged":
+    def _get_export(self, path: str, user_id: int) -> "RawExport | Damaged":
+        _, kind = key.parse_export(path) or (user_id, "")
         given = obstore.get(self._store, path)
         packed = bytes(given.bytes())
         told_at = _moment(given.attributes.get("observed-at", ""))
