@@ -94,7 +94,7 @@ IF to_regclass('"TrackImages"') IS NULL THEN
     width integer NOT NULL,
     url varchar(240) NOT NULL,
     -- The widest image of a track, the one that is shown, is the last of it in the key.
-    PRIMARY KEY (id, width, height) INCLUDE (url)
+    PRIMARY KEY (id, width, height)
   );
 END IF;
 
