@@ -4,6 +4,7 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -481,3 +482,24 @@ def test_user_goes(platform: Make, tmp_path: Path) -> None:
     here.execute('DELETE FROM "Users" WHERE id = %s', user)
     assert here.rows("SELECT FROM songswap.streams") == here.rows("SELECT FROM songswap.imports")
     assert here.rows("SELECT FROM songswap.imports") == []
+
+
+def test_two_at_once(platform: Make, tmp_path: Path) -> None:
+    """The same export imported twice at once, beside an hourly load, is there once."""
+    here = platform(users=2)
+    listener = "listener-0001"
+    user = here.user_id(listener)
+    ledger = of_ledger(here, listener)
+    zipped = package(tmp_path / "a.zip", **{AUDIO: exported(ledger, 30_000)})
+
+    def once(number: int) -> dict[str, int]:
+        about = (here.settings, user, [zipped], f"at once {number}", lambda *_: None, here.clock)
+        return import_export(*about)
+
+    with ThreadPoolExecutor(3) as threads:
+        loading = threads.submit(here.load)
+        counts = list(threads.map(once, range(2)))
+        loading.result()
+    assert len(told(here, user)) == len(ledger)
+    assert sum(one.get("loaded", 0) + one.get("merged", 0) for one in counts) == len(ledger)
+    assert len(here.rows("SELECT FROM songswap.streams")) == len(ledger)
