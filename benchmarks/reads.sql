@@ -61,9 +61,7 @@ BEGIN
   END LOOP;
 END $$;
 ALTER TABLE "ArtistTracks" DROP CONSTRAINT "ArtistTracks_pkey",
-  ADD PRIMARY KEY (track_id, artist_id);
-ALTER TABLE "TrackImages" DROP CONSTRAINT "TrackImages_pkey",
-  ADD PRIMARY KEY (id, height, width)
+  ADD PRIMARY KEY (track_id, artist_id)
 
 -- name: plays
 -- Each load leaves four plays of every user side by side, and the next load's lie after them.

@@ -93,8 +93,7 @@ IF to_regclass('"TrackImages"') IS NULL THEN
     height integer NOT NULL,
     width integer NOT NULL,
     url varchar(240) NOT NULL,
-    -- The widest image of a track, the one that is shown, is the last of it in the key.
-    PRIMARY KEY (id, width, height)
+    PRIMARY KEY (id, height, width)
   );
 END IF;
 
