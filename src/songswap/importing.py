@@ -30,6 +30,7 @@ from songswap.settings import Settings
 from songswap.spotify.client import utc_now
 from songswap.transform import export
 from songswap.transform.export import File
+from songswap.transform.export_row import Kind
 from songswap.transform.settle import Rule, share_told
 from songswap.warehouse import stream
 from songswap.warehouse.connection import connect
@@ -163,7 +164,7 @@ def import_archived(
     for told_at, of_import in groupby(given, key=lambda one: one.told_at):
         package = _Read()
         for one in of_import:
-            package.files.append(export.read(one.key, export.Kind(one.kind), one.body, told_at))
+            package.files.append(export.read(one.key, Kind(one.kind), one.body, told_at))
             package.keys.append(one.key)
         import_id = f"{run_id}__user{user_id}__{told_at:%Y-%m-%dT%H:%M:%S}"
         counts += _load(

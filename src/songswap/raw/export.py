@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from songswap.errors import ExportRefused
-from songswap.transform.export import Kind, kind_of
+from songswap.transform.export_row import Kind, kind_of
 
 MOST_MEMBERS = 10_000
 """An export of fifteen years has some dozens of files."""

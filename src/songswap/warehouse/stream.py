@@ -6,21 +6,22 @@ One export is one transaction, under the lock of all loads: it is there as a who
 and the same export again changes nothing.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from songswap.errors import ExportRefused
-from songswap.models import Note, Play, SetAside, Stream, Track
+from songswap.models import Play, SetAside, Stream
 from songswap.transform.pairing import LONGEST_PAUSE
-from songswap.transform.settle import Outcome, Rule, Settled, names_of, news, settle
-from songswap.transform.track import TRACK_NAME, fit
+from songswap.transform.settle import Outcome, Rule, Settled, news, settle
 from songswap.warehouse.copying import copy
+from songswap.warehouse.export_track import identified, keep_names, load_tracks, names
 from songswap.warehouse.sql import statements
 
 _DAY = timedelta(days=1)
@@ -122,14 +123,15 @@ class _Load:
         return self.connection.execute(statements(file)[name], about | parameters)
 
     def load_streams(self, rule: Rule) -> Counter[str]:
-        streams = self.identified(self.export.streams)
+        streams = identified(self.connection, self.export.user_id, self.export.streams)
         ends = [one.ended_at for one in streams]
         since, until = min(ends) - _DAY, max(ends) + _DAY
         known = [_settled(row) for row in self.execute("known", since=since, until=until)]
         rows = self.execute("plays", since=since - LONGEST_PAUSE - _DAY, until=until).fetchall()
         told = news(streams, known)
         free = [(at, track_id) for at, track_id, outcome in rows if outcome is None]
-        settled = settle(told, known, free, [row[0] for row in rows], rule, self.names)
+        taken = [row[0] for row in rows]
+        settled = settle(told, known, free, taken, rule, partial(names, self.connection))
         counts = Counter({"again": told.again})
         counts.update(one.outcome.value for one in settled)
 
@@ -143,44 +145,14 @@ class _Load:
                 old.append(before)
                 new.append(one)
         self.delete(old)
-        self.keep_names(one.stream for one in new)
-        counts += self.load_tracks(one.stream for one in new if one.outcome is Outcome.LOADED)
+        keep_names(self.connection, (one.stream for one in new))
+        made = (one.stream for one in new if one.outcome is Outcome.LOADED)
+        counts += load_tracks(self.connection, made, self.now)
         taken_over = {one.played_at for one in old if one.played_at}
         self.copy_plays(one for one in new if one.played_at not in taken_over)
         self.correct([one for one in new if one.played_at in taken_over])
         self.copy_streams(new)
         return counts
-
-    def identified(self, streams: Sequence[Stream]) -> list[Stream]:
-        """Streams that come without an id get the one that their names have, if it is one alone.
-
-        Of several, it is the one that the user is known to play, if that is one alone.
-        """
-        wanted = sorted({names_of(one) for one in streams if one.to_the_minute and one.track_name})
-        if not wanted:
-            return list(streams)
-        names, artists = zip(*wanted, strict=True)
-        candidates: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
-        for one in streams:
-            if one.track_id and (one.track_id, 1) not in candidates[names_of(one)]:
-                candidates[names_of(one)].append((one.track_id, 1))
-        for name, artist, track_id, played in self.execute(
-            "identify", names=list(names), artists=list(artists)
-        ):
-            found = candidates[name, artist]
-            if track_id not in [known for known, _ in found]:
-                found.append((track_id, played))
-        return [
-            one._replace(track_id=_only(candidates[names_of(one)]))
-            if one.to_the_minute and one.track_name
-            else one
-            for one in streams
-        ]
-
-    def names(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """The names of tracks and of their first artists."""
-        rows = self.execute("names", ids=list(ids))
-        return {track_id: (name, artist) for track_id, name, artist in rows}
 
     def delete(self, old: Collection[Settled]) -> None:
         if old:
@@ -190,37 +162,6 @@ class _Load:
                 ms_played=[one.stream.ms_played for one in old],
                 places=[one.place for one in old],
             )
-
-    def keep_names(self, streams: Iterable[Stream]) -> None:
-        """Keep what the export says of tracks."""
-        of = {one.track_id: one for one in streams if one.track_id and one.track_name}
-        self.execute(
-            "insert_names",
-            ids=list(of),
-            names=[one.track_name for one in of.values()],
-            artists=[one.artist_name or "" for one in of.values()],
-            albums=[one.album_name or "" for one in of.values()],
-        )
-
-    def load_tracks(self, streams: Iterable[Stream]) -> Counter[str]:
-        """Load what the export knows of tracks that are not there, and want the rest of them."""
-        heard = {one.track_id: one for one in streams if one.track_id}
-        rows = self.execute("known_tracks", "history.sql", ids=sorted(heard))
-        missing = sorted(heard.keys() - {row[0] for row in rows})
-        notes: set[Note] = set()
-        tracks = [
-            # How long a track is, no export tells.
-            Track(one, fit(heard[one].track_name or "", TRACK_NAME, "track", one, notes), 0)
-            for one in missing
-        ]
-        counts = Counter({"tracks": copy(self.connection, "Tracks", tracks)})
-        if notes:
-            kinds, of, fields, problems = map(list, zip(*sorted(notes), strict=True))
-            about = {"kinds": kinds, "ids": of, "fields": fields, "problems": problems}
-            counts["notes"] = self.execute("insert_notes", "history.sql", **about).rowcount
-        for name in ("want_features", "want_tracks"):
-            self.execute(name, "history.sql", heard=missing, incomplete=missing, stale=self.now)
-        return counts
 
     def copy_plays(self, settled: Iterable[Settled]) -> None:
         user_id = self.export.user_id
@@ -235,7 +176,7 @@ class _Load:
         """Plays that were made of names alone are of the track that is told now."""
         made = [one for one in settled if one.outcome is Outcome.LOADED]
         if made:
-            self.load_tracks(one.stream for one in made)
+            load_tracks(self.connection, (one.stream for one in made), self.now)
             self.execute(
                 "correct",
                 played_at=[one.played_at for one in made],
@@ -287,13 +228,6 @@ class _Load:
                 raw_keys=[raw_key for _, raw_key in items],
                 asked_at=[self.now] * len(items),
             )
-
-
-def _only(candidates: Sequence[tuple[str, int]]) -> str | None:
-    """The one track, or the one that is played."""
-    if len(candidates) > 1:
-        candidates = [one for one in candidates if one[1]]
-    return candidates[0][0] if len(candidates) == 1 else None
 
 
 def _untold(stream: Stream) -> tuple[str | None, str | None]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from songswap.errors import ExportRefused
 from songswap.models import Stream
-from songswap.transform.export import File, Kind, kind_of, read
+from songswap.transform.export import File, read
+from songswap.transform.export_row import Kind, kind_of
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 TRACK = "4uLU6hMCjMI75M1A2tKUQC"
