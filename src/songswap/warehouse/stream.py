@@ -7,10 +7,11 @@ and the same export again changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import psycopg
@@ -89,15 +90,17 @@ def load(
         psycopg.Error: the server's own; all is rolled back.
     """
     told = Counter(counts)
+    this = _Load(connection, export, import_id, rule, now)
+    # Settled before others have to wait, and again only if somebody has loaded plays meanwhile.
+    ready = this.settled(this.there())
     with connection.transaction():
-        this = _Load(connection, export, import_id, now)
         connection.execute(statements("history.sql")["alone"])
         if not connection.execute(
             statements("history.sql")["lock_users"], {"users": [export.user_id]}
         ).fetchone():
             spotify_id(connection, export.user_id)
-        if export.streams:
-            told += this.load_streams(rule)
+        there = this.there()
+        told += this.load(ready if there == ready.there else this.settled(there))
         told["gaps_closed"] = this.close_gaps()
         this.keep_set_aside()
         this.execute(
@@ -109,29 +112,60 @@ def load(
     return told
 
 
+class _There(NamedTuple):
+    """What is there of the user in the time of an export: rows of streams, and of plays."""
+
+    streams: list[tuple[Any, ...]]
+    plays: list[tuple[Any, ...]]
+
+
+class _Ready(NamedTuple):
+    """An export, settled: from what was ``there``, to the rows that are to be written.
+
+    ``old`` streams give way to ``new`` ones, whose rows are ``rows``; ``plays`` are rows of
+    "History".
+    """
+
+    there: _There
+    counts: Counter[str]
+    old: list[Settled]
+    new: list[Settled]
+    rows: list[tuple[Any, ...]]
+    plays: list[Play]
+
+
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """The load of an export, in its transaction."""
+    """The load of an export."""
 
     connection: psycopg.Connection
     export: Export
     import_id: str
+    rule: Rule
     now: datetime
 
     def execute(self, name: str, file: str = "stream.sql", **parameters: Any) -> psycopg.Cursor:
         about = {"user_id": self.export.user_id, "run_id": self.import_id, "now": self.now}
         return self.connection.execute(statements(file)[name], about | parameters)
 
-    def load_streams(self, rule: Rule) -> Counter[str]:
-        streams = identified(self.connection, self.export.user_id, self.export.streams)
-        ends = [one.ended_at for one in streams]
+    def there(self) -> _There:
+        """Look at what is there."""
+        ends = [one.ended_at for one in self.export.streams]
+        if not ends:
+            return _There([], [])
         since, until = min(ends) - _DAY, max(ends) + _DAY
-        known = [_settled(row) for row in self.execute("known", since=since, until=until)]
-        rows = self.execute("plays", since=since - LONGEST_PAUSE - _DAY, until=until).fetchall()
+        streams = self.execute("known", since=since, until=until).fetchall()
+        since -= LONGEST_PAUSE + _DAY
+        return _There(streams, self.execute("plays", since=since, until=until).fetchall())
+
+    def settled(self, there: _There) -> _Ready:
+        """Decide what becomes of each stream, and make the rows of it."""
+        streams = identified(self.connection, self.export.user_id, self.export.streams)
+        known = [_settled(row) for row in there.streams]
         told = news(streams, known)
-        free = [(at, track_id) for at, track_id, outcome in rows if outcome is None]
-        taken = [row[0] for row in rows]
-        settled = settle(told, known, free, taken, rule, partial(names, self.connection))
+        free = [(at, track_id) for at, track_id, outcome in there.plays if outcome is None]
+        taken = [row[0] for row in there.plays]
+        settled = settle(told, known, free, taken, self.rule, partial(names, self.connection))
         counts = Counter({"again": told.again})
         counts.update(one.outcome.value for one in settled)
 
@@ -144,14 +178,29 @@ class _Load:
             elif before.outcome is not one.outcome:
                 old.append(before)
                 new.append(one)
-        self.delete(old)
-        keep_names(self.connection, (one.stream for one in new))
-        made = (one.stream for one in new if one.outcome is Outcome.LOADED)
-        counts += load_tracks(self.connection, made, self.now)
-        taken_over = {one.played_at for one in old if one.played_at}
-        self.copy_plays(one for one in new if one.played_at not in taken_over)
-        self.correct([one for one in new if one.played_at in taken_over])
-        self.copy_streams(new)
+        made = {one.played_at for one in old if one.played_at}
+        user_id = self.export.user_id
+        plays = sorted(
+            Play(user_id, one.played_at, one.stream.track_id)
+            for one in new
+            if one.outcome is Outcome.LOADED and one.played_at and one.stream.track_id
+            if one.played_at not in made
+        )
+        rows = sorted((_row(user_id, one) for one in new), key=itemgetter(1, 2, 3))
+        return _Ready(there, counts, old, new, rows, plays)
+
+    def load(self, ready: _Ready) -> Counter[str]:
+        """Write what is ready; gives its counts and those of new rows."""
+        if not ready.new:
+            return ready.counts
+        self.delete(ready.old)
+        keep_names(self.connection, (one.stream for one in ready.new))
+        heard = (one.stream for one in ready.new if one.outcome is Outcome.LOADED)
+        counts = ready.counts + load_tracks(self.connection, heard, self.now)
+        copy(self.connection, "History", ready.plays)
+        made = {one.played_at for one in ready.old if one.played_at}
+        self.correct([one for one in ready.new if one.played_at in made])
+        copy(self.connection, "songswap.streams", ready.rows)
         return counts
 
     def delete(self, old: Collection[Settled]) -> None:
@@ -163,52 +212,15 @@ class _Load:
                 places=[one.place for one in old],
             )
 
-    def copy_plays(self, settled: Iterable[Settled]) -> None:
-        user_id = self.export.user_id
-        plays = sorted(
-            Play(user_id, one.played_at, one.stream.track_id)
-            for one in settled
-            if one.outcome is Outcome.LOADED and one.played_at and one.stream.track_id
-        )
-        copy(self.connection, "History", plays)
-
     def correct(self, settled: Sequence[Settled]) -> None:
         """Plays that were made of names alone are of the track that is told now."""
         made = [one for one in settled if one.outcome is Outcome.LOADED]
         if made:
-            load_tracks(self.connection, (one.stream for one in made), self.now)
             self.execute(
                 "correct",
                 played_at=[one.played_at for one in made],
                 track_ids=[one.stream.track_id for one in made],
             )
-
-    def copy_streams(self, settled: Sequence[Settled]) -> None:
-        user_id = self.export.user_id
-        rows = [
-            (
-                user_id,
-                stream.ended_at,
-                stream.ms_played,
-                place,
-                played_at,
-                outcome.value,
-                stream.to_the_minute,
-                stream.track_id,
-                stream.shuffle,
-                stream.skipped,
-                stream.offline,
-                stream.incognito,
-                stream.reason_start,
-                stream.reason_end,
-                stream.platform,
-                stream.country,
-                *_untold(stream),
-            )
-            for stream, place, outcome, played_at in settled
-        ]
-        rows.sort(key=lambda row: row[1:4])
-        copy(self.connection, "songswap.streams", rows)
 
     def close_gaps(self) -> int:
         spans = self.export.spans
@@ -228,6 +240,30 @@ class _Load:
                 raw_keys=[raw_key for _, raw_key in items],
                 asked_at=[self.now] * len(items),
             )
+
+
+def _row(user_id: int, settled: Settled) -> tuple[Any, ...]:
+    """A row of ``songswap.streams``."""
+    stream, place, outcome, played_at = settled
+    return (
+        user_id,
+        stream.ended_at,
+        stream.ms_played,
+        place,
+        played_at,
+        outcome.value,
+        stream.to_the_minute,
+        stream.track_id,
+        stream.shuffle,
+        stream.skipped,
+        stream.offline,
+        stream.incognito,
+        stream.reason_start,
+        stream.reason_end,
+        stream.platform,
+        stream.country,
+        *_untold(stream),
+    )
 
 
 def _untold(stream: Stream) -> tuple[str | None, str | None]:
