@@ -33,8 +33,8 @@ from songswap.raw.archive import Archive
 from songswap.raw.kept import Kept
 from songswap.spark.cluster import Cluster, Layout
 
-_OBJECTS = int(os.environ.get("SONGSWAP_BENCH_OBJECTS", "4000"))
-_ROWS = int(os.environ.get("SONGSWAP_BENCH_ROWS", "400000"))
+_OBJECTS = int(os.environ.get("SONGSWAP_BENCH_OBJECTS", "3000"))
+_ROWS = int(os.environ.get("SONGSWAP_BENCH_ROWS", "300000"))
 _OF_A_USER = 50_000
 _EXPORTS = max(1, _ROWS // _OF_A_USER)
 _LISTENERS = min(4_000, max(1, _OBJECTS // 10))
@@ -79,8 +79,8 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
         asyncio.run(_archive(store))
         ones, twos = folder / "one", folder / "two"
         with _cluster(ones, 1) as one, _cluster(twos, 2) as two:
-            here = _Engine("2 processes", 2)
-            others = [
+            engines = [
+                _Engine("2 processes", 2),
                 _Engine("1 process", 1),
                 _Engine("1 Spark worker", 1, one, ones),
                 _Engine("2 Spark workers", 2, two, twos),
@@ -90,28 +90,30 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
                 told(f"{command[0]}: {engine.name}")
                 return _measured(server, store, folder, engine, command)
 
-            for engine in (here, others[-1]):
+            for engine in (engines[0], engines[-1]):
                 done = measured(engine, *_NOTHING)
                 yield bound(f"a replay of nothing, {engine.name}", done.seconds, "s")
-            for command, counted, unit in (
-                (("replay",), "objects", "objects/s"),
-                (("import", str(exports)), "rows", "rows/s"),
-            ):
-                reference = measured(here, *command)
-                amount = reference.counts[counted]
-                what = f"{command[0]} of {amount:,} {counted}"
-                yield bound(f"{what}, {here.name}", amount / reference.seconds, unit)
-                yield bound("its memory, all processes", reference.memory, "MB")
-                for engine in others:
-                    done = measured(engine, *command)
-                    _require_same(done, reference)
-                    yield pace(
-                        f"{what}, {engine.name}, against {here.name}",
-                        amount / done.seconds,
-                        amount / reference.seconds,
-                        unit,
-                    )
-                    yield bound("its memory, all processes", done.memory, "MB")
+            yield from _compared(engines, measured, "objects", "replay")
+            yield from _compared(engines, measured, "rows", "import", str(exports))
+
+
+def _compared(
+    engines: list[_Engine], measured: Callable[..., _Done], counted: str, *command: str
+) -> Iterator[Figure]:
+    """What each engine does in a second, against the first of them."""
+    first, *others = engines
+    reference = measured(first, *command)
+    amount = reference.counts[counted]
+    what, unit = f"{command[0]} of {amount:,} {counted}", f"{counted}/s"
+    a_second = amount / reference.seconds
+    yield bound(f"{what}, {first.name}", a_second, unit)
+    yield bound("memory of all its processes", reference.memory, "MB")
+    for engine in others:
+        done = measured(engine, *command)
+        _require_same(done, reference)
+        name = f"the same, {engine.name}, against {first.name}"
+        yield pace(name, amount / done.seconds, a_second, unit)
+        yield bound("memory of all its processes", done.memory, "MB")
 
 
 def _measured(
