@@ -19,7 +19,10 @@ from benchmarks.figure import Figure
 
 Part = Callable[[Path, Callable[[str], None]], Iterator[Figure]]
 
-PARTS = ("transform", "load", "archive", "fetch", "calls", "dags", "reads", "whole", "workers")
+PARTS = (
+    *("transform", "load", "archive", "fetch", "calls", "dags", "reads", "whole", "workers"),
+    *("imports", "engines"),
+)
 RESULTS = Path(__file__).with_name("results.json")
 
 

@@ -38,6 +38,11 @@ def cost(what: str, ours: float, reference: float, unit: str, most: float | None
     return Figure(what, ours, reference, unit, ratio, f"≤ {most:g}×", ratio <= most)
 
 
+def pace(what: str, ours: float, reference: float, unit: str) -> Figure:
+    """How much is done in a second, by ours and by the reference."""
+    return Figure(what, ours, reference, unit, ours / reference, "", None)
+
+
 def bound(
     what: str,
     ours: float,

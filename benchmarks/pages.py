@@ -6,12 +6,16 @@ shape, with ``available_markets``.
 
 import gzip
 import json
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
+from songswap.raw.kept import pack
 from songswap.simulator.gzip_join import joined, stored
-from songswap.simulator.world import World
+from songswap.simulator.play import Play
+from songswap.simulator.world import Anybody, World
 
 SEED = 5
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -19,6 +23,9 @@ FULL = 50
 LISTENERS = 20_000
 """The world has ten tracks for each of them, and a fifth as many artists as tracks."""
 LIVED = timedelta(days=60)
+_SETTLED = timedelta(days=10)
+"""After so long most have played 50 tracks."""
+_HOUR = timedelta(hours=1)
 
 
 class Page(NamedTuple):
@@ -46,17 +53,43 @@ def pages(users: int, at: datetime = NOW, *, packed: bool = False) -> list[Page]
         newest = listener.newest(_ms(at))
         if len(newest) < FULL:
             continue
-        newest = newest[:FULL]
-        cursors = {"after": str(newest[0].played_at), "before": str(newest[-1].played_at)}
-        href = "https://api.spotify.com/v1/me/player/recently-played"
-        rest = {"next": f"{href}?before={cursors['before']}", "cursors": cursors}
-        tail = json.dumps({**rest, "limit": FULL, "href": f"{href}?limit={FULL}"}).encode()
-        items = world().items(listener, newest, "extended")
-        body, gzipped = joined([stored(b'{"items":['), *items, stored(b"]," + tail[1:])])
+        body, gzipped = _answer(listener, newest[:FULL])
         found.append(Page(len(found) + 1, body, gzip.compress(body) if packed else gzipped))
         if len(found) == users:
             return found
     raise ValueError(f"only {len(found)} of {users} listeners have played so much")
+
+
+def hourly(users: int, objects: int) -> Iterator[tuple[datetime, Page]]:
+    """Answers as the archive holds them, packed: only where they tell something new of a user.
+
+    Hour after hour of as many listeners, until there are so many answers.
+    """
+    told: dict[int, Play] = {}
+    given = 0
+    for hour in range((LIVED - _SETTLED) // _HOUR):
+        at = NOW - LIVED + _SETTLED + hour * _HOUR
+        for user_id, listener in enumerate(islice(world().listeners.values(), users), 1):
+            newest = listener.newest(_ms(at))
+            if not newest or told.get(user_id) == newest[0]:
+                continue
+            told[user_id] = newest[0]
+            body, _ = _answer(listener, newest[:FULL])
+            yield at, Page(user_id, body, pack(body))
+            given += 1
+            if given == objects:
+                return
+    raise ValueError(f"{users} listeners have no {objects} answers in their {LIVED.days} days")
+
+
+def _answer(listener: Anybody, newest: Sequence[Play]) -> tuple[bytes, bytes]:
+    """The page that tells of these plays: as it is, and as the simulator's gzip file."""
+    cursors = {"after": str(newest[0].played_at), "before": str(newest[-1].played_at)}
+    href = "https://api.spotify.com/v1/me/player/recently-played"
+    rest = {"next": f"{href}?before={cursors['before']}", "cursors": cursors}
+    tail = json.dumps({**rest, "limit": FULL, "href": f"{href}?limit={FULL}"}).encode()
+    items = world().items(listener, newest, "extended")
+    return joined([stored(b'{"items":['), *items, stored(b"]," + tail[1:])])
 
 
 def _ms(moment: datetime) -> int:

@@ -1,6 +1,7 @@
 """The real services that parts run on, each in a folder of its own and stopped at the end."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from songswap import settings
 from songswap.local.access import platform_access
 from songswap.local.loopback import free_port
 from songswap.local.object_store import REGION, ObjectStore
+from songswap.local.plan import make_plan
 from songswap.local.postgres import Postgres
 from songswap.local.simulator import Simulator
 from songswap.warehouse.migrate import migrate
@@ -73,6 +75,15 @@ def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
         yield spotify
     finally:
         spotify.stop()
+
+
+def environment(dsn: str, store: ObjectStore, folder: Path) -> dict[str, str]:
+    """What ``songswap`` reads to work with a warehouse and the bucket, with no Spotify."""
+    plan = make_plan({})
+    told = plan.environment(
+        warehouse=dsn, archive=store.url, access=store.access, simulator="", spool=folder / "spool"
+    )
+    return {**os.environ, **told, "AIRFLOW_VAR_BUCKET_NAME": BUCKET}
 
 
 def archive_of(store: ObjectStore, access_key: str = "pipeline") -> settings.Archive:

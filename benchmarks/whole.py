@@ -4,7 +4,6 @@ The simulated Spotify runs beside it: what it takes of the cores (2 to 5 ms an a
 every time here.
 """
 
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from benchmarks.airflow_run import Run, Site, site, web_api_calls
 from benchmarks.figure import Figure, bound, cost
+from benchmarks.memory import Peak, children, memory_of, sampled
 from songswap.local.airflow import Airflow
 
 _USERS = 10_000
@@ -21,18 +21,6 @@ _LATENCY_MS = 80
 _FEW, _MANY = 1_000, 20_000
 _SHARED = 2_000
 _CURVE = (100, 500, _SHARED, 5_000)
-_SAMPLED_S = 0.2
-
-
-class Peak(NamedTuple):
-    """The most memory that any one task process has had, in MB.
-
-    ``resident`` is what the kernel noted as its highest, with all it shares with the scheduler that
-    it was forked from; ``own`` was sampled, and has what is shared divided among its holders.
-    """
-
-    resident: float
-    own: float
 
 
 class _Loaded(NamedTuple):
@@ -119,47 +107,11 @@ def _memory(peaks: dict[int, Peak]) -> Iterator[Figure]:
 def _watched(scheduler: int) -> Iterator[dict[int, Peak]]:
     """The peaks of the processes that run tasks, by pid: children of the scheduler's workers."""
     seen: dict[int, Peak] = defaultdict(lambda: Peak(0.0, 0.0))
-    over = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(_SAMPLED_S):
-            for worker in _children(scheduler):
-                for task in _children(worker):
-                    now = _memory_of(task)
-                    seen[task] = Peak(*map(max, seen[task], now))
+    def look() -> None:
+        for worker in children(scheduler):
+            for task in children(worker):
+                seen[task] = Peak(*map(max, seen[task], memory_of(task)))
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
+    with sampled(look):
         yield seen
-    finally:
-        over.set()
-        thread.join()
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [
-            int(child)
-            for thread in Path(f"/proc/{pid}/task").iterdir()
-            for child in (thread / "children").read_text().split()
-        ]
-    except OSError:
-        return []  # it has ended meanwhile
-
-
-def _memory_of(pid: int) -> Peak:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-        shares = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return Peak(0.0, 0.0)  # it has ended meanwhile
-    return Peak(_line(status, "VmHWM:"), _line(shares, "Pss:"))
-
-
-def _line(text: str, name: str) -> float:
-    """A line's kB in MB; 0 where a process that has ended has no such line."""
-    for line in text.splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024 / 1e6
-    return 0.0

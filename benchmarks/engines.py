@@ -1,0 +1,177 @@
+"""Bulk work as users start it: a replay and imports, on this machine's processes and on Spark.
+
+Each command runs once, into a new warehouse. All share the cores of this machine, with PostgreSQL
+and the S3 endpoint: what a cluster gains from machines of its own does not show here, what it costs
+does. ``SONGSWAP_BENCH_OBJECTS=200000 SONGSWAP_BENCH_ROWS=5000000`` is the full size.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from benchmarks import services
+from benchmarks.figure import Figure, bound, pace
+from benchmarks.imports import export
+from benchmarks.memory import descendants, together
+from benchmarks.pages import hourly
+from songswap.local.object_store import ObjectStore
+from songswap.local.postgres import Postgres
+from songswap.local.process import marked
+from songswap.local.progress import Progress
+from songswap.raw import key
+from songswap.raw.archive import Archive
+from songswap.raw.kept import Kept
+from songswap.spark.cluster import Cluster, Layout
+
+_OBJECTS = int(os.environ.get("SONGSWAP_BENCH_OBJECTS", "3000"))
+_ROWS = int(os.environ.get("SONGSWAP_BENCH_ROWS", "300000"))
+_OF_A_USER = 50_000
+_EXPORTS = max(1, _ROWS // _OF_A_USER)
+_LISTENERS = min(4_000, max(1, _OBJECTS // 10))
+_PUT_AT_ONCE = 500
+_NOTHING = ("replay", "--from", "2020-01-01", "--to", "2020-01-02")
+
+
+class _Engine(NamedTuple):
+    """What work is spread over, ``at_once`` units under way; ``folder`` is that of the cluster."""
+
+    name: str
+    at_once: int
+    cluster: Cluster | None = None
+    folder: Path | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """What the command is told."""
+        spread = ["--processes", str(self.at_once)]
+        if self.cluster is None:
+            return spread
+        return [*spread, "--engine", "spark", "--master", self.cluster.url]
+
+
+class _Done(NamedTuple):
+    """A command's seconds, the memory of all its processes in MB, and what it counted."""
+
+    seconds: float
+    memory: float
+    counts: dict[str, Any]
+
+
+def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
+    """Each kind of work with each engine, against two processes of this machine."""
+    exports = folder / "exports"
+    exports.mkdir()
+    told(f"making {_EXPORTS} exports")
+    for user in range(1, _EXPORTS + 1):
+        export(exports / f"user{user}.zip", user, _OF_A_USER)
+    with services.postgres(folder) as server, services.object_store(folder) as store:
+        told(f"making an archive of {_OBJECTS:,} answers")
+        asyncio.run(_archive(store))
+        ones, twos = folder / "one", folder / "two"
+        with _cluster(ones, 1) as one, _cluster(twos, 2) as two:
+            engines = [
+                _Engine("2 processes", 2),
+                _Engine("1 process", 1),
+                _Engine("1 Spark worker", 1, one, ones),
+                _Engine("2 Spark workers", 2, two, twos),
+            ]
+
+            def measured(engine: _Engine, *command: str) -> _Done:
+                told(f"{command[0]}: {engine.name}")
+                return _measured(server, store, folder, engine, command)
+
+            for engine in (engines[0], engines[-1]):
+                done = measured(engine, *_NOTHING)
+                yield bound(f"a replay of nothing, {engine.name}", done.seconds, "s")
+            yield from _compared(engines, measured, "objects", "replay")
+            yield from _compared(engines, measured, "rows", "import", str(exports))
+
+
+def _compared(
+    engines: list[_Engine], measured: Callable[..., _Done], counted: str, *command: str
+) -> Iterator[Figure]:
+    """What each engine does in a second, against the first of them."""
+    first, *others = engines
+    reference = measured(first, *command)
+    amount = reference.counts[counted]
+    what, unit = f"{command[0]} of {amount:,} {counted}", f"{counted}/s"
+    a_second = amount / reference.seconds
+    yield bound(f"{what}, {first.name}", a_second, unit)
+    yield bound("memory of all its processes", reference.memory, "MB")
+    for engine in others:
+        done = measured(engine, *command)
+        _require_same(done, reference)
+        name = f"the same, {engine.name}, against {first.name}"
+        yield pace(name, amount / done.seconds, a_second, unit)
+        yield bound("memory of all its processes", done.memory, "MB")
+
+
+def _measured(
+    server: Postgres,
+    store: ObjectStore,
+    folder: Path,
+    engine: _Engine,
+    command: tuple[str, ...],
+) -> _Done:
+    """A command on an empty warehouse with all users."""
+    with services.warehouse(server) as dsn:
+        services.add_users(dsn, max(_LISTENERS, _EXPORTS))
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "songswap.cli", *command, *engine.options, "--json"],
+            env=services.environment(dsn, store, folder),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+        def pids() -> list[int]:
+            return descendants(process.pid) + (marked(engine.folder) if engine.folder else [])
+
+        with together(pids) as memory:
+            output, errors = process.communicate()
+            took = time.perf_counter() - begun
+        if process.returncode:
+            raise RuntimeError(f"songswap {command[0]} failed: {errors[-2000:]}")
+        return _Done(took, memory.most, json.loads(output))
+
+
+def _require_same(done: _Done, reference: _Done) -> None:
+    """Two engines have to load the same, or their times are not of the same work."""
+    if done.counts != reference.counts:
+        raise RuntimeError(f"{done.counts} is not what the reference counts: {reference.counts}")
+
+
+async def _archive(store: ObjectStore) -> None:
+    archive = Archive(services.archive_of(store))
+    answers = hourly(_LISTENERS, _OBJECTS)
+    while some := list(islice(answers, _PUT_AT_ONCE)):
+        kept = [
+            Kept(number, page.user_id, key.for_hour(page.user_id, at), at, None, page.gzipped)
+            for number, (at, page) in enumerate(some)
+        ]
+        outcome = await archive.put_all(kept)
+        if outcome.problems:
+            raise RuntimeError(f"S3 did not take all: {next(iter(outcome.problems.values()))}")
+
+
+@contextmanager
+def _cluster(folder: Path, workers: int) -> Iterator[Cluster]:
+    """A master and workers of one core each."""
+    folder.mkdir()
+    cluster = Cluster(folder, Layout(workers=workers, cores=1, memory_mb=512))
+    try:
+        cluster.start(Progress(Console(quiet=True)))
+        yield cluster
+    finally:
+        cluster.stop()
