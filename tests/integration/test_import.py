@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from zlib_ng import zlib_ng
 
 from songswap.errors import ArchiveError, ExportRefused
 from songswap.importing import import_export
 from songswap.local.object_store import ObjectStore
+from songswap.local.process import wait_until
+from songswap.warehouse.sql import statements
 
 Make = Callable[..., Any]
 ROWS = ("loaded", "merged", "again", "short", "private", "unidentified")
@@ -485,7 +488,8 @@ def test_user_goes(platform: Make, tmp_path: Path) -> None:
 
 
 def test_two_at_once(platform: Make, tmp_path: Path) -> None:
-    """The same export imported twice at once, beside an hourly load, is there once."""
+    """The same export imported twice at once, beside an hourly load, is there once, also where all
+    three had looked at the tables before the first of them wrote."""
     here = platform(users=2)
     listener = "listener-0001"
     user = here.user_id(listener)
@@ -496,9 +500,14 @@ def test_two_at_once(platform: Make, tmp_path: Path) -> None:
         about = (here.settings, user, [zipped], f"at once {number}", lambda *_: None, here.clock)
         return import_export(*about)
 
-    with ThreadPoolExecutor(3) as threads:
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ThreadPoolExecutor(3) as threads, psycopg.connect(here.settings.warehouse_dsn) as holder:
+        holder.execute(statements("history.sql")["alone"])
         loading = threads.submit(here.load)
-        counts = list(threads.map(once, range(2)))
+        imports = [threads.submit(once, number) for number in range(2)]
+        assert wait_until(lambda: here.rows(waiting) == [(3,)], 60)
+        holder.commit()
+        counts = [one.result() for one in imports]
         loading.result()
     assert len(told(here, user)) == len(ledger)
     assert sum(one.get("loaded", 0) + one.get("merged", 0) for one in counts) == len(ledger)
