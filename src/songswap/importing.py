@@ -235,8 +235,8 @@ def _read_all(user_id: int, found: Sequence[Source], now: datetime, progress: Pr
 
 def _require_owner(package: _Read, user_id: int, spotify_id: str) -> None:
     """The user names that stand in an export have to be the user's."""
-    owners = set().union(*(file.owners for file in package.files))
-    if owners - {spotify_id}:
+    owners = {owner.casefold() for file in package.files for owner in file.owners}
+    if owners - {spotify_id.casefold()}:
         raise ExportRefused(
             f"This is the export of another user than {user_id}: the name at Spotify that stands in"
             " it is not this user's. Nothing was imported."
