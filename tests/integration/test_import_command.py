@@ -82,7 +82,10 @@ def test_mistakes(platform: Make, tmp_path: Path) -> None:
     assert (code, out) == (1, "")
     assert "Error: a.zip is not a whole zip" in err
     assert "Traceback" not in err
-    assert songswap(here, tmp_path, "a.zip")[0] == 2
+    code, _, err = songswap(here, tmp_path, "a.zip")
+    assert code == 1
+    assert "name whose the files are with --user" in err
+    assert songswap(here, tmp_path, "a.zip", "b.zip")[0] == 2
 
 
 def test_killed_at_any_moment(platform: Make, tmp_path: Path) -> None:
