@@ -50,10 +50,7 @@ class Raw(NamedTuple):
         Raises:
             AnswerDamaged: it is not whole.
         """
-        try:
-            return unpack(self.packed)
-        except ValueError as error:
-            raise AnswerDamaged(f"{self.key} is {error}") from error
+        return _whole(self.key, self.packed)
 
 
 class RawExport(NamedTuple):
@@ -72,10 +69,7 @@ class RawExport(NamedTuple):
         Raises:
             AnswerDamaged: it is not whole.
         """
-        try:
-            return unpack(self.packed)
-        except ValueError as error:
-            raise AnswerDamaged(f"{self.key} is {error}") from error
+        return _whole(self.key, self.packed)
 
 
 class Damaged(NamedTuple):
@@ -208,6 +202,13 @@ class Library:
                 f" answers: {first_line(error)} What was loaded until then stays; start again when"
                 " it is mended."
             ) from error
+
+
+def _whole(path: str, packed: bytes) -> bytes:
+    try:
+        return unpack(packed)
+    except ValueError as error:
+        raise AnswerDamaged(f"{path} is {error}") from error
 
 
 def _moment(text: str) -> datetime | None:

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from songswap.models import Stream
@@ -94,15 +94,13 @@ def news(streams: Iterable[Stream], known: Sequence[Settled]) -> Told:
     stream that both tell, the latter is kept, whichever comes first.
     """
     there = {identity(one.stream): one for one in known}
-    in_time = sorted(streams, key=itemgetter(0))
     # Those to the second first: they decide which of the others are told twice.
-    ordered = [one for one in in_time if not one.to_the_minute]
-    if len(ordered) == len(in_time) and not any(one.stream.to_the_minute for one in known):
-        return _news_of_one_kind(ordered, there)
-    ordered += [one for one in in_time if one.to_the_minute]
+    ordered = sorted(streams, key=attrgetter("to_the_minute", "ended_at"))
+    # Account data has no part in nearly all imports; what it needs is not looked up for them.
+    mixed = any(one.to_the_minute for one in (*ordered[-1:], *(old.stream for old in known)))
     rough: defaultdict[Hashable, list[Settled]] = defaultdict(list)
     exact: Counter[Hashable] = Counter()
-    for one in known:
+    for one in known if mixed else ():
         if one.stream.to_the_minute:
             rough[_by_the_minute(one.stream)].append(one)
         else:
@@ -117,34 +115,17 @@ def news(streams: Iterable[Stream], known: Sequence[Settled]) -> Told:
             again += 1
             continue
         seen.add(key)
-        minute = _by_the_minute(stream)
-        if stream.to_the_minute:
-            if exact[minute] > 0:
-                exact[minute] -= 1
-                again += 1
-                continue
-        elif before is None:
-            exact[minute] += 1
-            if rough[minute]:
-                told.takes_over[stream] = rough[minute].pop()
-        if before:
-            told.places[stream] = before
-        told.streams.append(stream)
-    return told._replace(again=again)
-
-
-def _news_of_one_kind(streams: Iterable[Stream], there: Mapping[Hashable, Settled]) -> Told:
-    """`news` where account data has no part in it, which nearly all imports are."""
-    told = Told([], {}, {}, 0)
-    seen: set[Hashable] = set()
-    again = 0
-    for stream in streams:
-        key = identity(stream)
-        before = there.get(key)
-        if key in seen or (before and before.played_at):
-            again += 1
-            continue
-        seen.add(key)
+        if mixed:
+            minute = _by_the_minute(stream)
+            if stream.to_the_minute:
+                if exact[minute] > 0:
+                    exact[minute] -= 1
+                    again += 1
+                    continue
+            elif before is None:
+                exact[minute] += 1
+                if rough[minute]:
+                    told.takes_over[stream] = rough[minute].pop()
         if before:
             told.places[stream] = before
         told.streams.append(stream)
