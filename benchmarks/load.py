@@ -17,7 +17,7 @@ from songswap.models import Catalogue
 from songswap.transform import history as transform
 from songswap.warehouse import history
 from songswap.warehouse.connection import connect
-from songswap.warehouse.history import Answer, Staleness
+from songswap.warehouse.history import Answer, Round
 
 _USERS = 500
 _ROUNDS = 5
@@ -111,8 +111,8 @@ def _fresh(server: Postgres, deed: Callable[[str], None], before: _Input | None 
 def _ours(dsn: str, given: _Input) -> None:
     with connect(dsn) as connection:
         at = given.answers[0].observed_at
-        staleness = Staleness(at, timedelta(days=1))
-        history.load(connection, given.answers, given.catalogue, "bench", staleness)
+        told = Round(given.answers, given.catalogue, at)
+        history.load(connection, [told], "bench", timedelta(days=1))
 
 
 def _final_rows(server: Postgres, given: _Input) -> list[tuple[sql.Composable, list[Any]]]:

@@ -43,8 +43,11 @@ MUTANTS = (
     Mutant(
         "cursor instead of key: only what is newer than the newest known play is new",
         "warehouse/history.py",
-        "elif play[:2] not in known and (",
-        "elif all(play.played_at > at for user, at in known if user == play.user_id) and (",
+        "sorted(play for one in told for play in one.history.plays):",
+        "sorted(\n"
+        "        play for one in told for play in one.history.plays\n"
+        "        if all(play.played_at > at for user, at in known if user == play.user_id)\n"
+        "    ):",
         "tests/integration/test_loads.py::test_order_and_repetition",
     ),
     Mutant(
@@ -113,7 +116,9 @@ MUTANTS = (
     Mutant(
         "a play that an export had told is loaded again when the API tells it",
         "warehouse/history.py",
-        "merged, replaced = merge(connection, lambda: _new_plays(told, known)[0], _spans(told))",
+        "merged, replaced = merge(\n"
+        "            self.connection, lambda: _new_plays(told, self.known)[0], _spans(told)\n"
+        "        )",
         "merged, replaced = set(), set()",
         "tests/integration/test_import.py::test_told_by_both",
     ),

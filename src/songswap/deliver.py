@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
-from itertools import chain
 from typing import TypeVar
 
 import psycopg
@@ -27,7 +26,7 @@ from songswap.spotify.client import utc_now
 from songswap.transform import history
 from songswap.warehouse import grant, run
 from songswap.warehouse import history as warehouse_history
-from songswap.warehouse.history import Staleness
+from songswap.warehouse.history import Round
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ def bring_in(
         counts["retried_archived"] = asyncio.run(
             _archive_waiting(settings, spool, connection, only)
         )
-        for kept in rounds(chain.from_iterable(_parts(spool.not_loaded, _AT_ONCE, only))):
+        for kept in _parts(spool.not_loaded, _AT_ONCE, only):
             counts["retried_loaded"] += len(kept)
             counts += load(settings, connection, spool, kept, run_id, clock())
     return dict(counts)
@@ -103,7 +102,7 @@ def load(
     """Load answers in one transaction; if the server refuses their rows, one by one.
 
     Args:
-        kept: one answer of a user at most.
+        kept: each user's answers in the order in which Spotify gave them.
         step: the batch whose load is noted as done in the same transaction; None for no batch.
 
     Returns:
@@ -111,9 +110,8 @@ def load(
     """
 
     def load_these(these: list[Kept]) -> Counter[str]:
-        answers, catalogue = transformed(these)
-        staleness = Staleness(now, settings.stale_after)
-        return warehouse_history.load(connection, answers, catalogue, run_id, staleness)
+        told = [transformed(one, now) for one in rounds(these)]
+        return warehouse_history.load(connection, told, run_id, settings.stale_after)
 
     try:
         with connection.transaction():
@@ -140,8 +138,12 @@ def load(
     return counts
 
 
-def transformed(kept: Iterable[Kept | Raw]) -> tuple[list[warehouse_history.Answer], Catalogue]:
-    """Answers as the warehouse takes them, and all that they tell of tracks."""
+def transformed(kept: Iterable[Kept | Raw], now: datetime) -> Round:
+    """A round of answers as the warehouse takes it: one of a user at most, and all they tell.
+
+    Raises:
+        AnswerDamaged: one of them is not whole.
+    """
     catalogue = Catalogue()
     with uncollected():
         answers = [
@@ -155,7 +157,7 @@ def transformed(kept: Iterable[Kept | Raw]) -> tuple[list[warehouse_history.Answ
             for one in kept
             for body in (one.body,)
         ]
-    return answers, catalogue
+    return Round(answers, catalogue, now)
 
 
 def reason(refused: Exception) -> str:
@@ -198,19 +200,20 @@ def _parts(
     """What waits, all or ``only`` these ids, read in parts; what is done meanwhile is not seen."""
     last = 0
     while kept := waiting(last, size):
-        yield [one for one in kept if only is None or one.id in only]
         last = kept[-1].id
+        if part := [one for one in kept if only is None or one.id in only]:
+            yield part
 
 
 def rounds(kept: Iterable[Waiting]) -> Iterator[list[Waiting]]:
-    """Chunks with one answer of a user at most, in order: what is new in the next depends on it."""
-    chunk: list[Waiting] = []
+    """Parts with one answer of a user at most, in order: what is new in the next depends on it."""
+    part: list[Waiting] = []
     users: set[int] = set()
     for one in kept:
-        if one.user_id in users or len(chunk) == _AT_ONCE:
-            yield chunk
-            chunk, users = [], set()
-        chunk.append(one)
+        if one.user_id in users:
+            yield part
+            part, users = [], set()
+        part.append(one)
         users.add(one.user_id)
-    if chunk:
-        yield chunk
+    if part:
+        yield part

@@ -25,7 +25,7 @@ from songswap.raw.library import Damaged, Found, Library, Raw, RawExport
 from songswap.settings import Settings
 from songswap.warehouse import history, user
 from songswap.warehouse.connection import connect
-from songswap.warehouse.history import Staleness
+from songswap.warehouse.history import Round
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
@@ -190,16 +190,15 @@ class _Replay(NamedTuple):
     counts: Counter[str]
 
     def load_part(self, given: Sequence[Raw | Damaged]) -> None:
-        """Load what was read, hour by hour."""
+        """Load what was read, in the order of time."""
         self.counts["objects"] += len(given)
         for one in given:
             if isinstance(one, Damaged):
                 self._leave("damaged", one.key, one.problem)
         whole = [one for one in given if isinstance(one, Raw)]
         whole.sort(key=lambda one: (one.observed_at, one.key))
-        for _, of_hour in groupby(whole, key=lambda one: one.hour):
-            for answers in rounds(of_hour):
-                self._load(answers)
+        if whole:
+            self._load(whole)
 
     def load_exports(self, user_id: int, unit: Unit, given: Sequence[RawExport | Damaged]) -> None:
         """Load the exports of a user that were imported in the hours of the unit."""
@@ -224,22 +223,21 @@ class _Replay(NamedTuple):
             self.counts["tracks"] += counts.get("tracks", 0)
 
     def _load(self, answers: list[Raw]) -> None:
-        """Load answers in one transaction; if that is refused, one by one."""
+        """Load answers in one transaction; if that is refused, each half of them."""
         try:
-            told, catalogue = transformed(answers)
-            # As it was in the hour in which they came: what was stale then is stale now.
-            now = max(one.observed_at for one in answers)
-            staleness = Staleness(now, self.settings.stale_after)
-            counts = history.load(self.connection, told, catalogue, self.run_id, staleness)
+            told = list(_rounds(answers))
+            stale_after = self.settings.stale_after
+            counts = history.load(self.connection, told, self.run_id, stale_after)
         except REFUSED as error:
             if len(answers) == 1:
                 kind = "damaged" if isinstance(error, AnswerDamaged) else "refused"
                 self._leave(kind, answers[0].key, reason(error))
             else:
-                for one in answers:
-                    self._load([one])
+                middle = len(answers) // 2
+                self._load(answers[:middle])
+                self._load(answers[middle:])
         else:
-            plays = sum(len(one.history.plays) for one in told)
+            plays = sum(len(one.history.plays) for some in told for one in some.answers)
             self.counts.update(counts)
             self.counts["answers"] += len(answers)
             self.counts["known"] += plays - counts["plays"] - counts["gone"]
@@ -247,6 +245,13 @@ class _Replay(NamedTuple):
     def _leave(self, kind: str, key: str, why: str) -> None:
         self.counts[kind] += 1
         log.warning("%s: %s. Everything else goes on.", key, why.removeprefix(key).strip())
+
+
+def _rounds(answers: Iterable[Raw]) -> Iterator[Round]:
+    """Answers hour by hour: what was stale in the hour in which they came is stale now."""
+    for _, of_hour in groupby(answers, key=lambda one: one.hour):
+        for some in rounds(of_hour):
+            yield transformed(some, max(one.observed_at for one in some))
 
 
 def _library(settings: Settings) -> Library:

@@ -16,10 +16,10 @@ from songswap.transform import history as transform
 from songswap.transform import metadata as read
 from songswap.warehouse import history, metadata, run
 from songswap.warehouse.connection import connect
-from songswap.warehouse.history import Answer, Staleness
+from songswap.warehouse.history import Answer, Round
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
-STALENESS = Staleness(BEGIN + timedelta(days=2), timedelta(days=1))
+NOW, STALE_AFTER = BEGIN + timedelta(days=2), timedelta(days=1)
 USERS = 3
 
 
@@ -61,12 +61,23 @@ def load(
     at: datetime,
     body: bytes,
     run: str = "run",
-    staleness: Staleness = STALENESS,
+    now: datetime = NOW,
 ) -> Counter[str]:
     catalogue = Catalogue()
     told = transform.transform(body, user_id, at, catalogue)
     answer = Answer(user_id, at, "key", transform.fingerprint(body), told)
-    return history.load(connection, [answer], catalogue, run, staleness)
+    return history.load(connection, [Round([answer], catalogue, now)], run, STALE_AFTER)
+
+
+def load_at_once(connection: psycopg.Connection, told: list[tuple[int, datetime, bytes]]) -> None:
+    """Load answers one after the other, in one transaction."""
+    rounds = []
+    for user_id, at, body in told:
+        catalogue = Catalogue()
+        plays = transform.transform(body, user_id, at, catalogue)
+        answer = Answer(user_id, at, f"key {at}", transform.fingerprint(body), plays)
+        rounds.append(Round([answer], catalogue, at))
+    history.load(connection, rounds, "run", STALE_AFTER)
 
 
 def contents(connection: psycopg.Connection) -> dict[str, list[Any]]:
@@ -121,12 +132,12 @@ def test_order_and_repetition(
     with connect(users) as connection:
         empty(connection)
         for user, plays in owned:
-            load(connection, user, STALENESS.now, page(plays))
+            load(connection, user, NOW, page(plays))
         once = contents(connection)
         again = data.draw(st.permutations(owned + data.draw(st.lists(st.sampled_from(owned)))))
         empty(connection)
         for user, plays in again:
-            load(connection, user, STALENESS.now, page(plays))
+            load(connection, user, NOW, page(plays))
         assert contents(connection) == once
         assert {row[2] for row in once["History"]} <= {row[0] for row in once["Tracks"]}
         expected = {(user, minute) for user, plays in owned for minute, _ in plays}
@@ -288,7 +299,7 @@ def test_metadata_completes_a_track(users: str) -> None:
         body = json.dumps({"items": [{"played_at": BEGIN.isoformat(), "track": {"id": "t"}}]})
         load(connection, 1, BEGIN, body.encode())
         assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [("t", "", 0)]
-        assert metadata.wanted(connection, "track", 9, STALENESS.now) == ["t"]
+        assert metadata.wanted(connection, "track", 9, NOW) == ["t"]
 
         whole = json.dumps(
             {
@@ -306,20 +317,20 @@ def test_metadata_completes_a_track(users: str) -> None:
         metadata.load(connection, "track", ["t"], told, BEGIN, timedelta(hours=1))
         assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [("t", "T", 5)]
         assert connection.execute('SELECT * FROM "ArtistTracks"').fetchall() == [("t", "a", True)]
-        assert metadata.wanted(connection, "track", 9, STALENESS.now) == []
-        assert metadata.wanted(connection, "artist", 9, STALENESS.now) == ["a"]
+        assert metadata.wanted(connection, "track", 9, NOW) == []
+        assert metadata.wanted(connection, "artist", 9, NOW) == ["a"]
 
 
 def test_unanswered_ids_wait(users: str) -> None:
     """An id that an answer says nothing of is asked for later, neither at once nor never."""
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([(1, 1)]))
-        told = metadata.wanted(connection, "features", 9, STALENESS.now)
+        told = metadata.wanted(connection, "features", 9, NOW)
         assert told == ["track1"]
         later = timedelta(hours=6)
-        metadata.load(connection, "features", told, Metadata(), STALENESS.now, later)
-        assert metadata.wanted(connection, "features", 9, STALENESS.now) == []
-        assert metadata.wanted(connection, "features", 9, STALENESS.now + later) == told
+        metadata.load(connection, "features", told, Metadata(), NOW, later)
+        assert metadata.wanted(connection, "features", 9, NOW) == []
+        assert metadata.wanted(connection, "features", 9, NOW + later) == told
 
 
 @pytest.mark.parametrize(
@@ -337,7 +348,7 @@ def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: M
         catalogue = Catalogue()
         heard = transform.transform(body, 1, now, catalogue)
         answer = Answer(1, now, "key", None, heard)
-        history.load(connection, [answer], catalogue, "run", Staleness(now, timedelta(days=1)))
+        history.load(connection, [Round([answer], catalogue, now)], "run", STALE_AFTER)
         return metadata.wanted(connection, kind, 9, now)
 
     with connect(users) as connection:
@@ -346,6 +357,18 @@ def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: M
         metadata.load(connection, kind, ids, told, BEGIN, timedelta(hours=1))
         assert hear(2, BEGIN + timedelta(hours=23)) == []
         assert hear(3, BEGIN + timedelta(hours=25)) == ids
+
+
+def test_artists_told_later_are_wanted(users: str) -> None:
+    """An artist who was missing when the track was heard is asked for when a later answer, with no
+    new play, tells who it was."""
+    whole = page([(1, 1)])
+    without = whole.replace(*BROKEN["artists"])
+    with connect(users) as connection:
+        load(connection, 1, BEGIN, without)
+        assert metadata.wanted(connection, "artist", 9, NOW) == []
+        assert load(connection, 1, BEGIN + timedelta(hours=1), whole)["artists"] == 1
+        assert metadata.wanted(connection, "artist", 9, NOW) == ["artist1"]
 
 
 def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
@@ -361,7 +384,7 @@ def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
         more = image.replace(b"9", b"%d" % (hours + 10))
         at = BEGIN + timedelta(hours=hours)
         told = told.replace(image, image + b", " + more)
-        load(connection, 1, at, told, staleness=Staleness(at, timedelta(days=1)))
+        load(connection, 1, at, told, now=at)
         rows = connection.execute('SELECT id, height FROM "TrackImages" WHERE height > 9')
         return {f"{id_} {height - 10}" for id_, height in rows}
 
@@ -379,6 +402,74 @@ def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
         assert hours == {0: 1, 2: 5, 26: 5}
 
 
+HEARD = st.tuples(st.integers(0, 60), st.integers(1, 4))
+BROKEN = {
+    "name": (b'"Track 1"', b"null"),
+    "artist's name": (b'"A"', b"null"),
+    "artists": (b'"artists": [{"id": "artist1", "name": "A"}]', b'"artists": null'),
+    "popularity": (b'"popularity": 1,', b'"popularity": -1,'),
+    "images": (b'"height": 9,', b'"height": "high",'),
+    "track": (b'"id": "track2"', b'"id": "?"'),
+    "more popular": (b'"popularity": 2,', b'"popularity": 3,'),
+    "": (b"", b""),
+}
+ANSWERS = st.lists(
+    st.tuples(
+        st.integers(1, USERS),
+        st.integers(0, 60),
+        st.lists(HEARD, max_size=4, unique_by=lambda play: play[0]),
+        st.sampled_from(sorted(BROKEN)),
+    ),
+    max_size=8,
+)
+EVERYTHING = {
+    "History": 'SELECT * FROM "History"',
+    "Tracks": 'SELECT * FROM "Tracks"',
+    "Artists": 'SELECT * FROM "Artists"',
+    "ArtistTracks": 'SELECT * FROM "ArtistTracks"',
+    "TrackPopularity": 'SELECT * FROM "TrackPopularity"',
+    "TrackImages": 'SELECT * FROM "TrackImages"',
+    "gaps": "SELECT * FROM songswap.gaps",
+    "polls": "SELECT * FROM songswap.polls",
+    "set_aside": "SELECT * FROM songswap.set_aside",
+    "notes": "SELECT * FROM songswap.notes",
+    "metadata": "SELECT kind, id, wanted_since IS NULL FROM songswap.metadata",
+}
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(answers=ANSWERS)
+def test_at_once_as_one_by_one(
+    users: str, answers: list[tuple[int, int, list[tuple[int, int]], str]]
+) -> None:
+    """Answers of hours that are loaded in one transaction leave each row that they leave when each
+    has its own: gaps, states and notes included, whatever is broken in some of them."""
+    told = []
+    for user, hour, plays, broken in sorted(answers, key=lambda one: one[1]):
+        body = page([(60 * at, track) for at, track in sorted(plays)]).replace(*BROKEN[broken])
+        told.append((user, BEGIN + timedelta(hours=hour, minutes=user), body))
+
+    def rows(parts: list[list[tuple[int, datetime, bytes]]]) -> dict[str, list[Any]]:
+        with connect(users) as connection:
+            empty(connection)
+            for part in parts:
+                load_at_once(connection, part)
+            return {
+                name: sorted(map(repr, connection.execute(query.encode())))
+                for name, query in EVERYTHING.items()
+            }
+
+    # An answer of two plays counts as a full one, so that there are gaps.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "FULL_ANSWER", 2)
+        one_by_one = rows([[one] for one in told])
+        assert rows([told]) == one_by_one
+        middle = len(told) // 2
+        assert rows([told[:middle], told[middle:]]) == one_by_one
+
+
 def test_two_tracks_at_one_moment(users: str) -> None:
     """In one answer too, one of two tracks at one moment stands and the other is set aside."""
     with connect(users) as connection:
@@ -389,9 +480,10 @@ def test_two_tracks_at_one_moment(users: str) -> None:
             Play(1, BEGIN + timedelta(minutes=1), "track2"),
         ]
         answer = Answer(1, BEGIN, "key", None, told)
-        counts = history.load(connection, [answer], catalogue, "run", STALENESS)
+        told_at_once = Round([answer], catalogue, NOW)
+        counts = history.load(connection, [told_at_once], "run", STALE_AFTER)
         assert (counts["plays"], counts["set_aside"]) == (1, 1)
-        again = history.load(connection, [answer], catalogue, "run", STALENESS)
+        again = history.load(connection, [told_at_once], "run", STALE_AFTER)
         assert (again["plays"], again["set_aside"]) == (0, 0)
 
 
@@ -408,12 +500,11 @@ def test_what_an_answer_left_out_is_filled_in(users: str) -> None:
     )
     renamed = page([(3, 1)]).replace(b"Track 1", b"Another").replace(b'"A"', b'"B"')
     at = BEGIN + timedelta(hours=1)
-    staleness = Staleness(at, timedelta(days=1))
     with connect(users) as connection:
         for order in ((whole, broken, renamed), (broken, whole, renamed)):
             empty(connection)
             for number, body in enumerate(order, 1):
-                load(connection, number, at + number * timedelta(minutes=1), body, "", staleness)
+                load(connection, number, at + number * timedelta(minutes=1), body, "", at)
             assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [
                 ("track1", "Track 1", 1)
             ]
@@ -433,7 +524,7 @@ def test_popularity_by_batches(users: str) -> None:
             answers.append(
                 Answer(user, at, "key", None, transform.transform(body, user, at, catalogue))
             )
-        history.load(connection, answers, catalogue, "run", STALENESS)
+        history.load(connection, [Round(answers, catalogue, NOW)], "run", STALE_AFTER)
 
     with connect(users) as connection:
         orders = ([told[:3], told[3:]], [told[3:], told[:3]], [[one] for one in reversed(told)])

@@ -12,7 +12,7 @@ from songswap.models import Catalogue, History
 from songswap.proof.load import LoadProof, catalogue_rows
 from songswap.transform import history as transform
 from songswap.warehouse import history as warehouse
-from songswap.warehouse.history import Answer, Staleness
+from songswap.warehouse.history import Answer, Round
 from songswap.warehouse.sample import USER_ID, Rows, Sample
 
 _AT = datetime.fromisoformat("2026-11-02T04:30:00.250Z")
@@ -52,8 +52,8 @@ def _rows_of(told: _Told) -> Rows:
 
 def _load(connection: psycopg.Connection, told: _Told) -> dict[str, int]:
     answer = Answer(USER_ID, _AT, "no object", transform.fingerprint(told.body), told.history)
-    staleness = Staleness(_AT, timedelta(days=1))
-    return warehouse.load(connection, [answer], told.catalogue, "test_rds_load_history", staleness)
+    told_at_once = Round([answer], told.catalogue, _AT)
+    return warehouse.load(connection, [told_at_once], "test_rds_load_history", timedelta(days=1))
 
 
 PROOF = LoadProof(
@@ -63,7 +63,7 @@ PROOF = LoadProof(
     rows_of=_rows_of,
     load=_load,
     transforms="songswap/transform/history.py and track.py",
-    loads="songswap/warehouse/history.py and history.sql",
+    loads="songswap/warehouse/history.py and catalogue.py",
     counts={
         "plays": 4,
         "tracks": 3,

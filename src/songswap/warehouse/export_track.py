@@ -73,7 +73,8 @@ def load_tracks(
     """Load what an export knows of tracks that are not there, and want the rest of them."""
     sql = statements("history.sql")
     heard = {one.track_id: one for one in streams if one.track_id}
-    rows = connection.execute(sql["known_tracks"], {"ids": sorted(heard)})
+    known = statements("catalogue.sql")["known_tracks"]
+    rows = connection.execute(known, {"ids": sorted(heard)})
     missing = sorted(heard.keys() - {row[0] for row in rows})
     notes: set[Note] = set()
     tracks = [

@@ -1,6 +1,7 @@
 """Load answers of recently played: plays, what they tell of tracks, and the bookkeeping.
 
-    answers ──▶ what of them is known, by key ──▶ the rest ──COPY──▶ the platform's tables
+    rounds of answers ──▶ what tracks and artists they name ──▶ plays that are not known, gaps, the
+                          state of each user, round by round
 
 All of it is one transaction, so that what is noted as loaded is loaded. The tables' own keys decide
 what is new: the same answers can be loaded again, and nothing changes. Loads wait for each other,
@@ -10,15 +11,16 @@ so that what was looked up holds; if somebody else inserts meanwhile, the keys r
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.models import Catalogue, History, Play, Popularity, SetAside
+from songswap.models import Catalogue, History, Play, SetAside
+from songswap.transform.catalogue import joined
 from songswap.transform.value import moment
-from songswap.warehouse import popularity
+from songswap.warehouse import catalogue
 from songswap.warehouse.copying import copy
 from songswap.warehouse.merge import merge
 from songswap.warehouse.sql import statements
@@ -33,17 +35,6 @@ _HOUR = timedelta(hours=1)
 
 KEY_TAKEN = "key taken by another track"
 
-_CATALOGUE = {
-    "tracks": ("Tracks", 1),
-    "artists": ("Artists", 1),
-    "artist_tracks": ("ArtistTracks", 2),
-    "track_popularity": ("TrackPopularity", 2),
-    "track_images": ("TrackImages", 3),
-    "track_previews": ("TrackPreviews", 1),
-}
-"""By its name in a catalogue: the table, after those it refers to, and how many of its columns, the
-first ones, are its key."""
-
 
 class Answer(NamedTuple):
     """One user's answer, transformed: what it holds, when it was given, where its raw form lies."""
@@ -55,70 +46,49 @@ class Answer(NamedTuple):
     history: History
 
 
-@dataclass(frozen=True, slots=True)
-class Staleness:
-    """When metadata of a track or artist that is heard again is asked for again."""
+class Round(NamedTuple):
+    """Answers of one time, at most one of each user, and all that they tell of tracks.
 
+    ``now`` (UTC) decides whether metadata of what is heard again is stale.
+    """
+
+    answers: Sequence[Answer]
+    catalogue: Catalogue
     now: datetime
-    after: timedelta
-
-    @property
-    def limit(self) -> datetime:
-        """What was observed before this moment is stale."""
-        return self.now - self.after
 
 
 def load(
-    connection: psycopg.Connection,
-    answers: Sequence[Answer],
-    catalogue: Catalogue,
-    run_id: str,
-    staleness: Staleness,
+    connection: psycopg.Connection, rounds: Sequence[Round], run_id: str, stale_after: timedelta
 ) -> Counter[str]:
-    """Load ``answers``, at most one of each user, and all rows of ``catalogue``.
+    """Load answers, with all that they tell, as if each round had been loaded before the next.
+
+    Args:
+        rounds: in the order in which Spotify gave each user's answers.
+        stale_after: how old metadata of a track or artist that is heard again may be.
 
     Returns:
-        New rows by name: plays, tracks, artists, track_images, track_popularity, track_previews,
-        set_aside, notes, gaps, gaps_closed; merged, the plays that an export had told; and gone,
-        the plays of users who are not there now.
+        New rows by name: plays, tracks, artists, artist_tracks, track_images, track_popularity,
+        track_previews, set_aside, notes, gaps, gaps_closed; merged, the plays that an export had
+        told; and gone, the plays of users who are not there now.
 
     Raises:
         LoadIncomplete: rows were not in their table after their load; all is rolled back.
         psycopg.Error: the server's own, all is rolled back.
     """
-    counts: Counter[str] = Counter()
+    rows = joined([one.catalogue for one in rounds])
+    answers = [answer for one in rounds for answer in one.answers]
     with connection.transaction():
-        this = _Load(connection, catalogue, run_id, staleness)
+        this = _Load(connection, run_id, stale_after)
         this.execute("alone")
-        rows = this.execute("lock_users", users=[one.user_id for one in answers])
-        there = {user for (user,) in rows}
-        told = sorted((one for one in answers if one.user_id in there), key=lambda a: a.user_id)
-        if len(told) < len(answers):
-            counts["gone"] = sum(
-                len(one.history.plays) for one in answers if one.user_id not in there
-            )
-        known = this.known_plays(told)
-        merged, replaced = merge(connection, lambda: _new_plays(told, known)[0], _spans(told))
-        if replaced:
-            known = {key: track for key, track in known.items() if key not in replaced}
-        counts["merged"] = len(merged)
-        counts["gaps"] = this.insert_gaps(told, known.keys() | merged)
-        counts["gaps_closed"] = this.execute("close_gaps", **_spans(told)).rowcount
-        counts |= this.copy_catalogue()
-        plays, taken = _new_plays(told, known)
-        counts["plays"] = copy(connection, "History", plays) - len(merged)
-        counts["set_aside"] = this.set_aside(told, taken)
-        counts["notes"] = this.note()
-        heard = sorted({play.track_id for play in plays})
-        for name in ("want_features", "want_tracks", "want_artists") if heard else ():
-            this.execute(name, heard=heard, incomplete=list(catalogue.incomplete))
-        this.execute(
-            "upsert_polls",
-            **_spans(told),
-            fingerprints=[one.fingerprint for one in told],
-            paces=[_pace(one) for one in told],
-        )
-    return counts
+        users = this.execute("lock_users", users=sorted({one.user_id for one in answers}))
+        there = {user for (user,) in users}
+        this.look_up([one for one in answers if one.user_id in there])
+        counts, this.new_artists = catalogue.load(connection, rows)
+        this.counts += counts
+        for one in rounds:
+            this.load(one, there)
+        this.copy_plays()
+    return this.counts
 
 
 def move_raw(connection: psycopg.Connection, user_id: int, observed_at: datetime, key: str) -> None:
@@ -132,39 +102,84 @@ def move_raw(connection: psycopg.Connection, user_id: int, observed_at: datetime
 _Key = tuple[int, datetime]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Load:
-    """A load under way, in its transaction."""
+    """A load under way, in its transaction.
+
+    ``known`` are the plays that are there in the time of which the answers speak, and their tracks;
+    ``waiting`` are those of them that are not in the table yet.
+    """
 
     connection: psycopg.Connection
-    catalogue: Catalogue
     run_id: str
-    staleness: Staleness
+    stale_after: timedelta
+    known: dict[_Key, str] = field(default_factory=dict)
+    waiting: list[Play] = field(default_factory=list)
+    new_artists: set[str] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def execute(self, name: str, /, **parameters: object) -> psycopg.Cursor:
-        about = {
-            "run_id": self.run_id,
-            "now": self.staleness.now,
-            "stale": self.staleness.limit,
-            "calmer": CALMER,
-        }
+        about = {"run_id": self.run_id, "calmer": CALMER}
         return self.connection.execute(statements("history.sql")[name], about | parameters)
 
-    def known_plays(self, told: Sequence[Answer]) -> dict[_Key, str]:
-        """The plays in the time that the answers speak of, and their tracks."""
-        rows = self.execute("known_plays", **_spans(told))
-        return {(user_id, played_at): track_id for user_id, played_at, track_id in rows}
+    def look_up(self, answers: Sequence[Answer]) -> None:
+        """Look up which plays are there."""
+        spans: dict[int, tuple[datetime, datetime]] = {}
+        for one in answers:
+            oldest, newest = one.history.oldest, one.history.newest
+            if oldest and newest:
+                before = spans.get(one.user_id, (oldest, newest))
+                spans[one.user_id] = min(oldest, before[0]), max(newest, before[1])
+        if spans:
+            oldest_newest = zip(*spans.values(), strict=True)
+            columns = dict(zip(("oldest", "newest"), map(list, oldest_newest), strict=True))
+            rows = self.execute("known_plays", users=list(spans), **columns)
+            self.known = {(user_id, played_at): track for user_id, played_at, track in rows}
 
-    def insert_gaps(self, told: Sequence[Answer], known: Collection[_Key]) -> int:
+    def load(self, given: Round, there: Collection[int]) -> None:
+        """Load a round of the users who are there; the rows of its catalogue are loaded already."""
+        told = sorted((one for one in given.answers if one.user_id in there), key=_user)
+        gone = (len(one.history.plays) for one in given.answers if one.user_id not in there)
+        self.counts["gone"] += sum(gone)
+        merged, replaced = merge(
+            self.connection, lambda: _new_plays(told, self.known)[0], _spans(told)
+        )
+        for key in replaced:
+            self.known.pop(key, None)
+        self.counts["merged"] += len(merged)
+        self.counts["gaps"] += self.insert_gaps(told, merged)
+        self.counts["gaps_closed"] += self.execute("close_gaps", **_spans(told)).rowcount
+        plays, taken = _new_plays(told, self.known)
+        self.known |= {play[:2]: play.track_id for play in plays}
+        self.waiting += plays
+        self.counts["plays"] += len(plays) - len(merged)
+        self.counts["set_aside"] += self.set_aside(told, taken)
+        self.counts["notes"] += self.note(given)
+        self.want(given, plays)
+        self.execute(
+            "upsert_polls",
+            **_spans(told),
+            fingerprints=[one.fingerprint for one in told],
+            paces=[_pace(one) for one in told],
+        )
+
+    def copy_plays(self) -> None:
+        """Copy the plays that wait for it, in key order."""
+        copy(self.connection, "History", sorted(self.waiting))
+        self.waiting.clear()
+
+    def insert_gaps(self, told: Sequence[Answer], merged: Collection[_Key]) -> int:
         """Note where a full answer joins nothing that is known; how many gaps are new."""
         full = [
             one
             for one in told
             if one.history.items >= FULL_ANSWER
-            and not any(play[:2] in known for play in one.history.plays)
+            and not any(play[:2] in self.known or play[:2] in merged for play in one.history.plays)
         ]
         if not full:
             return 0
+        # What the user had before it is looked for in the table.
+        self.copy_plays()
         # An item whose time is none may be any play: it joins nothing.
         aside = [(a, s) for a in full for s in a.history.set_aside if moment(s.played_at or "")]
         return self.execute(
@@ -173,67 +188,6 @@ class _Load:
             aside_users=[answer.user_id for answer, _ in aside],
             fingerprints=[item.fingerprint for _, item in aside],
         ).rowcount
-
-    def copy_catalogue(self) -> Counter[str]:
-        """Copy what is not known of tracks and artists, and complete it; new rows by name."""
-        counts = Counter[str]()
-        there = self._lacking("tracks", self.catalogue.tracks)
-        observed = self._compare_popularity(there)
-        rows = _told_anew(self.catalogue, observed.known - self._waiting(observed.known))
-        # Of a new track nothing can be known: only the others are looked up.
-        of = [track.id for track in rows["tracks"] if track.id in there]
-        artists = self._lacking("artists", [artist.id for artist in rows["artists"]])
-        known = {
-            "tracks": {(id_,) for id_ in there},
-            "artists": {(id_,) for id_ in artists},
-            "artist_tracks": self._known("artist_tracks", of),
-            "track_popularity": set[tuple[Any, ...]](),
-            "track_images": self._known("track_images", of),
-            "track_previews": self._known("track_previews", of),
-        }
-        self._complete("tracks", [row for row in rows["tracks"] if there.get(row.id)])
-        self._complete("artists", [row for row in rows["artists"] if artists.get(row.id)])
-        self._observe_earlier(observed.earlier)
-        for name, (table, key) in _CATALOGUE.items():
-            told = observed.new if name == "track_popularity" else rows[name]
-            new = sorted(row for row in told if row[:key] not in known[name])
-            counts[name] = copy(self.connection, table, new)
-        return counts
-
-    def _known(self, name: str, ids: Collection[str]) -> set[tuple[Any, ...]]:
-        return set(self.execute(f"known_{name}", ids=list(ids))) if ids else set()
-
-    def _lacking(self, name: str, ids: Collection[str]) -> dict[str, bool]:
-        """Which of these tracks or artists are known, and whether they lack a name or duration."""
-        return dict(self.execute(f"known_{name}", ids=list(ids))) if ids else {}
-
-    def _compare_popularity(self, there: Collection[str]) -> popularity.Comparison:
-        """What is told of popularity beside what is known of it in the same days."""
-        told = self.catalogue.track_popularity.values()
-        of = [row for row in told if row.id in there]
-        found: list[Popularity] = []
-        if of:
-            days = [row.date.date() for row in of]
-            span = {"first": min(days), "last": max(days)}
-            rows = self.execute("popularity", ids=list({row.id for row in of}), **span)
-            found = [Popularity(*row) for row in rows]
-        return popularity.compare(told, found)
-
-    def _waiting(self, ids: Collection[str]) -> set[str]:
-        """The tracks of which something was missing and is still to be asked for."""
-        if not ids:
-            return set()
-        return {id_ for (id_,) in self.execute("waiting_tracks", ids=list(ids))}
-
-    def _complete(self, name: str, rows: Sequence[NamedTuple]) -> None:
-        """Fill in what an earlier answer had left out of tracks or artists."""
-        if rows:
-            self.execute(f"complete_{name}", **_columns(rows))
-
-    def _observe_earlier(self, earlier: Sequence[popularity.Earlier]) -> None:
-        """Put observations in the place of those that they precede."""
-        if earlier:
-            self.execute("observe_earlier", **_columns(earlier))
 
     def set_aside(self, told: Sequence[Answer], taken: Sequence[Play]) -> int:
         """Set aside what cannot be a row, and the plays whose moment another track holds."""
@@ -257,54 +211,44 @@ class _Load:
         self.execute("set_aside_earlier", **columns)
         return self.execute("insert_set_aside", **columns).rowcount
 
-    def note(self) -> int:
+    def note(self, given: Round) -> int:
         """Note what was mended of tracks and artists."""
-        if not self.catalogue.notes:
+        if not given.catalogue.notes:
             return 0
-        kinds, ids, fields, problems = zip(*self.catalogue.notes, strict=True)
+        kinds, ids, fields, problems = zip(*given.catalogue.notes, strict=True)
         return self.execute(
             "insert_notes",
             kinds=list(kinds),
             ids=list(ids),
             fields=list(fields),
             problems=list(problems),
+            now=given.now,
         ).rowcount
 
+    def want(self, given: Round, plays: Sequence[Play]) -> None:
+        """Want what is unknown or stale of the tracks that were heard, and of their artists.
 
-def _columns(rows: Sequence[NamedTuple]) -> dict[str, list[Any]]:
-    """Rows as one list for each of their columns, by its name."""
-    return {name: [getattr(row, name) for row in rows] for name in rows[0]._fields}
-
-
-def _told_anew(catalogue: Catalogue, old: Collection[str]) -> dict[str, list[Any]]:
-    """The rows of a catalogue that may be new, by name, without those of tracks in ``old``.
-
-    A track whose popularity was told before on the same day was looked at then: its artists, images
-    and preview are looked at again on another day. What was missing then is asked of ``/tracks``.
-    """
-    links = [link for link in catalogue.artist_tracks.values() if link.track_id not in old]
-    named = {link.artist_id for link in links}
-    return {
-        "tracks": [row for row in catalogue.tracks.values() if row.id not in old],
-        "artists": [row for row in catalogue.artists.values() if row.id in named],
-        "artist_tracks": links,
-        "track_images": [row for row in catalogue.track_images.values() if row.id not in old],
-        "track_previews": [row for row in catalogue.track_previews.values() if row.id not in old],
-    }
+        Artists that were missing when their track was heard are wanted when they are told.
+        """
+        heard = sorted({play.track_id for play in plays})
+        new_artists = sorted(self.new_artists.intersection(given.catalogue.artists))
+        about = {"heard": heard, "now": given.now, "stale": given.now - self.stale_after}
+        if heard:
+            self.execute("want_features", **about)
+            self.execute("want_tracks", **about, incomplete=list(given.catalogue.incomplete))
+        if heard or new_artists:
+            self.execute("want_artists", **about, new_artists=new_artists)
 
 
 def _new_plays(told: Sequence[Answer], known: Mapping[_Key, str]) -> tuple[list[Play], list[Play]]:
     """The plays that are not known, in key order, and those whose key another track holds."""
-    holders = dict(known)
-    new: list[Play] = []
+    new: dict[_Key, Play] = {}
     taken: list[Play] = []
     for play in sorted(play for one in told for play in one.history.plays):
-        holder = holders.setdefault(play[:2], play.track_id)
+        holder = known.get(play[:2]) or new.setdefault(play[:2], play).track_id
         if holder != play.track_id:
             taken.append(play)
-        elif play[:2] not in known and (not new or new[-1] != play):
-            new.append(play)
-    return new, taken
+    return list(new.values()), taken
 
 
 def _spans(told: Sequence[Answer]) -> dict[str, list[Any]]:
@@ -315,6 +259,10 @@ def _spans(told: Sequence[Answer]) -> dict[str, list[Any]]:
         "oldest": [one.history.oldest for one in told],
         "newest": [one.history.newest for one in told],
     }
+
+
+def _user(answer: Answer) -> int:
+    return answer.user_id
 
 
 def _pace(answer: Answer) -> int:

@@ -1,5 +1,4 @@
--- Loading answers of recently played. What is known already is looked up by key, what is not is
--- copied into the tables as it is, always in key order.
+-- Loading answers of recently played, with the rows of tracks and artists in catalogue.sql.
 
 -- name: alone
 -- One load at a time: what one has looked up as missing, no other inserts meanwhile. Any number; all
@@ -16,49 +15,6 @@ FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(newest)s::timesta
   a (user_id, oldest, newest)
 JOIN "History" h ON h.user_id = a.user_id
   AND h.played_at BETWEEN (a.oldest AT TIME ZONE 'UTC') AND (a.newest AT TIME ZONE 'UTC')
-
--- name: known_tracks
-SELECT id, name = '' OR duration_ms = 0 FROM "Tracks" WHERE id = ANY (%(ids)s)
-
--- name: known_artists
-SELECT id, name = '' FROM "Artists" WHERE id = ANY (%(ids)s)
-
--- name: known_artist_tracks
-SELECT track_id, artist_id FROM "ArtistTracks" WHERE track_id = ANY (%(ids)s)
-
--- name: known_track_images
-SELECT id, height, width FROM "TrackImages" WHERE id = ANY (%(ids)s)
-
--- name: known_track_previews
-SELECT id FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
-
--- name: popularity
-SELECT id, date AT TIME ZONE 'UTC', popularity FROM "TrackPopularity"
-WHERE id = ANY (%(ids)s) AND date >= %(first)s::date AND date < %(last)s::date + 1
-
--- name: observe_earlier
-UPDATE "TrackPopularity" p SET date = s.date AT TIME ZONE 'UTC'
-FROM unnest(%(id)s::text[], %(date)s::timestamptz[], %(instead_of)s::timestamptz[])
-  s (id, date, instead_of)
-WHERE p.id = s.id AND p.date = s.instead_of AT TIME ZONE 'UTC'
-
--- name: waiting_tracks
-SELECT id FROM songswap.metadata
-WHERE kind = 'track' AND wanted_since IS NOT NULL AND id = ANY (%(ids)s)
-
--- name: complete_tracks
--- What is there stands; what an answer had left out is filled in by the next one that tells it.
-UPDATE "Tracks" t SET
-  name = coalesce(nullif(t.name, ''), s.name),
-  duration_ms = coalesce(nullif(t.duration_ms, 0), s.duration_ms)
-FROM unnest(%(id)s::text[], %(name)s::text[], %(duration_ms)s::integer[])
-  s (id, name, duration_ms)
-WHERE t.id = s.id AND (t.name = '' AND s.name <> '' OR t.duration_ms = 0 AND s.duration_ms > 0)
-
--- name: complete_artists
-UPDATE "Artists" a SET name = s.name
-FROM unnest(%(id)s::text[], %(name)s::text[]) s (id, name)
-WHERE a.id = s.id AND a.name = '' AND s.name <> ''
 
 -- name: insert_gaps
 -- A full answer of which nothing is known says that there was more than it could hold. What the user
@@ -146,7 +102,10 @@ WHERE metadata.wanted_since IS NULL
 -- name: want_artists
 INSERT INTO songswap.metadata (kind, id, wanted_since)
 SELECT 'artist', a.artist_id, %(now)s
-FROM (SELECT DISTINCT artist_id FROM "ArtistTracks" WHERE track_id = ANY (%(heard)s)) a
+FROM (
+  SELECT artist_id FROM "ArtistTracks" WHERE track_id = ANY (%(heard)s)
+  UNION SELECT unnest(%(new_artists)s::text[])
+) a
 WHERE NOT EXISTS (
   SELECT FROM "ArtistPopularity" p WHERE p.id = a.artist_id AND p.date > %(stale)s
 )
