@@ -57,7 +57,10 @@ def bench(
         told("begins")
         try:
             part: Part = import_module(f"benchmarks.{name}").run
-            figures = [figure._asdict() for figure in part(folder, told)]
+            figures = []
+            for figure in part(folder, told):
+                figures.append(figure._asdict())
+                told(f"{figure.what}: {figure.ours:,.4g} {figure.unit}")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         results[name] = {"seconds": round(time.monotonic() - started), "figures": figures}

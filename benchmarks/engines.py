@@ -11,8 +11,11 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +26,8 @@ from benchmarks import services
 from benchmarks.figure import Figure, bound, pace
 from benchmarks.imports import export
 from benchmarks.memory import descendants, together
-from benchmarks.pages import hourly
+from benchmarks.pages import Page, hourly
+from songswap import settings
 from songswap.local.object_store import ObjectStore
 from songswap.local.postgres import Postgres
 from songswap.local.process import marked
@@ -32,6 +36,7 @@ from songswap.raw import key
 from songswap.raw.archive import Archive
 from songswap.raw.kept import Kept
 from songswap.spark.cluster import Cluster, Layout
+from songswap.spread import spread
 
 _OBJECTS = int(os.environ.get("SONGSWAP_BENCH_OBJECTS", "3000"))
 _ROWS = int(os.environ.get("SONGSWAP_BENCH_ROWS", "300000"))
@@ -39,6 +44,8 @@ _OF_A_USER = 50_000
 _EXPORTS = max(1, _ROWS // _OF_A_USER)
 _LISTENERS = min(4_000, max(1, _OBJECTS // 10))
 _PUT_AT_ONCE = 500
+_MAKERS = 2
+"""Processes that make what is loaded then."""
 _NOTHING = ("replay", "--from", "2020-01-01", "--to", "2020-01-02")
 
 
@@ -72,11 +79,13 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
     exports = folder / "exports"
     exports.mkdir()
     told(f"making {_EXPORTS} exports")
-    for user in range(1, _EXPORTS + 1):
-        export(exports / f"user{user}.zip", user, _OF_A_USER)
+    deque(spread(partial(_export, exports), range(1, _EXPORTS + 1), processes=_MAKERS), 0)
     with services.postgres(folder) as server, services.object_store(folder) as store:
         told(f"making an archive of {_OBJECTS:,} answers")
-        asyncio.run(_archive(store))
+        each = _LISTENERS // _MAKERS
+        parts = [range(first, first + each) for first in range(1, each * _MAKERS, each)]
+        archived = partial(_archive, services.archive_of(store), _OBJECTS // _MAKERS)
+        deque(spread(archived, parts, processes=_MAKERS), 0)
         ones, twos = folder / "one", folder / "two"
         with _cluster(ones, 1) as one, _cluster(twos, 2) as two:
             engines = [
@@ -152,9 +161,16 @@ def _require_same(done: _Done, reference: _Done) -> None:
         raise RuntimeError(f"{done.counts} is not what the reference counts: {reference.counts}")
 
 
-async def _archive(store: ObjectStore) -> None:
-    archive = Archive(services.archive_of(store))
-    answers = hourly(_LISTENERS, _OBJECTS)
+def _export(folder: Path, user: int) -> None:
+    export(folder / f"user{user}.zip", user, _OF_A_USER)
+
+
+def _archive(where: settings.Archive, objects: int, users: range) -> None:
+    """Archive so many answers of these users."""
+    asyncio.run(_put(Archive(where), hourly(users, objects)))
+
+
+async def _put(archive: Archive, answers: Iterator[tuple[datetime, Page]]) -> None:
     while some := list(islice(answers, _PUT_AT_ONCE)):
         kept = [
             Kept(number, page.user_id, key.for_hour(page.user_id, at), at, None, page.gzipped)

@@ -60,16 +60,17 @@ def pages(users: int, at: datetime = NOW, *, packed: bool = False) -> list[Page]
     raise ValueError(f"only {len(found)} of {users} listeners have played so much")
 
 
-def hourly(users: int, objects: int) -> Iterator[tuple[datetime, Page]]:
+def hourly(users: range, objects: int) -> Iterator[tuple[datetime, Page]]:
     """Answers as the archive holds them, packed: only where they tell something new of a user.
 
-    Hour after hour of as many listeners, until there are so many answers.
+    Hour after hour of the listeners with these ids, from 1 on, until there are so many answers.
     """
     told: dict[int, Play] = {}
     given = 0
     for hour in range((LIVED - _SETTLED) // _HOUR):
         at = NOW - LIVED + _SETTLED + hour * _HOUR
-        for user_id, listener in enumerate(islice(world().listeners.values(), users), 1):
+        listeners = islice(world().listeners.values(), users.start - 1, users.stop - 1)
+        for user_id, listener in enumerate(listeners, users.start):
             newest = listener.newest(_ms(at))
             if not newest or told.get(user_id) == newest[0]:
                 continue
@@ -79,7 +80,7 @@ def hourly(users: int, objects: int) -> Iterator[tuple[datetime, Page]]:
             given += 1
             if given == objects:
                 return
-    raise ValueError(f"{users} listeners have no {objects} answers in their {LIVED.days} days")
+    raise ValueError(f"{len(users)} listeners have no {objects} answers in {LIVED.days} days")
 
 
 def _answer(listener: Anybody, newest: Sequence[Play]) -> tuple[bytes, bytes]:

@@ -12,6 +12,7 @@ import heapq
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
@@ -152,8 +153,8 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
     with connect(settings.warehouse_dsn) as connection:
         this = _Replay(settings, connection, run_id, Counter(users=len(users)))
         this.counts["gone_users"] = len(users) - len(user.there(connection, users))
-        for part in _parts(_found(library, users, unit)):
-            this.load_part(library.read(part))
+        for given in _read_ahead(library, _parts(_found(library, users, unit))):
+            this.load_part(given)
         # After all that the API told, so that which was told first decides nothing.
         for user_id in user.there(connection, users):
             this.load_exports(user_id, unit, library.exports(user_id))
@@ -275,6 +276,18 @@ def _found(library: Library, users: Sequence[int], unit: Unit) -> Iterator[Found
     """The answers of a unit, hour by hour, each user's of an hour beside each other."""
     answers = (library.answers(one, unit.since, unit.until) for one in users)
     return heapq.merge(*answers, key=_hour)
+
+
+def _read_ahead(library: Library, parts: Iterable[list[Found]]) -> Iterator[list[Raw | Damaged]]:
+    """What the archive gives, part by part; the next is read while one is loaded."""
+    with ThreadPoolExecutor(1) as ahead:
+        reading = None
+        for part in parts:
+            before, reading = reading, ahead.submit(library.read, part)
+            if before:
+                yield before.result()
+        if reading:
+            yield reading.result()
 
 
 def _hour(found: Found) -> tuple[datetime, int]:
