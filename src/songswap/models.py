@@ -102,7 +102,7 @@ class Stream(NamedTuple):
 
     ``ended_at`` is exact to the second, or the beginning of the minute in which it ended where
     ``to_the_minute``; ``ms_played`` does not count pauses. ``track_id`` is not told by account data
-    and of local files.
+    and of local files. ``nth`` tells those apart, from 0, that are equal to the minute.
     """
 
     ended_at: datetime
@@ -120,6 +120,7 @@ class Stream(NamedTuple):
     platform: str | None = None
     country: str | None = None
     to_the_minute: bool = False
+    nth: int = 0
 
 
 class SetAside(NamedTuple):

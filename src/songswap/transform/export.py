@@ -25,6 +25,7 @@ from songswap.errors import ExportRefused
 from songswap.models import SetAside, Stream
 from songswap.transform import answer
 from songswap.transform.export_row import AccountEntry, Entry, Kind
+from songswap.transform.settle import told_apart
 from songswap.transform.value import INTEGER_MAX, clean, is_id, is_plausible, moment
 
 _TRACK = "spotify:track:"
@@ -89,6 +90,8 @@ def read(name: str, kind: Kind, body: bytes, told_at: datetime) -> File:
             reason = add(file, value, told_at)
         if reason:
             file.set_aside.append(_set_aside(row, reason))
+    if kind is Kind.ACCOUNT:
+        file.streams = told_apart(file.streams)
     file.kept = _kept(rows, entry)
     return file
 

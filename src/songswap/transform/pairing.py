@@ -12,6 +12,10 @@ was heard again stays two plays. Of all ways to pair them, in the order of their
 the most pairs is taken, and of these the one whose times lie nearest. Where a track is heard again
 at once, the end of one is the start of the next: which of them a play tells is then decided by what
 the user's other plays on that platform tell.
+
+What is left is compared once more: two devices that play one track at once may tell it in another
+order than it ended. Account data tells no platforms, so that what ended meanwhile may have sounded
+on another device: this time its pauses may reach beyond that.
 """
 
 from bisect import bisect_left, bisect_right
@@ -71,15 +75,24 @@ class Heard(NamedTuple):
 
         Where plays on its platform have a habit, what is not told by habit counts as farther off.
         """
-        if self.to_the_minute and self.ended_at <= played_at <= self.latest:
-            return _NONE
-        of_end = abs(played_at - self.ended_at)
-        of_start = abs(played_at - self.started_at)
+        of_end, of_start = self.distances(played_at)
         if habit is Habit.ENDS:
             of_start += NEAR
         elif habit is Habit.STARTS:
             of_end += NEAR
         return min(of_end, of_start)
+
+    def distances(self, played_at: datetime) -> tuple[timedelta, timedelta]:
+        """How far a play's time lies from its end and from its start, or from their minutes."""
+        of_end, of_start = played_at - self.ended_at, played_at - self.started_at
+        if self.to_the_minute:
+            return _outside(of_end), _outside(of_start)
+        return abs(of_end), abs(of_start)
+
+
+def _outside(since: timedelta) -> timedelta:
+    """How far a time lies outside of a minute; ``since`` is how long after its beginning."""
+    return max(-since, since - _MINUTE, _NONE)
 
 
 class Habit(Enum):
@@ -131,14 +144,29 @@ def pair(plays: Sequence[Play], streams: Sequence[Heard]) -> dict[int, int]:
     """
     pairs = _pair(plays, streams, {})
     habits = _habits((plays[play][0], streams[stream]) for stream, play in pairs.items())
-    return _pair(plays, streams, habits) if habits else pairs
+    if habits:
+        pairs = _pair(plays, streams, habits)
+    paired = set(pairs.values())
+    rest = [place for place in range(len(plays)) if place not in paired]
+    if rest:
+        left = [place for place in range(len(streams)) if place not in pairs]
+        found = _pair(
+            [plays[place] for place in rest], [_roomy(streams[place]) for place in left], habits
+        )
+        pairs |= {left[stream]: rest[play] for stream, play in found.items()}
+    return pairs
+
+
+def _roomy(stream: Heard) -> Heard:
+    """A stream of which others do not say when it can have begun, where that is not sure."""
+    return stream._replace(after=None) if stream.to_the_minute else stream
 
 
 def _habits(pairs: Iterable[tuple[datetime, Heard]]) -> dict[str | None, Habit]:
     """What plays tell, by the platform, where it is clear."""
     told: defaultdict[str | None, Counter[Habit]] = defaultdict(Counter)
     for played_at, stream in pairs:
-        of_end, of_start = abs(played_at - stream.ended_at), abs(played_at - stream.started_at)
+        of_end, of_start = stream.distances(played_at)
         if min(of_end, of_start) < _CLOSE:
             told[stream.platform][Habit.ENDS if of_end < of_start else Habit.STARTS] += 1
     return {

@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 from songswap.models import Stream
 from songswap.transform.pairing import Heard, Play, in_order, pair
+from songswap.transform.track import ARTIST_NAME, TRACK_NAME
 
 _MS = timedelta(milliseconds=1)
+_MINUTE_MS = 60_000
 _AN_HOUR = timedelta(hours=1)
 
 _TELLING = 20
@@ -63,13 +65,13 @@ class Rule(NamedTuple):
 class Told(NamedTuple):
     """What is new of an export.
 
-    ``streams`` have to be settled; ``places`` has those of them that are there unlinked to any
-    play, and may be settled otherwise now. ``takes_over`` maps streams to the rows told only to the
-    minute that they are. ``again`` counts what was told before.
+    ``streams`` have to be settled; ``places`` has, by their `identity`, those of them that are
+    there unlinked to any play, and may be settled otherwise now. ``takes_over`` maps streams to the
+    rows told only to the minute that they are. ``again`` counts what was told before.
     """
 
     streams: list[Stream]
-    places: dict[Stream, Settled]
+    places: dict[Hashable, Settled]
     takes_over: dict[Stream, Settled]
     again: int
 
@@ -78,7 +80,24 @@ def identity(stream: Stream) -> Hashable:
     """What two files that tell of one stream agree in."""
     told = None if stream.to_the_minute else stream.track_id
     item = told or (stream.track_name, stream.artist_name)
-    return stream.ended_at, stream.ms_played, stream.to_the_minute, item
+    return stream.ended_at, stream.ms_played, stream.to_the_minute, stream.nth, item
+
+
+def told_apart(streams: Iterable[Stream]) -> list[Stream]:
+    """The streams of one file, those that are equal to the minute numbered.
+
+    A short track that is heard again and again ends more than once in a minute. Where it cannot
+    have been heard that often in it, a row stands there twice, and stays the same stream.
+    """
+    seen: Counter[Hashable] = Counter()
+    apart = []
+    for stream in streams:
+        key = identity(stream)
+        nth = seen[key]
+        seen[key] += 1
+        fits = stream.to_the_minute and nth * stream.ms_played < _MINUTE_MS
+        apart.append(stream._replace(nth=nth) if nth and fits else stream)
+    return apart
 
 
 def _by_the_minute(stream: Stream) -> Hashable:
@@ -127,7 +146,7 @@ def news(streams: Iterable[Stream], known: Sequence[Settled]) -> Told:
                 if rough[minute]:
                     told.takes_over[stream] = rough[minute].pop()
         if before:
-            told.places[stream] = before
+            told.places[key] = before
         told.streams.append(stream)
     return told._replace(again=again)
 
@@ -180,15 +199,20 @@ def settle(
         rough = told.takes_over.get(stream) if told.takes_over else None
         if rough and rough.played_at:
             settled.append(Settled(stream, place(stream), rough.outcome, rough.played_at))
-        elif outcome is None:
+        elif outcome is None or (outcome is Outcome.UNIDENTIFIED and stream.to_the_minute):
             counting.append(stream)
         else:
             settled.append(Settled(stream, place(stream, told), outcome, None))
     merged = _merge(counting, [*told.streams, *(one.stream for one in known)], plays, names)
     for number, stream in enumerate(counting):
-        at = merged.get(number)
         outcome = Outcome.MERGED
-        if at is None:
+        at, track_id = merged.get(number, (None, stream.track_id))
+        if stream.to_the_minute:
+            # Of tracks that share their names, the API tells which it was.
+            stream = stream._replace(track_id=track_id)
+        if at is None and track_id is None:
+            outcome = Outcome.UNIDENTIFIED
+        elif at is None:
             outcome, at = Outcome.LOADED, stream.ended_at
             # Different songs can share a second, and one moment is one play.
             while at in moments:
@@ -203,8 +227,8 @@ def _merge(
     streams: Iterable[Stream],
     plays: Sequence[Play],
     names: Callable[[Sequence[str]], Mapping[str, tuple[str, str]]],
-) -> dict[int, datetime]:
-    """By their places in ``counting``, the times of the plays that the API told too."""
+) -> dict[int, Play]:
+    """By their places in ``counting``, the plays that the API told too."""
     if not plays:
         return {}
     ordered = sorted(streams, key=itemgetter(0))
@@ -227,7 +251,7 @@ def _merge(
         for one in counting
     ]
     pairs = pair(plays, heard)
-    merged = {number: plays[place][0] for number, place in pairs.items()}
+    merged = {number: plays[place] for number, place in pairs.items()}
     paired = set(pairs.values())
     left = [play for place, play in enumerate(plays) if place not in paired]
     named = names(sorted({track_id for _, track_id in left})) if left else {}
@@ -237,16 +261,19 @@ def _merge(
             for number, stream in enumerate(counting)
             if number not in merged and stream.track_name
         ]
-        others = [
-            # Under another id a long pause is no reason to take it for the same.
-            heard[number]._replace(
-                track_id=_spoken(names_of(counting[number])), after=heard[number].started_at
-            )
-            for number in rest
-        ]
-        again = [(at, _spoken(named[track_id])) for at, track_id in left if track_id in named]
-        merged |= {rest[one]: again[place][0] for one, place in pair(again, others).items()}
+        others = [_by_names(heard[number], counting[number]) for number in rest]
+        spoken = [(at, _spoken(named[one])) for at, one in left if one in named]
+        found = [play for play in left if play[1] in named]
+        pairs = pair(spoken, others)
+        merged |= {rest[one]: found[place] for one, place in pairs.items()}
     return merged
+
+
+def _by_names(heard: Heard, stream: Stream) -> Heard:
+    """A stream as it is compared by names."""
+    # Under another id a long pause is no reason to take it for the same.
+    after = heard.after if stream.track_id is None else heard.started_at
+    return heard._replace(track_id=_spoken(names_of(stream)), after=after)
 
 
 def names_of(stream: Stream) -> tuple[str, str]:
@@ -255,7 +282,9 @@ def names_of(stream: Stream) -> tuple[str, str]:
 
 
 def _spoken(names: tuple[str, str]) -> str:
-    return "\n".join(names).casefold()
+    """Names as they are compared: as much of them as is kept of the API's."""
+    name, artist = names
+    return f"{name[:TRACK_NAME]}\n{artist[:ARTIST_NAME]}".casefold()
 
 
 class _Places:
@@ -268,7 +297,7 @@ class _Places:
             self._next[key] = max(self._next[key], one.place + 1)
 
     def __call__(self, stream: Stream, told: Told | None = None) -> int:
-        if told and told.places and (before := told.places.get(stream)):
+        if told and told.places and (before := told.places.get(identity(stream))):
             return before.place
         key = stream.ended_at, stream.ms_played
         self._next[key] += 1

@@ -91,6 +91,13 @@ def test_whole_row() -> None:
     assert (file.rows, file.left_out, file.set_aside) == (1, {}, [])
 
 
+def test_account_rows_that_are_equal() -> None:
+    """Equal rows are told apart where a track can have been heard that often in a minute."""
+    told = {"endTime": "2026-11-21 18:00", "artistName": "A", "trackName": "T"}
+    file = account(*[told | {"msPlayed": 31_000}] * 3, *[told | {"msPlayed": 61_000}] * 2)
+    assert [stream.nth for stream in file.streams] == [0, 1, 0, 0, 0]
+
+
 def test_account_row() -> None:
     """A row of the account data is a stream of names, to the minute."""
     told = {"endTime": "2026-01-02 03:04", "artistName": "A", "trackName": "T", "msPlayed": 31_000}

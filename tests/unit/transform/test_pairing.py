@@ -89,6 +89,43 @@ def test_minute() -> None:
     assert pair([(at(60 + NEAR.seconds + 1), "a")], rough) == {}
 
 
+def to_the_minute(*rows: tuple[str, float, float]) -> list[Heard]:
+    """Streams of (track, minute in s, listened s), as account data tells them."""
+    return in_order(
+        (track, at(minute), round(1000 * length), True, None) for track, minute, length in rows
+    )
+
+
+def test_minute_of_the_start() -> None:
+    """Where plays tell starts, one that began in the minute in which another of its track ended is
+    the one that began, at any second of it."""
+    life = [(f"t{number}", 900.0 * number, 200.0) for number in range(1, 20)]
+    streams = to_the_minute(*life, ("a", 30_000, 200), ("a", 30_240, 200))
+    starts = [(at(minute + 40 - 200), track) for track, minute, _ in life]
+    assert pair([*starts, (at(30_055), "a")], streams)[20] == 19
+    ends = [(at(minute + 40), track) for track, minute, _ in life]
+    assert pair([*ends, (at(30_055), "a")], streams)[19] == 19
+
+
+def test_pause_on_an_unknown_device() -> None:
+    """Where no platform is told, what ended during a pause may have sounded elsewhere."""
+    streams = to_the_minute(("b", 600, 60), ("a", 960, 200))
+    assert pair([(at(300), "a")], streams) == {1: 0}
+    assert pair([(at(300), "a")], heard(("b", 600, 60), ("a", 960, 200))) == {}
+
+
+def test_one_track_on_two_devices_at_once() -> None:
+    """Both plays are found, also where the one that is told first ended last."""
+    streams = in_order(
+        [
+            ("b", at(465), 60_000, False, "phone"),
+            ("a", at(500), 32_000, False, "phone"),
+            ("a", at(900), 600_000, False, "computer"),
+        ]
+    )
+    assert pair([(at(300), "a"), (at(500), "a")], streams) == {1: 1, 2: 0}
+
+
 def test_looped_for_a_week() -> None:
     """A track that was looped for a week is paired play by play, and costs no more than others."""
     streams = heard(*(("a", 60.0 * number, 60.0) for number in range(1, 10_081)))

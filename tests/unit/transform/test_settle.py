@@ -1,13 +1,22 @@
 """What becomes of streams, beside what is known of them and what the API told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from songswap.models import Stream
-from songswap.transform.settle import Outcome, Rule, Settled, news, settle, share_told
+from songswap.transform.settle import (
+    Outcome,
+    Rule,
+    Settled,
+    identity,
+    news,
+    settle,
+    share_told,
+    told_apart,
+)
 
 T = datetime(2026, 1, 2, tzinfo=UTC)
 RULE = Rule(30_000)
@@ -105,6 +114,58 @@ def test_by_name_and_artist() -> None:
     assert not merged(at(60.3), stream(60)._replace(track_name=None))
 
 
+def named(minute: int, listened_s: float = 60, track: str | None = None) -> Stream:
+    """A row of account data, identified or not."""
+    length = round(listened_s * 1000)
+    return Stream(at(60 * minute), length, track, "Song", "Artist", to_the_minute=True)
+
+
+def by_names(*ids: str) -> Callable[[Sequence[str]], Mapping[str, tuple[str, str]]]:
+    return lambda wanted: {one: ("Song", "Artist") for one in wanted if one in ids}
+
+
+def test_api_tells_which_of_the_names() -> None:
+    """Where several tracks share their names, a row of account data is the one that the API told
+    near it, and else none that is known."""
+    plays = [(at(305), "x"), (at(630), "y")]
+    told = news([named(5), named(10), named(20)], [])
+    found = settle(told, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
+    assert outcomes(found) == [("merged", at(305)), ("merged", at(630)), ("unidentified", None)]
+    assert [one.stream.track_id for one in found] == ["x", "y", None]
+    wrong = settle(news([named(5, track="z")], []), [], plays, [], RULE, by_names("x", "z"))
+    assert [(one.stream.track_id, one.played_at) for one in wrong] == [("x", at(305))]
+
+
+def test_identified_later() -> None:
+    """A row that no track could be told of becomes a play once: what the API told meanwhile, if it
+    did, else a new one; and nothing when it is told again."""
+    first = settle(news([named(5), named(10)], []), [], [], [], RULE, nobody)
+    assert outcomes(first) == [("unidentified", None)] * 2
+    plays = [(at(305), "x")]
+    told = news([named(5, track="x"), named(10, track="x")], first)
+    second = settle(told, first, plays, [at(305)], RULE, nobody)
+    assert outcomes(second) == [("merged", at(305)), ("loaded", at(600))]
+    assert [one.place for one in second] == [one.place for one in first]
+    third = news([named(5), named(10)], second)
+    assert (third.streams, third.again) == ([], 2)
+
+
+def test_short_track_again_and_again() -> None:
+    """A short track that ends twice in a minute is two plays, in however many files the rows stand;
+    a longer one cannot have, and its row is there twice."""
+    looped = told_apart([named(5, 31), named(5, 31), named(6, 31), named(7), named(7)])
+    told = news([*looped, *looped[1:]], [])
+    assert [one.nth for one in told.streams] == [0, 1, 0, 0]
+    found = settle(told, [], [], [], RULE, nobody)
+    assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in found}) == 4
+    assert news(told_apart([named(5, 31)] * 2), found).places.keys() == {
+        identity(one) for one in looped[:2]
+    }
+    exact = [stream(310, "x", 31), stream(342, "x", 31)]
+    names = [one._replace(track_name="Song", artist_name="Artist") for one in exact]
+    assert news([*names, *looped[:2]], []).streams == names
+
+
 def test_whose_export_it_is() -> None:
     """The share of what the API told that stands in an export; None where that is too little."""
     plays = [(at(100 * number), f"t{number}") for number in range(40)]
@@ -140,7 +201,7 @@ def test_one_play_each(rows: list[tuple[int, str | None, int, bool]], split: int
     told = news(streams[split:], first)
     times = {play[0] for play in plays} | {one.played_at for one in first if one.played_at}
     second = settle(told, first, rest, times, RULE, nobody)
-    both = [*first, *(one for one in second if one.stream not in told.places)]
+    both = [*first, *(one for one in second if identity(one.stream) not in told.places)]
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in both}) == len(
         both
     )
