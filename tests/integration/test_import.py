@@ -415,6 +415,32 @@ def test_account_data_first(platform: Make, tmp_path: Path) -> None:
     assert here.rows("SELECT * FROM songswap.streams ORDER BY ended_at") == streams
 
 
+def test_private_after_all(platform: Make, tmp_path: Path) -> None:
+    """What the extended history tells to be a private session is no play any more, whichever of the
+    two exports came first."""
+    here = platform(users=1)
+    user = here.user_id("listener-0001")
+    here.execute("INSERT INTO songswap.export_tracks VALUES ('t1', 'Song t1', 'Artist t1', '')")
+    account = [
+        {"endTime": f"2026-01-02 03:{minute}", "artistName": "Artist t1", "trackName": "Song t1"}
+        | {"msPlayed": 200_000}
+        for minute in ("04", "09")
+    ]
+    extended = [
+        row("2026-01-02T03:04:05", 200_000, "t1", incognito_mode=True),
+        row("2026-01-02T03:09:05", 200_000, "t1"),
+    ]
+    first = package(tmp_path / "account.zip", StreamingHistory_music_0=account)
+    second = package(tmp_path / "extended.zip", **{AUDIO: extended})
+    assert imported(here, user, first)["loaded"] == 2
+    counts = imported(here, user, second)
+    assert (counts["loaded"], counts["private"]) == (1, 1)
+    assert [track for _, track in told(here, user)] == ["t1"]
+    assert imported(here, user, first)["again"] == 2
+    assert imported(here, user, second)["loaded"] == 0
+    assert [track for _, track in told(here, user)] == ["t1"]
+
+
 def test_both_exports_at_once(platform: Make, tmp_path: Path) -> None:
     """Given together, the extended history's rows are taken, and the others were told before."""
     here = platform(users=1)

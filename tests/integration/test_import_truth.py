@@ -3,11 +3,11 @@
 import io
 import json
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,7 +15,23 @@ from songswap.importing import import_export
 from songswap.local.loopback import call
 
 USERS = 5
+ACCOUNTS = 16
+PLAY_MS = 30_000
 Make = Callable[..., Any]
+
+Key = tuple[Any, ...]
+"""What a stream is known by: its user, end and length, and its track or, in account data, names."""
+
+Truth = dict[Key, set[tuple[str | None, str]]]
+"""What the rows of a stream are: the API's time of the play, if it is one, and the kind."""
+
+
+class Stream(NamedTuple):
+    """A row of `songswap.streams`."""
+
+    key: Key
+    outcome: str
+    played_at: str | None
 
 
 def export_of(here: Any, listener: str, kind: str) -> tuple[bytes, list[dict[str, Any]]]:
@@ -32,6 +48,62 @@ def export_of(here: Any, listener: str, kind: str) -> tuple[bytes, list[dict[str
     return zipped, [one | {"row": rows[one["file"]][one["index"]]} for one in told]
 
 
+def import_all(here: Any, folder: Path, kind: str, users: int) -> Truth:
+    """Import everybody's export; gives what its rows are."""
+    truth: Truth = defaultdict(set)
+    for number in range(1, users + 1):
+        listener = f"listener-{number:04}"
+        user = here.user_id(listener)
+        zipped, told = export_of(here, listener, kind)
+        path = folder / f"{kind}-{number}.zip"
+        path.write_bytes(zipped)
+        import_export(here.settings, user, [path], path.name, lambda *_: None, here.clock)
+        for one in told:
+            row = one["row"]
+            if "ts" in row:
+                key = (user, row["ts"], row["ms_played"], one["track_id"])
+            else:
+                end = row["endTime"].replace(" ", "T") + ":00Z"
+                key = (user, end, row["msPlayed"], row.get("trackName"), row.get("artistName"))
+            truth[key].add((one["played_at"], one["what"]))
+    return truth
+
+
+def streams_of(here: Any) -> list[Stream]:
+    rows = here.rows(
+        "SELECT user_id, to_char(ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+        " ms_played, track_id, track_name, artist_name, to_the_minute, outcome,"
+        ' to_char(played_at, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\') FROM songswap.streams'
+    )
+    return [
+        Stream((*row[:3], *(row[4:6] if row[6] else row[3:4])), outcome=row[7], played_at=row[8])
+        for row in rows
+    ]
+
+
+def users_of(here: Any) -> dict[str, int]:
+    return dict(here.rows('SELECT spotify_id, id FROM "Users"'))
+
+
+def reachable_of(here: Any) -> set[tuple[int, str]]:
+    users = users_of(here)
+    return {(users[user], at) for user, at, _ in here.reachable()}
+
+
+def plays_in(truth: Truth) -> set[tuple[int, str]]:
+    return {(key[0], at) for key, rows in truth.items() for at, _ in rows if at}
+
+
+def hold_pairs(here: Any, truth: Truth, reachable: set[tuple[int, str]]) -> int:
+    """Hold the pairs against the truth to more than 0.999; gives how many there are to be found."""
+    merged = [one for one in streams_of(here) if one.outcome == "merged"]
+    right = {(key[0], at) for key, _, at in merged if any(at == true for true, _ in truth[key])}
+    findable = plays_in(truth) & reachable
+    assert len(right) / len(merged) >= 0.999, "precision"
+    assert len(right) / len(findable) >= 0.999, "recall"
+    return len(findable)
+
+
 @pytest.mark.parametrize("kind", ["extended", "endsong"])
 def test_each_play_once(platform: Make, tmp_path: Path, kind: str) -> None:
     """What the API told is found in the export to more than 0.999, and each play is there once,
@@ -40,41 +112,87 @@ def test_each_play_once(platform: Make, tmp_path: Path, kind: str) -> None:
     for _ in range(4):
         here.load()
         here.advance(hours=6)
-    truth: dict[tuple[Any, ...], str | None] = {}
-    for number in range(1, USERS + 1):
-        listener = f"listener-{number:04}"
-        user = here.user_id(listener)
-        zipped, told = export_of(here, listener, kind)
-        path = tmp_path / f"{number}.zip"
-        path.write_bytes(zipped)
-        import_export(here.settings, user, [path], f"{number}", lambda *_: None, here.clock)
-        for one in told:
-            row = one["row"]
-            key = (user, row["ts"], row["ms_played"], one["track_id"])
-            truth[key] = one["played_at"]
+    truth = import_all(here, tmp_path, kind, USERS)
     here.advance(hours=1)
     here.load()
-
-    streams = here.rows(
-        "SELECT user_id, to_char(ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-        ' ms_played, track_id, outcome, to_char(played_at, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
-        " FROM songswap.streams"
-    )
-    reachable = {(here.user_id(user), at) for user, at, _ in here.reachable()}
-    assert len(reachable) > 300
-    merged = [(user, truth[user, *key], at) for user, *key, how, at in streams if how == "merged"]
-    right = sum(true == at for _, true, at in merged)
-    findable = {(key[0], true) for key, true in truth.items() if (key[0], true) in reachable}
-    assert right / len(merged) >= 0.999, "precision"
-    assert right / len(findable) >= 0.999, "recall"
-
-    lived = Counter(one["user"] for one in here.spotify.ledger() if heard_of(one, here, reachable))
-    held = Counter(user for user, _, _ in here.history().elements())
-    assert held.total() == lived.total()
+    assert hold_pairs(here, truth, reachable_of(here)) > 300
+    assert held(here) == lived(here)
 
 
-def heard_of(one: dict[str, Any], here: Any, reachable: set[tuple[int, str]]) -> bool:
-    """Whether a play was in the export, which was made an hour ago, or told by the API."""
+def lived(here: Any) -> Counter[str]:
+    """The plays of each user that were in an export of an hour ago, or were told by the API."""
     made = here.clock().timestamp() - 3600
-    listed = datetime.fromisoformat(one["listed_at"])
-    return listed.timestamp() <= made or (here.user_id(one["user"]), one["played_at"]) in reachable
+    return Counter(
+        one["user"]
+        for one in here.spotify.ledger()
+        if one["reachable_when_asked"]
+        or datetime.fromisoformat(one["listed_at"]).timestamp() <= made
+    )
+
+
+def held(here: Any) -> Counter[str]:
+    """The plays of each user that are in the warehouse."""
+    return Counter(user for user, _, _ in here.history().elements())
+
+
+def test_account_data(platform: Make, tmp_path: Path) -> None:
+    """Account data, in both of its forms, is paired as well although it tells minutes and names,
+    and no play is there twice: not when the API tells it later, nor when a later import can tell
+    its track, nor when the extended history takes its place, which leaves the very plays."""
+    here = platform("--epoch", "2026-11-01T00:00:00Z", users=ACCOUNTS)
+    for _ in range(6):
+        here.load()
+        here.advance(hours=6)
+    truth = import_all(here, tmp_path, "account", ACCOUNTS)
+    assert hold_pairs(here, truth, reachable_of(here)) > 1_000
+    hold_number(here, truth)
+    hold_unidentified(here, truth)
+    before = unidentified(here)
+    here.advance(hours=1)
+    here.load()
+    hold_number(here, truth)
+
+    for key, rows in import_all(here, tmp_path, "account-older", ACCOUNTS).items():
+        truth[key] |= rows
+    assert hold_pairs(here, truth, reachable_of(here)) > 1_000
+    hold_number(here, truth)
+    assert before - unidentified(here)
+
+    import_all(here, tmp_path, "extended", ACCOUNTS)
+    here.advance(hours=1)
+    here.load()
+    assert held(here) == lived(here)
+
+
+def unidentified(here: Any) -> set[Key]:
+    """The streams of which no track can be told."""
+    return {one.key for one in streams_of(here) if one.outcome == "unidentified"}
+
+
+def hold_number(here: Any, truth: Truth) -> None:
+    """Each play that the API told or whose track can be told is there once, and so are private
+    sessions, which account data does not tell apart."""
+    unknown = unidentified(here)
+    loaded = {key: rows for key, rows in truth.items() if key not in unknown}
+    private = [
+        key[0]
+        for key, rows in loaded.items()
+        if key[2] >= PLAY_MS and {what for _, what in rows} == {"private"}
+    ]
+    assert private
+    names = {number: user for user, number in users_of(here).items()}
+    numbers = [user for user, _ in plays_in(loaded) | reachable_of(here)] + private
+    assert held(here) == Counter(names[user] for user in numbers)
+
+
+def hold_unidentified(here: Any, truth: Truth) -> None:
+    """Only of names that several tracks share, or that nobody has told of, no track can be told."""
+    named = Counter(
+        here.rows(
+            'SELECT t.name, a.name FROM "Tracks" t JOIN "ArtistTracks" l ON l.track_id = t.id'
+            ' JOIN "Artists" a ON a.id = l.artist_id WHERE l.is_primary'
+        )
+    )
+    for key in unidentified(here):
+        if any(at for at, _ in truth[key]):
+            assert named[key[3][:240], key[4][:120]] != 1

@@ -197,7 +197,7 @@ def settle(
     for stream in told.streams:
         outcome = rule.of(stream)
         rough = told.takes_over.get(stream) if told.takes_over else None
-        if rough and rough.played_at:
+        if outcome is None and rough and rough.played_at:
             settled.append(Settled(stream, place(stream), rough.outcome, rough.played_at))
         elif outcome is None or (outcome is Outcome.UNIDENTIFIED and stream.to_the_minute):
             counting.append(stream)

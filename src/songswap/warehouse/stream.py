@@ -122,8 +122,8 @@ class _There(NamedTuple):
 class _Ready(NamedTuple):
     """An export, settled: from what was ``there``, to the rows that are to be written.
 
-    ``old`` streams give way to ``new`` ones, whose rows are ``rows``; ``plays`` are rows of
-    "History".
+    ``old`` streams give way to ``new`` ones, whose rows are ``rows``; ``plays`` are new rows of
+    "History"; at the times ``taken_back`` those rows stand that turn out to be no plays.
     """
 
     there: _There
@@ -132,6 +132,7 @@ class _Ready(NamedTuple):
     new: list[Settled]
     rows: list[tuple[Any, ...]]
     plays: list[Play]
+    taken_back: list[datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,8 @@ class _Load:
                 old.append(before)
                 new.append(one)
         made = {one.played_at for one in old if one.played_at}
+        loaded = {one.played_at for one in old if one.outcome is Outcome.LOADED and one.played_at}
+        taken_back = sorted(loaded - {one.played_at for one in new if one.played_at})
         user_id = self.export.user_id
         plays = sorted(
             Play(user_id, one.played_at, one.stream.track_id)
@@ -187,13 +190,14 @@ class _Load:
             if one.played_at not in made
         )
         rows = sorted((_row(user_id, one) for one in new), key=itemgetter(1, 2, 3))
-        return _Ready(there, counts, old, new, rows, plays)
+        return _Ready(there, counts, old, new, rows, plays, taken_back)
 
     def load(self, ready: _Ready) -> Counter[str]:
         """Write what is ready; gives its counts and those of new rows."""
         if not ready.new:
             return ready.counts
         self.delete(ready.old)
+        self.take_back(ready.taken_back)
         keep_names(self.connection, (one.stream for one in ready.new))
         heard = (one.stream for one in ready.new if one.outcome is Outcome.LOADED)
         counts = ready.counts + load_tracks(self.connection, heard, self.now)
@@ -211,6 +215,12 @@ class _Load:
                 ms_played=[one.stream.ms_played for one in old],
                 places=[one.place for one in old],
             )
+
+    def take_back(self, times: Sequence[datetime]) -> None:
+        """Plays that were made of account data: the extended history tells they were private."""
+        if times:
+            users = [self.export.user_id] * len(times)
+            self.execute("delete_plays", users=users, held=times)
 
     def correct(self, settled: Sequence[Settled]) -> None:
         """Plays that were made of names alone are of the track that is told now."""
