@@ -137,6 +137,20 @@ MUTANTS = (
         "tests/unit/transform/test_pairing.py::test_one_of_two_is_told",
     ),
     Mutant(
+        "tracks that share their names are not told apart by what the API told",
+        "transform/settle.py",
+        "elif outcome is None or (outcome is Outcome.UNIDENTIFIED and stream.to_the_minute):",
+        "elif outcome is None:",
+        "tests/unit/transform/test_settle_truth.py::test_truth",
+    ),
+    Mutant(
+        "a play that the extended history tells to be private stays one",
+        "warehouse/stream.py",
+        "        self.take_back(ready.taken_back)\n",
+        "",
+        "tests/integration/test_import.py::test_private_after_all",
+    ),
+    Mutant(
         "an address is archived with an export",
         "transform/export.py",
         "                value.username = None\n",
