@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -472,6 +473,51 @@ def test_another_id_of_the_recording(platform: Make, tmp_path: Path) -> None:
     counts = imported(here, user, package(tmp_path / "a.zip", **{AUDIO: rows}), trust=True)
     assert counts["merged"] == 1
     assert (at.isoformat(timespec="milliseconds"), track) in told(here, user)
+
+
+@pytest.mark.parametrize("kind", ["extended", "account"])
+def test_another_id_is_told_later(platform: Make, tmp_path: Path, kind: str) -> None:
+    """A play that an export told first, under another id or by names that several tracks share, is
+    one play when the API tells it, of the API's track."""
+    here = platform(users=5)
+    here.load()
+    here.advance(hours=12)
+    known = {
+        track: names
+        for track, *names in here.rows(
+            'SELECT t.id, t.name, a.name FROM "Tracks" t JOIN "ArtistTracks" l ON l.track_id = t.id'
+            ' JOIN "Artists" a ON a.id = l.artist_id WHERE l.is_primary'
+        )
+    }
+    earlier = here.reachable()
+    play = next(
+        one
+        for one in here.spotify.ledger()
+        if one["track_id"] in known
+        and datetime.fromisoformat(one["listed_at"]) <= here.clock()
+        and (one["user"], one["played_at"], one["track_id"]) not in earlier
+    )
+    name, artist = known[play["track_id"]]
+    here.execute("INSERT INTO songswap.export_tracks VALUES ('another', %s, %s, '')", name, artist)
+    names = {
+        "master_metadata_track_name": name,
+        "master_metadata_album_artist_name": artist,
+    }
+    file, told_first = AUDIO, row(play["ended_at"], 60_000, "another", **names)
+    if kind == "account":
+        file = "StreamingHistory_music_0"
+        told_first = {"trackName": name, "artistName": artist, "msPlayed": 60_000}
+        told_first["endTime"] = play["ended_at"][:16].replace("T", " ")
+    user = here.user_id(play["user"])
+    imported(here, user, package(tmp_path / "a.zip", **{file: [told_first]}), trust=True)
+    outcomes = "SELECT outcome, track_id FROM songswap.streams"
+    assert here.rows(outcomes) == [
+        ("loaded", "another") if kind == "extended" else ("unidentified", None)
+    ]
+    here.load()
+    assert here.history() == here.reachable()
+    track = "another" if kind == "extended" else play["track_id"]
+    assert here.rows(outcomes) == [("merged", track)]
 
 
 def test_gaps_are_filled(platform: Make, tmp_path: Path) -> None:

@@ -8,15 +8,15 @@ streams ──▶ known already, or told twice                  again
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from songswap.models import Stream
-from songswap.transform.pairing import Heard, Play, in_order, pair
-from songswap.transform.track import ARTIST_NAME, TRACK_NAME
+from songswap.transform.namesake import Called, Names, pair_namesakes
+from songswap.transform.pairing import Heard, Play, in_order
 
 _MS = timedelta(milliseconds=1)
 _MINUTE_MS = 60_000
@@ -179,7 +179,7 @@ def settle(
     plays: Sequence[Play],
     taken: Iterable[datetime],
     rule: Rule,
-    names: Callable[[Sequence[str]], Mapping[str, tuple[str, str]]],
+    names: Names,
 ) -> list[Settled]:
     """Decide what each new stream is.
 
@@ -226,7 +226,7 @@ def _merge(
     counting: Sequence[Stream],
     streams: Iterable[Stream],
     plays: Sequence[Play],
-    names: Callable[[Sequence[str]], Mapping[str, tuple[str, str]]],
+    names: Names,
 ) -> dict[int, Play]:
     """By their places in ``counting``, the plays that the API told too."""
     if not plays:
@@ -250,41 +250,13 @@ def _merge(
         )
         for one in counting
     ]
-    pairs = pair(plays, heard)
-    merged = {number: plays[place] for number, place in pairs.items()}
-    paired = set(pairs.values())
-    left = [play for place, play in enumerate(plays) if place not in paired]
-    named = names(sorted({track_id for _, track_id in left})) if left else {}
-    if named:
-        rest = [
-            number
-            for number, stream in enumerate(counting)
-            if number not in merged and stream.track_name
-        ]
-        others = [_by_names(heard[number], counting[number]) for number in rest]
-        spoken = [(at, _spoken(named[one])) for at, one in left if one in named]
-        found = [play for play in left if play[1] in named]
-        pairs = pair(spoken, others)
-        merged |= {rest[one]: found[place] for one, place in pairs.items()}
-    return merged
+    pairs = pair_namesakes(plays, heard, [names_of(one) for one in counting], names)
+    return {number: plays[place] for number, place in pairs.items()}
 
 
-def _by_names(heard: Heard, stream: Stream) -> Heard:
-    """A stream as it is compared by names."""
-    # Under another id a long pause is no reason to take it for the same.
-    after = heard.after if stream.track_id is None else heard.started_at
-    return heard._replace(track_id=_spoken(names_of(stream)), after=after)
-
-
-def names_of(stream: Stream) -> tuple[str, str]:
+def names_of(stream: Stream) -> Called:
     """The names of its track and artist, empty where they are not told."""
     return stream.track_name or "", stream.artist_name or ""
-
-
-def _spoken(names: tuple[str, str]) -> str:
-    """Names as they are compared: as much of them as is kept of the API's."""
-    name, artist = names
-    return f"{name[:TRACK_NAME]}\n{artist[:ARTIST_NAME]}".casefold()
 
 
 class _Places:

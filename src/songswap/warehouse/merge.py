@@ -6,17 +6,21 @@ plays of an answer ──▶ streams near them that were made plays ──▶ pa
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
 
 from songswap.models import Play
-from songswap.transform.pairing import in_order, pair
+from songswap.transform.namesake import Names, pair_namesakes
+from songswap.transform.pairing import in_order
+from songswap.transform.settle import Outcome
+from songswap.warehouse.export_track import names
 from songswap.warehouse.sql import statements
 
 
 class _Near(NamedTuple):
-    """A stream near plays that are told now; ``loaded`` where its play was made of it."""
+    """A stream near plays that are told now."""
 
     user_id: int
     ended_at: datetime
@@ -25,8 +29,16 @@ class _Near(NamedTuple):
     track_id: str | None
     to_the_minute: bool
     played_at: datetime | None
-    loaded: bool
+    outcome: str
     platform: str | None
+    track_name: str
+    artist_name: str
+
+    @property
+    def may_be_told(self) -> bool:
+        """Whether its play was made of it, or waits for its track to be told."""
+        waits = self.outcome == Outcome.UNIDENTIFIED and self.to_the_minute
+        return waits or self.outcome == Outcome.LOADED
 
 
 def merge(
@@ -52,11 +64,13 @@ def merge(
     told: defaultdict[int, list[Play]] = defaultdict(list)
     for play in plays():
         told[play.user_id].append(play)
-    pairs = [one for user_id, of in told.items() for one in _pairs(of, near[user_id])]
+    named = partial(names, connection)
+    pairs = [one for user_id, of in told.items() for one in _pairs(of, near[user_id], named)]
     if pairs:
         about = {
             "users": [play.user_id for play, _ in pairs],
             "told": [play.played_at for play, _ in pairs],
+            "track_ids": [play.track_id for play, _ in pairs],
             "ended_at": [stream.ended_at for _, stream in pairs],
             "ms_played": [stream.ms_played for _, stream in pairs],
             "places": [stream.place for _, stream in pairs],
@@ -65,20 +79,23 @@ def merge(
         connection.execute(sql["merge"], about)
         connection.execute(sql["delete_plays"], about)
     return (
-        {play[:2] for play, _ in pairs},
+        {play[:2] for play, stream in pairs if stream.played_at},
         {(stream.user_id, stream.played_at) for _, stream in pairs if stream.played_at},
     )
 
 
-def _pairs(plays: list[Play], near: Collection[_Near]) -> list[tuple[Play, _Near]]:
+def _pairs(plays: list[Play], near: Collection[_Near], names: Names) -> list[tuple[Play, _Near]]:
     ordered = sorted(near, key=lambda one: one.ended_at)
     # The end of the one before is looked for among all; only those made plays are paired.
     heard = in_order(
         (one.track_id or "", one.ended_at, one.ms_played, one.to_the_minute, one.platform)
         for one in ordered
     )
-    loaded = [place for place, one in enumerate(ordered) if one.loaded]
-    found = pair(
-        [(play.played_at, play.track_id) for play in plays], [heard[place] for place in loaded]
+    candidates = [place for place, one in enumerate(ordered) if one.may_be_told]
+    found = pair_namesakes(
+        [(play.played_at, play.track_id) for play in plays],
+        [heard[place] for place in candidates],
+        [(ordered[place].track_name, ordered[place].artist_name) for place in candidates],
+        names,
     )
-    return [(plays[play], ordered[loaded[stream]]) for stream, play in found.items()]
+    return [(plays[play], ordered[candidates[stream]]) for stream, play in found.items()]

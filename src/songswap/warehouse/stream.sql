@@ -81,19 +81,24 @@ ON CONFLICT (import_id) DO UPDATE SET
   ended_at = EXCLUDED.ended_at, raw_keys = EXCLUDED.raw_keys, counts = EXCLUDED.counts
 
 -- name: near
--- Streams of which plays were made, where the API tells plays now; and those between, which say when
--- each can have begun.
+-- Streams of which plays were made, or are once their track can be told, where the API tells plays
+-- now; and those between, which say when each can have begun.
 SELECT s.user_id, s.ended_at, s.ms_played, s.place, s.track_id, s.to_the_minute,
-  s.played_at AT TIME ZONE 'UTC', s.outcome = 'loaded', s.platform
+  s.played_at AT TIME ZONE 'UTC', s.outcome, s.platform,
+  coalesce(s.track_name, e.name, ''), coalesce(s.artist_name, e.artist, '')
 FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(newest)s::timestamptz[])
   a (user_id, oldest, newest)
 JOIN songswap.streams s ON s.user_id = a.user_id
   AND s.ended_at BETWEEN a.oldest - interval '2 minutes' AND a.newest + interval '1 day'
+LEFT JOIN songswap.export_tracks e ON e.id = s.track_id
 
 -- name: merge
-UPDATE songswap.streams s SET outcome = 'merged', played_at = m.told AT TIME ZONE 'UTC'
+-- The track of account data was a guess, or none.
+UPDATE songswap.streams s SET outcome = 'merged', played_at = m.told AT TIME ZONE 'UTC',
+  track_id = CASE WHEN s.to_the_minute THEN m.track_id ELSE s.track_id END
 FROM unnest(%(users)s::integer[], %(ended_at)s::timestamptz[], %(ms_played)s::integer[],
-  %(places)s::smallint[], %(told)s::timestamptz[]) m (user_id, ended_at, ms_played, place, told)
+  %(places)s::smallint[], %(told)s::timestamptz[], %(track_ids)s::text[])
+  m (user_id, ended_at, ms_played, place, told, track_id)
 WHERE (s.user_id, s.ended_at, s.ms_played, s.place)
   = (m.user_id, m.ended_at, m.ms_played, m.place)
 
