@@ -12,50 +12,72 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: demo test soak bench picture lint format lock clean
+.PHONY: demo spark test soak bench picture lint format lock clean
 .DEFAULT_GOAL := demo
 
-# Installs exactly the lock, with bytecode: without it every Airflow process starts 3 s later.
-# Of uv's words only the phases are shown, not the two hundred packages.
-$(VENV)/.ready: requirements.lock pyproject.toml
+# To run the demo takes part of the lock, `.ready`; Spark with its Java, and the tools of tests, are
+# added by `.complete`, and then stay.
+RUNNABLE := $(or $(wildcard $(VENV)/.complete),$(VENV)/.ready)
+
+# Refuses what is not in the lock, or not with this hash. With bytecode: without it every Airflow
+# process starts 3 s later. Of uv's words only the phases are shown, not the two hundred packages.
+define install
+@set -o pipefail; $(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes \
+  --build-constraint requirements.lock $(1) 2>&1 | grep --line-buffered -v '^ [-+~] ' >&2
+endef
+
+$(BIN)/uv: requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11 as '$(PYTHON)': install it, or name it with make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@echo "Installing the locked dependencies into $(VENV): about a minute, downloading first …" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)" >&2
-	@set -o pipefail; $(BIN)/uv pip sync --python $(BIN)/python --compile-bytecode --require-hashes \
-	  requirements.lock 2>&1 | grep --line-buffered -v '^ [-+~] ' >&2
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-demo: $(VENV)/.ready
+# Exact: what has left the lock goes.
+$(VENV)/.ready: $(BIN)/uv pyproject.toml
+	@echo "Installing what the demo needs into $(VENV): about a minute, downloading first …" >&2
+	$(call install,--exact --constraint requirements.lock --requirements pyproject.toml \
+	  --extra airflow --extra local)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraint requirements.lock --editable . >&2
+	@touch $@
+
+# Only adds: a demo may be running.
+$(VENV)/.complete: $(VENV)/.ready
+	@echo "Adding Spark and the tools of tests to $(VENV): about a minute, downloading first …" >&2
+	$(call install,--no-deps --requirements requirements.lock)
+	@touch $@
+
+demo: $(RUNNABLE)
 	@exec $(BIN)/songswap demo $(ARGS)
 
+spark: $(VENV)/.complete
+	@exec $(BIN)/songswap spark up $(ARGS)
+
 # Two at a time: most tests wait for other processes.
-test: $(VENV)/.ready
+test: $(VENV)/.complete
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
-soak: $(VENV)/.ready
+soak: $(RUNNABLE)
 	@exec $(BIN)/python -m songswap.soak $(ARGS)
 
-bench: $(VENV)/.ready
+bench: $(VENV)/.complete
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
-picture: $(VENV)/.ready
+picture: $(RUNNABLE)
 	@exec $(BIN)/python docs/picture/draw_tables.py
 
-lint: $(VENV)/.ready
+lint: $(VENV)/.complete
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yaml
 
-format: $(VENV)/.ready
+format: $(VENV)/.complete
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 # For any 3.11, the oldest included: Debian's own is 3.11.2.
-lock: $(VENV)/.ready
+lock: $(BIN)/uv
 	@$(BIN)/uv pip compile --quiet --all-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --no-strip-extras pyproject.toml --output-file requirements.lock
 

@@ -12,7 +12,7 @@ Each day, and on demand: posts a message to the engineers' channel, silently, an
 **When it is red**, its log says what to set where. Until then nobody is told of failures: look at
 the runs of the other DAGs here, and at the log of the dag-processor, which holds what was not sent.
 
-* *not installed*: install `requirements.lock`, or build the image again.
+* *not installed*: install it from `requirements.lock`, or build the image again.
 * *No Discord webhook is set*, *has to look like*: set the connection `Discord_Notifier` or the
   variable `discord_webhook_endpoint`.
 * *knows no such webhook*: make one in the channel's settings (Integrations), and set it.

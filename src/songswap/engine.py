@@ -18,8 +18,25 @@ class Engine(StrEnum):
     SPARK = "spark"
 
 
+def _installed(engine: Engine) -> Engine:
+    """The engine; whoever asks for Spark where it is not installed is told before anything is done.
+
+    Raises:
+        SettingsError: the extra `spark` is not installed.
+    """
+    if engine is Engine.SPARK:
+        from songswap.spark.runtime import spark_home
+
+        spark_home()
+    return engine
+
+
 EngineOption = Annotated[
-    Engine, typer.Option(help="What the work is spread over: this machine, or a Spark cluster.")
+    Engine,
+    typer.Option(
+        callback=_installed,
+        help="What the work is spread over: this machine, or a Spark cluster.",
+    ),
 ]
 MasterOption = Annotated[
     str,

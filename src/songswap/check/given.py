@@ -118,6 +118,6 @@ def installed(*packages: str) -> str:
         return ", ".join(f"{package} {version(package)}" for package in packages)
     except PackageNotFoundError as error:
         raise CheckFailed(
-            f"{error.name} is not installed. Install requirements.lock where Airflow's tasks run,"
-            " or build the image again."
+            f"{error.name} is not installed. Install it from requirements.lock where Airflow's"
+            " tasks run, or build the image again."
         ) from error

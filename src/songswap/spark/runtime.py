@@ -47,7 +47,8 @@ def _folder(package: str) -> Path:
     found = find_spec(package)
     if found is None or found.origin is None:
         raise SettingsError(
-            f"The package {package} is not installed: install songswap-airflow with its extra "
-            "'spark'. Nothing was done."
+            f"{package} is not installed, it is of the extra 'spark'. Nothing was done. In the"
+            " project's folder 'make spark' installs it and starts a cluster; docs/deployment.md"
+            " says how to install it elsewhere."
         )
     return Path(found.origin).parent

