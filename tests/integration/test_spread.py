@@ -43,6 +43,26 @@ if __name__ == "__main__":
         pass
 """
 
+# To a job that comes while Spark is being stopped it never answers: so does Java here to a unit.
+UNANSWERED = """
+import threading
+from songswap.spark import spread as spark
+
+asked = threading.Event()
+
+def run(context, work, unit):
+    if unit == "unanswered":
+        asked.set()
+        context._jvm.java.lang.Thread.sleep(600_000)
+    asked.wait()
+    return unit
+
+spark._run = run
+given = spark.spread(len, ["unanswered", "answered"], "local[1]", at_once=2)
+print(next(given))
+given.close()
+"""
+
 ENGINES: dict[str, Callable[..., Iterator[Any]]] = {
     "processes": partial(local.spread, processes=2),
     "spark": partial(spark.spread, master="local[2]", at_once=2),
@@ -159,6 +179,19 @@ def test_a_process_that_dies_is_told_of(work: Any, engine: str) -> None:
         list(ENGINES[engine](work.die, range(3)))
     assert signal.getsignal(signal.SIGINT) is before
     assert dict(os.environ) == environment
+
+
+def test_what_spark_never_answers_keeps_nobody(tmp_path: Path) -> None:
+    """A caller who wants no more results gets away, also from a unit that Spark does not end."""
+    done = subprocess.run(  # noqa: S603  (our own words)
+        [sys.executable, "-c", UNANSWERED],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=90,
+        check=True,
+    )
+    assert done.stdout == "answered\n"
 
 
 def test_processes_give_each_result(tmp_path: Path, work: Any) -> None:

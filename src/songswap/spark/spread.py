@@ -60,23 +60,25 @@ def spread(
     spark_home()
     from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # it has no types
 
-    with session(master, at_once) as context:
-        crew = _Crew(context, master, patience_s)
-        threads = ThreadPoolExecutor(at_once)
+    threads = ThreadPoolExecutor(at_once)
+    try:
+        with session(master, at_once) as context:
+            crew = _Crew(context, master, patience_s)
 
-        def submit(unit: Unit) -> "Future[Result]":
-            return threads.submit(_run, context, work, unit)
+            def submit(unit: Unit) -> "Future[Result]":
+                return threads.submit(_run, context, work, unit)
 
-        try:
-            yield from as_they_end(submit, units, at_once, look=crew.look, look_every_s=_LOOK_S)
-        except Py4JError as trouble:
-            raise SpreadFailed(
-                "Spark could not bring a unit of work to its end. What other units have done "
-                f"stays; start again when the reason is gone: {_reason(trouble)}"
-            ) from trouble
-        finally:
-            context.stop()  # the threads wait for its jobs
-            threads.shutdown()
+            try:
+                yield from as_they_end(submit, units, at_once, look=crew.look, look_every_s=_LOOK_S)
+            except Py4JError as trouble:  # whose text Java has to tell
+                raise SpreadFailed(
+                    "Spark could not bring a unit of work to its end. What other units have done "
+                    f"stays; start again when the reason is gone: {_reason(trouble)}"
+                ) from trouble
+    finally:
+        # Not before the session's Java has ended: to a job that comes while the session is being
+        # stopped, Spark never answers.
+        threads.shutdown()
 
 
 def attempt(work: Callable[[Unit], Result], unit: Unit) -> tuple[Result | None, Exception | None]:
