@@ -1,5 +1,6 @@
-# The image of every part of Airflow (target `airflow`) and of the demo's stand-ins (target `demo`).
-# It holds no secret: all of them come with the environment, when it is run.
+# The image of every part of Airflow (target `airflow`), and two that have more: that of the demo's
+# stand-ins (target `demo`), and that of Spark (target `spark`). They hold no secret: all of them come
+# with the environment, when an image is run.
 
 FROM apache/airflow:3.3.2-python3.11 AS build
 # An environment of its own, with exactly what the tests ran on: the base image's has seventy
@@ -14,14 +15,18 @@ WORKDIR /home/airflow/build
 # in it, or whose hash is not, is refused. The project's own code comes later: it changes most.
 COPY requirements.lock pyproject.toml ./
 RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml \
-      --extra airflow --extra spark
+      --extra airflow
 COPY README.md LICENSE ./
 COPY src src
 RUN uv pip install --no-deps --build-constraint requirements.lock .
 
 FROM build AS build-demo
 RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml \
-      --extra airflow --extra spark --extra local
+      --extra airflow --extra local
+
+FROM build AS build-spark
+RUN uv pip install --require-hashes --constraint requirements.lock \
+      --build-constraint requirements.lock -r pyproject.toml --extra airflow --extra spark
 
 FROM apache/airflow:3.3.2-python3.11 AS base
 LABEL org.opencontainers.image.title="SongSwap Airflow" \
@@ -40,6 +45,9 @@ USER 50000:0
 FROM base AS demo
 COPY --from=build-demo --chown=root:root /home/airflow/songswap /home/airflow/songswap
 COPY deploy/demo.py /opt/airflow/demo.py
+
+FROM base AS spark
+COPY --from=build-spark --chown=root:root /home/airflow/songswap /home/airflow/songswap
 
 FROM base AS airflow
 COPY --from=build --chown=root:root /home/airflow/songswap /home/airflow/songswap

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 EXAMPLE = REPOSITORY / "docker.env.example"
-ONCE = {"airflow-init", "demo-listeners"}
+ONCE = {"airflow-init", "demo-listeners", "spark-driver"}
 SECRET = re.compile(
     "PASSWORD|SECRET|FERNET|TOKEN|_CONN_|BROKER_URL|RESULT_BACKEND|BASIC_AUTH|AUTH$"
 )
@@ -160,6 +160,27 @@ def test_workers_know_no_database(compose: Any) -> None:
     assert "<SONGSWAP_REDIS_PASSWORD>" in worker
 
 
+def test_spark_is_where_it_is_used(compose: Any) -> None:
+    """Only Spark's services have the image with it; of these the driver alone, which `up` does not
+    start, has the pipeline's settings, and all know the secret."""
+    told = dict.fromkeys(compose.required(), "x") | {"SONGSWAP_SPARK_SECRET": "hush"}
+    resolved = compose.resolved(told)["services"]
+    spark = {name: one for name, one in resolved.items() if "-spark:" in one["image"]}
+    assert spark.keys() == {"spark-master", "spark-worker", "spark-driver"}
+    assert {one["build"]["target"] for one in spark.values()} == {"spark"}
+    dockerfile = (REPOSITORY / "Dockerfile").read_text()
+    [stage] = [one for one in dockerfile.split("\nFROM ") if "--extra spark" in one]
+    assert stage.startswith("build AS build-spark\n")
+    assert {one["environment"]["SONGSWAP_SPARK_SECRET"] for one in spark.values()} == {"hush"}
+    pipeline = resolved["demo-s3"]["environment"].keys()
+    assert len(pipeline) >= 8
+    assert pipeline <= spark["spark-driver"]["environment"].keys()
+    for name in ("spark-master", "spark-worker"):
+        assert not pipeline & spark[name]["environment"].keys()
+        assert spark[name]["profiles"] == ["spark"]
+    assert spark["spark-driver"]["profiles"] == ["spark-driver"]
+
+
 def test_image_holds_only_what_it_needs() -> None:
     """What the Dockerfile copies is all that Docker sees: no `.env`, no state, no history."""
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (REPOSITORY / "Dockerfile").read_text(), re.M)
@@ -173,5 +194,5 @@ def test_image_has_the_projects_version(compose: Any) -> None:
     """Its tag and label say which version of the project is in it."""
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     images = {one["image"] for one in services(compose).values() if "build" in one}
-    assert images == {f"songswap-airflow:{version}", f"songswap-airflow-demo:{version}"}
+    assert images == {f"songswap-airflow{more}:{version}" for more in ("", "-demo", "-spark")}
     assert f'image.version="{version}"' in (REPOSITORY / "Dockerfile").read_text()
