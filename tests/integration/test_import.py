@@ -1,5 +1,6 @@
 """Exports of users, imported into a real warehouse and archived in a real S3."""
 
+import io
 import json
 import zipfile
 from collections import Counter
@@ -16,6 +17,7 @@ from zlib_ng import zlib_ng
 
 from songswap.errors import ArchiveError, ExportRefused
 from songswap.importing import import_export
+from songswap.local.loopback import call
 from songswap.local.object_store import ObjectStore
 from songswap.local.process import wait_until
 from songswap.warehouse.sql import statements
@@ -475,39 +477,50 @@ def test_another_id_of_the_recording(platform: Make, tmp_path: Path) -> None:
     assert (at.isoformat(timespec="milliseconds"), track) in told(here, user)
 
 
+def row_of(here: Any, play: dict[str, Any]) -> dict[str, Any]:
+    """The row of a play of the simulator's ledger in its listener's extended history."""
+    zipped = call("GET", f"{here.spotify.url}/admin/listeners/{play['user']}/export?kind=extended")
+    ended_at = datetime.fromisoformat(play["ended_at"])
+    with zipfile.ZipFile(io.BytesIO(zipped)) as told:
+        rows = [
+            one
+            for name in told.namelist()
+            if "Audio" in name and name.endswith(".json")
+            for one in json.loads(told.read(name))
+            if one["spotify_track_uri"] == f"spotify:track:{play['track_id']}"
+        ]
+    return min(rows, key=lambda one: abs(datetime.fromisoformat(one["ts"]) - ended_at))
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["known", "new"])
 @pytest.mark.parametrize("kind", ["extended", "account"])
-def test_another_id_is_told_later(platform: Make, tmp_path: Path, kind: str) -> None:
+def test_another_id_is_told_later(platform: Make, tmp_path: Path, kind: str, new: bool) -> None:
     """A play that an export told first, under another id or by names that several tracks share, is
-    one play when the API tells it, of the API's track."""
+    one play when the API tells it, of the API's track, also where that track is new itself."""
     here = platform(users=5)
     here.load()
     here.advance(hours=12)
-    known = {
-        track: names
-        for track, *names in here.rows(
-            'SELECT t.id, t.name, a.name FROM "Tracks" t JOIN "ArtistTracks" l ON l.track_id = t.id'
-            ' JOIN "Artists" a ON a.id = l.artist_id WHERE l.is_primary'
-        )
-    }
+    known = {track for (track,) in here.rows('SELECT id FROM "Tracks"')}
     earlier = here.reachable()
-    play = next(
+    told_later = [
         one
         for one in here.spotify.ledger()
-        if one["track_id"] in known
+        if (one["track_id"] not in known) is new
         and datetime.fromisoformat(one["listed_at"]) <= here.clock()
         and (one["user"], one["played_at"], one["track_id"]) not in earlier
-    )
-    name, artist = known[play["track_id"]]
-    here.execute("INSERT INTO songswap.export_tracks VALUES ('another', %s, %s, '')", name, artist)
-    names = {
-        "master_metadata_track_name": name,
-        "master_metadata_album_artist_name": artist,
-    }
-    file, told_first = AUDIO, row(play["ended_at"], 60_000, "another", **names)
+    ]
+    play = max(told_later, key=lambda one: str(one["listed_at"]))
+    heard = row_of(here, play)
+    name = heard["master_metadata_track_name"]
+    artist = heard["master_metadata_album_artist_name"]
+    for other in ("another", "yet another"):
+        about = (other, name, artist)
+        here.execute("INSERT INTO songswap.export_tracks VALUES (%s, %s, %s, '')", *about)
+    file, told_first = AUDIO, heard | {"spotify_track_uri": "spotify:track:another"}
     if kind == "account":
         file = "StreamingHistory_music_0"
-        told_first = {"trackName": name, "artistName": artist, "msPlayed": 60_000}
-        told_first["endTime"] = play["ended_at"][:16].replace("T", " ")
+        told_first = {"trackName": name, "artistName": artist, "msPlayed": heard["ms_played"]}
+        told_first["endTime"] = heard["ts"][:16].replace("T", " ")
     user = here.user_id(play["user"])
     imported(here, user, package(tmp_path / "a.zip", **{file: [told_first]}), trust=True)
     outcomes = "SELECT outcome, track_id FROM songswap.streams"
