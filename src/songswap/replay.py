@@ -8,11 +8,9 @@ into the live tables, be stopped at any point, and be started again. A unit need
 settings: it can be done by any process, on any machine.
 """
 
-import heapq
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
@@ -22,7 +20,7 @@ import psycopg
 from songswap.deliver import REFUSED, reason, rounds, transformed
 from songswap.errors import AnswerDamaged, ExportRefused, RunFailed, SettingsError
 from songswap.importing import import_archived
-from songswap.raw.library import Damaged, Found, Library, Raw, RawExport
+from songswap.raw.library import Damaged, Library, Raw, RawExport
 from songswap.settings import Settings
 from songswap.warehouse import history, user
 from songswap.warehouse.connection import connect
@@ -39,8 +37,6 @@ MOST_UNITS = 1000
 
 _USERS_AT_MOST = 50
 _UNITS_AT_LEAST = 16
-_OBJECTS_AT_ONCE = 256
-"""Objects that are read into memory together; a little more, to the end of a user's hour."""
 
 
 class Unit(NamedTuple):
@@ -122,7 +118,7 @@ def look(settings: Settings, unit: Unit) -> dict[str, int]:
     library = _library(settings)
     users = _users_of(library, [unit])
     counts: Counter[str] = Counter(users=len(users))
-    for found in _found(library, users, unit):
+    for found in library.found(users, unit.since, unit.until):
         counts["objects"] += 1
         counts["bytes"] += found.size
     for size in (size for one in users for _, size in library.export_sizes(one)):
@@ -153,7 +149,7 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
     with connect(settings.warehouse_dsn) as connection:
         this = _Replay(settings, connection, run_id, Counter(users=len(users)))
         this.counts["gone_users"] = len(users) - len(user.there(connection, users))
-        for given in _read_ahead(library, _parts(_found(library, users, unit))):
+        for given in library.read_all(library.found(users, unit.since, unit.until)):
             this.load_part(given)
         # After all that the API told, so that which was told first decides nothing.
         for user_id in user.there(connection, users):
@@ -270,37 +266,3 @@ def _users_of(library: Library, units: Sequence[Unit]) -> list[int]:
         return []
     only = [one for unit in units for one in unit.only or ()]
     return only or [one for one in library.users() if units[0].first <= one <= units[-1].last]
-
-
-def _found(library: Library, users: Sequence[int], unit: Unit) -> Iterator[Found]:
-    """The answers of a unit, hour by hour, each user's of an hour beside each other."""
-    answers = (library.answers(one, unit.since, unit.until) for one in users)
-    return heapq.merge(*answers, key=_hour)
-
-
-def _read_ahead(library: Library, parts: Iterable[list[Found]]) -> Iterator[list[Raw | Damaged]]:
-    """What the archive gives, part by part; the next is read while one is loaded."""
-    with ThreadPoolExecutor(1) as ahead:
-        reading = None
-        for part in parts:
-            before, reading = reading, ahead.submit(library.read, part)
-            if before:
-                yield before.result()
-        if reading:
-            yield reading.result()
-
-
-def _hour(found: Found) -> tuple[datetime, int]:
-    return found.hour, found.user_id
-
-
-def _parts(found: Iterator[Found]) -> Iterator[list[Found]]:
-    """Parts that fit into memory; what a user was told in an hour is not torn apart."""
-    part: list[Found] = []
-    for _, of_hour in groupby(found, key=_hour):
-        part += of_hour
-        if len(part) >= _OBJECTS_AT_ONCE:
-            yield part
-            part = []
-    if part:
-        yield part

@@ -13,6 +13,7 @@ from obstore.store import S3Store
 from songswap.errors import AnswerDamaged, ArchiveUnreadable
 from songswap.local.object_store import REGION, ObjectStore
 from songswap.raw import key
+from songswap.raw import library as library_module
 from songswap.raw.library import Damaged, Found, Library, Raw
 from songswap.settings import Archive
 
@@ -83,6 +84,27 @@ def test_users_and_hours(where: Archive, put: Put) -> None:
     assert [one.hour for one in library.answers(10, HOUR + timedelta(hours=2))] == hours[3:]
     assert list(library.answers(1)) == []
     assert library.foreign.total() == 0
+
+
+def test_read_all(where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All answers of users come in the order of their hours, in parts that tear none of a user's
+    hour apart."""
+    monkeypatch.setattr(library_module, "_IN_A_PART", 3)
+    for user in (1, 2, 3):
+        for hour in range(3):
+            put(user, HOUR + timedelta(hours=hour), b"%d %d" % (user, hour))
+    at = HOUR + timedelta(minutes=1)
+    put(3, at, b"3 0 again", under=key.beside(key.for_hour(3, HOUR), b"3 0 again"))
+    library = Library(where)
+    parts = [
+        [one.body.decode() for one in part if isinstance(one, Raw)]
+        for part in library.read_all(library.found([1, 2, 3], until=HOUR + timedelta(hours=2)))
+    ]
+    assert [sorted(part) for part in parts] == [
+        ["1 0", "2 0", "3 0", "3 0 again"],
+        ["1 1", "2 1", "3 1"],
+    ]
+    assert list(library.read_all(library.found([4]))) == []
 
 
 def test_more_than_a_listing_holds(where: Archive, put: Put) -> None:

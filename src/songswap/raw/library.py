@@ -4,10 +4,13 @@ It needs a key that may list and get below ``history/``; that of the pipeline ma
 """
 
 import asyncio
+import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import NamedTuple
 
 import obstore
@@ -23,6 +26,9 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _AT_ONCE = 16
 """Objects that are asked for side by side."""
+
+_IN_A_PART = 256
+"""Objects that are read into memory together; a little more, to the end of a user's hour."""
 
 
 class Found(NamedTuple):
@@ -133,6 +139,12 @@ class Library:
                         last = place.hour
                         yield Found(one["path"], user_id, place.hour, one["size"])
 
+    def found(
+        self, users: Iterable[int], since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[Found]:
+        """The answers of users, hour by hour, each user's of an hour beside each other."""
+        return heapq.merge(*(self.answers(one, since, until) for one in users), key=_user_hour)
+
     def exports(self, user_id: int) -> list["RawExport | Damaged"]:
         """The rows of a user's exports, in the order in which they were imported."""
         with self._naming_trouble():
@@ -161,6 +173,20 @@ class Library:
         if told_at is None:
             return Damaged(path, "has no observed-at in its metadata")
         return RawExport(user_id, path, kind, told_at, packed)
+
+    def read_all(self, found: Iterable[Found]) -> Iterator[list[Raw | Damaged]]:
+        """Get what was `found`, part by part; the next is read while one is used.
+
+        A part fits into memory, and what a user was told in an hour is not torn apart.
+        """
+        with ThreadPoolExecutor(1) as ahead:
+            reading = None
+            for part in _parts(found):
+                before, reading = reading, ahead.submit(self.read, part)
+                if before:
+                    yield before.result()
+            if reading:
+                yield reading.result()
 
     def read(self, found: Sequence[Found]) -> list[Raw | Damaged]:
         """Get objects, some side by side."""
@@ -202,6 +228,21 @@ class Library:
                 f" answers: {first_line(error)} What was loaded until then stays; start again when"
                 " it is mended."
             ) from error
+
+
+def _user_hour(found: Found) -> tuple[datetime, int]:
+    return found.hour, found.user_id
+
+
+def _parts(found: Iterable[Found]) -> Iterator[list[Found]]:
+    part: list[Found] = []
+    for _, of_hour in groupby(found, key=_user_hour):
+        part += of_hour
+        if len(part) >= _IN_A_PART:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _whole(path: str, packed: bytes) -> bytes:
