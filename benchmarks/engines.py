@@ -8,6 +8,7 @@ does. ``SONGSWAP_BENCH_OBJECTS=200000 SONGSWAP_BENCH_ROWS=5000000`` is the full 
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -20,12 +21,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 from rich.console import Console
 
 from benchmarks import services
 from benchmarks.figure import Figure, bound, pace
 from benchmarks.imports import export
-from benchmarks.memory import descendants, together
+from benchmarks.memory import descendants, sampled, together
 from benchmarks.pages import Page, hourly
 from songswap import settings
 from songswap.local.object_store import ObjectStore
@@ -67,10 +69,15 @@ class _Engine(NamedTuple):
 
 
 class _Done(NamedTuple):
-    """A command's seconds, the memory of all its processes in MB, and what it counted."""
+    """A command's seconds, the memory of all its processes in MB, and what it counted.
+
+    ``locked`` is the share of the time in which a load of the warehouse was under way: one alone
+    can be.
+    """
 
     seconds: float
     memory: float
+    locked: float
     counts: dict[str, Any]
 
 
@@ -117,12 +124,14 @@ def _compared(
     a_second = amount / reference.seconds
     yield bound(f"{what}, {first.name}", a_second, unit)
     yield bound("memory of all its processes", reference.memory, "MB")
+    yield bound("share of the time in which one is loading", reference.locked, "")
     for engine in others:
         done = measured(engine, *command)
         _require_same(done, reference)
         name = f"the same, {engine.name}, against {first.name}"
         yield pace(name, amount / done.seconds, a_second, unit)
         yield bound("memory of all its processes", done.memory, "MB")
+        yield bound("share of the time in which one is loading", done.locked, "")
 
 
 def _measured(
@@ -147,12 +156,30 @@ def _measured(
         def pids() -> list[int]:
             return descendants(process.pid) + (marked(engine.folder) if engine.folder else [])
 
-        with together(pids) as memory:
+        with together(pids) as memory, _lock_watched(dsn) as looks:
             output, errors = process.communicate()
             took = time.perf_counter() - begun
         if process.returncode:
             raise RuntimeError(f"songswap {command[0]} failed: {errors[-2000:]}")
-        return _Done(took, memory.most, json.loads(output))
+        return _Done(took, memory.most, statistics.fmean(looks), json.loads(output))
+
+
+@contextmanager
+def _lock_watched(dsn: str) -> Iterator[list[bool]]:
+    """Whether somebody had the lock of all loads of a warehouse, time after time."""
+    looks: list[bool] = []
+    held = (
+        "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+        " WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.granted)"
+    )
+    with psycopg.connect(dsn, autocommit=True) as connection:
+
+        def look() -> None:
+            for (one,) in connection.execute(held):
+                looks.append(one)
+
+        with sampled(look):
+            yield looks
 
 
 def _require_same(done: _Done, reference: _Done) -> None:
