@@ -40,15 +40,12 @@ _UNITS_AT_LEAST = 16
 
 
 class Unit(NamedTuple):
-    """Users and hours that are replayed together.
+    """Users, by their ids, and hours that are replayed together.
 
-    ``first`` to ``last`` are the ids of the users of the archive, or ``only`` some of them. The
-    hours begin with ``since`` and end before ``until``; without bounds where they are None.
+    The hours begin with ``since`` and end before ``until``; without bounds where they are None.
     """
 
-    first: int
-    last: int
-    only: tuple[int, ...] | None
+    users: tuple[int, ...]
     since: datetime | None
     until: datetime | None
 
@@ -72,11 +69,10 @@ def plan(
     """
     if since is not None and until is not None and since >= until:
         raise SettingsError("The hours to replay end before they begin: nothing was done.")
-    ids = sorted(set(users)) if users is not None else _library(settings).users()
+    ids = sorted(set(users)) if users is not None else _all_users(settings)
     size = max(-(-len(ids) // MOST_UNITS), min(_USERS_AT_MOST, -(-len(ids) // _UNITS_AT_LEAST)), 1)
-    parts = [ids[start : start + size] for start in range(0, len(ids), size)]
-    only = users is not None
-    return [Unit(part[0], part[-1], tuple(part) if only else None, since, until) for part in parts]
+    starts = range(0, len(ids), size)
+    return [Unit(tuple(ids[start : start + size]), since, until) for start in starts]
 
 
 def require_users(settings: Settings, units: Sequence[Unit]) -> None:
@@ -85,7 +81,7 @@ def require_users(settings: Settings, units: Sequence[Unit]) -> None:
     Raises:
         WarehouseUnavailable, SchemaOutdated: nothing can be loaded.
     """
-    users = _users_of(_library(settings), units)
+    users = [one for unit in units for one in unit.users]
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         there = user.there(connection, users)
@@ -103,7 +99,7 @@ def copy_users(settings: Settings, live_dsn: str, units: Sequence[Unit]) -> int:
     Raises:
         WarehouseUnavailable: one of the two refused or was lost.
     """
-    users = _users_of(_library(settings), units)
+    users = [one for unit in units for one in unit.users]
     with connect(live_dsn) as source, connect(settings.warehouse_dsn) as target:
         return user.copy(source, target, users)
 
@@ -116,7 +112,7 @@ def look(settings: Settings, unit: Unit) -> dict[str, int]:
         answer's).
     """
     library = _library(settings)
-    users = _users_of(library, [unit])
+    users = unit.users
     counts: Counter[str] = Counter(users=len(users))
     for found in library.found(users, unit.since, unit.until):
         counts["objects"] += 1
@@ -145,7 +141,7 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
         ArchiveUnreadable, WarehouseUnavailable: what was loaded until then stays.
     """
     library = _library(settings)
-    users = _users_of(library, [unit])
+    users = unit.users
     with connect(settings.warehouse_dsn) as connection:
         this = _Replay(settings, connection, run_id, Counter(users=len(users)))
         this.counts["gone_users"] = len(users) - len(user.there(connection, users))
@@ -251,6 +247,17 @@ def _rounds(answers: Iterable[Raw]) -> Iterator[Round]:
             yield transformed(some, max(one.observed_at for one in some))
 
 
+def _all_users(settings: Settings) -> list[int]:
+    library = _library(settings)
+    users = library.users()
+    if library.foreign:
+        log.warning(
+            "%d objects or folders of the archive belong to no user, and are left alone.",
+            library.foreign.total(),
+        )
+    return users
+
+
 def _library(settings: Settings) -> Library:
     if settings.library is None:
         raise SettingsError(
@@ -258,11 +265,3 @@ def _library(settings: Settings) -> Library:
             " (AIRFLOW_CONN_SONGSWAP_S3_READONLY) with one that may list and get below history/."
         )
     return Library(settings.library)
-
-
-def _users_of(library: Library, units: Sequence[Unit]) -> list[int]:
-    """The users of units that follow each other."""
-    if not units:
-        return []
-    only = [one for unit in units for one in unit.only or ()]
-    return only or [one for one in library.users() if units[0].first <= one <= units[-1].last]

@@ -20,13 +20,12 @@ HOUR = datetime(2026, 11, 22, 8, tzinfo=UTC)
 def test_every_user_is_in_one_unit(users: list[int]) -> None:
     """Users are cut along their ids; a unit is a small value that is the same after a journey."""
     units = replay.plan(SETTINGS, users, HOUR)
-    chosen = [user for unit in units for user in unit.only or ()]
+    chosen = [user for unit in units for user in unit.users]
     assert chosen == sorted(set(users))
     assert len(units) <= replay.MOST_UNITS
     assert len(units) >= min(len(chosen), 16) // 2
     for unit in units:
-        assert unit.only
-        assert (unit.first, unit.last) == (unit.only[0], unit.only[-1])
+        assert unit.users
         assert (unit.since, unit.until) == (HOUR, None)
         assert pickle.loads(pickle.dumps(unit)) == unit  # noqa: S301 - our own
 

@@ -34,20 +34,15 @@ def plan(params: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def replay(run_id: str, told: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, int]:
     """`songswap.replay.replay`, or `songswap.replay.look` in a dry run."""
-    unit = archive.Unit(
-        told["first"],
-        told["last"],
-        None if told["only"] is None else tuple(told["only"]),
-        _hour(told["since"]),
-        _hour(told["until"]),
-    )
+    since, until = _hour(told["since"]), _hour(told["until"])
+    unit = archive.Unit(tuple(told["users"]), since, until)
     settings = read_settings()
     counts = (
         archive.look(settings, unit)
         if params["dry_run"]
         else archive.replay(settings, run_id, unit)
     )
-    log.info("Users %d to %d: %s", unit.first, unit.last, _in_words(counts))
+    log.info("Users %d to %d: %s", unit.users[0], unit.users[-1], _in_words(counts))
     return {name: count for name, count in counts.items() if count}
 
 

@@ -104,7 +104,7 @@ class Library:
             with self._naming_trouble():
                 found = obstore.list_with_delimiter(self._store, prefix)
             users = {folder: key.user_of(folder) for folder in found["common_prefixes"]}
-            self.foreign[prefix] += len(found["objects"])
+            self.foreign.update(one["path"] for one in found["objects"])
             self.foreign.update(folder for folder, user in users.items() if user is None)
             known |= {user for user in users.values() if user is not None}
         return sorted(known)
