@@ -50,14 +50,14 @@ def test_program_prints_its_address_and_stops_at_a_signal(number: signal.Signals
         (["--clock", "frozen"], "a frozen clock needs --now"),
         (["--now", "tomorrow"], "no ISO 8601 time"),
         (["--recorded", "x"], "not NAME=FILE"),
-        (["--port", "0", "--recorded", "x=/nonexistent"], "/nonexistent is no recently-played"),
-        (["--port", "0", "--discord-log", "/nonexistent/log"], "No such file or directory"),
+        (["--port", "0", "--recorded", "x=/proc/none"], "/proc/none is no recently-played"),
+        (["--port", "0", "--discord-log", "/proc/none/log"], "No such file or directory"),
     ],
 )
 def test_wrong_options_are_refused(options: list[str], sentence: str) -> None:
     """Exit code 2 and a sentence."""
     done = subprocess.run(  # noqa: S603 - our own program
-        [*COMMAND, *options], capture_output=True, text=True, check=False
+        [*COMMAND, *options], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2
     assert sentence in " ".join(done.stderr.split())
