@@ -44,10 +44,10 @@ _OBJECTS = int(os.environ.get("SONGSWAP_BENCH_OBJECTS", "3000"))
 _ROWS = int(os.environ.get("SONGSWAP_BENCH_ROWS", "300000"))
 _OF_A_USER = 50_000
 _EXPORTS = max(1, _ROWS // _OF_A_USER)
-_LISTENERS = min(4_000, max(1, _OBJECTS // 10))
-_PUT_AT_ONCE = 500
 _MAKERS = 2
 """Processes that make what is loaded then."""
+_LISTENERS = min(4_000, max(_MAKERS, _OBJECTS // 10))
+_PUT_AT_ONCE = 500
 _NOTHING = ("replay", "--from", "2020-01-01", "--to", "2020-01-02")
 
 
@@ -123,15 +123,18 @@ def _compared(
     what, unit = f"{command[0]} of {amount:,} {counted}", f"{counted}/s"
     a_second = amount / reference.seconds
     yield bound(f"{what}, {first.name}", a_second, unit)
-    yield bound("memory of all its processes", reference.memory, "MB")
-    yield bound("share of the time in which one is loading", reference.locked, "")
+    yield from _besides(reference)
     for engine in others:
         done = measured(engine, *command)
         _require_same(done, reference)
         name = f"the same, {engine.name}, against {first.name}"
         yield pace(name, amount / done.seconds, a_second, unit)
-        yield bound("memory of all its processes", done.memory, "MB")
-        yield bound("share of the time in which one is loading", done.locked, "")
+        yield from _besides(done)
+
+
+def _besides(done: _Done) -> Iterator[Figure]:
+    yield bound("memory of all its processes", done.memory, "MB")
+    yield bound("share of the time in which one is loading", done.locked, "")
 
 
 def _measured(

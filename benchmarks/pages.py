@@ -65,11 +65,11 @@ def hourly(users: range, objects: int) -> Iterator[tuple[datetime, Page]]:
 
     Hour after hour of the listeners with these ids, from 1 on, until there are so many answers.
     """
+    listeners = list(islice(world().listeners.values(), users.start - 1, users.stop - 1))
     told: dict[int, Play] = {}
     given = 0
     for hour in range((LIVED - _SETTLED) // _HOUR):
         at = NOW - LIVED + _SETTLED + hour * _HOUR
-        listeners = islice(world().listeners.values(), users.start - 1, users.stop - 1)
         for user_id, listener in enumerate(listeners, users.start):
             newest = listener.newest(_ms(at))
             if not newest or told.get(user_id) == newest[0]:

@@ -63,20 +63,20 @@ def load(
     run: str = "run",
     now: datetime = NOW,
 ) -> Counter[str]:
+    return history.load(connection, [alone(user_id, at, body, now)], run, STALE_AFTER)
+
+
+def alone(user_id: int, at: datetime, body: bytes, now: datetime) -> Round:
+    """A round of one answer."""
     catalogue = Catalogue()
     told = transform.transform(body, user_id, at, catalogue)
-    answer = Answer(user_id, at, "key", transform.fingerprint(body), told)
-    return history.load(connection, [Round([answer], catalogue, now)], run, STALE_AFTER)
+    answer = Answer(user_id, at, f"key {at}", transform.fingerprint(body), told)
+    return Round([answer], catalogue, now)
 
 
 def load_at_once(connection: psycopg.Connection, told: list[tuple[int, datetime, bytes]]) -> None:
     """Load answers one after the other, in one transaction."""
-    rounds = []
-    for user_id, at, body in told:
-        catalogue = Catalogue()
-        plays = transform.transform(body, user_id, at, catalogue)
-        answer = Answer(user_id, at, f"key {at}", transform.fingerprint(body), plays)
-        rounds.append(Round([answer], catalogue, at))
+    rounds = [alone(user_id, at, body, at) for user_id, at, body in told]
     history.load(connection, rounds, "run", STALE_AFTER)
 
 
@@ -345,10 +345,7 @@ def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: M
 
     def hear(minute: int, now: datetime) -> list[str]:
         body = page([(minute, 1)]).replace(b'"popularity"', b'"left_out"')
-        catalogue = Catalogue()
-        heard = transform.transform(body, 1, now, catalogue)
-        answer = Answer(1, now, "key", None, heard)
-        history.load(connection, [Round([answer], catalogue, now)], "run", STALE_AFTER)
+        load(connection, 1, now, body, now=now)
         return metadata.wanted(connection, kind, 9, now)
 
     with connect(users) as connection:

@@ -131,9 +131,12 @@ class _Load:
                 before = spans.get(one.user_id, (oldest, newest))
                 spans[one.user_id] = min(oldest, before[0]), max(newest, before[1])
         if spans:
-            oldest_newest = zip(*spans.values(), strict=True)
-            columns = dict(zip(("oldest", "newest"), map(list, oldest_newest), strict=True))
-            rows = self.execute("known_plays", users=list(spans), **columns)
+            rows = self.execute(
+                "known_plays",
+                users=list(spans),
+                oldest=[oldest for oldest, _ in spans.values()],
+                newest=[newest for _, newest in spans.values()],
+            )
             self.known = {(user_id, played_at): track for user_id, played_at, track in rows}
 
     def load(self, given: Round, there: Collection[int]) -> None:
