@@ -94,7 +94,11 @@ def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
     migrate(empty)
     with connect(empty) as connection:
         connection.execute(
-            "DROP TABLE songswap.export_tracks, songswap.streams, songswap.imports;"
+            "DROP TABLE songswap.tokens, songswap.token_exchanges, songswap.notices,"
+            " songswap.export_tracks, songswap.streams, songswap.imports;"
+            " ALTER TABLE songswap.steps DROP COLUMN outcomes;"
+            " ALTER TABLE songswap.metadata DROP COLUMN misses;"
+            " ALTER TABLE songswap.grants DROP COLUMN forbidden_runs;"
             " ALTER TABLE songswap.budgets DROP COLUMN window_learned_at;"
             " ALTER TABLE songswap.polls DROP COLUMN first_answered_at"
         )

@@ -10,7 +10,7 @@ from alembic.config import Config
 from songswap.errors import SchemaOutdated
 from songswap.warehouse.connection import naming_trouble, session
 
-VERSION = "0005"
+VERSION = "0006"
 """The version of the schema that this code reads and writes."""
 
 # Any number; it only has to be the same for all who migrate.

@@ -1,5 +1,6 @@
 """Runs and their steps in the pipeline's own schema: what was planned, what ended, with what."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Self
@@ -15,6 +16,10 @@ MOST_BATCHES = 1000
 """Airflow maps over at most 1,024 things: more users make larger batches, not more of them."""
 
 _LONGEST_RUN = timedelta(minutes=55)
+
+OUTCOMES = ("answered", "unchanged", "failed", "refused", "forbidden", "lost", "gone")
+"""What can come of a user in a run: an answer with news, or without; no usable answer; a refused
+grant; 403; a grant whose new token died with a process; no such user any more."""
 
 
 class Unfinished(NamedTuple):
@@ -113,8 +118,14 @@ def end_step(
     counts: Mapping[str, int],
     now: datetime,
     problem: str | None = None,
+    outcomes: Mapping[int, str] | None = None,
 ) -> None:
-    """Note that a step ended: done, or failed with ``problem``."""
+    """Record that a step ended: done, or failed with ``problem``.
+
+    Args:
+        outcomes: of the users who were asked for, by id: one of `OUTCOMES`. A user's outcome of an
+            earlier try of the step gives way to this one.
+    """
     connection.execute(
         statements("run.sql")["end_step"],
         {
@@ -125,8 +136,15 @@ def end_step(
             "counts": Jsonb({name: count for name, count in counts.items() if count}),
             "problem": problem,
             "now": now,
+            "outcomes": Jsonb({str(user): outcome for user, outcome in (outcomes or {}).items()}),
         },
     )
+
+
+def outcomes(connection: psycopg.Connection, run_id: str) -> Counter[str]:
+    """How many users had which outcome in a run, each user counted once by the last one."""
+    rows = connection.execute(statements("run.sql")["outcomes"], {"run_id": run_id})
+    return Counter({outcome: int(users) for outcome, users in rows})
 
 
 def totals(connection: psycopg.Connection, run_id: str) -> dict[str, int]:

@@ -45,10 +45,11 @@ WHERE run_id = %(run_id)s AND step = 'fetch' AND number = %(number)s
 
 -- name: end_step
 -- A step that is tried again adds to what its earlier tries counted, but its users are the same.
-INSERT INTO songswap.steps AS s (run_id, step, number, state, counts, problem, ended_at)
-VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(now)s)
+INSERT INTO songswap.steps AS s (run_id, step, number, state, counts, problem, ended_at, outcomes)
+VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(now)s, %(outcomes)s)
 ON CONFLICT (run_id, step, number) DO UPDATE SET
   state = EXCLUDED.state, problem = EXCLUDED.problem, ended_at = EXCLUDED.ended_at,
+  outcomes = s.outcomes || EXCLUDED.outcomes,
   counts = (
     SELECT coalesce(jsonb_object_agg(name, total), '{}')
     FROM (
@@ -68,6 +69,12 @@ SELECT name, sum(value::bigint)::bigint
 FROM songswap.steps, jsonb_each_text(counts) AS each (name, value)
 WHERE run_id = %(run_id)s
 GROUP BY name ORDER BY name
+
+-- name: outcomes
+SELECT outcome, count(DISTINCT user_id)
+FROM songswap.steps, jsonb_each_text(outcomes) AS each (user_id, outcome)
+WHERE run_id = %(run_id)s AND step = 'fetch'
+GROUP BY outcome
 
 -- name: unfinished
 SELECT step, number, state, problem FROM songswap.steps

@@ -1,0 +1,80 @@
+-- Current tokens and exchanges under way, the outcome of each user in a run, and what was told when.
+
+CREATE TABLE songswap.tokens (
+  user_id integer PRIMARY KEY REFERENCES "Users" ON DELETE CASCADE ON UPDATE CASCADE,
+  access_token bytea NOT NULL,
+  refresh_token bytea NOT NULL,
+  stored_at timestamptz NOT NULL,
+  problem text
+);
+COMMENT ON TABLE songswap.tokens IS
+  'The tokens that Spotify gave a user last, as UTF-8 of any length. They hold while
+songswap.grants.refresh_digest is that of the refresh token in "SpotifyTokens": another one there
+was written by the web app later.';
+COMMENT ON COLUMN songswap.tokens.problem IS
+  'Why "SpotifyTokens" does not hold them too; NULL where it does.';
+
+CREATE TABLE songswap.token_exchanges (
+  user_id integer PRIMARY KEY REFERENCES "Users" ON DELETE CASCADE ON UPDATE CASCADE,
+  refresh_digest bytea NOT NULL,
+  holder bigint NOT NULL,
+  begun_at timestamptz NOT NULL
+);
+COMMENT ON TABLE songswap.token_exchanges IS
+  'Refresh tokens (by their SHA-256) that were sent to Spotify, and whose outcome is not stored yet.
+The holder is a process: it holds an advisory lock of that number while it lives.';
+
+ALTER TABLE songswap.steps ADD COLUMN outcomes jsonb NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN songswap.steps.outcomes IS
+  'The last outcome of each user who was asked for in this step, by user id: see
+songswap.warehouse.run.OUTCOMES.';
+
+ALTER TABLE songswap.runs
+  DROP CONSTRAINT runs_state_check,
+  ADD CONSTRAINT runs_state_check CHECK (state IN ('running', 'success', 'failed', 'died'));
+
+ALTER TABLE songswap.grants
+  DROP CONSTRAINT grants_state_check,
+  ADD CONSTRAINT grants_state_check
+    CHECK (state IN ('active', 'refused', 'revoked', 'forbidden', 'lost')),
+  ADD COLUMN forbidden_runs integer NOT NULL DEFAULT 0;
+COMMENT ON COLUMN songswap.grants.forbidden_runs IS
+  'In how many runs one after the other Spotify forbade this user (403); the time of the next try
+follows from it.';
+
+CREATE OR REPLACE FUNCTION songswap.grant_states(moment timestamptz DEFAULT now())
+RETURNS TABLE (
+  user_id integer, state text, authorized_at timestamptz, ends_at timestamptz,
+  refreshed_at timestamptz, problem text
+)
+LANGUAGE sql STABLE AS $$
+  SELECT t.id,
+    CASE
+      WHEN moment >= g.ends_at THEN 'expired'
+      WHEN g.state IN ('revoked', 'forbidden', 'lost') THEN g.state
+      WHEN g.ends_at - moment <= interval '30 days' THEN 'expiring'
+      ELSE 'active'
+    END,
+    g.authorized_at, g.ends_at, g.refreshed_at, g.problem
+  FROM public."SpotifyTokens" t
+  LEFT JOIN (
+    SELECT *, (authorized_at AT TIME ZONE 'UTC' + interval '6 months') AT TIME ZONE 'UTC' AS ends_at
+    FROM songswap.grants
+  ) g ON g.user_id = t.id AND g.refresh_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
+$$;
+COMMENT ON FUNCTION songswap.grant_states IS
+  'How the grant of each user with tokens stands: active, expiring (it ends within 30 days), expired
+(six months after the authorization), revoked, forbidden, or lost (in a crash of the pipeline).';
+
+CREATE TABLE songswap.notices (
+  subject text PRIMARY KEY,
+  sent_at timestamptz NOT NULL,
+  detail text
+);
+COMMENT ON TABLE songswap.notices IS
+  'What engineers were told of last, and when: each of it is told once, or once a day.';
+
+ALTER TABLE songswap.metadata ADD COLUMN misses smallint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN songswap.metadata.misses IS
+  'How often in a row Spotify knew no such id (404, or null in a batch). known = false only after
+four: it is asked for again after 1, 7 and 30 days before.';

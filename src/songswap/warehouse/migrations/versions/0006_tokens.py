@@ -1,0 +1,32 @@
+"""Current tokens and exchanges under way, outcomes of users in a run, what was told when."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    statements = Path(__file__).with_name("0006_pipeline.sql").read_text()
+    op.get_bind().exec_driver_sql(statements)
+
+
+def downgrade() -> None:
+    # The state of a run or a grant that the version before does not know becomes the nearest one.
+    op.get_bind().exec_driver_sql(
+        "UPDATE songswap.runs SET state = 'failed' WHERE state = 'died';"
+        " UPDATE songswap.grants SET state = 'revoked' WHERE state = 'lost';"
+        " ALTER TABLE songswap.runs DROP CONSTRAINT runs_state_check,"
+        " ADD CONSTRAINT runs_state_check CHECK (state IN ('running', 'success', 'failed'));"
+        " ALTER TABLE songswap.grants DROP CONSTRAINT grants_state_check,"
+        " ADD CONSTRAINT grants_state_check"
+        " CHECK (state IN ('active', 'refused', 'revoked', 'forbidden')),"
+        " DROP COLUMN forbidden_runs;"
+        " ALTER TABLE songswap.steps DROP COLUMN outcomes;"
+        " ALTER TABLE songswap.metadata DROP COLUMN misses;"
+        " DROP TABLE songswap.tokens, songswap.token_exchanges, songswap.notices"
+    )
