@@ -23,9 +23,11 @@ from songswap.raw.library import Raw
 from songswap.raw.spool import Spool
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
+from songswap.token_exchange import store_waiting
 from songswap.transform import history
-from songswap.warehouse import grant, run
 from songswap.warehouse import history as warehouse_history
+from songswap.warehouse import run
+from songswap.warehouse.connection import session
 from songswap.warehouse.history import Round
 
 log = logging.getLogger(__name__)
@@ -68,19 +70,8 @@ def bring_in(
     """
     with Spool(settings.spool) as spool:
         counts: Counter[str] = Counter()
-        for token in spool.tokens():
-            try:
-                counts["tokens_stored"] += grant.store_kept(connection, token, clock())
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
-                counts["tokens_refused"] += 1
-                log.warning(
-                    'The tokens of user %d do not fit "SpotifyTokens" (SQLSTATE %s): they stay in'
-                    " the spool.",
-                    token.user_id,
-                    error.sqlstate,
-                )
-            else:
-                spool.drop_tokens([token])
+        stored = store_waiting(session(settings.warehouse_dsn), spool, clock())
+        counts["tokens_stored"] = asyncio.run(stored)
         counts["retried_archived"] = asyncio.run(
             _archive_waiting(settings, spool, connection, only)
         )

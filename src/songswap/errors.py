@@ -8,6 +8,9 @@ SongSwapError
 │   │   └── HeldBack           what is left of the day's quota is kept for what is more urgent
 │   ├── Unauthorized           the access token was refused (401)
 │   ├── GrantRefused           the user's refresh token was refused (invalid_grant)
+│   │   └── TokenLost          its successor died with a process, or never arrived
+│   ├── UnusableToken          an access token that no request can carry
+│   ├── UnexpectedFailure      of one user, and of a class that nobody foresaw
 │   ├── Forbidden              not for this app or this user (403)
 │   ├── UnknownToSpotify       no such id (404)
 │   └── RequestRefused         any other 4xx: asking the same again will not help
@@ -24,6 +27,8 @@ SongSwapError
 │   └── UnknownToDiscord       no such webhook or message (404)
 ├── ExportRefused              a user's export is not one, or not that user's: nothing was imported
 ├── ConnectFailed              a user could not be connected: nothing was stored
+├── Interrupted                a signal stopped the work; what was under way is stored
+│   └── TimedOut               the task's time limit was over
 ├── CheckFailed                a service, or a setting of it, is not as it has to be
 ├── Yielded                    the hourly load goes first: carries when to look again
 ├── ProofFailed                a test DAG found something else than it expects of production's code
@@ -33,7 +38,7 @@ SongSwapError
 
 import copyreg
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 
 class SongSwapError(Exception):
@@ -78,6 +83,40 @@ class Unauthorized(SpotifyError):
 
 class GrantRefused(SpotifyError):
     """The user's refresh token was refused: the user has to authorize again."""
+
+
+class TokenLost(GrantRefused):
+    """A refresh token was refused that had been sent before without a stored answer.
+
+    Args:
+        unanswered_at: when it was sent first (aware, UTC).
+    """
+
+    def __init__(self, message: str, unanswered_at: datetime) -> None:
+        super().__init__(message)
+        self.unanswered_at = unanswered_at
+
+    @classmethod
+    def since(cls, unanswered_at: datetime) -> Self:
+        """The error of a token that was sent at that time."""
+        return cls(
+            "lost in a crash, or on the way, at"
+            f" {unanswered_at:%Y-%m-%d %H:%M:%S} UTC: has to authorize again",
+            unanswered_at,
+        )
+
+
+class UnusableToken(SpotifyError):
+    """An access token is missing, or holds what a header of HTTP cannot carry."""
+
+
+class UnexpectedFailure(SpotifyError):
+    """What was asked for one user failed in a way that nobody foresaw."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Name an error by its type alone: its text may hold a token or rows."""
+        return cls(f"an unexpected {type(error).__name__}")
 
 
 class CredentialsRefused(SpotifyError):
@@ -146,6 +185,14 @@ class ConnectFailed(SongSwapError):
 
 class ExportRefused(SongSwapError):
     """A user's export cannot be imported; says why, and that nothing was."""
+
+
+class Interrupted(SongSwapError):
+    """A signal stopped the work; what was under way was brought to its end and stored."""
+
+
+class TimedOut(Interrupted):
+    """The time limit of the task was over; stopped as by a signal."""
 
 
 class CheckFailed(SongSwapError):

@@ -4,33 +4,36 @@
                     └─ access tokens refreshed where they end or are refused
 
 An answer is on the local disk before anything else happens to it. One user's trouble costs only
-that user. Trouble that is everybody's (no budget left, Spotify down, no disk) stops the batch: no
-further user is asked for, but what is under way is brought to its end and kept. It is not
-cancelled, because a token that Spotify has rotated and nobody has stored is a user lost.
+that user. Trouble that is everybody's (no budget left, Spotify down, no disk), and a signal, stop
+the batch: no further user is asked for, but exchanges of tokens that are under way are brought to
+their end and stored, because a token that Spotify has rotated and nobody has stored is a user lost.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice, takewhile
 
 import psycopg
-import uvloop
 from psycopg_pool import AsyncConnectionPool
 
+from songswap import event_loop
 from songswap.errors import (
     CredentialsRefused,
     Forbidden,
     GrantRefused,
+    Interrupted,
     RateLimited,
     SongSwapError,
     SpoolError,
     SpotifyError,
     SpotifyUnavailable,
+    TokenLost,
     Unauthorized,
-    WarehouseUnavailable,
+    UnexpectedFailure,
 )
 from songswap.raw import key
 from songswap.raw.archive import Archive
@@ -40,6 +43,7 @@ from songswap.settings import Settings
 from songswap.side_by_side import side_by_side
 from songswap.spotify.client import Answer as Told
 from songswap.spotify.client import Client, open_client, utc_now
+from songswap.token_exchange import TokenExchanger, store_waiting
 from songswap.transform import history
 from songswap.warehouse import grant, pause, run
 from songswap.warehouse.budget import Rank, open_budget
@@ -49,9 +53,10 @@ from songswap.warehouse.grant import EXPIRES_SOON, Grant
 KEPT_AT_ONCE = 64
 """Answers that go to the disk in one transaction, and to S3 side by side."""
 
-_REFRESHED_AT_ONCE = 32
-_GROUPS = 2
-"""Two groups, so that one is answered while the other is stored."""
+_CLAIMED_AT_ONCE = 32
+
+_STOPS_WITHIN_S = 15.0
+"""How long exchanges that are under way may take when a signal stops the batch."""
 
 
 def fetch(
@@ -72,17 +77,29 @@ def fetch(
         CredentialsRefused: the app itself may not ask.
         SpoolError: the disk failed, or the spool is full; the rest was not asked for.
         WarehouseUnavailable: the database failed.
+        Interrupted, TimedOut: a signal, or the time limit of an Airflow task; the rest was not
+            asked for.
     """
-    return uvloop.run(_fetch(settings, run_id, batch, clock))
+
+    def start(stop: asyncio.Event) -> Coroutine[None, None, dict[str, int]]:
+        return _fetch(settings, run_id, batch, clock, stop)
+
+    return event_loop.run(start)
 
 
 async def _fetch(
-    settings: Settings, run_id: str, number: int, clock: Callable[[], datetime]
+    settings: Settings,
+    run_id: str,
+    number: int,
+    clock: Callable[[], datetime],
+    stop: asyncio.Event,
 ) -> dict[str, int]:
     with (
         Spool(settings.spool, settings.spool_max_bytes) as spool,
         connect(settings.warehouse_dsn) as connection,
     ):
+        # What Spotify gave last is what is sent next.
+        await store_waiting(session(settings.warehouse_dsn), spool, clock())
         users = run.users_of(connection, run_id, number)
         grants = grant.askable(connection, users, clock())
         there = spool.users_of(run_id, number)
@@ -94,15 +111,24 @@ async def _fetch(
                 session(settings.warehouse_dsn), min_size=0, max_size=8, timeout=10, open=False
             ) as pool,
         ):
-            archive = Archive(settings.archive)
-            batch = _Batch(run_id, number, client, pool, spool, archive, clock)
+            in_flight = settings.spotify.in_flight
+            batch = _Batch(
+                run_id,
+                number,
+                client,
+                TokenExchanger(pool, client.refresh, spool, clock, in_flight),
+                spool,
+                Archive(settings.archive),
+                clock,
+                stop,
+            )
             batch.counts["users"] = len(grants)
             batch.counts["resting"] = sum(one.resting for one in grants)
             problem: str | None = "it broke off, its task log says why"
             app = settings.spotify.client_id
             batch.stopped_by = pause.find(connection, app, clock()) or spool.full()
             try:
-                await batch.ask_all(to_ask, settings.spotify.in_flight)
+                await batch.ask_all(to_ask, in_flight)
                 problem = str(batch.stopped_by) if batch.stopped_by else None
             finally:
                 if isinstance(batch.stopped_by, RateLimited):
@@ -117,44 +143,75 @@ async def _fetch(
 class _Batch:
     """A batch while it is fetched: what it is done with, and what has happened so far.
 
-    ``asked`` holds the users who were asked for without news, with what went wrong or None.
+    ``polled`` holds the users who were asked for without news, with what went wrong or None;
+    ``outcomes`` what came of each user; ``recovered`` who was answered although something was held
+    against the grant.
     """
 
     run_id: str
     number: int
     client: Client
-    pool: AsyncConnectionPool
+    exchanger: TokenExchanger
     spool: Spool
     archive: Archive
     clock: Callable[[], datetime]
+    stop: asyncio.Event
     answers: asyncio.Queue[Answer | None] = field(
         default_factory=lambda: asyncio.Queue(maxsize=2 * KEPT_AT_ONCE)
     )
     counts: Counter[str] = field(default_factory=Counter)
-    asked: dict[int, str | None] = field(default_factory=dict)
-    refused: list[int] = field(default_factory=list)
-    forbidden: list[int] = field(default_factory=list)
+    polled: dict[int, str | None] = field(default_factory=dict)
+    outcomes: dict[int, str] = field(default_factory=dict)
+    refused: dict[int, datetime | None] = field(default_factory=dict)
+    recovered: list[int] = field(default_factory=list)
     failures_in_a_row: int = 0
     stopped_by: SongSwapError | None = None
 
     async def ask_all(self, grants: list[Grant], in_flight: int) -> None:
-        """Ask with all grants, ``in_flight`` at a time, and keep what is answered.
+        """Ask with all grants, ``in_flight`` at a time, and keep what is answered."""
 
-        Access tokens are refreshed in groups ahead of the asking: a group is one transaction.
-        """
+        async def ask_and_end() -> None:
+            try:
+                await event_loop.until(self.stop, self._ask_side_by_side(grants, in_flight))
+            finally:
+                if self.stop.is_set():
+                    self.stopped_by = self.stopped_by or Interrupted(
+                        "It was stopped: the rest was not asked for, the next run asks again."
+                    )
+                await self.exchanger.finish(_STOPS_WITHIN_S if self.stop.is_set() else None)
+                await self.answers.put(None)
+
+        await side_by_side((ask_and_end(), self._keep()))
+
+    async def _ask_side_by_side(self, grants: list[Grant], in_flight: int) -> None:
+        """Refresh access tokens in groups ahead of the asking; a slow one holds up no other."""
         enough = max(20, in_flight)
         waiting = takewhile(lambda _: self._goes_on(enough), grants)
-        askers = min(in_flight, len(grants))
         ready: asyncio.Queue[Grant | None] = asyncio.Queue(in_flight)
+        exchanging = asyncio.Semaphore(in_flight)
 
-        async def make_ready() -> None:
-            while group := list(islice(waiting, min(_REFRESHED_AT_ONCE, in_flight))):
-                for one in await self._with_good_tokens(group):
+        async def refresh(group: list[Grant]) -> None:
+            async for one in self._refreshed(group):
+                exchanging.release()
+                if one is not None:
                     await ready.put(one)
 
+        async def make_ready(tasks: asyncio.TaskGroup) -> None:
+            while group := list(islice(waiting, min(_CLAIMED_AT_ONCE, in_flight))):
+                soon = self.clock() + EXPIRES_SOON
+                old = [one for one in group if one.expires_at and one.expires_at <= soon]
+                for _ in old:
+                    await exchanging.acquire()
+                if old:
+                    tasks.create_task(refresh(old))
+                for one in group:
+                    if one not in old:
+                        await ready.put(one)
+
         async def make_all_ready() -> None:
-            await side_by_side(make_ready() for _ in range(_GROUPS))
-            for _ in range(askers):
+            async with asyncio.TaskGroup() as tasks:
+                await make_ready(tasks)
+            for _ in range(in_flight):
                 await ready.put(None)
 
         async def ask_in_turn() -> None:
@@ -162,23 +219,32 @@ class _Batch:
                 if self._goes_on(enough):
                     await self._ask(one)
 
-        async def ask_side_by_side() -> None:
-            await side_by_side((make_all_ready(), *(ask_in_turn() for _ in range(askers))))
-            await self.answers.put(None)
-
-        await side_by_side((ask_side_by_side(), self._keep()))
+        await side_by_side((make_all_ready(), *(ask_in_turn() for _ in range(in_flight))))
 
     def note(self, connection: psycopg.Connection, problem: str | None) -> None:
         """Note what happened, in one transaction."""
         counts, now = self.counts, self.clock()
-        counts["refused"] = len(self.refused)
-        counts["forbidden"] = len(self.forbidden)
+        found = Counter(self.outcomes.values())
+        counts["asked"] = len(self.outcomes)
+        for name in ("failed", "refused", "forbidden", "unchanged"):
+            counts[name] = found[name]
         counts.update(call_counts(self.client))
+        forbidden = [user for user, outcome in self.outcomes.items() if outcome == "forbidden"]
         with connection.transaction():
             grant.note_refused(connection, self.refused, self.run_id)
-            grant.note_forbidden(connection, self.forbidden, self.run_id, now)
-            run.note_asked(connection, self.asked, now)
-            run.end_step(connection, self.run_id, "fetch", self.number, counts, now, problem)
+            grant.note_forbidden(connection, forbidden, self.run_id)
+            grant.note_answered(connection, self.recovered)
+            run.note_asked(connection, self.polled, now)
+            run.end_step(
+                connection,
+                self.run_id,
+                "fetch",
+                self.number,
+                counts,
+                now,
+                problem,
+                self.outcomes,
+            )
 
     def _goes_on(self, enough: int) -> bool:
         """Whether there is sense in asking on; not when something is everybody's trouble."""
@@ -189,33 +255,18 @@ class _Batch:
             )
         return self.stopped_by is None
 
-    async def _with_good_tokens(self, group: list[Grant]) -> list[Grant]:
-        """A group with access tokens that do not end soon, without those who could get none."""
-        soon = self.clock() + EXPIRES_SOON
-        got = await self._exchange(
-            [one for one in group if one.expires_at is not None and one.expires_at <= soon]
-        )
-        good = []
-        for one in group:
-            token = got.get(one.user_id, one.access_token)
-            if isinstance(token, str):
-                good.append(one._replace(access_token=token))
-            elif token is not None:
-                self._failed(one.user_id, token)
-        return good
-
-    async def _exchange(self, grants: list[Grant]) -> dict[int, str | SongSwapError | None]:
-        """By user: a new access token, why there is none, or None when the user is gone."""
-        if not grants:
-            return {}
-        try:
-            return dict(
-                await grant.exchange(
-                    self.pool, self.client.refresh, grants, self.spool, self.clock()
-                )
-            )
-        except (WarehouseUnavailable, SpoolError) as error:
-            return dict.fromkeys((one.user_id for one in grants), error)
+    async def _refreshed(self, group: list[Grant]) -> AsyncIterator[Grant | None]:
+        """Each of a group with a new access token, or None for who could get none."""
+        by_user = {one.user_id: one for one in group}
+        known = {one.user_id: one.access_token for one in group}
+        async with aclosing(self.exchanger.exchange(known)) as results:
+            async for user_id, token in results:
+                if isinstance(token, str):
+                    yield by_user[user_id]._replace(access_token=token)
+                    continue
+                if token is not None:
+                    self._failed(user_id, token)
+                yield None
 
     async def _ask(self, one: Grant) -> None:
         """Ask for one user; what goes wrong is noted for that user, or stops the batch."""
@@ -223,10 +274,13 @@ class _Batch:
             told = await self._told_of(one)
         except SongSwapError as error:
             self._failed(one.user_id, error)
+        except Exception as error:  # noqa: BLE001 - of one user, whatever it is; it is counted
+            self._failed(one.user_id, UnexpectedFailure.of(error))
         else:
-            self.counts["asked"] += 1
             self.failures_in_a_row = 0
-            if told is not None:
+            if told is None:
+                self.outcomes[one.user_id] = "gone"
+            else:
                 await self._take(one, told)
 
     async def _told_of(self, one: Grant) -> Told | None:
@@ -234,37 +288,43 @@ class _Batch:
         try:
             return await self.client.recently_played(one.access_token)
         except Unauthorized:
-            token = (await self._exchange([one]))[one.user_id]
+            known = {one.user_id: one.access_token}
+            async with aclosing(self.exchanger.exchange(known)) as results:
+                _, token = await anext(results)
         if isinstance(token, SongSwapError):
             raise token
         return None if token is None else await self.client.recently_played(token)
 
     def _failed(self, user_id: int, error: SongSwapError) -> None:
-        self.counts["asked"] += 1
         match error:
             case GrantRefused():
-                self.refused.append(user_id)
-                self.asked[user_id] = "grant refused"
+                unanswered_at = error.unanswered_at if isinstance(error, TokenLost) else None
+                self.refused[user_id] = unanswered_at
+                self.outcomes[user_id] = "refused"
+                self.polled[user_id] = str(error) if unanswered_at else "grant refused"
             case Forbidden():
-                self.forbidden.append(user_id)
-                self.asked[user_id] = "forbidden"
+                self.outcomes[user_id] = self.polled[user_id] = "forbidden"
             case SpotifyError() if not isinstance(error, RateLimited | CredentialsRefused):
-                self.counts["failed"] += 1
                 self.failures_in_a_row += 1
-                self.asked[user_id] = str(error)
+                self.outcomes[user_id] = "failed"
+                self.polled[user_id] = str(error)
             case _:
                 self.stopped_by = self.stopped_by or error
-                self.asked[user_id] = type(error).__name__
+                if not isinstance(error, Interrupted):
+                    self.polled[user_id] = type(error).__name__
 
     async def _take(self, one: Grant, told: Told) -> None:
+        if not one.settled:
+            self.recovered.append(one.user_id)
         fingerprint = history.fingerprint(told.body)
         if fingerprint is not None and fingerprint == one.fingerprint:
-            self.counts["unchanged"] += 1
-            self.asked[one.user_id] = None
+            self.outcomes[one.user_id] = "unchanged"
+            self.polled[one.user_id] = None
         else:
             where = key.for_hour(one.user_id, told.observed_at)
             answer = Answer(one.user_id, where, told.observed_at, fingerprint, told.body)
             await self.answers.put(answer)
+            self.outcomes[one.user_id] = "answered"
 
     async def _keep(self) -> None:
         """Write answers to the disk as they come, then to S3 for as long as S3 takes them."""
@@ -288,7 +348,7 @@ class _Batch:
             self.counts["answers"] += len(kept)
             if s3_takes:
                 # Where it takes none, the rest would only wait for its timeouts.
-                s3_takes = await self._archive(kept)
+                s3_takes = bool(await event_loop.until(self.stop, self._archive(kept)))
 
     async def _archive(self, kept: list[Kept]) -> bool:
         """Put answers into S3; False when it took none."""

@@ -23,6 +23,7 @@ class State(StrEnum):
     expiring = "expiring"
     expired = "expired"
     revoked = "revoked"
+    lost = "lost"
     forbidden = "forbidden"
 
 

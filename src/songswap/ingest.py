@@ -111,6 +111,21 @@ def summarise(settings: Settings, run_id: str, clock: Callable[[], datetime] = u
                 f"Spotify refused the grants of {refused} users at once. This looks like an"
                 " incident at Spotify: nobody's grant was taken for dead, the next run asks again."
             )
+        forbidden, incident = grant.settle_forbidden(
+            connection,
+            run_id,
+            counts.get("asked", 0),
+            settings.refused_share,
+            settings.refused_at_least,
+            clock(),
+        )
+        if incident:
+            problems.append(
+                f"Spotify forbade {forbidden} users at once (403). This looks like an incident, or"
+                " the subscription of the app's owner has lapsed: nobody rests, the next run asks"
+                " everybody again. In development mode only five users may be asked for: see the"
+                " app in Spotify's developer dashboard."
+            )
         asked, failed = counts.get("asked", 0), counts.get("failed", 0)
         many = failed >= settings.refused_at_least and failed > settings.refused_share * asked
         if many or 0 < failed == asked:

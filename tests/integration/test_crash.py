@@ -65,8 +65,12 @@ def assert_whole(here: Any, users: int) -> None:
 @pytest.mark.parametrize(
     "boundary",
     [
-        pytest.param("before songswap.warehouse.grant:exchange 2", id="before a token's exchange"),
-        pytest.param("after songswap.warehouse.grant:exchange 2", id="a rotated token is stored"),
+        pytest.param(
+            "before songswap.token_exchange:TokenExchanger._send 2", id="before a token's exchange"
+        ),
+        pytest.param(
+            "after songswap.token_exchange:TokenExchanger._store 2", id="a rotated token is stored"
+        ),
         pytest.param("before songswap.raw.spool:Spool.keep 2", id="before the disk"),
     ],
 )
@@ -87,7 +91,7 @@ def test_killed_with_rotated_tokens_in_hand(platform: Make) -> None:
     # Users who signed up now have tokens of whose end nobody knows: this load learns of it.
     here.load()
     here.advance(hours=1)
-    code, said = ended(here, "kill", "before", "songswap.warehouse.grant:_store", "1")
+    code, said = ended(here, "kill", "before", "songswap.warehouse.tokens:store", "1")
     assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
     # What they took the place of is worthless by now.
     here.advance(minutes=30)

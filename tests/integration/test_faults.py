@@ -192,24 +192,6 @@ def test_rotated_token_survives_a_lost_warehouse(platform: Make) -> None:
     assert "refused" not in here.load()
 
 
-def test_token_that_does_not_fit(platform: Make) -> None:
-    """A refresh token that is too long for its column is kept, and costs nobody a play."""
-    here = platform(users=3)
-    here.load()
-    here.advance(hours=1)
-    long = [{"path": "refresh_token", "value": "r" * 300}]
-    here.fault(
-        path="/api/token", user="listener-0002", action="mutate", mutate={"json_patch": long}
-    )
-    here.load()
-    assert here.history() == here.reachable()
-    here.mend()
-    assert here.load()["tokens_refused"] == 1
-    with Spool(here.settings.spool) as spool:
-        assert [token.refresh_token for token in spool.tokens()] == ["r" * 300]
-    assert here.history() == here.reachable()
-
-
 def end_sessions(dsn: str) -> None:
     """End every session of a database, as its restart would."""
     parts = psycopg.conninfo.conninfo_to_dict(dsn)

@@ -20,7 +20,8 @@ from songswap.errors import SpotifyError
 from songswap.fetch import fetch
 from songswap.local.sign_up import sign_up
 from songswap.raw.spool import Spool
-from songswap.spotify.client import Client, open_client
+from songswap.spotify.client import open_client
+from songswap.token_exchange import TokenExchanger
 from songswap.warehouse import grant, grant_state
 from songswap.warehouse.connection import connect, session
 
@@ -122,7 +123,7 @@ def test_authorized_during_a_run(platform: Make) -> None:
     sign_up_again(here, "listener-0001")
     users = [here.user_id("listener-0001"), here.user_id("listener-0002")]
     with connect(here.settings.warehouse_dsn) as connection:
-        grant.note_refused(connection, users, "r")
+        grant.note_refused(connection, dict.fromkeys(users), "r")
         grant.settle_refused(connection, "r", 2, 0.5, 10, here.clock())
     assert {user: state for user, (state, _) in standing(here).items()} == {
         "listener-0001": "active",
@@ -149,7 +150,7 @@ def test_two_refresh_at_once(platform: Make) -> None:
     here = platform("--rotate-refresh-tokens", "1.0", users=1)
     rounds, dsn = 15, here.settings.warehouse_dsn
     user = here.user_id("listener-0001")
-    tokens = 'SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %s'
+    tokens = 'SELECT access_token FROM "SpotifyTokens" WHERE id = %s'
     ingest.plan(here.settings, "r", here.clock)
     together = threading.Barrier(3, timeout=30)
 
@@ -159,19 +160,16 @@ def test_two_refresh_at_once(platform: Make) -> None:
             open_client(here.settings.spotify, here.clock) as client,
             AsyncConnectionPool(session(dsn), min_size=1, max_size=2, open=False) as pool,
         ):
-            for _ in range(rounds):
-                await asyncio.to_thread(together.wait)
-                one = grant.Grant(user, *here.rows(tokens, user)[0], None, None, resting=False)
-                await asyncio.to_thread(together.wait)
-                got.append(await exchange(pool, client, one))
+            with Spool(here.settings.spool) as spool:
+                exchanger = TokenExchanger(pool, client.refresh, spool, here.clock, 2)
+                for _ in range(rounds):
+                    await asyncio.to_thread(together.wait)
+                    (known,) = here.rows(tokens, user)[0]
+                    await asyncio.to_thread(together.wait)
+                    async for _, token in exchanger.exchange({user: known}):
+                        assert not isinstance(token, SpotifyError)
+                        got.append(token)
         return got, client.calls["token refresh_token 200"]
-
-    async def exchange(pool: AsyncConnectionPool, client: Client, one: grant.Grant) -> str | None:
-        with Spool(here.settings.spool) as spool:
-            got = await grant.exchange(pool, client.refresh, [one], spool, here.clock())
-        token = got[one.user_id]
-        assert not isinstance(token, SpotifyError)
-        return token
 
     with ThreadPoolExecutor(2) as workers:
         both = [workers.submit(asyncio.run, refresh_often()) for _ in range(2)]
@@ -192,7 +190,7 @@ def test_two_refresh_at_once(platform: Make) -> None:
 def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
     """``songswap grants`` shows whose grant is dead or ends soon, the most urgent first."""
     now = datetime.now(UTC)
-    ages = {"new": 0, "soon": 170, "old": 200, "dead": 10, "gone": 20}
+    ages = {"new": 0, "soon": 170, "old": 200, "dead": 10, "gone": 20, "crash": 5}
     with connect(warehouse_dsn) as connection:
         for name, age in ages.items():
             connection.execute(
@@ -203,9 +201,10 @@ def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
             )
             grant.note_authorized(connection, now - timedelta(days=age))
         ids = dict(connection.execute('SELECT username, id FROM "Users"').fetchall())
-        grant.note_refused(connection, [ids["dead"]], "r")
+        grant.note_refused(connection, {ids["dead"]: None, ids["crash"]: now}, "r")
         grant.settle_refused(connection, "r", 100, 0.05, 10, now)
-        grant.note_forbidden(connection, [ids["gone"]], "r", now)
+        grant.note_forbidden(connection, [ids["gone"]], "r")
+        grant.settle_forbidden(connection, "r", 100, 0.05, 10, now)
         assert grant_state.count(connection, now) == dict.fromkeys(grant_state.STATES, 1)
 
     def songswap(*arguments: str) -> str:
@@ -231,11 +230,13 @@ def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
         ("soon", "expiring"),
         ("gone", "forbidden"),
         ("dead", "revoked"),
+        ("crash", "lost"),
     ]
-    assert [one["days_left"] > 0 for one in told] == [False, True, True, True]
+    assert [one["days_left"] > 0 for one in told] == [False, True, True, True, True]
     assert told[0]["days_left"] == 0
     assert told[3]["user_id"] == ids["dead"]
     assert "invalid_grant" in told[3]["problem"]
+    assert f"lost in a crash, or on the way, at {now:%Y-%m-%d %H:%M}" in told[4]["problem"]
     again = datetime.fromisoformat(told[3]["ask_again_at"])
     assert now < again <= now + timedelta(hours=1)
     shown = songswap("--state", "revoked", "--state", "active")

@@ -98,7 +98,9 @@ def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
             " songswap.export_tracks, songswap.streams, songswap.imports;"
             " ALTER TABLE songswap.steps DROP COLUMN outcomes;"
             " ALTER TABLE songswap.metadata DROP COLUMN misses;"
-            " ALTER TABLE songswap.grants DROP COLUMN forbidden_runs;"
+            " DROP FUNCTION songswap.current_tokens;"
+            " ALTER TABLE songswap.grants DROP COLUMN forbidden_runs, DROP COLUMN unanswered_at,"
+            " ADD COLUMN access_digest bytea, ADD COLUMN expires_at timestamptz;"
             " ALTER TABLE songswap.budgets DROP COLUMN window_learned_at;"
             " ALTER TABLE songswap.polls DROP COLUMN first_answered_at"
         )

@@ -8,8 +8,9 @@ import psycopg
 
 from songswap.warehouse.sql import statements
 
-STATES = ("active", "expiring", "expired", "revoked", "forbidden")
-"""Good; good for 30 days at most; six months old; refused by Spotify; not allowed to the app."""
+STATES = ("active", "expiring", "expired", "revoked", "lost", "forbidden")
+"""Good; good for 30 days at most; six months old; refused by Spotify; refused because its successor
+was lost in a crash or on the way; not allowed to the app."""
 
 _SQL = statements("grant_state.sql")
 

@@ -4,25 +4,50 @@ CREATE TABLE songswap.tokens (
   user_id integer PRIMARY KEY REFERENCES "Users" ON DELETE CASCADE ON UPDATE CASCADE,
   access_token bytea NOT NULL,
   refresh_token bytea NOT NULL,
+  expires_at timestamptz NOT NULL,
+  platform_digest bytea NOT NULL,
   stored_at timestamptz NOT NULL,
   problem text
 );
 COMMENT ON TABLE songswap.tokens IS
-  'The tokens that Spotify gave a user last, as UTF-8 of any length. They hold while
-songswap.grants.refresh_digest is that of the refresh token in "SpotifyTokens": another one there
-was written by the web app later.';
+  'The tokens that Spotify gave a user last, as UTF-8 of any length.';
+COMMENT ON COLUMN songswap.tokens.platform_digest IS
+  'SHA-256 of the refresh token that "SpotifyTokens" had when these were stored. Another one there was
+written by the web app later, and takes their place.';
 COMMENT ON COLUMN songswap.tokens.problem IS
   'Why "SpotifyTokens" does not hold them too; NULL where it does.';
+
+-- In quotes, so that columns of "SpotifyTokens" can be widened: a view would forbid it.
+CREATE FUNCTION songswap.current_tokens()
+RETURNS TABLE (
+  user_id integer, access_token bytea, refresh_token bytea, expires_at timestamptz,
+  platform_digest bytea
+)
+LANGUAGE sql STABLE AS $$
+  SELECT t.id, coalesce(k.access_token, convert_to(t.access_token, 'UTF8')),
+    coalesce(k.refresh_token, convert_to(t.refresh_token, 'UTF8')), k.expires_at,
+    sha256(convert_to(t.refresh_token, 'UTF8'))
+  FROM public."SpotifyTokens" t
+  LEFT JOIN songswap.tokens k ON k.user_id = t.id
+    AND k.platform_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
+$$;
+COMMENT ON FUNCTION songswap.current_tokens IS
+  'The tokens to ask with: what Spotify gave last, or what the web app wrote after that. expires_at is
+NULL where it is not known.';
 
 CREATE TABLE songswap.token_exchanges (
   user_id integer PRIMARY KEY REFERENCES "Users" ON DELETE CASCADE ON UPDATE CASCADE,
   refresh_digest bytea NOT NULL,
+  begun_at timestamptz NOT NULL,
   holder bigint NOT NULL,
-  begun_at timestamptz NOT NULL
+  claimed_until timestamptz NOT NULL
 );
 COMMENT ON TABLE songswap.token_exchanges IS
-  'Refresh tokens (by their SHA-256) that were sent to Spotify, and whose outcome is not stored yet.
-The holder is a process: it holds an advisory lock of that number while it lives.';
+  'Refresh tokens (by their SHA-256) that were sent to Spotify, and whose outcome is not stored. Who
+holds the claim exchanges; after claimed_until, by the server''s clock, another may.';
+
+-- Known for each token now, in songswap.tokens.
+ALTER TABLE songswap.grants DROP COLUMN access_digest, DROP COLUMN expires_at;
 
 ALTER TABLE songswap.steps ADD COLUMN outcomes jsonb NOT NULL DEFAULT '{}';
 COMMENT ON COLUMN songswap.steps.outcomes IS
@@ -37,7 +62,11 @@ ALTER TABLE songswap.grants
   DROP CONSTRAINT grants_state_check,
   ADD CONSTRAINT grants_state_check
     CHECK (state IN ('active', 'refused', 'revoked', 'forbidden', 'lost')),
-  ADD COLUMN forbidden_runs integer NOT NULL DEFAULT 0;
+  ADD COLUMN forbidden_runs integer NOT NULL DEFAULT 0,
+  ADD COLUMN unanswered_at timestamptz;
+COMMENT ON COLUMN songswap.grants.unanswered_at IS
+  'When a token that Spotify refused later had been sent to it without an answer that was stored: its
+successor is lost, in a crash or on the way.';
 COMMENT ON COLUMN songswap.grants.forbidden_runs IS
   'In how many runs one after the other Spotify forbade this user (403); the time of the next try
 follows from it.';

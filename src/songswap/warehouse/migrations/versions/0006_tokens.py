@@ -25,8 +25,10 @@ def downgrade() -> None:
         " ALTER TABLE songswap.grants DROP CONSTRAINT grants_state_check,"
         " ADD CONSTRAINT grants_state_check"
         " CHECK (state IN ('active', 'refused', 'revoked', 'forbidden')),"
-        " DROP COLUMN forbidden_runs;"
+        " DROP COLUMN forbidden_runs, DROP COLUMN unanswered_at,"
+        " ADD COLUMN access_digest bytea, ADD COLUMN expires_at timestamptz;"
         " ALTER TABLE songswap.steps DROP COLUMN outcomes;"
         " ALTER TABLE songswap.metadata DROP COLUMN misses;"
+        " DROP FUNCTION songswap.current_tokens;"
         " DROP TABLE songswap.tokens, songswap.token_exchanges, songswap.notices"
     )

@@ -1,0 +1,123 @@
+-- The tokens that Spotify gave last, and the claims of those who exchange them.
+
+-- name: claim
+-- A claim that is taken over keeps what it says of the token that was sent under it.
+INSERT INTO songswap.token_exchanges AS e
+  (user_id, refresh_digest, begun_at, holder, claimed_until)
+SELECT id, '', %(now)s, %(holder)s, clock_timestamp() + %(lease)s
+FROM "Users" WHERE id = ANY (%(users)s) ORDER BY id
+ON CONFLICT (user_id) DO UPDATE SET
+  holder = EXCLUDED.holder, claimed_until = EXCLUDED.claimed_until
+WHERE e.holder = EXCLUDED.holder OR e.claimed_until < clock_timestamp()
+RETURNING user_id
+
+-- name: current
+-- unanswered_at: when this very refresh token was sent before, if nothing came of it.
+SELECT c.user_id, c.access_token, c.refresh_token, e.begun_at AS unanswered_at
+FROM songswap.current_tokens() c
+LEFT JOIN songswap.token_exchanges e
+  ON e.user_id = c.user_id AND e.refresh_digest = sha256(c.refresh_token)
+WHERE c.user_id = ANY (%(users)s)
+
+-- name: begin
+-- A token that is sent again keeps the time at which it was sent first.
+UPDATE songswap.token_exchanges e SET
+  refresh_digest = sha256(c.refresh_token),
+  begun_at = CASE WHEN e.refresh_digest = sha256(c.refresh_token) THEN e.begun_at ELSE %(now)s END
+FROM songswap.current_tokens() c
+WHERE e.user_id = c.user_id AND e.holder = %(holder)s AND e.user_id = ANY (%(users)s)
+
+-- name: renew
+UPDATE songswap.token_exchanges SET claimed_until = clock_timestamp() + %(lease)s
+WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
+
+-- name: release
+-- The token that was sent stays known: nobody knows what came of it.
+UPDATE songswap.token_exchanges SET claimed_until = clock_timestamp()
+WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
+
+-- name: end
+DELETE FROM songswap.token_exchanges WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
+
+-- name: store
+-- Nobody's row of "SpotifyTokens" has to be locked for it: when the web app has written another token,
+-- or does so meanwhile, the digest is not that of its token.
+INSERT INTO songswap.tokens
+  (user_id, access_token, refresh_token, expires_at, platform_digest, stored_at)
+SELECT c.user_id, n.access_token, n.refresh_token, n.expires_at, c.platform_digest, %(now)s
+FROM unnest(
+  %(user_id)s::integer[], %(spent)s::bytea[], %(access_token)s::bytea[],
+  %(refresh_token)s::bytea[], %(expires_at)s::timestamptz[]
+) n (user_id, spent, access_token, refresh_token, expires_at)
+JOIN songswap.current_tokens() c ON c.user_id = n.user_id AND c.refresh_token = n.spent
+ORDER BY c.user_id
+ON CONFLICT (user_id) DO UPDATE SET
+  access_token = EXCLUDED.access_token, refresh_token = EXCLUDED.refresh_token,
+  expires_at = EXCLUDED.expires_at, platform_digest = EXCLUDED.platform_digest,
+  stored_at = EXCLUDED.stored_at
+RETURNING user_id
+
+-- name: end_exchanged
+DELETE FROM songswap.token_exchanges e
+USING unnest(%(user_id)s::integer[], %(spent)s::bytea[]) n (user_id, spent)
+WHERE e.user_id = n.user_id AND e.refresh_digest = sha256(n.spent)
+
+-- name: note_refreshed
+-- A token that was not noted is an authorization of this very hour.
+INSERT INTO songswap.grants
+  (user_id, state, refresh_digest, refreshed_at, authorized_at, warned_days)
+SELECT k.user_id, 'active', k.platform_digest, %(now)s,
+  CASE WHEN g.user_id IS NULL THEN %(now)s ELSE g.authorized_at END, g.warned_days
+FROM songswap.tokens k
+LEFT JOIN songswap.grants g ON g.user_id = k.user_id AND g.refresh_digest = k.platform_digest
+WHERE k.user_id = ANY (%(users)s)
+ORDER BY k.user_id
+ON CONFLICT (user_id) DO UPDATE SET
+  state = 'active', refresh_digest = EXCLUDED.refresh_digest,
+  refreshed_at = EXCLUDED.refreshed_at, authorized_at = EXCLUDED.authorized_at,
+  warned_days = EXCLUDED.warned_days, ask_again_at = NULL, refused_in = NULL, problem = NULL,
+  refusals = 0, unanswered_at = NULL
+
+-- name: mirror
+-- Rows that somebody else holds locked wait for the next refresh.
+WITH free AS (
+  SELECT id FROM "SpotifyTokens" WHERE id = ANY (%(users)s) ORDER BY id FOR UPDATE SKIP LOCKED
+)
+UPDATE "SpotifyTokens" t SET
+  access_token = CASE WHEN %(access)s AND k.access_token <> ''
+    THEN convert_from(k.access_token, 'UTF8') ELSE t.access_token END,
+  refresh_token = CASE WHEN %(refresh)s
+    THEN convert_from(k.refresh_token, 'UTF8') ELSE t.refresh_token END
+FROM songswap.tokens k, free
+WHERE t.id = free.id AND k.user_id = t.id
+  AND k.platform_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
+RETURNING t.id
+
+-- name: note_mirrored
+WITH mirrored AS (
+  UPDATE songswap.tokens k SET
+    platform_digest = sha256(convert_to(t.refresh_token, 'UTF8')), problem = %(problem)s
+  FROM "SpotifyTokens" t
+  WHERE k.user_id = t.id AND t.id = ANY (%(users)s)
+  RETURNING k.user_id, k.platform_digest
+)
+UPDATE songswap.grants g SET refresh_digest = m.platform_digest
+FROM mirrored m WHERE g.user_id = m.user_id
+
+-- name: note_not_mirrored
+UPDATE songswap.tokens SET problem = %(problem)s WHERE user_id = ANY (%(users)s)
+
+-- name: narrow_columns
+-- The columns that are too short for a token which is in use: how long that is, and the column.
+SELECT a.attname, a.atttypmod - 4, max(length(n.token)) AS longest, count(*)
+FROM pg_attribute a
+CROSS JOIN LATERAL (
+  SELECT CASE a.attname WHEN 'access_token' THEN k.access_token ELSE k.refresh_token END AS token
+  FROM songswap.tokens k JOIN songswap.current_tokens() c
+    ON c.user_id = k.user_id AND c.platform_digest = k.platform_digest
+  WHERE k.problem IS NOT NULL
+) n
+WHERE a.attrelid = '"SpotifyTokens"'::regclass AND a.attname IN ('access_token', 'refresh_token')
+  AND a.atttypmod > 4 AND length(n.token) > a.atttypmod - 4
+GROUP BY a.attname, a.atttypmod
+ORDER BY a.attname
