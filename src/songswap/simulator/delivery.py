@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http.client import responses
@@ -17,10 +20,13 @@ from songswap.simulator.answer import JSON_TYPE, Answer, Refusal
 from songswap.simulator.clock import parse_iso
 from songswap.simulator.fault import Fault, mutated
 from songswap.simulator.simulation import Simulation
+from songswap.simulator.token import lengthened
 from songswap.simulator.web_api import STALLED_AT
 
 Call = Callable[[Simulation, web.Request], Awaitable[Answer]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_SPACES = b" " * 2**16
 
 
 def endpoint(sim: Simulation, name: str, call: Call) -> Handler:
@@ -35,9 +41,9 @@ def endpoint(sim: Simulation, name: str, call: Call) -> Handler:
             sim.calls[name, user, "refused"] += 1
             return _closed(request)
         answer = await _answer(sim, request, call, fault)
-        if fault and fault.action == "cut":
-            sim.calls[name, user, "cut"] += 1
-            return await _send_half(sim, request, answer)
+        if fault and fault.action in ("drop", "cut", "endless"):
+            sim.calls[name, user, fault.action] += 1
+            return await _send_part(sim, request, answer, fault)
         sim.calls[name, user, str(answer.status)] += 1
         response = _response(sim, request, answer)
         if answer.page is not None:
@@ -54,7 +60,7 @@ def endpoint(sim: Simulation, name: str, call: Call) -> Handler:
 async def _answer(sim: Simulation, request: web.Request, call: Call, fault: Fault | None) -> Answer:
     """Return the true answer, or what the fault makes of it; a spoiled one has no page."""
     if fault and fault.action == "respond" and fault.status is not None:
-        return _instead(fault, fault.status)
+        return _instead(sim, fault, fault.status)
     if fault and fault.since is not None:
         request[STALLED_AT] = parse_iso(fault.since)
     try:
@@ -63,18 +69,24 @@ async def _answer(sim: Simulation, request: web.Request, call: Call, fault: Faul
         answer = refusal.answer
     if fault is None:
         return answer
-    headers = _merged(answer.headers, fault.headers)
+    headers = _merged(answer.headers, _headers(sim, fault))
+    if request.path == "/api/token" and (fault.access_suffix or fault.refresh_suffix):
+        suffixes = {"access_token": fault.access_suffix, "refresh_token": fault.refresh_suffix}
+        answer = replace(answer, body=lengthened(answer.body, suffixes))
     if fault.leaves_truth:
         return Answer(answer.status, answer.body, headers, answer.gzipped, answer.page)
     body = answer.body
     if fault.action == "truncate":
         body = body[: len(body) // 2]
+    if fault.action == "bomb":
+        headers["Content-Encoding"] = "gzip"
+        body = _bomb(body, fault.size_mb)
     if fault.mutate:
         body = mutated(body, fault.mutate)
     return Answer(fault.status or answer.status, body, headers)
 
 
-def _instead(fault: Fault, status: int) -> Answer:
+def _instead(sim: Simulation, fault: Fault, status: int) -> Answer:
     """Return what a responding fault says; without a body, an error in the Web API's style."""
     if isinstance(fault.body, str):
         body = fault.body.encode()
@@ -83,7 +95,7 @@ def _instead(fault: Fault, status: int) -> Answer:
     else:
         phrase = responses.get(status, "Error")
         body = msgspec.json.encode({"error": {"status": status, "message": phrase}})
-    return Answer(status, body, _merged({"Content-Type": JSON_TYPE}, fault.headers))
+    return Answer(status, body, _merged({"Content-Type": JSON_TYPE}, _headers(sim, fault)))
 
 
 def _merged(headers: Mapping[str, str], over: Mapping[str, str]) -> CIMultiDict[str]:
@@ -113,22 +125,53 @@ def _response(sim: Simulation, request: web.Request, answer: Answer) -> web.Resp
     return web.Response(status=answer.status, body=body, headers=headers)
 
 
-async def _send_half(sim: Simulation, request: web.Request, answer: Answer) -> web.StreamResponse:
+async def _send_part(
+    sim: Simulation, request: web.Request, answer: Answer, fault: Fault
+) -> web.StreamResponse:
+    """Send what a fault leaves of an answer: nothing, its first half, or more than there is."""
+    if fault.action == "drop":
+        return _closed(request)
     headers = _merged({"Date": _http_date(sim)}, answer.headers)
-    headers["Content-Length"] = str(len(answer.body))
+    if fault.action == "cut":
+        headers["Content-Length"] = str(len(answer.body))
     response = web.StreamResponse(status=answer.status, headers=headers)
     await response.prepare(request)
-    await response.write(answer.body[: len(answer.body) // 2])
+    if fault.action == "cut":
+        await response.write(answer.body[: len(answer.body) // 2])
+    else:
+        await _send_without_end(response, answer.body, fault.every_ms)
+    return _closed(request, response)
+
+
+async def _send_without_end(response: web.StreamResponse, body: bytes, every_ms: int) -> None:
+    """Send a body and spaces behind it until the caller goes away."""
+    with suppress(ConnectionError):
+        await response.write(body)
+        while True:
+            await response.write(b" " if every_ms else _SPACES)
+            await asyncio.sleep(every_ms / 1000)
+
+
+def _bomb(body: bytes, size_mb: int) -> bytes:
+    """Return a body and so many MB of spaces as a gzip file, of a thousandth of that size."""
+    packer = zlib.compressobj(wbits=31)
+    parts = [packer.compress(body), *(packer.compress(_SPACES) for _ in range(16 * size_mb))]
+    return b"".join([*parts, packer.flush()])
+
+
+def _closed(request: web.Request, response: web.StreamResponse | None = None) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.close()
-    return response
+    return response or web.Response()
 
 
-def _closed(request: web.Request) -> web.StreamResponse:
-    if request.transport is not None:
-        request.transport.close()
-    return web.Response()
+def _headers(sim: Simulation, fault: Fault) -> dict[str, str]:
+    """Return the headers that a fault sets."""
+    if not fault.date_offset_s:
+        return fault.headers
+    return {"Date": _http_date(sim, fault.date_offset_s), **fault.headers}
 
 
-def _http_date(sim: Simulation) -> str:
-    return format_datetime(datetime.fromtimestamp(sim.clock.now() // 1000, UTC), usegmt=True)
+def _http_date(sim: Simulation, offset_s: int = 0) -> str:
+    now = datetime.fromtimestamp(sim.clock.now() // 1000 + offset_s, UTC)
+    return format_datetime(now, usegmt=True)

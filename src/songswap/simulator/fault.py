@@ -11,7 +11,9 @@ import msgspec
 from songswap.simulator import draw
 from songswap.simulator.clock import parse_iso
 
-Action = Literal["respond", "cut", "refuse", "truncate", "mutate", "stall"]
+Action = Literal[
+    "respond", "cut", "refuse", "drop", "truncate", "endless", "bomb", "mutate", "stall"
+]
 
 
 class FaultError(ValueError):
@@ -39,11 +41,17 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
               goes out, late by `delay_ms` and with `headers` added
     cut       sends the headers and half of the true body, then closes the connection
     refuse    closes the connection at once; nothing happens on the server
+    drop      does the work, then closes the connection without a word
     truncate  sends a whole HTTP message whose body is the first half of the true one
+    endless   sends the true body with spaces behind it, without an end: 64 KiB at once, or one
+              every `every_ms`
+    bomb      sends the true body with `size_mb` MB of spaces behind it, in gzip
     mutate    sends the true answer changed by `mutate`
     stall     sends the recently-played answer as it was at `since`: nothing listed later is in it
 
-    In cut, truncate and mutate the server does its work: a token rotates though nobody learns it.
+    In cut, drop, truncate, endless, bomb and mutate the server does its work: a token rotates and
+    nobody learns it. So it does in a respond without a status whose `delay_ms` is longer than the
+    caller waits. `date_offset_s` shifts the Date of any of these answers.
     """
 
     path: str | None = None
@@ -60,6 +68,12 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     body: Any = None
     """A string is sent as it is, anything else as JSON."""
     delay_ms: int = 0
+    date_offset_s: int = 0
+    every_ms: int = 0
+    size_mb: int = 0
+    access_suffix: str = ""
+    refresh_suffix: str = ""
+    """Put behind the tokens of a token answer, which stay good: for long and odd ones."""
     mutate: Mutation | None = None
     since: str | None = None
     """When a stalled feed took its last play (ISO 8601)."""
@@ -73,8 +87,13 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             raise FaultError(f"status is {self.status}, it must lie between 200 and 599")
         if self.body is not None and self.status is None:
             raise FaultError("a body needs a status")
-        if self.delay_ms < 0:
-            raise FaultError(f"delay_ms is {self.delay_ms}, it must not be negative")
+        for name in ("delay_ms", "every_ms", "size_mb"):
+            if (number := getattr(self, name)) < 0:
+                raise FaultError(f"{name} is {number}, it must not be negative")
+        if self.every_ms and self.action != "endless":
+            raise FaultError("every_ms needs the action endless")
+        if (self.action == "bomb") != (self.size_mb > 0):
+            raise FaultError("action bomb and the field size_mb need each other")
         if (self.action == "mutate") != (self.mutate is not None):
             raise FaultError("action mutate and the field mutate need each other")
         if (self.action == "stall") != (self.since is not None):

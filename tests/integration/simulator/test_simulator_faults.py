@@ -165,3 +165,68 @@ async def test_stalled_feed_stands_still_and_then_fills(spotify: Any) -> None:
     await caller.admin("DELETE", "faults")
     after = (await caller.plays("listener-0001", limit=50)).body["items"]
     assert after[0]["played_at"] == later[-1]["played_at"]
+
+
+async def test_dropped_token_answer_rotates_though_nobody_learns(spotify: Any) -> None:
+    """No answer at all, and the server has done its work."""
+    caller = await spotify(rotate_refresh_tokens=1)
+    tokens = await caller.sign_in("listener-0001")
+    await caller.admin("POST", "faults", {"path": "/api/token", "action": "drop", "times": 1})
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await caller.token(**form)
+    await caller.admin("POST", "clock", {"advance_s": 600})
+    assert (await caller.token(**form)).body["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("every_ms", [0, 1])
+async def test_endless_body(spotify: Any, every_ms: int) -> None:
+    """The true body comes first, then spaces for as long as somebody reads."""
+    caller = await spotify()
+    token = (await caller.sign_in("listener-0001"))["access_token"]
+    order = {"path": FEED, "action": "endless", "every_ms": every_ms}
+    await caller.admin("POST", "faults", order)
+    headers = {"Authorization": f"Bearer {token}"}
+    body = b""
+    async with caller.session.get(caller.running.url + FEED, headers=headers) as response:
+        async for part in response.content.iter_any():
+            body += part
+            if body.endswith(b" " * 9):
+                break
+        assert response.status == 200
+    assert json.loads(body)["items"]
+    assert not await told(caller)
+
+
+async def test_bomb_is_small_until_it_is_unpacked(spotify: Any) -> None:
+    """A true answer of some MB comes as some KB."""
+    caller = await spotify()
+    order = {"path": FEED, "action": "bomb", "size_mb": 4}
+    await caller.admin("POST", "faults", order)
+    reply = await caller.plays("listener-0001")
+    assert reply.body["items"]
+    assert len(reply.raw) > 4 * 2**20
+    assert int(reply.headers["Content-Length"]) < 40_000
+
+
+async def test_date_that_differs(spotify: Any) -> None:
+    """The header alone: the answer is told, and the clock goes right."""
+    caller = await spotify()
+    await caller.admin("POST", "faults", {"path": FEED, "date_offset_s": -3600})
+    reply = await caller.plays("listener-0001")
+    assert reply.headers.getall("Date") == ["Sun, 22 Nov 2026 11:00:00 GMT"]
+    assert await told(caller)
+
+
+async def test_long_and_odd_tokens_are_good(spotify: Any) -> None:
+    """A suffix lengthens the tokens that are given; both go on to work."""
+    caller = await spotify(rotate_refresh_tokens=1)
+    order = {"path": "/api/token", "access_suffix": "a" * 600, "refresh_suffix": "\x00é" * 300}
+    await caller.admin("POST", "faults", order)
+    tokens = await caller.sign_in("listener-0001")
+    assert len(tokens["access_token"]) > 600
+    assert (await caller.call("GET", "/v1/me", tokens["access_token"])).status == 200
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    reply = await caller.token(**form)
+    assert reply.status == 200
+    assert reply.body["refresh_token"].endswith("~" + "\x00é" * 300)
