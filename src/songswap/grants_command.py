@@ -40,7 +40,7 @@ def grants(
     """
     from songswap import settings
     from songswap.spotify.client import utc_now
-    from songswap.warehouse import grant_state
+    from songswap.warehouse import grant_state, tokens
     from songswap.warehouse.connection import connect
     from songswap.warehouse.migrate import require_schema
 
@@ -49,11 +49,15 @@ def grants(
     with connect(settings.warehouse_dsn(os.environ)) as connection:
         require_schema(connection)
         found = grant_state.find(connection, states, now)
+        narrow = tokens.narrow_columns(connection)
     told = [_told(one, now) for one in found]
     if as_json:
-        typer.echo(json.dumps({"grants": told}))
+        columns = [column._asdict() | {"remedy": column.remedy} for column in narrow]
+        typer.echo(json.dumps({"grants": told, "narrow_columns": columns}))
     else:
         Console().print(_table(told) if told else "Nobody's grant is in one of these states.")
+        for column in narrow:
+            Console().print(column.sentence, markup=False, highlight=False)
 
 
 def _told(one: "Standing", now: datetime) -> dict[str, Any]:

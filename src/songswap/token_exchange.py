@@ -37,7 +37,7 @@ from songswap.warehouse.tokens import Claimed
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=15)
 """How long a claim holds without being renewed: a killed process holds up nobody for longer."""
 
 _BUSY_POLL_S = 0.2

@@ -141,7 +141,7 @@ def test_what_the_tables_do_not_take(warehouse_dsn: str) -> None:
     with connect(warehouse_dsn) as connection:
         assert keep(connection, user)[1] == "One"
         for refused, sentence in (
-            (user._replace(refresh_token="x" * 257), "more than 256"),
+            (user._replace(refresh_token="x" * 257), "longer than its column"),
             (user._replace(spotify_id="two", refresh_token="r2"), "e-mail address"),
             (user._replace(spotify_id="two", email="two@example.com"), "these tokens"),
         ):

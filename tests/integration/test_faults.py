@@ -329,6 +329,50 @@ def test_token_answer_that_does_not_say_when_it_ends(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
+PREMIUM = {"error": {"status": 403, "message": "Active premium subscription required"}}
+
+
+STATES_FORBIDDEN = "SELECT DISTINCT state, forbidden_runs FROM songswap.grants"
+
+
+def test_forbidden_rests_only_when_repeated(platform: Make) -> None:
+    """A user who is forbidden once is asked for in the next run; then rests for growing times."""
+    here = platform(users=5)
+    here.load()
+    here.fault(path=RECENTLY_PLAYED, user="listener-0002", status=403, body=PREMIUM)
+    seen = []
+    for hours in (1, 1, 1, 5, 1, 24, 24, 7 * 24):
+        here.advance(hours=hours)
+        counts = here.load()
+        seen.append((counts.get("forbidden", 0), counts.get("resting", 0)))
+    assert seen == [(1, 0), (1, 0), (0, 1), (1, 0), (0, 1), (1, 0), (0, 1), (1, 0)]
+    here.mend()
+    here.advance(days=8)
+    assert here.load()["asked"] == 5
+    assert here.rows("SELECT DISTINCT state, forbidden_runs FROM songswap.grants") == [
+        ("active", 0)
+    ]
+    assert here.history() == here.reachable()
+
+
+@pytest.mark.parametrize("users", [4, 12])
+def test_everybody_forbidden_is_an_incident(platform: Make, users: int) -> None:
+    """When Spotify forbids most users at once nobody rests, and the run says so."""
+    here = platform(users=users)
+    here.load()
+    here.fault(path=RECENTLY_PLAYED, status=403, body=PREMIUM)
+    for _ in range(2):
+        here.advance(hours=1)
+        with pytest.raises(RunFailed, match=f"forbade {users} users at once"):
+            here.load()
+    assert here.rows("SELECT DISTINCT state, forbidden_runs FROM songswap.grants") == [
+        ("active", 0)
+    ]
+    here.mend()
+    assert here.load()["asked"] == users
+    assert here.history() == here.reachable()
+
+
 def test_wrong_credentials(platform: Make) -> None:
     """The app's own wrong credentials are named, not taken for every user's trouble."""
     here = platform(users=3)

@@ -8,7 +8,7 @@ import psycopg
 from songswap import settings
 from songswap.check.given import Given, Step, connection_named, installed
 from songswap.errors import CheckFailed, WarehouseUnavailable
-from songswap.warehouse import rights
+from songswap.warehouse import rights, tokens
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import VERSION, require_schema
 
@@ -48,12 +48,14 @@ def tables(given: Given) -> str:
                 f" schema (the database) of {connection_named(CONNECTION)}."
             )
         grants = rights.missing_grants(warehouse)
+        narrow = [] if grants else tokens.narrow_columns(warehouse)
     if grants:
         raise CheckFailed(
             f"The login of {CONNECTION} lacks rights. Have the tables' owner run:"
             f" {'; '.join(grants)}"
         )
-    return f"All {len(rights.NEEDED)} tables are there, with the rights that are needed."
+    sentences = [f"All {len(rights.NEEDED)} tables are there, with the rights that are needed."]
+    return " ".join(sentences + [column.sentence for column in narrow])
 
 
 def version(given: Given) -> str:

@@ -55,6 +55,16 @@ class NarrowColumn(NamedTuple):
         wanted = max(1024, 2 * self.longest)
         return f'ALTER TABLE "SpotifyTokens" ALTER COLUMN {self.name} TYPE varchar({wanted})'
 
+    @property
+    def sentence(self) -> str:
+        """What it means, for an operator."""
+        return (
+            f'"SpotifyTokens".{self.name} holds {self.size} characters, and Spotify gives'
+            f" {self.users:,} users tokens of up to {self.longest:,}: the pipeline goes on with its"
+            " own copy, the web app has an old one. Have the table's owner run:"
+            f" {self.remedy}"
+        )
+
 
 def encode(token: str) -> bytes:
     """A token as it is stored: whatever a JSON string can hold, lone surrogates too."""

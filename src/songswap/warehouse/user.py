@@ -9,7 +9,6 @@ from songswap.spotify.authorization import AuthorizedUser
 from songswap.warehouse.sql import statements
 
 _LONGEST_NAME = 20
-_LONGEST_TOKEN = 256
 
 
 def keep(
@@ -26,11 +25,6 @@ def keep(
     Raises:
         ConnectFailed: the tables do not take it; nothing was stored.
     """
-    if max(len(user.access_token), len(user.refresh_token)) > _LONGEST_TOKEN:
-        raise ConnectFailed(
-            f'Spotify gave a token of more than {_LONGEST_TOKEN} characters, which "SpotifyTokens"'
-            " does not hold. Nothing was stored: the web app has to widen that column first."
-        )
     name = (username or user.display_name or user.spotify_id)[:_LONGEST_NAME]
     # Development mode can leave the address out, and the column needs one that nobody else has.
     email = user.email or f"{user.spotify_id}@spotify.invalid"
@@ -45,6 +39,13 @@ def keep(
         raise ConnectFailed(
             "Another user of the warehouse has this e-mail address, or these tokens. Nothing was"
             " stored: remove that user first if it is the same person."
+        ) from error
+    except psycopg.errors.StringDataRightTruncation as error:
+        raise ConnectFailed(
+            'Spotify gave a token that is longer than its column of "SpotifyTokens". Nothing was'
+            ' stored: have the table\'s owner run ALTER TABLE "SpotifyTokens" ALTER COLUMN'
+            " access_token TYPE varchar(1024), ALTER COLUMN refresh_token TYPE varchar(1024), then"
+            " run the command again."
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConnectFailed(

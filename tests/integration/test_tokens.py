@@ -1,0 +1,354 @@
+"""Tokens of any length and character are kept, exchanged once at a time, and never lost."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg_pool import AsyncConnectionPool
+
+from songswap import ingest
+from songswap.check.given import Given
+from songswap.check.run import run_step
+from songswap.errors import GrantRefused, TimedOut, UnexpectedFailure
+from songswap.fetch import fetch
+from songswap.raw.kept import RotatedToken
+from songswap.raw.spool import Spool
+from songswap.settings import Connection, parse_connection
+from songswap.spotify.client import Tokens
+from songswap.token_exchange import TokenExchanger
+from songswap.warehouse import tokens
+from songswap.warehouse.connection import connect, session
+
+Make = Callable[..., Any]
+NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+CRASH = Path(__file__).with_name("crash.py")
+ROTATED = ("--rotate-refresh-tokens", "1")
+
+
+def states(here: Any) -> dict[str, int]:
+    """How many grants are in which state."""
+    return dict(here.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
+
+
+def checked(here: Any) -> Given:
+    """What a sanity check is given in a terminal."""
+    variables = here.environment()
+
+    def connection(name: str) -> Connection:
+        return parse_connection(name, variables[f"AIRFLOW_CONN_{name.upper()}"])
+
+    return Given(connection, variables.get, variables, "run", here.clock)
+
+
+@pytest.mark.parametrize("name", ["refresh_suffix", "access_suffix"])
+def test_long_tokens_for_hours(platform: Make, name: str) -> None:
+    """Tokens longer than their columns are used as Spotify gave them last, and cost nobody."""
+    here = platform(*ROTATED, users=6)
+    here.load()
+    before = here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY 1')
+    here.fault(path="/api/token", **{name: "x" * 326})
+    for _ in range(5):
+        here.advance(hours=1)
+        counts = here.load()
+        assert (counts.get("refused", 0), counts.get("failed", 0)) == (0, 0)
+    assert here.history() == here.reachable()
+    assert states(here) == {"active": 6}
+    platforms = here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY 1')
+    assert (platforms == before) == (name == "refresh_suffix"), "a token that fits is mirrored"
+    with connect(here.settings.warehouse_dsn) as connection:
+        (column,) = tokens.narrow_columns(connection)
+        assert (column.name, column.size, column.users) == (name.replace("suffix", "token"), 256, 6)
+        assert column.longest > 326
+        assert column.remedy in run_step("postgres", "tables", checked(here))
+        connection.execute(column.remedy.encode())
+        here.advance(hours=1)
+        here.load()
+        assert tokens.narrow_columns(connection) == []
+    assert here.rows(
+        'SELECT count(*) FROM "SpotifyTokens" t JOIN songswap.tokens k ON k.user_id = t.id'
+        " WHERE convert_to(t.refresh_token, 'UTF8') = k.refresh_token"
+        " AND convert_to(t.access_token, 'UTF8') = k.access_token AND k.problem IS NULL"
+    ) == [(6,)]
+
+
+@pytest.mark.parametrize("suffix", ["\n", "\x00", "\U0001f3b5", "\x7f", "é", " "])
+def test_odd_characters_cost_their_user_alone(platform: Make, suffix: str) -> None:
+    """What a header cannot carry is one user's failure; the refresh token is stored even so."""
+    here = platform(*ROTATED, users=4)
+    here.load()
+    here.advance(hours=1)
+    here.fault(path="/api/token", user="listener-0002", access_suffix=suffix, refresh_suffix=suffix)
+    counts = here.load()
+    assert counts.get("failed", 0) <= 1
+    assert counts.get("refused", 0) == 0
+    others = {key for key in here.reachable() if key[0] != "listener-0002"}
+    assert others <= here.history().keys()
+    here.mend()
+    for _ in range(2):
+        here.advance(hours=1)
+        counts = here.load()
+        assert (counts.get("failed", 0), counts.get("refused", 0)) == (0, 0)
+    assert here.history() == here.reachable()
+    assert states(here) == {"active": 4}
+
+
+def test_later_login_wins(platform: Make) -> None:
+    """A token that the web app writes takes the place of ours, which it did not hold."""
+    here = platform(*ROTATED, users=1)
+    here.load()
+    here.advance(hours=1)
+    here.fault(path="/api/token", refresh_suffix="x" * 300)
+    here.load()
+    here.mend()
+    here.execute(
+        "UPDATE \"SpotifyTokens\" SET access_token = 'a', refresh_token = 'of the web app'"
+    )
+    assert here.rows("SELECT refresh_token, expires_at FROM songswap.current_tokens()") == [
+        (b"of the web app", None)
+    ]
+    ingest.plan(here.settings, "r", here.clock)
+    assert here.rows("SELECT authorized_at FROM songswap.grants") == [(here.clock(),)]
+
+
+@contextmanager
+def users(dsn: str, count: int) -> Iterator[list[int]]:
+    """Users with the tokens ``access N`` and ``refresh N``."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            'INSERT INTO "Users" SELECT n, n, n, n FROM generate_series(1, %s) n', [count]
+        )
+        connection.execute(
+            "INSERT INTO \"SpotifyTokens\" SELECT id, 'access ' || id, 'refresh ' || id"
+            ' FROM "Users"'
+        )
+    yield list(range(1, count + 1))
+
+
+@asynccontextmanager
+async def exchanging(
+    dsn: str, folder: Path, refresh: Any, lease: timedelta = timedelta(seconds=30)
+) -> AsyncIterator[TokenExchanger]:
+    """An exchanger whose Spotify is ``refresh``."""
+    with Spool(folder) as spool:
+        async with AsyncConnectionPool(session(dsn), min_size=0, max_size=4, open=False) as pool:
+            yield TokenExchanger(pool, refresh, spool, lambda: NOW, 64, lease)
+
+
+def current(dsn: str) -> dict[int, str]:
+    """The refresh tokens to ask with."""
+    with connect(dsn) as connection:
+        rows = connection.execute("SELECT user_id, refresh_token FROM songswap.current_tokens()")
+        return {user: tokens.decode(token) for user, token in rows}
+
+
+async def test_whatever_one_raises(warehouse_dsn: str, tmp_path: Path) -> None:
+    """An unforeseen error of one user leaves that user alone; the others' exchanges end."""
+
+    async def refresh(token: str) -> Tokens:
+        if token.endswith("2"):
+            raise RuntimeError(token)
+        return Tokens(f"new {token}", f"next {token}", LATER)
+
+    with users(warehouse_dsn, 3) as ids:
+        async with exchanging(warehouse_dsn, tmp_path, refresh) as exchanger:
+            known = {user: f"access {user}" for user in ids}
+            got = {user: result async for user, result in exchanger.exchange(known)}
+    assert (got[1], got[3]) == ("new refresh 1", "new refresh 3")
+    assert isinstance(got[2], UnexpectedFailure)
+    assert str(got[2]) == "an unexpected RuntimeError"
+    assert current(warehouse_dsn) == {1: "next refresh 1", 2: "refresh 2", 3: "next refresh 3"}
+
+
+async def test_exchange_ends_without_its_caller(warehouse_dsn: str, tmp_path: Path) -> None:
+    """Who waits for an exchange may go: it is brought to its end and stored."""
+    sent, answer = asyncio.Event(), asyncio.Event()
+
+    async def refresh(token: str) -> Tokens:
+        sent.set()
+        await answer.wait()
+        return Tokens("new", f"next {token}", LATER)
+
+    with users(warehouse_dsn, 1):
+        async with exchanging(warehouse_dsn, tmp_path, refresh) as exchanger:
+            waiting = asyncio.ensure_future(anext(exchanger.exchange({1: "access 1"})))
+            await sent.wait()
+            waiting.cancel()
+            answer.set()
+            await exchanger.finish()
+    assert current(warehouse_dsn) == {1: "next refresh 1"}
+
+
+async def test_locked_row_holds_up_nobody(warehouse_dsn: str, tmp_path: Path) -> None:
+    """A row of "SpotifyTokens" that somebody locks is mirrored later; its token is used at once."""
+
+    async def refresh(token: str) -> Tokens:
+        return Tokens(f"new {token}", f"next {token}", LATER)
+
+    with users(warehouse_dsn, 2) as ids, psycopg.connect(warehouse_dsn) as stranger:
+        stranger.execute('SELECT FROM "SpotifyTokens" WHERE id = 1 FOR UPDATE')
+        async with exchanging(warehouse_dsn, tmp_path, refresh) as exchanger:
+            known = {user: f"access {user}" for user in ids}
+            got = {user: result async for user, result in exchanger.exchange(known)}
+            assert got == {1: "new refresh 1", 2: "new refresh 2"}
+            assert current(warehouse_dsn) == {1: "next refresh 1", 2: "next refresh 2"}
+            stranger.rollback()
+            async for _, token in exchanger.exchange({1: "new refresh 1"}):
+                assert token == "new next refresh 1"
+    with connect(warehouse_dsn) as connection:
+        rows = connection.execute('SELECT refresh_token FROM "SpotifyTokens" ORDER BY id')
+        assert rows.fetchall() == [("next next refresh 1",), ("next refresh 2",)]
+
+
+async def test_claim_of_a_killed_process_ends(warehouse_dsn: str, tmp_path: Path) -> None:
+    """A claim that is not renewed holds up nobody; a refusal then tells that a token was lost."""
+    hanging, lease = asyncio.Event(), timedelta(milliseconds=300)
+
+    async def hang(token: str) -> Tokens:
+        hanging.set()
+        await asyncio.Event().wait()
+        raise AssertionError(token)
+
+    async def refuse(token: str) -> Tokens:
+        raise GrantRefused(token)
+
+    with users(warehouse_dsn, 1):
+        async with exchanging(warehouse_dsn, tmp_path / "a", hang, lease) as killed:
+            task = asyncio.ensure_future(anext(killed.exchange({1: "access 1"})))
+            await hanging.wait()
+            async with exchanging(warehouse_dsn, tmp_path / "b", refuse, lease) as other:
+                # While it is renewed nobody else sends the token.
+                result = asyncio.ensure_future(anext(other.exchange({1: "access 1"})))
+                done, _ = await asyncio.wait([result], timeout=1.0)
+                assert not done
+                await killed.finish(0)
+                _, error = await result
+        await asyncio.gather(task, return_exceptions=True)
+    assert str(error) == (
+        "lost in a crash, or on the way, at 2026-11-22 18:00:00 UTC: has to authorize again"
+    )
+
+
+TOKENS = st.text(st.characters(exclude_categories=[]))  # lone surrogates too, as JSON can have
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(TOKENS, TOKENS)
+def test_any_token_is_kept(warehouse_dsn: str, access_token: str, refresh_token: str) -> None:
+    """What a JSON string can hold comes back from the warehouse, wherever it fits besides."""
+
+    async def store() -> None:
+        async with await psycopg.AsyncConnection.connect(
+            session(warehouse_dsn), autocommit=True
+        ) as connection:
+            spent = current(warehouse_dsn)[1]
+            token = RotatedToken(1, spent, access_token, refresh_token, LATER)
+            await tokens.store(connection, [token], NOW)
+
+    with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO \"Users\" VALUES (1, 'u', 'e', 's') ON CONFLICT DO NOTHING")
+        connection.execute(
+            "INSERT INTO \"SpotifyTokens\" VALUES (1, 'a', 'r') ON CONFLICT DO NOTHING"
+        )
+    asyncio.run(store())
+    assert current(warehouse_dsn) == {1: refresh_token}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_in_the_middle_of_exchanges(platform: Make, number: signal.Signals) -> None:
+    """A signal ends a load within 20 s; every exchange that was begun is stored, nobody is lost."""
+    here = platform(*ROTATED, users=60)
+    here.load()
+    here.advance(hours=1)
+    here.fault(path="/api/token", delay_ms=500)
+    with subprocess.Popen(  # noqa: S603  (our own script)
+        [sys.executable, CRASH, here.clock().isoformat()],
+        env=here.environment() | {"SONGSWAP_IN_FLIGHT": "20"},
+        stderr=subprocess.PIPE,
+    ) as process:
+        while here.calls().get("token", 0) < 25:
+            assert process.poll() is None
+        process.send_signal(number)
+        process.communicate(timeout=20)
+    assert process.returncode != 0
+    here.mend()
+    assert here.calls()["token"] < 120, "the signal came too late to stop anything"
+    # What was rotated is worthless by now.
+    here.advance(minutes=30)
+    counts = here.load()
+    assert (counts.get("refused", 0), counts.get("failed", 0)) == (0, 0)
+    assert here.history() == here.reachable()
+    assert states(here) == {"active": 60}
+
+
+def test_killed_with_a_token_on_its_way(platform: Make) -> None:
+    """A user whose token died with a process is told of as lost, with the time, not as revoked."""
+    here = platform(*ROTATED, users=1)
+    here.load()
+    here.advance(hours=1)
+    sent_at = here.clock()
+    arguments = [sent_at.isoformat(), "kill", "after", "songswap.spotify.client:Client.refresh"]
+    done = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, CRASH, *arguments, "1"],
+        env=here.environment(),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    here.execute("UPDATE songswap.token_exchanges SET claimed_until = now()")
+    here.advance(minutes=30)
+    assert here.load()["refused"] == 1
+    assert here.rows("SELECT state, problem FROM songswap.grants") == [
+        (
+            "lost",
+            f"lost in a crash, or on the way, at {sent_at:%Y-%m-%d %H:%M:%S} UTC:"
+            " the user has to authorize",
+        )
+    ]
+
+
+class _Limit(BaseException):
+    """What Airflow's time limit raises, which is no Exception either."""
+
+
+def test_time_limit_in_the_middle_of_exchanges(platform: Make) -> None:
+    """At a task's time limit no exchange begins, those under way are stored, then it fails."""
+    here = platform(*ROTATED, users=12)
+    here.load()
+    here.advance(hours=1)
+    here.fault(path="/api/token", delay_ms=400)
+    ingest.plan(here.settings, "r", here.clock)
+
+    def over(*_: object) -> None:
+        raise _Limit
+
+    one_at_a_time = replace(here.settings.spotify, in_flight=1)
+    slow = replace(here.settings, spotify=one_at_a_time)
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, 0.8)
+    try:
+        with pytest.raises(TimedOut, match="time limit"):
+            fetch(slow, "r", 0, here.clock)
+        assert signal.getsignal(signal.SIGALRM) is over
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    here.mend()
+    assert here.rows("SELECT count(*) FROM songswap.token_exchanges") == [(0,)]
+    here.advance(minutes=30)
+    assert here.load().get("refused", 0) == 0
+    assert states(here) == {"active": 12}
