@@ -24,6 +24,7 @@ _SCOPES = (
 )
 SCOPES = _SCOPES.split()
 READ_RECENTLY_PLAYED = 1 << SCOPES.index("user-read-recently-played")
+READ_PRIVATE = 1 << SCOPES.index("user-read-private")
 READ_EMAIL = 1 << SCOPES.index("user-read-email")
 _CODE_LIFE = 10 * 60 * 1000
 
@@ -147,7 +148,7 @@ def _tokens(access: str, refresh: str | None = None, scopes: int | None = None) 
         body["refresh_token"] = refresh
     if scopes is not None:
         body["scope"] = " ".join(name for bit, name in enumerate(SCOPES) if scopes >> bit & 1)
-    return json_answer(body, headers={"Cache-Control": "no-store"})
+    return json_answer(body, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
 
 def _check_client(sim: Simulation, request: web.Request, form: dict[str, str]) -> None:
@@ -159,8 +160,10 @@ def _check_client(sim: Simulation, request: web.Request, form: dict[str, str]) -
         except ValueError:
             name, secret = "", ""
         given = (name, secret)
-    if given != (sim.options.client_id, sim.options.client_secret):
+    if given[0] != sim.options.client_id:
         raise _error("invalid_client", "Invalid client")
+    if given[1] != sim.options.client_secret:
+        raise _error("invalid_client", "Invalid client secret")
 
 
 def _error(code: str, description: str) -> Refusal:

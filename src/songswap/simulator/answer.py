@@ -11,11 +11,12 @@ import msgspec
 from songswap.simulator.play import Play
 
 JSON_TYPE = "application/json; charset=utf-8"
+TEXT_TYPE = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The plays behind an answer of recently-played: those that existed, those it carries."""
+    """The plays behind an answer of recently-played: those that could be told, those it carries."""
 
     user: str
     newest: Sequence[Play]
@@ -48,6 +49,14 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
     )
 
 
-def api_error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Refusal:
-    """Return an error as the Web API words it."""
-    return Refusal(json_answer({"error": {"status": status, "message": message}}, status, headers))
+def text_error(status: int, text: str) -> Refusal:
+    """Return an error as what stands before the Web API words it: a bare line of text."""
+    return Refusal(Answer(status, text.encode(), {"Content-Type": TEXT_TYPE}))
+
+
+def api_error(
+    status: int, message: str | None, headers: Mapping[str, str] | None = None
+) -> Refusal:
+    """Return an error as the Web API words it; a few of its errors have no message."""
+    said = {"status": status} if message is None else {"status": status, "message": message}
+    return Refusal(json_answer({"error": said}, status, headers))

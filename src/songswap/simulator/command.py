@@ -65,6 +65,9 @@ def simulator(
     rotate_refresh_tokens: Annotated[
         float, typer.Option(min=0, max=1, help="Share of refreshes with a new refresh token.")
     ] = 0.3,
+    filtered: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of plays left out of pages after paging.")
+    ] = 0,
     discord_log: Annotated[
         Path | None, typer.Option(help="Add the Discord sink's messages to this file.")
     ] = None,
@@ -85,6 +88,7 @@ def simulator(
             client_secret=client_secret,
             recorded=tuple(map(_recording, recorded or [])),
             rotate_refresh_tokens=rotate_refresh_tokens,
+            filtered=filtered,
             discord_log=discord_log,
         )
     except OptionError as error:

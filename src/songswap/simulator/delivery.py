@@ -115,9 +115,32 @@ async def _caller(sim: Simulation, request: web.Request) -> str | None:
     return None
 
 
-def _response(sim: Simulation, request: web.Request, answer: Answer) -> web.Response:
+_OF_THE_WEB_API = {
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Allow-Headers": (
+        "Accept, App-Platform, Authorization, Content-Type, Origin, Retry-After, "
+        "Spotify-App-Version, X-Cloud-Trace-Context, client-token, content-access-token"
+    ),
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS, PUT, DELETE, PATCH",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Max-Age": "604800",
+    "Alt-Svc": "clear",
+    "Server": "envoy",
+    "Strict-Transport-Security": "max-age=31536000",
+    "Via": "HTTP/2 edgeproxy, 1.1 google",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+"""What each answer of the Web API carries besides, as public bug reports show it."""
+
+
+def _usual_headers(sim: Simulation, request: web.Request) -> dict[str, str]:
     usual = {"Date": _http_date(sim), "Cache-Control": "private, max-age=0"}
-    headers = _merged(usual, answer.headers)
+    return usual | _OF_THE_WEB_API if request.path.startswith("/v1/") else usual
+
+
+def _response(sim: Simulation, request: web.Request, answer: Answer) -> web.Response:
+    headers = _merged(_usual_headers(sim, request), answer.headers)
     body = answer.body
     if answer.gzipped is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
         headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
@@ -131,7 +154,7 @@ async def _send_part(
     """Send what a fault leaves of an answer: nothing, its first half, or more than there is."""
     if fault.action == "drop":
         return _closed(request)
-    headers = _merged({"Date": _http_date(sim)}, answer.headers)
+    headers = _merged(_usual_headers(sim, request), answer.headers)
     if fault.action == "cut":
         headers["Content-Length"] = str(len(answer.body))
     response = web.StreamResponse(status=answer.status, headers=headers)

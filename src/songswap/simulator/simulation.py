@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from songswap.simulator import draw
 from songswap.simulator.clock import Clock
 from songswap.simulator.fault import Faults
 from songswap.simulator.ledger import Marks
+from songswap.simulator.play import Play
 from songswap.simulator.shelf import Mode
 from songswap.simulator.token import Grants
 from songswap.simulator.world import World
@@ -51,6 +53,8 @@ class Options:
     """Listeners by name whose feed is the recorded answer in a file."""
     rotate_refresh_tokens: float = 0.3
     """The share of refresh answers that carry a new refresh token."""
+    filtered: float = 0.0
+    """The share of plays that recently-played leaves out of its pages after it has cut them."""
     discord_log: Path | None = None
     """A file to which the Discord sink's messages are added as JSON lines."""
 
@@ -61,6 +65,8 @@ class Options:
             raise OptionError("--users and --rate-limit must not be negative")
         if not 0 <= self.rotate_refresh_tokens <= 1:
             raise OptionError("--rotate-refresh-tokens must lie between 0 and 1")
+        if not 0 <= self.filtered <= 1:
+            raise OptionError("--filtered must lie between 0 and 1")
         if any(not 0 < len(name) <= 64 for name, _ in self.recorded):
             raise OptionError("the NAME of --recorded must have 1 to 64 characters")
 
@@ -104,6 +110,13 @@ class Simulation:
             faults=Faults(options.seed),
             mode=options.mode,
         )
+
+    def leaves_out(self, user: str, play: Play) -> bool:
+        """Tell whether Spotify never tells a play, though it has its place among the newest 50."""
+        share = self.options.filtered
+        if not share:
+            return False
+        return draw.share(self.options.seed, "filtered", user, play.day, play.place) < share
 
     def take_place(self) -> int | None:
         """Take a place in the rate limit's window, or return the ms until there is one."""

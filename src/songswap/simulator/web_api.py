@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
 
-from songswap.simulator.accounts import READ_EMAIL, READ_RECENTLY_PLAYED
-from songswap.simulator.answer import JSON_TYPE, Answer, Page, api_error, json_answer
+from songswap.simulator.accounts import READ_EMAIL, READ_PRIVATE, READ_RECENTLY_PLAYED
+from songswap.simulator.answer import (
+    JSON_TYPE,
+    Answer,
+    Page,
+    api_error,
+    json_answer,
+    text_error,
+)
 from songswap.simulator.gzip_join import joined, stored
 from songswap.simulator.ident import is_well_formed
-from songswap.simulator.play import NEWEST
+from songswap.simulator.play import NEWEST, Play
 from songswap.simulator.simulation import Simulation
 from songswap.simulator.token import Token
 from songswap.simulator.world import Anybody
@@ -46,7 +54,7 @@ def admit(sim: Simulation, request: web.Request) -> Token:
         raise api_error(429, "API rate limit exceeded", {"Retry-After": str(seconds)})
     allowed = islice(sim.world.listeners, ALLOWED_IN_DEVELOPMENT)
     if sim.mode == "development" and token.user is not None and token.user not in allowed:
-        raise api_error(403, "User not registered in the Developer Dashboard")
+        raise text_error(403, "User not registered in the Developer Dashboard")
     return token
 
 
@@ -54,7 +62,7 @@ async def me(sim: Simulation, request: web.Request) -> Answer:
     """GET /v1/me: the profile."""
     token = admit(sim, request)
     listener = _listener(sim, token)
-    profile = {
+    profile: dict[str, Any] = {
         "display_name": listener.name,
         "external_urls": {"spotify": f"https://open.spotify.com/user/{listener.id}"},
         "followers": {"href": None, "total": 0},
@@ -66,6 +74,9 @@ async def me(sim: Simulation, request: web.Request) -> Answer:
     }
     if token.scopes & READ_EMAIL:
         profile["email"] = listener.email
+    if token.scopes & READ_PRIVATE:
+        limits = {"filter_enabled": False, "filter_locked": False}
+        profile |= {"country": "DE", "explicit_content": limits, "product": "premium"}
     return json_answer(profile)
 
 
@@ -86,26 +97,37 @@ async def recently_played(sim: Simulation, request: web.Request) -> Answer:
         raise api_error(400, f"Invalid {'after' if after is None else 'before'}")
     now = sim.clock.now()
     newest = listener.newest(min(now, request.get(STALLED_AT, now)))
-    told = [play for play in newest if after < play.played_at < before][:limit]
-    here = f"{request.scheme}://{request.host}{request.path}"
-    following: dict[str, str | int] = {"limit": limit}
-    cursors = None
-    if told:
-        cursors = {"after": str(told[0].played_at), "before": str(told[-1].played_at)}
-        side = "after" if "after" in request.query else "before"
-        following = {side: cursors[side], **following}
-    rest = json_answer(
-        {
-            "next": f"{here}?{urlencode(following)}" if told else None,
-            "cursors": cursors,
-            "limit": limit,
-            "href": f"{here}?{request.query_string}" if request.query_string else here,
-        }
-    ).body
+    page = [play for play in newest if after < play.played_at < before][:limit]
+    told = [play for play in page if not sim.leaves_out(listener.id, play)]
     items = sim.world.items(listener, told, sim.mode)
+    rest = json_answer(_around(request, page, limit)).body
     body, gzipped = joined([stored(b'{"items":['), *items, stored(b"]," + rest[1:])])
-    page = Page(listener.id, newest, told)
-    return Answer(200, body, {"Content-Type": JSON_TYPE}, gzipped, page)
+    tellable = [play for play in newest if not sim.leaves_out(listener.id, play)]
+    return Answer(
+        200, body, {"Content-Type": JSON_TYPE}, gzipped, Page(listener.id, tellable, told)
+    )
+
+
+def _around(request: web.Request, page: list[Play], limit: int) -> dict[str, Any]:
+    """Return what stands around a page's items. Cursors and next know of what was left out of it.
+
+    Towards the past, `next` is null behind the last page; towards the present there is always one
+    more, because plays may come.
+    """
+    here = f"{request.scheme}://{request.host}{request.path}"
+    asked = sorted(request.query.items())
+    cursors = following = None
+    if page:
+        cursors = {"after": str(page[0].played_at), "before": str(page[-1].played_at)}
+        side = "after" if "after" in request.query else "before"
+        if side == "after" or len(page) == limit:
+            following = f"{here}?{urlencode({side: cursors[side], 'limit': limit})}"
+    return {
+        "next": following,
+        "cursors": cursors,
+        "limit": limit,
+        "href": f"{here}?{urlencode(asked)}" if asked else here,
+    }
 
 
 async def tracks(sim: Simulation, request: web.Request) -> Answer:
@@ -137,7 +159,7 @@ async def features(sim: Simulation, request: web.Request) -> Answer:
     """GET /v1/audio-features/{id}."""
     if sim.mode == "development":
         admit(sim, request)
-        raise api_error(403, "Forbidden")
+        raise api_error(403, None)
     return _one(sim, request, lambda ident: _features(sim, ident), "analysis not found")
 
 
@@ -151,7 +173,7 @@ def _several(
 ) -> Answer:
     admit(sim, request)
     if sim.mode == "development":
-        raise api_error(403, "Forbidden")
+        raise api_error(403, None if kind == "audio-features" else "Forbidden")
     idents = request.query.get("ids", "").split(",")
     if len(idents) > _BATCH[kind]:
         raise api_error(400, "Too many ids requested")

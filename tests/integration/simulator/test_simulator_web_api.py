@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from songswap.simulator.clock import parse_iso
+
 FEED = "/me/player/recently-played"
 UNKNOWN = "0000000000000000000000"
 
@@ -78,6 +80,47 @@ async def test_paging_backwards_ends_after_fifty(spotify: Any) -> None:
         query["before"] = body["cursors"]["before"]
     assert seen == whole
     assert (body["next"], body["cursors"], body["limit"]) == (None, None, 7)
+
+
+async def test_next_ends_where_the_plays_end(spotify: Any) -> None:
+    """Towards the past the last page names no next one, unless it is full; with after, each does.
+
+    So it was seen: 2 items of 50 asked for with after, and the newest 50 behind which is nothing.
+    """
+    caller = await spotify()
+    user = await someone_busy(caller)
+    whole = (await caller.plays(user, limit=50)).body
+    cursor = whole["items"][-3]["played_at"]
+    assert "before=" in whole["next"]
+    rest = (await caller.plays(user, limit=50, before=parse_iso(cursor))).body
+    assert (len(rest["items"]), rest["next"]) == (2, None)
+    assert rest["cursors"]["before"] == whole["cursors"]["before"]
+    newer = (await caller.plays(user, limit=50, after=whole["cursors"]["before"])).body
+    assert (len(newer["items"]), newer["next"].count("after=")) == (49, 1)
+    for way in ({"after": whole["cursors"]["after"]}, {"before": whole["cursors"]["before"]}):
+        assert (await caller.plays(user, **way)).body["next"] is None
+
+
+async def test_filtered_page_is_cut_before_it_is_filtered(spotify: Any) -> None:
+    """Fewer items than asked for, cursors and next of the whole page, and the rest unreachable."""
+    caller = await spotify(filtered=0.1)
+    whole = await spotify()
+    for number in range(1, 9):
+        user = f"listener-{number:04d}"
+        page, told = (await whole.plays(user, limit=50)).body, (await caller.plays(user, limit=50))
+        left_out = [item for item in page["items"] if item not in told.body["items"]]
+        assert [item for item in page["items"] if item not in left_out] == told.body["items"]
+        assert told.body["cursors"] == page["cursors"]
+        assert (told.body["next"] is None) == (page["next"] is None)
+        unreachable = {
+            line["played_at"]
+            for line in await caller.ledger(user)
+            if not line["reachable_when_asked"]
+        }
+        assert {item["played_at"] for item in left_out} <= unreachable
+        if len(page["items"]) == 50 and left_out:
+            return
+    raise AssertionError("no full page of which something was left out")
 
 
 async def test_after_and_before_are_exclusive(spotify: Any) -> None:
@@ -217,13 +260,10 @@ async def test_development_mode_closes_calls_and_drops_fields(spotify: Any) -> N
     caller = await spotify(mode="development")
     catalogue = caller.running.simulation.world.catalogue
     track, artist = catalogue.track_id(3), catalogue.artist_id(3)
-    for path in (
-        f"/tracks?ids={track}",
-        f"/artists?ids={artist}",
-        f"/audio-features?ids={track}",
-        f"/audio-features/{track}",
-    ):
+    for path in (f"/tracks?ids={track}", f"/artists?ids={artist}"):
         assert (await caller.get("listener-0001", path)).body == error(403, "Forbidden")
+    for path in (f"/audio-features?ids={track}", f"/audio-features/{track}"):
+        assert (await caller.get("listener-0001", path)).body == {"error": {"status": 403}}
     single = (await caller.get("listener-0001", f"/tracks/{track}")).body
     assert not {"popularity", "available_markets", "linked_from"} & set(single)
     assert "available_markets" not in single["album"]
@@ -231,6 +271,8 @@ async def test_development_mode_closes_calls_and_drops_fields(spotify: Any) -> N
     assert not {"popularity", "followers"} & set(single)
     played = [await caller.plays(f"listener-000{n}") for n in range(1, 9)]
     assert [reply.status for reply in played] == [200] * 5 + [403] * 3
+    assert played[5].raw == b"User not registered in the Developer Dashboard"
+    assert played[5].headers["Content-Type"].startswith("text/plain")
     assert all("popularity" not in i["track"] for i in played[0].body["items"])
     await caller.admin("POST", "mode", {"mode": "extended"})
     assert (await caller.plays("listener-0008")).status == 200
