@@ -168,10 +168,12 @@ class History:
     """What one answer of recently played holds for one user.
 
     ``oldest`` and ``newest`` bound every time that the answer names, set-aside items included;
-    ``items`` counts what it listed, readable or not.
+    ``items`` counts what it listed, readable or not. ``full`` says that there may have been older
+    plays which it could not hold.
     """
 
     items: int = 0
+    full: bool = False
     plays: list[Play] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     oldest: datetime | None = None

@@ -33,10 +33,11 @@ def users(warehouse_dsn: str) -> str:
     return warehouse_dsn
 
 
-def page(minutes_and_tracks: list[tuple[int, int]]) -> bytes:
+def page(minutes_and_tracks: list[tuple[int, int]], limit: int = 50) -> bytes:
     """An answer with plays at these minutes of these tracks."""
     return json.dumps(
         {
+            "limit": limit,
             "items": [
                 {
                     "played_at": (BEGIN + timedelta(minutes=minute)).isoformat(),
@@ -50,7 +51,7 @@ def page(minutes_and_tracks: list[tuple[int, int]]) -> bytes:
                     },
                 }
                 for minute, track in minutes_and_tracks
-            ]
+            ],
         }
     ).encode()
 
@@ -445,7 +446,9 @@ def test_at_once_as_one_by_one(
     has its own: gaps, states and notes included, whatever is broken in some of them."""
     told = []
     for user, hour, plays, broken in sorted(answers, key=lambda one: one[1]):
-        body = page([(60 * at, track) for at, track in sorted(plays)]).replace(*BROKEN[broken])
+        # An answer of two plays counts as a full one, so that there are gaps.
+        whole = page([(60 * at, track) for at, track in sorted(plays)], limit=2)
+        body = whole.replace(*BROKEN[broken])
         told.append((user, BEGIN + timedelta(hours=hour, minutes=user), body))
 
     def rows(parts: list[list[tuple[int, datetime, bytes]]]) -> dict[str, list[Any]]:
@@ -458,13 +461,10 @@ def test_at_once_as_one_by_one(
                 for name, query in EVERYTHING.items()
             }
 
-    # An answer of two plays counts as a full one, so that there are gaps.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "FULL_ANSWER", 2)
-        one_by_one = rows([[one] for one in told])
-        assert rows([told]) == one_by_one
-        middle = len(told) // 2
-        assert rows([told[:middle], told[middle:]]) == one_by_one
+    one_by_one = rows([[one] for one in told])
+    assert rows([told]) == one_by_one
+    middle = len(told) // 2
+    assert rows([told[:middle], told[middle:]]) == one_by_one
 
 
 def test_two_tracks_at_one_moment(users: str) -> None:

@@ -51,9 +51,14 @@ class Album(msgspec.Struct, gc=False):
 
 
 class Track(msgspec.Struct, gc=False):
-    """A track in the form that plays and ``/tracks`` carry."""
+    """A track in the form that plays and ``/tracks`` carry.
+
+    ``type`` and ``uri`` name what it is: an episode can stand where a track is expected.
+    """
 
     id: str | None = None
+    type: str | None = None
+    uri: str | None = None
     name: str | None = None
     duration_ms: int | None = None
     popularity: int | None = None
@@ -94,9 +99,16 @@ class LinkedFeatures(Features):
 
 
 class RecentlyPlayed(msgspec.Struct, gc=False):
-    """``GET /v1/me/player/recently-played``."""
+    """``GET /v1/me/player/recently-played``: a page of plays, newest first, and what it is of.
+
+    What stands beside the items only tells how full the page is: whatever it may be, it must not
+    cost them, so it is taken as it comes.
+    """
 
     items: list[Item | None] | None = None
+    limit: Any = None
+    next: Any = None
+    cursors: Any = None
 
 
 class PlayedTrack(msgspec.Struct, gc=False):
@@ -116,6 +128,8 @@ class PlayedLately(msgspec.Struct, gc=False):
     """`RecentlyPlayed`, of which only the plays are read: what is left out costs no time."""
 
     items: list[Played | None] | None = None
+    next: Any = None
+    cursors: Any = None
 
 
 class Tracks(msgspec.Struct, gc=False):
@@ -146,6 +160,7 @@ BROKEN = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding raises of a body that is not wholly as it has to be."""
 
 Shape = TypeVar("Shape")
+Whole = TypeVar("Whole", bound=msgspec.Struct)
 Problems = dict[str, str]
 NONE: Problems = {}
 
@@ -174,21 +189,34 @@ def read(body: bytes, answer: type[msgspec.Struct], entry: type[Shape]) -> list[
     Returns:
         The entries in their order, or None when the body is not such an answer at all.
     """
+    told = read_whole(body, answer, entry)
+    return told and told[0]
+
+
+def read_whole(
+    body: bytes, answer: type[Whole], entry: type[Shape]
+) -> tuple[list[Read[Shape]], Whole] | None:
+    """Read the list that an answer carries, and what stands beside it.
+
+    Returns:
+        What `read` does, and the answer, whose other fields may be of any type.
+    """
     try:
-        entries = entries_of(body, answer)
+        whole = decode(body, answer)
     except BROKEN:
-        return _read_leniently(body, _list_of(answer), entry)
-    return None if entries is None else [Read(value, NONE, None) for value in entries]
+        return _read_leniently(body, answer, entry)
+    entries = getattr(whole, _list_of(answer))
+    return None if entries is None else ([Read(value, NONE, None) for value in entries], whole)
 
 
-def entries_of(body: bytes, answer: type[msgspec.Struct]) -> list[Any] | None:
-    """The entries of an answer that is as it has to be, None where it has no list.
+def decode(body: bytes, answer: type[Whole]) -> Whole:
+    """An answer that is as it has to be.
 
     Raises:
         BROKEN: something in it is not of its type.
     """
-    entries: list[Any] | None = getattr(_decoder(answer).decode(body), _list_of(answer))
-    return entries
+    whole: Whole = _decoder(answer).decode(body)
+    return whole
 
 
 def _list_of(answer: type[msgspec.Struct]) -> str:
@@ -201,17 +229,21 @@ def _decoder(answer: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(answer)
 
 
-def _read_leniently(body: bytes, name: str, entry: type[Shape]) -> list[Read[Shape]] | None:
+def _read_leniently(
+    body: bytes, answer: type[Whole], entry: type[Shape]
+) -> tuple[list[Read[Shape]], Whole] | None:
     try:
         # The standard decoder takes lone surrogates and NaN, which must not cost the whole answer.
         text = body.decode("utf-8-sig", errors="replace")
         whole = json.loads(text, parse_int=parse_int)
     except (ValueError, RecursionError):
         return None
+    name, *others = answer.__struct_fields__
     entries = whole.get(name) if isinstance(whole, dict) else None
     if not isinstance(entries, list):
         return None
-    return [mended(raw, entry) for raw in entries]
+    beside = answer(**{other: whole.get(other) for other in others})
+    return [mended(raw, entry) for raw in entries], beside
 
 
 def mended(raw: Any, kind: type[Shape]) -> Read[Shape]:

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from datetime import datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -13,6 +15,13 @@ from songswap.transform.track import add_track
 from songswap.transform.value import clean, is_id, is_plausible, moment
 
 NOT_AN_ANSWER = "the answer is not a list of plays"
+
+ASKED = 50
+"""How many items are asked for, which is the most that Spotify gives."""
+
+_KINDS_OF_TRACKS = ("", "track", "local")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def transform(body: bytes, user_id: int, observed_at: datetime, catalogue: Catalogue) -> History:
@@ -27,15 +36,49 @@ def transform(body: bytes, user_id: int, observed_at: datetime, catalogue: Catal
         observed_at: when Spotify gave the answer (aware, UTC).
     """
     history = History()
-    items = answer.read(body, answer.RecentlyPlayed, answer.Item)
-    if items is None:
+    told = answer.read_whole(body, answer.RecentlyPlayed, answer.Item)
+    if told is None:
         digest = hashlib.sha256(body).digest()
         history.set_aside.append(SetAside(digest, NOT_AN_ANSWER, None))
         return history
+    items, page = told
     history.items = len(items)
+    history.full = len(items) >= _most(page.limit) or _names_older(page.next)
     for item in items:
         _add_item(item, user_id, observed_at, history, catalogue)
+    if not items and history.full:
+        history.oldest = history.newest = _newest_left_out(page.cursors, observed_at)
     return history
+
+
+def _most(limit: Any) -> int:
+    """How many items the page could hold, by what it says itself where that makes sense."""
+    return limit if type(limit) is int and 0 < limit < ASKED else ASKED
+
+
+def _names_older(following: Any) -> bool:
+    """Whether ``next`` leads to older plays.
+
+    Spotify leaves items out of a page after it has cut it, and then ``next`` alone says that the
+    page was full. Of a page that was asked for with ``after``, ``next`` leads to newer plays, and
+    is there even where none are.
+    """
+    if not isinstance(following, str):
+        return bool(following)
+    try:
+        query = parse_qs(urlsplit(following).query)
+    except ValueError:
+        return True
+    return bool(following) and ("before" in query or "after" not in query)
+
+
+def _newest_left_out(cursors: Any, observed_at: datetime) -> datetime | None:
+    """When the newest play was that a full page without any item stands for."""
+    after = cursors.get("after") if isinstance(cursors, dict) else None
+    if not isinstance(after, str) or not re.fullmatch("[0-9]{1,13}", after):
+        return None
+    played_at = _EPOCH + timedelta(milliseconds=int(after))
+    return played_at if is_plausible(played_at, observed_at) else None
 
 
 def fingerprint(body: bytes) -> bytes | None:
@@ -45,10 +88,14 @@ def fingerprint(body: bytes) -> bytes | None:
         None when the answer had to be mended: then only the transform can say what it tells.
     """
     try:
-        items = answer.entries_of(body, answer.PlayedLately)
+        told = answer.decode(body, answer.PlayedLately)
     except answer.BROKEN:
         return None
-    return None if items is None else hashlib.sha256(msgspec.json.encode(items)).digest()
+    if told.items is None:
+        return None
+    # A page of which everything was left out is not that of a user who has played nothing.
+    says = told.items or (told.cursors if told.next else None) or []
+    return hashlib.sha256(msgspec.json.encode(says)).digest()
 
 
 def _add_item(
@@ -96,6 +143,8 @@ def _reason_to_set_aside(
         return f"item: {answer.MISSING}"
     if value.track is None:
         return f"track: {answer.MISSING}"
+    if not _is_a_track(value.track):
+        return "track.type: not a track"
     if not value.track.id:
         return f"track.id: {answer.MISSING}"
     if not is_id(value.track.id):
@@ -107,6 +156,13 @@ def _reason_to_set_aside(
     if not plausible:
         return "played_at: before Spotify or in the future"
     return None
+
+
+def _is_a_track(told: answer.Track) -> bool:
+    """Whether it is a track, by its type and its URI; where neither is told, it is one."""
+    scheme, _, rest = (told.uri or "").partition(":")
+    kind = rest.partition(":")[0] if scheme.casefold() == "spotify" else ""
+    return (told.type or "track").casefold() == "track" and kind.casefold() in _KINDS_OF_TRACKS
 
 
 def _set_aside(item: answer.Read[answer.Item], reason: str) -> SetAside:

@@ -25,9 +25,6 @@ from songswap.warehouse.copying import copy
 from songswap.warehouse.merge import merge
 from songswap.warehouse.sql import statements
 
-FULL_ANSWER = 50
-"""The number of items of an answer that may have had more to tell."""
-
 CALMER = 0.9
 """What is left of a user's pace with each answer that tells of fewer plays: half after seven."""
 
@@ -176,7 +173,7 @@ class _Load:
         full = [
             one
             for one in told
-            if one.history.items >= FULL_ANSWER
+            if one.history.full
             and not any(play[:2] in self.known or play[:2] in merged for play in one.history.plays)
         ]
         if not full:

@@ -39,6 +39,15 @@ def test_no_items(observed_at: datetime) -> None:
         ({"track": None}, "track: missing"),
         ({"track": "gone"}, "track: wrong type"),
         ({"track": {"id": None, "name": "A local file"}}, "track.id: missing"),
+        ({"track": {"id": "1", "type": "episode"}}, "track.type: not a track"),
+        ({"track": {"id": "1", "type": "Chapter"}}, "track.type: not a track"),
+        ({"track": {"type": "episode"}}, "track.type: not a track"),
+        ({"track": {"id": "1", "uri": "spotify:episode:1"}}, "track.type: not a track"),
+        (
+            {"track": {"id": "1", "type": "track", "uri": "spotify:episode:1"}},
+            "track.type: not a track",
+        ),
+        ({"track": {"type": "track", "uri": "spotify:local:A:B:C:5"}}, "track.id: missing"),
         ({"track": {"name": "No id"}}, "track.id: missing"),
         ({"track": {"id": 5}}, "track.id: wrong type"),
         ({"track": {"id": "with a blank"}}, "track.id: not an id"),
@@ -60,6 +69,84 @@ def test_set_aside(item: Any, observed_at: datetime, change: dict[str, Any], rea
     assert [play.track_id for play in told.plays] == [f"{1:022d}", f"{3:022d}"]
     assert [one.reason for one in told.set_aside] == [reason]
     assert set(catalogue.tracks) == {f"{1:022d}", f"{3:022d}"}
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"type": "track", "uri": f"spotify:track:{2:022d}"},
+        {"type": "TRACK"},
+        {"type": None, "uri": None},
+        {"type": "", "uri": ""},
+        {"uri": "https://open.spotify.com/track/1"},
+        {"type": 5},
+    ],
+)
+def test_tracks_by_any_name(item: Any, observed_at: datetime, what: dict[str, Any]) -> None:
+    """Only what says that it is something else is no track: nobody's play is lost for a word."""
+    told, _ = transform([item(2, track=item(2)["track"] | what)], observed_at)
+    assert [play.track_id for play in told.plays] == [f"{2:022d}"]
+
+
+FEED = "https://api.spotify.com/v1/me/player/recently-played"
+
+
+@pytest.mark.parametrize(
+    ("items", "around", "full"),
+    [
+        (50, {}, True),
+        (49, {}, False),
+        (49, {"next": None, "limit": 50}, False),
+        (48, {"next": f"{FEED}?before=1&limit=48", "limit": 48}, True),
+        (48, {"next": None, "limit": 48}, True),
+        (47, {"next": f"{FEED}?before=1&limit=50", "limit": 50}, True),
+        (1, {"next": f"{FEED}?limit=50&before=1"}, True),
+        (1, {"next": f"{FEED}?offset=50"}, True),
+        (1, {"next": {"href": "elsewhere"}}, True),
+        (1, {"next": "http://[broken"}, True),
+        (2, {"next": f"{FEED}?after=1&limit=50", "limit": 50}, False),
+        (50, {"next": f"{FEED}?after=1&limit=50", "limit": 50}, True),
+        (2, {"next": "", "limit": 50}, False),
+        (2, {"limit": 0}, False),
+        (2, {"limit": -1}, False),
+        (2, {"limit": True}, False),
+        (2, {"limit": "2"}, False),
+        (50, {"limit": 100}, True),
+        (0, {"next": None, "cursors": None, "limit": 50}, False),
+    ],
+)
+def test_full(
+    item: Any, observed_at: datetime, items: int, around: dict[str, Any], full: bool
+) -> None:
+    """A page is full by its number of items, or because it names older ones; read either way."""
+    whole = [item(number) for number in range(items)]
+    broken = [*whole[1:], item(99, track=5)] if whole else whole
+    for listed in (whole, broken):
+        body = json.dumps({"items": listed, **around}).encode()
+        assert history.transform(body, 7, observed_at, Catalogue()).full is full
+
+
+@pytest.mark.parametrize(
+    ("cursors", "newest"),
+    [
+        ({"after": "1795334400000", "before": "1795330000000"}, "2026-11-22T08:00:00Z"),
+        (None, None),
+        ([], None),
+        ({"after": None}, None),
+        ({"after": "-1"}, None),
+        ({"after": "9" * 15}, None),
+        ({"after": "9" * 40}, None),
+    ],
+)
+def test_full_without_items(observed_at: datetime, cursors: Any, newest: str | None) -> None:
+    """Of a full page of which nothing is left, its newest cursor bounds what is not known."""
+    around = {"items": [], "next": f"{FEED}?before=1", "cursors": cursors}
+    body = json.dumps(around).encode()
+    told = history.transform(body, 7, observed_at, Catalogue())
+    expected = newest and datetime.fromisoformat(newest)
+    assert (told.full, told.oldest, told.newest) == (True, expected, expected)
+    empty = history.fingerprint(b'{"items": [], "next": null, "cursors": null}')
+    assert (history.fingerprint(body) == empty) is not bool(cursors)
 
 
 @pytest.mark.parametrize(

@@ -112,8 +112,11 @@ def test_mutilated_items(item: Any, observed_at: datetime, data: st.DataObject) 
         data.draw(mutilated(item(100 + number))) for number in range(data.draw(st.integers(1, 3)))
     ]
     order = data.draw(st.permutations(good + broken))
+    around = {name: data.draw(ODD_VALUES) for name in ("limit", "next", "cursors")}
+    body = json.dumps({"items": order, **around}).encode()
     catalogue = Catalogue()
-    told = history.transform(json.dumps({"items": order}).encode(), 7, observed_at, catalogue)
+    told = history.transform(body, 7, observed_at, catalogue)
+    history.fingerprint(body)
     assert told.items == len(order)
     assert len(told.plays) + len(told.set_aside) == len(order)
     assert_every_row_fits(told, catalogue, observed_at)
