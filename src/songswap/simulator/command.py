@@ -60,7 +60,8 @@ def simulator(
     client_id: Annotated[str, typer.Option(help="The app's id.")] = "songswap",
     client_secret: Annotated[str, typer.Option(help="The app's secret.")] = "simulated",  # noqa: S107 - of a simulated app
     recorded: Annotated[
-        list[str] | None, typer.Option(help="NAME=FILE: a listener told from a recorded answer.")
+        list[str] | None,
+        typer.Option(help="NAME=FILE: a recorded answer, a listener's feed or metadata."),
     ] = None,
     rotate_refresh_tokens: Annotated[
         float, typer.Option(min=0, max=1, help="Share of refreshes with a new refresh token.")

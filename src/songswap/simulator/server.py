@@ -120,7 +120,10 @@ def _application(sim: Simulation) -> web.Application:
         ("*", "/{path:.*}", "unknown", _unknown),
     )
     for method, path, name, call in calls:
-        app.router.add_route(method, path, endpoint(sim, name, call))
+        handle = endpoint(sim, name, call)
+        app.router.add_route(method, path, handle)
+        if path.startswith("/v1/") and not path.endswith("}"):
+            app.router.add_route(method, f"{path}/", handle)  # as spotipy writes some of them
     return app
 
 

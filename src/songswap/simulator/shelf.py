@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -9,7 +10,7 @@ import msgspec
 
 from songswap.simulator.catalogue import Catalogue, Json, features, full_artist
 from songswap.simulator.gzip_join import Part, compressed
-from songswap.simulator.recorded import Recorded
+from songswap.simulator.recorded import Recorded, RecordedThings
 
 Mode = Literal["extended", "development"]
 
@@ -20,11 +21,16 @@ _encode = msgspec.json.encode
 class Shelf:
     """Looks up by id; the catalogue's things and those of the recordings."""
 
-    def __init__(self, seed: int, catalogue: Catalogue, recordings: list[Recorded]) -> None:
+    def __init__(
+        self, seed: int, catalogue: Catalogue, recordings: Sequence[Recorded | RecordedThings]
+    ) -> None:
         self._seed = seed
         self._catalogue = catalogue
         self._tracks = {k: v for each in recordings for k, v in each.tracks().items()}
-        self._artists = {k: v for each in recordings for k, v in each.artists().items()}
+        self._features = {k: v for each in recordings for k, v in each.features().items()}
+        # A whole artist object stands above the short one that a track names, in whichever order.
+        artists = [pair for each in recordings for pair in each.artists().items()]
+        self._artists = dict(sorted(artists, key=lambda pair: _is_whole(pair[1])))
         self.track_part = lru_cache(_KEPT_TRACKS)(self._track_part)
 
     def track(self, ident: str, mode: Mode) -> bytes | None:
@@ -37,7 +43,9 @@ class Shelf:
     def artist(self, ident: str, mode: Mode) -> bytes | None:
         """Return the artist object of an id, None when the id is unknown."""
         if ident in self._artists:
-            artist = full_artist(self._seed, self._artists[ident], 50)
+            artist = self._artists[ident]
+            if not _is_whole(artist):
+                artist = full_artist(self._seed, artist, 50)
         else:
             index = self._catalogue.artist_index(ident)
             if index is None:
@@ -49,6 +57,8 @@ class Shelf:
 
     def features(self, ident: str) -> Json | None:
         """Return the audio features object of a track's id, None when there is none."""
+        if ident in self._features:
+            return self._features[ident]
         if ident in self._tracks:
             return features(self._seed, ident, self._tracks[ident].get("duration_ms") or 0)
         index = self._catalogue.track_index(ident)
@@ -56,6 +66,11 @@ class Shelf:
 
     def _track_part(self, index: int, mode: Mode) -> Part:
         return compressed(_encode(_track_for(mode, self._catalogue.track(index))))
+
+
+def _is_whole(artist: Json) -> bool:
+    """Tell whether it is an artist object as `/artists` has it, not the short one of a track."""
+    return "images" in artist
 
 
 def _track_for(mode: Mode, track: Json) -> Json:

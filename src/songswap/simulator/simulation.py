@@ -50,7 +50,7 @@ class Options:
     client_id: str = "songswap"
     client_secret: str = "simulated"  # noqa: S105 - the secret of a simulated app
     recorded: tuple[tuple[str, Path], ...] = ()
-    """Listeners by name whose feed is the recorded answer in a file."""
+    """Recorded answers in files, by name: listeners' feeds, and what is told of tracks, artists."""
     rotate_refresh_tokens: float = 0.3
     """The share of refresh answers that carry a new refresh token."""
     filtered: float = 0.0

@@ -14,7 +14,7 @@ from songswap.simulator.gzip_join import Part, stored
 from songswap.simulator.ident import Ids
 from songswap.simulator.listener import Listener
 from songswap.simulator.play import Play
-from songswap.simulator.recorded import Recorded
+from songswap.simulator.recorded import Recorded, read
 from songswap.simulator.shelf import Mode, Shelf
 
 Anybody = Listener | Recorded
@@ -36,8 +36,8 @@ class World:
         self.listeners: dict[str, Anybody] = {}
         self._numbered = 0
         self.add(users)
-        recorded = [Recorded(name, file) for name, file in (recordings or {}).items()]
-        self.listeners |= {each.id: each for each in recorded}
+        recorded = [read(name, file) for name, file in (recordings or {}).items()]
+        self.listeners |= {each.id: each for each in recorded if isinstance(each, Recorded)}
         self.shelf = Shelf(seed, self.catalogue, recorded)
         self._context = lru_cache(65_536)(self._encode_context)
 

@@ -1,5 +1,6 @@
 """The accounts service gives tokens, takes them away, and words its errors as Spotify does."""
 
+import re
 from typing import Any
 
 import pytest
@@ -91,11 +92,47 @@ async def test_wrong_credentials_are_an_invalid_client(spotify: Any) -> None:
         headers = {"Authorization": encode_basic_auth("songswap", basic)}
         reply = await caller.call("POST", "/api/token", data=form, headers=headers)
         assert reply.status == status
-    assert reply.body["error"] == "invalid_client"
+    said = {"error": "invalid_client", "error_description": "Invalid client secret"}
+    assert reply.body == said
     reply = await caller.call("POST", "/api/token", data=form, headers={"Authorization": "Basic é"})
-    assert reply.body["error"] == "invalid_client"
+    assert reply.body == said | {"error_description": "Invalid client"}
     reply = await caller.token(grant_type="client_credentials", client_secret="wrong")
     assert reply.body["error"] == "invalid_client"
+
+
+async def test_answers_are_those_of_rfc_6749(spotify: Any) -> None:
+    """Tokens as section 5.1 has them, never to be cached; errors as section 5.2, never a token.
+
+    Spotify answers 400 where the RFC has 401 for credentials in a header: public reports agree.
+    """
+    caller = await spotify(rotate_refresh_tokens=1)
+    code = await caller.code("listener-0001")
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
+    given = await caller.token(**form)
+    renewed = await refresh(caller, given.body["refresh_token"])
+    app = await caller.token(grant_type="client_credentials")
+    for reply in (given, renewed, app):
+        told = reply.body
+        assert reply.status == 200
+        assert (told["token_type"], told["expires_in"]) == ("Bearer", 3600)
+        assert reply.headers["Cache-Control"] == "no-store"
+        assert reply.headers["Pragma"] == "no-cache"
+        with_user = {"refresh_token", "scope"} if reply is not app else set()
+        assert set(told) == {"access_token", "token_type", "expires_in"} | with_user
+        assert all(re.fullmatch("[\x20-\x7e]+", each) for each in told.values() if each != 3600)
+    for wrong, code in (
+        (form, "invalid_grant"),
+        ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant"),
+        ({"grant_type": "magic"}, "unsupported_grant_type"),
+        ({}, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials", "client_id": "x"}, "invalid_client"),
+        ({"grant_type": "client_credentials", "client_secret": "x"}, "invalid_client"),
+    ):
+        reply = await caller.token(**wrong)
+        assert (reply.status, set(reply.body)) == (400, {"error", "error_description"})
+        assert reply.body["error"] == code
+        assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+", reply.body["error_description"])
 
 
 async def test_unknown_grants_are_refused(spotify: Any) -> None:

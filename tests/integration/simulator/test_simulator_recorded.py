@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from songswap.simulator.recorded import Recorded, RecordingError
+from songswap.simulator.recorded import Recorded, RecordingError, read
 from songswap.simulator.server import StartError
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "recently_played_real_response.json"
@@ -60,6 +60,31 @@ async def test_recorded_tracks_are_in_the_catalogue(spotify: Any, tmp_path: Path
     assert features[0]["id"] == ident
 
 
+async def test_recorded_metadata_is_told_as_it_stands(spotify: Any, tmp_path: Path) -> None:
+    """Whole artists, tracks and features of other answers, beside a feed that names them."""
+    track = item(1)["track"] | {"type": "track"}
+    link = track["artists"][0] | {"type": "artist"}
+    artist = link | {"images": [], "genres": ["g"], "popularity": 3, "followers": {"total": 5}}
+    heard = {"id": track["id"], "type": "audio_features", "tempo": 120.5}
+    answers: dict[str, Any] = {
+        "feed": {"items": [item(1)]},
+        "artist": artist,
+        "features": {"audio_features": [heard, None]},
+        "top": {"items": [track | {"id": f"{2:022d}"}], "limit": 1, "next": None},
+    }
+    recorded = []
+    for name, answer in answers.items():
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(answer))
+        recorded.append((name, file))
+    caller = await spotify(recorded=tuple(recorded[1:] + recorded[:1]), users=0)
+    assert [each["id"] for each in await caller.admin("GET", "listeners")] == ["feed"]
+    assert (await caller.get("feed", f"/artists/{artist['id']}")).body == artist
+    assert (await caller.get("feed", f"/audio-features/{track['id']}")).body == heard
+    told = (await caller.get("feed", "/tracks", ids=f"{2:022d},{track['id']}")).body["tracks"]
+    assert told == [track | {"id": f"{2:022d}"}, item(1)["track"]]
+
+
 async def test_real_answer_is_told_as_it_stands(spotify: Any) -> None:
     """The answer that Spotify once gave: every item equal, every track known."""
     if not REAL.exists():
@@ -79,5 +104,7 @@ async def test_file_that_is_no_answer_is_refused(spotify: Any, tmp_path: Path, t
     file.write_text(text)
     with pytest.raises(RecordingError, match=r"broken\.json is no recently-played answer"):
         Recorded("real", file)
+    with pytest.raises(RecordingError, match=r"broken\.json"):
+        read("real", file)
     with pytest.raises(StartError, match=r"broken\.json"):
         await spotify(recorded=(("real", file),))

@@ -55,6 +55,26 @@ async def test_page_has_spotifys_shape(spotify: Any) -> None:
     assert reply.headers["Date"] == "Sun, 22 Nov 2026 12:00:00 GMT"
 
 
+async def test_headers_are_those_of_real_answers(spotify: Any) -> None:
+    """Answers and errors carry what public reports show of real ones; accounts have their own."""
+    caller = await spotify(rate_limit=2)
+    replies = [await caller.get("listener-0001", path) for path in ("/me", "/tracks/short", "/me")]
+    assert [reply.status for reply in replies] == [200, 400, 429]
+    for reply in replies:
+        assert {
+            "Cache-Control": "private, max-age=0",
+            "Content-Type": "application/json; charset=utf-8",
+            "Date": "Sun, 22 Nov 2026 12:00:00 GMT",
+            "Access-Control-Allow-Origin": "*",
+            "Strict-Transport-Security": "max-age=31536000",
+            "X-Content-Type-Options": "nosniff",
+            "X-Robots-Tag": "noindex, nofollow",
+            "Server": "envoy",
+        }.items() <= dict(reply.headers).items()
+    assert "Retry-After" in replies[2].headers["Access-Control-Allow-Headers"]
+    assert "X-Robots-Tag" not in (await caller.token(grant_type="client_credentials")).headers
+
+
 async def test_gzip_only_for_those_who_take_it(spotify: Any) -> None:
     """The same JSON either way."""
     caller = await spotify()
