@@ -7,13 +7,14 @@ SongSwapError
 │   ├── RateLimited            asked to wait longer than an attempt may, by Spotify or ReccoBeats
 │   │   └── HeldBack           what is left of the day's quota is kept for what is more urgent
 │   ├── Unauthorized           the access token was refused (401)
+│   │   └── UnusableToken      no HTTP header can carry the access token: it was not sent
 │   ├── GrantRefused           the user's refresh token was refused (invalid_grant)
 │   │   └── TokenLost          its successor died with a process, or never arrived
-│   ├── UnusableToken          an access token that no request can carry
 │   ├── UnexpectedFailure      of one user, and of a class that nobody foresaw
 │   ├── Forbidden              not for this app or this user (403)
 │   ├── UnknownToSpotify       no such id (404)
 │   └── RequestRefused         any other 4xx: asking the same again will not help
+├── ClockWrong                 this machine's clock differs from Spotify's: nothing was stored
 ├── ReccoBeatsUnavailable      no usable answer after several tries: ask again later
 ├── ArchiveError               S3 did not take an answer: it stays in the spool
 ├── ArchiveUnreadable          S3 did not list or give answers: a replay can be started again
@@ -81,6 +82,10 @@ class Unauthorized(SpotifyError):
     """The access token was refused."""
 
 
+class UnusableToken(Unauthorized):
+    """The access token holds what no HTTP header can carry; a new one has to be asked for."""
+
+
 class GrantRefused(SpotifyError):
     """The user's refresh token was refused: the user has to authorize again."""
 
@@ -106,10 +111,6 @@ class TokenLost(GrantRefused):
         )
 
 
-class UnusableToken(SpotifyError):
-    """An access token is missing, or holds what a header of HTTP cannot carry."""
-
-
 class UnexpectedFailure(SpotifyError):
     """What was asked for one user failed in a way that nobody foresaw."""
 
@@ -133,6 +134,10 @@ class UnknownToSpotify(SpotifyError):
 
 class RequestRefused(SpotifyError):
     """Spotify refused the request itself; the same request will be refused again."""
+
+
+class ClockWrong(SongSwapError):
+    """This machine's clock differs from the date of Spotify's answers; none of them was stored."""
 
 
 class ReccoBeatsUnavailable(SongSwapError):

@@ -17,6 +17,8 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
+from songswap import addresses
+from songswap.addresses import plain_hosts
 from songswap.errors import SettingsError
 
 API_URL = "https://api.spotify.com/v1"
@@ -42,7 +44,9 @@ class Spotify:
     """Where the Web API is, the app's credentials, and how patient its client is.
 
     ReccoBeats, with the same patience, is asked for features where Spotify gives the app none.
-    ``window_s`` is the rolling window in which Spotify counts an app's requests.
+    ``window_s`` is the rolling window in which Spotify counts an app's requests. ``token_tries`` is
+    how often a refresh token is sent while the answer may have been lost on its way: Spotify may
+    have put another in its place, and gives that once more for some minutes only.
     """
 
     client_id: str
@@ -52,6 +56,7 @@ class Spotify:
     reccobeats_url: str = RECCOBEATS_URL
     in_flight: int = 64
     tries: int = 4
+    token_tries: int = 8
     first_wait_s: float = 0.5
     longest_wait_s: float = 15.0
     timeout_s: float = 20.0
@@ -130,14 +135,14 @@ def spotify_of(environment: Mapping[str, str]) -> Spotify:
     """Where the Web API is and the app's credentials, from the environment alone.
 
     Raises:
-        SettingsError: a credential is not set.
+        SettingsError: a credential is not set, or an address is none or lacks TLS.
     """
     return Spotify(
         client_id=_required(environment, "SPOTIFY_CLIENT_ID"),
         client_secret=_required(environment, "SPOTIFY_CLIENT_SECRET"),
-        api_url=(environment.get("SPOTIFY_API_URL") or API_URL).rstrip("/"),
-        accounts_url=(environment.get("SPOTIFY_ACCOUNTS_URL") or ACCOUNTS_URL).rstrip("/"),
-        reccobeats_url=(environment.get("RECCOBEATS_URL") or RECCOBEATS_URL).rstrip("/"),
+        api_url=_address(environment, "SPOTIFY_API_URL", API_URL),
+        accounts_url=_address(environment, "SPOTIFY_ACCOUNTS_URL", ACCOUNTS_URL),
+        reccobeats_url=_address(environment, "RECCOBEATS_URL", RECCOBEATS_URL),
         in_flight=_whole(environment, "SONGSWAP_IN_FLIGHT", 64, 1, 1000),
     )
 
@@ -161,8 +166,8 @@ def build(
     return Settings(
         warehouse_dsn=dsn_of(warehouse),
         spotify=spotify_of(environment),
-        archive=archive_of(s3, bucket),
-        library=archive_of(s3_read, bucket) if s3_read else None,
+        archive=archive_of(s3, bucket, environment),
+        library=archive_of(s3_read, bucket, environment) if s3_read else None,
         spool=spool_folder(environment),
         spool_max_bytes=_whole(environment, "SONGSWAP_SPOOL_MAX_MB", 2048, 1, 10**6) * 2**20,
         batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
@@ -210,12 +215,18 @@ def dsn_of(connection: Connection) -> str:
     return make_conninfo(**{name: value for name, value in parts.items() if value})
 
 
-def archive_of(connection: Connection, bucket: str) -> Archive:
-    """The bucket as the key of an S3 connection opens it."""
+def archive_of(connection: Connection, bucket: str, environment: Mapping[str, str]) -> Archive:
+    """The bucket as the key of an S3 connection opens it.
+
+    Raises:
+        SettingsError: its endpoint is no address, or lacks TLS.
+    """
     extra = connection.extra
+    endpoint = extra.get("endpoint_url")
+    name = "endpoint_url in the extra of an S3 connection (SongSwap_S3_…)"
     return Archive(
         bucket=bucket,
-        endpoint_url=extra.get("endpoint_url"),
+        endpoint_url=endpoint and addresses.checked(name, endpoint, plain_hosts(environment)),
         region=extra.get("region_name"),
         access_key_id=connection.login or extra.get("aws_access_key_id"),
         secret_access_key=connection.password or extra.get("aws_secret_access_key"),
@@ -277,6 +288,11 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set; .env.example explains what it holds.")
     return value
+
+
+def _address(environment: Mapping[str, str], name: str, default: str) -> str:
+    address = environment.get(name, "").strip() or default
+    return addresses.checked(name, address, plain_hosts(environment))
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

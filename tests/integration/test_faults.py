@@ -209,6 +209,8 @@ def end_sessions(dsn: str) -> None:
         ({"status": 403, "body": {"error": {"status": 403, "message": "no"}}}, "forbidden"),
         ({"status": 500}, "failed"),
         ({"status": 404}, "failed"),
+        ({"status": 403, "body": "<html>denied</html>"}, "failed"),
+        ({"action": "bomb", "size_mb": 100}, "failed"),
         ({"action": "refuse"}, "failed"),
         ({"action": "cut"}, "failed"),
         ({"action": "truncate"}, "failed"),

@@ -154,6 +154,7 @@ def test_every_setting_is_explained() -> None:
         "SPOTIFY_API_URL",
         "SPOTIFY_ACCOUNTS_URL",
         "RECCOBEATS_URL",
+        "SONGSWAP_ALLOW_HTTP",
         "SPOTIFY_REDIRECT_URI",
         "SONGSWAP_SPOOL_MAX_MB",
         "SONGSWAP_BATCH_SIZE",

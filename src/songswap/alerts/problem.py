@@ -23,6 +23,9 @@ WHAT_TO_DO = {
     ),
     "SettingsError": f"Set what is named. {_CLEAR}",
     "CredentialsRefused": "Set SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET to those of the app.",
+    "ClockWrong": (
+        "Set the machine's clock and keep it right (chrony, systemd-timesyncd), then clear the run."
+    ),
     "RateLimited": "Nothing: the first run after that time asks for the rest.",
     "SpotifyUnavailable": "Look at Spotify's status page. The next run asks again.",
     "SpoolError": (

@@ -1,9 +1,11 @@
 """The address of the engineers' Discord channel."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Self
 
+from songswap import addresses
 from songswap.errors import SettingsError
 from songswap.settings import Connection
 
@@ -30,7 +32,12 @@ class Webhook:
         return self.endpoint.rpartition("/")[2]
 
     @classmethod
-    def parse(cls, connection: Connection | None, variable: str | None) -> Self:
+    def parse(
+        cls,
+        connection: Connection | None,
+        variable: str | None,
+        plain: Collection[str] = (),
+    ) -> Self:
         """The webhook of the connection ``Discord_Notifier``, else of the variable.
 
         Args:
@@ -38,9 +45,10 @@ class Webhook:
                 API where it says nothing else.
             variable: ``discord_webhook_endpoint``: ``webhooks/ID/TOKEN``, or the whole address as
                 Discord shows it.
+            plain: the hosts that may be spoken to without TLS, see `songswap.addresses`.
 
         Raises:
-            SettingsError: neither is set, or what is set is not a webhook.
+            SettingsError: neither is set, or what is set is not a webhook, or lacks TLS.
         """
         told = (connection.extra.get("webhook_endpoint") if connection else None) or variable
         if not told:
@@ -61,4 +69,5 @@ class Webhook:
         if host and connection and connection.port:
             host = f"{host.rstrip('/')}:{connection.port}"
         base = found["base"] or host or DISCORD
-        return cls(base.rstrip("/") + "/", found["endpoint"])
+        name = "The Discord webhook's host (connection Discord_Notifier)"
+        return cls(addresses.checked(name, base, plain) + "/", found["endpoint"])

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
+from songswap.addresses import plain_hosts
 from songswap.alerts.webhook import Webhook
+from songswap.bodies import BodyTooLarge, read
 from songswap.check.given import Given, Step, connection_named, installed
 from songswap.errors import CheckFailed, SettingsError
 
@@ -60,7 +62,8 @@ def _webhook(given: Given) -> Webhook:
             f" {connection_named(CONNECTION)}."
         )
     try:
-        return Webhook.parse(connection, given.find_variable(VARIABLE))
+        variable = given.find_variable(VARIABLE)
+        return Webhook.parse(connection, variable, plain_hosts(given.environment))
     except SettingsError as error:
         raise CheckFailed(f"{error} Where: {_WHERE}.") from error
 
@@ -92,9 +95,9 @@ async def _send_and_delete(url: str) -> str:
 
 async def _call(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> _Answer:
     try:
-        async with session.request(method, url, **request) as response:
-            return _Answer(response.status, response.headers, await response.read())
-    except (aiohttp.ClientError, TimeoutError) as error:
+        async with session.request(method, url, allow_redirects=False, **request) as response:
+            return _Answer(response.status, response.headers, await read(response))
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, BodyTooLarge) as error:
         # Not as its cause: some of these errors quote the address, which is a secret.
         raise CheckFailed(
             f"Discord cannot be reached ({type(error).__name__}). Open the way to it from here, or"
@@ -114,6 +117,11 @@ def _refusal(answer: _Answer) -> str:
         return (
             f"Discord takes no more messages for {wait_s} (429). Nothing has to be set: clear the"
             " task after that. If it comes back, another program uses the same webhook."
+        )
+    if 300 <= answer.status < 400:
+        return (
+            f"What answers there is not Discord's API but a redirect ({answer.status}), which is"
+            f" not followed: correct the address of {_PLACES}."
         )
     if answer.status >= 500:
         return (

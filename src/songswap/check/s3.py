@@ -14,8 +14,8 @@ from obstore.store import S3Store
 
 from songswap import settings
 from songswap.check.given import Given, Step, connection_named, installed, variable_named
-from songswap.errors import CheckFailed
-from songswap.raw.archive import open_store
+from songswap.errors import CheckFailed, SettingsError
+from songswap.raw.archive import is_redirect, open_store
 
 PIPELINE = "SongSwap_S3_PutOnly"
 CONNECTION = "SongSwap_S3_TestPutGetDelete"
@@ -46,12 +46,12 @@ def connections(given: Given) -> str:
     """The bucket and both connections are set."""
     bucket = given.variable(BUCKET)
     for name in (PIPELINE, CONNECTION):
-        endpoint = given.connection(name).extra.get("endpoint_url")
-        if endpoint and not endpoint.startswith(("http://", "https://")):
+        try:
+            settings.archive_of(given.connection(name), bucket, given.environment)
+        except SettingsError as error:
             raise CheckFailed(
-                "endpoint_url in its extra has to begin with https:// (or be left out for AWS):"
-                f" {connection_named(name)}."
-            )
+                f"{error} Or leave it out, for AWS: {connection_named(name)}."
+            ) from error
     return f"Set: {BUCKET} ({bucket}), {PIPELINE}, {CONNECTION}."
 
 
@@ -124,7 +124,8 @@ def _object(given: Given) -> tuple[str, bytes]:
 
 def _store(given: Given) -> S3Store:
     connections(given)
-    where = settings.archive_of(given.connection(CONNECTION), given.variable(BUCKET))
+    connection, bucket = given.connection(CONNECTION), given.variable(BUCKET)
+    where = settings.archive_of(connection, bucket, given.environment)
     return open_store(where)
 
 
@@ -142,5 +143,9 @@ def _naming_trouble(what: str) -> Iterator[None]:
         )
         # Not as its cause: the whole text can quote the signed request, a session token included.
         raise _Refused(
-            f"S3 did not {what} ({code or 'no answer of S3'}). What to do: {advice}.", code
+            f"S3 did not {what} ({code or _without_code(error)}). What to do: {advice}.", code
         ) from None
+
+
+def _without_code(error: Exception) -> str:
+    return "a redirect, which is not followed" if is_redirect(error) else "no answer of S3"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from songswap.check.given import ENVIRONMENT, Given, Step, installed
 from songswap.errors import CheckFailed
-from songswap.settings import ACCOUNTS_URL, API_URL
+from songswap.settings import spotify_of
 
 if TYPE_CHECKING:
     from spotipy import Spotify  # type: ignore[import-untyped]  # it has no types
@@ -88,8 +88,9 @@ def _may_redirect_to(uri: str) -> bool:
 
 
 def _client(given: Given) -> "Spotify":
-    import requests
     import spotipy
+
+    from songswap.plain_session import PlainSession
 
     # It logs the credentials at DEBUG, and at ERROR what the check says in a sentence.
     logging.getLogger("spotipy").setLevel(logging.CRITICAL)
@@ -97,19 +98,18 @@ def _client(given: Given) -> "Spotify":
     manager = spotipy.SpotifyClientCredentials(
         client_id=given.setting(ID),
         client_secret=given.setting(SECRET),
-        # Sessions of our own are asked once, and keep the true status; spotipy's retry for long.
-        # Each has its own, because each is closed by whom it was given to.
-        requests_session=requests.Session(),
+        # Sessions of our own are asked once, keep the true status, and follow nobody elsewhere;
+        # spotipy's retry for long. Each has its own, which is closed by whom it was given to.
+        requests_session=PlainSession(),
         requests_timeout=_TIMEOUT_S,
         cache_handler=spotipy.MemoryCacheHandler(),
     )
-    accounts = given.environment.get("SPOTIFY_ACCOUNTS_URL") or ACCOUNTS_URL
-    manager.OAUTH_TOKEN_URL = f"{accounts.rstrip('/')}/api/token"
+    where = spotify_of(given.environment)
+    manager.OAUTH_TOKEN_URL = f"{where.accounts_url}/api/token"
     client = spotipy.Spotify(
-        auth_manager=manager, requests_session=requests.Session(), requests_timeout=_TIMEOUT_S
+        auth_manager=manager, requests_session=PlainSession(), requests_timeout=_TIMEOUT_S
     )
-    api = given.environment.get("SPOTIFY_API_URL") or API_URL
-    client.prefix = f"{api.rstrip('/')}/"
+    client.prefix = f"{where.api_url}/"
     return client
 
 

@@ -7,6 +7,7 @@ from airflow.sdk import Connection, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from songswap import settings
+from songswap.addresses import plain_hosts
 from songswap.alerts.webhook import Webhook
 from songswap.errors import SettingsError
 
@@ -36,7 +37,8 @@ def read_webhook() -> Webhook:
         SettingsError: neither is set, or what is set is not a webhook.
     """
     connection = find_connection("Discord_Notifier")
-    return Webhook.parse(connection, find_variable("discord_webhook_endpoint"))
+    variable = find_variable("discord_webhook_endpoint")
+    return Webhook.parse(connection, variable, plain_hosts(os.environ))
 
 
 def read_test_archive() -> settings.Archive:
@@ -46,7 +48,7 @@ def read_test_archive() -> settings.Archive:
         AirflowNotFoundException: the connection is not defined; Airflow's text names it.
     """
     return settings.archive_of(
-        _connection("SongSwap_S3_TestPutGetDelete"), Variable.get("bucket_name")
+        _connection("SongSwap_S3_TestPutGetDelete"), Variable.get("bucket_name"), os.environ
     )
 
 

@@ -6,12 +6,13 @@ from typing import Any
 from airflow.providers.discord.hooks.discord_webhook import DiscordWebhookHook
 from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
-from requests import RequestException, Response
+from requests import RequestException, Response, Session
 
 from songswap.alerts.message import Embed
 from songswap.alerts.webhook import Webhook
 from songswap.errors import AlertError, UnknownToDiscord
 from songswap.orchestration.connections import read_webhook
+from songswap.plain_session import read_all
 
 CONNECTION = "Discord_Notifier"
 _TIMEOUT_S = 8
@@ -39,6 +40,12 @@ class DiscordHook(DiscordWebhookHook):
         """The webhook as a connection, also where only the variable is set."""
         return Connection(conn_id=conn_id, conn_type=self.conn_type, host=self._webhook.base)
 
+    def get_conn(self, *arguments: Any, **options: Any) -> Session:
+        """A session whose answers' bodies are not read yet."""
+        session: Session = super().get_conn(*arguments, **options)
+        session.stream = True
+        return session
+
     def send(self, embed: Embed) -> str:
         """Send a message and return its id. It is tried once: a late alert is none."""
         payload = self.handler.build_discord_payload(
@@ -48,7 +55,7 @@ class DiscordHook(DiscordWebhookHook):
             avatar_url=None,
             embed=embed,  # type: ignore[arg-type]  # the provider's own TypedDict of the same
         )
-        return str(self._ask("POST", "?wait=true", payload)["id"])
+        return str(self._ask("POST", "?wait=true", payload).get("id", ""))
 
     def read(self, message_id: str) -> dict[str, Any]:
         """A message that was sent, as Discord has it."""
@@ -65,8 +72,13 @@ class DiscordHook(DiscordWebhookHook):
                 self._webhook.endpoint + path,
                 data=payload,
                 headers={"Content-Type": "application/json"},
-                extra_options={"timeout": _TIMEOUT_S, "check_response": False},
+                extra_options={
+                    "timeout": _TIMEOUT_S,
+                    "check_response": False,
+                    "allow_redirects": False,
+                },
             )
+            read_all(response)
         except RequestException as error:
             # Without its cause, whose text has the webhook's address in it.
             raise AlertError(f"Discord was not reached: {type(error).__name__}.") from None
@@ -75,7 +87,14 @@ class DiscordHook(DiscordWebhookHook):
                 "Discord knows no such webhook or message (404): set the connection"
                 " Discord_Notifier or the variable discord_webhook_endpoint to one that exists."
             )
-        if not response.ok:
+        if not 200 <= response.status_code < 300:
             raise AlertError(f"Discord answered with status {response.status_code}.")
-        told: dict[str, Any] = json.loads(response.content or "{}")
+        try:
+            told = json.loads(response.content or "{}")
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict):
+            raise AlertError(
+                "What answers for Discord is not Discord's API: it gave no JSON object."
+            )
         return told

@@ -16,6 +16,7 @@ _RETRIES = 2
 _WITHOUT_USE = (
     "RateLimited",
     "CredentialsRefused",
+    "ClockWrong",
     "SettingsError",
     "SchemaOutdated",
     "LoadIncomplete",

@@ -5,10 +5,12 @@ another answer of the same hour is put beside it.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -18,6 +20,17 @@ from songswap import settings
 from songswap.errors import AnswerDamaged, ArchiveError
 from songswap.raw import key
 from songswap.raw.kept import Kept
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig  # of the stub alone
+
+_NOWHERE = "http://127.0.0.1:0"
+_AWS = ("amazonaws.com", "amazonaws.com.cn")
+_OWN_MACHINE = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254")
+"""Where AWS gives a machine or container the keys of its role."""
+
+_REDIRECTED = ("127.0.0.1:0", "error following redirect", "non-2xx status code: 3")
+_ADDRESS = re.compile(r"https?://\S+")
 
 
 class Outcome(NamedTuple):
@@ -81,7 +94,7 @@ class Archive:
         except (BaseError, OSError) as error:
             raise ArchiveError(
                 f"S3 (connection SongSwap_S3_PutOnly, bucket {self._bucket}) did not take an"
-                f" answer: {first_line(error)}"
+                f" answer: {said(error)}"
             ) from error
 
     async def _put(self, key: str, kept: Kept) -> bool:
@@ -112,6 +125,7 @@ def open_store(where: settings.Archive) -> S3Store:
         "secret_access_key": where.secret_access_key,
         "session_token": where.session_token,
     }
+    is_plain = (where.endpoint_url or "").startswith("http://")
     # Left out, AWS's own chain holds: the environment, then the machine's role.
     given = {name: value for name, value in credentials.items() if value}
     return S3Store(
@@ -119,7 +133,8 @@ def open_store(where: settings.Archive) -> S3Store:
         **given,  # type: ignore[arg-type]  # the stub lists each name; all are strings
         virtual_hosted_style_request=where.endpoint_url is None,
         client_options={
-            "allow_http": (where.endpoint_url or "").startswith("http://"),
+            "allow_http": is_plain,
+            **_stay_there(where.endpoint_url),
             "connect_timeout": timedelta(seconds=5),
             "timeout": timedelta(seconds=20),
         },
@@ -128,7 +143,29 @@ def open_store(where: settings.Archive) -> S3Store:
     )
 
 
-def first_line(error: BaseException) -> str:
-    """What S3, or its client, says of an error, in short."""
-    text = str(error).strip().splitlines()
-    return text[0][:300] if text else type(error).__name__
+def _stay_there(endpoint_url: str | None) -> "ClientConfig":
+    """The client's options by which it reaches no other host than the endpoint.
+
+    The client follows redirects, with the session token among its headers, and has no option
+    against it. A proxy takes its place: what goes elsewhere is sent to a port that nobody has. An
+    endpoint without TLS is its own proxy, so that what goes elsewhere ends there.
+    """
+    if endpoint_url is None:
+        return {"proxy_url": _NOWHERE, "proxy_excludes": ",".join((*_AWS, *_OWN_MACHINE))}
+    if endpoint_url.startswith("http://"):
+        return {"proxy_url": endpoint_url, "proxy_excludes": ",".join(_OWN_MACHINE)}
+    host = urlsplit(endpoint_url).hostname or ""
+    return {"proxy_url": _NOWHERE, "proxy_excludes": ",".join((host, *_OWN_MACHINE))}
+
+
+def said(error: BaseException) -> str:
+    """What S3, or its client, says of an error, in short and without an address."""
+    if is_redirect(error):
+        return "it redirects to another address, which is not followed."
+    first = (str(error).strip().splitlines() or [""])[0]
+    return _ADDRESS.sub("…", first)[:300].strip() or type(error).__name__
+
+
+def is_redirect(error: BaseException) -> bool:
+    """Whether S3's client ended because it was sent to another address."""
+    return any(sign in str(error) for sign in _REDIRECTED)

@@ -18,7 +18,7 @@ from obstore.exceptions import BaseError
 
 from songswap import settings
 from songswap.errors import ArchiveUnreadable, ExportRefused, SettingsError
-from songswap.raw.archive import first_line, open_store
+from songswap.raw.archive import open_store, said
 from songswap.raw.export import MOST_BYTES_IN_ALL
 
 _S3 = "s3://"
@@ -133,6 +133,6 @@ def _naming_trouble(source: str) -> Iterator[None]:
     except (BaseError, OSError) as error:
         raise ArchiveUnreadable(
             f"S3 (connection SongSwap_S3_ReadOnly) did not list or give {source}:"
-            f" {first_line(error)} What was imported until then stays; start again when it is"
+            f" {said(error)} What was imported until then stays; start again when it is"
             " mended."
         ) from error

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from zlib_ng import zlib_ng
 
+from songswap.bodies import LARGEST
 from songswap.errors import AnswerDamaged
 
 # The window bits by which zlib knows a gzip file.
@@ -19,16 +20,23 @@ def pack(body: bytes) -> bytes:
     return zlib_ng.compress(body, _LEVEL, _GZIP)
 
 
-def unpack(packed: bytes) -> bytes:
+def unpack(packed: bytes, largest: int = LARGEST) -> bytes:
     """The body of a gzip file, as it came.
 
     Raises:
-        ValueError: it is not a whole one.
+        ValueError: it is not a whole one, or has more than ``largest`` bytes, of which no more are
+            unpacked.
     """
+    unpacker = zlib_ng.decompressobj(_GZIP)
     try:
-        return zlib_ng.decompress(packed, _GZIP)
+        body = unpacker.decompress(packed, largest + 1)
     except zlib_ng.error as error:  # type: ignore[misc]  # the stub has it as an instance
         raise ValueError("not a whole gzip file") from error
+    if len(body) > largest:
+        raise ValueError(f"a gzip file of more than {largest // 2**20} MiB")
+    if not unpacker.eof:
+        raise ValueError("not a whole gzip file")
+    return body
 
 
 class Answer(NamedTuple):
@@ -103,3 +111,6 @@ class RotatedToken(NamedTuple):
     access_token: str
     refresh_token: str
     expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"RotatedToken(user_id={self.user_id})"

@@ -17,15 +17,19 @@ import obstore
 from obstore.exceptions import BaseError
 
 from songswap import settings
+from songswap.bodies import LARGEST
 from songswap.errors import AnswerDamaged, ArchiveUnreadable
 from songswap.raw import key
-from songswap.raw.archive import first_line, open_store
+from songswap.raw.archive import open_store, said
+from songswap.raw.export import MOST_BYTES
 from songswap.raw.kept import unpack
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _AT_ONCE = 16
 """Objects that are asked for side by side."""
+
+_TOO_LARGE = "is larger than anything that the pipeline puts there"
 
 _IN_A_PART = 256
 """Objects that are read into memory together; a little more, to the end of a user's hour."""
@@ -54,9 +58,9 @@ class Raw(NamedTuple):
         """The body as it came from Spotify.
 
         Raises:
-            AnswerDamaged: it is not whole.
+            AnswerDamaged: it is not whole, or larger than any answer.
         """
-        return _whole(self.key, self.packed)
+        return _whole(self.key, self.packed, LARGEST)
 
 
 class RawExport(NamedTuple):
@@ -73,9 +77,9 @@ class RawExport(NamedTuple):
         """The rows, a JSON list.
 
         Raises:
-            AnswerDamaged: it is not whole.
+            AnswerDamaged: it is not whole, or larger than any file of an export.
         """
-        return _whole(self.key, self.packed)
+        return _whole(self.key, self.packed, MOST_BYTES)
 
 
 class Damaged(NamedTuple):
@@ -168,6 +172,8 @@ class Library:
     def _get_export(self, path: str, user_id: int) -> "RawExport | Damaged":
         _, kind = key.parse_export(path) or (user_id, "")
         given = obstore.get(self._store, path)
+        if given.meta["size"] > MOST_BYTES:
+            return Damaged(path, _TOO_LARGE)
         packed = bytes(given.bytes())
         told_at = _moment(given.attributes.get("observed-at", ""))
         if told_at is None:
@@ -205,6 +211,8 @@ class Library:
     async def _get(self, found: Found) -> Raw | Damaged:
         try:
             given = await obstore.get_async(self._store, found.key)
+            if given.meta["size"] > LARGEST:
+                return Damaged(found.key, _TOO_LARGE)
             packed = bytes(await given.bytes_async())
         except FileNotFoundError:
             return Damaged(found.key, "was deleted meanwhile")
@@ -225,7 +233,7 @@ class Library:
         except (BaseError, OSError) as error:
             raise ArchiveUnreadable(
                 f"S3 (connection SongSwap_S3_ReadOnly, bucket {self._bucket}) did not list or give"
-                f" answers: {first_line(error)} What was loaded until then stays; start again when"
+                f" answers: {said(error)} What was loaded until then stays; start again when"
                 " it is mended."
             ) from error
 
@@ -245,9 +253,9 @@ def _parts(found: Iterable[Found]) -> Iterator[list[Found]]:
         yield part
 
 
-def _whole(path: str, packed: bytes) -> bytes:
+def _whole(path: str, packed: bytes, largest: int) -> bytes:
     try:
-        return unpack(packed)
+        return unpack(packed, largest)
     except ValueError as error:
         raise AnswerDamaged(f"{path} is {error}") from error
 

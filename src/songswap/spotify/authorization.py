@@ -53,8 +53,9 @@ def authorize(
     Raises:
         ConnectFailed: nobody gave consent in time, or Spotify gave no tokens or no profile.
     """
-    import requests
     import spotipy  # type: ignore[import-untyped]  # it has no types
+
+    from songswap.plain_session import PlainSession
 
     # It logs the credentials at DEBUG, and at ERROR what is raised as a sentence.
     logging.getLogger("spotipy").setLevel(logging.CRITICAL)
@@ -66,8 +67,9 @@ def authorize(
         scope=SCOPES,
         state=state,
         show_dialog=True,  # or a browser that is logged in would choose the account
-        # Sessions of our own are asked once, and keep the true status; spotipy's retry for long.
-        requests_session=requests.Session(),
+        # Sessions of our own are asked once, keep the true status, and follow nobody elsewhere;
+        # spotipy's retry for long.
+        requests_session=PlainSession(),
         requests_timeout=_TIMEOUT_S,
         cache_handler=spotipy.MemoryCacheHandler(),
     )
@@ -95,9 +97,9 @@ def authorize(
 
 def _profile(where: Spotify, access_token: str) -> dict[str, Any]:
     """Whose access token it is."""
-    import requests
+    from songswap.plain_session import PlainSession
 
-    answer = requests.get(
+    answer = PlainSession().get(
         f"{where.api_url}/me",
         headers={"Authorization": f"Bearer {access_token}"},
         timeout=_TIMEOUT_S,

@@ -1,6 +1,8 @@
 """Sends requests to one service, with good manners.
 
-A network error, a 5xx or an unreadable answer is tried again after a growing wait. A 429 with a
+A network error, a 5xx, a redirect, a page of HTML or any other answer that is not the service's own
+is tried again after a growing wait. No redirect is followed: what is sent is for this service, and
+another host's answer is not its own. A body is bounded while it is read. A 429 with a
 short ``Retry-After`` makes every request of the same caller wait, and nobody else's; a long,
 missing or absurd one ends the attempt, so that no worker sleeps on it.
 """
@@ -12,13 +14,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiohttp
 from zlib_ng import zlib_ng
 
-from songswap import settings
+from songswap import bodies, settings
 from songswap.errors import RateLimited, SongSwapError
+from songswap.spotify.clock_watch import ClockWatch
+
+_T = TypeVar("_T")
 
 # How long to stay away after a 429 that does not say it: the window is 30 s. The quota is that of a
 # rolling day, in which each hour makes some room.
@@ -27,17 +32,53 @@ _QUOTA = timedelta(hours=1)
 _DAY = timedelta(hours=24)
 _LONGEST_PAUSE = timedelta(days=2)
 _MOST_PAUSES = 10
+_LONGEST_WAIT_S = 10.0
+
+# Statuses that say "not now" of the request, though they are among those that refuse it.
+_NOT_NOW = (408, 425)
+# Statuses of a gateway that does not know what became of the request behind it.
+_UNKNOWN_END = (502, 504)
+
+
+def whole(body: bytes) -> bytes | None:
+    """A body that can be an answer; None for a truncated one, which is worth another try."""
+    is_object = body.lstrip()[:1] == b"{" and body.rstrip()[-1:] == b"}"
+    return body if is_object else None
+
+
+def _may_be_done(error: Exception) -> bool:
+    """Whether a request that ended so may have reached the service, and been done there."""
+    never_sent = (aiohttp.ClientConnectorError, aiohttp.InvalidURL)
+    came_to_nothing = (aiohttp.ClientError, TimeoutError, OSError, bodies.BodyTooLarge)
+    return isinstance(error, came_to_nothing) and not isinstance(error, never_sent)
 
 
 class Service(NamedTuple):
     """Who is called, and which errors its troubles are.
 
-    ``refusal`` makes one of an endpoint, a status of 400-499 other than 429, and a body.
+    ``refusal`` makes one of an endpoint, a status of 400-499 other than 408, 425 and 429, and a
+    body; None where it is not the service's own word, but that of something before it.
     """
 
     name: str
     unavailable: type[SongSwapError]
-    refusal: Callable[[str, int, bytes], SongSwapError]
+    refusal: Callable[[str, int, bytes], SongSwapError | None]
+
+
+class _Reply(NamedTuple):
+    """An answer as HTTP gave it; ``sent_at`` is when it was asked for."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent_at: datetime
+
+
+class _Failure(NamedTuple):
+    """A request without a usable answer; ``is_lost`` when its work may have been done."""
+
+    problem: str
+    is_lost: bool = False
 
 
 class Budget(Protocol):
@@ -70,6 +111,7 @@ class Caller:
         clock: gives the time (aware, UTC).
         calls: counts every request that was sent, by endpoint and outcome.
         budget: is asked before each request.
+        watch: compares the clock with each answer, before it is used.
     """
 
     def __init__(
@@ -80,6 +122,7 @@ class Caller:
         clock: Callable[[], datetime],
         calls: Counter[str],
         budget: Budget | None = None,
+        watch: ClockWatch | None = None,
     ) -> None:
         self.calls = calls
         self._session = session
@@ -87,48 +130,99 @@ class Caller:
         self._where = where
         self._clock = clock
         self._budget = budget or Unlimited()
+        self._watch = watch
         self._resume_at = 0.0
         self._slots = asyncio.Semaphore(where.in_flight)
 
-    async def send(self, endpoint: str, method: str, url: str, **request: Any) -> bytes:
-        """The body of a whole answer with status 200.
+    async def send(
+        self,
+        endpoint: str,
+        method: str,
+        url: str,
+        read: Callable[[bytes], _T | None],
+        *,
+        tries_if_lost: int = 0,
+        **request: Any,
+    ) -> _T:
+        """What is read out of an answer with status 200.
+
+        Args:
+            read: reads the body of a 200; None where it cannot be used: it is asked for again.
+            tries_if_lost: how often to try, if that is more than usual, while the answer may have
+                been lost after the work was done.
+            request: what aiohttp is to send.
 
         Raises:
             RateLimited: the service asked for a long pause.
             HeldBack: the budget is kept for what is more urgent.
-            SongSwapError: one of the service's own errors.
+            ClockWrong: this machine's clock differs from the service's.
+            SongSwapError: one of the service's own errors. Nothing else is raised.
         """
         failures = pauses = 0
         while True:
             await self._pause()
             await self._budget.take()
-            try:
-                async with self._slots, self._session.request(method, url, **request) as response:
-                    body = await response.read()
-                    status, headers = response.status, response.headers
-            except (aiohttp.ClientError, TimeoutError) as error:
-                problem = type(error).__name__
-                self.calls[f"{endpoint} {problem}"] += 1
-            else:
-                self.calls[f"{endpoint} {status}"] += 1
-                if status == 200 and _looks_whole(body):
-                    return body
-                if status == 429:
-                    pauses += 1
-                    await self._respect(headers, body, pauses)
-                    continue
-                if 400 <= status < 500:
-                    raise self._service.refusal(endpoint, status, body)
-                problem = f"status {status}" + (", not whole JSON" if status == 200 else "")
+            reply = await self._send_once(endpoint, method, url, request)
+            if isinstance(reply, _Reply) and reply.status == 429:
+                pauses += 1
+                await self._respect(reply.headers, reply.body, pauses)
+                continue
+            came = self._judge(endpoint, reply, read) if isinstance(reply, _Reply) else reply
+            if not isinstance(came, _Failure):
+                return came
             failures += 1
-            if failures == self._where.tries:
+            if failures >= max(self._where.tries, tries_if_lost if came.is_lost else 0):
                 raise self._service.unavailable(
                     f"{self._service.name} gave no usable answer to {endpoint} in {failures} tries;"
-                    f" the last: {problem}. Nothing is lost yet: the next run asks again."
+                    f" the last: {came.problem}. Nothing is lost yet: the next run asks again."
                 )
             # Jitter, so that many that failed together do not come back together.
-            wait_s = self._where.first_wait_s * 2 ** (failures - 1)
+            wait_s = min(self._where.first_wait_s * 2 ** (failures - 1), _LONGEST_WAIT_S)
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
+
+    async def _send_once(
+        self, endpoint: str, method: str, url: str, request: Mapping[str, Any]
+    ) -> _Reply | _Failure:
+        """Send a request once; an answer whose Date differs from the clock is no answer."""
+        try:
+            async with self._slots:
+                sent_at = self._clock()
+                async with self._session.request(
+                    method, url, allow_redirects=False, **request
+                ) as response:
+                    reply = _Reply(
+                        response.status, response.headers, await bodies.read(response), sent_at
+                    )
+        except Exception as error:  # noqa: BLE001 - it is named and counted
+            # The HTTP library raises more than its own errors, of odd tokens and addresses too.
+            # Whatever it is, it concerns this request alone, and its text may quote what was sent.
+            self.calls[f"{endpoint} {type(error).__name__}"] += 1
+            return _Failure(type(error).__name__, _may_be_done(error))
+        self.calls[f"{endpoint} {reply.status}"] += 1
+        if self._watch and not self._watch.agrees(reply.headers, sent_at):
+            return _Failure("an answer whose Date differs from this machine's clock")
+        return reply
+
+    def _judge(
+        self, endpoint: str, reply: _Reply, read: Callable[[bytes], _T | None]
+    ) -> _T | _Failure:
+        """What is read out of a usable answer, or what is wrong with another.
+
+        Raises:
+            SongSwapError: the service itself refused the request.
+        """
+        status = reply.status
+        if status == 200:
+            found = read(reply.body)
+            return _Failure("status 200, not whole JSON", True) if found is None else found
+        if 300 <= status < 400:
+            return _Failure(f"status {status}, a redirect, which is not followed")
+        if 400 <= status < 500 and status not in _NOT_NOW:
+            refusal = self._service.refusal(endpoint, status, reply.body)
+            if refusal is not None:
+                raise refusal
+            return _Failure(f"status {status}, not in the service's own words")
+        return _Failure(f"status {status}", status in _UNKNOWN_END)
 
     async def _pause(self) -> None:
         """Wait while a 429 that anyone of this caller got asks for it."""
@@ -169,10 +263,7 @@ async def open_session(where: settings.Spotify) -> AsyncIterator[aiohttp.ClientS
         connector=aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(total=where.timeout_s),
         headers={"User-Agent": f"songswap-airflow/{version('songswap-airflow')}"},
+        # What one answer sets, no other user's request is to carry.
+        cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
         yield session
-
-
-def _looks_whole(body: bytes) -> bool:
-    """Whether a body can be an answer: a truncated one is worth another try."""
-    return body.lstrip()[:1] == b"{" and body.rstrip()[-1:] == b"}"

@@ -8,25 +8,19 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
-import msgspec
 
 from songswap import settings
-from songswap.errors import (
-    CredentialsRefused,
-    Forbidden,
-    GrantRefused,
-    RequestRefused,
-    SongSwapError,
-    SpotifyUnavailable,
-    Unauthorized,
-    UnknownToSpotify,
-)
-from songswap.spotify.caller import Budget, Caller, Service, open_session
+from songswap.errors import Unauthorized, UnknownToSpotify, UnusableToken
+from songswap.spotify import tokens
+from songswap.spotify.caller import Budget, Caller, open_session, whole
+from songswap.spotify.clock_watch import ClockWatch
+from songswap.spotify.refusals import ACCOUNTS, WEB_API
+from songswap.spotify.tokens import Tokens as Tokens
 
 TRACKS_PER_CALL = 50
 ARTISTS_PER_CALL = 50
@@ -51,21 +45,6 @@ class Answer(NamedTuple):
     observed_at: datetime
 
 
-class Tokens(NamedTuple):
-    """What the accounts service gave; ``refresh_token`` is None when the old one stays good."""
-
-    access_token: str
-    refresh_token: str | None
-    expires_at: datetime
-
-
-class _TokenAnswer(msgspec.Struct):
-    access_token: str
-    # Always an hour; an answer that does not say it may hold a refresh token that must not be lost.
-    expires_in: int = 3600
-    refresh_token: str | None = None
-
-
 class Client:
     """The client of an ``app``; ``calls`` counts every request sent, by endpoint and outcome.
 
@@ -86,8 +65,11 @@ class Client:
         self.app = where.client_id
         self.calls: Counter[str] = Counter()
         # Tokens come from another service, which has limits of its own.
-        self._caller = Caller(session, _SPOTIFY, where, clock, self.calls, budget)
-        self._accounts = Caller(session, _SPOTIFY, where, clock, self.calls)
+        # No token answer is held against the clock: a token that Spotify rotated has to be stored
+        # whatever the time is.
+        watch = ClockWatch(clock)
+        self._caller = Caller(session, WEB_API, where, clock, self.calls, budget, watch)
+        self._accounts = Caller(session, ACCOUNTS, where, clock, self.calls)
         self._where = where
         self._clock = clock
         self._app = aiohttp.encode_basic_auth(where.client_id, where.client_secret)
@@ -126,10 +108,16 @@ class Client:
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a user's refresh token.
 
+        When the answer may have been lost after Spotify rotated the token, it is asked for longer
+        than for anything else (``token_tries``): Spotify gives what it gave before for some minutes
+        only, and who does not learn the new token by then has to authorize again.
+
         Raises:
             GrantRefused: it is dead or revoked; asking again will not help.
+            SpotifyError: see the module.
         """
-        return await self._token({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return await self._token(form, tokens.parse)
 
     async def _get_many(self, name: str, ids: Collection[str]) -> Answer:
         return await self._get_as_app(f"/{name}", {"ids": ",".join(ids)}, name)
@@ -154,34 +142,39 @@ class Client:
         async with self._app_token_lock:
             token = self._app_token
             if token is None or token is instead_of or token.expires_at <= self._clock():
-                token = self._app_token = await self._token({"grant_type": "client_credentials"})
+                token = self._app_token = await self._token(
+                    {"grant_type": "client_credentials"}, tokens.parse_of_app
+                )
             return token
 
-    async def _token(self, form: Mapping[str, str]) -> Tokens:
-        body = await self._accounts.send(
+    async def _token(
+        self, form: Mapping[str, str], read: Callable[[bytes, datetime], Tokens | None]
+    ) -> Tokens:
+        return await self._accounts.send(
             f"token {form['grant_type']}",
             "POST",
             f"{self._where.accounts_url}/api/token",
-            data=form,
-            headers={"Authorization": self._app},
+            lambda body: read(body, self._clock()),
+            tries_if_lost=self._where.token_tries,
+            # Of any characters, which aiohttp itself would refuse to encode.
+            data=urlencode(form, encoding="utf-8", errors="surrogatepass").encode(),
+            headers={
+                "Authorization": self._app,
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
             timeout=aiohttp.ClientTimeout(total=_TOKEN_PATIENCE * self._where.timeout_s),
         )
-        try:
-            told = msgspec.json.decode(body, type=_TokenAnswer)
-        except msgspec.MsgspecError as error:
-            raise SpotifyUnavailable(
-                "Spotify's accounts service gave no readable token."
-            ) from error
-        expires_at = self._clock() + timedelta(seconds=told.expires_in)
-        return Tokens(told.access_token, told.refresh_token, expires_at)
 
     async def _get(
-        self, path: str, query: Mapping[str, str], access_token: str, endpoint: str
+        self, path: str, query: Mapping[str, str], access_token: str | None, endpoint: str
     ) -> Answer:
+        if access_token is None or not tokens.can_be_sent(access_token):
+            raise UnusableToken("No HTTP header can carry the access token: it needs a new one.")
         body = await self._caller.send(
             endpoint,
             "GET",
             self._where.api_url + path,
+            whole,
             params=query,
             headers={"Authorization": f"Bearer {access_token}"},
         )
@@ -197,23 +190,3 @@ async def open_client(
     """A client with a session of its own, closed at the end."""
     async with open_session(where) as session:
         yield Client(session, where, clock, budget)
-
-
-def _refusal(endpoint: str, status: int, body: bytes) -> SongSwapError:
-    if status == 401:
-        return Unauthorized("Spotify refused the access token.")
-    if status == 403:
-        return Forbidden(f"Spotify allows {endpoint} neither to this app nor to this user (403).")
-    if status == 404:
-        return UnknownToSpotify(f"Spotify knows no such thing ({endpoint}, 404).")
-    if b"invalid_grant" in body:
-        return GrantRefused("Spotify refused the refresh token: the user has to authorize again.")
-    if b"invalid_client" in body:
-        return CredentialsRefused(
-            "Spotify refused the app's own credentials: check SPOTIFY_CLIENT_ID and"
-            " SPOTIFY_CLIENT_SECRET."
-        )
-    return RequestRefused(f"Spotify refused the request {endpoint} with status {status}.")
-
-
-_SPOTIFY = Service("Spotify", SpotifyUnavailable, _refusal)

@@ -11,9 +11,9 @@ from datetime import datetime
 import aiohttp
 
 from songswap import settings
-from songswap.errors import Forbidden, ReccoBeatsUnavailable, RequestRefused, SongSwapError
-from songswap.spotify.caller import Caller, Service, open_session
+from songswap.spotify.caller import Caller, open_session, whole
 from songswap.spotify.client import Answer, utc_now
+from songswap.spotify.refusals import RECCOBEATS
 
 FEATURES_PER_CALL = 40
 
@@ -34,7 +34,7 @@ class ReccoBeats:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.calls: Counter[str] = Counter()
-        self._caller = Caller(session, _RECCOBEATS, where, clock, self.calls)
+        self._caller = Caller(session, RECCOBEATS, where, clock, self.calls)
         self._url = f"{where.reccobeats_url}/v1/audio-features"
         self._clock = clock
 
@@ -47,7 +47,7 @@ class ReccoBeats:
             Forbidden, RequestRefused: it refused the caller, or the request.
         """
         query = {"ids": ",".join(ids)}
-        body = await self._caller.send("reccobeats", "GET", self._url, params=query)
+        body = await self._caller.send("reccobeats", "GET", self._url, whole, params=query)
         return Answer(body, self._clock())
 
 
@@ -58,12 +58,3 @@ async def open_reccobeats(
     """A client with a session of its own, closed at the end."""
     async with open_session(where) as session:
         yield ReccoBeats(session, where, clock)
-
-
-def _refusal(endpoint: str, status: int, _body: bytes) -> SongSwapError:
-    if status in (401, 403, 404):
-        return Forbidden(f"The service {endpoint} does not answer this caller ({status}).")
-    return RequestRefused(f"The service {endpoint} refused the request with status {status}.")
-
-
-_RECCOBEATS = Service("ReccoBeats", ReccoBeatsUnavailable, _refusal)

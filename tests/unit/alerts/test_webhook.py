@@ -25,7 +25,7 @@ TOLD = {"webhook_endpoint": "webhooks/1/a-b_C"}
             None,
             "http://127.0.0.1:81/webhooks/1/a-b_C",
         ),
-        (Connection(host="http://proxy/api/"), "webhooks/2/y", "http://proxy/api/webhooks/2/y"),
+        (Connection(host="https://proxy/api/"), "webhooks/2/y", "https://proxy/api/webhooks/2/y"),
     ],
 )
 def test_what_may_be_set(connection: Connection | None, variable: str | None, url: str) -> None:
@@ -51,3 +51,13 @@ def test_secret_stays_secret() -> None:
     webhook = Webhook.parse(Connection(extra=TOLD), None)
     assert webhook.token == "a-b_C"
     assert "a-b_C" not in repr(webhook)
+
+
+def test_without_tls() -> None:
+    """Another host is spoken to without TLS only where that is allowed by its name."""
+    connection = Connection(host="http://demo-simulator:8010/discord/", extra=TOLD)
+    with pytest.raises(SettingsError, match=r"https://.*SONGSWAP_ALLOW_HTTP") as refused:
+        Webhook.parse(connection, None)
+    assert "a-b_C" not in str(refused.value)
+    url = Webhook.parse(connection, None, {"demo-simulator"}).url
+    assert url == "http://demo-simulator:8010/discord/webhooks/1/a-b_C"

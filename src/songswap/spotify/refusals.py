@@ -1,0 +1,93 @@
+"""What it means when Spotify or ReccoBeats refuses a request.
+
+Before each service stands an edge that answers with pages of its own, with 403 and 404 too: those
+tell of the service, and never of a user or an id. Only the service's own words do.
+"""
+
+from typing import Any
+
+import msgspec
+
+from songswap.errors import (
+    CredentialsRefused,
+    Forbidden,
+    GrantRefused,
+    ReccoBeatsUnavailable,
+    RequestRefused,
+    SongSwapError,
+    SpotifyUnavailable,
+    Unauthorized,
+    UnknownToSpotify,
+)
+from songswap.spotify.caller import Service
+
+# The Web API says this in plain text, without JSON: of a user who is not on the app's allow-list.
+_NOT_ALLOWED = (b"not registered", b"not be registered", b"not approved for app")
+
+_OAUTH_ERRORS = {
+    "invalid_request",
+    "invalid_scope",
+    "unauthorized_client",
+    "unsupported_grant_type",
+}
+
+
+def of_web_api(endpoint: str, status: int, body: bytes) -> SongSwapError | None:
+    """What the Web API refuses with an error object, or without a word, by its status."""
+    if status == 403 and _is_plain(body) and any(words in body.lower() for words in _NOT_ALLOWED):
+        return Forbidden("Spotify does not have this user on the app's allow-list (403).")
+    if body.strip():
+        error = _object(body).get("error")
+        if not isinstance(error, dict) or error.get("status", status) != status:
+            return None
+    if status == 401:
+        return Unauthorized("Spotify refused the access token.")
+    if status == 403:
+        return Forbidden(f"Spotify allows {endpoint} neither to this app nor to this user (403).")
+    if status == 404:
+        return UnknownToSpotify(f"Spotify knows no such thing ({endpoint}, 404).")
+    return RequestRefused(f"Spotify refused the request {endpoint} with status {status}.")
+
+
+def of_accounts(endpoint: str, status: int, body: bytes) -> SongSwapError | None:
+    """What the accounts service refuses with one of OAuth's own errors."""
+    if status not in (400, 401):
+        return None
+    error = _object(body).get("error")
+    if error == "invalid_grant":
+        return GrantRefused("Spotify refused the refresh token: the user has to authorize again.")
+    if error == "invalid_client":
+        return CredentialsRefused(
+            "Spotify refused the app's own credentials: check SPOTIFY_CLIENT_ID and"
+            " SPOTIFY_CLIENT_SECRET."
+        )
+    if isinstance(error, str) and error in _OAUTH_ERRORS:
+        return RequestRefused(f"Spotify refused the request {endpoint} with {error}.")
+    return None
+
+
+def of_reccobeats(endpoint: str, status: int, body: bytes) -> SongSwapError | None:
+    """What ReccoBeats refuses with a JSON object, or without a word, by its status."""
+    if body.strip() and not _object(body):
+        return None
+    if status in (401, 403, 404):
+        return Forbidden(f"The service {endpoint} does not answer this caller ({status}).")
+    return RequestRefused(f"The service {endpoint} refused the request with status {status}.")
+
+
+WEB_API = Service("Spotify", SpotifyUnavailable, of_web_api)
+ACCOUNTS = Service("Spotify", SpotifyUnavailable, of_accounts)
+RECCOBEATS = Service("ReccoBeats", ReccoBeatsUnavailable, of_reccobeats)
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether a body is a line of text, not a page or JSON."""
+    return len(body) < 200 and not body.lstrip().startswith((b"<", b"{", b"["))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """A JSON object; an empty one where the body is none."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return {}

@@ -1,0 +1,220 @@
+"""The client against services that are hostile, confused or far away in time."""
+
+import asyncio
+import tracemalloc
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from songswap.errors import (
+    GrantRefused,
+    ReccoBeatsUnavailable,
+    RunFailed,
+    SongSwapError,
+    SpotifyUnavailable,
+    UnusableToken,
+)
+from songswap.settings import Spotify
+from songswap.spotify.client import Client, open_client
+from songswap.spotify.reccobeats import open_reccobeats
+
+Make = Callable[..., Any]
+FEED = "/v1/me/player/recently-played"
+
+
+def ask(here: Any, deed: Callable[[Client], Awaitable[Any]], **patience: Any) -> Any:
+    """What a client of its own gets, with the calls that it took."""
+    where = replace(here.settings.spotify, **patience)
+
+    async def run() -> Any:
+        async with open_client(where, here.clock) as client:
+            return await deed(client)
+
+    return asyncio.run(run())
+
+
+def token_of(here: Any, user: str = "listener-0001") -> tuple[str, str]:
+    """The tokens of a user."""
+    query = 'SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %s'
+    return here.rows(query, here.user_id(user))[0]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "endless"},
+        {"action": "endless", "every_ms": 20},
+        {"action": "bomb", "size_mb": 200},
+        {"action": "bomb", "size_mb": 200, "status": 403},
+    ],
+)
+@pytest.mark.parametrize("path", [FEED, "/api/token", "/reccobeats/*"])
+def test_bodies_are_bounded(platform: Make, path: str, fault: dict[str, Any]) -> None:
+    """However much comes, however slowly: it is the service's trouble, and fills no memory."""
+    here = platform(users=1)
+    access_token, refresh_token = token_of(here)
+    here.fault(path=path, **fault)
+    patience = {"tries": 1, "token_tries": 1, "timeout_s": 0.5}
+
+    async def features(_: Client) -> None:
+        where = replace(here.settings.spotify, **patience)
+        async with open_reccobeats(where, here.clock) as client:
+            await client.audio_features(["4iV5W9uYEdYUVa79Axb7Rh"])
+
+    deeds: dict[str, Callable[[Client], Awaitable[Any]]] = {
+        FEED: lambda client: client.recently_played(access_token),
+        "/api/token": lambda client: client.refresh(refresh_token),
+        "/reccobeats/*": features,
+    }
+    tracemalloc.start()
+    try:
+        with pytest.raises((SpotifyUnavailable, ReccoBeatsUnavailable)):
+            ask(here, deeds[path], **patience)
+        assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("wbits", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
+async def test_deflated_bomb(wbits: int) -> None:
+    """The other packing that HTTP knows is bounded alike."""
+    packer = zlib.compressobj(wbits=wbits)
+    parts = [packer.compress(b'{"items": []}'), packer.compress(b" " * 200 * 2**20)]
+    body = b"".join([*parts, packer.flush()])
+
+    async def bomb(_: web.Request) -> web.Response:
+        return web.Response(body=body, headers={"Content-Encoding": "deflate"})
+
+    app = web.Application()
+    app.router.add_get(FEED, bomb)
+    async with TestServer(app) as server:
+        where = Spotify("app", "secret", str(server.make_url("/v1")), tries=1)
+        tracemalloc.start()
+        async with open_client(where) as client:
+            with pytest.raises(SpotifyUnavailable, match="BodyTooLarge"):
+                await client.recently_played("token")
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+        tracemalloc.stop()
+
+
+def test_padded_answer_is_an_answer(platform: Make) -> None:
+    """What is large, and not too large, is taken."""
+    here = platform(users=1)
+    here.fault(path=FEED, action="bomb", size_mb=8)
+    told = ask(here, lambda client: client.recently_played(token_of(here)[0]))
+    assert len(told.body) > 8 * 2**20
+
+
+@pytest.mark.parametrize("status", [408, 425, 500, 502])
+def test_not_now(platform: Make, status: int) -> None:
+    """A request that comes at a bad time is sent again."""
+    here = platform(users=1)
+    here.fault(path=FEED, status=status, body="", times=3)
+    assert ask(here, lambda client: client.recently_played(token_of(here)[0])).body
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "drop"},
+        {"action": "cut"},
+        {"action": "truncate"},
+        {"delay_ms": 1000},
+        {"status": 200, "body": "<html>"},
+        {"status": 504, "body": ""},
+    ],
+)
+def test_lost_token_answer_is_asked_for_longer(platform: Make, fault: dict[str, Any]) -> None:
+    """Spotify may have rotated the token: who gives up early loses the user."""
+    here = platform("--rotate-refresh-tokens", "1", users=1)
+    here.fault(path="/api/token", times=7, **fault)
+    spent = token_of(here)[1]
+    patience = {"timeout_s": 0.05 if "delay_ms" in fault else 20.0}
+    tokens = ask(here, lambda client: client.refresh(spent), **patience)
+    assert tokens.refresh_token not in (None, spent)
+
+
+def test_token_that_was_not_exchanged_is_not_asked_for_longer(platform: Make) -> None:
+    """Where nothing was done, the usual tries are enough."""
+    here = platform(users=1)
+    here.fault(path="/api/token", status=503)
+    with pytest.raises(SpotifyUnavailable, match="in 4 tries"):
+        ask(here, lambda client: client.refresh(token_of(here)[1]))
+
+
+@pytest.mark.parametrize("access_token", [None, "a\nb", ["a"]])
+def test_odd_access_token_costs_an_hour(platform: Make, access_token: object) -> None:
+    """The rotated token beside it is stored, so that the user is back in the next hour."""
+    here = platform("--rotate-refresh-tokens", "1", users=3)
+    here.load()
+    here.advance(hours=1)
+    odd = {"json_patch": [{"path": "access_token", "value": access_token}]}
+    for user in ("listener-0001", "listener-0002"):
+        here.fault(path="/api/token", user=user, action="mutate", mutate=odd)
+    assert here.load()["failed"] == 2
+    here.mend()
+    here.advance(hours=1)
+    assert not {"failed", "refused"} & {name for name, n in here.load().items() if n}
+    assert here.history() == here.reachable()
+
+
+def test_any_token(platform: Make) -> None:
+    """Whatever characters a stored token has, what comes of it is an error of ours."""
+    here = platform(users=1)
+
+    async def run() -> None:
+        async with open_client(replace(here.settings.spotify, tries=1), here.clock) as client:
+            for text in texts:
+                with pytest.raises(SongSwapError) as failed:
+                    await client.recently_played(text)
+                assert isinstance(failed.value, UnusableToken) or text.isascii()
+                with pytest.raises(GrantRefused):
+                    await client.refresh(text)
+
+    texts = ["a\r\nX-Evil: 1", "\x00", "é", "日本", "\ud800", " ", "a b", "x" * 3000, "%", "a&b=c"]
+    asyncio.run(run())
+
+    @settings(
+        max_examples=50,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(st.text(st.characters(codec=None), min_size=1, max_size=50))
+    def any_text(text: str) -> None:
+        with pytest.raises(SongSwapError):
+            ask(here, lambda client: client.recently_played(text), tries=1)
+
+    any_text()
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "said"), [(93_600, "26 hours slow"), (-86_400, "24 hours fast")]
+)
+def test_wrong_clock_stops_the_run(platform: Make, offset_s: int, said: str) -> None:
+    """Nothing is stored by a wrong clock, no pause is noted; with a right one all is there."""
+    here = platform(users=12)
+    here.fault(path="/v1/*", date_offset_s=offset_s)
+    with pytest.raises(RunFailed, match=f"clock is {said}"):
+        here.load()
+    assert here.rows('SELECT count(*) FROM "History"') == [(0,)]
+    assert here.objects() == []
+    here.mend()
+    here.load()
+    assert here.history() == here.reachable()
+    assert len({user for user, _, _ in here.history()}) == 12
+
+
+def test_one_server_with_a_wrong_clock(platform: Make) -> None:
+    """An answer whose Date differs is asked for again, and stops nobody."""
+    here = platform(users=8)
+    here.fault(path=FEED, user="listener-0002", date_offset_s=-7200, times=1)
+    here.load()
+    assert here.history() == here.reachable()
+    assert len({user for user, _, _ in here.history()}) == 8

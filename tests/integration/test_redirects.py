@@ -1,0 +1,184 @@
+"""Nobody follows a redirect: nothing is sent to another host, and nothing taken from it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import obstore
+import pytest
+
+from songswap.check import discord as check_discord
+from songswap.check import spotipy as check_spotipy
+from songswap.check.given import from_environment
+from songswap.errors import (
+    ArchiveError,
+    ArchiveUnreadable,
+    CheckFailed,
+    ConnectFailed,
+    ReccoBeatsUnavailable,
+    RunFailed,
+    SpotifyUnavailable,
+)
+from songswap.raw.archive import Archive
+from songswap.raw.kept import Kept, pack
+from songswap.raw.library import Library
+from songswap.settings import Archive as Bucket
+from songswap.spotify.authorization import authorize
+from songswap.spotify.client import open_client
+from songswap.spotify.reccobeats import open_reccobeats
+
+Make = Callable[..., Any]
+STATUSES = (301, 302, 303, 307, 308)
+
+
+class Server:
+    """A server that answers everything alike, and keeps what it was asked."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+        self.status, self.headers, self.body = status, headers, body
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.asked.append(f"{self.command} {self.path}")
+                self.send_response(outer.status)
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(outer.body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(outer.body)
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    """Another host, which gives whatever it is asked for."""
+    server = Server(200, {"ETag": '"e"', "Last-Modified": "Sun, 22 Nov 2026 11:00:00 GMT"}, b"{}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redirecting(other: Server) -> Iterator[Server]:
+    """A service that sends everybody to `other`."""
+    server = Server(302, {"Location": f"{other.url}/b/history/1/2026/11/22/18.json"})
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_s3(redirecting: Server, other: Server, status: int, platform: Make) -> None:
+    """S3's client neither gets, lists nor puts elsewhere; a put that ends so is no put."""
+    redirecting.status = status
+    bucket = Bucket("b", redirecting.url, "us-east-1", "key", "secret", "session token")
+    now = platform(users=1).clock()
+    kept = Kept(1, 1, "history/1/2026/11/22/18.json", now, None, pack(b"{}"))
+    with pytest.raises(ArchiveError, match="redirects to another address") as failed:
+        asyncio.run(Archive(bucket).put(kept))
+    assert other.url not in str(failed.value)
+    library = Library(bucket)
+    with pytest.raises(ArchiveUnreadable, match="redirects to another address"):
+        library.users()
+    with pytest.raises(obstore.exceptions.BaseError):
+        obstore.get(library._store, kept.key)
+    assert redirecting.asked
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("path", ["/v1/me/player/recently-played", "/api/token"])
+def test_load(platform: Make, other: Server, path: str, status: int) -> None:
+    """A redirect of the feed or of the tokens is Spotify's trouble: no play, no token of another
+    host, and the next run has it all."""
+    here = platform("--rotate-refresh-tokens", "1", users=3)
+    if path == "/api/token":
+        here.load()
+        here.advance(hours=1)
+    here.fault(path=path, status=status, headers={"Location": other.url + path})
+    with pytest.raises(RunFailed, match="no usable answer for 3 of 3 users"):
+        here.load()
+    problems = here.rows("SELECT DISTINCT problem FROM songswap.polls WHERE problem IS NOT NULL")
+    assert f"status {status}, a redirect, which is not followed" in str(problems)
+    assert other.asked == []
+    here.mend()
+    here.load()
+    assert here.history() == here.reachable()
+
+
+def test_reccobeats(platform: Make, other: Server) -> None:
+    """A redirect is ReccoBeats' trouble."""
+    here = platform(users=1)
+    here.fault(path="/reccobeats/*", status=307, headers={"Location": other.url})
+
+    async def ask() -> None:
+        async with open_reccobeats(here.settings.spotify, here.clock) as client:
+            await client.audio_features(["4iV5W9uYEdYUVa79Axb7Rh"])
+
+    with pytest.raises(ReccoBeatsUnavailable, match="307") as failed:
+        asyncio.run(ask())
+    assert other.url not in str(failed.value)
+    assert other.asked == []
+
+
+def test_checks_and_connect(platform: Make, other: Server, free_port: Callable[[], int]) -> None:
+    """Neither the sanity checks nor `songswap connect` go where a redirect sends them."""
+    here = platform(users=1)
+    given = from_environment(here.environment(), "r", here.clock)
+    for path in ("/api/token", "/v1/artists/*", "/v1/me", "/discord/*"):
+        here.fault(path=path, status=307, headers={"Location": other.url + path})
+    with pytest.raises(CheckFailed, match="307"):
+        check_discord.message(given)
+    with pytest.raises(CheckFailed, match="not Spotify's API"):
+        check_spotipy.token(given)
+    with pytest.raises(ConnectFailed):
+        authorize(here.settings.spotify, f"http://127.0.0.1:{free_port()}/", consent(here))
+    assert other.asked == []
+
+
+def consent(here: Any) -> Callable[[str], None]:
+    """Gives consent as a browser would."""
+
+    def browse(address: str) -> None:
+        from urllib.request import urlopen
+
+        urlopen(f"{address}&simulated_user=listener-0001", timeout=10).close()  # noqa: S310
+
+    return browse
+
+
+def test_tokens_of_another_host(platform: Make, other: Server) -> None:
+    """Also a client that asks alone does not send a refresh token on."""
+    here = platform(users=1)
+    here.fault(path="/api/token", status=308, headers={"Location": other.url})
+    where = replace(here.settings.spotify, tries=2)
+
+    async def refresh() -> None:
+        async with open_client(where, here.clock) as client:
+            await client.refresh("a refresh token")
+
+    with pytest.raises(SpotifyUnavailable, match=r"in 2 tries; the last: status 308") as failed:
+        asyncio.run(refresh())
+    assert other.url not in str(failed.value)
+    assert other.asked == []
