@@ -69,6 +69,7 @@ def bring_in(
         SpoolError: nothing more can be done.
     """
     with Spool(settings.spool) as spool:
+        spool.check()
         counts: Counter[str] = Counter()
         stored = store_waiting(session(settings.warehouse_dsn), spool, clock())
         counts["tokens_stored"] = asyncio.run(stored)

@@ -139,10 +139,19 @@ def summarise(settings: Settings, run_id: str, clock: Callable[[], datetime] = u
                 f"{to_archive} answers wait in the spool for S3 and {to_load} for the warehouse:"
                 f" {spool.last_problem() or 'see the steps before'}. The next run retries them."
             )
+        if damaged := spool.damaged_tokens():
+            problems.append(
+                f"The tokens of {len(damaged)} users in the spool are damaged and cannot be used."
+                " 'songswap spool list' names the users, 'songswap spool drop --damaged-tokens'"
+                " takes them out."
+            )
+        recoveries = spool.recoveries(only_untold=True)
+        problems += [str(one) for one in recoveries]
         counts |= {"waiting_for_s3": to_archive, "waiting_for_warehouse": to_load}
         counts |= grant_state.warn(connection, clock())
         problem = "\n".join(problems) or None
         seconds = run.end_run(connection, run_id, counts, clock(), problem)
+        spool.acknowledge(recoveries)
     return Summary({**counts, "seconds": round(seconds)}, problem)
 
 

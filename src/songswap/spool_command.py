@@ -26,14 +26,17 @@ spool = typer.Typer(
 def list_all(as_json: JsonOption = False) -> None:
     """List the answers that wait, oldest first: for what, for how long, and why.
 
-    Reads SONGSWAP_SPOOL. Tokens that wait for the warehouse are counted, never shown.
+    Reads SONGSWAP_SPOOL. Tokens that wait for the warehouse are counted, never shown. Where a spool
+    file was broken, it is said what was saved from it and what is lost.
     """
     with _open() as opened:
-        told = _told(opened, opened.entries())
+        told = {**_told(opened, opened.entries()), "broken": _broken(opened)}
     if as_json:
         typer.echo(json.dumps(told))
     else:
         Console().print(_table(told))
+        for one in told["broken"]:
+            Console().print(Text(one["text"]))
 
 
 @spool.command()
@@ -94,18 +97,34 @@ def retry(
 
 @spool.command()
 def drop(
-    ids: Annotated[list[int], typer.Argument(metavar="ID...", help="As 'list' gives them.")],
+    ids: Annotated[
+        list[int] | None, typer.Argument(metavar="[ID]...", help="As 'list' gives them.")
+    ] = None,
+    damaged_tokens: Annotated[
+        bool, typer.Option("--damaged-tokens", help="Also tokens that cannot be read any more.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Delete answers for good, after saying what is lost with them."""
+    """Delete answers, or damaged tokens, for good, after saying what is lost with them."""
+    if not ids and not damaged_tokens:
+        raise typer.BadParameter("Name answers by their ids, or --damaged-tokens.")
     with _open() as opened:
-        chosen = _choose(opened, ids)
+        chosen = _choose(opened, ids or [])
         for one in chosen:
             typer.echo(f"{one.id}: {_loss(opened, one)}", err=True)
+        users = opened.damaged_tokens() if damaged_tokens else []
+        for user_id in users:
+            typer.echo(
+                f"the tokens of user {user_id}, which nobody can read: if Spotify takes the ones"
+                " before no more, the user has to authorize again.",
+                err=True,
+            )
         if not yes:
             typer.confirm("Delete for good?", abort=True, err=True)
         opened.drop(one.id for one in chosen)
-    typer.echo(f"{len(chosen):,} answers dropped.", err=True)
+        if users:
+            opened.drop_damaged_tokens()
+    typer.echo(f"{len(chosen):,} answers dropped, the tokens of {len(users):,} users.", err=True)
 
 
 def _open() -> "Spool":
@@ -151,7 +170,32 @@ def _told(opened: "Spool", entries: list["Entry"]) -> dict[str, Any]:
         }
         for one in entries
     ]
-    return {"answers": answers, "tokens": len(opened.tokens()), "bytes": opened.size()}
+    return {
+        "answers": answers,
+        "tokens": len(opened.tokens()),
+        "damaged_tokens": opened.damaged_tokens(),
+        "bytes": opened.size(),
+    }
+
+
+def _broken(opened: "Spool") -> list[dict[str, Any]]:
+    """The broken files that still lie beside the spool: what was saved from them, what is lost."""
+    return [
+        {
+            "file": one.file,
+            "found_at": one.found_at.isoformat(),
+            "answers_saved": one.answers,
+            "tokens_saved": one.tokens,
+            "answers_lost": [
+                {"user_id": user or None, "answers": number}
+                for user, number in sorted(one.lost_answers.items())
+            ],
+            "tokens_lost": [user or None for user in one.lost_tokens],
+            "text": str(one),
+        }
+        for one in opened.recoveries()
+        if opened.path.with_name(one.file).exists()
+    ]
 
 
 def _table(told: dict[str, Any]) -> Table:
@@ -172,6 +216,9 @@ def _table(told: dict[str, Any]) -> Table:
         f"{len(answers):,} answers; the tokens of {told['tokens']:,} users;"
         f" {told['bytes'] / 2**20:,.1f} MB in use"
     )
+    if told["damaged_tokens"]:
+        users = ", ".join(map(str, told["damaged_tokens"]))
+        table.caption += f"; damaged and of no use: the tokens of the users {users}"
     return table
 
 

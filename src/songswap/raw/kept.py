@@ -1,5 +1,6 @@
-"""What the spool keeps: answers, and tokens that must not be lost."""
+"""What the spool keeps: answers, and tokens that must not be lost; and what was saved of it."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -53,7 +54,11 @@ class Answer(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """An answer in the spool, by its place there; ``packed`` is its body with gzip."""
+    """An answer in the spool, by its place there; ``packed`` is its body with gzip.
+
+    Where it is not ``whole``, its checksum is not that of what the disk gives: whose it is and when
+    it came is only what the row claims.
+    """
 
     id: int
     user_id: int
@@ -61,6 +66,7 @@ class Kept(NamedTuple):
     observed_at: datetime
     fingerprint: bytes | None
     packed: bytes
+    whole: bool = True
 
     @property
     def body(self) -> bytes:
@@ -70,7 +76,7 @@ class Kept(NamedTuple):
             AnswerDamaged: the disk did not keep it whole.
         """
         try:
-            return unpack(self.packed)
+            return unpack(self.packed if self.whole else b"")
         except ValueError as error:
             raise AnswerDamaged(
                 f"The spool's answer {self.id} of user {self.user_id} is damaged: it can be neither"
@@ -113,4 +119,57 @@ class RotatedToken(NamedTuple):
     expires_at: datetime
 
     def __repr__(self) -> str:
-        return f"RotatedToken(user_id={self.user_id})"
+        # Without the tokens: whatever shows it is no place for them.
+        return f"RotatedToken(user_id={self.user_id}, expires_at={self.expires_at.isoformat()})"
+
+    def is_older_than(self, other: "RotatedToken") -> bool:
+        """Whether ``other``, of the same user, was given later.
+
+        Who was given a refresh token for another one came after it; where neither was, the one that
+        ends later did.
+        """
+        if self.refresh_token != other.refresh_token:
+            if self.refresh_token == other.spent:
+                return True
+            if self.spent == other.refresh_token:
+                return False
+        return self.expires_at < other.expires_at
+
+
+class Recovery(NamedTuple):
+    """A broken spool file that was put aside as ``file``, and what was saved from it.
+
+    ``lost_answers`` counts those that can be seen but not read, by the user whom they claim, and
+    ``lost_tokens`` are the users of such tokens; 0 is a user who cannot be read.
+    """
+
+    file: str
+    found_at: datetime
+    answers: int
+    tokens: int
+    lost_answers: Mapping[int, int]
+    lost_tokens: tuple[int, ...]
+
+    def __str__(self) -> str:
+        lost = []
+        if self.lost_answers:
+            number = sum(self.lost_answers.values())
+            lost.append(f"{number:,} answers{_of_users(self.lost_answers)}")
+        if self.lost_tokens:
+            lost.append(f"{len(self.lost_tokens):,} tokens{_of_users(self.lost_tokens)}")
+        return (
+            f"The spool was broken; it lies aside as {self.file}. {self.answers:,} answers and the"
+            f" tokens of {self.tokens:,} users were saved from it, and go on. Lost:"
+            f" {' and '.join(lost) or 'nothing that can be seen'}; what its unreadable parts held"
+            " is not known. Check the disk. What Spotify still tells is asked for again; see"
+            " 'songswap spool list'."
+        )
+
+
+def _of_users(users: Iterable[int]) -> str:
+    """Whose something is, in words: the first ten."""
+    known = sorted(user for user in users if user)
+    if not known:
+        return " (of users who cannot be read)"
+    more = " and others" if len(known) > 10 or len(known) < len(list(users)) else ""
+    return f" (of the users {', '.join(map(str, known[:10]))}{more})"

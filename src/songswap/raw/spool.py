@@ -6,69 +6,54 @@ next run finds here. It is one SQLite file: every method is a transaction that i
 (fsync) when it returns, and several processes of one machine, and their threads, may use it at
 once. Workers on several machines each need a folder of their own on a local disk: SQLite's locks
 do not hold over a network.
+
+What the disk damages is not believed: a row whose checksum is another is told as damaged, and goes
+nowhere; a file that is broken is put aside, and a new one goes on with what could be read of it.
 """
 
-import fcntl
-import os
 import shutil
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from itertools import pairwise
 from pathlib import Path
-from threading import Lock
-from typing import Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from songswap.errors import SpoolError
-from songswap.raw.kept import Answer, Entry, Kept, RotatedToken, pack
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS answers (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  run_id TEXT NOT NULL,
-  batch INTEGER NOT NULL,
-  user_id INTEGER NOT NULL,
-  key TEXT NOT NULL,
-  observed_ms INTEGER NOT NULL,
-  fingerprint BLOB,
-  body BLOB NOT NULL,
-  archived INTEGER NOT NULL DEFAULT 0,
-  loaded INTEGER NOT NULL DEFAULT 0,
-  problem TEXT
-);
-CREATE INDEX IF NOT EXISTS answers_of_batch ON answers (run_id, batch);
-CREATE TABLE IF NOT EXISTS tokens (
-  user_id INTEGER PRIMARY KEY,
-  spent TEXT NOT NULL,
-  access_token TEXT NOT NULL,
-  refresh_token TEXT NOT NULL,
-  expires_ms INTEGER NOT NULL
-);
-"""
+from songswap.raw import salvage, sealed, tables
+from songswap.raw.kept import Answer, Entry, Kept, Recovery, RotatedToken, pack
+from songswap.raw.sealed import DONE
+from songswap.raw.spool_file import SpoolFile
+from songswap.raw.tables import Broken
 
 # The disk keeps this much free: without room for its journal the spool could not let answers go.
 _KEEP_FREE_BYTES = 64 * 2**20
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSERT = f"INSERT INTO answers ({sealed.ANSWER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_ANSWERS = f"SELECT {sealed.ANSWER}, archived, loaded, problem FROM answers"  # noqa: S608
+_TOKENS = f"SELECT {sealed.ROTATED} FROM rotated_tokens ORDER BY user_id"  # noqa: S608
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-@contextmanager
-def _opening(folder: Path) -> Iterator[None]:
-    """One at a time: of two that make a new file a WAL, SQLite refuses one without waiting."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def _transaction(
+    begin: str,
+) -> Callable[[Callable[Concatenate["Spool", P], T]], Callable[Concatenate["Spool", P], T]]:
+    def of(method: Callable[Concatenate["Spool", P], T]) -> Callable[Concatenate["Spool", P], T]:
+        @wraps(method)
+        def run(self: "Spool", /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return self.file.run(lambda: method(self, *args, **kwargs), begin)
+
+        return run
+
+    return of
 
 
-def _to_ms(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+_reads = _transaction("BEGIN")
+"""Have a method read in a transaction of its own, from a file that is in order."""
 
-
-def _from_ms(ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms)
+_writes = _transaction("BEGIN IMMEDIATE")
+"""Have a method write all or nothing; it is done again where the file was replaced meanwhile."""
 
 
 class Spool:
@@ -84,23 +69,19 @@ class Spool:
 
     def __init__(self, folder: Path, most_bytes: int | None = None) -> None:
         self.path = folder / "spool.sqlite3"
+        self.file = SpoolFile(self.path)
         self._most_bytes = most_bytes
-        self._lock = Lock()
 
     def __enter__(self) -> Self:
-        with self._alone():
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Answers and tokens are for the pipeline's own user alone.
-            self.path.touch(mode=0o600)
-            self._db = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
-            with _opening(self.path.parent):
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=FULL")
-                self._db.executescript(_SCHEMA)
+        self.file.open()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._db.close()
+        self.file.close()
+
+    def check(self) -> None:
+        """Read all of the file: where it is broken, it is replaced as everywhere."""
+        self.file.check()
 
     def keep(self, run_id: str, batch: int, answers: Sequence[Answer]) -> list[Kept]:
         """Write ``answers`` to the disk, all or none.
@@ -110,26 +91,17 @@ class Spool:
         """
         if full := self.full():
             raise full
-        packed = [pack(answer.body) for answer in answers]
-        kept = []
-        with self._alone(), self._db:
-            for answer, body in zip(answers, packed, strict=True):
-                id_, user_id, key, observed_ms, fingerprint = self._db.execute(
-                    "INSERT INTO answers (run_id, batch, user_id, key, observed_ms, fingerprint,"
-                    " body) VALUES (?, ?, ?, ?, ?, ?, ?)"
-                    " RETURNING id, user_id, key, observed_ms, fingerprint",
-                    (
-                        run_id,
-                        batch,
-                        answer.user_id,
-                        answer.key,
-                        _to_ms(answer.observed_at),
-                        answer.fingerprint,
-                        body,
-                    ),
-                ).fetchone()
-                kept.append(Kept(id_, user_id, key, _from_ms(observed_ms), fingerprint, body))
-        return kept
+        return self._keep(run_id, batch, [(one, pack(one.body)) for one in answers])
+
+    @_writes
+    def _keep(self, run_id: str, batch: int, packed: Sequence[tuple[Answer, bytes]]) -> list[Kept]:
+        begin = tables.last_id(self.file.db) + 1
+        rows = [
+            sealed.answer_row(id_, run_id, batch, answer, body)
+            for id_, (answer, body) in enumerate(packed, begin)
+        ]
+        self.file.db.executemany(_INSERT, rows)
+        return [sealed.kept(row) for row in rows]
 
     def full(self) -> SpoolError | None:
         """Why no more answers are kept; None while there is room."""
@@ -147,26 +119,19 @@ class Spool:
             " at 'songswap spool list'. The next run asks again for the rest."
         )
 
+    @_reads
     def size(self) -> int:
         """The bytes that are in use; what left makes room, although the file stays as large."""
-        with self._alone():
-            page, pages, free = (
-                self._db.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("page_size", "page_count", "freelist_count")
-            )
+        page, pages, free = (
+            self.file.db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_size", "page_count", "freelist_count")
+        )
         return int(page * (pages - free))
 
+    @_reads
     def entries(self) -> list[Entry]:
-        """Everything that waits here, oldest first."""
-        with self._alone():
-            rows = self._db.execute(
-                "SELECT id, run_id, user_id, key, observed_ms, length(body), archived, loaded,"
-                " problem FROM answers ORDER BY id"
-            ).fetchall()
-        return [
-            Entry(id_, run_id, user, key, _from_ms(ms), size, bool(archived), bool(loaded), problem)
-            for id_, run_id, user, key, ms, size, archived, loaded, problem in rows
-        ]
+        """Everything that waits here, oldest first; of what is damaged, what it claims."""
+        return [_entry(row) for row in self.file.db.execute(f"{_ANSWERS} ORDER BY id")]
 
     def find(self, id_: int) -> Kept:
         """One answer, by its id.
@@ -180,119 +145,167 @@ class Spool:
 
     def drop(self, ids: Iterable[int]) -> None:
         """Delete answers for good, wherever they are or are not by then."""
-        with self._alone(), self._db:
-            self._db.executemany("DELETE FROM answers WHERE id = ?", [(id_,) for id_ in ids])
+        self._drop([(id_,) for id_ in ids])
 
+    @_writes
+    def _drop(self, rows: Sequence[tuple[int]]) -> None:
+        self.file.db.executemany("DELETE FROM answers WHERE id = ?", rows)
+
+    @_reads
     def users_of(self, run_id: str, batch: int) -> set[int]:
-        """The users whose answer of this batch is here already."""
-        with self._alone():
-            rows = self._db.execute(
-                "SELECT user_id FROM answers WHERE run_id = ? AND batch = ?", (run_id, batch)
-            )
-            return {row[0] for row in rows}
+        """The users whose answer of this batch is here already, whole."""
+        of = (run_id, batch)
+        rows = self.file.db.execute(f"{_ANSWERS} WHERE run_id = ? AND batch = ?", of)
+        return {row[3] for row in rows if row[1:3] == of and sealed.is_whole(row[:9])}
 
     def not_archived(self, after: int, limit: int) -> list[Kept]:
         """Up to ``limit`` answers that wait for S3, oldest first, with an id > ``after``."""
-        return self._answers("NOT archived AND id > ? ORDER BY id LIMIT ?", (after, limit))
+        return self._answers("archived IS NOT ? AND id > ?", (DONE, after), limit)
 
     def not_loaded(self, after: int, limit: int) -> list[Kept]:
         """The same of answers that wait for the warehouse."""
-        return self._answers("NOT loaded AND id > ? ORDER BY id LIMIT ?", (after, limit))
+        return self._answers("loaded IS NOT ? AND id > ?", (DONE, after), limit)
 
     def batch(self, run_id: str, batch: int) -> list[Kept]:
         """The answers of a batch that wait for the warehouse."""
-        return self._answers("NOT loaded AND run_id = ? AND batch = ? ORDER BY id", (run_id, batch))
+        return self._answers("loaded IS NOT ? AND run_id = ? AND batch = ?", (DONE, run_id, batch))
 
+    @_writes
     def archived(self, keys: Mapping[int, str]) -> None:
         """Note under which keys answers, by their ids, are in S3; the loaded ones leave."""
-        with self._alone(), self._db:
-            self._db.executemany(
-                "UPDATE answers SET archived = 1, key = ?, problem = NULL WHERE id = ?",
-                [(key, id_) for id_, key in keys.items()],
-            )
-            self._drop_done(keys)
+        db = self.file.db
+        for id_, key in keys.items():
+            self._move(id_, key)
+            db.execute("UPDATE answers SET archived = ?, problem = NULL WHERE id = ?", (DONE, id_))
+        self._drop_done(keys)
 
+    @_writes
     def loaded(self, ids: Sequence[int]) -> None:
         """Note that these answers are in the warehouse; the archived ones leave."""
-        with self._alone(), self._db:
-            self._db.executemany(
-                "UPDATE answers SET loaded = 1 WHERE id = ?", [(id_,) for id_ in ids]
-            )
-            self._drop_done(ids)
+        self.file.db.executemany(
+            "UPDATE answers SET loaded = ? WHERE id = ?", [(DONE, id_) for id_ in ids]
+        )
+        self._drop_done(ids)
 
+    @_writes
     def failed(self, problems: Mapping[int, str]) -> None:
         """Note why answers, by their ids, could not leave."""
-        with self._alone(), self._db:
-            self._db.executemany(
-                "UPDATE answers SET problem = ? WHERE id = ?",
-                [(problem, id_) for id_, problem in problems.items()],
-            )
+        self.file.db.executemany(
+            "UPDATE answers SET problem = ? WHERE id = ?",
+            [(problem.encode(errors="replace").decode(), id_) for id_, problem in problems.items()],
+        )
 
+    @_reads
     def waiting(self) -> tuple[int, int]:
         """How many answers wait for S3, and how many for the warehouse."""
-        with self._alone():
-            row = self._db.execute(
-                "SELECT count(*) FILTER (WHERE NOT archived), count(*) FILTER (WHERE NOT loaded)"
-                " FROM answers"
-            ).fetchone()
+        row = self.file.db.execute(
+            "SELECT count(*) FILTER (WHERE archived IS NOT ?1),"
+            " count(*) FILTER (WHERE loaded IS NOT ?1) FROM answers",
+            (DONE,),
+        ).fetchone()
         return row[0], row[1]
 
+    @_reads
     def last_problem(self) -> str | None:
         """Why the answer that was tried last could not leave."""
-        with self._alone():
-            row = self._db.execute(
-                "SELECT problem FROM answers WHERE problem IS NOT NULL ORDER BY id DESC LIMIT 1"
-            ).fetchone()
-        return row[0] if row else None
+        row = self.file.db.execute(
+            "SELECT problem FROM answers WHERE problem IS NOT NULL ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        return str(row[0]) if row else None
 
     def keep_tokens(self, tokens: Iterable[RotatedToken]) -> None:
-        """Keep tokens that must not be lost: the ones that they replace may be worthless now."""
-        rows = [(*one[:-1], _to_ms(one.expires_at)) for one in tokens]
-        if rows:
-            with self._alone(), self._db:
-                self._db.executemany("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?)", rows)
+        """Keep tokens that must not be lost: the ones that they replace may be worthless now.
 
+        Of two of a user, those that were given later stay.
+        """
+        if given := list(tokens):
+            self._keep_tokens(given)
+
+    @_writes
+    def _keep_tokens(self, tokens: Sequence[RotatedToken]) -> None:
+        tables.keep_tokens(self.file.db, tokens)
+
+    @_reads
     def tokens(self) -> list[RotatedToken]:
-        """The tokens that are kept here."""
-        with self._alone():
-            rows = self._db.execute("SELECT * FROM tokens ORDER BY user_id").fetchall()
-        return [
-            RotatedToken(user_id, spent, access, refresh, _from_ms(expires_ms))
-            for user_id, spent, access, refresh, expires_ms in rows
-        ]
+        """The tokens that are kept here, whole."""
+        rows = self.file.db.execute(_TOKENS)
+        return [token for row in rows if (token := sealed.token_of(row))]
+
+    @_reads
+    def damaged_tokens(self) -> list[int]:
+        """The users of tokens that the disk did not keep whole, as far as their rows say."""
+        return self._damaged_tokens()
+
+    @_writes
+    def drop_damaged_tokens(self) -> None:
+        """Forget the tokens that nobody can use any more."""
+        self.file.db.executemany(
+            "DELETE FROM rotated_tokens WHERE user_id = ?",
+            [(user_id,) for user_id in self._damaged_tokens()],
+        )
 
     def drop_tokens(self, tokens: Iterable[RotatedToken]) -> None:
         """Forget tokens that the warehouse has now."""
-        rows = [(one.user_id, one.access_token) for one in tokens]
-        if rows:
-            with self._alone(), self._db:
-                self._db.executemany(
-                    "DELETE FROM tokens WHERE user_id = ? AND access_token = ?", rows
-                )
+        if rows := [(one.user_id, sealed.blob(one.access_token)) for one in tokens]:
+            self._drop_tokens(rows)
 
-    def _answers(self, where: str, parameters: tuple[object, ...]) -> list[Kept]:
-        columns = "id, user_id, key, observed_ms, fingerprint, body"
-        query = f"SELECT {columns} FROM answers WHERE {where}"  # noqa: S608 - a condition from above
-        with self._alone():
-            rows = self._db.execute(query, parameters).fetchall()
-        return [
-            Kept(id_, user_id, key, _from_ms(observed_ms), fingerprint, body)
-            for id_, user_id, key, observed_ms, fingerprint, body in rows
-        ]
-
-    def _drop_done(self, ids: Iterable[int]) -> None:
-        self._db.executemany(
-            "DELETE FROM answers WHERE id = ? AND archived AND loaded", [(id_,) for id_ in ids]
+    @_writes
+    def _drop_tokens(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        self.file.db.executemany(
+            "DELETE FROM rotated_tokens WHERE user_id = ? AND access_token = ?", rows
         )
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One thread at a time: transactions of two threads on one connection would be one."""
-        try:
-            with self._lock:
-                yield
-        except (sqlite3.Error, OSError) as error:
-            raise SpoolError(
-                f"The spool {self.path} did not take or give an answer: {error}. Free or mend the"
-                " disk; answers that were not kept are asked for again by the next run."
-            ) from error
+    def _damaged_tokens(self) -> list[int]:
+        return [row[0] for row in self.file.db.execute(_TOKENS) if not sealed.token_of(row)]
+
+    @_reads
+    def recoveries(self, only_untold: bool = False) -> list[Recovery]:
+        """The broken files that were put aside, and what was saved of them."""
+        return salvage.recoveries(self.file.db, only_untold)
+
+    @_writes
+    def acknowledge(self, told: Sequence[Recovery]) -> None:
+        """Note that an operator was told of these."""
+        self.file.db.executemany(
+            "UPDATE broken SET told = 1 WHERE file = ?", [(one.file,) for one in told]
+        )
+
+    @_reads
+    def _answers(self, where: str, parameters: tuple[object, ...], limit: int = -1) -> list[Kept]:
+        query = f"{_ANSWERS} WHERE {where} ORDER BY id LIMIT ?"
+        rows = self.file.db.execute(query, (*parameters, limit)).fetchall()
+        if any(one[0] >= other[0] for one, other in pairwise(rows)):
+            raise Broken("its ids are not in order")
+        return [sealed.kept(row[:9]) for row in rows]
+
+    def _move(self, id_: int, key: str) -> None:
+        """Note where an answer lies, if it is elsewhere than where it belongs."""
+        query = f"{_ANSWERS} WHERE id = ? AND key IS NOT ?"
+        row = self.file.db.execute(query, (id_, key)).fetchone()
+        if row and sealed.is_whole(row[:9]):
+            moved = sealed.sealed(*row[:4], key, *row[5:8])
+            self.file.db.execute(
+                "UPDATE answers SET key = ?, checksum = ? WHERE id = ?", (key, moved[-1], id_)
+            )
+
+    def _drop_done(self, ids: Iterable[int]) -> None:
+        self.file.db.executemany(
+            "DELETE FROM answers WHERE id = ?1 AND archived = ?2 AND loaded = ?2",
+            [(id_, DONE) for id_ in ids],
+        )
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    *answer, archived, loaded, problem = row
+    kept = sealed.kept(answer)
+    return Entry(
+        kept.id,
+        str(answer[1]),
+        kept.user_id,
+        kept.key,
+        kept.observed_at,
+        len(kept.packed),
+        archived == DONE,
+        loaded == DONE,
+        (None if kept.whole else kept.damage()) or (problem and str(problem)),
+    )
