@@ -227,6 +227,27 @@ def test_item_that_was_set_aside_is_known(users: str) -> None:
         assert gaps(500, 49, timeless) == 1, "so may one whose time is none"
 
 
+def test_item_that_was_set_aside_for_its_time_joins_nothing(users: str) -> None:
+    """What a wrong clock set aside is not loaded: an answer that goes on from it has a gap."""
+    with connect(users) as connection:
+
+        def told(at: int, minutes: range) -> Counter[str]:
+            body = page([(minute, 1) for minute in minutes])
+            return load(connection, 1, BEGIN + timedelta(minutes=at), body)
+
+        a_day = 1440
+        assert told(9, range(10))["plays"] == 10
+        assert told(9, range(3000, 3050))["set_aside"] == 50
+        counts = told(3039 - a_day, range(3020, 3070))
+        assert (counts["plays"], counts["gaps"]) == (20, 1)
+        found = connection.execute("SELECT after, before FROM songswap.gaps").fetchall()
+        assert found == [(BEGIN + timedelta(minutes=9), BEGIN + timedelta(minutes=3020))]
+        assert told(3070, range(2990, 3040))["gaps"] == 0
+        assert told(3070, range(3021, 3071))["plays"] == 31
+        left = connection.execute("SELECT count(*) FROM songswap.set_aside").fetchone()
+        assert left == (0,), "what is loaded after all is not set aside any more"
+
+
 def test_gap_after_an_empty_answer(users: str) -> None:
     """A user of whom Spotify told nothing, and then more than it can hold, has a gap as well."""
     with connect(users) as connection:

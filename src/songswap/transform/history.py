@@ -22,6 +22,9 @@ ASKED = 50
 _KINDS_OF_TRACKS = ("", "track", "local")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNTIMELY = "played_at: before Spotify or in the future"
+"""Why an item is set aside for its time. It may be our clock that is wrong: an answer with such an
+item does not count as seen, and is looked at again when it comes again."""
 
 
 def transform(body: bytes, user_id: int, observed_at: datetime, catalogue: Catalogue) -> History:
@@ -154,7 +157,7 @@ def _reason_to_set_aside(
     if played_at is None:
         return "played_at: not a time with its zone"
     if not plausible:
-        return "played_at: before Spotify or in the future"
+        return UNTIMELY
     return None
 
 

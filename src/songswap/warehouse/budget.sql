@@ -27,7 +27,7 @@ SELECT
 FROM songswap.requests
 WHERE app = %(app)s AND (
   span = 'second' AND at > clock_timestamp() - %(window)s - interval '1 second'
-  OR span = 'hour' AND at > %(now)s - interval '1 day')
+  OR span = 'hour' AND at > %(now)s - interval '1 day' AND at <= %(now)s)
 
 -- name: count
 INSERT INTO songswap.requests AS r (app, span, at, rank, requests) VALUES
@@ -67,6 +67,6 @@ UPDATE songswap.budgets b SET
   per_day = greatest(t.taken, %(few)s), day_learned_at = %(now)s
 FROM (
   SELECT coalesce(sum(requests), 0) - %(unspent)s AS taken FROM songswap.requests
-  WHERE app = %(app)s AND span = 'hour' AND at > %(now)s - interval '1 day'
+  WHERE app = %(app)s AND span = 'hour' AND at > %(now)s - interval '1 day' AND at <= %(now)s
 ) t
 WHERE b.app = %(app)s

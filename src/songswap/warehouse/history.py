@@ -19,6 +19,7 @@ import psycopg
 
 from songswap.models import Catalogue, History, Play, SetAside
 from songswap.transform.catalogue import joined
+from songswap.transform.history import UNTIMELY
 from songswap.transform.value import moment
 from songswap.warehouse import catalogue
 from songswap.warehouse.copying import copy
@@ -85,6 +86,7 @@ def load(
         for one in rounds:
             this.load(one, there)
         this.copy_plays()
+        this.forget_untimely(there)
     return this.counts
 
 
@@ -159,7 +161,7 @@ class _Load:
         self.execute(
             "upsert_polls",
             **_spans(told),
-            fingerprints=[one.fingerprint for one in told],
+            fingerprints=[_seen(one) for one in told],
             paces=[_pace(one) for one in told],
         )
 
@@ -180,8 +182,14 @@ class _Load:
             return 0
         # What the user had before it is looked for in the table.
         self.copy_plays()
-        # An item whose time is none may be any play: it joins nothing.
-        aside = [(a, s) for a in full for s in a.history.set_aside if moment(s.played_at or "")]
+        # An item whose time is none may be any play: it joins nothing. Nor does one that was set
+        # aside for its time: others beside it may have been too, and are not loaded.
+        aside = [
+            (one, item)
+            for one in full
+            for item in one.history.set_aside
+            if item.reason != UNTIMELY and moment(item.played_at or "")
+        ]
         return self.execute(
             "insert_gaps",
             **_spans(full),
@@ -210,6 +218,18 @@ class _Load:
         }
         self.execute("set_aside_earlier", **columns)
         return self.execute("insert_set_aside", **columns).rowcount
+
+    def forget_untimely(self, users: Collection[int]) -> None:
+        """Take away what was set aside for its time and is loaded by now: the clock was wrong."""
+        rows = self.execute("untimely", users=list(users), reason=UNTIMELY).fetchall()
+        found = [
+            (user_id, digest, at) for user_id, digest, text in rows if (at := moment(text or ""))
+        ]
+        if found:
+            of, digests, moments = zip(*found, strict=True)
+            self.execute(
+                "forget_untimely", users=list(of), fingerprints=list(digests), moments=list(moments)
+            )
 
     def note(self, given: Round) -> int:
         """Note what was mended of tracks and artists."""
@@ -259,6 +279,12 @@ def _spans(told: Sequence[Answer]) -> dict[str, list[Any]]:
         "oldest": [one.history.oldest for one in told],
         "newest": [one.history.newest for one in told],
     }
+
+
+def _seen(answer: Answer) -> bytes | None:
+    """The fingerprint of an answer that need not be looked at again; None where it has to be."""
+    is_untimely = any(item.reason == UNTIMELY for item in answer.history.set_aside)
+    return None if is_untimely else answer.fingerprint
 
 
 def _user(answer: Answer) -> int:

@@ -68,6 +68,17 @@ FROM unnest(%(users)s::integer[], %(fingerprints)s::bytea[], %(reasons)s::text[]
 ORDER BY 1, 2
 ON CONFLICT DO NOTHING
 
+-- name: untimely
+SELECT user_id, fingerprint, played_at FROM songswap.set_aside
+WHERE user_id = ANY (%(users)s) AND reason = %(reason)s
+
+-- name: forget_untimely
+DELETE FROM songswap.set_aside k
+USING unnest(%(users)s::integer[], %(fingerprints)s::bytea[], %(moments)s::timestamptz[])
+  u (user_id, fingerprint, moment)
+JOIN "History" h ON h.user_id = u.user_id AND h.played_at = u.moment AT TIME ZONE 'UTC'
+WHERE k.user_id = u.user_id AND k.fingerprint = u.fingerprint
+
 -- name: move_raw
 UPDATE songswap.set_aside SET raw_key = %(key)s
 WHERE user_id = %(user_id)s AND found_at = %(observed_at)s

@@ -21,7 +21,7 @@ def find(connection: psycopg.Connection, app: str, now: datetime) -> RateLimited
 
 
 def note(connection: psycopg.Connection, app: str, pause: RateLimited, now: datetime) -> None:
-    """Note a pause; of two, the one that lasts longer holds."""
+    """Note a pause; of two, the one that lasts longer holds, unless it was noted in the future."""
     connection.execute(
         statements("pause.sql")["note"],
         {"app": app, "until": pause.until, "reason": str(pause), "now": now},

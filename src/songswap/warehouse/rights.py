@@ -37,7 +37,7 @@ NEEDED = {
     "songswap.token_exchanges": (*_KEEP, "DELETE"),
     "songswap.notices": (*_KEEP, "DELETE"),
     "songswap.gaps": _KEEP,
-    "songswap.set_aside": _KEEP,
+    "songswap.set_aside": (*_KEEP, "DELETE"),  # of what is loaded after all
     "songswap.notes": _ADD,
     "songswap.metadata": _KEEP,
     "songswap.pauses": _KEEP,

@@ -20,9 +20,12 @@ WHERE NOT EXISTS (SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step 
 
 -- name: endangered
 -- Who could have played enough since the last answer that the oldest play is forgotten before the
--- next look, which is after %(interval)s.
+-- next look, which is after %(interval)s. An answer in the future was noted by a clock that is wrong:
+-- it counts as the hourly load's.
 SELECT user_id FROM songswap.polls
-WHERE pace * extract(epoch FROM %(now)s + %(interval)s - answered_at) / 3600 >= %(plays)s
+WHERE pace * extract(epoch FROM %(now)s + %(interval)s - CASE
+  WHEN answered_at > %(now)s THEN %(now)s - interval '1 hour' ELSE answered_at
+END) / 3600 >= %(plays)s
 
 -- name: plan_users
 INSERT INTO songswap.steps (run_id, step, number, first_user, last_user, users)

@@ -107,3 +107,9 @@ ALTER TABLE songswap.metadata ADD COLUMN misses smallint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN songswap.metadata.misses IS
   'How often in a row Spotify knew no such id (404, or null in a batch). known = false only after
 four: it is asked for again after 1, 7 and 30 days before.';
+
+-- What was set aside for its time is looked at again: the clock may have been wrong.
+UPDATE songswap.polls SET fingerprint = NULL WHERE user_id IN (
+  SELECT user_id FROM songswap.set_aside
+  WHERE reason = 'played_at: before Spotify or in the future'
+);

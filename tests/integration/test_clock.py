@@ -1,0 +1,93 @@
+"""What a clock that was wrong by a day leaves behind does no harm once it is right."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from songswap import ingest, replay
+from songswap.errors import RateLimited
+from songswap.fetch import fetch
+from songswap.follow import INTERVAL, TOO_MANY
+from songswap.raw import key
+from songswap.raw.kept import Answer
+from songswap.raw.spool import Spool
+from songswap.warehouse import pause, run
+from songswap.warehouse.connection import connect
+
+SLOW, FAST = timedelta(hours=-26), timedelta(hours=26)
+UNTIMELY = "SELECT count(*) FROM songswap.set_aside"
+
+
+@pytest.fixture
+def here(platform: Callable[..., Any]) -> Any:
+    """A platform of four users."""
+    return platform(users=4)
+
+
+def fetched(here: Any, run_id: str, wrong: timedelta) -> None:
+    """Have everybody's answers in the spool as a clock that is wrong would have noted them."""
+    ingest.plan(here.settings, run_id, here.clock)
+    fetch(here.settings, run_id, 0, here.clock)
+    with Spool(here.settings.spool) as spool:
+        came = spool.batch(run_id, 0)
+        spool.drop(one.id for one in came)
+        answers = [(one, one.observed_at + wrong) for one in came]
+        spool.keep(
+            run_id,
+            0,
+            [
+                # As the archive has it: of another hour.
+                Answer(one.user_id, key.for_hour(one.user_id, at), at, one.fingerprint, one.body)
+                for one, at in answers
+            ],
+        )
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_plays_ahead_of_a_slow_clock_are_loaded_later(here: Any, known: bool) -> None:
+    """They are set aside, but do not count as seen: the same answer is loaded by a right clock."""
+    if known:
+        here.load()
+        here.advance(hours=2)
+    fetched(here, "slow", SLOW)
+    ingest.load(here.settings, "slow", 0, lambda: here.clock() + SLOW)
+    assert here.rows(UNTIMELY)[0][0] > 0
+    here.load()
+    assert here.history() == here.reachable()
+    assert here.rows(UNTIMELY) == [(0,)], "what was loaded is told once"
+    assert here.rows("SELECT count(*) FROM songswap.gaps") == [(0,)]
+    for unit in replay.plan(here.settings):
+        replay.replay(here.settings, "replayed", unit)
+    assert here.history() == here.reachable()
+    assert here.rows(UNTIMELY) == [(0,)], "nor does the archive tell it again"
+
+
+@pytest.mark.parametrize("noted", [FAST, timedelta(0)])
+def test_pause_of_a_fast_clock_does_not_hold(here: Any, noted: timedelta) -> None:
+    """A pause that was noted in the future holds nobody up, nor the one that follows it."""
+    now = here.clock()
+    app = here.settings.spotify.client_id
+
+    def pauses(hours: int, noted: datetime, until: datetime) -> None:
+        with connect(here.settings.warehouse_dsn) as connection:
+            pause.note(connection, app, RateLimited(f"{hours} h", until), noted)
+
+    pauses(1, now + noted, now + noted + timedelta(hours=1))
+    with connect(here.settings.warehouse_dsn) as connection:
+        found = pause.find(connection, app, now)
+        assert (found is None) == (noted == FAST)
+        pauses(2, now, now + timedelta(hours=2))
+        found = pause.find(connection, app, now)
+        assert found is not None
+        assert found.until == now + timedelta(hours=2)
+
+
+def test_heavy_listener_of_a_fast_clock_is_followed(here: Any) -> None:
+    """An answer that was noted in the future does not say that a user was just asked for."""
+    here.load()
+    now = here.clock()
+    here.execute("UPDATE songswap.polls SET pace = 60, answered_at = %s", now + FAST)
+    with connect(here.settings.warehouse_dsn) as connection:
+        assert len(run.endangered(connection, now, INTERVAL, TOO_MANY)) == 4
