@@ -21,12 +21,13 @@ from datetime import UTC, datetime
 from airflow.sdk import TriggerRule, dag, get_current_context, task, task_group
 
 from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.retries import retried
+from songswap.orchestration.retries import RUN_TIMEOUT, retried
+from songswap.orchestration.rows import FOLLOWED
 
 
 def run_id() -> str:
     """The id under which this run is noted; the hourly load may have one of the same name."""
-    return f"follow__{get_current_context()['dag_run'].run_id}"
+    return f"{FOLLOWED}{get_current_context()['dag_run'].run_id}"
 
 
 @task
@@ -72,6 +73,7 @@ def summarise() -> dict[str, int]:
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=RUN_TIMEOUT,
     tags=["songswap"],
     doc_md=__doc__,
     default_args=retried(),

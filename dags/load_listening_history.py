@@ -20,7 +20,9 @@ or clear the run to do it now. Clearing any task is safe at any time: nothing is
 
 * *the warehouse refused or was lost*: check PostgreSQL and the connection `SongSwap_RDS`.
 * *S3 did not take an answer*: check the bucket (variable `bucket_name`) and `SongSwap_S3_PutOnly`.
-* *Spotify allows no more requests until …*: nothing to do; it goes on after that time.
+* *paused*, *Spotify allows no more requests until …*: nothing to do. What would have asked is
+  skipped, and the run is red because nobody was asked, but the message is yellow and comes once.
+* *it took too long*: a run of more than 55 minutes is ended, so that the next hour's can begin.
 * *the app's own credentials*: set `SPOTIFY_CLIENT_ID` and `SPOTIFY_CLIENT_SECRET`.
 * *the grants of … users at once*: look at Spotify's status page; nobody has to authorize again yet.
 * *schema is at version …*: run `songswap migrate`.
@@ -34,7 +36,7 @@ from datetime import UTC, datetime
 from airflow.sdk import TriggerRule, dag, get_current_context, task, task_group
 
 from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.retries import retried
+from songswap.orchestration.retries import RUN_TIMEOUT, retried
 
 POOL = "spotify"
 
@@ -103,6 +105,8 @@ def summarise() -> dict[str, int]:
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    # A run that hangs does not keep the next hour from its own.
+    dagrun_timeout=RUN_TIMEOUT,
     tags=["songswap"],
     doc_md=__doc__,
     default_args=retried(),

@@ -56,6 +56,7 @@ def enrich(
         SpotifyUnavailable, ReccoBeatsUnavailable, RateLimited, CredentialsRefused,
             WarehouseUnavailable: what is wanted stays so and is asked for by the next run.
         LoadIncomplete: rows were not there after their load; as above.
+        RunFailed: the run was never planned.
     """
     return uvloop.run(_enrich(settings, run_id, kind, clock))
 
@@ -64,8 +65,9 @@ async def _enrich(
     settings: Settings, run_id: str, kind: str, clock: Callable[[], datetime]
 ) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    problem: str | None = "it broke off, its task log says why"
+    problem: str | SongSwapError | None = "it broke off, its task log says why"
     with connect(settings.warehouse_dsn) as connection:
+        run.require_plan(connection, run_id)
         try:
             async with open_asking(
                 settings, connection, kind, Rank.ENRICHMENT, counts, clock
@@ -80,7 +82,7 @@ async def _enrich(
             counts[f"{kind}_held_back"] = 1
             problem = None
         except SongSwapError as error:
-            problem = str(error)
+            problem = error
             raise
         finally:
             run.end_step(connection, run_id, f"enrich {kind}", 0, counts, clock(), problem)

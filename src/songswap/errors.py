@@ -35,9 +35,12 @@ SongSwapError
 ├── ProofFailed                a test DAG found something else than it expects of production's code
 ├── SpreadFailed               units of work had nobody left to do them; what was done stays
 └── RunFailed                  a part of a run failed; says which, and where its data lies
+    ├── RunPaused              nothing failed, but a pause was asked for: not all was done
+    └── RunOverdue             it took so long that it gave way to the next
 """
 
 import copyreg
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -225,4 +228,21 @@ class SpreadFailed(SongSwapError):
 
 
 class RunFailed(SongSwapError):
-    """A part of a run failed."""
+    """A part of a run failed.
+
+    Args:
+        causes: what ended its parts: of each the name of the error, as far as it is known, and a
+            sentence.
+    """
+
+    def __init__(self, message: str, causes: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.causes = tuple(causes)
+
+
+class RunPaused(RunFailed):
+    """Nothing failed in a run, but Spotify or ReccoBeats took no requests until a later time."""
+
+
+class RunOverdue(RunFailed):
+    """A run took so long that it gave way to the next."""

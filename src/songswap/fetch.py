@@ -124,12 +124,12 @@ async def _fetch(
             )
             batch.counts["users"] = len(grants)
             batch.counts["resting"] = sum(one.resting for one in grants)
-            problem: str | None = "it broke off, its task log says why"
+            problem: str | SongSwapError | None = "it broke off, its task log says why"
             app = settings.spotify.client_id
             batch.stopped_by = pause.find(connection, app, clock()) or spool.full()
             try:
                 await batch.ask_all(to_ask, in_flight)
-                problem = str(batch.stopped_by) if batch.stopped_by else None
+                problem = batch.stopped_by
             finally:
                 if isinstance(batch.stopped_by, RateLimited):
                     pause.note(connection, app, batch.stopped_by, clock())
@@ -221,7 +221,7 @@ class _Batch:
 
         await side_by_side((make_all_ready(), *(ask_in_turn() for _ in range(in_flight))))
 
-    def note(self, connection: psycopg.Connection, problem: str | None) -> None:
+    def note(self, connection: psycopg.Connection, problem: str | SongSwapError | None) -> None:
         """Note what happened, in one transaction."""
         counts, now = self.counts, self.clock()
         found = Counter(self.outcomes.values())

@@ -7,22 +7,28 @@ by one, `load_once` calls them all. A step that is repeated changes nothing that
 """
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from songswap import deliver
-from songswap.alerts.warning import warnings
+import psycopg
+
+from songswap import deliver, judgement, telling
+from songswap.alerts.problem import Problem
+from songswap.alerts.warning import Notice
 from songswap.enrich import KINDS, enrich
-from songswap.errors import RunFailed, SongSwapError
+from songswap.errors import RunFailed, RunPaused, SongSwapError
 from songswap.fetch import fetch
+from songswap.judgement import Limits, Trouble
 from songswap.raw.spool import Spool
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
 from songswap.warehouse import grant, grant_state, run
-from songswap.warehouse.connection import connect
+from songswap.warehouse.connection import connect, naming_trouble
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
@@ -81,78 +87,139 @@ def load(
 
 
 class Summary(NamedTuple):
-    """The counts of all steps of a run, and ``seconds``; what of it failed, None if nothing did."""
+    """What became of a run.
+
+    ``counts`` has those of all steps, and ``seconds``. ``problem`` is what failed, None if nothing
+    did; ``causes`` are what that comes of, as kinds and sentences. ``state`` is that of the run's
+    row: success, failed, or paused. ``notices`` are for engineers, whatever became of the run.
+    """
 
     counts: dict[str, int]
     problem: str | None
+    state: str
+    causes: list[tuple[str, str]]
+    notices: list[Notice]
+
+    def require_success(self) -> None:
+        """Raise `RunFailed`, or `RunPaused`, where something did not happen."""
+        if self.problem:
+            kind = RunPaused if self.state == "paused" else RunFailed
+            raise kind(self.problem, self.causes)
 
 
-def summarise(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now) -> Summary:
+def summarise(
+    settings: Settings,
+    run_id: str,
+    clock: Callable[[], datetime] = utc_now,
+    known: Mapping[str, Problem] | None = None,
+) -> Summary:
     """Add up a run, note it in ``songswap.runs``, and say whether it was a good one.
 
-    It was not when a part of it failed, or when answers wait in the spool.
+    It was not when it was never planned, when a part of it failed, or when something waits in the
+    spool.
+
+    Args:
+        known: what whoever ran the steps knows of those that failed, by step and number, as in
+            ``load 3``.
+
+    Raises:
+        WarehouseUnavailable, SchemaOutdated, SpoolError: nothing can be said of the run.
     """
     with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
-        counts = run.totals(connection, run_id)
-        problems = [
-            f"{one.step} {one.number}: {one.problem or 'did not end, its task log says why'}"
-            for one in run.unfinished(connection, run_id)
-        ]
-        refused, incident = grant.settle_refused(
-            connection,
-            run_id,
-            counts.get("asked", 0),
-            settings.refused_share,
-            settings.refused_at_least,
-            clock(),
-        )
-        if incident:
-            problems.append(
-                f"Spotify refused the grants of {refused} users at once. This looks like an"
-                " incident at Spotify: nobody's grant was taken for dead, the next run asks again."
-            )
-        forbidden, incident = grant.settle_forbidden(
-            connection,
-            run_id,
-            counts.get("asked", 0),
-            settings.refused_share,
-            settings.refused_at_least,
-            clock(),
-        )
-        if incident:
-            problems.append(
-                f"Spotify forbade {forbidden} users at once (403). This looks like an incident, or"
-                " the subscription of the app's owner has lapsed: nobody rests, the next run asks"
-                " everybody again. In development mode only five users may be asked for: see the"
-                " app in Spotify's developer dashboard."
-            )
-        asked, failed = counts.get("asked", 0), counts.get("failed", 0)
-        many = failed >= settings.refused_at_least and failed > settings.refused_share * asked
-        if many or 0 < failed == asked:
-            problems.append(
-                f"Spotify gave no usable answer for {failed} of {asked} users. Nothing is lost"
-                " yet: the next run asks again. If it lasts, look at Spotify's status page."
-            )
-        to_archive, to_load = spool.waiting()
-        if to_archive or to_load:
-            problems.append(
-                f"{to_archive} answers wait in the spool for S3 and {to_load} for the warehouse:"
-                f" {spool.last_problem() or 'see the steps before'}. The next run retries them."
-            )
-        if damaged := spool.damaged_tokens():
-            problems.append(
-                f"The tokens of {len(damaged)} users in the spool are damaged and cannot be used."
-                " 'songswap spool list' names the users, 'songswap spool drop --damaged-tokens'"
-                " takes them out."
-            )
+        outcomes = run.outcomes(connection, run_id)
+        waiting = _waiting(spool)
+        troubles = judgement.of_steps(run.unfinished(connection, run_id), known or {})
+        troubles += judgement.of_the_plan(run.is_planned(connection, run_id), troubles)
+        troubles += _settle(settings, connection, run_id, outcomes, clock())
+        troubles += judgement.of_outcomes(outcomes, _limits(settings))
+        troubles += judgement.of_what_waits(waiting, spool.last_problem())
         recoveries = spool.recoveries(only_untold=True)
-        problems += [str(one) for one in recoveries]
-        counts |= {"waiting_for_s3": to_archive, "waiting_for_warehouse": to_load}
+        troubles += judgement.of_the_spool(len(spool.damaged_tokens()), recoveries)
+        counts = _counts(run.totals(connection, run_id), outcomes) | waiting
         counts |= grant_state.warn(connection, clock())
-        problem = "\n".join(problems) or None
-        seconds = run.end_run(connection, run_id, counts, clock(), problem)
+        state, problem = judgement.state_of(troubles), "\n".join(map(str, troubles)) or None
+        paused = [one.problem.text for one in troubles if one.problem.kind in judgement.PAUSES]
+        app = settings.spotify.client_id
+        notices = telling.due(connection, app, counts, paused, clock())
+        seconds = run.end_run(connection, run_id, state, counts, clock(), problem)
         spool.acknowledge(recoveries)
-    return Summary({**counts, "seconds": round(seconds)}, problem)
+    counts["seconds"] = round(seconds)
+    return Summary(counts, problem, state, judgement.causes(troubles), notices)
+
+
+def _settle(
+    settings: Settings,
+    connection: psycopg.Connection,
+    run_id: str,
+    outcomes: Counter[str],
+    now: datetime,
+) -> list[Trouble]:
+    """Decide what refusals mean, now that all of the run are known, and tell of incidents."""
+    limits, asked = _limits(settings), outcomes.total()
+    refused = grant.settle_refused(connection, run_id, asked, *limits, now)
+    forbidden = grant.settle_forbidden(connection, run_id, asked, *limits, now)
+    return [*judgement.of_refusals(*refused), *judgement.of_forbidden(*forbidden)]
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.refused_share, settings.refused_at_least)
+
+
+def _counts(totals: Mapping[str, int], outcomes: Counter[str]) -> dict[str, int]:
+    """Sums over all tries, but of users only those by what came of each last."""
+    users = ("asked", *run.OUTCOMES)
+    last = {"asked": outcomes.total(), **{name: outcomes[name] for name in run.OUTCOMES}}
+    counts = {name: total for name, total in totals.items() if name not in users}
+    return counts | {name: number for name, number in last.items() if number}
+
+
+def _waiting(spool: Spool) -> dict[str, int]:
+    to_archive, to_load = spool.waiting()
+    return {
+        "waiting_for_s3": to_archive,
+        "waiting_for_warehouse": to_load,
+        "waiting_tokens": len(spool.tokens()),
+    }
+
+
+@contextmanager
+def at_work(
+    settings: Settings,
+    run_id: str,
+    clock: Callable[[], datetime] = utc_now,
+    *,
+    whole: bool = False,
+) -> Iterator[None]:
+    """Note that a run goes on, and show for as long as this lasts that a process works on it.
+
+    Args:
+        whole: all of the run is done within this; a run that is left without its end has failed.
+
+    Raises:
+        WarehouseUnavailable, SchemaOutdated: nothing can be done.
+    """
+    with run.held(settings.warehouse_dsn, run_id) as connection:
+        with naming_trouble():
+            require_schema(connection)
+            run.start(connection, run_id, clock(), held=whole)
+        try:
+            yield
+        except BaseException as error:
+            if whole:
+                end_early(settings.warehouse_dsn, run_id, error, clock())
+            raise
+
+
+def end_early(dsn: str, run_id: str, error: BaseException, now: datetime) -> None:
+    """Note that a run failed of an error, unless it has ended; without the warehouse, log that."""
+    problem = Problem.of(error).text
+    if not isinstance(error, Exception):
+        problem = f"It was stopped ({type(error).__name__}). What was answered is in the spool."
+    try:
+        with connect(dsn) as connection:
+            run.end_early(connection, run_id, problem, now)
+    except SongSwapError as trouble:
+        log.error("The end of run %s is not noted: %s", run_id, trouble)  # noqa: TRY400 - a sentence
 
 
 def load_once(
@@ -170,38 +237,55 @@ def load_once(
         told: hears the name of each step, how many of them are done, and how many there are.
 
     Raises:
-        RunFailed: see `summarise`.
+        RunFailed: see `Summary.require_success`.
+        WarehouseUnavailable, SchemaOutdated: nobody could be asked for. However it ends, its row in
+            ``songswap.runs`` does.
     """
+    with at_work(settings, run_id, clock, whole=True):
+        troubles = _load_all(settings, run_id, told, clock)
+        told("summarise", 0, 1)
+        for where, trouble in troubles.items():
+            log.error("%s: %s", where, trouble)
+        known = {where: Problem.of(trouble) for where, trouble in troubles.items()}
+        summary = summarise(settings, run_id, clock, known)
+    for notice in summary.notices:
+        log.warning("%s", notice.sentence)
+    summary.require_success()
+    return summary.counts
+
+
+def _load_all(
+    settings: Settings,
+    run_id: str,
+    told: Callable[[str, int, int], None],
+    clock: Callable[[], datetime],
+) -> dict[str, SongSwapError]:
+    """All steps but the last; what failed, by step and number."""
+    troubles: dict[str, SongSwapError] = {}
     told("retry", 0, 1)
-    troubles = _trying(partial(retry, settings, run_id, clock))
+    troubles |= _trying("retry 0", partial(retry, settings, run_id, clock))
     told("plan", 0, 1)
     batches = plan(settings, run_id, clock)
     with ThreadPoolExecutor(1) as beside:
-        loading: Future[list[SongSwapError]] | None = None
+        loading: Future[dict[str, SongSwapError]] | None = None
         for done, batch in enumerate(batches):
             told("fetch and load", done, len(batches))
-            troubles += _trying(partial(fetch, settings, run_id, batch, clock))
+            fetching = partial(fetch, settings, run_id, batch, clock)
+            troubles |= _trying(f"fetch {batch}", fetching)
             # One at a time, so that memory holds two batches at most.
-            troubles += loading.result() if loading else []
-            loading = beside.submit(_trying, partial(load, settings, run_id, batch, clock))
-        troubles += loading.result() if loading else []
+            troubles |= loading.result() if loading else {}
+            step = partial(load, settings, run_id, batch, clock)
+            loading = beside.submit(_trying, f"load {batch}", step)
+        troubles |= loading.result() if loading else {}
     for done, kind in enumerate(KINDS):
         told(f"enrich {kind}", done, len(KINDS))
-        troubles += _trying(partial(enrich, settings, run_id, kind, clock))
-    told("summarise", 0, 1)
-    for trouble in troubles:
-        log.error("%s", trouble)
-    counts, problem = summarise(settings, run_id, clock)
-    for warning in warnings(counts):
-        log.warning("%s", warning)
-    if problem:
-        raise RunFailed(problem)
-    return counts
+        troubles |= _trying(f"enrich {kind} 0", partial(enrich, settings, run_id, kind, clock))
+    return troubles
 
 
-def _trying(step: Callable[[], object]) -> list[SongSwapError]:
+def _trying(where: str, step: Callable[[], object]) -> dict[str, SongSwapError]:
     try:
         step()
     except SongSwapError as error:
-        return [error]
-    return []
+        return {where: error}
+    return {}

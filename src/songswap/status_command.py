@@ -39,7 +39,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(told))
     else:
-        Console().print(_table(told), *_gaps(told["newest_gaps"]))
+        Console().print(*_pauses(told["pauses"]), _table(told), *_gaps(told["newest_gaps"]))
 
 
 def _spool() -> dict[str, int] | None:
@@ -57,6 +57,7 @@ def _spool() -> dict[str, int] | None:
 def _told(found: "Status") -> dict[str, Any]:
     run = found.last_run
     return {
+        "pauses": [as_json(one._asdict()) for one in found.pauses],
         "users": found.users,
         "users_with_tokens": found.users_with_tokens,
         "plays": found.plays,
@@ -86,6 +87,14 @@ def _table(told: dict[str, Any]) -> Table:
             table.add_row(what, f"{number:,}" if isinstance(number, int) else number, share)
         table.add_section()
     return table
+
+
+def _pauses(told: list[dict[str, Any]]) -> Iterator[str]:
+    """A line for each pause that holds."""
+    for pause in told:
+        name = "ReccoBeats" if pause["app"] == "reccobeats" else "Spotify"
+        until = pause["until"][:19].replace("T", " ")
+        yield f"[bold yellow]Paused by {name} until {until} UTC:[/] no requests before."
 
 
 def _gaps(told: list[dict[str, Any]]) -> Iterator[Table]:

@@ -96,7 +96,8 @@ def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
         connection.execute(
             "DROP TABLE songswap.tokens, songswap.token_exchanges, songswap.notices,"
             " songswap.export_tracks, songswap.streams, songswap.imports;"
-            " ALTER TABLE songswap.steps DROP COLUMN outcomes;"
+            " ALTER TABLE songswap.steps DROP COLUMN outcomes, DROP COLUMN kind;"
+            " ALTER TABLE songswap.runs DROP COLUMN held;"
             " ALTER TABLE songswap.metadata DROP COLUMN misses;"
             " DROP FUNCTION songswap.current_tokens;"
             " ALTER TABLE songswap.grants DROP COLUMN forbidden_runs, DROP COLUMN unanswered_at,"

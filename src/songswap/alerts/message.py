@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from songswap.alerts.problem import Problem
+from songswap.alerts.problem import Problem, cut
+from songswap.alerts.warning import LOOK, PAUSED, RESUMED
 
 Embed = dict[str, Any]
 
@@ -25,17 +26,28 @@ _MOST_PROBLEMS = 3
 _MOST_LOGS = 3
 _MOST_TASKS = 10
 _TITLE = 256
-_DESCRIPTION = 4096
+_DESCRIPTION = 2000
+"""Of the 4,096 that Discord takes: all together have to be fewer than 6,000."""
+
 _FIELD = 1024
+_NOTICES = {
+    LOOK: ("🟡 {}: look at this", _YELLOW),
+    PAUSED: ("🟡 {} is paused", _YELLOW),
+    RESUMED: ("🟢 {} goes on", _GREEN),
+}
 _MARKDOWN = re.compile(r"([\\`*_~|\[\]<>])")
 
 
 class Failed(NamedTuple):
-    """A task that failed; ``map_index`` is -1 unless it is one of a mapped task."""
+    """A task that failed; ``map_index`` is -1 unless it is one of a mapped task.
+
+    ``causes`` are what its problem comes of, where it only sums up what others failed of.
+    """
 
     task_id: str
     map_index: int
     problem: Problem | None
+    causes: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +74,53 @@ class Run:
         return f"{self.url}/tasks/{quote(task.task_id)}{mapped}"
 
 
-def failure(run: Run, failed: Sequence[Failed], tasks: int, in_a_row: int, at: datetime) -> Embed:
+def failure(
+    run: Run,
+    failed: Sequence[Failed],
+    tasks: int,
+    in_a_row: int,
+    at: datetime,
+    overdue: Problem | None = None,
+) -> Embed:
     """The message that a run failed, or a task of it.
 
     Args:
         failed: the tasks that failed.
         tasks: how many tasks the run has.
-        in_a_row: how many runs of the DAG have failed one after the other, this one included.
+        in_a_row: how many runs of the DAG have failed of the same one after the other, this one
+            included.
         at: when it failed (aware).
+        overdue: why the run itself was ended, if it was.
     """
     again = f" ({in_a_row} runs in a row)" if in_a_row > 1 else ""
-    told = _problems(failed)
-    lines = [_line(problem, count) for problem, count in told]
-    advice = dict.fromkeys(problem.what_to_do for problem, _ in told)
+    told = [(overdue, 1)] if overdue else []
+    told += _problems(failed)
+    lines = [_line(problem, count) for problem, count in told[:_MOST_PROBLEMS]]
+    if more := len(told) - len(lines):
+        lines.append(f"{more} more: the log of the last task that failed has them.")
+    advice = dict.fromkeys(problem.what_to_do for problem, _ in told[:_MOST_PROBLEMS])
+    which = f"{len(failed):,} of {tasks:,} tasks"
     return {
         "title": f"🔴 {run.dag_id} failed{again}"[:_TITLE],
         "color": _RED,
-        "description": "\n".join(lines) or "It ended without a word: its log may say why.",
+        "description": cut("\n".join(lines), _DESCRIPTION)
+        or "It ended without a word: its log may say why.",
         "fields": [
             _field("What to do", "\n".join(advice) or "Read the log, then clear the task."),
-            _field("Failed", f"{len(failed):,} of {tasks:,} tasks: {_names(failed)}"),
+            _field("Failed", f"{which}: {_names(failed)}" if failed else which),
             _field("Log", _logs(run, failed)),
             *_where_and_when(run, at),
         ],
         "timestamp": at.astimezone(UTC).isoformat(),
     }
+
+
+def causes(failed: Sequence[Failed], overdue: Problem | None = None) -> set[str]:
+    """What a run failed of, as names that are the same for the next run that fails of the same."""
+    told = [overdue] if overdue else []
+    told += [problem for problem, _ in _problems(failed)]
+    silent = {f"{task.task_id} ended without a word" for task in failed if not task.problem}
+    return {problem.cause for problem in told} or silent
 
 
 def recovery(run: Run, failures: int, since: datetime, at: datetime) -> Embed:
@@ -107,17 +141,19 @@ def recovery(run: Run, failures: int, since: datetime, at: datetime) -> Embed:
     }
 
 
-def warning(run: Run, sentences: Sequence[str], at: datetime) -> Embed:
-    """The message about a run of which no next run can mend something.
+def warning(run: Run, sentences: Sequence[str], at: datetime, about: str = LOOK) -> Embed:
+    """The message about what has to be known of a run beside its failures.
 
     Args:
         sentences: what it is, at least one.
         at: when the run ended (aware).
+        about: what no next run can mend, a pause that began, or one that is over.
     """
+    title, color = _NOTICES[about]
     return {
-        "title": f"🟡 {run.dag_id}: look at this"[:_TITLE],
-        "color": _YELLOW,
-        "description": "\n".join(map(_plain, sentences))[:_DESCRIPTION],
+        "title": title.format(run.dag_id)[:_TITLE],
+        "color": color,
+        "description": cut("\n".join(map(_plain, sentences)), _DESCRIPTION),
         "fields": _where_and_when(run, at),
         "timestamp": at.astimezone(UTC).isoformat(),
     }
@@ -140,14 +176,16 @@ def _where_and_when(run: Run, at: datetime) -> list[dict[str, Any]]:
 
 def _problems(failed: Sequence[Failed]) -> list[tuple[Problem, int]]:
     """What most failed of comes first; one that only repeats another is left out."""
-    counts = Counter(task.problem for task in failed if task.problem)
+    counts = Counter(task.problem for task in failed if task.problem and not task.causes)
+    for task in failed:
+        for cause in task.causes:
+            counts.setdefault(cause, 1)
     texts = [problem.text for problem in counts]
-    told = [
+    return [
         (problem, count)
         for problem, count in counts.most_common()
         if not any(text in problem.text for text in texts if text != problem.text)
     ]
-    return told[:_MOST_PROBLEMS]
 
 
 def _line(problem: Problem, count: int) -> str:
@@ -189,6 +227,4 @@ def _utc(at: datetime) -> str:
 
 
 def _field(name: str, value: str, *, inline: bool = False) -> dict[str, Any]:
-    if len(value) > _FIELD:
-        value = value[: _FIELD - 1] + "…"
-    return {"name": name, "value": value, "inline": inline}
+    return {"name": name, "value": cut(value, _FIELD), "inline": inline}

@@ -1,18 +1,53 @@
-"""What engineers are told of a run that went well, because no next run can mend it."""
+"""What engineers are told of a run beside its failures."""
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+LOOK = "look"
+PAUSED = "paused"
+RESUMED = "resumed"
 
 _ENDING = re.compile(r"expiring_in_(?P<days>\d+)_days")
 
 
+class Notice(NamedTuple):
+    """A sentence, and what it is about: `LOOK`, `PAUSED` or `RESUMED`."""
+
+    about: str
+    sentence: str
+
+
 def warnings(counts: Mapping[str, int]) -> list[str]:
-    """Sentences about a run's counts; none for most runs.
+    """Sentences about a run's counts, of what no next run can mend; none for most runs.
 
     Args:
         counts: as `songswap.ingest.summarise` gives them.
     """
     return list(_warnings(counts))
+
+
+def unaskable(grants: Mapping[str, int]) -> str | None:
+    """A sentence about users whose grants cannot be asked with; None where there are none.
+
+    Args:
+        grants: how many there are in each state.
+    """
+    dead = ("expired", "revoked", "lost", "forbidden")
+    numbers = {state: grants[state] for state in dead if grants.get(state)}
+    if not numbers:
+        return None
+    users = sum(numbers.values())
+    each = ", ".join(f"{number:,} {state}" for state, number in numbers.items())
+    command = "songswap grants " + " ".join(f"--state {state}" for state in numbers)
+    able = numbers.keys() - {"forbidden"}
+    advice = " They have to authorize again." if able else ""
+    if able and "forbidden" in numbers:
+        advice = " All but those who are forbidden have to authorize again."
+    return (
+        f"{users:,} {'user' if users == 1 else 'users'} cannot be asked for: {each}.{advice}"
+        f" `{command}` lists them."
+    )
 
 
 def _warnings(counts: Mapping[str, int]) -> Iterator[str]:

@@ -1,16 +1,16 @@
 """Who is told when a run fails, and when it is well again: one message a run, on Discord.
 
-    task fails ──▶ note_problem: its error's first line becomes an XCom of the task
+    task fails ──▶ note_problem: what its error says becomes an XCom of the task
     run ends   ──▶ Alert or Recovery, in the dag-processor: reads states and XComs, sends one embed
 
 The run has ended when its message is sent, so Discord can neither fail it nor hold it up. What
-could not be sent is in the log of the dag-processor. How long a DAG has been red stands in
-Airflow's variable ``alert_<dag_id>``, from its first failure until it is well again.
+could not be sent is in the log of the dag-processor. How long a DAG has been red, and of what,
+stands in Airflow's variable ``alert_<dag_id>``, from its first failure until it is well again.
 """
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,9 @@ from airflow.sdk.configuration import conf
 from songswap.alerts import message
 from songswap.alerts.message import Embed, Failed, Run
 from songswap.alerts.problem import Problem
-from songswap.errors import SongSwapError
+from songswap.alerts.warning import LOOK, Notice
+from songswap.errors import RunFailed, RunOverdue, RunPaused, SongSwapError
+from songswap.orchestration.rows import end_row
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,25 +36,56 @@ MESSAGE = "discord_message"
 """The XCom that holds the id of the message that was sent about a task."""
 
 WARNINGS = "warnings"
-"""The XCom that holds what is to be told of a run that went well."""
+"""The XCom that holds what is to be told of a run beside its failures."""
 
 _MOST_INDEX = 10
 """Of a mapped task the first ones speak for all: a run's XComs stay small however many fail."""
 
+_MOST_CAUSES = 10
+
+_RED = ("failed", "upstream_failed")
+
+_PAUSED = RunPaused.__name__
+
+_OVERDUE = RunOverdue(
+    "It took too long, and gave way to the next run. What was answered is in the spool: the next"
+    " run brings it in."
+)
+
 
 def note_problem(context: "Context") -> None:
-    """A task's ``on_failure_callback``: leave the error's first line for the run's alert."""
+    """A task's ``on_failure_callback``: leave what its error says for the run's alert."""
     task, error = context["ti"], context.get("exception")
     if isinstance(error, BaseException) and (task.map_index or -1) < _MOST_INDEX:
-        task.xcom_push(PROBLEM, Problem.of(error)._asdict())
+        causes = error.causes if isinstance(error, RunFailed) else ()
+        noted = {**Problem.of(error)._asdict(), "causes": causes[:_MOST_CAUSES]}
+        task.xcom_push(PROBLEM, noted)
 
 
 def warn(sentences: list[str]) -> None:
-    """Leave what engineers have to know of this run for its message, in the task's XCom."""
-    for sentence in sentences:
-        log.warning("%s", sentence)
-    if sentences:
-        get_current_context()["ti"].xcom_push(WARNINGS, sentences)
+    """Leave what engineers have to look at for the run's message, in the task's XCom."""
+    tell([Notice(LOOK, sentence) for sentence in sentences])
+
+
+def tell(notices: list[Notice]) -> None:
+    """Leave what engineers have to know of this run for its messages, in the task's XCom."""
+    for one in notices:
+        log.warning("%s", one.sentence)
+    if notices:
+        get_current_context()["ti"].xcom_push(WARNINGS, [[*one] for one in notices])
+
+
+def failures() -> list[tuple[Failed, Problem]]:
+    """The tasks of this run that failed until now, each with what is known of its problem.
+
+    Those that were kept from their turn by another's failure are told only where none failed.
+    """
+    context = get_current_context()
+    states = _states(context)
+    bad: list[Failed] = []
+    for state in _RED:
+        bad = bad or list(_in_state(context, states, state))
+    return [(one, one.problem or Problem("", "failed, its task log says why")) for one in bad]
 
 
 class Alert(BaseNotifier):
@@ -68,11 +101,21 @@ class Alert(BaseNotifier):
             if sent:
                 task.xcom_push(MESSAGE, sent)
         else:
-            red = _note_red(run, at)
-            states = _states(context)
-            failed = list(_failed(context, states))
-            _send(message.failure(run, failed, len(states), red["runs"], at))
-            _tell_warnings(context, run, at)
+            self._run_failed(context, run, at)
+
+    def _run_failed(self, context: "Context", run: Run, at: datetime) -> None:
+        states = _states(context)
+        failed = list(_in_state(context, states, "failed"))
+        overdue = Problem.of(_OVERDUE) if context.get("reason") == "timed_out" else None
+        # A pause is told once, by the notices that the run left: nothing failed.
+        paused = failed and all(one.problem and one.problem.kind == _PAUSED for one in failed)
+        if overdue or not paused:
+            red = _note_red(run, at, message.causes(failed, overdue))
+            told = message.failure(run, failed, len(states), red["in_a_row"], at, overdue)
+            _send(told)
+        _tell_notices(context, run, at)
+        problem = overdue or next((one.problem for one in failed if one.problem), None)
+        end_row(run.dag_id, run.run_id, problem.text if problem else "It was ended in Airflow.")
 
 
 class Recovery(BaseNotifier):
@@ -82,9 +125,9 @@ class Recovery(BaseNotifier):
     """
 
     def notify(self, context: "Context") -> None:
-        """Send the message where an alert went before, and one with the run's warnings."""
+        """Send the message where an alert went before, and those with the run's notices."""
         run = run_of(context)
-        _tell_warnings(context, run, datetime.now(UTC))
+        _tell_notices(context, run, datetime.now(UTC))
         red = _red(run)
         if red is not None:
             since = datetime.fromisoformat(red["since"])
@@ -119,36 +162,40 @@ def _states(context: "Context") -> dict[str, str]:
     return states.get(run_id, {})
 
 
-def _failed(context: "Context", states: Mapping[str, str]) -> Iterator[Failed]:
-    """The tasks that failed, in the DAG's order, with what they noted."""
+def _in_state(context: "Context", states: Mapping[str, str], state: str) -> Iterator[Failed]:
+    """The tasks in a state, in the DAG's order, with what they noted."""
     for task in context["dag"].tasks:
         task_id = task.task_id
-        if states.get(task_id) == "failed":
-            yield Failed(task_id, -1, _noted(context, task_id, -1))
+        if states.get(task_id) == state:
+            yield _noted(context, task_id, -1)
         start = f"{task_id}_"
         ends = [name.removeprefix(start) for name in states if name.startswith(start)]
         for index in sorted(int(end) for end in ends if end.isdecimal()):
-            if states[f"{start}{index}"] == "failed":
-                yield Failed(task_id, index, _noted(context, task_id, index))
+            if states[f"{start}{index}"] == state:
+                yield _noted(context, task_id, index)
 
 
-def _noted(context: "Context", task_id: str, index: int) -> Problem | None:
+def _noted(context: "Context", task_id: str, index: int) -> Failed:
     if index >= _MOST_INDEX:
-        return None
+        return Failed(task_id, index, None)
     noted = context["ti"].xcom_pull(task_ids=task_id, key=PROBLEM, map_indexes=index)
-    return Problem(**noted) if noted else None
+    if not noted:
+        return Failed(task_id, index, None)
+    causes = tuple(Problem(*cause) for cause in noted["causes"])
+    return Failed(task_id, index, Problem(noted["kind"], noted["text"]), causes)
 
 
-def _tell_warnings(context: "Context", run: Run, at: datetime) -> None:
-    """Send what the run's tasks left to be told, in one message."""
+def _tell_notices(context: "Context", run: Run, at: datetime) -> None:
+    """Send what the run's tasks left to be told: one message of each sort."""
     task = context.get("ti")
     if task is None:
         return
     leaves = [one.task_id for one in context["dag"].tasks if not one.downstream_task_ids]
     left = [task.xcom_pull(task_ids=name, key=WARNINGS, map_indexes=-1) for name in leaves]
-    sentences = [sentence for some in left for sentence in some or ()]
-    if sentences:
-        _send(message.warning(run, sentences, at))
+    notices = [Notice(*one) for some in left for one in some or ()]
+    for about in dict.fromkeys(one.about for one in notices):
+        sentences = [one.sentence for one in notices if one.about == about]
+        _send(message.warning(run, sentences, at, about))
 
 
 def _send(embed: Embed) -> str | None:
@@ -173,10 +220,21 @@ def _red(run: Run) -> dict[str, Any] | None:
     return red
 
 
-def _note_red(run: Run, at: datetime) -> dict[str, Any]:
-    """Note that the DAG is red; a run that is cleared and fails again counts once."""
-    red = _red(run) or {"since": at.isoformat(), "runs": 0, "last": None}
-    red = {**red, "runs": red["runs"] + (red["last"] != run.run_id), "last": run.run_id}
+def _note_red(run: Run, at: datetime, causes: Iterable[str]) -> dict[str, Any]:
+    """Note that the DAG is red, and of what; a run that is cleared and fails again counts once.
+
+    ``in_a_row`` counts the runs up to this one that have a cause in common.
+    """
+    red: dict[str, Any] = {"runs": 0, "last": None, "in_a_row": 0, "causes": []}
+    red |= {"since": at.isoformat()} | (_red(run) or {})
+    again = red["last"] == run.run_id
+    common = sorted(set(red["causes"]) & set(causes))
+    if again:
+        red["causes"] = common or sorted(set(causes))
+    else:
+        red["in_a_row"] = red["in_a_row"] + 1 if common else 1
+        red |= {"runs": red["runs"] + 1, "causes": common or sorted(set(causes))}
+    red["last"] = run.run_id
     Variable.set(
         _variable(run), json.dumps(red), description="Runs that failed; a good run takes it away."
     )

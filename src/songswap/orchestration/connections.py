@@ -30,6 +30,16 @@ def read_settings() -> settings.Settings:
     )
 
 
+def read_warehouse() -> str:
+    """Where the warehouse is, as libpq is told.
+
+    Raises:
+        SettingsError: it cannot be read.
+        AirflowNotFoundException: the connection is not defined; Airflow's text names it.
+    """
+    return settings.dsn_of(_connection("SongSwap_RDS"))
+
+
 def read_webhook() -> Webhook:
     """Where the engineers are told, from ``Discord_Notifier`` or ``discord_webhook_endpoint``.
 

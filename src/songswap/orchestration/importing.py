@@ -64,9 +64,10 @@ def summarise(told: Iterable[dict[str, Any]]) -> dict[str, int]:
     log.info("All: %s", _in_words(added))
     if refused:
         users = ", ".join(list(refused)[:_NAMED]) + (" …" if len(refused) > _NAMED else "")
-        each = "\n".join(f"User {user}: {problem}" for user, problem in refused.items())
+        each = [f"Refused: the export of user {one}. {why}" for one, why in refused.items()]
         raise RunFailed(
-            f"Refused: the export of user {users}. All others are in; the log says why.\n{each}"
+            "\n".join([f"Refused: the exports of users {users}. All others are in.", *each]),
+            [("ExportRefused", sentence) for sentence in each],
         )
     return added
 

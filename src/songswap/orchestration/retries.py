@@ -11,6 +11,12 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 
 from songswap.orchestration.alerts import note_problem
 
+TASK_TIMEOUT = timedelta(minutes=50)
+"""How long a try of a task may take. What asks Spotify has to end by itself before."""
+
+RUN_TIMEOUT = timedelta(minutes=55)
+"""How long a run of the scheduled DAGs may take in all: then it gives way to the next hour's."""
+
 _RETRIES = 2
 
 _WITHOUT_USE = (
@@ -51,7 +57,7 @@ def retried() -> dict[str, Any]:
         "retries": _RETRIES,
         "retry_delay": delay,
         "retry_policy": policy,
-        "execution_timeout": timedelta(minutes=50),
+        "execution_timeout": TASK_TIMEOUT,
         "on_failure_callback": note_problem,
     }
 

@@ -1,63 +1,102 @@
 """The steps of the hourly load as Airflow's tasks run them: settings read, result logged."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from airflow.sdk.exceptions import AirflowSkipException
 
 from songswap import enrich as enrichment
 from songswap import fetch as fetching
 from songswap import follow, ingest
-from songswap.alerts.warning import warnings
-from songswap.errors import RunFailed
-from songswap.orchestration.alerts import warn
+from songswap.errors import RateLimited
+from songswap.orchestration.alerts import failures, tell
 from songswap.orchestration.connections import read_settings
+from songswap.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_STEPS = {
+    "batch.fetch": "fetch",
+    "batch.load": "load",
+    "enrich_tracks": "enrich track",
+    "enrich_artists": "enrich artist",
+    "enrich_features": "enrich features",
+}
+"""By task: the step's name in ``songswap.steps``, where it is another. The number is the index."""
 
 
 def retry(run_id: str) -> None:
     """`songswap.ingest.retry`."""
-    _say("Retried", ingest.retry(read_settings(), run_id))
+    with _at_work(run_id) as settings:
+        _say("Retried", ingest.retry(settings, run_id))
 
 
 def plan(run_id: str) -> list[int]:
     """`songswap.ingest.plan`."""
-    return ingest.plan(read_settings(), run_id)
+    with _at_work(run_id) as settings:
+        return ingest.plan(settings, run_id)
 
 
 def plan_endangered(run_id: str) -> list[int]:
-    """`songswap.follow.plan`."""
+    """`songswap.follow.plan`; only a run for somebody is one."""
     return follow.plan(read_settings(), run_id)
 
 
 def fetch(run_id: str, batch: int) -> None:
     """`songswap.fetch.fetch`."""
-    _say(f"Fetched batch {batch}", fetching.fetch(read_settings(), run_id, batch))
+    with _at_work(run_id) as settings:
+        _say(f"Fetched batch {batch}", fetching.fetch(settings, run_id, batch))
 
 
 def load(run_id: str, batch: int) -> None:
     """`songswap.ingest.load`."""
-    _say(f"Loaded batch {batch}", ingest.load(read_settings(), run_id, batch))
+    with _at_work(run_id) as settings:
+        _say(f"Loaded batch {batch}", ingest.load(settings, run_id, batch))
 
 
 def enrich(run_id: str, kind: str) -> None:
     """`songswap.enrich.enrich`."""
-    _say(f"Enriched {kind}", enrichment.enrich(read_settings(), run_id, kind))
+    with _at_work(run_id) as settings:
+        _say(f"Enriched {kind}", enrichment.enrich(settings, run_id, kind))
 
 
 def summarise(run_id: str) -> dict[str, int]:
     """`songswap.ingest.summarise`; what is to be told of it is left for the run's message.
 
     Raises:
-        RunFailed: a part of the run failed.
+        RunFailed: a part of the run failed, or its task did.
+        RunPaused: nothing is wrong but that somebody asked to wait.
     """
-    counts, problem = ingest.summarise(read_settings(), run_id)
-    warn(warnings(counts))
-    if problem:
-        raise RunFailed(problem)
-    width = max(map(len, counts))
-    for name, count in counts.items():
+    known = {
+        f"{_STEPS.get(task.task_id, task.task_id)} {max(task.map_index, 0)}": problem
+        for task, problem in failures()
+    }
+    with _at_work(run_id) as settings:
+        summary = ingest.summarise(settings, run_id, known=known)
+    tell(summary.notices)
+    summary.require_success()
+    width = max(map(len, summary.counts))
+    for name, count in summary.counts.items():
         log.info("%s  %s", name.ljust(width), f"{count:,}")
-    return counts
+    return summary.counts
+
+
+@contextmanager
+def _at_work(run_id: str) -> Iterator[Settings]:
+    """The settings, for a step of a run that is seen to go on.
+
+    Raises:
+        AirflowSkipException: Spotify or ReccoBeats asked for a pause. What is skipped did not fail;
+            it is `summarise` that makes the run red.
+    """
+    settings = read_settings()
+    with ingest.at_work(settings, run_id):
+        try:
+            yield settings
+        except RateLimited as pause:
+            log.warning("%s", pause)
+            raise AirflowSkipException(str(pause)) from pause
 
 
 def _say(what: str, counts: Mapping[str, int]) -> None:

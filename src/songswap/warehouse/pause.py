@@ -3,11 +3,26 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import NamedTuple
 
 import psycopg
 
 from songswap.errors import HeldBack, RateLimited
 from songswap.warehouse.sql import statements
+
+
+class Pause(NamedTuple):
+    """Until when an app (its client id), or ``reccobeats``, may not be asked for, and why."""
+
+    app: str
+    reason: str
+    until: datetime
+
+
+def all_of_now(connection: psycopg.Connection, now: datetime) -> list[Pause]:
+    """The pauses that hold, the longest first."""
+    rows = connection.execute(statements("pause.sql")["all"], {"now": now})
+    return [Pause(*row) for row in rows]
 
 
 def find(connection: psycopg.Connection, app: str, now: datetime) -> RateLimited | None:

@@ -1,21 +1,29 @@
 """Runs and their steps in the pipeline's own schema: what was planned, what ended, with what."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from songswap.errors import RunFailed
+from songswap.errors import RunFailed, SongSwapError
+from songswap.warehouse.connection import naming_trouble, session
 from songswap.warehouse.history import CALMER
 from songswap.warehouse.sql import statements
 
 MOST_BATCHES = 1000
 """Airflow maps over at most 1,024 things: more users make larger batches, not more of them."""
 
-_LONGEST_RUN = timedelta(minutes=55)
+LONGEST_RUN = timedelta(minutes=55)
+"""An hourly run in all: then it gives way to the next hour's."""
+
+_DIED = (
+    "It ended without a word: its process was killed, or its machine went. What Spotify answered"
+    " is in the spool; the next run brings it in."
+)
 
 OUTCOMES = ("answered", "unchanged", "failed", "refused", "forbidden", "lost", "gone")
 """What can come of a user in a run: an answer with news, or without; no usable answer; a refused
@@ -23,12 +31,16 @@ grant; 403; a grant whose new token died with a process; no such user any more."
 
 
 class Unfinished(NamedTuple):
-    """A step that failed, or never ended (state ``planned``)."""
+    """A step that failed, or never ended (state ``planned``).
+
+    ``kind`` is the name of the error that ended it, as far as it is known.
+    """
 
     step: str
     number: int
     state: str
     problem: str | None
+    kind: str | None
 
 
 class Users(NamedTuple):
@@ -44,9 +56,49 @@ class Users(NamedTuple):
         return cls(min(users), max(users), list(users))
 
 
-def start(connection: psycopg.Connection, run_id: str, now: datetime) -> None:
-    """Note that a run goes on, or starts now if it is new."""
-    connection.execute(statements("run.sql")["start_run"], {"run_id": run_id, "now": now})
+@contextmanager
+def held(dsn: str, run_id: str) -> Iterator[psycopg.Connection]:
+    """Show others for as long as this lasts that a process works on the run.
+
+    Gives the connection that shows it, which is closed at the end.
+
+    Raises:
+        WarehouseUnavailable: PostgreSQL refused the connection.
+    """
+    with naming_trouble():
+        connection = psycopg.connect(session(dsn), autocommit=True)
+    try:
+        with naming_trouble():
+            connection.execute(statements("run.sql")["hold"], {"run_id": run_id})
+        yield connection
+    finally:
+        with suppress(psycopg.Error):
+            connection.close()
+
+
+def start(
+    connection: psycopg.Connection, run_id: str, now: datetime, *, held: bool = False
+) -> None:
+    """Note that a run goes on; it starts now if it is new or had ended.
+
+    Others that nobody works on any more are noted as died.
+
+    Args:
+        held: one process does the whole run, within `held`.
+    """
+    close_dead(connection, now, run_id)
+    parameters = {"run_id": run_id, "now": now, "held": held}
+    connection.execute(statements("run.sql")["start_run"], parameters)
+
+
+def close_dead(connection: psycopg.Connection, now: datetime, run_id: str | None = None) -> None:
+    """Note as died what is noted as running though nobody works on it.
+
+    Args:
+        run_id: the run whose step asks, which may have waited long for its turn.
+    """
+    about = {"now": now, "run_id": run_id, "problem": _DIED}
+    connection.execute(statements("run.sql")["close_dead"], about)
 
 
 def plan(
@@ -69,7 +121,23 @@ def plan(
         connection.execute(sql["plan_batches"], {"run_id": run_id, "size": size})
         for step in more_steps:
             connection.execute(sql["plan_step"], {"run_id": run_id, "step": step})
+        connection.execute(sql["planned"], {"run_id": run_id, "now": now})
         return [row[0] for row in connection.execute(sql["batches"], {"run_id": run_id})]
+
+
+def is_planned(connection: psycopg.Connection, run_id: str) -> bool:
+    """Whether it was settled who is asked for in a run."""
+    row = connection.execute(statements("run.sql")["is_planned"], {"run_id": run_id}).fetchone()
+    return bool(row and row[0])
+
+
+def require_plan(connection: psycopg.Connection, run_id: str) -> None:
+    """Raise `RunFailed` where a run was never planned."""
+    if not is_planned(connection, run_id):
+        raise RunFailed(
+            f"Run {run_id} was never planned: nothing is done for it. The next run does all that it"
+            " would have done; clearing its task 'plan' does it at once."
+        )
 
 
 def plan_users(
@@ -117,12 +185,13 @@ def end_step(
     number: int,
     counts: Mapping[str, int],
     now: datetime,
-    problem: str | None = None,
+    problem: str | Exception | None = None,
     outcomes: Mapping[int, str] | None = None,
 ) -> None:
     """Record that a step ended: done, or failed with ``problem``.
 
     Args:
+        problem: the error itself where there is one: its name says what is to be done.
         outcomes: of the users who were asked for, by id: one of `OUTCOMES`. A user's outcome of an
             earlier try of the step gives way to this one.
     """
@@ -134,7 +203,8 @@ def end_step(
             "number": number,
             "state": "failed" if problem else "done",
             "counts": Jsonb({name: count for name, count in counts.items() if count}),
-            "problem": problem,
+            "problem": str(problem) if problem else None,
+            "kind": type(problem).__name__ if isinstance(problem, SongSwapError) else None,
             "now": now,
             "outcomes": Jsonb({str(user): outcome for user, outcome in (outcomes or {}).items()}),
         },
@@ -162,16 +232,21 @@ def unfinished(connection: psycopg.Connection, run_id: str) -> list[Unfinished]:
 def end_run(
     connection: psycopg.Connection,
     run_id: str,
+    state: str,
     counts: Mapping[str, int],
     now: datetime,
     problem: str | None,
 ) -> float:
-    """Note that a run ended, and return how many seconds it took."""
+    """Note that a run ended, and return how many seconds it took.
+
+    Args:
+        state: ``success``, ``failed`` or ``paused``.
+    """
     row = connection.execute(
         statements("run.sql")["end_run"],
         {
             "run_id": run_id,
-            "state": "failed" if problem else "success",
+            "state": state,
             "counts": Jsonb(dict(counts)),
             "problem": problem,
             "now": now,
@@ -180,10 +255,21 @@ def end_run(
     return float(row[0]) if row else 0.0
 
 
+def end_early(connection: psycopg.Connection, run_id: str, problem: str, now: datetime) -> bool:
+    """Note that a run failed which did not come to its end; False where it had ended."""
+    about = {"run_id": run_id, "problem": problem, "now": now}
+    return connection.execute(statements("run.sql")["end_early"], about).rowcount > 0
+
+
 def going_on(connection: psycopg.Connection, now: datetime) -> bool:
-    """Whether an hourly run goes on; one of more than 55 minutes is taken for dead."""
+    """Whether an hourly run goes on.
+
+    Not one that nobody works on any more, which is noted as died; nor one of more than 55 minutes,
+    or one that is older than another that has ended.
+    """
+    close_dead(connection, now)
     row = connection.execute(
-        statements("run.sql")["going_on"], {"since": now - _LONGEST_RUN}
+        statements("run.sql")["going_on"], {"since": now - LONGEST_RUN}
     ).fetchone()
     return bool(row and row[0])
 

@@ -1,8 +1,23 @@
 -- Runs and their steps.
 
 -- name: start_run
-INSERT INTO songswap.runs (run_id, started_at) VALUES (%(run_id)s, %(now)s)
-ON CONFLICT (run_id) DO UPDATE SET state = 'running', ended_at = NULL, problem = NULL
+-- One that has ended is an attempt more, with a time of its own; one that goes on is left as it is.
+INSERT INTO songswap.runs AS r (run_id, started_at, held) VALUES (%(run_id)s, %(now)s, %(held)s)
+ON CONFLICT (run_id) DO UPDATE SET
+  state = 'running', started_at = EXCLUDED.started_at, held = EXCLUDED.held,
+  ended_at = NULL, problem = NULL
+WHERE r.state <> 'running'
+
+-- name: hold
+-- Shared: several processes may work on one run.
+SELECT pg_advisory_lock_shared(hashtextextended('songswap.runs ' || %(run_id)s, 0))
+
+-- name: close_dead
+-- A run that is done in steps may wait between them: its own next step does not take it for dead.
+UPDATE songswap.runs r
+SET state = 'died', held = false, ended_at = d.last_sign, problem = %(problem)s
+FROM songswap.dead_runs(%(now)s) d
+WHERE r.run_id = d.run_id AND (r.held OR r.run_id IS DISTINCT FROM %(run_id)s)
 
 -- name: plan_batches
 -- The batches are cut along the users' ids, so that a batch is two numbers whatever its size.
@@ -39,6 +54,17 @@ SELECT count(*) FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id
 -- name: plan_step
 INSERT INTO songswap.steps (run_id, step) VALUES (%(run_id)s, %(step)s) ON CONFLICT DO NOTHING
 
+-- name: planned
+-- A run of the version before has no such step, but batches.
+INSERT INTO songswap.steps AS s (run_id, step, state, ended_at)
+VALUES (%(run_id)s, 'plan', 'done', %(now)s)
+ON CONFLICT (run_id, step, number) DO UPDATE SET ended_at = EXCLUDED.ended_at
+
+-- name: is_planned
+SELECT EXISTS (
+  SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step IN ('plan', 'fetch')
+)
+
 -- name: batches
 SELECT number FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch' ORDER BY number
 
@@ -48,10 +74,12 @@ WHERE run_id = %(run_id)s AND step = 'fetch' AND number = %(number)s
 
 -- name: end_step
 -- A step that is tried again adds to what its earlier tries counted, but its users are the same.
-INSERT INTO songswap.steps AS s (run_id, step, number, state, counts, problem, ended_at, outcomes)
-VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(now)s, %(outcomes)s)
+INSERT INTO songswap.steps AS s
+  (run_id, step, number, state, counts, problem, kind, ended_at, outcomes)
+VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(kind)s, %(now)s,
+  %(outcomes)s)
 ON CONFLICT (run_id, step, number) DO UPDATE SET
-  state = EXCLUDED.state, problem = EXCLUDED.problem, ended_at = EXCLUDED.ended_at,
+  state = EXCLUDED.state, kind = EXCLUDED.kind, problem = EXCLUDED.problem, ended_at = EXCLUDED.ended_at,
   outcomes = s.outcomes || EXCLUDED.outcomes,
   counts = (
     SELECT coalesce(jsonb_object_agg(name, total), '{}')
@@ -80,19 +108,29 @@ WHERE run_id = %(run_id)s AND step = 'fetch'
 GROUP BY outcome
 
 -- name: unfinished
-SELECT step, number, state, problem FROM songswap.steps
+SELECT step, number, state, problem, kind FROM songswap.steps
 WHERE run_id = %(run_id)s AND state <> 'done'
 ORDER BY step, number
 
 -- name: end_run
-UPDATE songswap.runs
-SET state = %(state)s, ended_at = %(now)s, counts = %(counts)s, problem = %(problem)s
-WHERE run_id = %(run_id)s
+-- Also one that could not even be noted when it began.
+INSERT INTO songswap.runs AS r (run_id, started_at, ended_at, state, counts, problem)
+VALUES (%(run_id)s, %(now)s, %(now)s, %(state)s, %(counts)s, %(problem)s)
+ON CONFLICT (run_id) DO UPDATE SET
+  state = EXCLUDED.state, held = false, ended_at = EXCLUDED.ended_at, counts = EXCLUDED.counts,
+  problem = EXCLUDED.problem
 RETURNING extract(epoch FROM ended_at - started_at)::float
 
+-- name: end_early
+UPDATE songswap.runs
+SET state = 'failed', held = false, ended_at = %(now)s, problem = %(problem)s
+WHERE run_id = %(run_id)s AND state = 'running'
+
 -- name: going_on
+-- Whatever holds it: one that is older than another that has ended keeps nobody waiting.
 SELECT EXISTS (
-  SELECT FROM songswap.runs WHERE state = 'running' AND started_at > %(since)s
+  SELECT FROM songswap.runs r
+  WHERE r.state = 'running' AND r.started_at > %(since)s AND NOT songswap.is_overtaken(r)
 )
 
 -- name: note_asked

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.warehouse import grant_state, missing
+from songswap.warehouse import grant_state, missing, pause
 from songswap.warehouse.missing import Found
+from songswap.warehouse.pause import Pause
 from songswap.warehouse.sql import statements
 
 GAPS = 20
@@ -62,9 +63,12 @@ class Covered(NamedTuple):
 class Status:
     """What is in the warehouse; ``missing`` by kind, ``grants`` by their state.
 
+    ``pauses`` are those that hold: nobody is asked before they are over.
+
     ``newest_gaps`` are the open ones that were found last, `GAPS` of them at most.
     """
 
+    pauses: list[Pause]
     users: int
     users_with_tokens: int
     plays: int
@@ -96,6 +100,7 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
     plays, newest_play = rows("plays")[0]
     gaps, set_aside = rows("troubles")[0]
     return Status(
+        pauses=pause.all_of_now(connection, now),
         users=users,
         users_with_tokens=users_with_tokens,
         plays=plays,

@@ -7,7 +7,10 @@ SELECT count(*), count(t.id) FROM "Users" u LEFT JOIN "SpotifyTokens" t ON t.id 
 SELECT count(*), max(played_at) AT TIME ZONE 'UTC' FROM "History"
 
 -- name: last_run
-SELECT run_id, state, started_at FROM songswap.runs ORDER BY started_at DESC LIMIT 1
+SELECT run_id,
+  CASE WHEN run_id IN (SELECT run_id FROM songswap.dead_runs(%(now)s)) THEN 'died' ELSE state END,
+  started_at
+FROM songswap.runs ORDER BY started_at DESC LIMIT 1
 
 -- name: tracks
 SELECT (SELECT count(*) FROM "Tracks"), json_build_object(

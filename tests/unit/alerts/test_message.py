@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songswap.alerts.message import Embed, Failed, Run, as_text, failure, recovery, warning
+from songswap.alerts.message import (
+    Embed,
+    Failed,
+    Run,
+    as_text,
+    causes,
+    failure,
+    recovery,
+    warning,
+)
 from songswap.alerts.problem import Problem
+from songswap.alerts.warning import PAUSED, RESUMED
 
 RUN = Run("http://airflow:8080/", "load_listening_history", "scheduled__2026-07-01T10:01:00+00:00")
 AT = datetime(2026, 7, 1, 10, 20, 30, tzinfo=UTC)
@@ -52,6 +62,36 @@ def test_two_hundred_tasks_in_one_message() -> None:
     assert told["What to do"].splitlines() == [LOST.what_to_do, other.what_to_do]
 
 
+def test_what_to_do_comes_from_the_causes() -> None:
+    """A task that only sums up what failed before says what that comes of, and advises on that."""
+    disk, s3 = Problem("SpoolError", "The disk is full."), Problem("ArchiveError", "S3 is away.")
+    summed = Failed("summarise", -1, Problem("RunFailed", "fetch 0: …"), (disk, s3, LOST))
+    embed = failure(RUN, [Failed("plan", -1, LOST), summed], 8, 1, AT)
+    assert embed["description"].splitlines() == [LOST.text, disk.text, s3.text]
+    advice = [LOST.what_to_do, disk.what_to_do, s3.what_to_do]
+    assert fields(embed)["What to do"].splitlines() == advice
+    assert causes([summed]) == {"SpoolError", "ArchiveError", "WarehouseUnavailable"}
+    more = (*summed.causes, Problem("SettingsError", "One."), Problem("CheckFailed", "Two."))
+    embed = failure(RUN, [summed._replace(causes=more)], 8, 1, AT)
+    assert embed["description"].splitlines()[3].startswith("2 more: ")
+
+
+def test_run_that_took_too_long() -> None:
+    """It is told although no task failed."""
+    overdue = Problem("RunOverdue", "It took too long.")
+    embed = failure(RUN, [], 8, 1, AT, overdue)
+    assert embed["description"] == overdue.text
+    assert fields(embed)["What to do"] == overdue.what_to_do
+    assert fields(embed)["Failed"] == "0 of 8 tasks"
+
+
+def test_long_texts_end_with_a_sentence() -> None:
+    """Nothing is cut in the middle of a sentence."""
+    embed = warning(RUN, ["This is one of many sentences."] * 200, AT)
+    assert len(embed["description"]) <= 2000
+    assert embed["description"].endswith("sentences. …")
+
+
 def test_task_that_was_killed() -> None:
     """Who left no word is told with the link to the log."""
     embed = failure(RUN, [Failed("plan", -1, None)], 8, 1, AT)
@@ -86,6 +126,8 @@ def test_warning() -> None:
     assert embed["title"] == "🟡 load_listening_history: look at this"
     assert embed["description"] == "One\\_two.\nThree."
     assert fields(embed)["UTC"] == "2026-07-01 10:20:30"
+    assert warning(RUN, ["x"], AT, PAUSED)["title"] == "🟡 load_listening_history is paused"
+    assert warning(RUN, ["x"], AT, RESUMED)["title"] == "🟢 load_listening_history goes on"
 
 
 def test_as_text_has_everything() -> None:
@@ -95,7 +137,7 @@ def test_as_text_has_everything() -> None:
         assert part in text
 
 
-problems = st.builds(Problem, st.text(max_size=30), st.text(max_size=300)) | st.none()
+problems = st.builds(Problem, st.text(max_size=30), st.text(max_size=500)) | st.none()
 tasks = st.builds(Failed, st.text(min_size=1, max_size=250), st.integers(-1, 2000), problems)
 
 

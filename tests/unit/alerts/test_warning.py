@@ -1,6 +1,6 @@
 """What is to be told of a run that went well."""
 
-from songswap.alerts.warning import warnings
+from songswap.alerts.warning import unaskable, warnings
 
 
 def test_most_runs_have_none() -> None:
@@ -13,6 +13,20 @@ def test_gaps() -> None:
     (sentence,) = warnings({"gaps": 1200})
     assert sentence.startswith("1,200 users had played more than Spotify remembers")
     assert "songswap.gaps" in sentence
+
+
+def test_grants_that_cannot_be_asked_with() -> None:
+    """They are told by number, with the command that lists them; others are not told of."""
+    assert unaskable({"active": 5, "expiring": 1, "revoked": 0}) is None
+    assert unaskable({"active": 5, "revoked": 1}) == (
+        "1 user cannot be asked for: 1 revoked. They have to authorize again."
+        " `songswap grants --state revoked` lists them."
+    )
+    told = unaskable({"revoked": 1200, "forbidden": 2, "lost": 1})
+    assert told is not None
+    assert told.startswith("1,203 users cannot be asked for: 1,200 revoked, 1 lost, 2 forbidden.")
+    assert "`songswap grants --state revoked --state lost --state forbidden`" in told
+    assert "authorize" not in str(unaskable({"forbidden": 2}))
 
 
 def test_grants_that_end() -> None:

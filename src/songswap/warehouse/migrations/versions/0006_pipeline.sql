@@ -54,10 +54,6 @@ COMMENT ON COLUMN songswap.steps.outcomes IS
   'The last outcome of each user who was asked for in this step, by user id: see
 songswap.warehouse.run.OUTCOMES.';
 
-ALTER TABLE songswap.runs
-  DROP CONSTRAINT runs_state_check,
-  ADD CONSTRAINT runs_state_check CHECK (state IN ('running', 'success', 'failed', 'died'));
-
 ALTER TABLE songswap.grants
   DROP CONSTRAINT grants_state_check,
   ADD CONSTRAINT grants_state_check
@@ -113,3 +109,54 @@ UPDATE songswap.polls SET fingerprint = NULL WHERE user_id IN (
   SELECT user_id FROM songswap.set_aside
   WHERE reason = 'played_at: before Spotify or in the future'
 );
+-- Which runs are alive, and what ended a step.
+
+ALTER TABLE songswap.runs ADD COLUMN held boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN songswap.runs.held IS
+  'Whether one process does the whole run: it is dead when nobody holds its lock any more.';
+ALTER TABLE songswap.runs
+  DROP CONSTRAINT runs_state_check,
+  ADD CONSTRAINT runs_state_check
+    CHECK (state IN ('running', 'success', 'failed', 'paused', 'died'));
+COMMENT ON COLUMN songswap.runs.state IS
+  'paused: nothing failed, but Spotify (or ReccoBeats) took no requests until a time that it named.
+died: it ended without a word.';
+
+ALTER TABLE songswap.steps ADD COLUMN kind text;
+COMMENT ON COLUMN songswap.steps.kind IS
+  'The name of the error that ended the step, which says what to do; NULL where there was none.';
+
+CREATE OR REPLACE FUNCTION songswap.is_overtaken(run songswap.runs) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (
+    SELECT FROM songswap.runs later
+    WHERE later.started_at > run.started_at AND later.state <> 'running'
+      AND starts_with(later.run_id, 'follow__') = starts_with(run.run_id, 'follow__')
+  )
+$$;
+COMMENT ON FUNCTION songswap.is_overtaken IS
+  'Whether a run of the same kind (hourly, or follow__ in between) that started later has ended.';
+
+CREATE OR REPLACE FUNCTION songswap.dead_runs(moment timestamptz DEFAULT now())
+RETURNS TABLE (run_id text, last_sign timestamptz)
+LANGUAGE sql STABLE AS $$
+  SELECT r.run_id, s.last_sign
+  FROM songswap.runs r
+  CROSS JOIN LATERAL (
+    SELECT greatest(r.started_at, max(ended_at)) AS last_sign
+    FROM songswap.steps WHERE steps.run_id = r.run_id
+  ) s
+  WHERE r.state = 'running'
+    AND (r.held OR s.last_sign < moment - interval '10 minutes' OR songswap.is_overtaken(r))
+    AND NOT EXISTS (
+      SELECT FROM pg_locks l
+      WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND l.classid::bigint << 32 | l.objid::bigint
+          = hashtextextended('songswap.runs ' || r.run_id, 0)
+    )
+$$;
+COMMENT ON FUNCTION songswap.dead_runs IS
+  'Runs that are noted as running though nobody works on them: no process holds the lock of the run,
+and it is one that is held from its start to its end, or has given no sign of life for ten minutes,
+or a later one has ended.';

@@ -18,7 +18,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     # The state of a run or a grant that the version before does not know becomes the nearest one.
     op.get_bind().exec_driver_sql(
-        "UPDATE songswap.runs SET state = 'failed' WHERE state = 'died';"
+        "DROP FUNCTION songswap.dead_runs, songswap.is_overtaken;"
+        " UPDATE songswap.runs SET state = 'failed' WHERE state IN ('died', 'paused');"
+        " ALTER TABLE songswap.runs DROP COLUMN held;"
+        " ALTER TABLE songswap.steps DROP COLUMN kind;"
         " UPDATE songswap.grants SET state = 'revoked' WHERE state = 'lost';"
         " ALTER TABLE songswap.runs DROP CONSTRAINT runs_state_check,"
         " ADD CONSTRAINT runs_state_check CHECK (state IN ('running', 'success', 'failed'));"

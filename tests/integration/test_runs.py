@@ -1,0 +1,243 @@
+"""Rows of runs: who is alive, how each ends, and what engineers are told of it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from songswap import backfill, ingest
+from songswap.alerts.warning import LOOK, PAUSED, RESUMED
+from songswap.enrich import enrich
+from songswap.errors import RunFailed, RunPaused, SpotifyUnavailable
+from songswap.fetch import fetch
+from songswap.warehouse import run
+from songswap.warehouse.connection import connect
+
+Make = Callable[..., Any]
+FEED = "/v1/me/player/recently-played"
+
+
+def going_on(here: Any, now: datetime | None = None) -> bool:
+    """Whether an hourly run goes on."""
+    with connect(here.settings.warehouse_dsn) as connection:
+        return run.going_on(connection, now or here.clock())
+
+
+def row(here: Any, run_id: str) -> tuple[Any, ...]:
+    """State, problem and seconds of a run."""
+    (told,) = here.rows(
+        "SELECT state, problem, extract(epoch FROM ended_at - started_at)::int"
+        " FROM songswap.runs WHERE run_id = %s",
+        run_id,
+    )
+    return told
+
+
+def test_killed_load_holds_nobody_up(platform: Make, tmp_path: Path) -> None:
+    """While a load lives a backfill waits for it; from the moment of its death nobody does."""
+    here = platform(users=3, real_time=True)
+    here.fault(path=FEED, delay_ms=60_000)
+    with subprocess.Popen(
+        [sys.executable, "-m", "songswap.cli", "load", "--run-id", "killed"],
+        cwd=tmp_path,
+        env={"PATH": os.environ.get("PATH", os.defpath)} | here.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        try:
+            assert command.stderr
+            next(line for line in command.stderr if "fetch and load" in line)
+            # A live one is believed however long nothing has been heard of it.
+            assert going_on(here, here.clock() + timedelta(minutes=50))
+        finally:
+            command.send_signal(signal.SIGKILL)
+    here.rows(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert row(here, "killed")[0] == "running"
+    here.mend()
+    found = backfill.find(here.settings, "artist")
+    backfill.fill(here.settings, "artist", found, lambda *_: None)
+    state, problem, seconds = row(here, "killed")
+    assert (state, seconds is not None) == ("died", True)
+    assert "ended without a word" in problem
+
+
+def test_row_older_than_an_ended_run(platform: Make) -> None:
+    """It holds nobody up, and the next run notes that it died; a run in between does not count."""
+    here = platform(users=1)
+    now = here.clock()
+    add = "INSERT INTO songswap.runs (run_id, started_at, state) VALUES (%s, %s, %s)"
+    here.execute(add, "old", now - timedelta(minutes=9), "running")
+    here.execute(add, "follow__new", now - timedelta(minutes=5), "success")
+    assert going_on(here)
+    here.execute(add, "new", now - timedelta(minutes=5), "failed")
+    assert not going_on(here)
+    assert row(here, "old")[0] == "died"
+    here.execute(add, "silent", now - timedelta(minutes=4), "running")
+    assert going_on(here)
+    assert not going_on(here, now + timedelta(minutes=7)), "nobody has worked on it for 11 minutes"
+
+
+@pytest.mark.parametrize("error", [StopIteration(), KeyboardInterrupt(), KeyError("Blue Monday")])
+def test_load_that_ends_early_ends_its_row(platform: Make, error: BaseException) -> None:
+    """Whatever ends a load early, its row has failed, and tells no data."""
+    here = platform(users=1)
+
+    def told(step: str, *_: int) -> None:
+        if step == "fetch and load":
+            raise error
+
+    with pytest.raises(type(error)):
+        ingest.load_once(here.settings, "r", told, here.clock)
+    state, problem, _ = row(here, "r")
+    assert (state, type(error).__name__ in problem) == ("failed", True)
+    assert "Blue" not in problem
+    assert not going_on(here)
+
+
+def test_last_outcome_decides(platform: Make) -> None:
+    """A try in which Spotify fails for all, and one that goes well, make a good run; so does a run
+    that failed and is done again, whose time is that of its last attempt."""
+    here = platform(users=30)
+
+    def attempt(*fetches: Callable[[], None]) -> ingest.Summary:
+        with ingest.at_work(here.settings, "r", here.clock):
+            ingest.retry(here.settings, "r", here.clock)
+            ingest.plan(here.settings, "r", here.clock)
+            for before in fetches:
+                before()
+                with suppress(SpotifyUnavailable):
+                    fetch(here.settings, "r", 0, here.clock)
+            here.advance(seconds=7)
+            ingest.load(here.settings, "r", 0, here.clock)
+            for kind in ("track", "artist", "features"):
+                enrich(here.settings, "r", kind, here.clock)
+        return ingest.summarise(here.settings, "r", here.clock)
+
+    def down() -> None:
+        here.fault(path=FEED, status=503)
+
+    bad = attempt(down)
+    assert "no usable answer for" in str(bad.problem)
+    assert row(here, "r")[0] == "failed"
+
+    here.advance(hours=14)
+    good = attempt(down, here.mend)
+    assert good.problem is None
+    assert row(here, "r") == ("success", None, 7)
+    assert good.counts["asked"] == 30
+    assert "failed" not in good.counts
+    assert here.history() == here.reachable()
+
+    # Only what is asked again has another outcome.
+    with connect(here.settings.warehouse_dsn) as connection:
+        outcomes = dict.fromkeys(range(1, 30), "failed")
+        run.end_step(connection, "r", "fetch", 0, {}, here.clock(), outcomes=outcomes)
+    again = ingest.summarise(here.settings, "r", here.clock)
+    assert again.counts["failed"] == 29
+    assert "no usable answer for 29 of 30 users" in str(again.problem)
+
+
+def test_run_without_a_plan_is_red(platform: Make) -> None:
+    """It has a row, which says so; enrichment says so too, and is not tried for nothing."""
+    here = platform(users=1)
+    with pytest.raises(RunFailed, match="Run r was never planned"):
+        enrich(here.settings, "r", "track", here.clock)
+    summary = ingest.summarise(here.settings, "r", here.clock)
+    with pytest.raises(RunFailed, match="never planned: nobody was asked for"):
+        summary.require_success()
+    assert row(here, "r")[0] == "failed"
+
+
+def test_pause_is_told_once_and_so_is_its_end(platform: Make) -> None:
+    """A run in a pause is paused, not failed; its end is told by the first run, the rest is not."""
+    here = platform(users=3)
+    here.fault(path=FEED, status=429, headers={"Retry-After": "7000"}, body={}, times=1)
+    until = here.clock() + timedelta(seconds=7000)
+
+    def notices() -> list[tuple[str, str]]:
+        here.runs += 1
+        name = f"run {here.runs}"
+        with pytest.raises(RunPaused) as paused:
+            ingest.load_once(here.settings, name, lambda *_: None, here.clock)
+        assert {kind for kind, _ in paused.value.causes} == {"RateLimited"}
+        assert row(here, name)[0] == "paused"
+        # What it told is noted; asked again at once, it tells nothing.
+        summary = ingest.summarise(here.settings, name, here.clock)
+        return [(one.about, one.sentence) for one in summary.notices]
+
+    assert notices() == []
+    sent = "SELECT subject, detail::timestamptz FROM songswap.notices"
+    ((subject, told_until),) = here.rows(sent)
+    assert subject.startswith("pause of ")
+    assert timedelta(0) <= told_until - until < timedelta(minutes=1)
+    here.advance(hours=1)
+    assert notices() == []
+    here.advance(hours=1)
+    here.load()
+    assert here.rows(sent) == []
+    assert here.history() == here.reachable()
+
+
+def test_notices_of_pauses(platform: Make) -> None:
+    """The first run says until when, the first good one says that it is over."""
+    here = platform(users=1)
+    here.load()
+    now = here.clock()
+    here.execute(
+        "INSERT INTO songswap.pauses VALUES (%s, %s, 'No more.', %s)",
+        here.settings.spotify.client_id,
+        now + timedelta(minutes=90),
+        now,
+    )
+
+    def notices() -> list[tuple[str, str]]:
+        summary = ingest.summarise(here.settings, "run 1", here.clock)
+        return [(one.about, one.sentence[:40]) for one in summary.notices]
+
+    until = f"{now + timedelta(minutes=90):%Y-%m-%d %H:%M}"
+    assert notices() == [(PAUSED, f"Paused by Spotify until {until}")]
+    assert notices() == []
+    here.advance(minutes=90)
+    assert notices() == [(RESUMED, "The pause that Spotify asked for is over")]
+    assert notices() == []
+
+    # A clock that was a day fast wrote this: it holds nobody up.
+    later = here.clock() + timedelta(days=1)
+    here.execute("UPDATE songswap.pauses SET noted_at = %s, until = %s", later, later)
+    assert notices() == []
+    here.load()
+
+
+def test_dead_grants_are_told_once_a_day(platform: Make) -> None:
+    """By number, in one sentence; again after a day, and at once when there are new after none."""
+    here = platform(users=4)
+    here.load()
+    state = "UPDATE songswap.grants SET state = %s WHERE user_id = %s"
+    here.execute(state, "revoked", here.user_id("listener-0001"))
+    here.execute(state, "forbidden", here.user_id("listener-0002"))
+
+    def notices() -> list[tuple[str, str]]:
+        summary = ingest.summarise(here.settings, "run 1", here.clock)
+        return [(one.about, one.sentence) for one in summary.notices]
+
+    ((about, sentence),) = notices()
+    assert about == LOOK
+    assert sentence.startswith("2 users cannot be asked for: 1 revoked, 1 forbidden.")
+    here.advance(hours=12)
+    assert notices() == []
+    here.advance(hours=12)
+    assert notices() == [(about, sentence)]
+    here.execute("UPDATE songswap.grants SET state = 'active'")
+    assert notices() == []
+    here.execute(state, "revoked", here.user_id("listener-0003"))
+    assert len(notices()) == 1
