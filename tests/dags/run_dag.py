@@ -49,11 +49,22 @@ def run_one(bag: DagBag, dag_id: str, conf: dict[str, Any] | None) -> dict[str, 
     dag.on_failure_callback = dag.on_success_callback = None
     run = dag.test(run_conf=conf)
     dag.on_failure_callback, dag.on_success_callback = callbacks
-    instances = run.get_task_instances()
-    ended = [one for one in instances if one.state == run.state and one.end_date]
+    call_back(bag, run, "task_failure" if run.state == "failed" else "success")
+    tasks = {
+        f"{one.task_id}[{one.map_index}]" if one.map_index >= 0 else one.task_id: str(one.state)
+        for one in run.get_task_instances()
+    }
+    tries = sum(one.try_number for one in run.get_task_instances())
+    return {"state": str(run.state), "run_id": run.run_id, "tasks": tasks, "tries": tries}
+
+
+def call_back(bag: DagBag, run: Any, reason: str) -> None:
+    """Run the callbacks of a run's DAG, as the dag-processor does."""
+    dag = bag.dags[run.dag_id]
+    ended = [one for one in run.get_task_instances() if one.state == run.state and one.end_date]
     request = DagCallbackRequest(
         filepath=Path(dag.fileloc).name,
-        dag_id=dag_id,
+        dag_id=run.dag_id,
         run_id=run.run_id,
         bundle_name="dags",
         bundle_version=None,
@@ -61,15 +72,10 @@ def run_one(bag: DagBag, dag_id: str, conf: dict[str, Any] | None) -> dict[str, 
             dag_run=run, last_ti=max(ended, key=lambda one: one.end_date, default=None)
         ),
         is_failure_callback=run.state == "failed",
-        msg="task_failure" if run.state == "failed" else "success",
+        msg=reason,
     )
     with answered():
         _execute_dag_callbacks(bag, request, structlog.get_logger())
-    tasks = {
-        f"{one.task_id}[{one.map_index}]" if one.map_index >= 0 else one.task_id: str(one.state)
-        for one in instances
-    }
-    return {"state": str(run.state), "run_id": run.run_id, "tasks": tasks}
 
 
 def main(dag_ids: str, result: str, conf: str) -> None:

@@ -3,10 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg
+import pytest
+from psycopg import sql
 
 from songswap.local.object_store import ObjectStore
 from songswap.raw.spool import Spool
@@ -23,6 +27,11 @@ TASKS = {
     "summarise",
 }
 Make = Callable[..., Any]
+
+
+def titles(here: Any) -> list[str]:
+    """The titles of what Discord was sent."""
+    return [embed["title"] for message in here.messages() for embed in message["embeds"]]
 
 
 def test_good_run_and_again(airflow: Any, platform: Make) -> None:
@@ -126,14 +135,108 @@ def test_rate_limited_batch(airflow: Any, platform: Make) -> None:
     assert not {user for user, _, _ in here.history()} & {"listener-0002", "listener-0003"}
     assert here.history() == here.reachable()
 
+    # What was not asked for is skipped; the run is red, but not told as one that failed.
+    assert run["tasks"]["batch.fetch[0]"] == "skipped"
+    state = "SELECT state FROM songswap.runs WHERE run_id = %s"
+    assert here.rows(state, run["run_id"]) == [("paused",)]
+    (paused,) = titles(here)
+    assert paused == f"🟡 {DAG} is paused"
+    again = airflow.run(DAG, here)
+    assert (again["state"], again["tasks"]["summarise"]) == ("failed", "failed")
+    assert titles(here) == [paused], "the same pause was told twice"
+    here.mend()
+    here.execute("UPDATE songswap.pauses SET until = now()")
+    assert airflow.run(DAG, here)["state"] == "success"
+    assert titles(here) == [paused, f"🟢 {DAG} goes on"]
+    assert here.history() == here.reachable()
+
+
+def test_warehouse_away_when_a_run_begins(airflow: Any, platform: Make) -> None:
+    """A run that could not be planned is red whatever comes after, and its message says why."""
+    here = platform(users=2, real_time=True)
+    database = str(psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"])
+    other = psycopg.conninfo.make_conninfo(here.settings.warehouse_dsn, dbname="postgres")
+    allowing = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format
+
+    def come_back_when_planning_failed(admin: psycopg.Connection) -> None:
+        failed = "SELECT count(*) FROM task_instance WHERE task_id = 'plan' AND state = 'failed'"
+        with psycopg.connect(airflow.dsn.replace("+psycopg2", ""), autocommit=True) as states:
+            before = states.execute(failed).fetchone()
+            begun.set()
+            while states.execute(failed).fetchone() == before and not over.is_set():
+                over.wait(0.05)
+        admin.execute(allowing(sql.Identifier(database), sql.SQL("true")))
+
+    begun, over = Event(), Event()
+    with psycopg.connect(other, autocommit=True) as admin, ThreadPoolExecutor(1) as beside:
+        admin.execute(allowing(sql.Identifier(database), sql.SQL("false")))
+        coming = beside.submit(come_back_when_planning_failed, admin)
+        try:
+            begun.wait(30)
+            run = airflow.run(DAG, here, SONGSWAP_RETRY_DELAY_S="0.1")
+        finally:
+            over.set()
+            coming.result()
+    assert run["state"] == "failed"
+    assert run["tasks"]["retry"] == run["tasks"]["plan"] == run["tasks"]["summarise"] == "failed"
+    assert "success" not in run["tasks"].values()
+    assert "was never planned: nothing is done for it" in run["log"]
+    ((state, problem),) = here.rows("SELECT state, problem FROM songswap.runs")
+    assert state == "failed"
+    assert "plan 0: The warehouse (connection SongSwap_RDS) refused or was lost" in problem
+    assert "never planned: nobody was asked for" in problem
+    assert titles(here) == [f"🔴 {DAG} failed"]
+    (embed,) = here.messages()[0]["embeds"]
+    told = {field["name"]: field["value"] for field in embed["fields"]}
+    assert "The warehouse (connection SongSwap\\_RDS) refused" in embed["description"]
+    assert told["What to do"].startswith("Check PostgreSQL")
+
+    assert airflow.run(DAG, here)["state"] == "success"
+    assert here.history() == here.reachable()
+
+
+@pytest.mark.parametrize(
+    ("how", "problem", "told"),
+    [
+        ("failed", "It was marked as failed by hand.", []),
+        ("success", "It was marked as a success by hand.", []),
+        ("timed_out", "It took too long, and gave way to the next run.", [f"🔴 {DAG} failed"]),
+    ],
+)
+def test_run_that_is_ended_from_outside(
+    airflow: Any, platform: Make, how: str, problem: str, told: list[str]
+) -> None:
+    """Whoever ends a run ends its row: a hand in Airflow's UI, or the time that it may take."""
+    here = platform(users=1, real_time=True)
+    run = airflow.run(DAG, here)
+    here.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
+    done = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, str(Path(__file__).parent / "end_run.py"), run["run_id"], how],
+        env=airflow.environment(here),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    ((state, noted, ended),) = here.rows("SELECT state, problem, ended_at FROM songswap.runs")
+    assert state == "failed", done.stdout[-3000:] + done.stderr[-3000:]
+    assert noted.startswith(problem)
+    assert ended is not None
+    assert titles(here) == told
+
 
 def test_as_operators_see_it(airflow: Any) -> None:
     """The DAG imports, is hourly without catch-up, one run at a time, and explains itself."""
     code = (
         "from airflow.dag_processing.dagbag import DagBag; import json\n"
+        "from songswap.orchestration.retries import RUN_TIMEOUT, TASK_TIMEOUT\n"
+        "from songswap.warehouse.run import LONGEST_RUN\n"
+        "assert TASK_TIMEOUT < RUN_TIMEOUT == LONGEST_RUN\n"
         "bag = DagBag('dags'); dag = bag.dags['load_listening_history']\n"
         "print(json.dumps([bag.import_errors, dag.schedule, dag.catchup,"
-        " dag.max_active_runs, sorted(dag.tags), 'When it is red' in dag.doc_md]))"
+        " dag.max_active_runs, sorted(dag.tags), 'When it is red' in dag.doc_md,"
+        " [bag.dags[name].dagrun_timeout.total_seconds() / 60 for name in"
+        " ('load_listening_history', 'follow_heavy_listeners')]]))"
     )
     done = subprocess.run(  # noqa: S603  (our own code)
         [sys.executable, "-c", code],
@@ -144,4 +247,4 @@ def test_as_operators_see_it(airflow: Any) -> None:
         check=True,
     )
     told = done.stdout.strip().splitlines()[-1]
-    assert told == '[{}, "1 * * * *", false, 1, ["songswap"], true]'
+    assert told == '[{}, "1 * * * *", false, 1, ["songswap"], true, [55.0, 55.0]]'

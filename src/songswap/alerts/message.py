@@ -175,15 +175,19 @@ def _where_and_when(run: Run, at: datetime) -> list[dict[str, Any]]:
 
 
 def _problems(failed: Sequence[Failed]) -> list[tuple[Problem, int]]:
-    """What most failed of comes first; one that only repeats another is left out."""
+    """What most failed of comes first, what only follows from others last.
+
+    One that only repeats another is left out.
+    """
     counts = Counter(task.problem for task in failed if task.problem and not task.causes)
     for task in failed:
         for cause in task.causes:
             counts.setdefault(cause, 1)
     texts = [problem.text for problem in counts]
+    in_order = sorted(counts.most_common(), key=lambda one: one[0].kind == "RunFailed")
     return [
         (problem, count)
-        for problem, count in counts.most_common()
+        for problem, count in in_order
         if not any(text in problem.text for text in texts if text != problem.text)
     ]
 

@@ -71,6 +71,10 @@ def test_what_to_do_comes_from_the_causes() -> None:
     advice = [LOST.what_to_do, disk.what_to_do, s3.what_to_do]
     assert fields(embed)["What to do"].splitlines() == advice
     assert causes([summed]) == {"SpoolError", "ArchiveError", "WarehouseUnavailable"}
+    follows = Problem("RunFailed", "It was never planned.")
+    failed = [*(Failed("enrich", one, follows) for one in range(3)), Failed("retry", -1, LOST)]
+    embed = failure(RUN, failed, 8, 1, AT)
+    assert embed["description"].splitlines()[-1] == "3 × It was never planned."
     more = (*summed.causes, Problem("SettingsError", "One."), Problem("CheckFailed", "Two."))
     embed = failure(RUN, [summed._replace(causes=more)], 8, 1, AT)
     assert embed["description"].splitlines()[3].startswith("2 more: ")

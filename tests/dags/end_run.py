@@ -1,0 +1,40 @@
+"""End a run of the hourly DAG from outside of its tasks, in a process of its own.
+
+    end_run.py RUN_ID failed|success|timed_out
+
+By hand, as Airflow's api-server does it, or because it took too long, as the scheduler does.
+"""
+
+import sys
+
+from airflow.api_fastapi.core_api.datamodels.dag_run import DagRunMutableStates
+from airflow.api_fastapi.core_api.services.public.dag_run import patch_dag_run_state
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.utils.session import create_session
+from run_dag import call_back
+from sqlalchemy import select
+
+DAG = "load_listening_history"
+
+
+def main(run_id: str, how: str) -> None:
+    """End the run."""
+    with create_session() as session:
+        run = session.scalar(select(DagRun).where(DagRun.dag_id == DAG, DagRun.run_id == run_id))
+        if how == "timed_out":
+            run.state = "failed"
+            session.flush()
+            call_back(DagBag(), run, "timed_out")
+        else:
+            patch_dag_run_state(
+                dag=SerializedDagModel.get_dag(DAG, session=session),
+                dag_run=run,
+                state=DagRunMutableStates(how),
+                session=session,
+            )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
