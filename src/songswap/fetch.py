@@ -279,7 +279,7 @@ class _Batch:
         else:
             self.failures_in_a_row = 0
             if told is None:
-                self.outcomes[one.user_id] = "gone"
+                self.outcomes[one.user_id] = "deleted"
             else:
                 await self._take(one, told)
 

@@ -137,6 +137,7 @@ def summarise(
         troubles += judgement.of_the_spool(len(spool.damaged_tokens()), recoveries)
         counts = _counts(run.totals(connection, run_id), outcomes) | waiting
         counts |= grant_state.warn(connection, clock())
+        counts["lost_tokens"] = grant.count_lost(connection, run_id)
         state, problem = judgement.state_of(troubles), "\n".join(map(str, troubles)) or None
         paused = [one.problem.text for one in troubles if one.problem.kind in judgement.PAUSES]
         app = settings.spotify.client_id

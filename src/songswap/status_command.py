@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from songswap.terminal import JsonOption, as_json
 
@@ -39,7 +40,9 @@ def status(
     if as_json:
         typer.echo(json.dumps(told))
     else:
-        Console().print(*_pauses(told["pauses"]), _table(told), *_gaps(told["newest_gaps"]))
+        columns = [Text(column["sentence"]) for column in told["narrow_columns"]]
+        gaps = _gaps(told["newest_gaps"])
+        Console().print(*_pauses(told["pauses"]), *columns, _table(told), *gaps, sep="\n")
 
 
 def _spool() -> dict[str, int] | None:
@@ -51,7 +54,12 @@ def _spool() -> dict[str, int] | None:
         return None
     with spool:
         to_archive, to_load = spool.waiting()
-    return {"waiting_for_s3": to_archive, "waiting_for_warehouse": to_load}
+        waiting_tokens = len(spool.tokens())
+    return {
+        "waiting_for_s3": to_archive,
+        "waiting_for_warehouse": to_load,
+        "waiting_tokens": waiting_tokens,
+    }
 
 
 def _told(found: "Status") -> dict[str, Any]:
@@ -74,6 +82,9 @@ def _told(found: "Status") -> dict[str, Any]:
         "feeds": found.feeds._asdict(),
         "set_aside": found.set_aside,
         "grants": found.grants,
+        "narrow_columns": [
+            column._asdict() | {"sentence": column.sentence} for column in found.narrow_columns
+        ],
         "requests": found.requests._asdict(),
     }
 

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 import psycopg
 
 from songswap.alerts.warning import LOOK, PAUSED, RESUMED, Notice, unaskable, warnings
-from songswap.warehouse import grant_state, notice, pause
+from songswap.warehouse import grant_state, notice, pause, tokens
 from songswap.way import RECCOBEATS
 
 _DAILY = timedelta(hours=23, minutes=30)
 """Hourly runs do not end at the same minute each day."""
 
 _GRANTS = "grants that cannot be asked with"
+_NARROW = "too short for tokens:"
 
 
 def due(
@@ -32,6 +33,7 @@ def due(
     with connection.transaction():
         told = [Notice(LOOK, sentence) for sentence in warnings(counts)]
         told += _dead_grants(connection, now)
+        told += _narrow_columns(connection, now)
         pauses = {"Spotify": app, "ReccoBeats": RECCOBEATS}
         for name, whose in pauses.items():
             told += _pause(connection, name, whose, now)
@@ -49,6 +51,18 @@ def _dead_grants(connection: psycopg.Connection, now: datetime) -> Iterator[Noti
     elif sent is None or sent.at <= now - _DAILY:
         notice.note(connection, _GRANTS, now)
         yield Notice(LOOK, sentence)
+
+
+def _narrow_columns(connection: psycopg.Connection, now: datetime) -> Iterator[Notice]:
+    """Tell once of a column that is too short for tokens."""
+    narrow = {f"{_NARROW} {column.name}": column for column in tokens.narrow_columns(connection)}
+    for subject, column in narrow.items():
+        if notice.find(connection, subject) is None:
+            notice.note(connection, subject, now)
+            yield Notice(LOOK, column.sentence)
+    for name in tokens.COLUMNS:
+        if f"{_NARROW} {name}" not in narrow:
+            notice.forget(connection, f"{_NARROW} {name}")
 
 
 def _pause(connection: psycopg.Connection, name: str, app: str, now: datetime) -> Iterator[Notice]:

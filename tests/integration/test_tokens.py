@@ -72,6 +72,10 @@ def test_long_tokens_for_hours(platform: Make, name: str) -> None:
         assert (column.name, column.size, column.users) == (name.replace("suffix", "token"), 256, 6)
         assert column.longest > 326
         assert column.remedy in run_step("postgres", "tables", checked(here))
+        told = here.rows(
+            "SELECT count(*) FROM songswap.notices WHERE subject LIKE '%%'||%s", column.name
+        )
+        assert told == [(1,)]
         connection.execute(column.remedy.encode())
         here.advance(hours=1)
         here.load()
@@ -311,7 +315,8 @@ def test_killed_with_a_token_on_its_way(platform: Make) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
     here.execute("UPDATE songswap.token_exchanges SET claimed_until = now()")
     here.advance(minutes=30)
-    assert here.load()["refused"] == 1
+    counts = here.load()
+    assert (counts["refused"], counts["lost_tokens"]) == (1, 1)
     assert here.rows("SELECT state, problem FROM songswap.grants") == [
         (
             "lost",

@@ -57,6 +57,12 @@ def _warnings(counts: Mapping[str, int]) -> Iterator[str]:
             f"{gaps:,} users had played more than Spotify remembers since they were last asked for:"
             " plays of theirs may be missing. songswap.gaps says whose, and between when and when."
         )
+    lost = counts.get("lost_tokens", 0)
+    if lost:
+        yield (
+            f"The tokens of {lost:,} users were lost in a crash, or on their way from Spotify: they"
+            " have to authorize again. `songswap grants --state lost` lists them, with the time."
+        )
     for name, users in counts.items():
         ending = _ENDING.fullmatch(name)
         if ending and users:

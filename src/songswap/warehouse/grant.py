@@ -103,6 +103,12 @@ def settle_refused(
     return refused, incident
 
 
+def count_lost(connection: psycopg.Connection, run_id: str) -> int:
+    """How many grants a run settled as lost: refused, after a token that nobody stored."""
+    row = connection.execute(statements("grant.sql")["count_lost"], {"run_id": run_id}).fetchone()
+    return int(row[0]) if row else 0
+
+
 def settle_forbidden(
     connection: psycopg.Connection,
     run_id: str,

@@ -91,6 +91,9 @@ FROM (
 ) r
 WHERE r.user_id = g.user_id AND g.state = 'refused' AND g.refused_in = %(run_id)s
 
+-- name: count_lost
+SELECT count(*) FROM songswap.grants WHERE state = 'lost' AND refused_in = %(run_id)s
+
 -- name: count_forbidden
 SELECT count(*) FROM songswap.grants
 WHERE state = 'forbidden' AND refused_in = %(run_id)s AND forbidden_runs < 2

@@ -25,9 +25,9 @@ _DIED = (
     " is in the spool; the next run brings it in."
 )
 
-OUTCOMES = ("answered", "unchanged", "failed", "refused", "forbidden", "lost", "gone")
+OUTCOMES = ("answered", "unchanged", "failed", "refused", "forbidden", "deleted")
 """What can come of a user in a run: an answer with news, or without; no usable answer; a refused
-grant; 403; a grant whose new token died with a process; no such user any more."""
+grant; 403; no such user any more."""
 
 
 class Unfinished(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.warehouse import grant_state, missing, pause
+from songswap.warehouse import grant_state, missing, pause, tokens
 from songswap.warehouse.missing import Found
 from songswap.warehouse.pause import Pause
 from songswap.warehouse.sql import statements
@@ -63,12 +63,14 @@ class Covered(NamedTuple):
 class Status:
     """What is in the warehouse; ``missing`` by kind, ``grants`` by their state.
 
-    ``pauses`` are those that hold: nobody is asked before they are over.
+    ``pauses`` are those that hold: nobody is asked before they are over. ``narrow_columns`` are
+    those of "SpotifyTokens" that are too short for tokens which are in use.
 
     ``newest_gaps`` are the open ones that were found last, `GAPS` of them at most.
     """
 
     pauses: list[Pause]
+    narrow_columns: list[tokens.NarrowColumn]
     users: int
     users_with_tokens: int
     plays: int
@@ -101,6 +103,7 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
     gaps, set_aside = rows("troubles")[0]
     return Status(
         pauses=pause.all_of_now(connection, now),
+        narrow_columns=tokens.narrow_columns(connection),
         users=users,
         users_with_tokens=users_with_tokens,
         plays=plays,

@@ -16,6 +16,8 @@ from songswap.warehouse.sql import statements
 
 _SQL = statements("tokens.sql")
 
+COLUMNS = ("access_token", "refresh_token")
+
 LOCKED = "its row was locked by somebody else"
 
 
@@ -195,10 +197,7 @@ def _columns(rotated: Iterable[RotatedToken]) -> dict[str, Any]:
     return {
         "user_id": [token.user_id for token in rows],
         "expires_at": [token.expires_at for token in rows],
-        **{
-            name: [encode(getattr(token, name)) for token in rows]
-            for name in ("spent", "access_token", "refresh_token")
-        },
+        **{name: [encode(getattr(token, name)) for token in rows] for name in ("spent", *COLUMNS)},
     }
 
 
