@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from songswap.backfill_command import backfill
@@ -136,7 +137,7 @@ def main() -> None:
     try:
         app()
     except SongSwapError as error:
-        err.print(f"[bold red]Error:[/] {error}", highlight=False)
+        err.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
         sys.exit(error.exit_code if isinstance(error, StackError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

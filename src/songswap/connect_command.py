@@ -38,6 +38,7 @@ def connect(
     from songswap.spotify.authorization import authorize
     from songswap.warehouse.connection import connect as connect_to
     from songswap.warehouse.migrate import require_schema
+    from songswap.warehouse.rights import require_writable
     from songswap.warehouse.user import keep
 
     installed("spotipy")
@@ -45,6 +46,7 @@ def connect(
     where = settings.spotify_of(os.environ)
     with connect_to(dsn) as connection:
         require_schema(connection)
+        require_writable(connection)
     redirect_uri = _redirect_uri(port, os.environ.get("SPOTIFY_REDIRECT_URI", ""))
 
     def open_address(address: str) -> None:

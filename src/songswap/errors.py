@@ -22,7 +22,10 @@ SongSwapError
 │   └── AnswerDamaged          the local disk did not keep an answer whole
 ├── WarehouseError
 │   ├── WarehouseUnavailable   PostgreSQL refused or was lost: what was to be loaded is spooled
+│   │   └── WarehouseBusy      others held locks for too long: says who
+│   ├── WarehouseRefused       rights, a read-only server, a trigger, a full disk: no outage
 │   ├── SchemaOutdated         the tables are not at the version that this code needs
+│   ├── CodeOutdated           the tables are of a later version than this code
 │   └── LoadIncomplete         rows were not there after their own load: rolled back
 ├── AlertError                 Discord did not take a message
 │   └── UnknownToDiscord       no such webhook or message (404)
@@ -171,8 +174,20 @@ class WarehouseUnavailable(WarehouseError):
     """PostgreSQL refused the connection, or it was lost."""
 
 
+class WarehouseBusy(WarehouseUnavailable):
+    """Others held locks, or a statement went on, for longer than anybody waits."""
+
+
+class WarehouseRefused(WarehouseError):
+    """PostgreSQL is there and does not do it: rights, a read-only server, a trigger, its disk."""
+
+
 class SchemaOutdated(WarehouseError):
     """The tables are missing or older than this code."""
+
+
+class CodeOutdated(WarehouseError):
+    """The tables are of a later version than this code, which would write them wrongly."""
 
 
 class LoadIncomplete(WarehouseError):

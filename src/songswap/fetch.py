@@ -47,7 +47,8 @@ from songswap.token_exchange import TokenExchanger, store_waiting
 from songswap.transform import history
 from songswap.warehouse import grant, pause, run
 from songswap.warehouse.budget import Rank, open_budget
-from songswap.warehouse.connection import connect, session
+from songswap.warehouse.connection import connect
+from songswap.warehouse.connection import pool as connection_pool
 from songswap.warehouse.grant import EXPIRES_SOON, Grant
 
 KEPT_AT_ONCE = 64
@@ -107,9 +108,7 @@ async def _fetch(
         async with (
             open_budget(settings, Rank.PLAYS, clock) as budget,
             open_client(settings.spotify, clock, budget) as client,
-            AsyncConnectionPool(
-                session(settings.warehouse_dsn), min_size=0, max_size=8, timeout=10, open=False
-            ) as pool,
+            connection_pool(settings.warehouse_dsn) as pool,
         ):
             in_flight = settings.spotify.in_flight
             batch = _Batch(

@@ -209,7 +209,7 @@ def _load(
                 f"PostgreSQL refused the export of user {user_id} (SQLSTATE {error.sqlstate}). All"
                 " of it was rolled back; its rows are archived. Start the import again: if it is"
                 " refused again, something else writes to the tables, or a constraint was added."
-            ) from error
+            ) from None  # whose text quotes rows
     progress("load", len(streams), len(streams))
     return counts
 

@@ -20,7 +20,7 @@ from songswap.importing import import_export
 from songswap.local.loopback import call
 from songswap.local.object_store import ObjectStore
 from songswap.local.process import wait_until
-from songswap.warehouse.sql import statements
+from songswap.warehouse.turn import wait_for_turn
 
 Make = Callable[..., Any]
 ROWS = ("loaded", "merged", "again", "short", "private", "unidentified")
@@ -587,7 +587,7 @@ def test_two_at_once(platform: Make, tmp_path: Path) -> None:
 
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with ThreadPoolExecutor(3) as threads, psycopg.connect(here.settings.warehouse_dsn) as holder:
-        holder.execute(statements("history.sql")["alone"])
+        wait_for_turn(holder)
         loading = threads.submit(here.load)
         imports = [threads.submit(once, number) for number in range(2)]
         assert wait_until(lambda: here.rows(waiting) == [(3,)], 60)

@@ -54,6 +54,15 @@ WHAT_TO_DO = {
     "WarehouseError": (
         "Check PostgreSQL and the connection SongSwap_RDS. The next run loads what waits."
     ),
+    "WarehouseBusy": (
+        "Find out what the named session does, and end it if need be:"
+        " `SELECT pg_terminate_backend(pid)`. The next run loads what waits."
+    ),
+    "WarehouseRefused": (
+        "Give the right, set the primary's host, free the disk, or look at the trigger that is"
+        f" named; `songswap check postgres` says what is needed. {_CLEAR}"
+    ),
+    "CodeOutdated": "Install the version of songswap that the schema is of, then clear the run.",
     "SchemaOutdated": "Run `songswap migrate`, then clear the run.",
     "LoadIncomplete": (
         "Look for a trigger or rule on the named table. It was rolled back, nothing is lost."
@@ -67,6 +76,10 @@ WHAT_TO_DO = {
         " import again: no run does it by itself, and what is in is not loaded twice."
     ),
     "ConnectFailed": "Start `songswap connect` again.",
+    "Interrupted": (
+        "Nothing, unless somebody has to end what stopped it: the next run asks for the rest, and"
+        " clearing the task does it at once."
+    ),
     "CheckFailed": "Set or mend what is named, then clear the task.",
     "Yielded": "Nothing: it goes on after the hourly load.",
     "ProofFailed": (

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
-import psycopg
 from rich.console import Console
 
 import songswap
@@ -71,7 +70,7 @@ def demo(options: DemoOptions) -> int:
                 return _demo(options, folder, console)
         except KeyboardInterrupt:
             return INTERRUPTED
-        except (SongSwapError, OSError, psycopg.Error, aiohttp.ClientError) as error:
+        except (SongSwapError, OSError, aiohttp.ClientError) as error:
             if signals:
                 return INTERRUPTED  # what was cut short has failed in its own way
             return _complain(console, error)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import psycopg
 from psycopg.rows import dict_row
 from rich.table import Table
+
+from songswap.warehouse.connection import connect
 
 _TOTALS = """
 SELECT
@@ -41,9 +42,9 @@ def read_report(dsn: str, run_id: str, state: str) -> dict[str, Any]:
         run_id: the run, as Airflow names it.
         state: how the run ended, as Airflow says.
     """
-    with psycopg.connect(dsn, row_factory=dict_row) as connection:
-        totals = connection.execute(_TOTALS).fetchone() or {}
-        run = connection.execute(_RUN, [run_id]).fetchone() or {}
+    with connect(dsn) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        totals = cursor.execute(_TOTALS).fetchone() or {}
+        run = cursor.execute(_RUN, [run_id]).fetchone() or {}
     counts = run.get("counts") or {}
     return {
         "run": run_id,

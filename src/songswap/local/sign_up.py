@@ -15,6 +15,7 @@ import psycopg
 
 from songswap.local.errors import StackError, StartRefused
 from songswap.local.plan import SIMULATED_APP
+from songswap.warehouse.connection import connect
 
 SCOPE = "user-read-email user-read-recently-played"
 _AT_ONCE = 16
@@ -35,7 +36,7 @@ def sign_up(
     Raises:
         StartRefused: the warehouse holds other users, whom the simulator does not know.
     """
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with connect(dsn) as connection:
         rows = connection.execute(
             'SELECT u.spotify_id, t.id IS NOT NULL FROM "Users" u'
             ' LEFT JOIN "SpotifyTokens" t ON t.id = u.id'

@@ -25,6 +25,8 @@ _WITHOUT_USE = (
     "ClockWrong",
     "SettingsError",
     "SchemaOutdated",
+    "CodeOutdated",
+    "WarehouseRefused",
     "LoadIncomplete",
     "RunFailed",
     "ExportRefused",

@@ -18,7 +18,7 @@ import psycopg
 
 from songswap.errors import HeldBack
 from songswap.settings import Settings
-from songswap.warehouse.connection import session
+from songswap.warehouse.connection import connect_async
 from songswap.warehouse.sql import statements
 
 log = logging.getLogger(__name__)
@@ -164,9 +164,7 @@ class Budget:
         """Do it in a transaction; without the warehouse, let requests go on without a budget."""
         try:
             if self._connection is None:
-                self._connection = await psycopg.AsyncConnection.connect(
-                    session(self._dsn), autocommit=True
-                )
+                self._connection = await connect_async(self._dsn)
             async with self._connection.transaction():
                 return await deed(self._connection)
         except psycopg.Error as error:

@@ -1,49 +1,52 @@
-"""Connections to the warehouse: UTC inside, and errors that an operator can act on."""
+"""Connections to the warehouse: UTC inside, waits that end, and errors to act on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
 
-from songswap.errors import SchemaOutdated, WarehouseUnavailable
+from songswap.warehouse.limits import Limits
+from songswap.warehouse.trouble import naming_trouble
+from songswap.warehouse.watch import AsyncSession, Session
 
-
-def session(dsn: str) -> str:
-    """``dsn`` with the settings that every session of the pipeline needs."""
-    return make_conninfo(
-        dsn,
-        # "History" holds UTC without a zone: a session in another would shift times by hours. And a
-        # role named like the pipeline's schema would find and make the platform's tables in there.
-        options="-c TimeZone=UTC -c search_path=public",
-        application_name="songswap",
-        connect_timeout="10",
-    )
+_POOL_SIZE = 8
+_POOL_WAIT_S = 10
 
 
 @contextmanager
-def connect(dsn: str) -> Iterator[psycopg.Connection]:
+def connect(dsn: str, limits: Limits | None = None) -> Iterator[psycopg.Connection]:
     """A connection that is closed at the end; transactions are up to the caller.
+
+    Args:
+        limits: how long it may wait; as usual, if None.
 
     Raises:
         WarehouseUnavailable: PostgreSQL refused the connection, or it was lost on the way.
+        WarehouseBusy: others held locks for too long.
         SchemaOutdated: a table that is needed is not there.
+        WarehouseRefused: any other error of PostgreSQL.
     """
-    with naming_trouble(), psycopg.connect(session(dsn), autocommit=True) as connection:
+    with naming_trouble(), Session.connect(dsn, autocommit=True, limits=limits) as connection:
         yield connection
 
 
-@contextmanager
-def naming_trouble() -> Iterator[None]:
-    """Turn what psycopg says of a lost server or missing tables into the pipeline's own errors."""
-    try:
-        yield
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-        raise SchemaOutdated(
-            "A table is missing in the warehouse. Run 'songswap migrate' and start again."
-        ) from error
-    except psycopg.OperationalError as error:
-        detail = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WarehouseUnavailable(
-            f"The warehouse (connection SongSwap_RDS) refused or was lost: {detail}"
-        ) from error
+async def connect_async(dsn: str) -> psycopg.AsyncConnection:
+    """A connection for coroutines, which the caller closes; errors are psycopg's own.
+
+    `songswap.warehouse.trouble.translated` makes them sentences.
+    """
+    return await AsyncSession.connect(dsn, autocommit=True)
+
+
+def pool(dsn: str) -> AsyncConnectionPool:
+    """A pool of such connections, to be opened by the caller."""
+    return AsyncConnectionPool[psycopg.AsyncConnection](
+        dsn,
+        connection_class=AsyncSession,
+        kwargs={"autocommit": True},
+        min_size=0,
+        max_size=_POOL_SIZE,
+        timeout=_POOL_WAIT_S,
+        open=False,
+    )

@@ -25,6 +25,7 @@ from songswap.warehouse import catalogue
 from songswap.warehouse.copying import copy
 from songswap.warehouse.merge import merge
 from songswap.warehouse.sql import statements
+from songswap.warehouse.turn import wait_for_turn
 
 CALMER = 0.9
 """What is left of a user's pace with each answer that tells of fewer plays: half after seven."""
@@ -77,7 +78,7 @@ def load(
     answers = [answer for one in rounds for answer in one.answers]
     with connection.transaction():
         this = _Load(connection, run_id, stale_after)
-        this.execute("alone")
+        wait_for_turn(connection)
         users = this.execute("lock_users", users=sorted({one.user_id for one in answers}))
         there = {user for (user,) in users}
         this.look_up([one for one in answers if one.user_id in there])

@@ -1,10 +1,5 @@
 -- Loading answers of recently played, with the rows of tracks and artists in catalogue.sql.
 
--- name: alone
--- One load at a time: what one has looked up as missing, no other inserts meanwhile. Any number; all
--- who insert into the platform's tables take it.
-SELECT pg_advisory_xact_lock(7317530)
-
 -- name: lock_users
 -- A user who is deleted while the load runs would break its foreign keys: hold those who are there.
 SELECT id FROM "Users" WHERE id = ANY (%(users)s) ORDER BY id FOR KEY SHARE

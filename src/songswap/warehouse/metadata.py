@@ -12,6 +12,7 @@ from psycopg.types.json import Json
 from songswap.errors import LoadIncomplete
 from songswap.models import Metadata
 from songswap.warehouse.sql import statements
+from songswap.warehouse.turn import wait_for_turn
 
 _dumps = partial(json.dumps, default=str)  # a time as PostgreSQL reads it
 
@@ -76,7 +77,7 @@ def load(
         ("insert_notes", catalogue.notes | metadata.notes, None),
     )
     with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute(statements("history.sql")["alone"])
+        wait_for_turn(connection)
         cursor.execute(statements("metadata.sql")["by_key"])
         for statement, rows, table in parts:
             # In key order, so that who inserts without the lock does not deadlock with this.

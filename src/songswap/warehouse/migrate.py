@@ -1,4 +1,4 @@
-"""Bring the warehouse's tables to the version that this code needs."""
+"""Bring the warehouse's tables to the version that this code needs, or back by one."""
 
 from pathlib import Path
 
@@ -7,54 +7,108 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 
-from songswap.errors import SchemaOutdated
-from songswap.warehouse.connection import naming_trouble, session
+from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError
+from songswap.warehouse.limits import limits_of_migrations
+from songswap.warehouse.sql import statements
+from songswap.warehouse.trouble import naming_trouble, translated
+from songswap.warehouse.turn import wait_for_migrations
+from songswap.warehouse.watch import Session
 
 VERSION = "0006"
 """The version of the schema that this code reads and writes."""
 
-# Any number; it only has to be the same for all who migrate.
-_LOCK = 7_317_529
+OLDEST = "0005"
+"""The version to which it can be taken back: before it, imports would be forgotten."""
+
+_SQL = statements("migrate.sql")
 
 
-def migrate(dsn: str) -> None:
+def migrate(dsn: str, to: str = VERSION) -> None:
     """Create what is missing and upgrade the pipeline's own schema; safe to run at any time.
 
-    Tables of the platform that exist already are left alone.
+    Tables of the platform that exist already are left alone. All of it is one transaction.
 
     Args:
         dsn: a libpq connection string of the warehouse.
+        to: the version to go to; an earlier one takes the schema back, for code of that version.
 
     Raises:
-        WarehouseUnavailable: PostgreSQL cannot be reached.
+        SettingsError: it cannot be taken back so far; nothing was changed.
+        CodeOutdated: the schema is of a later version than this code; nothing was changed.
+        WarehouseUnavailable, WarehouseRefused: PostgreSQL cannot be reached, or refused; nothing
+            was changed.
     """
+    if not OLDEST <= to <= VERSION:
+        raise SettingsError(
+            f"This code can take the schema to the versions {OLDEST} to {VERSION}, not to {to!r}."
+            " Nothing was changed."
+        )
+    within = limits_of_migrations()
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(session(dsn)),
+        creator=lambda: Session.connect(dsn, limits=within),
         poolclass=sqlalchemy.NullPool,
     )
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with naming_trouble(), psycopg.connect(session(dsn), autocommit=True) as guard:
-        # Two that migrate at once wait for each other instead of failing halfway.
-        guard.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-        guard.execute("CREATE SCHEMA IF NOT EXISTS songswap")
-        with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, VERSION)
-            connection.commit()
+    with naming_trouble():
+        try:
+            with engine.begin() as connection:
+                found = _open(connection)
+                config.attributes["connection"] = connection
+                goes_back = found is not None and found > to
+                (command.downgrade if goes_back else command.upgrade)(config, to)
+        except sqlalchemy.exc.DBAPIError as error:
+            # Its text has the whole migration in it.
+            if isinstance(error.orig, psycopg.Error):
+                raise translated(error.orig) from None
+            raise
 
 
 def require_schema(connection: psycopg.Connection) -> None:
-    """Raise `SchemaOutdated` unless the tables are at the version that this code needs."""
+    """Raise unless the tables are at the version that this code needs.
+
+    Raises:
+        SchemaOutdated: they are missing, or of an earlier version.
+        CodeOutdated: they are of a later version.
+    """
     found: str | None = None
     try:
-        row = connection.execute("SELECT version_num FROM songswap.alembic_version").fetchone()
+        row = connection.execute(_SQL["version"]).fetchone()
         found = row[0] if row else None
     except psycopg.errors.UndefinedTable:
         pass
+    _require_known(found)
     if found != VERSION:
         raise SchemaOutdated(
             f"The warehouse's schema is at version {found or 'none'} and {VERSION} is needed."
             " Run 'songswap migrate', then clear the run."
+        )
+
+
+def _open(connection: sqlalchemy.Connection) -> str | None:
+    """Begin: alone, with a schema to work in; gives its version, None before the first migration.
+
+    Raises:
+        CodeOutdated: the schema is of a later version than this code.
+    """
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, Session)  # noqa: S101 - the engine's creator makes no other
+    # Two that migrate at once wait for each other instead of failing halfway.
+    wait_for_migrations(driver)
+    # The right to create a schema is asked for even where it is there.
+    if not connection.exec_driver_sql(_SQL["has_schema"].decode()).scalar():
+        connection.exec_driver_sql("CREATE SCHEMA songswap")
+    there = connection.exec_driver_sql(_SQL["has_version"].decode()).scalar()
+    found = connection.exec_driver_sql(_SQL["version"].decode()).scalar() if there else None
+    _require_known(found)
+    return found
+
+
+def _require_known(found: str | None) -> None:
+    if found is not None and found > VERSION:
+        raise CodeOutdated(
+            f"The warehouse's schema is at version {found}, which is newer than this code, and"
+            f" {VERSION} is needed: install the newer version of songswap. To go on with this one,"
+            f" take the schema back with the newer one first: 'songswap migrate --to {VERSION}'."
         )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import psycopg
 
 from songswap.warehouse.sql import statements
+from songswap.warehouse.trouble import translated
 
 _SQL = statements("rights.sql")
 
@@ -63,6 +64,12 @@ def server(connection: psycopg.Connection) -> Server:
     row = connection.execute(_SQL["server"]).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     return Server(*row)
+
+
+def require_writable(connection: psycopg.Connection) -> None:
+    """Raise `WarehouseRefused` where this session can change nothing."""
+    if server(connection).read_only:
+        raise translated(psycopg.errors.ReadOnlySqlTransaction())
 
 
 def missing_tables(connection: psycopg.Connection) -> list[str]:

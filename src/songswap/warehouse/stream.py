@@ -24,6 +24,7 @@ from songswap.transform.settle import Outcome, Rule, Settled, identity, news, se
 from songswap.warehouse.copying import copy
 from songswap.warehouse.export_track import identified, keep_names, load_tracks, names
 from songswap.warehouse.sql import statements
+from songswap.warehouse.turn import wait_for_turn
 
 _DAY = timedelta(days=1)
 
@@ -94,7 +95,7 @@ def load(
     # Settled before others have to wait, and again only if somebody has loaded plays meanwhile.
     ready = this.settled(this.there())
     with connection.transaction():
-        connection.execute(statements("history.sql")["alone"])
+        wait_for_turn(connection)
         if not connection.execute(
             statements("history.sql")["lock_users"], {"users": [export.user_id]}
         ).fetchone():

@@ -35,23 +35,23 @@ def keep(
             found = connection.execute(sql["keep_user"], row).fetchone()
             assert found is not None  # noqa: S101 - an insert or an update, either returns
             connection.execute(sql["keep_tokens"], row | {"user_id": found[0]})
-    except psycopg.errors.UniqueViolation as error:
+    except psycopg.errors.UniqueViolation:
         raise ConnectFailed(
             "Another user of the warehouse has this e-mail address, or these tokens. Nothing was"
             " stored: remove that user first if it is the same person."
-        ) from error
-    except psycopg.errors.StringDataRightTruncation as error:
+        ) from None  # whose text quotes the address
+    except psycopg.errors.StringDataRightTruncation:
         raise ConnectFailed(
             'Spotify gave a token that is longer than its column of "SpotifyTokens". Nothing was'
             ' stored: have the table\'s owner run ALTER TABLE "SpotifyTokens" ALTER COLUMN'
             " access_token TYPE varchar(1024), ALTER COLUMN refresh_token TYPE varchar(1024), then"
             " run the command again."
-        ) from error
-    except psycopg.errors.InsufficientPrivilege as error:
+        ) from None
+    except psycopg.errors.InsufficientPrivilege:
         raise ConnectFailed(
             'The login of SongSwap_RDS may not add to "Users" and "SpotifyTokens". Nothing was'
             " stored: run the command with the login of the tables' owner."
-        ) from error
+        ) from None
     return found[0], name
 
 

@@ -16,6 +16,20 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # Tokens that "SpotifyTokens" was too small for are in no other place: where it still is, this
+    # fails, and nothing is changed. What was stored is noted, or it would be a new authorization.
+    op.get_bind().exec_driver_sql(
+        'WITH stored AS (UPDATE "SpotifyTokens" s SET'
+        " access_token = convert_from(t.access_token, 'UTF8'),"
+        " refresh_token = convert_from(t.refresh_token, 'UTF8')"
+        " FROM songswap.tokens t JOIN songswap.grants g USING (user_id)"
+        " WHERE s.id = t.user_id AND t.problem IS NOT NULL"
+        " AND g.refresh_digest = sha256(convert_to(s.refresh_token, 'UTF8'))"
+        " RETURNING s.id, s.refresh_token)"
+        " UPDATE songswap.grants g"
+        " SET refresh_digest = sha256(convert_to(stored.refresh_token, 'UTF8'))"
+        " FROM stored WHERE g.user_id = stored.id"
+    )
     # The state of a run or a grant that the version before does not know becomes the nearest one.
     op.get_bind().exec_driver_sql(
         "DROP FUNCTION songswap.dead_runs, songswap.is_overtaken;"

@@ -1,0 +1,134 @@
+"""What PostgreSQL refuses or does not do, as sentences for operators.
+
+Never with what the server quotes from rows: of data, of constraints and of triggers only names.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors
+
+from songswap.errors import (
+    SchemaOutdated,
+    WarehouseBusy,
+    WarehouseError,
+    WarehouseRefused,
+    WarehouseUnavailable,
+)
+
+_WAREHOUSE = "The warehouse (connection SongSwap_RDS)"
+
+_ROLLED_BACK = "What was under way was rolled back; it can be done again."
+
+# Of these classes of SQLSTATE the text names objects and circumstances, and no values.
+_NAMING_CLASSES = {"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"}
+_DATA_CLASSES = {"21", "22", "23", "44"}
+_DOES_NOT_FIT = "a row does not fit"
+_FUNCTION = re.compile(r'PL/\w+ function ([\w."]+)')
+
+_MISSING = (errors.UndefinedTable, errors.InvalidSchemaName)
+_TIMED_OUT = (errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout)
+_OWN = (psycopg.OperationalError, psycopg.InterfaceError)
+_REFUSED = (errors.DiskFull, errors.ConfigurationLimitExceeded)
+"""Operational errors that a server that is well answers with."""
+
+
+@contextmanager
+def naming_trouble() -> Iterator[None]:
+    """Turn what psycopg raises into the pipeline's own errors, see `translated`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        # Without its cause: a traceback would print what the server quotes from rows.
+        raise translated(error) from None
+
+
+def translated(error: psycopg.Error) -> WarehouseError:
+    """The error of the pipeline that says what an error of psycopg means, and what to do."""
+    match error:
+        case _ if isinstance(error, _MISSING):
+            return SchemaOutdated(
+                "A table is missing in the warehouse. Run 'songswap migrate' and start again."
+            )
+        case errors.LockNotAvailable():
+            return WarehouseBusy(
+                f"{_WAREHOUSE} kept this waiting for a lock for too long ({_code(error)})."
+                f"{_holders(error)} {_ROLLED_BACK}"
+            )
+        case errors.QueryCanceled():
+            return WarehouseBusy(
+                f"{_WAREHOUSE} did not end a statement: {_text(error)} ({_code(error)})."
+                f"{_holders(error)} {_ROLLED_BACK}"
+            )
+        case errors.DeadlockDetected() | errors.SerializationFailure():
+            return WarehouseBusy(
+                f"{_WAREHOUSE} broke a transaction off, because another one was at the same rows"
+                f" ({_code(error)}).{_holders(error)} {_ROLLED_BACK}"
+            )
+        case _ if isinstance(error, _TIMED_OUT):
+            return WarehouseUnavailable(
+                f"{_WAREHOUSE} ended a transaction, because this process said nothing for too long"
+                f" ({_code(error)}): it was frozen, or the machine is too busy. {_ROLLED_BACK}"
+            )
+        case errors.ReadOnlySqlTransaction():
+            return WarehouseRefused(
+                f"{_WAREHOUSE} takes no changes, its sessions are read-only ({_code(error)}), as"
+                " after a failover or on a replica. Set the primary's host, or take"
+                " default_transaction_read_only back; then start again."
+            )
+        case errors.InsufficientPrivilege():
+            return WarehouseRefused(
+                f"The login of SongSwap_RDS lacks a right: {_text(error)} ({_code(error)})."
+                " 'songswap check postgres' names the GRANTs that are needed; for 'songswap"
+                " migrate' and 'songswap connect' take the login of the tables' owner."
+            )
+        case psycopg.OperationalError() | psycopg.InterfaceError() if not isinstance(
+            error, _REFUSED
+        ):
+            return WarehouseUnavailable(f"{_WAREHOUSE} refused or was lost: {_text(error)}")
+    return WarehouseRefused(
+        f"{_WAREHOUSE} refused a statement: {_text(error)} ({_code(error)}){_place(error)}."
+        f" {_ROLLED_BACK}"
+    )
+
+
+def _code(error: psycopg.Error) -> str:
+    name = type(error).__name__
+    return f"{name}, SQLSTATE {error.sqlstate}" if error.sqlstate else name
+
+
+def _text(error: psycopg.Error) -> str:
+    """What the server, or psycopg, says; where that could quote a row, what kind of trouble it is.
+
+    A trigger can raise any error with any text, and then its function stands in the context.
+    """
+    state, told = error.sqlstate, str(error).strip().splitlines()
+    if state is None:
+        return told[0] if told and isinstance(error, _OWN) else _DOES_NOT_FIT
+    if _FUNCTION.search(error.diag.context or "") or isinstance(error, errors.RaiseException):
+        return "a trigger or function of the database raised an error"
+    if state[:2] in _NAMING_CLASSES:
+        return (error.diag.message_primary or type(error).__name__).splitlines()[0]
+    return _DOES_NOT_FIT if state[:2] in _DATA_CLASSES else "an error of its own"
+
+
+def _place(error: psycopg.Error) -> str:
+    """The table, column, constraint and function that an error names."""
+    about = error.diag
+    function = _FUNCTION.search(about.context or "")
+    named = {
+        "table": about.table_name,
+        "column": about.column_name,
+        "constraint": about.constraint_name,
+        "function": function[1] if function else None,
+    }
+    told = ", ".join(f"{what} {name}" for what, name in named.items() if name)
+    return f": {told}" if told else ""
+
+
+def _holders(error: psycopg.Error) -> str:
+    """Who was in the way, as the session's watch has noted it."""
+    notes = getattr(error, "__notes__", [])
+    return f" {notes[-1]}" if notes else ""

@@ -1,0 +1,39 @@
+"""Locks of transactions that only we take, and that may be waited for longer than others."""
+
+import psycopg
+
+from songswap.warehouse.limits import limits
+from songswap.warehouse.sql import statements
+
+_SQL = statements("turn.sql")
+
+# Any numbers; they only have to be the same for all.
+_LOADS = 7_317_530  # stands in watch.sql too
+_MIGRATIONS = 7_317_529
+
+
+def wait_for_turn(connection: psycopg.Connection) -> None:
+    """Be the only load until the end of the transaction.
+
+    What one has looked up as missing, no other inserts meanwhile. All who insert into the
+    platform's tables wait for it.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: other loads took too long.
+    """
+    _lock(connection, _LOADS)
+
+
+def wait_for_migrations(connection: psycopg.Connection) -> None:
+    """Be the only migration until the end of the transaction; raises as `wait_for_turn`."""
+    _lock(connection, _MIGRATIONS)
+
+
+def _lock(connection: psycopg.Connection, number: int) -> None:
+    within = limits()
+    about = {"number": number, "turn": _ms(within.turn_s), "lock": _ms(within.lock_s)}
+    connection.execute(_SQL["lock"], about)
+
+
+def _ms(seconds: float) -> str:
+    return str(round(1000 * seconds))

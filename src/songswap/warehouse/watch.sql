@@ -1,0 +1,26 @@
+-- Who is in the way of a session that waits.
+
+-- name: holders
+-- Those at the head of the queue: who waits for others in turn is in nobody's way. Of other roles'
+-- sessions only a role with pg_read_all_stats is told more than the name. A prepared transaction has
+-- no session.
+WITH RECURSIVE chain (pid) AS (
+  SELECT unnest(pg_blocking_pids(%(pid)s))
+  UNION SELECT unnest(pg_blocking_pids(chain.pid)) FROM chain
+)
+SELECT chain.pid, coalesce(nullif(application_name, ''), usename, backend_type), state,
+  coalesce(xact_start, query_start) AS since
+FROM chain LEFT JOIN pg_stat_activity USING (pid)
+WHERE pg_blocking_pids(chain.pid) = '{}'
+ORDER BY since, pid
+LIMIT 3
+
+-- name: end_frozen
+-- A session of ours that has the lock of all loads and waits for rows of its process to copy. PostgreSQL
+-- lets no timeout end that.
+SELECT pid, pg_terminate_backend(pid)
+FROM pg_locks JOIN pg_stat_activity a USING (pid)
+WHERE pid = ANY (pg_blocking_pids(%(pid)s)) AND usename = current_user
+  AND locktype = 'advisory' AND (classid, objid, objsubid) = (0, 7317530, 1)
+  AND state = 'active' AND wait_event = 'ClientRead'
+  AND query_start < clock_timestamp() - %(copy_s)s * interval '1 second'
