@@ -79,7 +79,16 @@ def load(
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="VERSION",
+            help="Take the schema back to this version, for an earlier songswap; what this one"
+            " needs if left out.",
+        ),
+    ] = "",
+) -> None:
     """Create the tables that are missing in the warehouse, and bring ours up to date.
 
     Reads AIRFLOW_CONN_SONGSWAP_RDS. Tables that the web app has made are left as they are.
@@ -88,8 +97,8 @@ def migrate() -> None:
     from songswap.warehouse.migrate import VERSION
     from songswap.warehouse.migrate import migrate as bring_up_to_date
 
-    bring_up_to_date(settings.warehouse_dsn(os.environ))
-    err.print(f"The warehouse's schema is at version {VERSION}.")
+    bring_up_to_date(settings.warehouse_dsn(os.environ), to or VERSION)
+    err.print(f"The warehouse's schema is at version {to or VERSION}.")
 
 
 @app.command()

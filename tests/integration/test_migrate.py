@@ -1,15 +1,22 @@
 """Migrations: what is missing is made, what is there is left alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
 
-from songswap.errors import SchemaOutdated, WarehouseUnavailable
+from songswap.errors import (
+    CodeOutdated,
+    SchemaOutdated,
+    SettingsError,
+    WarehouseRefused,
+    WarehouseUnavailable,
+)
 from songswap.local.postgres import Postgres
 from songswap.warehouse.connection import connect
-from songswap.warehouse.migrate import migrate, require_schema
+from songswap.warehouse.migrate import OLDEST, VERSION, migrate, require_schema
 
 PLATFORM = {
     "Users",
@@ -121,6 +128,88 @@ def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
             "SELECT user_id, refusals FROM songswap.grants WHERE ask_again_at <= now()"
         ).fetchall()
     assert again == [(0, 1)]
+
+
+def test_newer_schema(empty: str) -> None:
+    """A schema of a later version is left as it is; the newer code is asked for, everywhere."""
+    migrate(empty)
+    with connect(empty) as connection:
+        connection.execute("UPDATE songswap.alembic_version SET version_num = '0099'")
+        with pytest.raises(CodeOutdated, match=r"0099, which is newer.*install the newer version"):
+            require_schema(connection)
+        for to in (VERSION, OLDEST):
+            with pytest.raises(CodeOutdated, match="install the newer version"):
+                migrate(empty, to)
+        shown = connection.execute("SELECT version_num FROM songswap.alembic_version").fetchone()
+    assert shown == ("0099",)
+
+
+def test_back_and_forth(platform: Callable[..., Any]) -> None:
+    """The schema goes back to the version before with all that is in it, and up again; loads go on,
+    and a token that is in no other place is not lost."""
+    here = platform(users=3)
+    here.load()
+    dsn = here.settings.warehouse_dsn
+    with connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO songswap.tokens SELECT id, 'new access', 'new refresh', now(), 'too small'"
+            ' FROM "SpotifyTokens" ORDER BY id LIMIT 1'
+        )
+        connection.execute("UPDATE songswap.runs SET state = 'died'")
+        tables = ('"History"', '"Tracks"', "songswap.polls", "songswap.metadata", "songswap.steps")
+        count = " UNION ALL ".join(f"SELECT count(*) FROM {table}" for table in tables)  # noqa: S608
+        before = connection.execute(count.encode()).fetchall()
+        migrate(dsn, OLDEST)
+        with pytest.raises(SchemaOutdated, match=OLDEST):
+            require_schema(connection)
+        assert connection.execute(count.encode()).fetchall() == before
+        tokens = connection.execute(
+            'SELECT access_token, refresh_token FROM "SpotifyTokens" ORDER BY id LIMIT 1'
+        ).fetchone()
+        assert tokens == ("new access", "new refresh")
+        states = connection.execute("SELECT DISTINCT state FROM songswap.grant_states()").fetchall()
+        assert states == [("active",)]
+    migrate(dsn)
+    here.execute('DELETE FROM "SpotifyTokens" WHERE refresh_token = %s', "new refresh")
+    here.advance(hours=1)
+    here.load()
+    assert here.history().total() >= before[0][0]
+
+
+def test_back_where_a_token_would_be_lost(platform: Callable[..., Any]) -> None:
+    """Where the platform's table is too small for a token, nothing is taken back."""
+    here = platform(users=1)
+    here.load()
+    here.execute(
+        "INSERT INTO songswap.tokens SELECT id, 'a', repeat('r', 600)::bytea, now(), 'too small'"
+        ' FROM "SpotifyTokens"'
+    )
+    with pytest.raises(WarehouseRefused, match="SQLSTATE 22001") as refused:
+        migrate(here.settings.warehouse_dsn, OLDEST)
+    assert "rrr" not in str(refused.value)
+    assert here.rows("SELECT version_num FROM songswap.alembic_version") == [(VERSION,)]
+    assert here.rows("SELECT count(*) FROM songswap.tokens") == [(1,)]
+
+
+def test_no_way_back_to_before_the_imports(empty: str) -> None:
+    """A version that would forget what was imported, or that is none, is refused."""
+    for to in ("0001", "0004", "7", "head"):
+        with pytest.raises(SettingsError, match="Nothing was changed"):
+            migrate(empty, to)
+
+
+def test_without_rights(empty: str) -> None:
+    """Who may not make tables is told so, without the statements that were to be run."""
+    with connect(empty) as connection:
+        connection.execute("CREATE ROLE maker LOGIN PASSWORD 'maker'")
+        try:
+            dsn = psycopg.conninfo.make_conninfo(empty, user="maker", password="maker")
+            with pytest.raises(WarehouseRefused, match=r"permission denied.*42501") as refused:
+                migrate(dsn)
+            assert "CREATE" not in str(refused.value)
+            assert refused.value.__suppress_context__
+        finally:
+            connection.execute("DROP ROLE maker")
 
 
 def test_two_at_once(empty: str) -> None:
