@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import uvloop
 
-from songswap.enrich import open_asking
+from songswap.enrich import not_loaded, open_asking
 from songswap.errors import RateLimited, RunFailed, SongSwapError, Yielded
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
@@ -70,7 +70,8 @@ def fill(
         Yielded: an hourly load goes on; what is missing still can be filled after it.
         RateLimited: Spotify, or ReccoBeats, asked for a long pause, which the error carries.
         SpotifyUnavailable, ReccoBeatsUnavailable, CredentialsRefused, WarehouseUnavailable,
-            LoadIncomplete: what was loaded until then stays.
+            WarehouseRefused, LoadIncomplete: what was loaded until then stays.
+        RunFailed: the rows of some ids were refused; all others are loaded.
     """
     counts: Counter[str] = Counter()
     uvloop.run(_fill(settings, kind, found, told, clock, counts))
@@ -190,3 +191,5 @@ async def _fill(
                 await asking.ask(ids)
                 last = ids[-1]
                 told(kind, counts[f"{kind}_asked"], found.chosen)
+    if problem := not_loaded(kind, counts):
+        raise RunFailed(f"{problem}.")

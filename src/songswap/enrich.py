@@ -8,7 +8,7 @@ What is wanted stays wanted until it is answered, so this can be stopped at any 
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,13 +17,21 @@ from itertools import chain
 import psycopg
 import uvloop
 
-from songswap.errors import Forbidden, HeldBack, RateLimited, RequestRefused, SongSwapError
+from songswap.deliver import REFUSED, reason
+from songswap.errors import (
+    Forbidden,
+    HeldBack,
+    RateLimited,
+    RequestRefused,
+    SongSwapError,
+)
 from songswap.fetch import call_counts
 from songswap.settings import Settings
 from songswap.spotify.client import Answer, utc_now
 from songswap.warehouse import metadata, pause, refusal, run
 from songswap.warehouse.budget import Rank
 from songswap.warehouse.connection import connect
+from songswap.warehouse.trouble import naming_trouble
 from songswap.way import SPOTIFY, WAYS, Clients, Way, open_clients
 
 log = logging.getLogger(__name__)
@@ -39,6 +47,9 @@ CALLS_AT_ONCE = {Rank.ENRICHMENT: 8, Rank.BACKFILL: 4}
 _FORBIDDEN_FOR = timedelta(days=1)
 _REFUSED_FOR = timedelta(days=30)
 
+_TOO_MANY_REFUSED = 20
+"""Ids whose rows are refused one after the other: the trouble is not theirs."""
+
 
 def enrich(
     settings: Settings, run_id: str, kind: str, clock: Callable[[], datetime] = utc_now
@@ -49,13 +60,15 @@ def enrich(
         kind: one of `KINDS`.
 
     Returns:
-        Counts: ``<kind>_asked``, ``_told``, ``_unknown`` and ``_postponed``, calls; and
-        ``_held_back``: 1 when the rest waits because the day's quota is kept for plays.
+        Counts: ``<kind>_asked``, ``_told``, ``_unknown``, ``_postponed`` and, of these,
+        ``_not_loaded`` (PostgreSQL refused the rows), calls; and ``_held_back``: 1 when the rest
+        waits because the day's quota is kept for plays.
 
     Raises:
         SpotifyUnavailable, ReccoBeatsUnavailable, RateLimited, CredentialsRefused,
             WarehouseUnavailable: what is wanted stays so and is asked for by the next run.
-        LoadIncomplete: rows were not there after their load; as above.
+        WarehouseRefused, LoadIncomplete: PostgreSQL refuses what is told, not of one id alone; as
+            above.
         RunFailed: the run was never planned.
     """
     return uvloop.run(_enrich(settings, run_id, kind, clock))
@@ -69,14 +82,9 @@ async def _enrich(
     with connect(settings.warehouse_dsn) as connection:
         run.require_plan(connection, run_id)
         try:
-            async with open_asking(
-                settings, connection, kind, Rank.ENRICHMENT, counts, clock
-            ) as asking:
-                at_once = asking.ids_at_once * _CALLS_IN_TURN
-                while ids := metadata.wanted(connection, kind, at_once, clock()):
-                    await asking.ask(ids)
-                    log.info("Asked for %d ids (%s) so far.", counts[f"{kind}_asked"], kind)
-            problem = None
+            with naming_trouble():
+                await _ask_for_all(settings, connection, kind, counts, clock)
+            problem = not_loaded(kind, counts)
         except HeldBack as pause:
             log.info("%s until %s UTC: %s", kind, f"{pause.until:%Y-%m-%d %H:%M}", pause)
             counts[f"{kind}_held_back"] = 1
@@ -85,15 +93,42 @@ async def _enrich(
             problem = error
             raise
         finally:
-            run.end_step(connection, run_id, f"enrich {kind}", 0, counts, clock(), problem)
+            if not connection.closed:
+                run.end_step(connection, run_id, f"enrich {kind}", 0, counts, clock(), problem)
     return dict(counts)
+
+
+async def _ask_for_all(
+    settings: Settings,
+    connection: psycopg.Connection,
+    kind: str,
+    counts: Counter[str],
+    clock: Callable[[], datetime],
+) -> None:
+    async with open_asking(settings, connection, kind, Rank.ENRICHMENT, counts, clock) as asking:
+        at_once = asking.ids_at_once * _CALLS_IN_TURN
+        while ids := metadata.wanted(connection, kind, at_once, clock()):
+            await asking.ask(ids)
+            log.info("Asked for %d ids (%s) so far.", counts[f"{kind}_asked"], kind)
+
+
+def not_loaded(kind: str, counts: Mapping[str, int]) -> str | None:
+    """What of the answers is not in the tables, in a sentence; None where all is."""
+    number = counts.get(f"{kind}_not_loaded", 0)
+    if not number:
+        return None
+    return (
+        f"PostgreSQL refused the rows of {number} ids; the log of the step names them. They are"
+        " asked for again in a day; all others are loaded"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
     """What ids of one kind are asked for and loaded with, and the counts of what came of it.
 
-    ``tried`` are the ways that were taken already.
+    ``tried`` are the ways that were taken already, ``refused`` the ids whose rows PostgreSQL
+    refused one after the other.
     """
 
     connection: psycopg.Connection
@@ -103,6 +138,7 @@ class Asking:
     counts: Counter[str]
     clock: Callable[[], datetime]
     tried: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
 
     @property
     def ids_at_once(self) -> int:
@@ -190,22 +226,56 @@ class Asking:
         )
 
     def _load(self, way: Way, answer: Answer, ids: Sequence[str]) -> None:
+        """Load an answer; an id whose rows PostgreSQL refuses costs only itself.
+
+        Raises:
+            WarehouseRefused, LoadIncomplete: so many were refused one after the other that the
+                trouble is not theirs.
+        """
         told = way.read(answer, ids)
-        metadata.load(
-            self.connection,
-            self.kind,
-            ids,
-            told,
-            answer.observed_at,
-            way.ask_again_after,
-            way.source,
-        )
-        unanswered = len(ids) - len(told.told) - len(told.unknown)
+        not_loaded: set[str] = set()
+        for part, refused in self._loaded(way, answer, ids, told.unknown):
+            if refused is None:
+                self.refused.clear()
+                continue
+            self.refused.extend(part)
+            if len(self.refused) >= _TOO_MANY_REFUSED:
+                raise refused
+            log.warning(
+                "%s of %s %s, which is asked for again in a day.", reason(refused), self.kind, *part
+            )
+            metadata.postpone(self.connection, self.kind, part, self.clock() + _FORBIDDEN_FOR)
+            not_loaded.update(part)
+        told_of, unknown = told.told - not_loaded, told.unknown - not_loaded
         self.counts[f"{self.kind}_asked"] += len(ids)
-        self.counts[f"{self.kind}_told"] += len(told.told)
-        self.counts[f"{self.kind}_unknown"] += len(told.unknown)
-        self.counts[f"{self.kind}_postponed"] += unanswered
-        self.counts["features"] += len(told.features)
+        self.counts[f"{self.kind}_told"] += len(told_of)
+        self.counts[f"{self.kind}_unknown"] += len(unknown)
+        self.counts[f"{self.kind}_postponed"] += len(ids) - len(told_of) - len(unknown)
+        self.counts[f"{self.kind}_not_loaded"] += len(not_loaded)
+        self.counts["features"] += sum(row.id in told_of for row in told.features)
+
+    def _loaded(
+        self, way: Way, answer: Answer, ids: Sequence[str], unknown: Collection[str]
+    ) -> Iterator[tuple[Sequence[str], Exception | None]]:
+        """Load an answer, in halves where it is refused; gives the parts, and why not loaded."""
+        told = way.read(answer, ids)
+        # Of a part the answer's nulls do not tell whose they are.
+        told.unknown = set(unknown).intersection(ids)
+        after = way.ask_again_after
+        try:
+            metadata.load(
+                self.connection, self.kind, ids, told, answer.observed_at, after, way.source
+            )
+        except REFUSED as error:
+            if len(ids) == 1:
+                yield ids, error
+                return
+        else:
+            yield ids, None
+            return
+        middle = len(ids) // 2
+        yield from self._loaded(way, answer, ids[:middle], unknown)
+        yield from self._loaded(way, answer, ids[middle:], unknown)
 
     def _postpone(self, ids: Sequence[str], wait: timedelta) -> None:
         metadata.postpone(self.connection, self.kind, ids, self.clock() + wait)

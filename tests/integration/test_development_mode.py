@@ -147,7 +147,7 @@ def test_backfill_ends(here: Any) -> None:
 
 
 def test_single_call_says_no(platform: Make) -> None:
-    """A 404 is an id that Spotify does not know; a 403 is not, and is asked again in a day."""
+    """A 404 is an id that Spotify does not know, as it says; a 403 is not. Both are asked again."""
     here = platform("--mode", "development", users=0)
     unknown, forbidden = "0" * 22, "1" * 22
     here.execute(
@@ -156,8 +156,6 @@ def test_single_call_says_no(platform: Make) -> None:
     here.fault(path=f"/v1/tracks/{forbidden}", status=403)
     counts = backfill.backfill(here.settings, ["track"], None, lambda *_: None, here.clock)
     assert counts["track"].problem is None
-    rows = here.rows("SELECT id, known, source, not_before FROM songswap.metadata ORDER BY id")
-    assert rows == [
-        (unknown, False, "spotify", None),
-        (forbidden, None, None, here.clock() + timedelta(days=1)),
-    ]
+    rows = here.rows("SELECT id, known, misses, not_before FROM songswap.metadata ORDER BY id")
+    tomorrow = here.clock() + timedelta(days=1)
+    assert rows == [(unknown, None, 1, tomorrow), (forbidden, None, 0, tomorrow)]

@@ -14,6 +14,9 @@ from songswap.models import Metadata
 from songswap.warehouse.sql import statements
 from songswap.warehouse.turn import wait_for_turn
 
+MISSED_WAITS = [timedelta(days=1), timedelta(days=7), timedelta(days=30)]
+"""When to ask again for an id that Spotify said it does not know, before that is believed."""
+
 _dumps = partial(json.dumps, default=str)  # a time as PostgreSQL reads it
 
 
@@ -50,8 +53,8 @@ def load(
 ) -> None:
     """Load one answer in one transaction, and note what it said of each id that was asked for.
 
-    Ids it tells are done; those it does not know are remembered as such; the others are asked for
-    again after ``ask_again_after``.
+    Ids it tells are done. Those it does not know are asked for again after each of `MISSED_WAITS`,
+    and then remembered as unknown; the others are asked for again after ``ask_again_after``.
 
     Args:
         source: who told it, ``spotify`` or ``reccobeats``.
@@ -86,11 +89,10 @@ def load(
                 values = {"rows": Json(told, _dumps), "now": observed_at}
                 cursor.execute(statements("metadata.sql")[statement], values)
                 _verify(cursor, table, values, len(told))
-        about = {"kind": kind, "now": observed_at, "source": source}
-        for known, ids in ((True, metadata.told), (False, metadata.unknown)):
+        about = {"kind": kind, "now": observed_at, "source": source, "waits": MISSED_WAITS}
+        for statement, ids in (("known", metadata.told), ("missed", metadata.unknown)):
             if ids:
-                values = about | {"ids": list(ids), "known": known}
-                cursor.execute(statements("metadata.sql")["told"], values)
+                cursor.execute(statements("metadata.sql")[statement], about | {"ids": list(ids)})
         unanswered = set(asked) - metadata.told - metadata.unknown
         postpone(connection, kind, unanswered, observed_at + ask_again_after)
 

@@ -12,10 +12,10 @@ WHERE kind = %(kind)s AND wanted_since IS NOT NULL
   AND (not_before IS NULL OR not_before <= %(now)s)
 ORDER BY wanted_since, id LIMIT %(limit)s
 
--- name: told
+-- name: known
 -- Also of ids that nobody wanted; but nothing is remembered of a track or artist that is not there.
 INSERT INTO songswap.metadata (kind, id, answered_at, known, source)
-SELECT %(kind)s, id, %(now)s, %(known)s, %(source)s
+SELECT %(kind)s, id, %(now)s, true, %(source)s
 FROM unnest(%(ids)s::text[]) asked (id)
 WHERE EXISTS (SELECT FROM songswap.metadata m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
   OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = asked.id)
@@ -23,7 +23,29 @@ WHERE EXISTS (SELECT FROM songswap.metadata m WHERE (m.kind, m.id) = (%(kind)s, 
 ORDER BY id
 ON CONFLICT (kind, id) DO UPDATE SET
   wanted_since = NULL, not_before = NULL, answered_at = EXCLUDED.answered_at,
-  known = EXCLUDED.known, source = EXCLUDED.source
+  known = true, source = EXCLUDED.source, misses = 0
+
+-- name: missed
+-- Spotify misses ids at times that it knows. So an id is wanted still, after each of the waits, and is
+-- believed to be unknown when it was missed once more than there are waits.
+INSERT INTO songswap.metadata AS m (kind, id, wanted_since, not_before, misses)
+SELECT %(kind)s, id, %(now)s, %(now)s + (%(waits)s::interval[])[1], 1
+FROM unnest(%(ids)s::text[]) asked (id)
+WHERE EXISTS (SELECT FROM songswap.metadata m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
+  OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = asked.id)
+     ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = asked.id) END
+ORDER BY id
+ON CONFLICT (kind, id) DO UPDATE SET (misses, wanted_since, not_before, answered_at, known, source) = (
+  SELECT missed.times,
+    CASE WHEN missed.wait IS NOT NULL THEN coalesce(m.wanted_since, %(now)s) END,
+    CASE WHEN missed.wait IS NOT NULL THEN greatest(m.not_before, %(now)s + missed.wait) END,
+    CASE WHEN missed.wait IS NULL THEN %(now)s ELSE m.answered_at END,
+    CASE WHEN missed.wait IS NULL THEN false ELSE m.known END,
+    CASE WHEN missed.wait IS NULL THEN %(source)s ELSE m.source END
+  FROM (SELECT m.misses + 1, (%(waits)s::interval[])[m.misses + 1]) missed (times, wait)
+)
+-- Of two who ask at once, one counts.
+WHERE m.misses = 0 OR m.not_before IS NULL OR m.not_before <= %(now)s
 
 -- name: postpone
 INSERT INTO songswap.metadata (kind, id, not_before)

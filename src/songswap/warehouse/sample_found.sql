@@ -46,9 +46,10 @@ SELECT id, genre FROM "ArtistGenres" WHERE id = ANY (%(artists)s)
 
 -- name: metadata
 -- An hourly run or a backfill that passes by may ask for what the load put on the list: what it
--- notes does not count, only what was answered at the sample's own time.
+-- notes does not count, only what was answered at the sample's own time, or missed of what nobody else
+-- asks for.
 SELECT kind, id, answered_at IS NOT DISTINCT FROM %(at)s AND known IS TRUE,
-  answered_at IS NOT DISTINCT FROM %(at)s AND known IS FALSE
+  misses = 1 AND not_before = 'infinity'
 FROM songswap.metadata WHERE id = ANY (%(ids)s)
 
 -- name: notes
