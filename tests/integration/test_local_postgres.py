@@ -51,6 +51,29 @@ def test_it_is_durable_and_speaks_utc(postgres: Postgres) -> None:
     assert shown == [("on",), ("UTF8",), ("UTC",), ("127.0.0.1",)]
 
 
+def test_no_row_is_in_its_log(server: Postgres) -> None:
+    """Whatever is refused, the server's log quotes nothing of it; what ails itself is there."""
+    bad = (
+        "SELECT 'heard-it'::integer",
+        "INSERT INTO plays VALUES ('heard-it')",
+        "COPY plays FROM PROGRAM 'echo heard-it; echo heard-it'",
+        "DO $$ BEGIN RAISE EXCEPTION 'heard-it' USING DETAIL = 'heard-it'; END $$",
+        "DO $$ BEGIN RAISE WARNING 'heard-it'; END $$",
+    )
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE plays (track text UNIQUE); INSERT INTO plays VALUES ('heard-it')"
+        )
+        for statement in bad:
+            with contextlib.suppress(psycopg.Error):
+                connection.execute(statement.encode())
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("INSERT INTO plays VALUES (%s)", ["heard-it"])
+    log = server.process.output()
+    assert "heard-it" not in log
+    assert "ready to accept connections" in log
+
+
 def test_committed_rows_survive_a_kill(server: Postgres) -> None:
     """After SIGKILL the next start recovers by itself and no committed row is missing."""
     server.create_database("kept")

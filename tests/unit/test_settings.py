@@ -162,6 +162,7 @@ def test_every_setting_is_explained() -> None:
         "SONGSWAP_STALE_HOURS",
         "SONGSWAP_PLAY_MS",
         "SONGSWAP_RETRY_DELAY_S",
+        "SONGSWAP_WAIT_S",
         "SONGSWAP_SPOTIFY_SLOTS",
         "SONGSWAP_STATE",
         "SONGSWAP_AIRFLOW_PORT",

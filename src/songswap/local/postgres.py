@@ -32,6 +32,12 @@ _SETTINGS = {
     "random_page_cost": "1.1",  # no disk turns any more
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # Errors of statements, whose text and details quote rows, are told to who caused them alone.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
 }
 # A killed server's last sessions may hold its memory for a moment longer than it lived.
 _PREDECESSOR_ENDING = "pre-existing shared memory block"

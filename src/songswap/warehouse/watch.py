@@ -112,9 +112,7 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
     _watch: "_Watch | None" = None
 
     @classmethod
-    async def connect(
-        cls, conninfo: str = "", *, autocommit: bool = False, **_: Any
-    ) -> Self:
+    async def connect(cls, conninfo: str = "", *, autocommit: bool = False, **_: Any) -> Self:
         """Open a session; see `Session.connect`."""
         dsn, within = session(conninfo), usual_limits()
         connection = await super().connect(dsn, autocommit=True)
