@@ -27,7 +27,6 @@ from songswap.token_exchange import store_waiting
 from songswap.transform import history
 from songswap.warehouse import history as warehouse_history
 from songswap.warehouse import run
-from songswap.warehouse.connection import session
 from songswap.warehouse.history import Round
 
 log = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ def bring_in(
     with Spool(settings.spool) as spool:
         spool.check()
         counts: Counter[str] = Counter()
-        stored = store_waiting(session(settings.warehouse_dsn), spool, clock())
+        stored = store_waiting(settings.warehouse_dsn, spool, clock())
         counts["tokens_stored"] = asyncio.run(stored)
         counts["retried_archived"] = asyncio.run(
             _archive_waiting(settings, spool, connection, only)

@@ -18,7 +18,6 @@ from datetime import datetime
 from itertools import islice, takewhile
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 
 from songswap import event_loop
 from songswap.errors import (
@@ -100,7 +99,7 @@ async def _fetch(
         connect(settings.warehouse_dsn) as connection,
     ):
         # What Spotify gave last is what is sent next.
-        await store_waiting(session(settings.warehouse_dsn), spool, clock())
+        await store_waiting(settings.warehouse_dsn, spool, clock())
         users = run.users_of(connection, run_id, number)
         grants = grant.askable(connection, users, clock())
         there = spool.users_of(run_id, number)

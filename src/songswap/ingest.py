@@ -28,8 +28,9 @@ from songswap.raw.spool import Spool
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
 from songswap.warehouse import grant, grant_state, run
-from songswap.warehouse.connection import connect, naming_trouble
+from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
+from songswap.warehouse.trouble import naming_trouble
 
 log = logging.getLogger(__name__)
 

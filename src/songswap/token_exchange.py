@@ -27,13 +27,14 @@ from songswap.errors import (
     TokenLost,
     UnexpectedFailure,
     UnusableToken,
-    WarehouseUnavailable,
 )
 from songswap.raw.kept import RotatedToken
 from songswap.raw.spool import Spool
 from songswap.spotify.client import Tokens
 from songswap.warehouse import tokens
+from songswap.warehouse.connection import connect_async
 from songswap.warehouse.tokens import Claimed
+from songswap.warehouse.trouble import translated
 
 log = logging.getLogger(__name__)
 
@@ -152,10 +153,7 @@ class TokenExchanger:
                     connection, known, self._holder, self._lease, self._clock()
                 )
         except psycopg.Error as error:
-            raise WarehouseUnavailable(
-                "The warehouse (connection SongSwap_RDS) was lost while tokens were read; none was"
-                f" exchanged ({type(error).__name__})."
-            ) from error
+            raise translated(error) from None
         for user_id, access_token in found.current.items():
             give(user_id, access_token)
         for user_id in found.gone:
@@ -279,19 +277,16 @@ async def store_waiting(dsn: str, spool: Spool, now: datetime) -> int:
     """Store the tokens that wait in the spool, and return how many there were.
 
     Raises:
-        WarehouseUnavailable: they stay in the spool.
+        WarehouseError: they stay in the spool.
     """
     waiting = await asyncio.to_thread(spool.tokens)
     if not waiting:
         return 0
     try:
-        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        async with await connect_async(dsn) as connection:
             for token in waiting:
                 await tokens.store(connection, [token], now)
                 await asyncio.to_thread(spool.drop_tokens, [token])
     except psycopg.Error as error:
-        raise WarehouseUnavailable(
-            f"The tokens of {len(waiting)} users wait in the spool: the warehouse did not take them"
-            f" ({type(error).__name__}, SQLSTATE {error.sqlstate})."
-        ) from error
+        raise translated(error) from None
     return len(waiting)

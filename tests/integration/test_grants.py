@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import AsyncConnectionPool
 
 from songswap import ingest
 from songswap.errors import SpotifyError
@@ -23,7 +22,7 @@ from songswap.raw.spool import Spool
 from songswap.spotify.client import open_client
 from songswap.token_exchange import TokenExchanger
 from songswap.warehouse import grant, grant_state
-from songswap.warehouse.connection import connect, session
+from songswap.warehouse.connection import connect, pool
 
 Make = Callable[..., Any]
 AT = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -158,10 +157,10 @@ def test_two_refresh_at_once(platform: Make) -> None:
         got = []
         async with (
             open_client(here.settings.spotify, here.clock) as client,
-            AsyncConnectionPool(session(dsn), min_size=1, max_size=2, open=False) as pool,
+            pool(dsn) as connections,
         ):
             with Spool(here.settings.spool) as spool:
-                exchanger = TokenExchanger(pool, client.refresh, spool, here.clock, 2)
+                exchanger = TokenExchanger(connections, client.refresh, spool, here.clock, 2)
                 for _ in range(rounds):
                     await asyncio.to_thread(together.wait)
                     (known,) = here.rows(tokens, user)[0]

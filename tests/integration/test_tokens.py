@@ -15,7 +15,6 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg_pool import AsyncConnectionPool
 
 from songswap import ingest
 from songswap.check.given import Given
@@ -28,7 +27,7 @@ from songswap.settings import Connection, parse_connection
 from songswap.spotify.client import Tokens
 from songswap.token_exchange import TokenExchanger
 from songswap.warehouse import tokens
-from songswap.warehouse.connection import connect, session
+from songswap.warehouse.connection import connect, connect_async, pool
 
 Make = Callable[..., Any]
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -146,8 +145,8 @@ async def exchanging(
 ) -> AsyncIterator[TokenExchanger]:
     """An exchanger whose Spotify is ``refresh``."""
     with Spool(folder) as spool:
-        async with AsyncConnectionPool(session(dsn), min_size=0, max_size=4, open=False) as pool:
-            yield TokenExchanger(pool, refresh, spool, lambda: NOW, 64, lease)
+        async with pool(dsn) as connections:
+            yield TokenExchanger(connections, refresh, spool, lambda: NOW, 64, lease)
 
 
 def current(dsn: str) -> dict[int, str]:
@@ -255,9 +254,7 @@ def test_any_token_is_kept(warehouse_dsn: str, access_token: str, refresh_token:
     """What a JSON string can hold comes back from the warehouse, wherever it fits besides."""
 
     async def store() -> None:
-        async with await psycopg.AsyncConnection.connect(
-            session(warehouse_dsn), autocommit=True
-        ) as connection:
+        async with await connect_async(warehouse_dsn) as connection:
             spent = current(warehouse_dsn)[1]
             token = RotatedToken(1, spent, access_token, refresh_token, LATER)
             await tokens.store(connection, [token], NOW)

@@ -10,9 +10,10 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from songswap.errors import RunFailed, SongSwapError
-from songswap.warehouse.connection import naming_trouble, session
 from songswap.warehouse.history import CALMER
 from songswap.warehouse.sql import statements
+from songswap.warehouse.trouble import naming_trouble
+from songswap.warehouse.watch import Session
 
 MOST_BATCHES = 1000
 """Airflow maps over at most 1,024 things: more users make larger batches, not more of them."""
@@ -66,7 +67,7 @@ def held(dsn: str, run_id: str) -> Iterator[psycopg.Connection]:
         WarehouseUnavailable: PostgreSQL refused the connection.
     """
     with naming_trouble():
-        connection = psycopg.connect(session(dsn), autocommit=True)
+        connection = Session.connect(dsn, autocommit=True)
     try:
         with naming_trouble():
             connection.execute(statements("run.sql")["hold"], {"run_id": run_id})

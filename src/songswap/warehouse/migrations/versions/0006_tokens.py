@@ -20,11 +20,11 @@ def downgrade() -> None:
     # fails, and nothing is changed. What was stored is noted, or it would be a new authorization.
     op.get_bind().exec_driver_sql(
         'WITH stored AS (UPDATE "SpotifyTokens" s SET'
-        " access_token = convert_from(t.access_token, 'UTF8'),"
+        " access_token = CASE WHEN t.access_token = '' THEN s.access_token"
+        " ELSE convert_from(t.access_token, 'UTF8') END,"
         " refresh_token = convert_from(t.refresh_token, 'UTF8')"
-        " FROM songswap.tokens t JOIN songswap.grants g USING (user_id)"
-        " WHERE s.id = t.user_id AND t.problem IS NOT NULL"
-        " AND g.refresh_digest = sha256(convert_to(s.refresh_token, 'UTF8'))"
+        " FROM songswap.tokens t WHERE s.id = t.user_id AND t.problem IS NOT NULL"
+        " AND t.platform_digest = sha256(convert_to(s.refresh_token, 'UTF8'))"
         " RETURNING s.id, s.refresh_token)"
         " UPDATE songswap.grants g"
         " SET refresh_digest = sha256(convert_to(stored.refresh_token, 'UTF8'))"
