@@ -33,6 +33,13 @@ def twice_red():
         raise KeyError("Blue Monday")
 
 @task
+def of_another():
+    mark = Path(__file__).parent / "mark"
+    error = ValueError("bad") if mark.exists() else KeyError("Blue Monday")
+    mark.touch()
+    raise error
+
+@task
 def warned():
     from songswap.orchestration.alerts import warn
 
@@ -46,6 +53,7 @@ def make(name, tasks):
 
 make("many", lambda: load.expand(number=numbers()))
 make("turns", twice_red)
+make("changes", of_another)
 make("warned", warned)
 for trouble in ("slow", "limited", "broken", "fine"):
     make(trouble, lambda: load(0))
@@ -67,16 +75,17 @@ def embeds(here: Any) -> list[dict[str, Any]]:
 
 
 def test_one_message_a_run_and_its_recovery(airflow: Any, platform: Make, failing: str) -> None:
-    """200 failed tasks are one message; a good run after bad ones says so, once; a good run of
-    which something is to be told says that."""
+    """200 failed tasks are one message; runs in a row are those that failed of the same; a good run
+    after bad ones says so, once; a good run of which something is to be told says that."""
     here = platform(users=1, real_time=True)
-    dags = "many,turns,turns,turns,turns,warned"
+    dags = "many,turns,turns,turns,turns,warned,changes,changes"
     run = airflow.run(dags, here, AIRFLOW__CORE__DAGS_FOLDER=failing)
     assert run["many"]["state"] == "failed"
     assert list(run["many"]["tasks"].values()).count("failed") == 200
     assert run["turns"]["state"] == "success"
 
-    many, first, second, recovered, warned = embeds(here)
+    many, first, second, recovered, warned, one, another = embeds(here)
+    assert one["title"] == another["title"] == "🔴 changes failed", "these are two causes"
     assert warned["title"] == "🟡 warned: look at this"
     assert warned["description"] == "3 users played more than is remembered."
     assert many["title"] == "🔴 many failed"
@@ -92,7 +101,7 @@ def test_one_message_a_run_and_its_recovery(airflow: Any, platform: Make, failin
     assert recovered["title"] == "🟢 turns is well again"
     assert recovered["description"].startswith("2 runs had failed since")
     assert "hush" not in str(here.messages())
-    assert airflow.variables("alert_") == {"alert_many"}
+    assert airflow.variables("alert_") == {"alert_many", "alert_changes"}
 
 
 def test_discord_in_trouble(airflow: Any, platform: Make, failing: str) -> None:

@@ -158,8 +158,8 @@ def test_status(here: Any, songswap: Run) -> None:
         "artist": {"missing": 0, "waiting": 0, "unknown": 0},
         "features": {"missing": 0, "waiting": missed, "unknown": 0},
     }
-    grants = {"active": 3, "expiring": 0, "expired": 0, "revoked": 0, "forbidden": 0}
-    assert told["grants"] == grants
+    states = ("active", "expiring", "expired", "revoked", "forbidden", "lost")
+    assert told["grants"] == dict.fromkeys(states, 0) | {"active": 3}
     gaps = here.rows("SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL")
     set_aside = here.rows("SELECT count(*) FROM songswap.set_aside")
     assert [(told["gaps"],), (told["set_aside"],)] == gaps + set_aside
@@ -170,6 +170,18 @@ def test_status(here: Any, songswap: Run) -> None:
     assert shown.returncode == 0, shown.stderr
     assert f"{images / tracks:.1%}" in shown.stdout
     assert "waiting for s3" not in shown.stdout
+
+    # A pause comes first, and only while it holds.
+    assert told["pauses"] == []
+    pause = "INSERT INTO songswap.pauses VALUES (%s, now() + %s * interval '1 hour', 'No.', now())"
+    here.execute(pause, here.settings.spotify.client_id, 2)
+    here.execute(pause, "reccobeats", -1)
+    (paused,) = json.loads(songswap("status", "--json").stdout)["pauses"]
+    assert paused["app"] == here.settings.spotify.client_id
+    assert songswap("status").stdout.startswith(
+        f"Paused by Spotify until {paused['until'][:19].replace('T', ' ')} UTC"
+    )
+    here.execute("DELETE FROM songswap.pauses")
 
     # A gap is shown with its bounds; a feed that tells nothing is none, and counted.
     users = [user for (user,) in here.rows('SELECT id FROM "Users" ORDER BY id')]
