@@ -60,6 +60,7 @@ def load(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from songswap import ingest, settings
+    from songswap.local.interrupt import stoppable
     from songswap.spotify.client import utc_now
 
     log_to_stderr()
@@ -74,7 +75,9 @@ def load(
                 err.print(f"{step} ({done} of {of} done)")
 
         name = run_id or f"cli__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
-        counts = ingest.load_once(read, name, told)
+        # SIGTERM too lets the load bring to its end what is under way, and end its row.
+        with stoppable():
+            counts = ingest.load_once(read, name, told)
     _print_counts("What was loaded", counts, as_json)
 
 

@@ -21,7 +21,7 @@ from songswap import deliver, judgement, telling
 from songswap.alerts.problem import Problem
 from songswap.alerts.warning import Notice
 from songswap.enrich import KINDS, enrich
-from songswap.errors import RunFailed, RunPaused, SongSwapError
+from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
 from songswap.fetch import fetch
 from songswap.judgement import Limits, Trouble
 from songswap.raw.spool import Spool
@@ -288,6 +288,9 @@ def _load_all(
 def _trying(where: str, step: Callable[[], object]) -> dict[str, SongSwapError]:
     try:
         step()
+    except Interrupted:
+        # Whoever stops the run wants no more of its steps.
+        raise
     except SongSwapError as error:
         return {where: error}
     return {}

@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,13 @@ def row(here: Any, run_id: str) -> tuple[Any, ...]:
     return told
 
 
-def test_killed_load_holds_nobody_up(platform: Make, tmp_path: Path) -> None:
-    """While a load lives a backfill waits for it; from the moment of its death nobody does."""
-    here = platform(users=3, real_time=True)
+@contextmanager
+def load_under_way(here: Any, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A load in a process of its own, which waits for Spotify's answer about the first user."""
     here.fault(path=FEED, delay_ms=60_000)
     with subprocess.Popen(
-        [sys.executable, "-m", "songswap.cli", "load", "--run-id", "killed"],
-        cwd=tmp_path,
+        [sys.executable, "-m", "songswap.cli", "load", "--run-id", "r"],
+        cwd=folder,
         env={"PATH": os.environ.get("PATH", os.defpath)} | here.environment(),
         stderr=subprocess.PIPE,
         text=True,
@@ -54,19 +54,38 @@ def test_killed_load_holds_nobody_up(platform: Make, tmp_path: Path) -> None:
         try:
             assert command.stderr
             next(line for line in command.stderr if "fetch and load" in line)
-            # A live one is believed however long nothing has been heard of it.
-            assert going_on(here, here.clock() + timedelta(minutes=50))
+            yield command
         finally:
-            command.send_signal(signal.SIGKILL)
+            command.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_load_ends_its_row(platform: Make, tmp_path: Path, number: signal.Signals) -> None:
+    """A load that is told to stop notes that it failed, and says by whose hand."""
+    here = platform(users=3, real_time=True)
+    with load_under_way(here, tmp_path) as command:
+        command.send_signal(number)
+        assert command.wait(60) == 130
+    state, problem, seconds = row(here, "r")
+    assert (state, seconds is not None) == ("failed", True)
+    assert problem.startswith("It was stopped (KeyboardInterrupt).")
+
+
+def test_killed_load_holds_nobody_up(platform: Make, tmp_path: Path) -> None:
+    """While a load lives a backfill waits for it; from the moment of its death nobody does."""
+    here = platform(users=3, real_time=True)
+    with load_under_way(here, tmp_path):
+        # A live one is believed however long nothing has been heard of it.
+        assert going_on(here, here.clock() + timedelta(minutes=50))
     here.rows(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    assert row(here, "killed")[0] == "running"
+    assert row(here, "r")[0] == "running"
     here.mend()
     found = backfill.find(here.settings, "artist")
     backfill.fill(here.settings, "artist", found, lambda *_: None)
-    state, problem, seconds = row(here, "killed")
+    state, problem, seconds = row(here, "r")
     assert (state, seconds is not None) == ("died", True)
     assert "ended without a word" in problem
 
