@@ -152,7 +152,8 @@ def test_back_and_forth(platform: Callable[..., Any]) -> None:
     dsn = here.settings.warehouse_dsn
     with connect(dsn) as connection:
         connection.execute(
-            "INSERT INTO songswap.tokens SELECT id, 'new access', 'new refresh', now(), 'too small'"
+            "INSERT INTO songswap.tokens SELECT id, 'new access', 'new refresh', now(),"
+            " sha256(convert_to(refresh_token, 'UTF8')), now(), 'too small'"
             ' FROM "SpotifyTokens" ORDER BY id LIMIT 1'
         )
         connection.execute("UPDATE songswap.runs SET state = 'died'")
@@ -181,8 +182,8 @@ def test_back_where_a_token_would_be_lost(platform: Callable[..., Any]) -> None:
     here = platform(users=1)
     here.load()
     here.execute(
-        "INSERT INTO songswap.tokens SELECT id, 'a', repeat('r', 600)::bytea, now(), 'too small'"
-        ' FROM "SpotifyTokens"'
+        "INSERT INTO songswap.tokens SELECT id, 'a', repeat('r', 600)::bytea, now(),"
+        " sha256(convert_to(refresh_token, 'UTF8')), now(), 'too small' FROM \"SpotifyTokens\""
     )
     with pytest.raises(WarehouseRefused, match="SQLSTATE 22001") as refused:
         migrate(here.settings.warehouse_dsn, OLDEST)

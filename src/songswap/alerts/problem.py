@@ -87,7 +87,6 @@ WHAT_TO_DO = {
         " Read the log before anything is deployed. No real row was touched."
     ),
     "SpreadFailed": "Start it again, with more memory or more workers: what was done stays.",
-    "Interrupted": "Nothing, if somebody stopped it. The next run asks for the rest.",
     "TimedOut": (
         "Look what took so long: the task's log, PostgreSQL's locks, Spotify's status page. The"
         " next run asks for the rest."
