@@ -10,10 +10,12 @@ from typing import Any
 import obstore
 import pytest
 
+from songswap.alerts.webhook import Webhook
 from songswap.check import discord as check_discord
 from songswap.check import spotipy as check_spotipy
 from songswap.check.given import from_environment
 from songswap.errors import (
+    AlertError,
     ArchiveError,
     ArchiveUnreadable,
     CheckFailed,
@@ -22,6 +24,7 @@ from songswap.errors import (
     RunFailed,
     SpotifyUnavailable,
 )
+from songswap.local.plan import WEBHOOK
 from songswap.raw.archive import Archive
 from songswap.raw.kept import Kept, pack
 from songswap.raw.library import Library
@@ -180,5 +183,19 @@ def test_tokens_of_another_host(platform: Make, other: Server) -> None:
 
     with pytest.raises(SpotifyUnavailable, match=r"in 2 tries; the last: status 308") as failed:
         asyncio.run(refresh())
+    assert other.url not in str(failed.value)
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("fault", [{"status": 307}, {"action": "endless"}])
+def test_alert(platform: Make, other: Server, fault: dict[str, Any]) -> None:
+    """An alert goes to the webhook's address and no other, and waits for no end of an answer."""
+    from songswap.orchestration.discord import DiscordHook
+
+    here = platform(users=1)
+    here.fault(path="/discord/*", headers={"Location": other.url}, **fault)
+    hook = DiscordHook(Webhook(f"{here.spotify.url}/discord/", WEBHOOK))
+    with pytest.raises(AlertError, match=r"307|ContentDecodingError") as failed:
+        hook.send({"title": "something failed"})
     assert other.url not in str(failed.value)
     assert other.asked == []
