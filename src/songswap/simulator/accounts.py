@@ -8,10 +8,11 @@ import os
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from aiohttp import web
 
 from songswap.simulator import draw
-from songswap.simulator.answer import Answer, Refusal, json_answer
+from songswap.simulator.answer import JSON_TYPE, Answer, Refusal, json_answer
 from songswap.simulator.simulation import Simulation
 from songswap.simulator.token import ACCESS_LIFE
 
@@ -148,7 +149,8 @@ def _tokens(access: str, refresh: str | None = None, scopes: int | None = None) 
         body["refresh_token"] = refresh
     if scopes is not None:
         body["scope"] = " ".join(name for bit, name in enumerate(SCOPES) if scopes >> bit & 1)
-    return json_answer(body, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
+    headers = {"Content-Type": JSON_TYPE, "Cache-Control": "no-store", "Pragma": "no-cache"}
+    return Answer(200, msgspec.json.encode(body), headers, refresh_token=refresh)
 
 
 def _check_client(sim: Simulation, request: web.Request, form: dict[str, str]) -> None:

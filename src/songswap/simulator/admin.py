@@ -122,6 +122,12 @@ async def revoke(request: web.Request) -> web.Response:
     return _json(_Done())
 
 
+@routes.get("/admin/undelivered")
+async def undelivered(request: web.Request) -> web.Response:
+    """List the ids of those whose newest refresh token stood in no answer that went out whole."""
+    return _json(request.app[SIMULATION].grants.undelivered())
+
+
 @routes.get("/admin/listeners/{id}/export")
 async def privacy_export(request: web.Request) -> web.Response:
     """Return the zip that Spotify would send now: `?kind=`, see `export.Kind`; `&rows_a_file=`."""

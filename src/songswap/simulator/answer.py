@@ -25,13 +25,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, a body and headers. `gzipped` is the body as a gzip file where one is at hand."""
+    """A status, a body and headers. `gzipped` is the body as a gzip file where one is at hand.
+
+    `refresh_token` is the one that the body gives.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     gzipped: bytes | None = None
     page: Page | None = None
+    refresh_token: str | None = None
 
 
 class Refusal(Exception):

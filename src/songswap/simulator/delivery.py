@@ -52,6 +52,10 @@ def endpoint(sim: Simulation, name: str, call: Call) -> Handler:
             await response.write_eof()
             page = answer.page
             sim.marks.answered(page.user, page.newest, page.told)
+        if answer.refresh_token is not None:
+            await response.prepare(request)
+            await response.write_eof()
+            sim.grants.delivered(answer.refresh_token)
         return response
 
     return handle
@@ -74,16 +78,18 @@ async def _answer(sim: Simulation, request: web.Request, call: Call, fault: Faul
         suffixes = {"access_token": fault.access_suffix, "refresh_token": fault.refresh_suffix}
         answer = replace(answer, body=lengthened(answer.body, suffixes))
     if fault.leaves_truth:
-        return Answer(answer.status, answer.body, headers, answer.gzipped, answer.page)
-    body = answer.body
+        return replace(answer, headers=headers)
+    body, refresh_token = answer.body, answer.refresh_token
     if fault.action == "truncate":
-        body = body[: len(body) // 2]
+        body, refresh_token = body[: len(body) // 2], None
     if fault.action == "bomb":
         headers["Content-Encoding"] = "gzip"
-        body = _bomb(body, fault.size_mb)
+        body, refresh_token = _bomb(body, fault.size_mb), None
     if fault.mutate:
         body = mutated(body, fault.mutate)
-    return Answer(fault.status or answer.status, body, headers)
+        if any(patch.path == "refresh_token" for patch in fault.mutate.json_patch):
+            refresh_token = None
+    return Answer(fault.status or answer.status, body, headers, refresh_token=refresh_token)
 
 
 def _instead(sim: Simulation, fault: Fault, status: int) -> Answer:

@@ -13,7 +13,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from songswap.simulator import accounts, admin, discord, reccobeats, web_api
+from songswap.simulator import accounts, admin, discord, reccobeats, stranger, web_api
 from songswap.simulator.answer import Answer, api_error
 from songswap.simulator.delivery import endpoint
 from songswap.simulator.recorded import RecordingError
@@ -117,6 +117,7 @@ def _application(sim: Simulation) -> web.Application:
         ("GET", "/reccobeats/v1/audio-features", "reccobeats", reccobeats.several_features),
         ("POST", "/discord/webhooks/{id}/{token}", "discord", discord.execute),
         ("*", "/discord/webhooks/{id}/{token}/messages/{message}", "discord", discord.message),
+        ("*", stranger.PATH + "/{path:.*}", "stranger", stranger.answer),
         ("*", "/{path:.*}", "unknown", _unknown),
     )
     for method, path, name, call in calls:

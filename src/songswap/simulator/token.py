@@ -1,7 +1,7 @@
 """Tokens that carry what they mean, signed: they outlive the simulator that gave them.
 
-Only what cannot be seen in a token is remembered: revocations and rotations. After a restart an
-older generation of a refresh token is accepted again.
+Only what cannot be seen in a token is remembered: revocations, rotations, and which generation
+somebody was told of. After a restart an older generation of a refresh token is accepted again.
 """
 
 from __future__ import annotations
@@ -51,10 +51,13 @@ class Grants:
         self._decoder = msgspec.msgpack.Decoder(Token)
         self._revoked: dict[str, int] = {}
         self._current: dict[tuple[str, int], tuple[int, int]] = {}
+        self._authorized: dict[str, int] = {}
+        self._delivered: dict[tuple[str, int], int] = {}
 
     def authorize(self, user: str) -> int:
         """Return the time of a new authorization, later than any revocation."""
-        return max(self._clock.now(), self._revoked.get(user, 0) + 1)
+        self._authorized[user] = max(self._clock.now(), self._revoked.get(user, 0) + 1)
+        return self._authorized[user]
 
     def revoke(self, user: str) -> None:
         """End every grant that the user has given so far; access tokens live on to their end."""
@@ -82,6 +85,24 @@ class Grants:
         if generation <= token.generation:
             return None
         return self.refresh(user, token.authorized_at, token.scopes, generation)
+
+    def delivered(self, text: str) -> None:
+        """Note that an answer with this refresh token went out whole."""
+        if token := self.read(text):
+            key = (token.user or "", token.authorized_at)
+            self._delivered[key] = max(token.generation, self._delivered.get(key, 0))
+
+    def undelivered(self) -> list[str]:
+        """Return whose newest refresh token stood in no answer that went out whole.
+
+        The one before it still gets another until 10 minutes after the rotation; then nothing does.
+        """
+        return sorted(
+            user
+            for (user, authorized_at), (generation, _) in self._current.items()
+            if authorized_at == self._authorized.get(user)
+            and self._delivered.get((user, authorized_at), 0) < generation
+        )
 
     def is_alive(self, token: Token) -> bool:
         """Tell whether a refresh token still works."""

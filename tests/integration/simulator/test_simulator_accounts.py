@@ -1,8 +1,10 @@
 """The accounts service gives tokens, takes them away, and words its errors as Spotify does."""
 
 import re
+from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import encode_basic_auth
 
@@ -175,6 +177,35 @@ async def test_rotated_token_stops_working_ten_minutes_later(spotify: Any) -> No
     assert reply.body == {"error": "invalid_grant", "error_description": "Refresh token revoked"}
     assert (await refresh(caller, second)).status == 200
     assert (await refresh(caller, first)).status == 200
+
+
+async def test_rotated_token_that_nobody_was_told_of(spotify: Any) -> None:
+    """It is listed from its rotation until an answer with it, or a new authorization."""
+    caller = await spotify(rotate_refresh_tokens=1)
+
+    async def undelivered() -> Any:
+        return await caller.admin("GET", "undelivered")
+
+    for action in ("cut", "truncate"):
+        token = (await caller.sign_in("listener-0001"))["refresh_token"]
+        assert not await undelivered()
+        order = {"path": "/api/token", "action": action, "times": 1}
+        await caller.admin("POST", "faults", order)
+        with suppress(aiohttp.ClientPayloadError, ValueError):
+            await refresh(caller, token)
+        assert await undelivered() == ["listener-0001"]
+        await refresh(caller, token)
+        assert not await undelivered()
+        await caller.admin("POST", "clock", {"advance_s": 1})
+
+
+async def test_stranger_answers_like_spotify(spotify: Any) -> None:
+    """Below its path there are another's plays, and tokens that are worth nothing."""
+    caller = await spotify()
+    reply = await caller.call("GET", "/stranger/v1/me/player/recently-played")
+    assert reply.body["items"]
+    tokens = (await caller.call("POST", "/stranger/api/token")).body
+    assert (await refresh(caller, tokens["refresh_token"])).body["error"] == "invalid_grant"
 
 
 async def test_grant_dies_after_six_months(spotify: Any) -> None:
