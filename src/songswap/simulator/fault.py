@@ -62,6 +62,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """The part of the matching calls, 0 to 1, drawn by the seed, the user and the call's number."""
     times: int | None = None
     """How often it strikes at most."""
+    first: bool = False
+    """It comes before those that are in force, not behind them."""
     action: Action = "respond"
     status: int | None = None
     headers: dict[str, str] = {}
@@ -119,7 +121,7 @@ class Standing(msgspec.Struct):
 
 
 class Faults:
-    """The faults in force, oldest first."""
+    """The faults in force, in the order in which they are tried."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -128,10 +130,11 @@ class Faults:
         self._last_id = 0
 
     def add(self, fault: Fault) -> Standing:
-        """Put a fault in force behind the others."""
+        """Put a fault in force, behind the others unless it is to be the first."""
         self._last_id += 1
-        self._standing[self._last_id] = Standing(self._last_id, fault)
-        return self._standing[self._last_id]
+        new = {self._last_id: Standing(self._last_id, fault)}
+        self._standing = {**new, **self._standing} if fault.first else {**self._standing, **new}
+        return new[self._last_id]
 
     def all(self) -> list[Standing]:
         """Return the faults in force, also those that have struck as often as they may."""

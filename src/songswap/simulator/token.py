@@ -26,7 +26,7 @@ GRACE = 10 * 60 * 1000
 
 _SIGNATURE = 16
 _SUFFIX = "~"
-"""What follows it in a token says nothing."""
+"""What follows it in a token says nothing, but has to be whole: its digest stands before it."""
 _PREFIX = {"access": "BQ", "refresh": "AQ"}
 
 
@@ -121,7 +121,10 @@ class Grants:
 
     def read(self, text: str) -> Token | None:
         """Return what a token says, or None when it was not issued under this seed."""
-        text = text.partition(_SUFFIX)[0]
+        text, lengthened_by, rest = text.partition(_SUFFIX)
+        digest, _, suffix = rest.partition(_SUFFIX)
+        if lengthened_by and digest != _digest(suffix):
+            return None
         try:
             data = base64.urlsafe_b64decode(text[2:] + "=" * (-len(text[2:]) % 4))
             body, signature = data[:-_SIGNATURE], data[-_SIGNATURE:]
@@ -152,9 +155,13 @@ class Grants:
 
 
 def lengthened(body: bytes, suffixes: Mapping[str, str]) -> bytes:
-    """Return a token answer with suffixes behind its tokens, which `Grants.read` passes over."""
+    """Return a token answer with suffixes behind its tokens, which are good as they are."""
     told = json.loads(body)
     for name, suffix in suffixes.items():
         if suffix and name in told:
-            told[name] += _SUFFIX + suffix
+            told[name] += _SUFFIX + _digest(suffix) + _SUFFIX + suffix
     return json.dumps(told).encode()
+
+
+def _digest(suffix: str) -> str:
+    return hashlib.blake2b(suffix.encode(errors="surrogatepass"), digest_size=4).hexdigest()

@@ -219,7 +219,7 @@ async def test_date_that_differs(spotify: Any) -> None:
 
 
 async def test_long_and_odd_tokens_are_good(spotify: Any) -> None:
-    """A suffix lengthens the tokens that are given; both go on to work."""
+    """A suffix lengthens the tokens that are given; both go on to work, if they are whole."""
     caller = await spotify(rotate_refresh_tokens=1)
     order = {"path": "/api/token", "access_suffix": "a" * 600, "refresh_suffix": "\x00é" * 300}
     await caller.admin("POST", "faults", order)
@@ -230,3 +230,5 @@ async def test_long_and_odd_tokens_are_good(spotify: Any) -> None:
     reply = await caller.token(**form)
     assert reply.status == 200
     assert reply.body["refresh_token"].endswith("~" + "\x00é" * 300)
+    form["refresh_token"] = reply.body["refresh_token"][:-1]
+    assert (await caller.token(**form)).body["error"] == "invalid_grant"

@@ -29,6 +29,15 @@ def test_first_fault_wins_until_it_is_spent() -> None:
     assert [standing.struck for standing in faults.all()] == [2, 2]
 
 
+def test_fault_that_comes_first() -> None:
+    """It strikes before those that were there."""
+    faults = Faults(1)
+    faults.add(Fault(status=500))
+    faults.add(Fault(status=503, first=True, times=1))
+    statuses = [(fault := faults.strike("/v1/me", None)) and fault.status for _ in range(2)]
+    assert statuses == [503, 500]
+
+
 def test_share_is_drawn_by_seed_and_call_number() -> None:
     """The same calls of a user are struck whatever others do; another seed strikes others."""
     alone, crowded, other = Faults(1), Faults(1), Faults(2)
