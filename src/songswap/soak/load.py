@@ -9,20 +9,35 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from types import FrameType
+from typing import Literal
 
 from songswap import follow, ingest
 from songswap.errors import SongSwapError
 from songswap.fetch import fetch
+from songswap.local.interrupt import INTERRUPTED, stoppable
 from songswap.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_PATIENCE_S = 300.0
+_POLL_S = 0.02
+_PATIENCE_S = 900.0
+"""How long another process may take: its end is all that matters, and a machine can be busy."""
+
+_ENDS_WITHIN_S = 60.0
+"""How long a signal may take: three times the 20 s that are promised, for a busy machine."""
+
+Ended = Literal["by itself", "killed", "by a signal", "late"]
+_CODES: dict[int | None, Ended] = {
+    0: "by itself",
+    -signal.SIGKILL: "killed",
+    INTERRUPTED: "by a signal",
+}
 
 
 def load(
@@ -94,6 +109,7 @@ class OtherProcess:
     """
 
     def __init__(self, settings: Settings, run_id: str, now: datetime, kill_at: int = 0) -> None:
+        self._patience_s = _PATIENCE_S
         context = multiprocessing.get_context("spawn")
         self._ready, self._go = context.Event(), context.Event()
         self._process: SpawnProcess = context.Process(
@@ -102,39 +118,54 @@ class OtherProcess:
             daemon=True,
         )
         self._process.start()
-        self._ready.wait(_PATIENCE_S)
+        while self._process.is_alive() and not self._ready.wait(1):
+            pass
 
     def go(self) -> None:
         """Let it begin."""
         self._go.set()
 
-    def end(self) -> bool:
-        """Wait until it has ended; tell whether it was killed.
+    def interrupt(self, sign: signal.Signals, when: Callable[[], bool]) -> None:
+        """Send a signal as soon as a condition holds, unless it ends before."""
+        while self._process.is_alive() and not when():
+            self._process.join(_POLL_S)
+        if self._process.is_alive() and self._process.pid is not None:
+            os.kill(self._process.pid, sign)
+            self._patience_s = _ENDS_WITHIN_S
+
+    def end(self) -> Ended:
+        """Wait until it has ended; tell how.
 
         Raises:
-            RuntimeError: it ended by itself with an error, or did not end.
+            RuntimeError: it ended with an error, or did not end although nobody sent a signal.
         """
-        self._process.join(_PATIENCE_S)
+        self._process.join(self._patience_s)
         code = self._process.exitcode
         if code is None:
             self._process.kill()
         self._process.join()
-        if code not in (0, -signal.SIGKILL):
+        if code is None and self._patience_s == _ENDS_WITHIN_S:
+            return "late"
+        if code not in _CODES:
             raise RuntimeError(f"A load in another process ended with {code}; see its log above.")
-        return code == -signal.SIGKILL
+        return _CODES[code]
 
 
 def _load_here(
     settings: Settings, run_id: str, now: datetime, kill_at: int, ready: Event, go: Event
 ) -> None:
     logging.disable()
-    ready.set()
-    go.wait(_PATIENCE_S)
-    if kill_at:
-        count_down = partial(_count_down, itertools.count(1), kill_at)
-        threading.setprofile(count_down)
-        sys.setprofile(count_down)
-    load(settings, run_id, now)
+    # As a command does it: a signal is an interrupt.
+    with stoppable() as came, suppress(KeyboardInterrupt):
+        ready.set()
+        go.wait(_PATIENCE_S)
+        if kill_at:
+            count_down = partial(_count_down, itertools.count(1), kill_at)
+            threading.setprofile(count_down)
+            sys.setprofile(count_down)
+        load(settings, run_id, now)
+    if came:
+        sys.exit(INTERRUPTED)
 
 
 def _count_down(calls: "itertools.count[int]", kill_at: int, *_: FrameType | str | object) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from songswap import settings
 from songswap.local.access import platform_access
@@ -16,12 +17,15 @@ from songswap.local.plan import simulated_spotify
 from songswap.local.postgres import Postgres
 from songswap.local.sign_up import sign_up
 from songswap.local.simulator import Simulator
+from songswap.simulator.token import GRANT_LIFE
 from songswap.warehouse import grant, grant_state
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import migrate
 
 _BUCKET = "soak"
 _DATABASE = "soak"
+_WRITES = "-c default_transaction_read_only=off"
+_GRANT_LIFE = timedelta(milliseconds=GRANT_LIFE)
 _AUTHORIZED_BEFORE = (timedelta(days=181.6), timedelta(days=180.2), timedelta(days=160))
 """How long before the soak some have authorized the app: Spotify's six months are 182 days."""
 
@@ -54,7 +58,7 @@ class Parts:
     """What is running, and how the pipeline reaches it.
 
     ``deleted`` and ``revoked`` hold Spotify's ids of users who left, or took their grant back;
-    ``old`` those who authorized the app half a year ago.
+    ``old`` those who authorized the app half a year ago, and when Spotify ends that.
     """
 
     postgres: Postgres
@@ -63,7 +67,13 @@ class Parts:
     settings: settings.Settings
     deleted: set[str] = field(default_factory=set)
     revoked: set[str] = field(default_factory=set)
-    old: set[str] = field(default_factory=set)
+    old: dict[str, datetime] = field(default_factory=dict)
+    read_only: bool = False
+
+    @property
+    def writable(self) -> bool:
+        """Whether the pipeline can write into the warehouse."""
+        return self.postgres.running and not self.read_only
 
     def move_to(self, now: datetime) -> None:
         """Move the time of Spotify to ``now``, and that of the watch while PostgreSQL is up."""
@@ -77,12 +87,13 @@ class Parts:
         listeners = [
             one for one in self.spotify.get("/admin/listeners") if one["id"] not in self.deleted
         ][:at_most]
-        with psycopg.connect(self.settings.warehouse_dsn, autocommit=True) as connection:
+        with self.connect() as connection:
             connection.cursor().executemany(
                 "INSERT INTO soak.members VALUES (%s, %s) ON CONFLICT DO NOTHING",
                 [(one["id"], now) for one in listeners],
             )
-        sign_up(self.settings.warehouse_dsn, self.spotify.url, listeners, lambda _: None)
+        writing = make_conninfo(self.settings.warehouse_dsn, options=_WRITES)
+        sign_up(writing, self.spotify.url, listeners, lambda _: None)
 
     def delete(self, user: str) -> None:
         """Delete a user, as the platform does, whatever else is going on."""
@@ -98,6 +109,8 @@ class Parts:
         )
         self.sign_up(now)
         self.revoked.difference_update(users)
+        for user in users:
+            self.old.pop(user, None)
 
     def users(self) -> set[str]:
         """Who is signed up."""
@@ -112,12 +125,33 @@ class Parts:
             rows = connection.execute(
                 'SELECT spotify_id FROM "Users" WHERE id = ANY (%s) ORDER BY 1', [ids]
             ).fetchall()
-        return [user for (user,) in rows if user in self.old - self.revoked]
+        over = {user for user, until in self.old.items() if until <= now}
+        return [user for (user,) in rows if user in over - self.revoked]
 
     def execute(self, statement: str, *parameters: object) -> None:
         """Run a statement in the warehouse."""
-        with psycopg.connect(self.settings.warehouse_dsn, autocommit=True) as connection:
+        with self.connect() as connection:
             connection.execute(statement.encode(), parameters)
+
+    def connect(self) -> psycopg.Connection:
+        """Open a session that can write, whether others can or not."""
+        return psycopg.connect(self.settings.warehouse_dsn, autocommit=True, options=_WRITES)
+
+    def fail_over(self, read_only: bool) -> None:
+        """Make the warehouse read-only for all new sessions, or writable again; end all others."""
+        self.execute(
+            f"ALTER DATABASE {_DATABASE} "
+            + ("SET default_transaction_read_only = on" if read_only else "RESET ALL")
+        )
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        self.read_only = read_only
+
+    def undelivered(self) -> set[str]:
+        """Whose newest refresh token Spotify has told nobody."""
+        return set(self.spotify.get("/admin/undelivered")) - self.deleted
 
     def pids(self) -> dict[str, int]:
         """The process ids of the Python parts that run."""
@@ -156,7 +190,8 @@ def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[P
             parts.sign_up(begins, at_most=number * -(-users // 50))
             with connect(parts.settings.warehouse_dsn) as connection:
                 grant.note_authorized(connection, begins - before)
-        parts.old = parts.users()
+            until = begins - before + _GRANT_LIFE
+            parts.old |= dict.fromkeys(parts.users() - parts.old.keys(), until)
         parts.move_to(begins)
         parts.sign_up(begins)
         yield parts
@@ -170,12 +205,12 @@ def _settings(
 
     return settings.Settings(
         warehouse_dsn=postgres.dsn(_DATABASE),
-        # Real waits, in simulated time: as short as they can be and still be waits.
+        # Waits after an answer are as short as they can be and still be waits. Those for an answer
+        # are as in production: how busy the machine is must not decide what comes of an hour.
         spotify=replace(
             simulated_spotify(spotify.url),
             first_wait_s=0.01,
             longest_wait_s=1.5,
-            timeout_s=1.0,
             window_s=0.3,
         ),
         archive=bucket("pipeline"),

@@ -47,6 +47,10 @@ class Verdict:
     which came into the feed after newer ones and were pushed out again between two answers that
     joined, so that no caller can know of them; before the first or after the last known play:
     ``outside``.
+    ``stranded`` are the users who do not come back; of them ``undelivered`` counts those whose
+    rotated token no answer of Spotify's brought to anybody, so that no client could keep them.
+    ``unknown`` are tracks and artists that are taken for unknown and exist; ``clock_unnoticed``
+    runs that went well by a wrong clock; ``ended_late`` loads that a signal did not end in time.
     ``gaps_adjoining`` are recorded gaps in which nothing is missing: the answer held exactly the 50
     plays since the last, which no caller can tell from a gap.
     """
@@ -61,7 +65,10 @@ class Verdict:
     @property
     def good(self) -> bool:
         """Whether the promise was kept."""
-        broken = ("lost", "duplicated", "invented", "gaps_unrecorded", "gaps_unfounded", "waiting")
+        broken = (
+            *("lost", "duplicated", "invented", "gaps_unrecorded", "gaps_unfounded", "waiting"),
+            *("unknown", "clock_unnoticed", "ended_late"),
+        )
         return not self.stranded and not any(self.counts[name] for name in broken)
 
 
@@ -88,6 +95,8 @@ def judge(parts: Parts, begins: datetime, now: datetime) -> Verdict:
             ).fetchall()
         )
         verdict.stranded = _stranded(connection, parts.revoked, now)
+        verdict.counts["undelivered"] = len(parts.undelivered() & {*verdict.stranded})
+        verdict.counts["unknown"] = _unknown(connection)
         verdict.delays = _delays(connection)
         verdict.counts["users"] = len(users)
     with Spool(parts.settings.spool) as spool:
@@ -221,6 +230,15 @@ def _stranded(connection: psycopg.Connection[Any], revoked: set[str], now: datet
         [now - _ANSWERED_WITHIN],
     )
     return [listener for (listener,) in rows if listener not in revoked]
+
+
+def _unknown(connection: psycopg.Connection[Any]) -> int:
+    """How many tracks and artists are taken for unknown: all that the feeds name exist."""
+    row = connection.execute(
+        "SELECT count(*) FROM songswap.metadata"
+        " WHERE NOT known AND kind IN ('track', 'artist') AND id ~ '^[0-9A-Za-z]{22}$'"
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _delays(connection: psycopg.Connection[Any]) -> dict[str, int | None]:
