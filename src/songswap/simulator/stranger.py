@@ -6,6 +6,8 @@ away and gets worthless ones for it.
 
 from __future__ import annotations
 
+import os
+
 from aiohttp import web
 
 from songswap.simulator.answer import Answer, json_answer
@@ -20,8 +22,8 @@ async def answer(sim: Simulation, request: web.Request) -> Answer:
     if request.method == "POST":
         return json_answer(
             {
-                "access_token": "of-a-stranger",
-                "refresh_token": "of-a-stranger",
+                "access_token": f"of-a-stranger-{os.urandom(12).hex()}",
+                "refresh_token": f"of-a-stranger-{os.urandom(12).hex()}",
                 "token_type": "Bearer",
                 "expires_in": 3600,
             }
