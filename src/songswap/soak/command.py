@@ -30,7 +30,7 @@ _OUTCOME = (
     ("duplicated", "Duplicated"),
     ("invented", "Invented"),
     ("stranded", "Users who did not come back"),
-    ("undelivered", "  whose rotated token Spotify told nobody"),
+    ("undelivered", "  whose rotated token nobody was told"),
     ("unknown", "Tracks and artists taken for unknown"),
     ("clock_unnoticed", "Runs that went well by a wrong clock"),
     ("ended_late", "Loads that a signal did not end in time"),

@@ -18,12 +18,14 @@ from songswap.soak.kinds import TOKEN
 from songswap.soak.load import OtherProcess, load, load_heavy
 from songswap.soak.parts import Parts, running
 from songswap.soak.storm import KINDS, SIGNALS, Fault, Hour, storm
-from songswap.soak.trouble import damage_answer, damage_spool, lock_history
+from songswap.soak.trouble import damage_answer, damage_spool, freeze_spotify, lock_history
 from songswap.soak.verdict import Verdict, judge
 
 BEGINS = datetime(2026, 11, 22, 0, 7, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
-_TRIES_AFTER_A_KILL = 4
+_MORE_TRIES = 3
+_FREEZES_WITHIN = 100
+"""Of so many looks at the clock one is drawn, after a kill."""
 _SHORT_TIMEOUT_S = 2.0
 """Of an hour with answers that come later than that. In all others nothing is decided by how busy
 the machine is."""
@@ -138,12 +140,16 @@ class _Soak:
         """Load in another process that is killed, and then ask everybody again.
 
         What it had in hand only Spotify can give again, at the same simulated time: somebody who
-        retries does it until a run is a good one.
+        retries does it until a run is a good one. The first of them meets a Spotify that stands
+        still for seconds: who gives up on a user then has lost that user.
         """
         other = OtherProcess(settings, run_id, now, hour.at_call)
         other.go()
         self.tally.runs[f"kill: {other.end()}"] += 1
-        return any(load(settings, run_id, now) for _ in range(_TRIES_AFTER_A_KILL))
+        looks, freeze = 1 + hour.at_call % _FREEZES_WITHIN, partial(freeze_spotify, self.parts)
+        return load(settings, run_id, now, looks, freeze) or any(
+            load(settings, run_id, now) for _ in range(_MORE_TRIES)
+        )
 
     def _load_and_interrupt(
         self, settings: Settings, run_id: str, hour: Hour, now: datetime

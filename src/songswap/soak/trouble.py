@@ -1,5 +1,7 @@
-"""Troubles of our own side that somebody else makes: a lock on a table, damage on the disk."""
+"""Troubles that neither Spotify nor the pipeline makes: locks, damage, a busy machine."""
 
+import os
+import signal
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -11,6 +13,7 @@ from songswap.raw.spool import Spool
 from songswap.soak.parts import Parts
 
 _LOCKED_FOR_S = 3.0
+_FROZEN_FOR_S = 5.0
 
 
 def lock_history(parts: Parts) -> None:
@@ -18,6 +21,16 @@ def lock_history(parts: Parts) -> None:
     with parts.connect() as connection, connection.transaction():
         connection.execute('LOCK TABLE "History" IN ACCESS EXCLUSIVE MODE')
         time.sleep(_LOCKED_FOR_S)
+
+
+def freeze_spotify(parts: Parts) -> None:
+    """Let Spotify stand still for some seconds, as it seems to on a machine that is very busy."""
+    pid = parts.spotify.process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(_FROZEN_FOR_S)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def damage_spool(folder: Path, rng: Random) -> bool:

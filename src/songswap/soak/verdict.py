@@ -48,7 +48,7 @@ class Verdict:
     joined, so that no caller can know of them; before the first or after the last known play:
     ``outside``.
     ``stranded`` are the users who do not come back; of them ``undelivered`` counts those whose
-    rotated token no answer of Spotify's brought to anybody, so that no client could keep them.
+    rotated token stood in no answer that went out whole: it never came, or nobody waited for it.
     ``unknown`` are tracks and artists that are taken for unknown and exist; ``clock_unnoticed``
     runs that went well by a wrong clock; ``ended_late`` loads that a signal did not end in time.
     ``gaps_adjoining`` are recorded gaps in which nothing is missing: the answer held exactly the 50
