@@ -174,9 +174,16 @@ MUTANTS = (
     Mutant(
         "of a day's popularity the first loaded stands, not the first observed",
         "warehouse/popularity.py",
-        "if (before is not None and before <= row.date)",
-        "if (before is not None)",
+        "if value not in dates or _floor(moment) < _floor(dates[value])",
+        "if value not in dates",
         "tests/integration/test_loads.py::test_popularity_by_batches",
+    ),
+    Mutant(
+        "of what is told of a track differently the first loaded stands",
+        "warehouse/catalogue.py",
+        "one if answered and one else max(one, two)",
+        "one or two",
+        "tests/integration/test_loads.py::test_batches_of_users_in_any_order",
     ),
     Mutant(
         "a refusal is noted only when the wait is over",

@@ -146,11 +146,18 @@ class Note(NamedTuple):
 
 @dataclass(slots=True)
 class Catalogue:
-    """What answers tell of tracks and artists; the first that is told of an id wins.
+    """What answers tell of tracks and artists; of two values the larger, whichever came first.
+
+    Names and URLs are compared by their characters, a missing name or duration is the smallest.
+    Each artist who was told first of a track's artists is primary here: which of several stands is
+    decided where a track's rows come together, see `songswap.warehouse.catalogue`.
 
     ``track_popularity`` holds, of each track, UTC day and value, when it was observed first.
-    ``incomplete`` are the tracks of which something is missing that a call for the track could
-    still tell: a name, a duration, the artists, the images, the popularity.
+    ``incomplete`` are the tracks that no answer told whole: something is missing that a call for
+    the track could still tell, a name, a duration, the artists, the images, the popularity.
+    ``forms`` has a checksum of the form in which a track was told, its popularity aside, and 0
+    where there were several; ``last`` is the track as it was told last, so that what is told again
+    and again is known at once.
     """
 
     tracks: dict[str, Track] = field(default_factory=dict)
@@ -161,6 +168,8 @@ class Catalogue:
     track_previews: dict[str, Preview] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)
     notes: set[Note] = field(default_factory=set)
+    forms: dict[str, int] = field(default_factory=dict, compare=False)
+    last: dict[str, object] = field(default_factory=dict, compare=False)
 
 
 @dataclass(slots=True)

@@ -1,12 +1,15 @@
-"""What answers tell of tracks one after the other → what they tell together."""
+"""What answers tell of tracks, together: of two values the larger, in whichever order they come.
 
-from collections.abc import Sequence
+So answers give the same rows one by one, in batches of any size, and in a replay (docs/adr/0012).
+"""
 
-from songswap.models import Catalogue
+from collections.abc import Iterable, Sequence
+
+from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
 
 
 def joined(told: Sequence[Catalogue]) -> Catalogue:
-    """The rows of catalogues: what is told first stands, and what it left out is filled in.
+    """The rows of catalogues.
 
     Notes, and which tracks are incomplete, stay with the answers that told them.
     """
@@ -14,24 +17,82 @@ def joined(told: Sequence[Catalogue]) -> Catalogue:
         return told[0]
     rows = Catalogue()
     for one in told:
-        _add(rows, one)
-    for one in reversed(told):
-        rows.artist_tracks |= one.artist_tracks
-        rows.track_images |= one.track_images
-        rows.track_previews |= one.track_previews
+        for track in one.tracks.values():
+            add_track(rows, track)
+        for artist in one.artists.values():
+            add_artist(rows, artist)
+        for link in one.artist_tracks.values():
+            add_link(rows, link)
+        for image in one.track_images.values():
+            add_image(rows.track_images, image)
+        for preview in one.track_previews.values():
+            add_preview(rows, preview)
+        for observed in one.track_popularity.values():
+            add_popularity(rows, observed)
+        for id_, form in one.forms.items():
+            if rows.forms.setdefault(id_, form) != form:
+                rows.forms[id_] = 0
     return rows
 
 
-def _add(rows: Catalogue, told: Catalogue) -> None:
-    """Add what is filled in by later answers, or observed earlier."""
-    for id_, track in told.tracks.items():
-        known = rows.tracks.setdefault(id_, track)
-        if not known.name or not known.duration_ms:
-            name, duration_ms = known.name or track.name, known.duration_ms or track.duration_ms
-            rows.tracks[id_] = track._replace(name=name, duration_ms=duration_ms)
-    for id_, artist in told.artists.items():
-        if not rows.artists.setdefault(id_, artist).name:
-            rows.artists[id_] = artist
-    for key, observed in told.track_popularity.items():
-        if observed.date < rows.track_popularity.setdefault(key, observed).date:
-            rows.track_popularity[key] = observed
+def larger_track(one: Track, other: Track) -> Track:
+    """The larger of each value of two tellings of a track."""
+    if one == other:
+        return one
+    return Track(one.id, max(one.name, other.name), max(one.duration_ms, other.duration_ms))
+
+
+def add_track(rows: Catalogue, track: Track) -> None:
+    """Add a track's name and duration."""
+    rows.tracks[track.id] = larger_track(rows.tracks.get(track.id, track), track)
+
+
+def add_artist(rows: Catalogue, artist: Artist) -> None:
+    """Add an artist's name."""
+    known = rows.artists.setdefault(artist.id, artist)
+    if known.name < artist.name:
+        rows.artists[artist.id] = artist
+
+
+def add_link(rows: Catalogue, link: ArtistTrack) -> None:
+    """Add an artist of a track: primary if any answer told it so."""
+    if rows.artist_tracks.setdefault(link[:2], link).is_primary < link.is_primary:
+        rows.artist_tracks[link[:2]] = link
+
+
+def add_image(images: dict[tuple[str, int, int], Image], image: Image) -> None:
+    """Add an image to those that were told, by whose it is, height and width."""
+    if images.setdefault(image[:3], image).url < image.url:
+        images[image[:3]] = image
+
+
+def add_preview(rows: Catalogue, preview: Preview) -> None:
+    """Add a track's preview."""
+    if rows.track_previews.setdefault(preview.id, preview).url < preview.url:
+        rows.track_previews[preview.id] = preview
+
+
+def add_popularity(rows: Catalogue, observed: Popularity) -> None:
+    """Keep the earliest observation of each value in a day."""
+    key = (observed.id, observed.date.date(), observed.popularity)
+    if observed.date < rows.track_popularity.setdefault(key, observed).date:
+        rows.track_popularity[key] = observed
+
+
+def with_one_primary(links: Iterable[ArtistTrack]) -> list[ArtistTrack]:
+    """The links, in which of several primary artists of a track the one with the largest id is it.
+
+    Args:
+        links: all of each track, those that are told and those that are there.
+    """
+    links = list(links)
+    primary: dict[str, str] = {}
+    for track_id, artist_id, is_primary in links:
+        if is_primary and primary.get(track_id, "") < artist_id:
+            primary[track_id] = artist_id
+    return [
+        link
+        if link.is_primary == (primary.get(link.track_id) == link.artist_id)
+        else link._replace(is_primary=False)
+        for link in links
+    ]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from songswap.models import Artist, Features, Followers, Genre, Metadata, Note, Popularity
 from songswap.transform import answer
+from songswap.transform.catalogue import add_image
 from songswap.transform.track import (
     ARTIST_NAME,
     add_track,
@@ -128,7 +129,7 @@ def _add_artist(
         name = fit(told.name, ARTIST_NAME, "artist", artist_id, notes)
         metadata.catalogue.artists[artist_id] = Artist(artist_id, name)
     for image in usable_images("artist", artist_id, told.images, notes):
-        metadata.images.setdefault(image[:3], image)
+        add_image(metadata.images, image)
     popularity = usable_popularity("artist", artist_id, told.popularity, notes)
     if popularity is not None:
         metadata.popularity.append(Popularity(artist_id, observed_at, popularity))

@@ -2,6 +2,9 @@
 
 from datetime import datetime
 
+import msgspec
+from zlib_ng import zlib_ng
+
 from songswap.models import (
     Artist,
     ArtistTrack,
@@ -13,6 +16,7 @@ from songswap.models import (
     Track,
 )
 from songswap.transform import answer
+from songswap.transform import catalogue as merge
 from songswap.transform.value import INTEGER_MAX, clean, is_id, whole
 
 TRACK_NAME = 240
@@ -25,8 +29,8 @@ def add_track(
 ) -> None:
     """Add a track to ``catalogue``, with its artists, images, preview and popularity.
 
-    What an earlier item told of the same track stands; what it left out is filled in. The
-    popularity is an observation of its own, whatever was told before.
+    Of what several items tell of one track the larger value stands, see
+    `songswap.transform.catalogue`; the popularity is an observation of its own.
 
     Args:
         told: the track; its id must be a valid one.
@@ -36,10 +40,14 @@ def add_track(
     track_id = told.id
     if track_id is None:
         return
-    known = catalogue.tracks.get(track_id)
-    if known and track_id not in catalogue.incomplete:
+    if not problems and catalogue.last.get(track_id) == told:
         _observe(catalogue, track_id, whole(told.popularity, 0, 100), observed_at)
         return
+    known = catalogue.tracks.get(track_id)
+    catalogue.last[track_id] = told
+    form = _form(told)
+    if catalogue.forms.setdefault(track_id, form) != form:
+        catalogue.forms[track_id] = 0
     notes = {Note("track", track_id, path, problem) for path, problem in problems.items()}
     duration_ms = whole(told.duration_ms, 0, INTEGER_MAX)
     if duration_ms is None:
@@ -47,14 +55,13 @@ def add_track(
     if told.name is None:
         notes.add(Note("track", track_id, "name", "missing, kept as empty"))
     name = fit(told.name or "", TRACK_NAME, "track", track_id, notes)
-    if known:
-        name, duration_ms = known.name or name, known.duration_ms or duration_ms
-    catalogue.tracks[track_id] = Track(track_id, name, duration_ms or 0)
+    merge.add_track(catalogue, Track(track_id, name, duration_ms or 0))
 
     _add_artists(catalogue, track_id, told.artists, notes)
     images = told.album.images if told.album else None
     for image in usable_images("track", track_id, images, notes):
-        catalogue.track_images.setdefault(image[:3], image)
+        if catalogue.track_images.setdefault(image[:3], image) is not image:
+            merge.add_image(catalogue.track_images, image)
     _add_preview(catalogue, track_id, told.preview_url, notes)
     popularity = usable_popularity("track", track_id, told.popularity, notes)
     _observe(catalogue, track_id, popularity, observed_at)
@@ -63,23 +70,34 @@ def add_track(
     broken = notes and any(
         note.field != "name" or note.problem.startswith("missing") for note in notes
     )
-    if broken or images is None or popularity is None or not told.artists:
-        catalogue.incomplete.add(track_id)
-    else:
+    if not (broken or images is None or popularity is None or not told.artists):
         catalogue.incomplete.discard(track_id)
+    elif not known:
+        catalogue.incomplete.add(track_id)
     catalogue.notes |= notes
 
 
 def _observe(
     catalogue: Catalogue, track_id: str, popularity: int | None, observed_at: datetime
 ) -> None:
-    """Keep the earliest observation of each value in a day, so that no order of answers matters."""
     if popularity is None:
         return
-    key = (track_id, observed_at.date(), popularity)
-    earliest = catalogue.track_popularity.get(key)
-    if earliest is None or observed_at < earliest.date:
-        catalogue.track_popularity[key] = Popularity(track_id, observed_at, popularity)
+    known = catalogue.track_popularity.get((track_id, observed_at.date(), popularity))
+    if known is None or observed_at < known.date:
+        merge.add_popularity(catalogue, Popularity(track_id, observed_at, popularity))
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def _form(told: answer.Track) -> int:
+    """A checksum, of 64 bits with a sign, of all that is told of a track but its popularity."""
+    values = (told.name, told.duration_ms, told.preview_url, told.artists, told.album)
+    try:
+        text = _encode(values)
+    except (ValueError, OverflowError):  # half of a surrogate pair, a number beyond 64 bits
+        text = repr(values).encode("utf-8", "backslashreplace")
+    return (zlib_ng.crc32(text) << 32 | zlib_ng.adler32(text)) - 2**63
 
 
 def _add_artists(
@@ -93,14 +111,14 @@ def _add_artists(
             notes.add(Note("track", track_id, "artists", "an artist without a usable id left out"))
             continue
         # The first artist alone is primary: where that one has no id, nobody is.
-        link = ArtistTrack(track_id, artist.id, position == 0)
-        catalogue.artist_tracks.setdefault((track_id, artist.id), link)
+        merge.add_link(catalogue, ArtistTrack(track_id, artist.id, position == 0))
         known = catalogue.artists.get(artist.id)
-        if known is None or not known.name:
-            if artist.name is None:
-                notes.add(Note("artist", artist.id, "name", "missing, kept as empty"))
-            name = fit(artist.name or "", ARTIST_NAME, "artist", artist.id, notes)
-            catalogue.artists[artist.id] = Artist(artist.id, name)
+        if known is not None and known.name == artist.name:
+            continue
+        if artist.name is None:
+            notes.add(Note("artist", artist.id, "name", "missing, kept as empty"))
+        name = fit(artist.name or "", ARTIST_NAME, "artist", artist.id, notes)
+        merge.add_artist(catalogue, Artist(artist.id, name))
 
 
 def _add_preview(catalogue: Catalogue, track_id: str, url: str | None, notes: set[Note]) -> None:
@@ -108,7 +126,7 @@ def _add_preview(catalogue: Catalogue, track_id: str, url: str | None, notes: se
         return
     url = clean(url)
     if 0 < len(url) <= URL:
-        catalogue.track_previews[track_id] = Preview(track_id, url)
+        merge.add_preview(catalogue, Preview(track_id, url))
     else:
         notes.add(Note("track", track_id, "preview_url", "empty or too long, left out"))
 

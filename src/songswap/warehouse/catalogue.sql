@@ -1,45 +1,70 @@
 -- What answers tell of tracks and artists. What is known already is looked up by key, what is not is
 -- copied into the tables as it is.
 
+-- name: there
+SELECT id FROM "Tracks" WHERE id = ANY (%(ids)s)
+
 -- name: known_tracks
-SELECT id, name = '' OR duration_ms = 0 FROM "Tracks" WHERE id = ANY (%(ids)s)
+SELECT id, name, duration_ms FROM "Tracks" WHERE id = ANY (%(ids)s)
 
 -- name: known_artists
-SELECT id, name = '' FROM "Artists" WHERE id = ANY (%(ids)s)
+SELECT id, name FROM "Artists" WHERE id = ANY (%(ids)s)
 
 -- name: known_artist_tracks
-SELECT track_id, artist_id FROM "ArtistTracks" WHERE track_id = ANY (%(ids)s)
+SELECT track_id, artist_id, is_primary FROM "ArtistTracks" WHERE track_id = ANY (%(ids)s)
 
 -- name: known_track_images
-SELECT id, height, width FROM "TrackImages" WHERE id = ANY (%(ids)s)
+SELECT id, height, width, url FROM "TrackImages" WHERE id = ANY (%(ids)s)
 
 -- name: known_track_previews
-SELECT id FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
+SELECT id, url FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
+
+-- name: answered
+SELECT id FROM songswap.metadata
+WHERE kind = %(kind)s AND known AND answered_at IS NOT NULL AND id = ANY (%(ids)s)
+
+-- name: forms
+SELECT id, form FROM songswap.track_forms WHERE id = ANY (%(ids)s)
+
+-- name: keep_forms
+INSERT INTO songswap.track_forms (id, form)
+SELECT * FROM unnest(%(id)s::text[], %(form)s::bigint[]) s
+ON CONFLICT (id) DO UPDATE SET form = EXCLUDED.form
+
+-- name: change_tracks
+UPDATE "Tracks" t SET name = s.name, duration_ms = s.duration_ms
+FROM unnest(%(id)s::text[], %(name)s::text[], %(duration_ms)s::integer[])
+  s (id, name, duration_ms)
+WHERE t.id = s.id
+
+-- name: change_artists
+UPDATE "Artists" a SET name = s.name
+FROM unnest(%(id)s::text[], %(name)s::text[]) s (id, name)
+WHERE a.id = s.id
+
+-- name: change_artist_tracks
+UPDATE "ArtistTracks" l SET is_primary = s.is_primary
+FROM unnest(%(track_id)s::text[], %(artist_id)s::text[], %(is_primary)s::boolean[])
+  s (track_id, artist_id, is_primary)
+WHERE (l.track_id, l.artist_id) = (s.track_id, s.artist_id)
+
+-- name: change_track_images
+UPDATE "TrackImages" i SET url = s.url
+FROM unnest(%(id)s::text[], %(height)s::integer[], %(width)s::integer[], %(url)s::text[])
+  s (id, height, width, url)
+WHERE (i.id, i.height, i.width) = (s.id, s.height, s.width)
+
+-- name: change_track_previews
+UPDATE "TrackPreviews" p SET url = s.url
+FROM unnest(%(id)s::text[], %(url)s::text[]) s (id, url)
+WHERE p.id = s.id
 
 -- name: popularity
 SELECT id, date AT TIME ZONE 'UTC', popularity FROM "TrackPopularity"
 WHERE id = ANY (%(ids)s) AND date >= %(first)s::date AND date < %(last)s::date + 1
 
--- name: observe_earlier
+-- name: move_popularity
 UPDATE "TrackPopularity" p SET date = s.date AT TIME ZONE 'UTC'
 FROM unnest(%(id)s::text[], %(date)s::timestamptz[], %(instead_of)s::timestamptz[])
   s (id, date, instead_of)
 WHERE p.id = s.id AND p.date = s.instead_of AT TIME ZONE 'UTC'
-
--- name: waiting_tracks
-SELECT id FROM songswap.metadata
-WHERE kind = 'track' AND wanted_since IS NOT NULL AND id = ANY (%(ids)s)
-
--- name: complete_tracks
--- What is there stands; what an answer had left out is filled in by the next one that tells it.
-UPDATE "Tracks" t SET
-  name = coalesce(nullif(t.name, ''), s.name),
-  duration_ms = coalesce(nullif(t.duration_ms, 0), s.duration_ms)
-FROM unnest(%(id)s::text[], %(name)s::text[], %(duration_ms)s::integer[])
-  s (id, name, duration_ms)
-WHERE t.id = s.id AND (t.name = '' AND s.name <> '' OR t.duration_ms = 0 AND s.duration_ms > 0)
-
--- name: complete_artists
-UPDATE "Artists" a SET name = s.name
-FROM unnest(%(id)s::text[], %(name)s::text[]) s (id, name)
-WHERE a.id = s.id AND a.name = '' AND s.name <> ''

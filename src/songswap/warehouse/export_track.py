@@ -57,13 +57,13 @@ def names(connection: psycopg.Connection, ids: Sequence[str]) -> dict[str, tuple
 
 def keep_names(connection: psycopg.Connection, streams: Iterable[Stream]) -> None:
     """Keep what an export says of tracks."""
-    of = {one.track_id: one for one in streams if one.track_id and one.track_name}
-    about = {
-        "ids": list(of),
-        "names": [one.track_name for one in of.values()],
-        "artists": [one.artist_name or "" for one in of.values()],
-        "albums": [one.album_name or "" for one in of.values()],
-    }
+    of: dict[str, tuple[str, str, str]] = {}
+    for one in streams:
+        if one.track_id and one.track_name:
+            told = one.track_name, one.artist_name or "", one.album_name or ""
+            of[one.track_id] = max(told, of.get(one.track_id, told))
+    columns = map(list, zip(*of.values(), strict=True)) if of else ([], [], [])
+    about = dict(zip(("names", "artists", "albums"), columns, strict=True)) | {"ids": list(of)}
     connection.execute(statements("stream.sql")["insert_names"], about)
 
 
@@ -73,7 +73,7 @@ def load_tracks(
     """Load what an export knows of tracks that are not there, and want the rest of them."""
     sql = statements("history.sql")
     heard = {one.track_id: one for one in streams if one.track_id}
-    known = statements("catalogue.sql")["known_tracks"]
+    known = statements("catalogue.sql")["there"]
     rows = connection.execute(known, {"ids": sorted(heard)})
     missing = sorted(heard.keys() - {row[0] for row in rows})
     notes: set[Note] = set()

@@ -11,6 +11,7 @@ from psycopg.types.json import Json
 
 from songswap.errors import LoadIncomplete
 from songswap.models import Metadata
+from songswap.warehouse.catalogue import observe
 from songswap.warehouse.sql import statements
 from songswap.warehouse.turn import wait_for_turn
 
@@ -68,8 +69,8 @@ def load(
         ("update_track", catalogue.tracks.values(), None),
         ("want_new_artists", catalogue.artist_tracks.values(), None),
         ("upsert_artists", catalogue.artists.values(), "Artists"),
+        ("change_primary_artists", catalogue.artist_tracks.values(), None),
         ("insert_artist_tracks", catalogue.artist_tracks.values(), "ArtistTracks"),
-        ("insert_track_popularity", catalogue.track_popularity.values(), "TrackPopularity"),
         ("upsert_track_images", catalogue.track_images.values(), "TrackImages"),
         ("upsert_track_previews", catalogue.track_previews.values(), "TrackPreviews"),
         ("insert_artist_popularity", metadata.popularity, "ArtistPopularity"),
@@ -89,6 +90,7 @@ def load(
                 values = {"rows": Json(told, _dumps), "now": observed_at}
                 cursor.execute(statements("metadata.sql")[statement], values)
                 _verify(cursor, table, values, len(told))
+        observe(connection, catalogue.track_popularity.values())
         about = {"kind": kind, "now": observed_at, "source": source, "waits": MISSED_WAITS}
         for statement, ids in (("known", metadata.told), ("missed", metadata.unknown)):
             if ids:

@@ -77,24 +77,17 @@ SELECT id, name FROM json_to_recordset(%(rows)s) s (id text, name text)
 ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name
 WHERE EXCLUDED.name <> '' AND a.name <> EXCLUDED.name
 
+-- name: change_primary_artists
+-- Where a primary artist is told, no other one is it.
+UPDATE "ArtistTracks" l SET is_primary = NOT l.is_primary
+FROM json_to_recordset(%(rows)s) s (track_id text, artist_id text, is_primary boolean)
+WHERE l.track_id = s.track_id AND s.is_primary AND l.is_primary <> (l.artist_id = s.artist_id)
+
 -- name: insert_artist_tracks
 INSERT INTO "ArtistTracks" (track_id, artist_id, is_primary)
 SELECT t.id, s.artist_id, s.is_primary
 FROM json_to_recordset(%(rows)s) s (track_id text, artist_id text, is_primary boolean)
 JOIN "Tracks" t ON t.id = s.track_id
-ON CONFLICT DO NOTHING
-
--- name: insert_track_popularity
--- A value that was observed on the same day (UTC) has its row, see songswap/warehouse/popularity.py.
-INSERT INTO "TrackPopularity" (id, date, popularity)
-SELECT id, s.date AT TIME ZONE 'UTC', s.popularity
-FROM json_to_recordset(%(rows)s) s (id text, date timestamptz, popularity integer)
-JOIN "Tracks" USING (id)
-WHERE NOT EXISTS (
-  SELECT FROM "TrackPopularity" p WHERE p.id = s.id AND p.popularity = s.popularity
-    AND p.date >= date_trunc('day', s.date AT TIME ZONE 'UTC')
-    AND p.date < date_trunc('day', s.date AT TIME ZONE 'UTC') + interval '1 day'
-)
 ON CONFLICT DO NOTHING
 
 -- name: upsert_track_images
@@ -111,18 +104,20 @@ JOIN "Tracks" USING (id)
 ON CONFLICT (id) DO UPDATE SET url = EXCLUDED.url WHERE p.url <> EXCLUDED.url
 
 -- name: insert_artist_popularity
-INSERT INTO "ArtistPopularity" (id, date, popularity)
+INSERT INTO "ArtistPopularity" AS p (id, date, popularity)
 SELECT id, s.date AT TIME ZONE 'UTC', s.popularity
 FROM json_to_recordset(%(rows)s) s (id text, date timestamptz, popularity integer)
 JOIN "Artists" USING (id)
-ON CONFLICT DO NOTHING
+ON CONFLICT (id, date) DO UPDATE SET popularity = EXCLUDED.popularity
+WHERE p.popularity < EXCLUDED.popularity
 
 -- name: insert_artist_followers
-INSERT INTO "ArtistFollowers" (id, date, followers)
+INSERT INTO "ArtistFollowers" AS f (id, date, followers)
 SELECT id, s.date AT TIME ZONE 'UTC', s.followers
 FROM json_to_recordset(%(rows)s) s (id text, date timestamptz, followers integer)
 JOIN "Artists" USING (id)
-ON CONFLICT DO NOTHING
+ON CONFLICT (id, date) DO UPDATE SET followers = EXCLUDED.followers
+WHERE f.followers < EXCLUDED.followers
 
 -- name: insert_artist_genres
 INSERT INTO "ArtistGenres" (id, genre)
@@ -161,18 +156,6 @@ LEFT JOIN "Artists" r USING (id) WHERE r.id IS NULL
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (track_id text, artist_id text)
 JOIN "Tracks" t ON t.id = s.track_id
 LEFT JOIN "ArtistTracks" r USING (track_id, artist_id) WHERE r.track_id IS NULL
-
--- name: lacking_TrackPopularity
-SELECT count(*)
-FROM json_to_recordset(%(rows)s) AS s (id text, date timestamptz, popularity integer)
-JOIN "Tracks" t USING (id)
-WHERE NOT EXISTS (
-  SELECT FROM "TrackPopularity" r WHERE r.id = s.id AND (
-    r.date = s.date AT TIME ZONE 'UTC' OR r.popularity = s.popularity
-      AND r.date >= date_trunc('day', s.date AT TIME ZONE 'UTC')
-      AND r.date < date_trunc('day', s.date AT TIME ZONE 'UTC') + interval '1 day'
-  )
-)
 
 -- name: lacking_TrackImages
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text, height integer, width integer)

@@ -19,16 +19,16 @@ NEEDED = {
     "public.SpotifyTokens": _CHANGE,
     "public.Artists": _KEEP,
     "public.Tracks": _KEEP,
-    "public.ArtistTracks": _ADD,
+    "public.ArtistTracks": _KEEP,
     "public.History": (*_KEEP, "DELETE"),  # an export's play gives way to the API's
     "public.TrackPopularity": _KEEP,
     "public.TrackFeatures": _ADD,
     "public.TrackImages": _KEEP,
     "public.TrackPreviews": _KEEP,
     "public.ArtistImages": _KEEP,
-    "public.ArtistPopularity": _ADD,
+    "public.ArtistPopularity": _KEEP,
     "public.ArtistGenres": _ADD,
-    "public.ArtistFollowers": _ADD,
+    "public.ArtistFollowers": _KEEP,
     "songswap.alembic_version": _READ,
     "songswap.runs": _KEEP,
     "songswap.steps": _KEEP,
@@ -41,13 +41,14 @@ NEEDED = {
     "songswap.set_aside": (*_KEEP, "DELETE"),  # of what is loaded after all
     "songswap.notes": _ADD,
     "songswap.metadata": _KEEP,
+    "songswap.track_forms": _KEEP,
     "songswap.pauses": _KEEP,
     "songswap.refusals": _KEEP,
     "songswap.budgets": _KEEP,
     "songswap.requests": (*_KEEP, "DELETE"),
     "songswap.imports": _KEEP,
     "songswap.streams": (*_KEEP, "DELETE"),
-    "songswap.export_tracks": _ADD,
+    "songswap.export_tracks": _KEEP,
 }
 """By table: what the statements of the pipeline do to it."""
 

@@ -58,10 +58,14 @@ WHERE h.user_id = %(user_id)s AND h.played_at = c.played_at AT TIME ZONE 'UTC'
   AND h.track_id <> c.track_id
 
 -- name: insert_names
-INSERT INTO songswap.export_tracks (id, name, artist, album)
+INSERT INTO songswap.export_tracks AS e (id, name, artist, album)
 SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[], %(artists)s::text[], %(albums)s::text[]) s
 ORDER BY 1
-ON CONFLICT DO NOTHING
+-- Of what exports tell differently the larger stands, whichever came first.
+ON CONFLICT (id) DO UPDATE SET
+  (name, artist, album) = ROW (EXCLUDED.name, EXCLUDED.artist, EXCLUDED.album)
+WHERE (e.name COLLATE "C", e.artist COLLATE "C", e.album COLLATE "C")
+  < (EXCLUDED.name, EXCLUDED.artist, EXCLUDED.album)
 
 -- name: close_gaps
 -- An export lists what a user played without a hole, in the time from its first to its last row.

@@ -1,11 +1,14 @@
-"""Joining: what answers tell one after the other, as one."""
+"""Joining: what answers tell, as one, in whichever order they came."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from songswap.models import Artist, Catalogue, Image, Popularity, Track
+import pytest
+
+from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
 from songswap.transform import answer
-from songswap.transform.catalogue import joined
+from songswap.transform.catalogue import joined, with_one_primary
 from songswap.transform.track import add_track
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
@@ -33,20 +36,37 @@ def test_one_is_itself() -> None:
     assert joined([one]) is one
 
 
-def test_the_first_stands_and_is_filled_in() -> None:
-    """A name, a duration, an artist that were missing come with the next answer that has them."""
-    rows = joined(
-        [
-            told(name=None, artists=[answer.Artist("a", None)]),
-            told(1, "v", duration_ms=None),
-            told(2, name="Another", artists=[answer.Artist("a", "B")], duration_ms=7),
-        ]
-    )
-    assert rows.tracks == {"t": Track("t", "Track", 5)}
-    assert rows.artists == {"a": Artist("a", "Artist")}
-    assert rows.artist_tracks == told().artist_tracks
-    assert rows.track_previews == told().track_previews
-    assert list(rows.track_images.values()) == [Image("t", 9, 9, "u")]
+PARTS = [
+    told(name=None, artists=[answer.Artist("a", None)]),
+    told(1, "v", duration_ms=None),
+    told(2, name="Another", artists=[answer.Artist("a", "B"), answer.Artist("b")], duration_ms=7),
+    told(2, popularity=None, artists=[answer.Artist("b", "C"), answer.Artist("a")]),
+]
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(len(PARTS)))])
+def test_the_larger_stands(order: tuple[int, ...]) -> None:
+    """Of each value, and any is larger than one that is missing."""
+    rows = joined([PARTS[number] for number in order])
+    assert rows.tracks == {"t": Track("t", "Track", 7)}
+    assert rows.artists == {"a": Artist("a", "B"), "b": Artist("b", "C")}
+    assert rows.track_previews == {"t": Preview("t", "v")}
+    assert list(rows.track_images.values()) == [Image("t", 9, 9, "v")]
+    assert rows.artist_tracks == {
+        ("t", one): ArtistTrack("t", one, is_primary=True) for one in "ab"
+    }
+    assert sorted(with_one_primary(rows.artist_tracks.values())) == [
+        ArtistTrack("t", "a", is_primary=False),
+        ArtistTrack("t", "b", is_primary=True),
+    ]
+    assert rows.forms == {"t": 0}
+    assert joined([PARTS[0], PARTS[0]]).forms == PARTS[0].forms
+
+
+def test_one_primary_of_those_that_were_told_so() -> None:
+    """Where nobody was told to be primary nobody is."""
+    links = [ArtistTrack("t", one, is_primary=False) for one in "ab"]
+    assert with_one_primary(links) == links
 
 
 def test_the_earliest_observation_stands() -> None:

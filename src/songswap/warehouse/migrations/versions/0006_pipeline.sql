@@ -160,3 +160,11 @@ COMMENT ON FUNCTION songswap.dead_runs IS
   'Runs that are noted as running though nobody works on them: no process holds the lock of the run,
 and it is one that is held from its start to its end, or has given no sign of life for ten minutes,
 or a later one has ended.';
+
+CREATE TABLE songswap.track_forms (
+  id varchar(24) PRIMARY KEY,
+  form bigint NOT NULL
+);
+COMMENT ON TABLE songswap.track_forms IS
+  'A checksum of the form in which a track was told last, its popularity aside: what is
+told in the same form again is not looked at.';

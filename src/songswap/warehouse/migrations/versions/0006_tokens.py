@@ -47,5 +47,6 @@ def downgrade() -> None:
         " ALTER TABLE songswap.steps DROP COLUMN outcomes;"
         " ALTER TABLE songswap.metadata DROP COLUMN misses;"
         " DROP FUNCTION songswap.current_tokens;"
-        " DROP TABLE songswap.tokens, songswap.token_exchanges, songswap.notices"
+        " DROP TABLE songswap.tokens, songswap.token_exchanges, songswap.notices,"
+        " songswap.track_forms"
     )
