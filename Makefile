@@ -12,7 +12,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: demo spark test soak bench picture lint format lock clean
+.PHONY: demo spark test fuzz soak bench picture lint format lock clean
 .DEFAULT_GOAL := demo
 
 # To run the demo takes part of the lock, `.ready`; Spark with its Java, and the tools of tests, are
@@ -55,6 +55,10 @@ spark: $(VENV)/.complete
 # Two at a time: most tests wait for other processes.
 test: $(VENV)/.complete
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+MINUTES ?= 10
+fuzz: $(VENV)/.complete
+	@exec $(BIN)/python tests/fuzz.py --minutes $(MINUTES) $(ARGS)
 
 soak: $(RUNNABLE)
 	@exec $(BIN)/python -m songswap.soak $(ARGS)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import obstore
 import psycopg
 import pytest
@@ -24,6 +25,13 @@ from songswap.local.plan import SIMULATED_APP, WEBHOOK, simulated_spotify
 from songswap.local.postgres import Postgres
 from songswap.local.sign_up import sign_up
 from songswap.local.simulator import Simulator
+
+# The suite tries the same examples each time. `make fuzz` asks for the other profile, with a seed.
+# Tests that want more or fewer examples say how many of `settings.default.max_examples`.
+_COMMON: dict[str, Any] = {"database": None, "deadline": None, "print_blob": True}
+hypothesis.settings.register_profile("suite", max_examples=100, derandomize=True, **_COMMON)
+hypothesis.settings.register_profile("fuzz", max_examples=1000, **_COMMON)
+hypothesis.settings.load_profile("suite")
 
 _TEMPLATE = "migrated"
 _numbers = itertools.count(1)

@@ -102,7 +102,7 @@ def test_some_hour_of_some_listener_overflows_the_feed() -> None:
     assert 0 < overflowing < len(hours) / 100
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(number=st.integers(1, 200), at=st.integers(BORN, BORN + 8 * DAY))
 def test_feed_is_the_newest_fifty_of_what_is_listed(number: int, at: int) -> None:
     """Against the whole life: of the plays listed by then, the 50 played last."""

@@ -103,7 +103,7 @@ def assert_every_row_fits(told: History, catalogue: Catalogue, observed_at: date
         assert fits(note.field + note.problem, 200)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(data=st.data())
 def test_mutilated_items(item: Any, observed_at: datetime, data: st.DataObject) -> None:
     """Items beside mutilated ones give exactly the rows that they give alone."""
@@ -129,7 +129,7 @@ def test_mutilated_items(item: Any, observed_at: datetime, data: st.DataObject) 
     assert not catalogue.incomplete & set(alone.tracks)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(data=st.data())
 def test_mutilated_bytes(item: Any, observed_at: datetime, data: st.DataObject) -> None:
     """Bytes that were cut, changed or put in anywhere raise nothing and load nothing bad."""
@@ -144,7 +144,6 @@ def test_mutilated_bytes(item: Any, observed_at: datetime, data: st.DataObject) 
     history.fingerprint(bytes(body))
 
 
-@settings(max_examples=100, deadline=None)
 @given(body=st.binary(max_size=200))
 def test_any_bytes(observed_at: datetime, body: bytes) -> None:
     """Whatever comes, the transform answers."""
