@@ -20,6 +20,7 @@ from songswap.ingest import load_once
 from songswap.local import loopback
 from songswap.local.access import Grant, platform_access
 from songswap.local.errors import StackError
+from songswap.local.interrupt import own_signals
 from songswap.local.object_store import ObjectStore
 from songswap.local.plan import SIMULATED_APP, WEBHOOK, simulated_spotify
 from songswap.local.postgres import Postgres
@@ -33,6 +34,9 @@ hypothesis.settings.register_profile("suite", max_examples=100, derandomize=True
 hypothesis.settings.register_profile("fuzz", max_examples=1000, **_COMMON)
 hypothesis.settings.load_profile("suite")
 
+# CI runners, nohup and the background of a script hand on that SIGINT is ignored.
+own_signals()
+
 _TEMPLATE = "migrated"
 _numbers = itertools.count(1)
 
@@ -41,6 +45,13 @@ _numbers = itertools.count(1)
 def free_port() -> Callable[[], int]:
     """A TCP port of 127.0.0.1 that nobody uses, outside the range of outgoing connections."""
     return loopback.free_port
+
+
+@pytest.fixture(scope="session")
+def in_background() -> list[str]:
+    """The words before a command that start it as CI runners and nohup do: SIGINT and SIGHUP are
+    ignored."""
+    return ["/bin/sh", "-c", 'trap \'\' INT HUP; exec "$0" "$@"']
 
 
 @pytest.fixture(scope="session")

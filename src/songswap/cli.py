@@ -19,6 +19,7 @@ from songswap.errors import SongSwapError
 from songswap.grants_command import grants
 from songswap.import_command import import_
 from songswap.local.errors import StackError
+from songswap.local.interrupt import own_signals
 from songswap.replay_command import replay
 from songswap.simulator.command import simulator
 from songswap.spark_command import spark
@@ -145,6 +146,7 @@ def main() -> None:
     What ``.env`` in the working folder sets counts as the environment, where that does not say
     otherwise.
     """
+    own_signals()
     load_dotenv(Path(".env"), interpolate=False)
     try:
         app()

@@ -72,7 +72,9 @@ def test_a_bad_setting_is_refused(
 
 @pytest.mark.usefixtures("ports")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_can_be_stopped_while_it_starts(tmp_path: Path, number: signal.Signals) -> None:
+def test_it_can_be_stopped_while_it_starts(
+    tmp_path: Path, number: signal.Signals, in_background: list[str]
+) -> None:
     """In the middle of the start everything that runs already is stopped, and nothing is left."""
     state = tmp_path / "state"
     code = (
@@ -80,13 +82,14 @@ def test_it_can_be_stopped_while_it_starts(tmp_path: Path, number: signal.Signal
         f"sys.exit(demo(DemoOptions(users=3, state=Path({str(state)!r}))))"
     )
     with subprocess.Popen(  # noqa: S603  (our code)
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True
+        [*in_background, sys.executable, "-c", code], stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         shown = ""
         for line in process.stderr:
             shown += line
             if "metadata tables …" in line:
+                process.send_signal(signal.SIGHUP)  # as under nohup, it outlives its terminal
                 process.send_signal(number)
         assert process.wait() == 130, shown
     assert marked(state) == []

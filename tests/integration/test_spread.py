@@ -30,7 +30,7 @@ from songswap.spark.cluster import Cluster, Layout
 pytestmark = pytest.mark.xdist_group("stack")
 
 ENDLESS = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from songswap.spread import spread
 
@@ -39,6 +39,7 @@ def work(unit):
     time.sleep(600)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for _ in spread(work, range(4), processes=2):
         pass
 """
@@ -411,12 +412,14 @@ def script(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_workers_end_with_their_parent(script: Path, tmp_path: Path, number: int) -> None:
+def test_workers_end_with_their_parent(
+    script: Path, tmp_path: Path, number: int, in_background: list[str]
+) -> None:
     """When the caller is killed or interrupted, its processes end at once."""
     folder = tmp_path / "pids"
     folder.mkdir()
     with subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL
+        [*in_background, sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL
     ) as parent:
         try:
             assert wait_until(lambda: len(list(folder.iterdir())) == 2, 60, 0.05)

@@ -1,4 +1,9 @@
-"""Ctrl-C, SIGTERM and SIGHUP, which all stop what a command has started."""
+"""Ctrl-C, SIGTERM and SIGHUP, which all stop what a command has started.
+
+What runs in the background of a script, in a CI runner or under nohup has inherited that some
+signals are ignored. Who ignores SIGHUP wants the program to outlive its terminal, and it does;
+SIGINT is sent on purpose, and stops it.
+"""
 
 import signal
 from collections.abc import Iterator
@@ -9,9 +14,23 @@ INTERRUPTED = 130
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def own_signals() -> None:
+    """Rely on no signal as it was inherited: SIGINT interrupts, and ends of children are noticed.
+
+    Programs that are started then inherit nothing that is ignored, but SIGHUP where it is. Only for
+    the main thread of a program of ours.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Where it is ignored, the exit codes of children are lost.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 @contextmanager
 def stoppable() -> Iterator[list[int]]:
-    """SIGTERM and SIGHUP interrupt as Ctrl-C does; gives the signals that came."""
+    """SIGTERM and SIGHUP interrupt as Ctrl-C does; gives the signals that came.
+
+    SIGHUP does not where it is ignored.
+    """
     came: list[int] = []
 
     def interrupt(number: int, _: FrameType | None) -> None:
@@ -19,7 +38,9 @@ def stoppable() -> Iterator[list[int]]:
         raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in _STOPS}
-    for number in _STOPS:
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
+    for number in before:
         signal.signal(number, interrupt)
     try:
         yield came

@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from songswap.local.interrupt import stoppable
 from songswap.soak.run import Tally
 from songswap.soak.run import soak as live
 from songswap.soak.storm import KINDS
@@ -68,10 +68,9 @@ def soak(
     _log_to(folder / "soak.log")
     again = f'make soak ARGS="--users {users} --days {days:g} --seed {seed}'
     again += "".join(f" --kind '{name}'" for name in kind or ()) + '"'
-    # SIGTERM ends it as Ctrl-C does: all parts are stopped, their folder is removed.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        with _progress(console) as bar:
+        # SIGTERM ends it as Ctrl-C does: all parts are stopped, their folder is removed.
+        with stoppable(), _progress(console) as bar:
             task = bar.add_task("")
 
             def told(done: int, hours: int, now: datetime) -> None:

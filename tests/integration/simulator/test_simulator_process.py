@@ -12,10 +12,12 @@ COMMAND = [sys.executable, "-m", "songswap.simulator"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_program_prints_its_address_and_stops_at_a_signal(number: signal.Signals) -> None:
+def test_program_prints_its_address_and_stops_at_a_signal(
+    number: signal.Signals, in_background: list[str]
+) -> None:
     """One line with the address, exit code 0, nothing on standard error."""
     with subprocess.Popen(  # noqa: S603 - our own program
-        [*COMMAND, "--port", "0", "--users", "2"],
+        [*in_background, *COMMAND, "--port", "0", "--users", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -24,7 +26,7 @@ def test_program_prints_its_address_and_stops_at_a_signal(number: signal.Signals
         assert program.stderr is not None
         url = program.stdout.readline().strip()
         address = urlsplit(url).netloc
-        admin = http.client.HTTPConnection(address, timeout=5)
+        admin = http.client.HTTPConnection(address, timeout=60)
         admin.request("GET", "/admin/health")
         assert admin.getresponse().status == 200
         admin.close()
@@ -35,7 +37,7 @@ def test_program_prints_its_address_and_stops_at_a_signal(number: signal.Signals
             check=False,
         )
         program.send_signal(number)
-        assert program.wait(timeout=5) == 0
+        assert program.wait(timeout=60) == 0
         assert program.stdout.read() == ""
         assert program.stderr.read() == ""
     assert second.returncode == 2
