@@ -14,13 +14,14 @@ from botocore.config import Config
 from benchmarks import services
 from benchmarks.figure import Figure, cost, cpu_seconds, medians
 from benchmarks.pages import NOW, pages
+from benchmarks.size import size
 from songswap import settings
 from songswap.raw import key
 from songswap.raw.archive import Archive
 from songswap.raw.kept import Kept
 
-_OBJECTS = 200
-_ROUNDS = 7
+_OBJECTS = size(200, 5)
+_ROUNDS = size(7, 1)
 
 
 def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:

@@ -8,14 +8,15 @@ from pathlib import Path
 from benchmarks import services
 from benchmarks.figure import Figure, cost
 from benchmarks.pages import NOW
+from benchmarks.size import size
 from songswap import settings
 from songswap.ingest import load_once
 from songswap.local.plan import simulated_spotify
 from songswap.local.sign_up import sign_up
 from songswap.local.simulator import Simulator
 
-_USERS = 2_000
-_HOURS = (0, 4, 8, 12, 16, 20, 23)
+_USERS = size(2_000, 5)
+_HOURS = (0, 4, 8, 12, 16, 20, 23)[-size(7, 1) :]
 """The hours of the day that are loaded before the one that is measured."""
 _TOKEN_AND_PAGE = 2
 

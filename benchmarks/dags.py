@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure, cost, medians
+from benchmarks.size import size
 
 _DAGS = Path(__file__).parents[1] / "dags"
-_ROUNDS = 7
+_ROUNDS = size(7, 1)
 
 _SDK = "import airflow.sdk"
 _ALL = """

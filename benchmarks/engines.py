@@ -29,6 +29,7 @@ from benchmarks.figure import Figure, bound, pace
 from benchmarks.imports import export
 from benchmarks.memory import descendants, sampled, together
 from benchmarks.pages import Page, hourly
+from benchmarks.size import size
 from songswap import settings
 from songswap.local.object_store import ObjectStore
 from songswap.local.postgres import Postgres
@@ -40,14 +41,16 @@ from songswap.raw.kept import Kept
 from songswap.spark.cluster import Cluster, Layout
 from songswap.spread import spread
 
-_OBJECTS = int(os.environ.get("SONGSWAP_BENCH_OBJECTS", "3000"))
-_ROWS = int(os.environ.get("SONGSWAP_BENCH_ROWS", "300000"))
-_OF_A_USER = 50_000
+_OBJECTS = int(os.environ.get("SONGSWAP_BENCH_OBJECTS", size(3_000, 20)))
+_ROWS = int(os.environ.get("SONGSWAP_BENCH_ROWS", size(300_000, 200)))
+_OF_A_USER = size(50_000, 100)
 _EXPORTS = max(1, _ROWS // _OF_A_USER)
 _MAKERS = 2
 """Processes that make what is loaded then."""
 _LISTENERS = min(4_000, max(_MAKERS, _OBJECTS // 10))
 _PUT_AT_ONCE = 500
+_CLUSTERS = bool(size(1, 0))
+"""The tiny size is without Spark, which takes a minute to say that it counts the same."""
 _NOTHING = ("replay", "--from", "2020-01-01", "--to", "2020-01-02")
 
 
@@ -93,13 +96,7 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
         parts = [range(first, first + each) for first in range(1, each * _MAKERS, each)]
         archived = partial(_archive, services.archive_of(store), _OBJECTS // _MAKERS)
         deque(spread(archived, parts, processes=_MAKERS), 0)
-        ones, twos = folder / "one", folder / "two"
-        with _cluster(ones, 1) as one, _cluster(twos, 2) as two:
-            engines = [
-                _Engine("2 processes", 2),
-                _Engine("1 Spark worker", 1, one, ones),
-                _Engine("2 Spark workers", 2, two, twos),
-            ]
+        with _engines(folder) as engines:
 
             def measured(engine: _Engine, *command: str) -> _Done:
                 told(f"{command[0]}: {engine.name}")
@@ -209,6 +206,22 @@ async def _put(archive: Archive, answers: Iterator[tuple[datetime, Page]]) -> No
         outcome = await archive.put_all(kept)
         if outcome.problems:
             raise RuntimeError(f"S3 did not take all: {next(iter(outcome.problems.values()))}")
+
+
+@contextmanager
+def _engines(folder: Path) -> Iterator[list[_Engine]]:
+    """The reference first."""
+    processes = _Engine("2 processes", 2)
+    if not _CLUSTERS:
+        yield [processes, _Engine("1 process", 1)]
+        return
+    ones, twos = folder / "one", folder / "two"
+    with _cluster(ones, 1) as one, _cluster(twos, 2) as two:
+        yield [
+            processes,
+            _Engine("1 Spark worker", 1, one, ones),
+            _Engine("2 Spark workers", 2, two, twos),
+        ]
 
 
 @contextmanager

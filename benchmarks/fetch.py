@@ -33,16 +33,17 @@ from cryptography.x509.oid import NameOID
 from benchmarks import services
 from benchmarks.figure import Figure, cost, medians, speed
 from benchmarks.pages import pages
+from benchmarks.size import size
 from songswap import ingest, settings
 from songswap.fetch import fetch
 from songswap.local.plan import simulated_spotify
 from songswap.spotify.client import open_client
 from songswap.transform import history
 
-_USERS = 500
-_ONE_BY_ONE = 40
+_USERS = size(500, 10)
+_ONE_BY_ONE = size(40, 2)
 """How many the previous way asks: one after another they take as long as all of ours."""
-_ROUNDS = 5
+_ROUNDS = size(5, 1)
 _LATENCY_S = 0.08
 
 

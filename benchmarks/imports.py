@@ -18,14 +18,15 @@ from psycopg import sql
 from benchmarks import services
 from benchmarks.figure import Figure, bound, cost, seconds, speed
 from benchmarks.memory import memory_of
+from benchmarks.size import size
 from songswap.importing import import_package
 from songswap.local.postgres import Postgres
 from songswap.raw.inbox import Package, packages
 from songswap.settings import Settings, Spotify
 from songswap.spread import spread
 
-_USERS = 20
-_ROWS = 50_000
+_USERS = size(20, 5)
+_ROWS = size(50_000, 80)
 _TRACKS = 200_000
 _A_FILE = 16_000
 _PART = 2**16

@@ -12,6 +12,7 @@ from psycopg import sql
 from benchmarks import previous, services
 from benchmarks.figure import Figure, medians, seconds, speed
 from benchmarks.pages import FULL, NOW, Page, pages
+from benchmarks.size import size
 from songswap.local.postgres import Postgres
 from songswap.models import Catalogue
 from songswap.transform import history as transform
@@ -19,8 +20,8 @@ from songswap.warehouse import history
 from songswap.warehouse.connection import connect
 from songswap.warehouse.history import Answer, Round
 
-_USERS = 500
-_ROUNDS = 5
+_USERS = size(500, 10)
+_ROUNDS = size(5, 1)
 _FEW_NEW = 0.05
 
 
@@ -124,6 +125,7 @@ def _final_rows(server: Postgres, given: _Input) -> list[tuple[sql.Composable, l
             *(("public", name, key) for name, key in _PUBLIC),
             ("songswap", "metadata", "kind, id"),
             ("songswap", "polls", "user_id"),
+            ("songswap", "track_forms", "id"),
         ]
         found = []
         for schema, name, key in tables:

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
+from benchmarks.size import size
 from songswap.raw.kept import pack
 from songswap.simulator.gzip_join import joined, stored
 from songswap.simulator.play import Play
@@ -20,7 +21,7 @@ from songswap.simulator.world import Anybody, World
 SEED = 5
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 FULL = 50
-LISTENERS = 20_000
+LISTENERS = size(20_000, 100)
 """The world has ten tracks for each of them, and a fifth as many artists as tracks."""
 LIVED = timedelta(days=60)
 _SETTLED = timedelta(days=10)

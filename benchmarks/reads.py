@@ -11,14 +11,15 @@ import psycopg
 
 from benchmarks import services
 from benchmarks.figure import Figure, bound, cost, medians, seconds, speed
+from benchmarks.size import size
 from songswap.local.postgres import Postgres
 from songswap.warehouse.sql import named
 
 _USERS = 2_000
-_PLAYS = 10_000_000
-_ASKED = 40
+_PLAYS = size(10_000_000, 20_000)
+_ASKED = size(40, 2)
 """Users whose reads are measured."""
-_ROUNDS = 3
+_ROUNDS = size(3, 1)
 
 _OF_A_USER = {
     "top_tracks_of_user": "top tracks of a user",

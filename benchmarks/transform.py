@@ -8,11 +8,12 @@ from pathlib import Path
 from benchmarks import previous
 from benchmarks.figure import Figure, bound, cost, cpu_seconds, medians, speed
 from benchmarks.pages import FULL, NOW, Page, pages
+from benchmarks.size import size
 from songswap.deliver import transformed
 from songswap.raw.kept import Kept, pack
 
-_USERS = 500
-_ROUNDS = 7
+_USERS = size(500, 10)
+_ROUNDS = size(7, 1)
 
 
 class _Unpacked(Kept):
@@ -55,7 +56,7 @@ def _zlib(body: bytes) -> bytes:
 
 
 def _ours(answers: list[Kept]) -> list[object]:
-    return [*transformed(answers)]
+    return [*transformed(answers, NOW)]
 
 
 def _theirs(answers: list[Page]) -> list[previous.Rows]:

@@ -13,14 +13,15 @@ from typing import NamedTuple
 from benchmarks.airflow_run import Run, Site, site, web_api_calls
 from benchmarks.figure import Figure, bound, cost
 from benchmarks.memory import Peak, children, memory_of, sampled
+from benchmarks.size import size
 from songswap.local.airflow import Airflow
 
-_USERS = 10_000
+_USERS = size(10_000, 3)
 _PER_30_S = 3_000
 _LATENCY_MS = 80
-_FEW, _MANY = 1_000, 20_000
-_SHARED = 2_000
-_CURVE = (100, 500, _SHARED, 5_000)
+_FEW, _MANY = size(1_000, 3), size(20_000, 3)
+_SHARED = size(2_000, 3)
+_CURVE = (size(100, 3), size(500, 3), _SHARED, size(5_000, 3))
 
 
 class _Loaded(NamedTuple):
@@ -42,12 +43,12 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
             what = f"XComs of a run of {_USERS:,} users"
             yield bound(what, limited.run.xcom_bytes / 1000, "kB", most=10)
             free = {}
-            for users in (_FEW, _SHARED, _MANY):
+            for users in dict.fromkeys((_FEW, _SHARED, _MANY)):
                 told(f"{users:,} users, no limit")
                 free[users] = _loaded(here, airflow, users)
         yield from _memory({_USERS: limited.peak, _FEW: free[_FEW].peak, _MANY: free[_MANY].peak})
         alone = {}
-        for users in _CURVE:
+        for users in dict.fromkeys(_CURVE):
             told(f"{users:,} users in one process")
             with here.world(users):
                 alone[users] = here.load_here()
@@ -79,7 +80,8 @@ def _against_the_limit(loaded: _Loaded) -> Iterator[Figure]:
     yield cost(what, took, loaded.calls / a_second, "s", most=1.15)
     # The window rolls: as many requests as it holds need not wait at all.
     waited = max(0, loaded.calls - _PER_30_S) / a_second
-    yield cost(f"the same, without the first {_PER_30_S:,} requests", took, waited, "s")
+    if waited:
+        yield cost(f"the same, without the first {_PER_30_S:,} requests", took, waited, "s")
 
 
 def _curve(name: str, taken: dict[int, float]) -> Iterator[Figure]:

@@ -14,9 +14,11 @@ import pytest
 from songswap.local.process import marked, wait_until
 
 WAITING = """
-import signal
+import signal, sys
 from songswap.local.interrupt import own_signals, stoppable
 own_signals()
+if "terminal" in sys.argv:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 try:
     with stoppable() as came:
         print("up", flush=True)
@@ -57,7 +59,7 @@ def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stops_in_the_foreground(number: signal.Signals) -> None:
     """Each of the three stops a program that a terminal has started."""
-    with running([sys.executable, "-c", WAITING]) as process:
+    with running([sys.executable, "-c", WAITING, "terminal"]) as process:
         assert process.stdout
         assert process.stdout.readline() == "up\n"
         process.send_signal(number)
