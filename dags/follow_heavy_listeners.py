@@ -3,7 +3,8 @@
 
 Spotify remembers 50 plays of a user. Every ten minutes: whoever played at such a pace lately that
 more could come together before the next look is asked for now, and loaded, as the hourly load does
-it. When nobody is endangered this costs one query, and the other tasks are skipped.
+it. So is whose new token was on its way when a process was killed: Spotify may give it once more.
+When nobody is endangered this costs two queries, and the other tasks are skipped.
 
 | task | what it does |
 |---|---|

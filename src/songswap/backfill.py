@@ -13,8 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import uvloop
-
+from songswap import event_loop
 from songswap.enrich import not_loaded, open_asking
 from songswap.errors import RateLimited, RunFailed, SongSwapError, Yielded
 from songswap.settings import Settings
@@ -74,7 +73,7 @@ def fill(
         RunFailed: the rows of some ids were refused; all others are loaded.
     """
     counts: Counter[str] = Counter()
-    uvloop.run(_fill(settings, kind, found, told, clock, counts))
+    event_loop.run_cancellable(_fill(settings, kind, found, told, clock, counts))
     return dict(counts)
 
 
@@ -115,7 +114,7 @@ def backfill(
 
     An hourly load that goes on is waited for, and so is Spotify when it asks for a minute or less.
     """
-    return uvloop.run(_backfill(settings, kinds, at_most, told, clock))
+    return event_loop.run_cancellable(_backfill(settings, kinds, at_most, told, clock))
 
 
 async def _backfill(

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 import psycopg
-import uvloop
 
+from songswap import event_loop
 from songswap.deliver import REFUSED, reason
 from songswap.errors import (
     Forbidden,
@@ -71,7 +71,7 @@ def enrich(
             above.
         RunFailed: the run was never planned.
     """
-    return uvloop.run(_enrich(settings, run_id, kind, clock))
+    return event_loop.run_cancellable(_enrich(settings, run_id, kind, clock))
 
 
 async def _enrich(

@@ -9,7 +9,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import uvloop
 
@@ -56,6 +56,16 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
             signal.signal(number, handler)
         if came:
             _take_effect(came[0])
+
+
+def run_cancellable(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run what a signal may cut off at any await, then raise as `run` does."""
+
+    async def main(stop: asyncio.Event) -> T:
+        result = await until(stop, coroutine)
+        return cast(T, result)  # None only where `run` raises
+
+    return run(main)
 
 
 async def until(stop: asyncio.Event, coroutine: Coroutine[Any, Any, T]) -> T | None:

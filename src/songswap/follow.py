@@ -1,9 +1,10 @@
-"""Between the hourly loads: ask for those who play so much that Spotify would forget plays.
+"""Between the hourly loads: ask for those who would lose plays, or their grant, until the next one.
 
     songswap.polls (pace) ──▶ plan: who is endangered ──▶ fetch, load: as the hourly load does
 
 Spotify remembers 50 plays of a user. Who played at such a pace lately that more of them could come
-together before the next look is asked for now. When nobody is, this costs one query.
+together before the next look is asked for now. So is whose token was on its way when its process
+was killed: Spotify may give it once more for some minutes. When nobody is, this costs two queries.
 """
 
 import logging
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
-from songswap.warehouse import grant, pause, run
+from songswap.warehouse import grant, pause, run, tokens
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.run import Users
@@ -42,12 +43,13 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
             log.info("Spotify takes no requests now: the hourly load says until when.")
             return []
         endangered = run.endangered(connection, now, INTERVAL, TOO_MANY)
+        endangered += tokens.orphaned(connection, now)
         if not endangered:
             return []
         grants = grant.askable(connection, Users.these(endangered), now)
         users = [one.user_id for one in grants if not one.resting]
         if not users:
             return []
-        log.info("%d users play so much that they are asked for between the hours.", len(users))
+        log.info("%d users are asked for between the hours.", len(users))
         run.plan_users(connection, run_id, users, now)
         return [0]

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from songswap import ingest
+from songswap import follow, ingest
 from songswap.check.given import Given
 from songswap.check.run import run_step
 from songswap.errors import GrantRefused, TimedOut, UnexpectedFailure
@@ -26,8 +26,9 @@ from songswap.raw.spool import Spool
 from songswap.settings import Connection, parse_connection
 from songswap.spotify.client import Tokens
 from songswap.token_exchange import TokenExchanger
-from songswap.warehouse import tokens
+from songswap.warehouse import grant, tokens
 from songswap.warehouse.connection import connect, connect_async, pool
+from songswap.warehouse.run import Users
 
 Make = Callable[..., Any]
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -321,6 +322,41 @@ def test_killed_with_a_token_on_its_way(platform: Make) -> None:
             " the user has to authorize",
         )
     ]
+
+
+def test_unanswered_exchange_goes_first(platform: Make) -> None:
+    """Who was sent to Spotify by a killed process gets a new token before anybody's feed is read."""
+    here = platform(*ROTATED, users=3)
+    arguments = [
+        here.clock().isoformat(),
+        "kill",
+        "after",
+        "songswap.spotify.client:Client.refresh",
+    ]
+    here.fault(path="/v1/me/*", user="listener-0003", status=401)
+    done = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, CRASH, *arguments, "1"],
+        env=here.environment() | {"SONGSWAP_IN_FLIGHT": "1"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with connect(here.settings.warehouse_dsn) as connection:
+        first, *others = grant.askable(connection, Users(0, 2**31 - 1, None), here.clock())
+    assert (first.user_id, first.expires_at) == (here.user_id("listener-0003"), here.clock())
+    assert {one.expires_at for one in others} == {None}
+    here.mend()
+    assert follow.plan(here.settings, "too early", here.clock) == [], "its claim still holds"
+    here.execute("UPDATE songswap.token_exchanges SET claimed_until = now()")
+    here.advance(minutes=9)
+    assert follow.plan(here.settings, "between", here.clock) == [0]
+    here.fault(path="/v1/me/*", status=503)  # no feed answers until the grace is over
+    fetch(here.settings, "between", 0, here.clock)
+    here.mend()
+    here.advance(minutes=30)
+    assert here.load().get("refused", 0) == 0
+    assert here.history() == here.reachable()
 
 
 class _Limit(BaseException):

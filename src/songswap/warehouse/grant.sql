@@ -2,7 +2,10 @@
 -- refreshes. What songswap.grants says of a token holds only while its digest is that token's.
 
 -- name: askable
-SELECT u.id, c.access_token, c.expires_at, p.fingerprint,
+-- Whose refresh token was sent without an outcome comes first, and has a new access token got before
+-- anything else: Spotify may give the successor of that token for some minutes more.
+SELECT u.id, c.access_token, CASE WHEN e.user_id IS NULL THEN c.expires_at ELSE %(now)s END,
+  p.fingerprint,
   (g.refresh_digest = c.platform_digest
     AND (g.state IN ('revoked', 'lost') OR g.state = 'forbidden' AND g.refused_in IS NULL)
     AND coalesce(g.ask_again_at, 'infinity') > %(now)s) IS TRUE,
@@ -11,9 +14,11 @@ FROM "Users" u
 JOIN songswap.current_tokens() c ON c.user_id = u.id
 LEFT JOIN songswap.grants g ON g.user_id = u.id
 LEFT JOIN songswap.polls p ON p.user_id = u.id
+LEFT JOIN songswap.token_exchanges e
+  ON e.user_id = u.id AND e.refresh_digest = sha256(c.refresh_token)
 WHERE u.id BETWEEN %(first)s AND %(last)s
   AND (%(only)s::integer[] IS NULL OR u.id = ANY (%(only)s))
-ORDER BY p.pace * extract(epoch FROM %(now)s - p.answered_at) DESC NULLS LAST, u.id
+ORDER BY e.user_id, p.pace * extract(epoch FROM %(now)s - p.answered_at) DESC NULLS LAST, u.id
 
 -- name: note_authorized
 -- Tokens that the pipeline has not noted are an authorization. They are locked, so that nobody

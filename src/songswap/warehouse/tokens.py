@@ -201,6 +201,11 @@ def _columns(rotated: Iterable[RotatedToken]) -> dict[str, Any]:
     }
 
 
+def orphaned(connection: psycopg.Connection, now: datetime) -> list[int]:
+    """Users whose exchange was cut off within the last hour, with the process that had begun it."""
+    return [user_id for (user_id,) in connection.execute(_SQL["orphaned"], {"now": now})]
+
+
 def narrow_columns(connection: psycopg.Connection) -> list[NarrowColumn]:
     """The columns of "SpotifyTokens" that are too short for tokens which are in use."""
     return [NarrowColumn(*row) for row in connection.execute(_SQL["narrow_columns"])]

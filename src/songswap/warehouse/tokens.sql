@@ -32,9 +32,17 @@ UPDATE songswap.token_exchanges SET claimed_until = clock_timestamp() + %(lease)
 WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
 
 -- name: release
--- The token that was sent stays known: nobody knows what came of it.
-UPDATE songswap.token_exchanges SET claimed_until = clock_timestamp()
+-- The token that was sent stays known: nobody knows what came of it. That it has no holder tells it
+-- from one whose process was killed.
+UPDATE songswap.token_exchanges SET holder = 0, claimed_until = clock_timestamp()
 WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
+
+-- name: orphaned
+-- Whose exchange was cut off with its process, and who would get the successor of the token for some
+-- minutes more.
+SELECT user_id FROM songswap.token_exchanges
+WHERE holder <> 0 AND claimed_until < clock_timestamp() AND begun_at > %(now)s - interval '1 hour'
+ORDER BY user_id
 
 -- name: end
 DELETE FROM songswap.token_exchanges WHERE user_id = ANY (%(users)s) AND holder = %(holder)s

@@ -30,7 +30,12 @@ def told(observations: list[Popularity]) -> list[Popularity]:
     catalogue = Catalogue()
     for id_, moment, value in observations:
         whole = answer.Track(
-            id_, "T", 1, value, None, [answer.Artist("a", "A")], answer.Album(images=[])
+            id=id_,
+            name="T",
+            duration_ms=1,
+            popularity=value,
+            artists=[answer.Artist("a", "A")],
+            album=answer.Album(images=[]),
         )
         add_track(catalogue, whole, {}, moment)
     return list(catalogue.track_popularity.values())
