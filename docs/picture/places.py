@@ -34,7 +34,7 @@ class Group(NamedTuple):
 
 _TRACKS = ("Tracks", "TrackImages", "TrackPopularity", "TrackPreviews")
 _ARTISTS = ("Artists", "ArtistImages", "ArtistPopularity", "ArtistFollowers", "ArtistGenres")
-_OF_USERS = ("polls", "grants", "gaps", "set_aside")
+_OF_USERS = ("polls", "grants", "tokens", "token_exchanges", "gaps", "set_aside")
 _OF_EXPORTS = ("streams", "imports", "export_tracks")
 _OF_APPS = ("budgets", "requests", "pauses", "refusals")
 
@@ -53,9 +53,9 @@ GROUPS = (
     Group("songswap", 1, PURPLE, "What exports tell", "and which of it became plays",
         (_OF_EXPORTS,)),
     Group("songswap", 2, GREY, "Bookkeeping: runs", "what each of them did",
-        (("runs", "steps"),)),
+        (("runs", "steps", "notices"),)),
     Group("songswap", 2, GREY, "Bookkeeping: metadata", "what to ask, and what was mended",
-        (("metadata", "notes"),)),
+        (("metadata", "track_forms", "notes"),)),
     Group("songswap", 3, GREY, "Bookkeeping: requests", "what an app may ask, and when",
         (_OF_APPS,)),
     Group("songswap", 3, GREY, "Bookkeeping: the schema", "its version: songswap migrate",

@@ -325,7 +325,7 @@ def test_killed_with_a_token_on_its_way(platform: Make) -> None:
 
 
 def test_unanswered_exchange_goes_first(platform: Make) -> None:
-    """Who was sent to Spotify by a killed process gets a new token before anybody's feed is read."""
+    """Whose exchange died with its process gets a new token before anybody's feed is read."""
     here = platform(*ROTATED, users=3)
     arguments = [
         here.clock().isoformat(),
