@@ -28,7 +28,7 @@ async def taken(one: Budget, at_most: int = 10_000) -> int:
     """How many requests may be sent before the next would have to wait."""
     for number in range(at_most):
         try:
-            await asyncio.wait_for(one.take(), 1)
+            await asyncio.wait_for(one.take(), 3)
         except TimeoutError:
             return number
     return at_most

@@ -29,7 +29,7 @@ def server(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Postgres]:
 def kill(server: Postgres) -> None:
     """What the kernel's out-of-memory killer does."""
     os.kill(server.process.pid, signal.SIGKILL)
-    assert wait_until(lambda: not server.running, 5)
+    assert wait_until(lambda: not server.running, 60)
 
 
 def test_only_the_password_opens_it(postgres: Postgres) -> None:

@@ -41,7 +41,7 @@ def python(folder: Path, code: str, name: str = "child") -> Process:
 def start(process: Process) -> None:
     """Starts a process and waits until it says that it is up."""
     process.start()
-    process.wait_ready(lambda: "up" in process.output(), 20)
+    process.wait_ready(lambda: "up" in process.output(), 60)
 
 
 def test_stubborn_processes_are_killed_side_by_side(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_success_is_waited_for(tmp_path: Path) -> None:
     good, bad = python(tmp_path, "pass", "good"), python(tmp_path, "raise SystemExit(1)", "bad")
     good.start()
     bad.start()
-    good.wait_success(20)
+    good.wait_success(60)
     with pytest.raises(StackError, match="bad failed"):
-        bad.wait_success(20)
+        bad.wait_success(60)
     stop_all([good, bad], 1)
 
 
@@ -78,7 +78,7 @@ def test_only_what_this_start_wrote_is_shown(tmp_path: Path) -> None:
     for word in ("earlier", "later"):
         process = python(tmp_path, f"print('{word}')")
         process.start()
-        process.wait_success(20)
+        process.wait_success(60)
         process.stop()
     assert process.output() == "later\n"
 
@@ -89,7 +89,7 @@ def test_a_runaway_grandchild_is_found(tmp_path: Path) -> None:
     process = python(tmp_path, RUNAWAY)
     start(process)
     # While a program takes the place of another, its environment cannot be read.
-    assert wait_until(lambda: len(marked(tmp_path)) == 2, 10)
+    assert wait_until(lambda: len(marked(tmp_path)) == 2, 60)
     process.stop()
     assert len(marked(tmp_path)) == 1
     assert stop_leftovers(tmp_path) == 1
@@ -129,7 +129,7 @@ time.sleep(600)
         try:
             assert parent.stdout is not None
             assert parent.stdout.readline() == b"up\n"
-            assert wait_until(lambda: len(marked(tmp_path)) == 1, 10)
+            assert wait_until(lambda: len(marked(tmp_path)) == 1, 60)
         finally:
             parent.kill()
-    assert wait_until(lambda: not marked(tmp_path), 10)
+    assert wait_until(lambda: not marked(tmp_path), 60)
