@@ -263,11 +263,15 @@ def _sign_up(dsn: str, users: int) -> None:
                 about = (f"listener-{number:04d}", an_hour_ago, scopes)
                 copy.write_row([number, grants.access(*about), grants.refresh(*about)])
         cursor.execute(
-            "INSERT INTO songswap.grants"
-            " (user_id, access_digest, refresh_digest, expires_at, authorized_at)"
-            " SELECT id, sha256(convert_to(access_token, 'UTF8')),"
-            " sha256(convert_to(refresh_token, 'UTF8')), now(), now() - interval '1 hour'"
-            ' FROM "SpotifyTokens"'
+            "INSERT INTO songswap.grants (user_id, refresh_digest, authorized_at)"
+            " SELECT user_id, platform_digest, now() - interval '1 hour'"
+            " FROM songswap.current_tokens()"
+        )
+        cursor.execute(
+            "INSERT INTO songswap.tokens"
+            " (user_id, access_token, refresh_token, expires_at, platform_digest, stored_at)"
+            " SELECT user_id, access_token, refresh_token, now(), platform_digest,"
+            " now() - interval '1 hour' FROM songswap.current_tokens()"
         )
 
 

@@ -81,7 +81,11 @@ def environment(dsn: str, store: ObjectStore, folder: Path) -> dict[str, str]:
     """What ``songswap`` reads to work with a warehouse and the bucket, with no Spotify."""
     plan = make_plan({})
     told = plan.environment(
-        warehouse=dsn, archive=store.url, access=store.access, simulator="", spool=folder / "spool"
+        warehouse=dsn,
+        archive=store.url,
+        access=store.access,
+        simulator="http://127.0.0.1:9",  # nobody listens at it
+        spool=folder / "spool",
     )
     return {**os.environ, **told, "AIRFLOW_VAR_BUCKET_NAME": BUCKET}
 

@@ -36,6 +36,7 @@ class Airflow:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.dsn,
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            "SONGSWAP_RETRY_DELAY_S": "0.1",
         }
         return environment | (platform.environment() if platform is not None else {})
 

@@ -31,6 +31,8 @@ EMAIL = "ada@example.com"
 WORKER = "airflow-worker"
 CONTROL = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 # Small batches, one request at a time, and a killed worker's tasks back within seconds.
+STILL = {"Age": "1"}
+"""As out of a cache: Spotify's time stands still here, and its Date says nothing of our clock."""
 QUICK = {
     "SONGSWAP_BATCH_SIZE": "4",
     "SONGSWAP_IN_FLIGHT": "1",
@@ -102,6 +104,12 @@ class Site:
         path = f"/dags/{DAG}/dagRuns/{run}/taskInstances?task_id=batch.fetch&limit=100"
         tasks = self._get(path)["task_instances"]
         return {task["map_index"]: (task["state"], task["try_number"]) for task in tasks}
+
+    def mark_failed(self, run: str, batch: int) -> None:
+        """Mark a fetch task failed, as a person does in the browser."""
+        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances/batch.fetch/{batch}"
+        url = f"{self._url}/api/v2{path}"
+        call_json("PATCH", url, {"new_state": "failed"}, token=self._token)
 
     def pools(self) -> dict[str, int]:
         """The slots of each pool."""
@@ -183,6 +191,29 @@ def kill_while_fetching(
     return task["map_index"], left
 
 
+def stop_while_exchanging(deployment: Any, site: Site, here: Any) -> None:
+    """Mark a task failed in the middle of its token exchanges: it ends, and no token is lost."""
+    here.spotify.delete("/admin/calls")
+    here.fault(path="/v1/me/*", status=401, headers=STILL)
+    here.fault(path="/api/token", delay_ms=1500)
+    run = site.api.trigger(DAG)
+    assert wait_until(lambda: here.calls().get("token", 0) > 1, 60), deployment.logs()[-5000:]
+    task = site.fetching(run)[0]
+    site.mark_failed(run, task["map_index"])
+    assert wait_until(lambda: not Path(f"/proc/{task['pid']}").exists(), 60)
+    assert site.tries(run)[task["map_index"]][0] == "failed"
+    here.mend()
+    here.fault(headers=STILL)
+    assert wait_until(lambda: site.api.state(DAG, run) not in UNFINISHED, 120, 0.5)
+    assert site.api.state(DAG, run) == "failed"
+    assert here.rows("SELECT count(*) FROM songswap.token_exchanges") == [(0,)]
+    assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
+    # What was rotated is worthless by now.
+    here.advance(minutes=30)
+    assert here.load().get("refused", 0) == 0
+    assert here.history() == here.reachable()
+
+
 def up_again(deployment: Any, hidden: set[str], password: str) -> None:
     """Init runs a second time, with this password; the list of processes shows no secret."""
 
@@ -202,10 +233,11 @@ def test_worker_killed_in_the_middle(
     platform: Callable[..., Any],
     metadata: Callable[[int, str], None],
 ) -> None:
-    """A run whose worker is killed is ended by the other one, with every play once; a worker that
-    is asked to stop ends its task first; logins hold, and no secret shows."""
+    """A run whose worker is killed is ended by the other one, with every play once; a task that is
+    marked failed loses no token; a worker that is asked to stop ends its task first; logins hold,
+    and no secret shows."""
     # Spotify's time stands still: what the killed worker was told can still be told.
-    here = platform(users=16)
+    here = platform("--rotate-refresh-tokens", "1", users=16)
     made = secret_settings(compose)
     password = made["SONGSWAP_ADMIN_PASSWORD"]
     hidden = {text for name, text in made.items() if name not in here.environment()}
@@ -216,10 +248,12 @@ def test_worker_killed_in_the_middle(
     site = Site(deployment, password)
     look_around(site, password, workers)
 
-    here.fault(path="/v1/me/*", delay_ms=3000)
+    here.fault(path="/v1/me/*", delay_ms=3000, headers=STILL)
+    here.fault(headers=STILL)
     run = first_run(site)
     batch, left = kill_while_fetching(deployment, site, run, here, workers.values())
     here.mend()
+    here.fault(headers=STILL)
     another = secrets.token_hex(16)
     up_again(deployment, hidden, another)
     assert site.accepts(password)
@@ -233,7 +267,11 @@ def test_worker_killed_in_the_middle(
     with Spool(deployment.folder / "var/spool/songswap") as spool:
         assert spool.waiting() == (0, 0)
 
-    here.fault(path="/v1/me/*", delay_ms=2000)
+    stop_while_exchanging(deployment, site, here)
+
+    here.mend()
+    here.fault(path="/v1/me/*", delay_ms=2000, headers=STILL)
+    here.fault(headers=STILL)
     run = site.api.trigger(DAG)
     assert wait_until(lambda: site.fetching(run), 60, 0.3)
     batch = site.fetching(run)[0]["map_index"]

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from songswap import backfill
+from songswap import backfill, ingest
 from songswap.backfill import Outcome
 from songswap.enrich import KINDS, enrich
 from songswap.errors import LoadIncomplete, RateLimited, RunFailed, Yielded
@@ -103,9 +103,8 @@ def test_unknown_ids_are_asked_four_times(platform: Make) -> None:
     here = platform(users=0)
     here.execute("""INSERT INTO "Tracks" VALUES ('0000000000000000000000', 'gone', 1)""")
     here.execute("""INSERT INTO "Artists" VALUES ('1111111111111111111111', 'gone')""")
-    here.execute(
-        "INSERT INTO songswap.runs (run_id, started_at, state) VALUES ('r', now(), 'failed')"
-    )
+    ingest.plan(here.settings, "r", here.clock)
+    ingest.summarise(here.settings, "r", here.clock)
     for days in (1, 7, 30, None):
         for kind in KINDS:
             if days == 30:  # the third time it is the hourly load that asks

@@ -182,8 +182,7 @@ def test_any_token(platform: Make) -> None:
     asyncio.run(run())
 
     @settings(
-        max_examples=50,
-        deadline=None,
+        max_examples=settings.default.max_examples // 2,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     @given(st.text(st.characters(codec=None), min_size=1, max_size=50))

@@ -248,7 +248,8 @@ TOKENS = st.text(st.characters(exclude_categories=[]))  # lone surrogates too, a
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=settings.default.max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(TOKENS, TOKENS)
 def test_any_token_is_kept(warehouse_dsn: str, access_token: str, refresh_token: str) -> None:

@@ -40,3 +40,6 @@ DELETE FROM songswap.metadata WHERE id = ANY (%(ids)s)
 
 -- name: delete_notes
 DELETE FROM songswap.notes WHERE id = ANY (%(ids)s)
+
+-- name: delete_track_forms
+DELETE FROM songswap.track_forms WHERE id = ANY (%(tracks)s)
