@@ -193,6 +193,7 @@ def kill_while_fetching(
 
 def stop_while_exchanging(deployment: Any, site: Site, here: Any) -> None:
     """Mark a task failed in the middle of its token exchanges: it ends, and no token is lost."""
+    here.mend()
     here.spotify.delete("/admin/calls")
     here.fault(path="/v1/me/*", status=401, headers=STILL)
     here.fault(path="/api/token", delay_ms=1500)
