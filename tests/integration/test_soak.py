@@ -17,15 +17,7 @@ from songswap.soak.verdict import Gap, Play, account
 
 T = datetime(2026, 11, 22, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-USERS, DAYS = 50, 3
-PENDING = {
-    *("long tokens", "odd tokens", "odd token answers", "redirected feed", "redirected tokens"),
-    *("403 for everybody", "403 for one", "403 as a page", "403 for tokens", "404"),
-    *("null for valid ids", "sigterm", "sigint", "read-only", "wrong clock"),
-    *("damaged spool", "damaged answer"),
-}
-HELD = KINDS - PENDING
-"""What the small soak brings."""
+USERS, DAYS = 50, 2
 
 
 @contextmanager
@@ -50,10 +42,9 @@ def test_promise_is_kept_on_a_busy_machine(tmp_path: Path) -> None:
     assert tally.runs["kill: killed"] > 2
 
 
-@pytest.mark.parametrize("seed", [14, 24])
-def test_promise_is_kept(tmp_path: Path, seed: int) -> None:
+def test_promise_is_kept(tmp_path: Path) -> None:
     """Nothing is lost, doubled or invented, every gap is recorded, and everybody comes back."""
-    verdict, tally = soak(tmp_path, USERS, DAYS, seed, lambda *_: None, HELD)
+    verdict, tally = soak(tmp_path, USERS, DAYS, 14, lambda *_: None)
     assert verdict.good, (verdict.counts, verdict.examples, verdict.stranded)
     assert verdict.counts["loaded"] >= verdict.counts["reachable"] > 100
     assert tally.came.total() > 10
@@ -66,9 +57,8 @@ def test_promise_is_kept(tmp_path: Path, seed: int) -> None:
 def test_command_tells_the_same_as_json() -> None:
     """The command exits with 0 and its JSON has the sums, what came, and what it cost."""
     command = [sys.executable, "-m", "songswap.soak", "--json", "--seed", "11"]
-    command += [f"--kind={kind}" for kind in sorted(HELD)]
     done = subprocess.run(  # noqa: S603 - our own program
-        [*command, "--users", str(USERS), "--days", str(DAYS)],
+        [*command, "--users", "20", "--days", "1"],
         capture_output=True,
         text=True,
         timeout=240,
