@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from songswap.soak.run import soak
 from songswap.soak.storm import KINDS, LIVES, OWN, storm
 from songswap.soak.verdict import Gap, Play, account
