@@ -119,7 +119,8 @@ def settle_forbidden(
 ) -> tuple[int, bool]:
     """Decide what the 403s of a run mean: users whom the app may not ask for, or an incident.
 
-    As with refused grants, most users forbidden at once are an incident: nobody rests. Else a user
+    As with refused grants, most users forbidden at once are an incident, and so are all of however
+    few: nobody rests. Else a user
     is asked for again in the next run; who is forbidden in several runs one after the other rests
     for six hours, a day, and a week at a time. Those who rested before do not count for an
     incident.
@@ -130,7 +131,7 @@ def settle_forbidden(
     sql = statements("grant.sql")
     row = connection.execute(sql["count_forbidden"], {"run_id": run_id}).fetchone()
     forbidden = int(row[0]) if row else 0
-    incident = _is_incident(forbidden, asked, share, at_least)
+    incident = _is_incident(forbidden, asked, share, at_least) or 0 < forbidden == asked
     about = {"run_id": run_id, "incident": incident, "now": now}
     connection.execute(sql["settle_forbidden"], about)
     return forbidden, incident
