@@ -31,7 +31,7 @@ from songswap.local.simulator import Simulator
 # Tests that want more or fewer examples say how many of `settings.default.max_examples`.
 _COMMON: dict[str, Any] = {"database": None, "deadline": None, "print_blob": True}
 hypothesis.settings.register_profile("suite", max_examples=100, derandomize=True, **_COMMON)
-hypothesis.settings.register_profile("fuzz", max_examples=1000, **_COMMON)
+hypothesis.settings.register_profile("fuzz", max_examples=1000, derandomize=False, **_COMMON)
 hypothesis.settings.load_profile("suite")
 
 # CI runners, nohup and the background of a script hand on that SIGINT is ignored.
