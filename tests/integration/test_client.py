@@ -204,6 +204,7 @@ def test_wrong_clock_stops_the_run(platform: Make, offset_s: int, said: str) -> 
         here.load()
     assert here.rows('SELECT count(*) FROM "History"') == [(0,)]
     assert here.objects() == []
+    assert here.calls()["recently-played"] == 2, "more answers were thrown away than need be"
     here.mend()
     here.load()
     assert here.history() == here.reachable()

@@ -81,6 +81,9 @@ class _Failure(NamedTuple):
     is_lost: bool = False
 
 
+_DIFFERS = _Failure("an answer whose Date differs from this machine's clock")
+
+
 class Budget(Protocol):
     """What a service takes of all who ask it, see `songswap.warehouse.budget`."""
 
@@ -133,6 +136,8 @@ class Caller:
         self._watch = watch
         self._resume_at = 0.0
         self._slots = asyncio.Semaphore(where.in_flight)
+        self._first = asyncio.Lock()
+        self._is_in_doubt = watch is not None
 
     async def send(
         self,
@@ -162,7 +167,7 @@ class Caller:
         while True:
             await self._pause()
             await self._budget.take()
-            reply = await self._send_once(endpoint, method, url, request)
+            reply = await self._send_in_turn(endpoint, method, url, request)
             if isinstance(reply, _Reply) and reply.status == 429:
                 pauses += 1
                 await self._respect(reply.headers, reply.body, pauses)
@@ -179,6 +184,23 @@ class Caller:
             # Jitter, so that many that failed together do not come back together.
             wait_s = min(self._where.first_wait_s * 2 ** (failures - 1), _LONGEST_WAIT_S)
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
+
+    async def _send_in_turn(
+        self, endpoint: str, method: str, url: str, request: Mapping[str, Any]
+    ) -> _Reply | _Failure:
+        """Send a request; the first alone, and the next too while its Date differs from the clock.
+
+        An answer that a wrong clock cannot use is one that Spotify may not give again: so none is
+        asked for that need not be.
+        """
+        if self._watch and self._is_in_doubt:
+            async with self._first:
+                self._watch.require_trust()
+                if self._is_in_doubt:
+                    reply = await self._send_once(endpoint, method, url, request)
+                    self._is_in_doubt = reply == _DIFFERS
+                    return reply
+        return await self._send_once(endpoint, method, url, request)
 
     async def _send_once(
         self, endpoint: str, method: str, url: str, request: Mapping[str, Any]
@@ -200,7 +222,7 @@ class Caller:
             return _Failure(type(error).__name__, _may_be_done(error))
         self.calls[f"{endpoint} {reply.status}"] += 1
         if self._watch and not self._watch.agrees(reply.headers, sent_at):
-            return _Failure("an answer whose Date differs from this machine's clock")
+            return _DIFFERS
         return reply
 
     def _judge(

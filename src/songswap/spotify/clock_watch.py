@@ -24,6 +24,12 @@ class ClockWatch:
         self._clock = clock
         self._has_agreed = False
         self._differed: timedelta | None = None
+        self._wrong: ClockWrong | None = None
+
+    def require_trust(self) -> None:
+        """Raise the `ClockWrong` that was found before: nobody else is asked in vain."""
+        if self._wrong:
+            raise self._wrong
 
     def agrees(self, headers: Mapping[str, str], sent_at: datetime) -> bool:
         """Whether the clock agrees with an answer to a request that was sent at ``sent_at``.
@@ -46,11 +52,12 @@ class ClockWatch:
         before, self._differed = self._differed, late
         if not self._has_agreed and before is not None and abs(late - before) <= FARTHEST:
             way = "slow" if late > timedelta() else "fast"
-            raise ClockWrong(
+            self._wrong = ClockWrong(
                 f"This machine's clock is {_said(abs(late))} {way} by the date that Spotify's"
                 " answers have. Nothing of them was stored, and nothing is lost yet: set the"
                 " machine's clock, then clear the run."
             )
+            raise self._wrong
         return False
 
 
