@@ -104,6 +104,8 @@ async def _fetch(
         grants = grant.askable(connection, users, clock())
         there = spool.users_of(run_id, number)
         to_ask = [one for one in grants if not one.resting and one.user_id not in there]
+        # The first is asked alone, and by a wrong clock in vain: whoever can wait longest.
+        to_ask = to_ask[-1:] + to_ask[:-1]
         async with (
             open_budget(settings, Rank.PLAYS, clock) as budget,
             open_client(settings.spotify, clock, budget) as client,
