@@ -107,9 +107,12 @@ async def _ask_for_all(
 ) -> None:
     async with open_asking(settings, connection, kind, Rank.ENRICHMENT, counts, clock) as asking:
         at_once = asking.ids_at_once * _CALLS_IN_TURN
-        while ids := metadata.wanted(connection, kind, at_once, clock()):
+        while ids := metadata.wanted(connection, kind, at_once, asking.clock()):
             await asking.ask(ids)
             log.info("Asked for %d ids (%s) so far.", counts[f"{kind}_asked"], kind)
+        # Also where nothing was left to be asked for when it was found.
+        if asking.clients.spotify.watch.wrong:
+            raise asking.clients.spotify.watch.wrong
 
 
 def not_loaded(kind: str, counts: Mapping[str, int]) -> str | None:
@@ -295,7 +298,8 @@ async def open_asking(
     """An `Asking` with clients of its own; at the end their calls are added to ``counts``."""
     async with open_clients(settings, rank, clock) as clients:
         try:
-            yield Asking(connection, clients, kind, CALLS_AT_ONCE[rank], counts, clock)
+            now = clients.spotify.watch.now
+            yield Asking(connection, clients, kind, CALLS_AT_ONCE[rank], counts, now)
         finally:
             counts += call_counts(clients.spotify)
             others = clients.reccobeats.calls

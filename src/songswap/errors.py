@@ -14,7 +14,7 @@ SongSwapError
 │   ├── Forbidden              not for this app or this user (403)
 │   ├── UnknownToSpotify       no such id (404)
 │   └── RequestRefused         any other 4xx: asking the same again will not help
-├── ClockWrong                 this machine's clock differs from Spotify's: nothing was stored
+├── ClockWrong                 this machine's clock differs from Spotify's: nobody else was asked
 ├── ReccoBeatsUnavailable      no usable answer after several tries: ask again later
 ├── ArchiveError               S3 did not take an answer: it stays in the spool
 ├── ArchiveUnreadable          S3 did not list or give answers: a replay can be started again
@@ -143,7 +143,7 @@ class RequestRefused(SpotifyError):
 
 
 class ClockWrong(SongSwapError):
-    """This machine's clock differs from the date of Spotify's answers; none of them was stored."""
+    """This machine's clock differs from the date of Spotify's answers; who is left was not asked."""
 
 
 class ReccoBeatsUnavailable(SongSwapError):

@@ -104,8 +104,6 @@ async def _fetch(
         grants = grant.askable(connection, users, clock())
         there = spool.users_of(run_id, number)
         to_ask = [one for one in grants if not one.resting and one.user_id not in there]
-        # The first is asked alone, and by a wrong clock in vain: whoever can wait longest.
-        to_ask = to_ask[-1:] + to_ask[:-1]
         async with (
             open_budget(settings, Rank.PLAYS, clock) as budget,
             open_client(settings.spotify, clock, budget) as client,
@@ -129,10 +127,12 @@ async def _fetch(
             batch.stopped_by = pause.find(connection, app, clock()) or spool.full()
             try:
                 await batch.ask_all(to_ask, in_flight)
+                # Also where nobody was left to be asked when it was found.
+                batch.stopped_by = batch.stopped_by or client.watch.wrong
                 problem = batch.stopped_by
             finally:
                 if isinstance(batch.stopped_by, RateLimited):
-                    pause.note(connection, app, batch.stopped_by, clock())
+                    pause.note(connection, app, batch.stopped_by, client.watch.now())
                 batch.note(connection, problem)
     if batch.stopped_by:
         raise batch.stopped_by
@@ -223,7 +223,7 @@ class _Batch:
 
     def note(self, connection: psycopg.Connection, problem: str | SongSwapError | None) -> None:
         """Note what happened, in one transaction."""
-        counts, now = self.counts, self.clock()
+        counts, now = self.counts, self.client.watch.now()
         found = Counter(self.outcomes.values())
         counts["asked"] = len(self.outcomes)
         for name in ("failed", "refused", "forbidden", "unchanged"):

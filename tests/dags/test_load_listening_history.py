@@ -120,7 +120,7 @@ def test_rate_limited_batch(airflow: Any, platform: Make) -> None:
     Spotify before the time that it named."""
     here = platform(users=6, real_time=True)
     here.fault(
-        path="/v1/me/*", user="listener-0001", status=429, headers={"Retry-After": "3600"}, body={}
+        path="/v1/me/*", user="listener-0002", status=429, headers={"Retry-After": "3600"}, body={}
     )
     run = airflow.run(DAG, here, SONGSWAP_BATCH_SIZE="3", SONGSWAP_IN_FLIGHT="1")
     assert run["state"] == "failed"
@@ -129,10 +129,10 @@ def test_rate_limited_batch(airflow: Any, platform: Make) -> None:
     asking = {"batch.fetch[1]", "enrich_artists", "enrich_features"}
     assert failed - asking == {"batch.fetch[0]", "summarise"}
     assert failed & asking
-    assert here.spotify.get("/admin/calls")["by_user"]["listener-0001"]["recently-played"] == 1
+    assert here.spotify.get("/admin/calls")["by_user"]["listener-0002"]["recently-played"] == 1
     assert not here.calls().keys() & {"tracks", "artists", "audio-features"}
     assert "allows no more requests of this app until" in run["log"]
-    assert not {user for user, _, _ in here.history()} & {"listener-0001", "listener-0002"}
+    assert not {user for user, _, _ in here.history()} & {"listener-0002", "listener-0003"}
     assert here.history() == here.reachable()
 
     # What was not asked for is skipped; the run is red, but not told as one that failed.

@@ -5,6 +5,7 @@ import tracemalloc
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from songswap.errors import (
     SpotifyUnavailable,
     UnusableToken,
 )
+from songswap.ingest import load_once
 from songswap.settings import Spotify
 from songswap.spotify.client import Client, open_client
 from songswap.spotify.reccobeats import open_reccobeats
@@ -196,19 +198,40 @@ def test_any_token(platform: Make) -> None:
 @pytest.mark.parametrize(
     ("offset_s", "said"), [(93_600, "26 hours slow"), (-86_400, "24 hours fast")]
 )
-def test_wrong_clock_stops_the_run(platform: Make, offset_s: int, said: str) -> None:
-    """Nothing is stored by a wrong clock, no pause is noted; with a right one all is there."""
-    here = platform(users=12)
+@pytest.mark.parametrize("users", [1, 12])
+def test_wrong_clock_stops_the_run(platform: Make, users: int, offset_s: int, said: str) -> None:
+    """Who was asked until it was known is kept, nobody else is asked, and no pause is noted."""
+    here = platform(users=users)
     here.fault(path="/v1/*", date_offset_s=offset_s)
     with pytest.raises(RunFailed, match=f"clock is {said}"):
         here.load()
-    assert here.rows('SELECT count(*) FROM "History"') == [(0,)]
-    assert here.objects() == []
-    assert here.calls()["recently-played"] == 2, "more answers were thrown away than need be"
+    assert here.history() == here.reachable()
+    assert here.calls()["recently-played"] == 2, "more were asked than need be"
     here.mend()
     here.load()
     assert here.history() == here.reachable()
-    assert len({user for user, _, _ in here.history()}) == 12
+    assert len({user for user, _, _ in here.history()}) == users
+
+
+@pytest.mark.parametrize(("users", "hours"), [(1, 26), (2, 26), (9, 26), (9, -26)])
+def test_wrong_clock_in_a_long_pause(platform: Make, users: int, hours: int) -> None:
+    """A fast clock takes a pause for over: what it is told then is gone when the pause is."""
+    here = platform(users=users)
+    for _ in range(2):
+        here.load()
+        here.advance(hours=11)
+    here.fault(path="/v1/*", status=429, headers={"Retry-After": "86400"}, times=1)
+    with pytest.raises(RunFailed, match="Spotify allows no more requests"):
+        here.load()
+    here.mend()
+    here.advance(hours=11)
+    with pytest.raises(RunFailed):
+        load_once(
+            here.settings, "wrong", lambda *_: None, lambda: here.clock() + timedelta(hours=hours)
+        )
+    here.advance(days=9)
+    here.load()
+    assert here.history() == here.reachable()
 
 
 def test_one_server_with_a_wrong_clock(platform: Make) -> None:

@@ -73,6 +73,9 @@ class _Soak:
         if hour.own != "missed":
             good = self._load(number, hour, now)
             self.tally.runs["good" if good else "failed"] += 1
+            if hour.own in SIGNALS:
+                # Answers were held back for the signal alone.
+                self._end_faults(number)
             self._follow(number, now)
         self._end_faults(number)
 

@@ -66,12 +66,12 @@ class Service(NamedTuple):
 
 
 class _Reply(NamedTuple):
-    """An answer as HTTP gave it; ``sent_at`` is when it was asked for."""
+    """An answer as HTTP gave it; ``is_doubtful`` when it or the clock has the wrong time."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    sent_at: datetime
+    is_doubtful: bool
 
 
 class _Failure(NamedTuple):
@@ -160,14 +160,17 @@ class Caller:
         Raises:
             RateLimited: the service asked for a long pause.
             HeldBack: the budget is kept for what is more urgent.
-            ClockWrong: this machine's clock differs from the service's.
+            ClockWrong: this machine's clock differs from the service's; nothing was asked for.
             SongSwapError: one of the service's own errors. Nothing else is raised.
         """
         failures = pauses = 0
+        doubtful: _Reply | None = None
         while True:
             await self._pause()
             await self._budget.take()
-            reply = await self._send_in_turn(endpoint, method, url, request)
+            reply = await self._send_in_turn(endpoint, method, url, request, doubtful)
+            if isinstance(reply, _Reply) and reply.is_doubtful:
+                reply, doubtful = _DIFFERS, reply
             if isinstance(reply, _Reply) and reply.status == 429:
                 pauses += 1
                 await self._respect(reply.headers, reply.body, pauses)
@@ -185,45 +188,72 @@ class Caller:
             wait_s = min(self._where.first_wait_s * 2 ** (failures - 1), _LONGEST_WAIT_S)
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
 
-    async def _send_in_turn(
-        self, endpoint: str, method: str, url: str, request: Mapping[str, Any]
-    ) -> _Reply | _Failure:
-        """Send a request; the first alone, and the next too while its Date differs from the clock.
+    def now(self) -> datetime:
+        """The time, also where the clock is known to be wrong."""
+        return self._watch.now() if self._watch else self._clock()
 
-        An answer that a wrong clock cannot use is one that Spotify may not give again: so none is
-        asked for that need not be.
+    async def _send_in_turn(
+        self,
+        endpoint: str,
+        method: str,
+        url: str,
+        request: Mapping[str, Any],
+        doubtful: _Reply | None,
+    ) -> _Reply | _Failure:
+        """Send a request, alone until an answer agrees with the clock.
+
+        Spotify may not give an answer again, and by a wrong clock not even a pause is kept: so
+        nobody is asked who need not be.
+
+        Args:
+            doubtful: what was answered before, with a Date that differs from the clock. Where it is
+                the clock that is wrong, it is the answer.
         """
-        if self._watch and self._is_in_doubt:
+        if self._is_in_doubt:
             async with self._first:
-                self._watch.require_trust()
                 if self._is_in_doubt:
-                    reply = await self._send_once(endpoint, method, url, request)
-                    self._is_in_doubt = reply == _DIFFERS
+                    reply = await self._send_unless_wrong(endpoint, method, url, request, doubtful)
+                    self._is_in_doubt = isinstance(reply, _Reply) and reply.is_doubtful
                     return reply
+        return await self._send_unless_wrong(endpoint, method, url, request, doubtful)
+
+    async def _send_unless_wrong(
+        self,
+        endpoint: str,
+        method: str,
+        url: str,
+        request: Mapping[str, Any],
+        doubtful: _Reply | None,
+    ) -> _Reply | _Failure:
+        if self._watch and self._watch.wrong:
+            if doubtful is None:
+                raise self._watch.wrong
+            return doubtful._replace(is_doubtful=False)
         return await self._send_once(endpoint, method, url, request)
 
     async def _send_once(
         self, endpoint: str, method: str, url: str, request: Mapping[str, Any]
     ) -> _Reply | _Failure:
-        """Send a request once; an answer whose Date differs from the clock is no answer."""
+        """Send a request once."""
         try:
             async with self._slots:
                 sent_at = self._clock()
                 async with self._session.request(
                     method, url, allow_redirects=False, **request
                 ) as response:
-                    reply = _Reply(
-                        response.status, response.headers, await bodies.read(response), sent_at
-                    )
+                    body = await bodies.read(response)
+                    is_doubtful = not self._can_date(response.headers, sent_at)
+                    reply = _Reply(response.status, response.headers, body, is_doubtful)
         except Exception as error:  # noqa: BLE001 - it is named and counted
             # The HTTP library raises more than its own errors, of odd tokens and addresses too.
             # Whatever it is, it concerns this request alone, and its text may quote what was sent.
             self.calls[f"{endpoint} {type(error).__name__}"] += 1
             return _Failure(type(error).__name__, _may_be_done(error))
         self.calls[f"{endpoint} {reply.status}"] += 1
-        if self._watch and not self._watch.agrees(reply.headers, sent_at):
-            return _DIFFERS
         return reply
+
+    def _can_date(self, headers: Mapping[str, str], sent_at: datetime) -> bool:
+        return self._watch is None or self._watch.can_date(headers, sent_at)
 
     def _judge(
         self, endpoint: str, reply: _Reply, read: Callable[[bytes], _T | None]
@@ -264,7 +294,7 @@ class Caller:
         # A long pause is noted by who asked, and kept to by all runs.
         await self._budget.refused(timedelta() if is_long else pause, quota)
         if is_long:
-            until = self._clock() + pause
+            until = self.now() + pause
             raise RateLimited(
                 f"{self._service.name} allows no more requests of this app until"
                 f" {until:%Y-%m-%d %H:%M:%S} UTC. What was answered is kept; the first run after"

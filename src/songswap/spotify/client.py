@@ -48,6 +48,8 @@ class Answer(NamedTuple):
 class Client:
     """The client of an ``app``; ``calls`` counts every request sent, by endpoint and outcome.
 
+    ``watch`` compares the clock with the answers of the Web API, and has the time in any case.
+
     Args:
         session: the open HTTP session.
         where: addresses, credentials and patience.
@@ -67,8 +69,8 @@ class Client:
         # Tokens come from another service, which has limits of its own.
         # No token answer is held against the clock: a token that Spotify rotated has to be stored
         # whatever the time is.
-        watch = ClockWatch(clock)
-        self._caller = Caller(session, WEB_API, where, clock, self.calls, budget, watch)
+        self.watch = ClockWatch(clock)
+        self._caller = Caller(session, WEB_API, where, clock, self.calls, budget, self.watch)
         self._accounts = Caller(session, ACCOUNTS, where, clock, self.calls)
         self._where = where
         self._clock = clock
@@ -127,7 +129,7 @@ class Client:
         try:
             body, observed_at = await self._get_as_app(path, {}, name.removesuffix("s"))
         except UnknownToSpotify:
-            body, observed_at = b"null", self._clock()
+            body, observed_at = b"null", self.watch.now()
         return Answer(b'{"%b":[%b]}' % (name.encode(), body), observed_at)
 
     async def _get_as_app(self, path: str, query: Mapping[str, str], endpoint: str) -> Answer:
@@ -178,7 +180,7 @@ class Client:
             params=query,
             headers={"Authorization": f"Bearer {access_token}"},
         )
-        return Answer(body, self._clock())
+        return Answer(body, self.watch.now())
 
 
 @asynccontextmanager

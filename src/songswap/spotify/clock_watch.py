@@ -11,36 +11,34 @@ FARTHEST = timedelta(minutes=2)
 
 
 class ClockWatch:
-    """Tells whether the clock can be trusted with what an answer says.
+    """Tells whether the clock can be trusted, and the time in any case.
 
     One server whose own clock is wrong does not stop a run: two answers that differ alike do, and
-    only where no answer has agreed before. An answer that differs is never used.
+    only where no answer has agreed before. ``wrong`` is the error then, else None.
 
     Args:
         clock: the clock that is watched (aware, UTC).
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.wrong: ClockWrong | None = None
         self._clock = clock
         self._has_agreed = False
-        self._differed: timedelta | None = None
-        self._wrong: ClockWrong | None = None
+        self._difference: timedelta | None = None
 
-    def require_trust(self) -> None:
-        """Raise the `ClockWrong` that was found before: nobody else is asked in vain."""
-        if self._wrong:
-            raise self._wrong
+    def now(self) -> datetime:
+        """The time by the clock, or by the answers' Date where the clock is wrong."""
+        now = self._clock()
+        return now + self._difference if self.wrong and self._difference else now
 
-    def agrees(self, headers: Mapping[str, str], sent_at: datetime) -> bool:
-        """Whether the clock agrees with an answer to a request that was sent at ``sent_at``.
+    def can_date(self, headers: Mapping[str, str], sent_at: datetime) -> bool:
+        """Whether `now` dates an answer to a request that was sent at ``sent_at`` by the clock.
 
-        An answer without a readable Date, or out of a cache, says nothing of the time: it agrees.
-
-        Raises:
-            ClockWrong: a second answer differs from the clock by as much as the one before.
+        False while nobody can know whether it is the clock that is wrong, or the answer's Date. An
+        answer without a readable Date, or out of a cache, says nothing of the time.
         """
         date = _date(headers)
-        if date is None:
+        if date is None or self.wrong or self._has_agreed:
             return True
         late = date - sent_at
         if late > FARTHEST:
@@ -49,16 +47,16 @@ class ClockWatch:
         if abs(late) <= FARTHEST:
             self._has_agreed = True
             return True
-        before, self._differed = self._differed, late
-        if not self._has_agreed and before is not None and abs(late - before) <= FARTHEST:
-            way = "slow" if late > timedelta() else "fast"
-            self._wrong = ClockWrong(
-                f"This machine's clock is {_said(abs(late))} {way} by the date that Spotify's"
-                " answers have. Nothing of them was stored, and nothing is lost yet: set the"
-                " machine's clock, then clear the run."
-            )
-            raise self._wrong
-        return False
+        before, self._difference = self._difference, late
+        if before is None or abs(late - before) > FARTHEST:
+            return False
+        way = "slow" if late > timedelta() else "fast"
+        self.wrong = ClockWrong(
+            f"This machine's clock is {_said(abs(late))} {way} by the date that Spotify's answers"
+            " have. What was answered is kept with that date, nobody else was asked, and nothing is"
+            " lost yet: set the machine's clock, then clear the run."
+        )
+        return True
 
 
 def _date(headers: Mapping[str, str]) -> datetime | None:

@@ -5,7 +5,6 @@ from email.utils import format_datetime
 
 import pytest
 
-from songswap.errors import ClockWrong
 from songswap.spotify.clock_watch import ClockWatch
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -25,39 +24,43 @@ def date(**late: float) -> dict[str, str]:
     ],
 )
 def test_second_answer_that_differs_alike(late: dict[str, float], said: str) -> None:
-    """The first is not used and asked for again; the second says which way and by how much."""
+    """The first is in doubt; the second says which way and by how much, and the time from then."""
     watch = ClockWatch(lambda: NOW)
-    assert not watch.agrees(date(**late), NOW)
-    with pytest.raises(ClockWrong, match=said):
-        watch.agrees(date(**late), NOW)
+    assert not watch.can_date(date(**late), NOW)
+    assert (watch.wrong, watch.now()) == (None, NOW)
+    assert watch.can_date(date(**late), NOW)
+    assert said in str(watch.wrong)
+    assert watch.now() == NOW + timedelta(**late)
 
 
 def test_differs_a_little() -> None:
     """Two minutes are nothing to speak of."""
     watch = ClockWatch(lambda: NOW)
-    assert all(watch.agrees(date(seconds=late), NOW) for late in (-120, -1, 0, 119, 120))
+    assert all(watch.can_date(date(seconds=late), NOW) for late in (-120, -1, 0, 119, 120))
+    assert (watch.wrong, watch.now()) == (None, NOW)
 
 
 def test_answer_that_was_under_way_for_long() -> None:
     """A Date between the sending and the end agrees."""
-    watch = ClockWatch(lambda: NOW + timedelta(minutes=10))
-    assert all(watch.agrees(date(minutes=late), NOW) for late in (-2, 5, 10, 12))
-    assert not watch.agrees(date(minutes=13), NOW)
+    for late in (-2, 5, 10, 12):
+        assert ClockWatch(lambda: NOW + timedelta(minutes=10)).can_date(date(minutes=late), NOW)
+    assert not ClockWatch(lambda: NOW + timedelta(minutes=10)).can_date(date(minutes=13), NOW)
 
 
 def test_one_server_with_a_wrong_clock() -> None:
-    """Where another has agreed, what differs is never used and stops nothing."""
+    """Where another has agreed, the clock is right, and what differs is dated by it."""
     watch = ClockWatch(lambda: NOW)
-    assert watch.agrees(date(), NOW)
-    assert [watch.agrees(date(hours=5), NOW) for _ in range(3)] == [False] * 3
-    assert watch.agrees(date(), NOW)
+    assert watch.can_date(date(), NOW)
+    assert all(watch.can_date(date(hours=5), NOW) for _ in range(3))
+    assert (watch.wrong, watch.now()) == (None, NOW)
 
 
 def test_answers_that_differ_from_each_other() -> None:
     """Two servers that agree with nobody say nothing of our clock."""
     watch = ClockWatch(lambda: NOW)
-    assert not watch.agrees(date(hours=5), NOW)
-    assert not watch.agrees(date(hours=-7), NOW)
+    assert not watch.can_date(date(hours=5), NOW)
+    assert not watch.can_date(date(hours=-7), NOW)
+    assert (watch.wrong, watch.now()) == (None, NOW)
 
 
 @pytest.mark.parametrize(
@@ -74,4 +77,4 @@ def test_answers_that_differ_from_each_other() -> None:
 def test_says_nothing_of_the_time(headers: dict[str, str]) -> None:
     """No Date, one that cannot be read, or that of a cache."""
     watch = ClockWatch(lambda: NOW)
-    assert all(watch.agrees(headers, NOW) for _ in range(3))
+    assert all(watch.can_date(headers, NOW) for _ in range(3))
