@@ -143,7 +143,7 @@ class RequestRefused(SpotifyError):
 
 
 class ClockWrong(SongSwapError):
-    """This machine's clock differs from the date of Spotify's answers; who is left was not asked."""
+    """This machine's clock differs from the date of Spotify's answers; no others were asked."""
 
 
 class ReccoBeatsUnavailable(SongSwapError):

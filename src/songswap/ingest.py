@@ -30,7 +30,6 @@ from songswap.spotify.client import utc_now
 from songswap.warehouse import grant, grant_state, run
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
-from songswap.warehouse.trouble import naming_trouble
 
 log = logging.getLogger(__name__)
 
@@ -200,10 +199,11 @@ def at_work(
     Raises:
         WarehouseUnavailable, SchemaOutdated: nothing can be done.
     """
-    with run.held(settings.warehouse_dsn, run_id) as connection:
-        with naming_trouble():
-            require_schema(connection)
-            run.start(connection, run_id, clock(), held=whole)
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        run.start(connection, run_id, clock(), held=whole)
+        run.renew(connection, run_id)
+    with run.kept_alive(settings.warehouse_dsn, run_id):
         try:
             yield
         except BaseException as error:

@@ -17,11 +17,13 @@ from songswap.alerts.warning import LOOK, PAUSED, RESUMED
 from songswap.enrich import enrich
 from songswap.errors import RunFailed, RunPaused, SpotifyUnavailable
 from songswap.fetch import fetch
+from songswap.local.process import wait_until
 from songswap.warehouse import run
 from songswap.warehouse.connection import connect
 
 Make = Callable[..., Any]
 FEED = "/v1/me/player/recently-played"
+PASSED_ON = ("PATH", "SONGSWAP_WAIT_S")
 
 
 def going_on(here: Any, now: datetime | None = None) -> bool:
@@ -47,7 +49,8 @@ def load_under_way(here: Any, folder: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-m", "songswap.cli", "load", "--run-id", "r"],
         cwd=folder,
-        env={"PATH": os.environ.get("PATH", os.defpath)} | here.environment(),
+        env={name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        | here.environment(),
         stderr=subprocess.PIPE,
         text=True,
     ) as command:
@@ -71,8 +74,12 @@ def test_stopped_load_ends_its_row(platform: Make, tmp_path: Path, number: signa
     assert problem.startswith("It was stopped (KeyboardInterrupt).")
 
 
-def test_killed_load_holds_nobody_up(platform: Make, tmp_path: Path) -> None:
-    """While a load lives a backfill waits for it; from the moment of its death nobody does."""
+def test_killed_load_holds_nobody_up(
+    platform: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a load lives a backfill waits for it; when the lease of a dead one has ended nobody
+    does."""
+    monkeypatch.setenv("SONGSWAP_WAIT_S", "3")
     here = platform(users=3, real_time=True)
     with load_under_way(here, tmp_path):
         # A live one is believed however long nothing has been heard of it.
@@ -82,6 +89,8 @@ def test_killed_load_holds_nobody_up(platform: Make, tmp_path: Path) -> None:
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     assert row(here, "r")[0] == "running"
+    assert going_on(here), "its process may still be there"
+    assert wait_until(lambda: not going_on(here), 30)
     here.mend()
     found = backfill.find(here.settings, "artist")
     backfill.fill(here.settings, "artist", found, lambda *_: None)

@@ -50,10 +50,14 @@ class Postgres:
         folder: holds the cluster, the password (0600) and the log; created when missing.
         port: the TCP port on 127.0.0.1.
         mark: the folder whose stack the server belongs to; `folder` itself when not given.
+        programs: the folder of another PostgreSQL's programs, instead of the wheel's.
     """
 
-    def __init__(self, folder: Path, port: int, mark: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, port: int, mark: Path | None = None, programs: Path | None = None
+    ) -> None:
         self.port = port
+        self._programs = programs or _programs()
         self._folder = folder.absolute()
         self._cluster = self._folder / "cluster"
         self._mark = mark or self._folder
@@ -185,7 +189,7 @@ class Postgres:
         prefix = _unprivileged_prefix() if os.geteuid() == 0 else []
         return Process(
             f"PostgreSQL ({name})",
-            [*prefix, str(_programs() / name), *arguments],
+            [*prefix, str(self._programs / name), *arguments],
             log=self._folder / f"{name}.log",
             mark=self._mark,
             environment={"PATH": os.environ.get("PATH", os.defpath)},

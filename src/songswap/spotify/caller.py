@@ -170,7 +170,7 @@ class Caller:
             await self._budget.take()
             reply = await self._send_in_turn(endpoint, method, url, request, doubtful)
             if isinstance(reply, _Reply) and reply.is_doubtful:
-                reply, doubtful = _DIFFERS, reply
+                doubtful, reply = reply, _DIFFERS
             if isinstance(reply, _Reply) and reply.status == 429:
                 pauses += 1
                 await self._respect(reply.headers, reply.body, pauses)

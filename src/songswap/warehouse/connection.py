@@ -7,8 +7,8 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from songswap.warehouse.limits import Limits
+from songswap.warehouse.session import AsyncSession, Session
 from songswap.warehouse.trouble import naming_trouble
-from songswap.warehouse.watch import AsyncSession, Session
 
 _POOL_SIZE = 8
 _POOL_WAIT_S = 10

@@ -1,7 +1,7 @@
 """How long a session of the warehouse may wait, and for what."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from songswap.errors import SettingsError
 
@@ -17,7 +17,8 @@ class Limits:
     ``lock_s`` for a row or a table that somebody else holds; ``turn_s`` for other loads of ours,
     which may be many and long; ``statement_s`` for a statement, its waiting included; ``silence_s``
     for a sign of life of the server. A session that is in a transaction and says nothing for
-    ``idle_s`` loses it, with its locks: its process is frozen.
+    ``idle_s`` loses it, with its locks: its process is frozen. A run that nobody renews for
+    ``lease_s`` is dead.
     """
 
     lock_s: float
@@ -25,6 +26,7 @@ class Limits:
     statement_s: float
     idle_s: float
     silence_s: float
+    lease_s: float
 
     @property
     def look_s(self) -> float:
@@ -53,14 +55,14 @@ def limits() -> Limits:
         statement_s=20 * wait_s,
         idle_s=5 * wait_s,
         silence_s=max(_BUSY_S, wait_s),
+        lease_s=2 * max(_BUSY_S, wait_s),
     )
 
 
 def limits_of_migrations() -> Limits:
     """The limits of migrations, which may write whole tables and their indexes anew."""
     usual = limits()
-    statement_s = 12 * usual.statement_s
-    return Limits(usual.lock_s, usual.turn_s, statement_s, usual.idle_s, usual.silence_s)
+    return replace(usual, statement_s=12 * usual.statement_s)
 
 
 def _wait_s() -> float:

@@ -9,12 +9,12 @@ from alembic.config import Config
 
 from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError
 from songswap.warehouse.limits import limits_of_migrations
+from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
 from songswap.warehouse.trouble import naming_trouble, translated
 from songswap.warehouse.turn import wait_for_migrations
-from songswap.warehouse.watch import Session
 
-VERSION = "0006"
+VERSION = "0007"
 """The version of the schema that this code reads and writes."""
 
 OLDEST = "0005"

@@ -1,8 +1,10 @@
 """Runs and their steps in the pipeline's own schema: what was planned, what ended, with what."""
 
+import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
@@ -11,15 +13,23 @@ from psycopg.types.json import Jsonb
 
 from songswap.errors import RunFailed, SongSwapError
 from songswap.warehouse.history import CALMER
+from songswap.warehouse.limits import limits
+from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
-from songswap.warehouse.trouble import naming_trouble
-from songswap.warehouse.watch import Session
+
+log = logging.getLogger(__name__)
 
 MOST_BATCHES = 1000
 """Airflow maps over at most 1,024 things: more users make larger batches, not more of them."""
 
 LONGEST_RUN = timedelta(minutes=55)
 """An hourly run in all: then it gives way to the next hour's."""
+
+_RENEWALS = 4
+"""How often a lease is renewed before it would end."""
+
+_ENDS_WITHIN_S = 5.0
+"""How long a renewal under way is waited for; it may be waiting for a server that is gone."""
 
 _DIED = (
     "It ended without a word: its process was killed, or its machine went. What Spotify answered"
@@ -58,23 +68,32 @@ class Users(NamedTuple):
 
 
 @contextmanager
-def held(dsn: str, run_id: str) -> Iterator[psycopg.Connection]:
-    """Show others for as long as this lasts that a process works on the run.
+def kept_alive(dsn: str, run_id: str) -> Iterator[None]:
+    """Renew the lease of a run for as long as this lasts, so that nobody takes it for dead."""
+    ended, pause_s = threading.Event(), limits().lease_s / _RENEWALS
 
-    Gives the connection that shows it, which is closed at the end.
+    def renew_on() -> None:
+        while not ended.wait(pause_s):
+            try:
+                with Session.connect(dsn, autocommit=True) as connection:
+                    renew(connection, run_id)
+            except psycopg.Error as error:
+                # What the run itself does there says it in full.
+                log.info("The lease of run %s was not renewed: %s.", run_id, type(error).__name__)
 
-    Raises:
-        WarehouseUnavailable: PostgreSQL refused the connection.
-    """
-    with naming_trouble():
-        connection = Session.connect(dsn, autocommit=True)
+    renewal = threading.Thread(target=renew_on, daemon=True)
+    renewal.start()
     try:
-        with naming_trouble():
-            connection.execute(statements("run.sql")["hold"], {"run_id": run_id})
-        yield connection
+        yield
     finally:
-        with suppress(psycopg.Error):
-            connection.close()
+        ended.set()
+        renewal.join(_ENDS_WITHIN_S)
+
+
+def renew(connection: psycopg.Connection, run_id: str) -> None:
+    """Renew the lease of a run that has not ended."""
+    lease = timedelta(seconds=limits().lease_s)
+    connection.execute(statements("run.sql")["renew"], {"run_id": run_id, "lease": lease})
 
 
 def start(
@@ -85,10 +104,11 @@ def start(
     Others that nobody works on any more are noted as died.
 
     Args:
-        held: one process does the whole run, within `held`.
+        held: one process does the whole run, within `kept_alive`.
     """
     close_dead(connection, now, run_id)
-    parameters = {"run_id": run_id, "now": now, "held": held}
+    lease = timedelta(seconds=limits().lease_s)
+    parameters = {"run_id": run_id, "now": now, "held": held, "lease": lease}
     connection.execute(statements("run.sql")["start_run"], parameters)
 
 

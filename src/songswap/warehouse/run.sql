@@ -2,15 +2,17 @@
 
 -- name: start_run
 -- One that has ended is an attempt more, with a time of its own; one that goes on is left as it is.
-INSERT INTO songswap.runs AS r (run_id, started_at, held) VALUES (%(run_id)s, %(now)s, %(held)s)
+INSERT INTO songswap.runs AS r (run_id, started_at, held, alive_until)
+VALUES (%(run_id)s, %(now)s, %(held)s, clock_timestamp() + %(lease)s)
 ON CONFLICT (run_id) DO UPDATE SET
   state = 'running', started_at = EXCLUDED.started_at, held = EXCLUDED.held,
-  ended_at = NULL, problem = NULL
+  alive_until = EXCLUDED.alive_until, ended_at = NULL, problem = NULL
 WHERE r.state <> 'running'
 
--- name: hold
--- Shared: several processes may work on one run.
-SELECT pg_advisory_lock_shared(hashtextextended('songswap.runs ' || %(run_id)s, 0))
+-- name: renew
+-- By the server's clock, which is the same for all who work on a run.
+UPDATE songswap.runs SET alive_until = clock_timestamp() + %(lease)s
+WHERE run_id = %(run_id)s AND state = 'running'
 
 -- name: close_dead
 -- A run that is done in steps may wait between them: its own next step does not take it for dead.

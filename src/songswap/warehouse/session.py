@@ -1,0 +1,215 @@
+"""Sessions of the warehouse: each transaction says for itself what it relies on.
+
+    BEGIN ──▶ settings, SET LOCAL ──▶ statements ──▶ COMMIT
+
+A pooler may hand each transaction to another server connection, with what others have set there,
+and may refuse or ignore start-up options. So nothing is set for longer than a transaction, no
+statement is prepared, and every statement runs in a transaction: its own where the caller has begun
+none.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Self
+
+import psycopg
+from psycopg.abc import Params, QueryNoTemplate
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+
+from songswap.warehouse.limits import Limits
+from songswap.warehouse.limits import limits as usual_limits
+from songswap.warehouse.sql import statements
+from songswap.warehouse.watch import CONNECT_S, Result, Steps, Watch
+
+_BEGIN = statements("session.sql")["begin"]
+
+_INTERVAL_S = 0.1
+_VANISHED_S = 5.0
+"""How often the server looks whether anybody still waits for its statement."""
+
+_PINNED = {
+    # "History" holds UTC without a zone: a session in another would shift times by hours.
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "client_encoding": "UTF8",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    # A role named like the pipeline's schema would find and make the platform's tables in there.
+    "search_path": "public",
+}
+"""What the meaning of statements and values depends on."""
+
+
+def conninfo(dsn: str) -> str:
+    """``dsn`` with what every connection of the pipeline is opened with; what it says itself holds.
+
+    A host that has vanished is noticed within a minute.
+    """
+    usual = {
+        "application_name": "songswap",
+        "connect_timeout": str(CONNECT_S),
+        "keepalives": "1",
+        "keepalives_idle": "30",
+        "keepalives_interval": "10",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "60000",
+    }
+    return make_conninfo(dsn, **{**usual, **conninfo_to_dict(dsn), "client_encoding": "UTF8"})
+
+
+class Session(psycopg.Connection[TupleRow]):
+    """A connection whose transactions have the pipeline's settings, and whose waits end.
+
+    Statements go through `execute`, or through a cursor within `transaction`.
+    """
+
+    _watch: Watch | None = None
+    _settings: dict[str, Any]
+
+    @classmethod
+    def connect(  # type: ignore[override]  # with the arguments that are needed here
+        cls, conninfo: str = "", *, autocommit: bool = False, limits: Limits | None = None
+    ) -> Self:
+        """Open a session.
+
+        Raises:
+            SettingsError: the limits that are set are none.
+            psycopg.Error: it was refused, or not answered.
+        """
+        dsn, within = _conninfo(conninfo), limits or usual_limits()
+        connection = super().connect(dsn, autocommit=autocommit, prepare_threshold=None)
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        connection._settings = _settings(within)
+        connection._watch = Watch(dsn, connection, within)
+        return connection
+
+    def execute(  # type: ignore[override]  # templates of strings are not needed here
+        self,
+        query: QueryNoTemplate,
+        params: Params | None = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool = False,
+    ) -> psycopg.Cursor[TupleRow]:
+        """Execute a statement, in a transaction of its own where none was begun."""
+        if self.info.transaction_status != TransactionStatus.IDLE:
+            return super().execute(query, params, prepare=prepare, binary=binary)
+        if self.autocommit:
+            with self.transaction():
+                return super().execute(query, params, prepare=prepare, binary=binary)
+        self._pin()
+        return super().execute(query, params, prepare=prepare, binary=binary)
+
+    @contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        """Begin a transaction with the pipeline's settings, or a savepoint within one."""
+        begins = self.info.transaction_status == TransactionStatus.IDLE
+        with super().transaction(savepoint_name, force_rollback) as transaction:
+            if begins:
+                self._pin()
+            yield transaction
+
+    def _pin(self) -> None:
+        pinned = super().execute(_BEGIN, self._settings).fetchone()
+        if self._watch:
+            self._watch.pid = pinned[0] if pinned else 0
+
+    def wait(
+        self, gen: Steps[Result], interval: float = _INTERVAL_S, timeout: float | None = None
+    ) -> Result:
+        """Wait for what psycopg does on the connection, within the session's limits."""
+        watched = self._watch.over(gen) if self._watch else gen
+        try:
+            return super().wait(watched, interval, timeout)
+        except Exception:
+            raise
+        except BaseException:
+            # Such as Airflow's time limit: the server is not to go on, or to wait, for nobody.
+            if self.info.transaction_status == TransactionStatus.ACTIVE:
+                with suppress(psycopg.Error):
+                    self.cancel_safe(timeout=CONNECT_S)
+                self.close()
+            raise
+
+
+class AsyncSession(psycopg.AsyncConnection[TupleRow]):
+    """The same for coroutines."""
+
+    _watch: Watch | None = None
+    _settings: dict[str, Any]
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", *, autocommit: bool = False, **_: Any) -> Self:
+        """Open a session; see `Session.connect`."""
+        dsn, within = _conninfo(conninfo), usual_limits()
+        connection = await super().connect(dsn, autocommit=autocommit, prepare_threshold=None)
+        await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+        connection._settings = _settings(within)
+        connection._watch = Watch(dsn, connection, within)
+        return connection
+
+    async def execute(  # type: ignore[override]  # as above
+        self,
+        query: QueryNoTemplate,
+        params: Params | None = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool = False,
+    ) -> psycopg.AsyncCursor[TupleRow]:
+        """Execute a statement, in a transaction of its own where none was begun."""
+        if self.info.transaction_status != TransactionStatus.IDLE:
+            return await super().execute(query, params, prepare=prepare, binary=binary)
+        if self.autocommit:
+            async with self.transaction():
+                return await super().execute(query, params, prepare=prepare, binary=binary)
+        await self._pin()
+        return await super().execute(query, params, prepare=prepare, binary=binary)
+
+    @asynccontextmanager
+    async def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncIterator[psycopg.AsyncTransaction]:
+        """Begin a transaction with the pipeline's settings, or a savepoint within one."""
+        begins = self.info.transaction_status == TransactionStatus.IDLE
+        async with super().transaction(savepoint_name, force_rollback) as transaction:
+            if begins:
+                await self._pin()
+            yield transaction
+
+    async def _pin(self) -> None:
+        pinned = await (await super().execute(_BEGIN, self._settings)).fetchone()
+        if self._watch:
+            self._watch.pid = pinned[0] if pinned else 0
+
+    async def wait(
+        self, gen: Steps[Result], interval: float = _INTERVAL_S, timeout: float | None = None
+    ) -> Result:
+        """Wait for what psycopg does on the connection, within the session's limits."""
+        watched = self._watch.over(gen) if self._watch else gen
+        return await super().wait(watched, interval, timeout)
+
+
+_conninfo = conninfo
+"""Under a name that the parameter of `Session.connect`, which is psycopg's, does not hide."""
+
+
+def _settings(within: Limits) -> dict[str, Any]:
+    """Parameters of the statement that begins a transaction."""
+    settings = _PINNED | {
+        "lock_timeout": _ms(within.lock_s),
+        "statement_timeout": _ms(within.statement_s),
+        "idle_in_transaction_session_timeout": _ms(within.idle_s),
+        # A statement of a process that was killed ends, and so does one that nobody reads.
+        "client_connection_check_interval": _ms(min(_VANISHED_S, within.lock_s)),
+        "tcp_user_timeout": _ms(within.idle_s),
+    }
+    return {"names": list(settings), "values": list(settings.values())}
+
+
+def _ms(seconds: float) -> str:
+    return str(round(1000 * seconds))

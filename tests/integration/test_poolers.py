@@ -1,0 +1,212 @@
+"""The warehouse behind a real pgbouncer, on servers whose settings are not the pipeline's."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from debian_packages import libraries, unpacked
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from songswap.importing import import_export
+from songswap.local.loopback import call
+from songswap.local.postgres import Postgres
+from songswap.local.process import Process
+from songswap.local.sign_up import sign_up
+from songswap.warehouse.migrate import migrate
+
+Make = Callable[..., Any]
+
+STRANGE = {
+    "TimeZone": "America/New_York",
+    "DateStyle": "SQL, DMY",
+    "IntervalStyle": "sql_standard",
+    "extra_float_digits": "-5",
+    "bytea_output": "escape",
+    "default_transaction_isolation": "serializable",
+    "synchronous_commit": "off",
+    "search_path": "pg_catalog",
+    "lock_timeout": "1",
+}
+"""What an administrator may have set, or another client of a pooler may have left behind."""
+
+TABLES = (
+    '"History"',
+    '"Tracks"',
+    '"Artists"',
+    '"ArtistTracks"',
+    '"TrackPopularity"',
+    '"TrackFeatures"',
+    '"ArtistPopularity"',
+    "songswap.polls",
+    "songswap.gaps",
+    "songswap.metadata",
+    "songswap.streams",
+)
+
+
+class Pooler(Process):
+    """A pgbouncer in front of a server, for all its databases."""
+
+    def __init__(self, folder: Path, server: Postgres, port: int, mode: str) -> None:
+        package = unpacked("pgbouncer")
+        folder.mkdir()
+        users = folder / "users.txt"
+        users.write_text(f'"songswap" "{server.password}"\n')
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": port,
+            "unix_socket_dir": "",
+            "auth_type": "scram-sha-256",
+            "auth_file": users,
+            "pool_mode": mode,
+            "default_pool_size": 6,
+            "max_client_conn": 100,
+            **({"user": "nobody"} if os.geteuid() == 0 else {}),
+        }
+        lines = ["[databases]", f"* = host=127.0.0.1 port={server.port}", "[pgbouncer]"]
+        lines += [f"{name} = {value}" for name, value in settings.items()]
+        config = folder / "pgbouncer.ini"
+        config.write_text("\n".join(lines) + "\n")
+        for path in (folder, users, config):
+            path.chmod(0o755)
+        self.port = port
+        super().__init__(
+            "pgbouncer",
+            [str(package / "usr/sbin/pgbouncer"), str(config)],
+            log=folder / "pgbouncer.log",
+            mark=folder,
+            environment={"LD_LIBRARY_PATH": libraries(package)},
+        )
+
+    def dsn(self, direct: str) -> str:
+        """A connection string that leads through the pooler."""
+        return make_conninfo(**conninfo_to_dict(direct) | {"port": str(self.port)})
+
+
+@pytest.fixture
+def pooled(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Callable[[Postgres, str], Pooler]]:
+    """Starts a pgbouncer in front of a server, in a mode."""
+    started: list[Pooler] = []
+
+    def start(server: Postgres, mode: str) -> Pooler:
+        # Of pytest's own folder others may not even see the names.
+        folder = tmp_path_factory.mktemp("pgbouncer")
+        folder.chmod(0o755)
+        pooler = Pooler(folder / mode, server, free_port(), mode)
+        pooler.start()
+        started.append(pooler)
+        pooler.wait_ready(lambda: "listening on 127.0.0.1" in pooler.output(), 30)
+        return pooler
+
+    yield start
+    for pooler in started:
+        pooler.stop()
+
+
+def leave_settings_behind(dsn: str) -> None:
+    """As another client of a pooler does: what it has set stays on the server's sessions."""
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as stranger:
+        for name, value in STRANGE.items():
+            stranger.execute("SELECT set_config(%s, %s, false)", [name, value])
+
+
+@pytest.fixture(scope="module")
+def oldest(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Postgres]:
+    """Debian's PostgreSQL 15, with the warehouse's tables in its database ``migrated``."""
+    package = unpacked("postgresql-15")
+    programs = package / "usr/lib/postgresql/15/bin"
+    server = Postgres(tmp_path_factory.mktemp("postgres15"), free_port(), programs=programs)
+    server.start()
+    server.create_database("migrated")
+    migrate(server.dsn("migrated"))
+    yield server
+    server.stop()
+
+
+class Life:
+    """A life that is the same each time, in a warehouse of its own.
+
+    Args:
+        through: where the pipeline's connections lead, given the direct way.
+    """
+
+    def __init__(
+        self, make: Make, folder: Path, server: Postgres, through: Callable[[str], str]
+    ) -> None:
+        name = f"life_{next(_NUMBERS)}"
+        server.create_database(name, template="migrated")
+        self.direct = server.dsn(name)
+        self._here = make(users=4)
+        listeners = self._here.spotify.get("/admin/listeners")
+        sign_up(self.direct, self._here.spotify.url, listeners, lambda _: None)
+        self._export = folder / f"{name}.zip"
+        self.through = through(self.direct)
+        self._here.settings = replace(
+            self._here.settings, warehouse_dsn=self.through, spool=folder / name
+        )
+
+    def live(self, before: Callable[[], None] = lambda: None) -> dict[str, list[Any]]:
+        """Load, import an export, and load again; what is in the tables then, by table."""
+        here = self._here
+        for hour in range(3):
+            before()
+            migrate(here.settings.warehouse_dsn)
+            here.load()
+            if hour == 1:
+                address = "/admin/listeners/listener-0001/export?kind=extended"
+                self._export.write_bytes(call("GET", f"{here.spotify.url}{address}"))
+                before()
+                import_export(
+                    here.settings, 1, [self._export], "import", lambda *_: None, here.clock, False
+                )
+            here.advance(hours=5)
+        with psycopg.connect(self.direct, options=f"-c TimeZone=UTC {_DIRECTLY}") as connection:
+            found = {
+                table: connection.execute(
+                    f"SELECT t.* FROM {table} t ORDER BY t::text".encode()  # noqa: S608 - ours
+                ).fetchall()
+                for table in TABLES
+            }
+        times = {(user, at) for user, at, *_ in found['"History"']}
+        assert len(found['"History"']) == len(times) > 0
+        return found
+
+
+_DIRECTLY = "-c search_path=public -c DateStyle=ISO -c lock_timeout=0 -c extra_float_digits=1"
+_NUMBERS = itertools.count(1)
+_REFERENCE: dict[str, list[Any]] = {}
+
+
+@pytest.mark.parametrize("version", ["newest", "oldest"])
+@pytest.mark.parametrize("mode", ["session", "transaction", None])
+def test_same_life_everywhere(
+    request: pytest.FixtureRequest,
+    platform: Make,
+    pooled: Callable[[Postgres, str], Pooler],
+    postgres: Postgres,
+    tmp_path: Path,
+    version: str,
+    mode: str | None,
+) -> None:
+    """Tables are the same row by row, whatever a server, a database and a pool are set to."""
+    request.getfixturevalue("warehouse_dsn")
+    if not _REFERENCE:
+        _REFERENCE.update(Life(platform, tmp_path, postgres, str).live())
+    server = postgres if version == "newest" else request.getfixturevalue("oldest")
+    pooler = pooled(server, mode) if mode else None
+    life = Life(platform, tmp_path, server, pooler.dsn if pooler else str)
+    with psycopg.connect(life.direct, autocommit=True) as admin:
+        for name, value in STRANGE.items():
+            admin.execute(f"ALTER DATABASE {admin.info.dbname} SET {name} = '{value}'".encode())
+    found = life.live(lambda: leave_settings_behind(life.through) if pooler else None)
+    for table, rows in _REFERENCE.items():
+        assert found[table] == rows, table
