@@ -28,6 +28,7 @@ from songswap.transform import history
 from songswap.warehouse import history as warehouse_history
 from songswap.warehouse import run
 from songswap.warehouse.history import Round
+from songswap.warehouse.retry import retried
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +105,16 @@ def load(
         told = [transformed(one, now) for one in rounds(these)]
         return warehouse_history.load(connection, told, run_id, settings.stale_after)
 
-    try:
+    @retried
+    def load_all(connection: psycopg.Connection) -> Counter[str]:
         with connection.transaction():
             counts = load_these(kept)
             if step is not None:
                 run.end_step(connection, run_id, "load", step, counts, now)
+        return counts
+
+    try:
+        counts = load_all(connection)
     except REFUSED as error:
         log.warning("A load was refused; trying one by one. %s", reason(error))
     else:

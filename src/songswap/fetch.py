@@ -49,6 +49,7 @@ from songswap.warehouse.budget import Rank, open_budget
 from songswap.warehouse.connection import connect
 from songswap.warehouse.connection import pool as connection_pool
 from songswap.warehouse.grant import EXPIRES_SOON, Grant
+from songswap.warehouse.retry import retried
 
 KEPT_AT_ONCE = 64
 """Answers that go to the disk in one transaction, and to S3 side by side."""
@@ -230,21 +231,26 @@ class _Batch:
             counts[name] = found[name]
         counts.update(call_counts(self.client))
         forbidden = [user for user, outcome in self.outcomes.items() if outcome == "forbidden"]
-        with connection.transaction():
-            grant.note_refused(connection, self.refused, self.run_id)
-            grant.note_forbidden(connection, forbidden, self.run_id)
-            grant.note_answered(connection, self.recovered)
-            run.note_asked(connection, self.polled, now)
-            run.end_step(
-                connection,
-                self.run_id,
-                "fetch",
-                self.number,
-                counts,
-                now,
-                problem,
-                self.outcomes,
-            )
+
+        @retried
+        def write(connection: psycopg.Connection) -> None:
+            with connection.transaction():
+                grant.note_refused(connection, self.refused, self.run_id)
+                grant.note_forbidden(connection, forbidden, self.run_id)
+                grant.note_answered(connection, self.recovered)
+                run.note_asked(connection, self.polled, now)
+                run.end_step(
+                    connection,
+                    self.run_id,
+                    "fetch",
+                    self.number,
+                    counts,
+                    now,
+                    problem,
+                    self.outcomes,
+                )
+
+        write(connection)
 
     def _goes_on(self, enough: int) -> bool:
         """Whether there is sense in asking on; not when something is everybody's trouble."""

@@ -24,6 +24,7 @@ from songswap.transform.value import moment
 from songswap.warehouse import catalogue
 from songswap.warehouse.copying import copy
 from songswap.warehouse.merge import merge
+from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
 from songswap.warehouse.turn import wait_for_turn
 
@@ -56,6 +57,7 @@ class Round(NamedTuple):
     now: datetime
 
 
+@retried
 def load(
     connection: psycopg.Connection, rounds: Sequence[Round], run_id: str, stale_after: timedelta
 ) -> Counter[str]:

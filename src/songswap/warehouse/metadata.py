@@ -12,6 +12,7 @@ from psycopg.types.json import Json
 from songswap.errors import LoadIncomplete
 from songswap.models import Metadata
 from songswap.warehouse.catalogue import observe
+from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
 from songswap.warehouse.turn import wait_for_turn
 
@@ -43,6 +44,7 @@ def postpone(
         )
 
 
+@retried
 def load(
     connection: psycopg.Connection,
     kind: str,

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from songswap.errors import RunFailed, SongSwapError
 from songswap.warehouse.history import CALMER
 from songswap.warehouse.limits import limits
+from songswap.warehouse.retry import retried
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
 
@@ -122,6 +123,7 @@ def close_dead(connection: psycopg.Connection, now: datetime, run_id: str | None
     connection.execute(statements("run.sql")["close_dead"], about)
 
 
+@retried
 def plan(
     connection: psycopg.Connection,
     run_id: str,
@@ -161,6 +163,7 @@ def require_plan(connection: psycopg.Connection, run_id: str) -> None:
         )
 
 
+@retried
 def plan_users(
     connection: psycopg.Connection, run_id: str, users: Sequence[int], now: datetime
 ) -> None:

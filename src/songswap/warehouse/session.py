@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow
 
 from songswap.warehouse.limits import Limits
 from songswap.warehouse.limits import limits as usual_limits
+from songswap.warehouse.retry import retried, retried_async
 from songswap.warehouse.sql import statements
 from songswap.warehouse.watch import CONNECT_S, Result, Steps, Watch
 
@@ -98,10 +99,16 @@ class Session(psycopg.Connection[TupleRow]):
         if self.info.transaction_status != TransactionStatus.IDLE:
             return super().execute(query, params, prepare=prepare, binary=binary)
         if self.autocommit:
-            with self.transaction():
-                return super().execute(query, params, prepare=prepare, binary=binary)
+            return self._execute_alone(query, params, prepare=prepare, binary=binary)
         self._pin()
         return super().execute(query, params, prepare=prepare, binary=binary)
+
+    @retried
+    def _execute_alone(
+        self, query: QueryNoTemplate, params: Params | None, /, **options: Any
+    ) -> psycopg.Cursor[TupleRow]:
+        with self.transaction():
+            return super().execute(query, params, **options)
 
     @contextmanager
     def transaction(
@@ -165,10 +172,16 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
         if self.info.transaction_status != TransactionStatus.IDLE:
             return await super().execute(query, params, prepare=prepare, binary=binary)
         if self.autocommit:
-            async with self.transaction():
-                return await super().execute(query, params, prepare=prepare, binary=binary)
+            return await self._execute_alone(query, params, prepare=prepare, binary=binary)
         await self._pin()
         return await super().execute(query, params, prepare=prepare, binary=binary)
+
+    @retried_async
+    async def _execute_alone(
+        self, query: QueryNoTemplate, params: Params | None, /, **options: Any
+    ) -> psycopg.AsyncCursor[TupleRow]:
+        async with self.transaction():
+            return await super().execute(query, params, **options)
 
     @asynccontextmanager
     async def transaction(

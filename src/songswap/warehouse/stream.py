@@ -23,6 +23,7 @@ from songswap.transform.pairing import LONGEST_PAUSE
 from songswap.transform.settle import Outcome, Rule, Settled, identity, news, settle, told_apart
 from songswap.warehouse.copying import copy
 from songswap.warehouse.export_track import identified, keep_names, load_tracks, names
+from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
 from songswap.warehouse.turn import wait_for_turn
 
@@ -68,6 +69,7 @@ def told_by_api(
     return [(at, track_id) for at, track_id, outcome in rows if outcome != Outcome.LOADED]
 
 
+@retried
 def load(
     connection: psycopg.Connection,
     export: Export,

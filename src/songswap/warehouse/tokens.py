@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from songswap.raw.kept import RotatedToken
+from songswap.warehouse.retry import retried_async
 from songswap.warehouse.sql import statements
 
 _SQL = statements("tokens.sql")
@@ -78,6 +79,7 @@ def decode(stored: bytes) -> str:
     return bytes(stored).decode("utf-8", "surrogatepass")
 
 
+@retried_async
 async def claim(
     connection: psycopg.AsyncConnection,
     known: Mapping[int, str],
@@ -131,6 +133,7 @@ async def end(
     await connection.execute(_SQL["release"], {"users": list(unknown), "holder": holder})
 
 
+@retried_async
 async def store(
     connection: psycopg.AsyncConnection, rotated: Collection[RotatedToken], now: datetime
 ) -> None:
