@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from debian_packages import libraries, unpacked
+from debian_packages import command, environment, unpacked
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from songswap.importing import import_export
@@ -34,6 +34,9 @@ STRANGE = {
 }
 """What an administrator may have set, or another client of a pooler may have left behind."""
 
+NEW_SUITE = "trixie"
+"""A Debian whose pgbouncer knows of prepared statements (1.24; before 1.21 none does)."""
+
 TABLES = (
     '"History"',
     '"Tracks"',
@@ -50,10 +53,16 @@ TABLES = (
 
 
 class Pooler(Process):
-    """A pgbouncer in front of a server, for all its databases."""
+    """A pgbouncer in front of a server, for all its databases.
 
-    def __init__(self, folder: Path, server: Postgres, port: int, mode: str) -> None:
-        package = unpacked("pgbouncer")
+    Args:
+        suite: the Debian that it is of; None for the machine's own.
+    """
+
+    def __init__(
+        self, folder: Path, server: Postgres, port: int, mode: str, suite: str | None
+    ) -> None:
+        package = unpacked("pgbouncer", suite=suite)
         folder.mkdir()
         users = folder / "users.txt"
         users.write_text(f'"songswap" "{server.password}"\n')
@@ -77,10 +86,10 @@ class Pooler(Process):
         self.port = port
         super().__init__(
             "pgbouncer",
-            [str(package / "usr/sbin/pgbouncer"), str(config)],
+            [*command(package, "usr/sbin/pgbouncer"), str(config)],
             log=folder / "pgbouncer.log",
             mark=folder,
-            environment={"LD_LIBRARY_PATH": libraries(package)},
+            environment=environment(package),
         )
 
     def dsn(self, direct: str) -> str:
@@ -91,15 +100,15 @@ class Pooler(Process):
 @pytest.fixture
 def pooled(
     tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Callable[[Postgres, str], Pooler]]:
+) -> Iterator[Callable[..., Pooler]]:
     """Starts a pgbouncer in front of a server, in a mode."""
     started: list[Pooler] = []
 
-    def start(server: Postgres, mode: str) -> Pooler:
+    def start(server: Postgres, mode: str, suite: str | None = None) -> Pooler:
         # Of pytest's own folder others may not even see the names.
         folder = tmp_path_factory.mktemp("pgbouncer")
         folder.chmod(0o755)
-        pooler = Pooler(folder / mode, server, free_port(), mode)
+        pooler = Pooler(folder / mode, server, free_port(), mode, suite)
         pooler.start()
         started.append(pooler)
         pooler.wait_ready(lambda: "listening on 127.0.0.1" in pooler.output(), 30)
@@ -186,23 +195,33 @@ _NUMBERS = itertools.count(1)
 _REFERENCE: dict[str, list[Any]] = {}
 
 
-@pytest.mark.parametrize("version", ["newest", "oldest"])
-@pytest.mark.parametrize("mode", ["session", "transaction", None])
+@pytest.mark.parametrize(
+    ("version", "mode", "suite"),
+    [
+        ("newest", None, None),
+        ("newest", "session", None),
+        ("newest", "transaction", None),
+        ("newest", "transaction", NEW_SUITE),
+        ("oldest", None, None),
+        ("oldest", "transaction", None),
+    ],
+)
 def test_same_life_everywhere(
     request: pytest.FixtureRequest,
     platform: Make,
-    pooled: Callable[[Postgres, str], Pooler],
+    pooled: Callable[..., Pooler],
     postgres: Postgres,
     tmp_path: Path,
     version: str,
     mode: str | None,
+    suite: str | None,
 ) -> None:
     """Tables are the same row by row, whatever a server, a database and a pool are set to."""
     request.getfixturevalue("warehouse_dsn")
     if not _REFERENCE:
         _REFERENCE.update(Life(platform, tmp_path, postgres, str).live())
     server = postgres if version == "newest" else request.getfixturevalue("oldest")
-    pooler = pooled(server, mode) if mode else None
+    pooler = pooled(server, mode, suite) if mode else None
     life = Life(platform, tmp_path, server, pooler.dsn if pooler else str)
     with psycopg.connect(life.direct, autocommit=True) as admin:
         for name, value in STRANGE.items():
