@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
 
+from songswap.importing import import_export
+from songswap.ingest import load_once
+from songswap.local.loopback import call
 from songswap.local.process import wait_until
 from songswap.warehouse.retry import CONFLICTS, TRIES, retried
 
@@ -93,3 +98,37 @@ def test_within_a_transaction(warehouse_dsn: str) -> None:
     ):
         part(connection)
     assert len(tried) == 1
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_two_loads_and_an_import_at_once(platform: Make, tmp_path: Path, level: str) -> None:
+    """Whatever isolation sessions have by default, nothing fails that a retry would have mended."""
+    here = platform(users=6)
+    with psycopg.connect(here.settings.warehouse_dsn, autocommit=True) as admin:
+        admin.execute(
+            f"ALTER DATABASE {admin.info.dbname}"
+            f" SET default_transaction_isolation = '{level}'".encode()
+        )
+    here.load()
+    here.advance(hours=6)
+    address = f"{here.spotify.url}/admin/listeners/listener-0001/export?kind=extended"
+    export = tmp_path / "my_spotify_data.zip"
+    export.write_bytes(call("GET", address))
+    user = here.user_id("listener-0001")
+
+    def load(name: str) -> None:
+        settings = replace(here.settings, spool=tmp_path / name)
+        load_once(settings, name, lambda *_: None, here.clock)
+
+    with ThreadPoolExecutor(3) as threads:
+        done = [
+            threads.submit(load, "one"),
+            threads.submit(load, "other"),
+            threads.submit(
+                import_export, here.settings, user, [export], "i", lambda *_: None, here.clock
+            ),
+        ]
+        for one in done:
+            one.result(120)
+    assert here.reachable().keys() <= here.history().keys()
+    assert set(here.history().values()) == {1}
