@@ -169,13 +169,16 @@ class Caller:
             await self._pause()
             await self._budget.take()
             reply = await self._send_in_turn(endpoint, method, url, request, doubtful)
-            if isinstance(reply, _Reply) and reply.is_doubtful:
-                doubtful, reply = reply, _DIFFERS
-            if isinstance(reply, _Reply) and reply.status == 429:
+            if isinstance(reply, _Reply):
+                doubtful = reply if reply.is_doubtful else None
+            if doubtful:
+                came: _T | _Failure = _DIFFERS
+            elif isinstance(reply, _Reply) and reply.status == 429:
                 pauses += 1
                 await self._respect(reply.headers, reply.body, pauses)
                 continue
-            came = self._judge(endpoint, reply, read) if isinstance(reply, _Reply) else reply
+            else:
+                came = self._judge(endpoint, reply, read) if isinstance(reply, _Reply) else reply
             if not isinstance(came, _Failure):
                 return came
             failures += 1
