@@ -5,38 +5,24 @@ wherever they are kept); the command line reads the same names from the environm
 itself does: ``AIRFLOW_CONN_<ID>`` as a URI or JSON, ``AIRFLOW_VAR_<NAME>``.
 """
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
-from psycopg.pq import Conninfo
 
 from songswap import addresses
 from songswap.addresses import plain_hosts
+from songswap.airflow_connection import Connection, parse_connection
 from songswap.errors import SettingsError
+from songswap.warehouse_dsn import dsn_of
 
 API_URL = "https://api.spotify.com/v1"
 ACCOUNTS_URL = "https://accounts.spotify.com"
 RECCOBEATS_URL = "https://api.reccobeats.com"
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """An Airflow connection's parts."""
-
-    type: str = ""
-    host: str = ""
-    port: int | None = None
-    login: str = ""
-    password: str = field(default="", repr=False)
-    schema: str = ""
-    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +105,8 @@ def warehouse_dsn(environment: Mapping[str, str]) -> str:
     Raises:
         SettingsError: the connection is missing or cannot be read.
     """
-    return dsn_of(_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"))
+    name = "AIRFLOW_CONN_SONGSWAP_RDS"
+    return dsn_of(_from_variable(environment, name), name)
 
 
 def spool_folder(environment: Mapping[str, str]) -> Path:
@@ -186,33 +173,18 @@ def another_warehouse(environment: Mapping[str, str], told: str) -> str:
     Raises:
         SettingsError: it is none of these. What was told, which may hold a password, is not said.
     """
+    name = "The database to replay into"
     if told in environment:
-        return dsn_of(_from_variable(environment, told))
+        return dsn_of(_from_variable(environment, told), f"The connection {told}")
+    if re.match(r"\s*({|[a-z][a-z0-9+.-]*://)", told, re.IGNORECASE):
+        return dsn_of(parse_connection(name, told), name)
     try:
-        return dsn_of(parse_connection("The database", told))
-    except SettingsError:
-        try:
-            return make_conninfo(told)
-        except ProgrammingError:
-            raise SettingsError(
-                "The database to replay into is neither a URI postgresql://…, nor a connection"
-                " string, nor the name of an environment variable that is set and holds one."
-            ) from None
-
-
-def dsn_of(connection: Connection) -> str:
-    """A libpq connection string from a connection's parts."""
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
-    parts = {
-        # Airflow's own extras stand among libpq's, such as sslmode.
-        **{name: value for name, value in connection.extra.items() if name in known},
-        "host": connection.host,
-        "port": str(connection.port or ""),
-        "user": connection.login,
-        "password": connection.password,
-        "dbname": connection.schema,
-    }
-    return make_conninfo(**{name: value for name, value in parts.items() if value})
+        return make_conninfo(told)
+    except ProgrammingError:
+        raise SettingsError(
+            f"{name} is neither a URI postgresql://…, nor a connection string, nor the name of an"
+            " environment variable that is set and holds one."
+        ) from None
 
 
 def archive_of(connection: Connection, bucket: str, environment: Mapping[str, str]) -> Archive:
@@ -234,53 +206,12 @@ def archive_of(connection: Connection, bucket: str, environment: Mapping[str, st
     )
 
 
-def parse_connection(name: str, text: str) -> Connection:
-    """A connection as Airflow writes it into an environment variable: JSON, or a URI."""
-    if text.lstrip().startswith("{"):
-        try:
-            return _from_json(json.loads(text))
-        except (ValueError, AttributeError) as error:
-            raise SettingsError(
-                f"{name} is not a JSON object that describes a connection."
-            ) from error
-    try:
-        uri = urlsplit(text)
-        port = uri.port
-    except ValueError as error:
-        raise SettingsError(f"{name} is neither JSON nor a URI of a connection.") from error
-    if not uri.scheme:
-        raise SettingsError(f"{name} is neither JSON nor a URI of a connection.")
-    return Connection(
-        type=uri.scheme,
-        host=unquote(uri.hostname or ""),
-        port=port,
-        login=unquote(uri.username or ""),
-        password=unquote(uri.password or ""),
-        schema=unquote(uri.path.removeprefix("/")),
-        extra=dict(parse_qsl(uri.query)),
-    )
-
-
 def _from_variable(environment: Mapping[str, str], variable: str) -> Connection:
     return parse_connection(variable, _required(environment, variable))
 
 
 def _if_set(environment: Mapping[str, str], variable: str) -> Connection | None:
     return _from_variable(environment, variable) if environment.get(variable, "").strip() else None
-
-
-def _from_json(told: dict[str, Any]) -> Connection:
-    extra = told.get("extra") or {}
-    extra = json.loads(extra) if isinstance(extra, str) else extra
-    return Connection(
-        type=told.get("conn_type") or "",
-        host=told.get("host") or "",
-        port=int(told["port"]) if told.get("port") else None,
-        login=told.get("login") or "",
-        password=told.get("password") or "",
-        schema=told.get("schema") or "",
-        extra={key: str(value) for key, value in extra.items()},
-    )
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

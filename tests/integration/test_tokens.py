@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from songswap import follow, ingest
+from songswap.airflow_connection import Connection, parse_connection
 from songswap.check.given import Given
 from songswap.check.run import run_step
 from songswap.errors import GrantRefused, TimedOut, UnexpectedFailure
 from songswap.fetch import fetch
 from songswap.raw.kept import RotatedToken
 from songswap.raw.spool import Spool
-from songswap.settings import Connection, parse_connection
 from songswap.spotify.client import Tokens
 from songswap.token_exchange import TokenExchanger
 from songswap.warehouse import grant, tokens

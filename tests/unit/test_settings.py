@@ -8,13 +8,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from songswap.errors import SettingsError
-from songswap.settings import (
-    Connection,
-    another_warehouse,
-    from_environment,
-    parse_connection,
-    warehouse_dsn,
-)
+from songswap.settings import another_warehouse, from_environment, warehouse_dsn
 
 ENVIRONMENT = {
     "AIRFLOW_CONN_SONGSWAP_RDS": "postgresql://me:p%40ss@db.example:5433/songswap?sslmode=require&iam=no",
@@ -81,38 +75,6 @@ def test_warehouse_alone() -> None:
     assert "db.example" in warehouse_dsn({name: ENVIRONMENT[name]})
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (
-            "postgres://u:p@h:1/d",
-            Connection("postgres", "h", 1, "u", "p", "d"),
-        ),
-        (
-            '{"conn_type": "aws", "login": "u", "password": "p", "extra": "{\\"a\\": 1}"}',
-            Connection("aws", "", None, "u", "p", "", {"a": "1"}),
-        ),
-        (
-            '{"conn_type": "postgres", "host": "h", "port": "1", "schema": "d"}',
-            Connection("postgres", "h", 1, "", "", "d"),
-        ),
-    ],
-)
-def test_parse_connection(text: str, expected: Connection) -> None:
-    """A connection is a URI or JSON, as Airflow has it."""
-    assert parse_connection("NAME", text) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["nonsense", "{", '{"port": "x"}', '{"extra": 5}', "postgres://h:port/d", "[1]"]
-)
-def test_unreadable_connection(text: str) -> None:
-    """What cannot be read is named, and its text, which holds a password, is not repeated."""
-    with pytest.raises(SettingsError, match="NAME") as refused:
-        parse_connection("NAME", text)
-    assert text not in str(refused.value)
-
-
 def test_reading_the_archive() -> None:
     """The key that may read the archive is a connection of its own, and may be missing."""
     assert from_environment(ENVIRONMENT).library is None
@@ -143,6 +105,14 @@ def test_no_other_warehouse(told: str) -> None:
     with pytest.raises(SettingsError, match="neither") as refused:
         another_warehouse({}, told)
     assert told not in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("told", ["postgresql://u:hush@h/d?iam=true", '{"extra": {"iam": true}}'])
+def test_other_warehouse_that_is_not_supported(told: str) -> None:
+    """What another database may not be is said as of the platform's own."""
+    with pytest.raises(SettingsError, match="database to replay into asks for IAM") as refused:
+        another_warehouse({}, told)
     assert "hush" not in str(refused.value)
 
 

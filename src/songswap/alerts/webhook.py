@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from songswap import addresses
+from songswap.airflow_connection import Connection
 from songswap.errors import SettingsError
-from songswap.settings import Connection
 
 DISCORD = "https://discord.com/api/"
 

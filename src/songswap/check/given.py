@@ -6,8 +6,8 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
+from songswap.airflow_connection import Connection, parse_connection
 from songswap.errors import CheckFailed
-from songswap.settings import Connection, parse_connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 import psycopg
 
-from songswap import settings
 from songswap.check.given import Given, Step, connection_named, installed
 from songswap.errors import CheckFailed, WarehouseUnavailable
 from songswap.warehouse import rights, tokens
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import VERSION, require_schema
+from songswap.warehouse_dsn import dsn_of, places
 
 CONNECTION = "SongSwap_RDS"
 
@@ -22,8 +22,7 @@ def provider(_given: Given) -> str:
 
 def connection(given: Given) -> str:
     """The connection is set."""
-    found = given.connection(CONNECTION)
-    return f"{CONNECTION} leads to {found.schema} at {found.host}:{found.port or 5432}."
+    return f"{CONNECTION} leads to {places(dsn_of(given.connection(CONNECTION)))}."
 
 
 def query(given: Given) -> str:
@@ -77,7 +76,7 @@ STEPS = (
 @contextmanager
 def _warehouse(given: Given) -> Iterator[psycopg.Connection]:
     try:
-        with connect(settings.dsn_of(given.connection(CONNECTION))) as warehouse:
+        with connect(dsn_of(given.connection(CONNECTION))) as warehouse:
             yield warehouse
     except WarehouseUnavailable as error:
         raise CheckFailed(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from songswap import settings
+from songswap.airflow_connection import parse_connection
 from songswap.local.access import Access
 from songswap.local.errors import StartRefused
 from songswap.local.object_store import REGION
-from songswap.settings import parse_connection
 from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
 
 BUCKET = "songswap"

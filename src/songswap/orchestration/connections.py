@@ -1,15 +1,16 @@
 """Airflow's connections and variables → the pipeline's settings."""
 
-import json
 import os
 
 from airflow.sdk import Connection, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.log import mask_secret
 
-from songswap import settings
+from songswap import airflow_connection, settings
 from songswap.addresses import plain_hosts
 from songswap.alerts.webhook import Webhook
-from songswap.errors import SettingsError
+from songswap.check.given import connection_named
+from songswap.warehouse_dsn import dsn_of
 
 
 def read_settings() -> settings.Settings:
@@ -37,7 +38,7 @@ def read_warehouse() -> str:
         SettingsError: it cannot be read.
         AirflowNotFoundException: the connection is not defined; Airflow's text names it.
     """
-    return settings.dsn_of(_connection("SongSwap_RDS"))
+    return dsn_of(_connection("SongSwap_RDS"))
 
 
 def read_webhook() -> Webhook:
@@ -62,21 +63,16 @@ def read_test_archive() -> settings.Archive:
     )
 
 
-def find_connection(name: str) -> settings.Connection | None:
+def find_connection(name: str) -> airflow_connection.Connection | None:
     """A connection; None where it is not defined.
 
     Raises:
-        SettingsError: its extra cannot be read.
+        SettingsError: it cannot be read.
     """
     try:
         return _connection(name)
     except AirflowNotFoundException:
         return None
-    except (ValueError, AttributeError):
-        raise SettingsError(
-            f"The extra of the connection {name} is not a JSON object. Correct it in Airflow's UI"
-            f" (Admin, Connections) or in AIRFLOW_CONN_{name.upper()} in the environment."
-        ) from None
 
 
 def find_variable(name: str) -> str | None:
@@ -85,15 +81,18 @@ def find_variable(name: str) -> str | None:
     return found
 
 
-def _connection(name: str) -> settings.Connection:
-    found = Connection.get(name)
-    extra = json.loads(found.extra) if found.extra else {}
-    return settings.Connection(
-        type=found.conn_type or "",
-        host=found.host or "",
-        port=found.port,
-        login=found.login or "",
-        password=found.password or "",
-        schema=found.schema or "",
-        extra={key: str(value) for key, value in extra.items()},
-    )
+def _connection(name: str) -> airflow_connection.Connection:
+    try:
+        found = Connection.get(name)
+    except AirflowNotFoundException:
+        # What Airflow cannot read it takes for not defined, such as several hosts with their ports.
+        variable = f"AIRFLOW_CONN_{name.upper()}"
+        text = os.environ.get(variable, "").strip()
+        if not text:
+            raise
+        read = airflow_connection.parse_connection(variable, text)
+        mask_secret(read.password)
+        return read
+    fields = ("conn_type", "host", "port", "login", "password", "schema", "extra")
+    parts = {part: getattr(found, part) for part in fields}
+    return airflow_connection.Connection.of(connection_named(name), parts)
