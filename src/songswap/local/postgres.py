@@ -13,6 +13,7 @@ import secrets
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,13 +52,20 @@ class Postgres:
         port: the TCP port on 127.0.0.1.
         mark: the folder whose stack the server belongs to; `folder` itself when not given.
         programs: the folder of another PostgreSQL's programs, instead of the wheel's.
+        settings: settings of the server, by name, beside or instead of the usual ones.
     """
 
     def __init__(
-        self, folder: Path, port: int, mark: Path | None = None, programs: Path | None = None
+        self,
+        folder: Path,
+        port: int,
+        mark: Path | None = None,
+        programs: Path | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.port = port
         self._programs = programs or _programs()
+        self._settings = {**_SETTINGS, **(settings or {}), "port": str(port)}
         self._folder = folder.absolute()
         self._cluster = self._folder / "cluster"
         self._mark = mark or self._folder
@@ -182,8 +190,9 @@ class Postgres:
         return str(self._cluster).encode() in words
 
     def _options(self) -> list[str]:
-        settings = {**_SETTINGS, "port": str(self.port)}
-        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [
+            part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")
+        ]
 
     def _program(self, name: str, *arguments: str) -> Process:
         prefix = _unprivileged_prefix() if os.geteuid() == 0 else []

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from songswap.errors import SettingsError
 
 _WAIT_S = 60.0
+_VANISHED_S = 75.0
 _BUSY_S = 3.0
 """So long a server, or this machine, may be busy at any time."""
 
@@ -32,6 +33,14 @@ class Limits:
     def look_s(self) -> float:
         """After which waiting, and how often then, to look who is in the way."""
         return self.lock_s / 3
+
+    @property
+    def vanished_s(self) -> float:
+        """After which silence of its host a connection is given up, on both sides.
+
+        Longer than a lock is waited for, while nothing may be read; never over 75 s.
+        """
+        return min(1.25 * self.silence_s, _VANISHED_S)
 
     @property
     def copy_s(self) -> float:

@@ -14,15 +14,15 @@ from typing import Any, Self
 
 import psycopg
 from psycopg.abc import Params, QueryNoTemplate
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
+from songswap.warehouse.conninfo import CONNECT_S, opened_with, server_settings
 from songswap.warehouse.limits import Limits
 from songswap.warehouse.limits import limits as usual_limits
 from songswap.warehouse.retry import retried, retried_async
 from songswap.warehouse.sql import statements
-from songswap.warehouse.watch import CONNECT_S, Result, Steps, Watch
+from songswap.warehouse.watch import Result, Steps, Watch
 
 _BEGIN = statements("session.sql")["begin"]
 
@@ -44,23 +44,6 @@ _PINNED = {
 """What the meaning of statements and values depends on."""
 
 
-def conninfo(dsn: str) -> str:
-    """``dsn`` with what every connection of the pipeline is opened with; what it says itself holds.
-
-    A host that has vanished is noticed within a minute.
-    """
-    usual = {
-        "application_name": "songswap",
-        "connect_timeout": str(CONNECT_S),
-        "keepalives": "1",
-        "keepalives_idle": "30",
-        "keepalives_interval": "10",
-        "keepalives_count": "3",
-        "tcp_user_timeout": "60000",
-    }
-    return make_conninfo(dsn, **{**usual, **conninfo_to_dict(dsn), "client_encoding": "UTF8"})
-
-
 class Session(psycopg.Connection[TupleRow]):
     """A connection whose transactions have the pipeline's settings, and whose waits end.
 
@@ -80,7 +63,8 @@ class Session(psycopg.Connection[TupleRow]):
             SettingsError: the limits that are set are none.
             psycopg.Error: it was refused, or not answered.
         """
-        dsn, within = _conninfo(conninfo), limits or usual_limits()
+        within = limits or usual_limits()
+        dsn = opened_with(conninfo, within)
         connection = super().connect(dsn, autocommit=autocommit, prepare_threshold=None)
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection._settings = _settings(within)
@@ -153,7 +137,8 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
     @classmethod
     async def connect(cls, conninfo: str = "", *, autocommit: bool = False, **_: Any) -> Self:
         """Open a session; see `Session.connect`."""
-        dsn, within = _conninfo(conninfo), usual_limits()
+        within = usual_limits()
+        dsn = opened_with(conninfo, within)
         connection = await super().connect(dsn, autocommit=autocommit, prepare_threshold=None)
         await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
         connection._settings = _settings(within)
@@ -207,19 +192,15 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
         return await super().wait(watched, interval, timeout)
 
 
-_conninfo = conninfo
-"""Under a name that the parameter of `Session.connect`, which is psycopg's, does not hide."""
-
-
 def _settings(within: Limits) -> dict[str, Any]:
     """Parameters of the statement that begins a transaction."""
     settings = _PINNED | {
         "lock_timeout": _ms(within.lock_s),
         "statement_timeout": _ms(within.statement_s),
         "idle_in_transaction_session_timeout": _ms(within.idle_s),
-        # A statement of a process that was killed ends, and so does one that nobody reads.
+        # A statement of a process that was killed ends.
         "client_connection_check_interval": _ms(min(_VANISHED_S, within.lock_s)),
-        "tcp_user_timeout": _ms(within.idle_s),
+        **server_settings(within),
     }
     return {"names": list(settings), "values": list(settings.values())}
 

@@ -28,6 +28,19 @@ _DATA_CLASSES = {"21", "22", "23", "44"}
 _DOES_NOT_FIT = "a row does not fit"
 _FUNCTION = re.compile(r'PL/\w+ function ([\w."]+)')
 
+NEEDED, MOST = 5, 12
+"""Connections that a process of the hourly load cannot do without, and has at most: counted in
+`docs/deployment.md`, and held to that by a test."""
+
+_TOO_MANY = re.compile(
+    # PostgreSQL: max_connections, CONNECTION LIMIT, what is kept for superusers.
+    "too many (clients|connections)|connection slots are reserved"
+    # pgbouncer: max_client_conn, and no server's connection in time.
+    "|no more connections allowed|query_wait_timeout"
+)
+
+_FAILED = "connection failed: "
+
 _MISSING = (errors.UndefinedTable, errors.InvalidSchemaName)
 _TIMED_OUT = (errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout)
 _OWN = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -84,6 +97,13 @@ def translated(error: psycopg.Error) -> WarehouseError:
                 " 'songswap check postgres' names the GRANTs that are needed; for 'songswap"
                 " migrate' and 'songswap connect' take the login of the tables' owner."
             )
+        case psycopg.OperationalError() if _is_too_many(error):
+            return WarehouseUnavailable(
+                f"{_WAREHOUSE} lets no more sessions in: {_text(error)}. A process of songswap"
+                f" needs {NEEDED} and takes up to {MOST}, for as many processes as work at once"
+                ' (docs/deployment.md, "Connections"). Raise max_connections, or the CONNECTION'
+                " LIMIT of the login or the database, or let fewer work at once."
+            )
         case psycopg.OperationalError() | psycopg.InterfaceError() if not isinstance(
             error, _REFUSED
         ):
@@ -91,6 +111,13 @@ def translated(error: psycopg.Error) -> WarehouseError:
     return WarehouseRefused(
         f"{_WAREHOUSE} refused a statement: {_text(error)} ({_code(error)}){_place(error)}."
         f" {_ROLLED_BACK}"
+    )
+
+
+def _is_too_many(error: psycopg.Error) -> bool:
+    """Whether there are as many sessions as may be; psycopg tells no SQLSTATE of a connection."""
+    return isinstance(error, errors.TooManyConnections) or (
+        error.sqlstate is None and bool(_TOO_MANY.search(str(error)))
     )
 
 
@@ -104,14 +131,23 @@ def _text(error: psycopg.Error) -> str:
 
     A trigger can raise any error with any text, and then its function stands in the context.
     """
-    state, told = error.sqlstate, str(error).strip().splitlines()
+    state = error.sqlstate
     if state is None:
-        return told[0] if told and isinstance(error, _OWN) else _DOES_NOT_FIT
+        return _attempts(str(error)) if isinstance(error, _OWN) else _DOES_NOT_FIT
     if _FUNCTION.search(error.diag.context or "") or isinstance(error, errors.RaiseException):
         return "a trigger or function of the database raised an error"
     if state[:2] in _NAMING_CLASSES:
         return (error.diag.message_primary or type(error).__name__).splitlines()[0]
     return _DOES_NOT_FIT if state[:2] in _DATA_CLASSES else "an error of its own"
+
+
+def _attempts(text: str) -> str:
+    """What psycopg says of a connection; of several hosts and addresses, what each of them said."""
+    first, *others = text.strip().splitlines() or [_DOES_NOT_FIT]
+    attempts = [line[2:] for line in others if line.startswith("- host: ")]
+    # Libpq itself tries those of a service, and writes an attempt a line.
+    attempts = attempts or [first, *(line for line in others if line.startswith("connection to "))]
+    return "; ".join(dict.fromkeys(one.rpartition(_FAILED)[2] for one in attempts))
 
 
 def _place(error: psycopg.Error) -> str:

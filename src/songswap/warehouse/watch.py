@@ -14,16 +14,14 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from songswap.warehouse.conninfo import to_same_server
 from songswap.warehouse.limits import Limits
 from songswap.warehouse.sql import statements
 
 log = logging.getLogger(__name__)
 
 _SQL = statements("watch.sql")
-
-CONNECT_S = 10
 
 Result = TypeVar("Result")
 Steps = Generator[Any, Any, Result]
@@ -43,15 +41,10 @@ class Watch:
     """
 
     def __init__(self, dsn: str, connection: "psycopg.BaseConnection[Any]", within: Limits) -> None:
-        about = connection.info
-        # Of several hosts the one that the connection leads to.
-        where = {"host": about.host, "port": str(about.port), "connect_timeout": str(CONNECT_S)}
-        if "hostaddr" in conninfo_to_dict(dsn):
-            where["hostaddr"] = about.hostaddr
-        self._dsn = make_conninfo(dsn, **where)
+        self._dsn = to_same_server(dsn, connection)
         self._connection = connection
         self._within = within
-        self.pid = about.backend_pid
+        self.pid = connection.info.backend_pid
 
     def over(self, gen: Steps[Result]) -> Steps[Result]:
         """Drive ``gen``; who was in its way becomes a note of the error that ends it.

@@ -11,7 +11,7 @@ from songswap.errors import (
     WarehouseRefused,
     WarehouseUnavailable,
 )
-from songswap.warehouse.trouble import naming_trouble, translated
+from songswap.warehouse.trouble import MOST, NEEDED, naming_trouble, translated
 
 CLASSES = {
     kind
@@ -65,3 +65,42 @@ def test_who_is_in_the_way() -> None:
     error = errors.LockNotAvailable()
     error.add_note("Held by psql (pid 7).")
     assert "Held by psql (pid 7)." in str(translated(error))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'connection to server at "h", port 5432 failed: FATAL:  sorry, too many clients already',
+        'connection failed: FATAL:  too many connections for role "songswap"',
+        'FATAL:  too many connections for database "songswap"',
+        "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        "FATAL:  no more connections allowed (max_client_conn)",
+    ],
+)
+def test_too_many_connections(said: str) -> None:
+    """How many are needed is said, whichever limit was reached."""
+    told = str(translated(psycopg.OperationalError(said)))
+    assert f"needs {NEEDED} and takes up to {MOST}" in told
+    assert "CONNECTION LIMIT" in told
+
+
+def test_each_of_several_hosts_is_told() -> None:
+    """Of several hosts and addresses each says why not, once, by psycopg's words and by libpq's."""
+    of_psycopg = (
+        'connection failed: connection to server at "b" failed: Connection refused\n'
+        "Multiple connection attempts failed. All failures were:\n"
+        "- host: 'a', port: '1', hostaddr: '10.0.0.1': connection failed: connection to server at"
+        ' "a" failed: session is read-only\n'
+        "- host: 'b', port: '1', hostaddr: '10.0.0.2': connection timeout expired\n"
+        "- host: 'b', port: '1', hostaddr: '10.0.0.3': connection timeout expired"
+    )
+    of_libpq = (
+        'connection failed: connection to server at "a" failed: session is read-only\n'
+        "\tIs the server running?\n"
+        'connection to server on socket "/b" failed: No such file or directory'
+    )
+    first = str(translated(psycopg.OperationalError(of_psycopg)))
+    assert "connection to server at \"a\" failed: session is read-only; host: 'b'" in first
+    assert "timeout expired" in first
+    second = str(translated(psycopg.OperationalError(of_libpq)))
+    assert 'session is read-only; connection to server on socket "/b" failed: No such' in second
