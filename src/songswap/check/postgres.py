@@ -79,7 +79,8 @@ def _warehouse(given: Given) -> Iterator[psycopg.Connection]:
         with connect(dsn_of(given.connection(CONNECTION))) as warehouse:
             yield warehouse
     except WarehouseUnavailable as error:
+        why = str(error).rstrip(".")
         raise CheckFailed(
-            f"{error}. Start PostgreSQL, open the way to it, or correct host, port, login, password"
-            f" and schema of {connection_named(CONNECTION)}."
+            f"{why}. Start PostgreSQL, open the way to it, or correct host, port,"
+            f" login, password and schema of {connection_named(CONNECTION)}."
         ) from error

@@ -20,6 +20,7 @@ from songswap.errors import HeldBack
 from songswap.settings import Settings
 from songswap.warehouse.connection import connect_async
 from songswap.warehouse.sql import statements
+from songswap.warehouse.trouble import translated
 
 log = logging.getLogger(__name__)
 
@@ -169,10 +170,9 @@ class Budget:
                 return await deed(self._connection)
         except psycopg.Error as error:
             log.warning(
-                "The warehouse does not keep the budget of requests (%s, SQLSTATE %s): for a minute"
-                " they are sent without one.",
-                type(error).__name__,
-                error.sqlstate,
+                "Requests are sent without a budget for a minute, for the warehouse does not keep"
+                " it. %s",
+                translated(error),
             )
             if self._connection is not None:
                 await self._connection.close()

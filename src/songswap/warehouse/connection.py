@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Self
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from songswap.warehouse.limits import Limits
 from songswap.warehouse.session import AsyncSession, Session
@@ -39,14 +40,46 @@ async def connect_async(dsn: str) -> psycopg.AsyncConnection:
     return await AsyncSession.connect(dsn, autocommit=True)
 
 
+class _PooledSession(AsyncSession):
+    """A session of a pool; ``refusals`` has the error that kept the last one from being opened."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **about: Any) -> Self:
+        refusals: list[psycopg.Error] = about["refusals"]
+        try:
+            session = await super().connect(conninfo, autocommit=about["autocommit"])
+        except psycopg.Error as error:
+            refusals[:] = [error]
+            raise
+        refusals.clear()
+        return session
+
+
+class _Pool(AsyncConnectionPool[psycopg.AsyncConnection]):
+    """A pool that says why it has no connection to give."""
+
+    def __init__(self, dsn: str) -> None:
+        self._refusals: list[psycopg.Error] = []
+        super().__init__(
+            dsn,
+            connection_class=_PooledSession,
+            kwargs={"autocommit": True, "refusals": self._refusals},
+            min_size=0,
+            max_size=_POOL_SIZE,
+            timeout=_POOL_WAIT_S,
+            open=False,
+        )
+
+    async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection:
+        try:
+            return await super().getconn(timeout)
+        except PoolTimeout as error:
+            raise (self._refusals or [error])[0] from None
+
+
 def pool(dsn: str) -> AsyncConnectionPool:
-    """A pool of such connections, to be opened by the caller."""
-    return AsyncConnectionPool[psycopg.AsyncConnection](
-        dsn,
-        connection_class=AsyncSession,
-        kwargs={"autocommit": True},
-        min_size=0,
-        max_size=_POOL_SIZE,
-        timeout=_POOL_WAIT_S,
-        open=False,
-    )
+    """A pool of such connections, to be opened by the caller.
+
+    Where it has none to give in time, it raises what the server said.
+    """
+    return _Pool(dsn)
