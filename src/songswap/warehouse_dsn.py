@@ -58,7 +58,7 @@ def dsn_of(connection: Connection, name: str = "The connection SongSwap_RDS") ->
         "dbname": connection.schema,
         **{option: _value(option, text, name) for option, text in extra.items() if text},
     }
-    _check_ports(parts, name)
+    _check_places(parts, name)
     if any("\0" in value for value in parts.values()):
         raise SettingsError(f"{name} has a NUL character in it, which PostgreSQL does not take.")
     try:
@@ -118,8 +118,13 @@ def _value(option: str, text: str, name: str) -> str:
     return number
 
 
-def _check_ports(parts: Mapping[str, str], name: str) -> None:
+def _check_places(parts: Mapping[str, str], name: str) -> None:
     hosts, addresses, ports = (parts.get(of, "").split(",") for of in ("host", "hostaddr", "port"))
+    # Who cannot resolve a host says it, and a URI in its place may hold a password.
+    if any("://" in host or ("@" in host[1:] and host[0] != "/") for host in hosts):
+        raise SettingsError(
+            f"{name} has a URI, or a login, in the place of its host: it has to be the host alone."
+        )
     if parts.get("hostaddr") and parts.get("host") and len(hosts) != len(addresses):
         raise SettingsError(
             f"{name} has {len(hosts)} hosts (host) and {len(addresses)} addresses (hostaddr): it"

@@ -52,6 +52,7 @@ def test_uri_is_read_as_libpq_reads_it(uri: str) -> None:
         ('{"host": "a,b", "extra": {"port": "5,6"}}', {"host": "a,b", "port": "5,6"}),
         ('{"host": "::1", "port": 5}', {"host": "::1", "port": "5"}),
         ('{"host": "[::1]"}', {"host": "::1"}),
+        ('{"host": "@abstract,/run/@pg"}', {"host": "@abstract,/run/@pg"}),
         # As in the provider's hook, the extra wins.
         ('{"host": "a", "extra": {"host": "b"}}', {"host": "b"}),
         ('{"extra": {"cursor": "dictcursor", "iam": false, "aws_conn_id": "x"}}', {}),
@@ -89,6 +90,8 @@ def test_connection_is_read_as_the_provider_reads_it(text: str, expected: dict[s
         ('{"host": "a", "port": 70000}', "1 to 65535"),
         ('{"host": "a", "extra": {"port": "hush"}}', "1 to 65535"),
         ('{"password": "hush\\u0000"}', "NUL"),
+        ('{"host": "postgres://u:hush@h"}', "host alone"),
+        ('{"host": "a,u:hush@h"}', "host alone"),
         # A password that is not encoded, and begins with digits.
         ("postgres://u:12?hush@h/d", "other characters than letters"),
     ],
