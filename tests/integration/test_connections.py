@@ -20,7 +20,7 @@ from songswap.local.postgres import USER, Postgres
 from songswap.warehouse.connection import connect, connect_async
 from songswap.warehouse.conninfo import opened_with, to_same_server
 from songswap.warehouse.limits import limits
-from songswap.warehouse.watch import Session
+from songswap.warehouse.session import Session
 from songswap.warehouse_dsn import dsn_of
 
 

@@ -24,7 +24,7 @@ from songswap.warehouse.conninfo import opened_with
 from songswap.warehouse.limits import limits
 from songswap.warehouse.trouble import naming_trouble
 from songswap.warehouse.turn import wait_for_turn
-from songswap.warehouse.watch import Session
+from songswap.warehouse.session import Session
 
 SERVER, CLIENT = "10.213.1.2", "10.213.2.2"
 _CLONE_NEWNET = 0x40000000

@@ -14,6 +14,7 @@ USUAL = {
     "keepalives_interval": "12",
     "keepalives_count": "3",
     "tcp_user_timeout": "75000",
+    "client_encoding": "UTF8",
 }
 
 
@@ -39,7 +40,8 @@ def test_what_the_operator_says_holds() -> None:
         "tcp_user_timeout": "5",
         "target_session_attrs": "read-write",
     }
-    dsn = " ".join(f"{name}='{value}'" for name, value in own.items())
+    # But for the encoding in which values are read and written.
+    dsn = "client_encoding=latin1 " + " ".join(f"{name}='{value}'" for name, value in own.items())
     assert conninfo_to_dict(opened_with(dsn, limits())) == {**USUAL, **own}
 
 
