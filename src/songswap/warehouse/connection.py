@@ -11,7 +11,9 @@ from songswap.warehouse.limits import Limits
 from songswap.warehouse.session import AsyncSession, Session
 from songswap.warehouse.trouble import naming_trouble
 
-_POOL_SIZE = 8
+_POOL_SIZE = 2
+"""Of short transactions only, while many tokens are exchanged."""
+
 _POOL_WAIT_S = 10
 
 

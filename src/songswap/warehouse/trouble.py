@@ -28,7 +28,7 @@ _DATA_CLASSES = {"21", "22", "23", "44"}
 _DOES_NOT_FIT = "a row does not fit"
 _FUNCTION = re.compile(r'PL/\w+ function ([\w."]+)')
 
-NEEDED, MOST = 5, 12
+NEEDED, MOST = 4, 7
 """Connections that a process of the hourly load cannot do without, and has at most: counted in
 `docs/deployment.md`, and held to that by a test."""
 
