@@ -21,6 +21,7 @@ from songswap.spotify.client import utc_now
 from songswap.warehouse import missing, run
 from songswap.warehouse.budget import Rank
 from songswap.warehouse.connection import connect
+from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.missing import Found
 
@@ -50,6 +51,7 @@ def find(
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
+        require_fit(connection)
         return missing.find(connection, kind, clock(), at_most)
 
 

@@ -101,8 +101,11 @@ def migrate(
     from songswap.warehouse.migrate import VERSION
     from songswap.warehouse.migrate import migrate as bring_up_to_date
 
-    bring_up_to_date(settings.warehouse_dsn(os.environ), to or VERSION)
-    err.print(f"The warehouse's schema is at version {to or VERSION}.")
+    platform = bring_up_to_date(settings.warehouse_dsn(os.environ), to or VERSION)
+    err.print(
+        f"The warehouse's schema is at version {to or VERSION}. The platform's tables are those in"
+        f" schema {platform}."
+    )
 
 
 @app.command()

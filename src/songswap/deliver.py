@@ -27,6 +27,7 @@ from songswap.token_exchange import store_waiting
 from songswap.transform import history
 from songswap.warehouse import history as warehouse_history
 from songswap.warehouse import run
+from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.history import Round
 from songswap.warehouse.retry import retried
 
@@ -99,7 +100,11 @@ def load(
 
     Returns:
         Counts of new rows, see `songswap.warehouse.history.load`.
+
+    Raises:
+        PlatformUnfit: nothing can be loaded into the tables as they are; the answers stay.
     """
+    require_fit(connection)
 
     def load_these(these: list[Kept]) -> Counter[str]:
         told = [transformed(one, now) for one in rounds(these)]

@@ -182,6 +182,10 @@ class WarehouseRefused(WarehouseError):
     """PostgreSQL is there and does not do it: rights, a read-only server, a trigger, its disk."""
 
 
+class PlatformUnfit(WarehouseRefused):
+    """The platform's tables are such that a load cannot be done, or would be wrong."""
+
+
 class SchemaOutdated(WarehouseError):
     """The tables are missing or older than this code."""
 

@@ -34,6 +34,7 @@ from songswap.transform.export_row import Kind
 from songswap.transform.settle import Rule, share_told
 from songswap.warehouse import stream
 from songswap.warehouse.connection import connect
+from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ def import_export(
     now = clock()
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
+        require_fit(connection)
         spotify_id = stream.spotify_id(connection, user_id)
     with uncollected():
         package = _read_all(user_id, sources(paths), now, progress)

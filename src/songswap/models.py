@@ -1,6 +1,6 @@
 """The rows that flow through the pipeline: what an answer holds, in the shape of the tables.
 
-Each row is a named tuple in the order of its table's columns, so that a loader can write it as it
+Each row is a named tuple whose fields are its table's columns, so that a loader can write it as it
 is. Times are aware and in UTC; ``played_at`` is exact to the millisecond.
 """
 

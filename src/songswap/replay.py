@@ -24,6 +24,7 @@ from songswap.raw.library import Damaged, Library, Raw, RawExport
 from songswap.settings import Settings
 from songswap.warehouse import history, user
 from songswap.warehouse.connection import connect
+from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.history import Round
 from songswap.warehouse.migrate import require_schema
 
@@ -84,6 +85,7 @@ def require_users(settings: Settings, units: Sequence[Unit]) -> None:
     users = [one for unit in units for one in unit.users]
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
+        require_fit(connection)
         there = user.there(connection, users)
     if users and not there:
         raise RunFailed(

@@ -22,9 +22,9 @@ from songswap.local.postgres import Postgres
 from songswap.local.process import wait_until
 from songswap.warehouse.conninfo import opened_with
 from songswap.warehouse.limits import limits
+from songswap.warehouse.session import Session
 from songswap.warehouse.trouble import naming_trouble
 from songswap.warehouse.turn import wait_for_turn
-from songswap.warehouse.session import Session
 
 SERVER, CLIENT = "10.213.1.2", "10.213.2.2"
 _CLONE_NEWNET = 0x40000000

@@ -62,6 +62,10 @@ WHAT_TO_DO = {
         "Give the right, set the primary's host, free the disk, or look at the trigger that is"
         f" named; `songswap check postgres` says what is needed. {_CLEAR}"
     ),
+    "PlatformUnfit": (
+        "Have the owner of the platform's tables do what is named; `songswap check postgres` tells"
+        " all. What was fetched waits in the spool, the next run loads it."
+    ),
     "CodeOutdated": "Install the version of songswap that the schema is of, then clear the run.",
     "SchemaOutdated": "Run `songswap migrate`, then clear the run.",
     "LoadIncomplete": (

@@ -7,7 +7,7 @@ import psycopg
 
 from songswap.check.given import Given, Step, connection_named, installed
 from songswap.errors import CheckFailed, WarehouseUnavailable
-from songswap.warehouse import rights, tokens
+from songswap.warehouse import deviations, rights, schema, tokens
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import VERSION, require_schema
 from songswap.warehouse_dsn import dsn_of, places
@@ -47,14 +47,28 @@ def tables(given: Given) -> str:
                 f" schema (the database) of {connection_named(CONNECTION)}."
             )
         grants = rights.missing_grants(warehouse)
-        narrow = [] if grants else tokens.narrow_columns(warehouse)
+        found = deviations.find(warehouse)
+        fatal = [one.sentence for one in found if one.is_fatal]
+        narrow = [] if grants or fatal else tokens.narrow_columns(warehouse)
+        where, others = schema.find(warehouse), schema.others(warehouse)
+    if fatal:
+        raise CheckFailed(
+            "The platform's tables are not as loads need them. Have their owner do this."
+            f" {' '.join(fatal)}"
+        )
     if grants:
         raise CheckFailed(
             f"The login of {CONNECTION} lacks rights. Have the tables' owner run:"
             f" {'; '.join(grants)}"
         )
-    sentences = [f"All {len(rights.NEEDED)} tables are there, with the rights that are needed."]
-    return " ".join(sentences + [column.sentence for column in narrow])
+    told = [
+        f"All {len(rights.NEEDED)} tables are there, with the rights that are needed; those of the"
+        f" platform in schema {where}."
+    ]
+    if others:
+        told.append(f"Such tables in schema {', '.join(others)} are not used.")
+    told += [f"Loads go on, but {one.sentence}" for one in found]
+    return " ".join(told + [column.sentence for column in narrow])
 
 
 def version(given: Given) -> str:

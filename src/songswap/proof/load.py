@@ -14,6 +14,7 @@ from songswap.proof.expectation import expect, expect_rows
 from songswap.settings import Settings
 from songswap.warehouse import sample
 from songswap.warehouse.connection import connect
+from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.sample import Rows, Sample
 
@@ -73,6 +74,7 @@ class LoadProof(Generic[Told]):
         """
         with connect(settings.warehouse_dsn) as connection:
             require_schema(connection)
+            require_fit(connection)
             sample.make(connection, self.sample)
 
     def check_transform(self, folder: Path) -> None:

@@ -91,7 +91,7 @@ class _Load:
             known = self._known(name, ids)
             new, changed = self._settle(table, rows[name], known)
             self._change(f"change_{name}", table.columns, changed)
-            counts[name] = copy(self.connection, table.name, sorted(new))
+            counts[name] = copy(self.connection, table.name, table.columns, sorted(new))
             if name == "artists":
                 new_artists = {row[0] for row in new}
         counts["track_popularity"] = self.observe(compared)
@@ -119,7 +119,7 @@ class _Load:
         self._change("move_popularity", popularity.Moved._fields, compared.moved)
         for one in compared.following:
             self._change("move_popularity", one._fields, [one])
-        return copy(self.connection, "TrackPopularity", compared.new)
+        return copy(self.connection, "TrackPopularity", Popularity._fields, compared.new)
 
     def _execute(self, name: str, /, **parameters: object) -> psycopg.Cursor:
         return self.connection.execute(statements("catalogue.sql")[name], parameters)

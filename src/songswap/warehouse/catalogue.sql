@@ -1,23 +1,23 @@
 -- What answers tell of tracks and artists. What is known already is looked up by key, what is not is
--- copied into the tables as it is.
+-- copied into the tables as it is. Where the platform lets a column be NULL, it is as if it were empty.
 
 -- name: there
 SELECT id FROM "Tracks" WHERE id = ANY (%(ids)s)
 
 -- name: known_tracks
-SELECT id, name, duration_ms FROM "Tracks" WHERE id = ANY (%(ids)s)
+SELECT id, coalesce(name, ''), coalesce(duration_ms, 0) FROM "Tracks" WHERE id = ANY (%(ids)s)
 
 -- name: known_artists
-SELECT id, name FROM "Artists" WHERE id = ANY (%(ids)s)
+SELECT id, coalesce(name, '') FROM "Artists" WHERE id = ANY (%(ids)s)
 
 -- name: known_artist_tracks
-SELECT track_id, artist_id, is_primary FROM "ArtistTracks" WHERE track_id = ANY (%(ids)s)
+SELECT track_id, artist_id, coalesce(is_primary, false) FROM "ArtistTracks" WHERE track_id = ANY (%(ids)s)
 
 -- name: known_track_images
-SELECT id, height, width, url FROM "TrackImages" WHERE id = ANY (%(ids)s)
+SELECT id, height, width, coalesce(url, '') FROM "TrackImages" WHERE id = ANY (%(ids)s)
 
 -- name: known_track_previews
-SELECT id, url FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
+SELECT id, coalesce(url, '') FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
 
 -- name: answered
 SELECT id FROM songswap.metadata
@@ -28,7 +28,7 @@ SELECT id, form FROM songswap.track_forms WHERE id = ANY (%(ids)s)
 
 -- name: keep_forms
 INSERT INTO songswap.track_forms (id, form)
-SELECT * FROM unnest(%(id)s::text[], %(form)s::bigint[]) s
+SELECT id, form FROM unnest(%(id)s::text[], %(form)s::bigint[]) s (id, form)
 ON CONFLICT (id) DO UPDATE SET form = EXCLUDED.form
 
 -- name: change_tracks
@@ -62,6 +62,7 @@ WHERE p.id = s.id
 -- name: popularity
 SELECT id, date AT TIME ZONE 'UTC', popularity FROM "TrackPopularity"
 WHERE id = ANY (%(ids)s) AND date >= %(first)s::date AND date < %(last)s::date + 1
+  AND popularity IS NOT NULL
 
 -- name: move_popularity
 UPDATE "TrackPopularity" p SET date = s.date AT TIME ZONE 'UTC'

@@ -9,11 +9,17 @@ from psycopg import sql
 from songswap.errors import LoadIncomplete
 
 
-def copy(connection: psycopg.Connection, table: str, rows: Collection[Sequence[Any]]) -> int:
-    """Copy rows as they are, in the order of the table's columns; how many there were.
+def copy(
+    connection: psycopg.Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Collection[Sequence[Any]],
+) -> int:
+    """Copy rows as they are; how many there were.
 
     Args:
         table: its name, or schema and name with a point between them.
+        columns: of the rows' values. The table may have others, and in another order.
 
     Raises:
         LoadIncomplete: not all of them arrived.
@@ -21,7 +27,9 @@ def copy(connection: psycopg.Connection, table: str, rows: Collection[Sequence[A
     """
     if not rows:
         return 0
-    into = sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(*table.split(".")))
+    into = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
     with connection.cursor() as cursor:
         with cursor.copy(into) as writer:
             for row in rows:

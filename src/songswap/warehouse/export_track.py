@@ -82,7 +82,7 @@ def load_tracks(
         Track(one, fit(heard[one].track_name or "", TRACK_NAME, "track", one, notes), 0)
         for one in missing
     ]
-    counts = Counter({"tracks": copy(connection, "Tracks", tracks)})
+    counts = Counter({"tracks": copy(connection, "Tracks", Track._fields, tracks)})
     if notes:
         kinds, of, fields, problems = map(list, zip(*sorted(notes), strict=True))
         about = {"kinds": kinds, "ids": of, "fields": fields, "problems": problems, "now": now}

@@ -170,7 +170,7 @@ class _Load:
 
     def copy_plays(self) -> None:
         """Copy the plays that wait for it, in key order."""
-        copy(self.connection, "History", sorted(self.waiting))
+        copy(self.connection, "History", Play._fields, sorted(self.waiting))
         self.waiting.clear()
 
     def insert_gaps(self, told: Sequence[Answer], merged: Collection[_Key]) -> int:
@@ -268,7 +268,8 @@ def _new_plays(told: Sequence[Answer], known: Mapping[_Key, str]) -> tuple[list[
     new: dict[_Key, Play] = {}
     taken: list[Play] = []
     for play in sorted(play for one in told for play in one.history.plays):
-        holder = known.get(play[:2]) or new.setdefault(play[:2], play).track_id
+        key = play[:2]
+        holder = known[key] if key in known else new.setdefault(key, play).track_id
         if holder != play.track_id:
             taken.append(play)
     return list(new.values()), taken

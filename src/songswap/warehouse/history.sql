@@ -5,7 +5,7 @@
 SELECT id FROM "Users" WHERE id = ANY (%(users)s) ORDER BY id FOR KEY SHARE
 
 -- name: known_plays
-SELECT h.user_id, h.played_at AT TIME ZONE 'UTC', h.track_id
+SELECT h.user_id, h.played_at AT TIME ZONE 'UTC', coalesce(h.track_id, '')
 FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(newest)s::timestamptz[])
   a (user_id, oldest, newest)
 JOIN "History" h ON h.user_id = a.user_id
@@ -57,10 +57,11 @@ WHERE k.user_id = s.user_id AND k.fingerprint = s.fingerprint AND s.asked_at < k
 -- name: insert_set_aside
 INSERT INTO songswap.set_aside
   (user_id, fingerprint, reason, played_at, raw_key, found_at, run_id)
-SELECT *, %(run_id)s
+SELECT user_id, fingerprint, reason, played_at, raw_key, asked_at, %(run_id)s
 FROM unnest(%(users)s::integer[], %(fingerprints)s::bytea[], %(reasons)s::text[],
-  %(played_at)s::text[], %(raw_keys)s::text[], %(asked_at)s::timestamptz[]) s
-ORDER BY 1, 2
+  %(played_at)s::text[], %(raw_keys)s::text[], %(asked_at)s::timestamptz[])
+  s (user_id, fingerprint, reason, played_at, raw_key, asked_at)
+ORDER BY user_id, fingerprint
 ON CONFLICT DO NOTHING
 
 -- name: untimely
@@ -80,9 +81,10 @@ WHERE user_id = %(user_id)s AND found_at = %(observed_at)s
 
 -- name: insert_notes
 INSERT INTO songswap.notes (kind, id, field, problem, found_at)
-SELECT *, %(now)s
-FROM unnest(%(kinds)s::text[], %(ids)s::text[], %(fields)s::text[], %(problems)s::text[]) s
-ORDER BY 1, 2, 3, 4
+SELECT kind, id, field, problem, %(now)s
+FROM unnest(%(kinds)s::text[], %(ids)s::text[], %(fields)s::text[], %(problems)s::text[])
+  s (kind, id, field, problem)
+ORDER BY kind, id, field, problem
 ON CONFLICT DO NOTHING
 
 -- name: want_features

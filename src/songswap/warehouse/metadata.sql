@@ -88,7 +88,7 @@ INSERT INTO "ArtistTracks" (track_id, artist_id, is_primary)
 SELECT t.id, s.artist_id, s.is_primary
 FROM json_to_recordset(%(rows)s) s (track_id text, artist_id text, is_primary boolean)
 JOIN "Tracks" t ON t.id = s.track_id
-ON CONFLICT DO NOTHING
+ON CONFLICT (track_id, artist_id) DO NOTHING
 
 -- name: upsert_track_images
 INSERT INTO "TrackImages" AS i (id, height, width, url)
@@ -123,7 +123,7 @@ WHERE f.followers < EXCLUDED.followers
 INSERT INTO "ArtistGenres" (id, genre)
 SELECT id, s.genre FROM json_to_recordset(%(rows)s) s (id text, genre text)
 JOIN "Artists" USING (id)
-ON CONFLICT DO NOTHING
+ON CONFLICT (id, genre) DO NOTHING
 
 -- name: upsert_artist_images
 INSERT INTO "ArtistImages" AS i (id, height, width, url)
@@ -139,33 +139,36 @@ SELECT s.* FROM json_to_recordset(%(rows)s) s (id text, acousticness float, danc
   energy float, instrumentalness float, key integer, liveness float, loudness float, mode integer,
   speechiness float, tempo float, time_signature integer, valence float)
 JOIN "Tracks" USING (id)
-ON CONFLICT DO NOTHING
+ON CONFLICT (id) DO NOTHING
 
 -- name: insert_notes
 INSERT INTO songswap.notes (kind, id, field, problem, found_at)
-SELECT s.*, %(now)s
+SELECT s.kind, s.id, s.field, s.problem, %(now)s
 FROM json_to_recordset(%(rows)s) s (kind text, id text, field text, problem text)
 ON CONFLICT DO NOTHING
 
 -- name: lacking_Artists
--- Each row that was to be loaded has to be there, unless its track or artist is not.
+-- Each row that was to be loaded has to be there, unless its track or artist is not. USING would take
+-- columns that the platform has added for those that are meant.
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text)
 LEFT JOIN "Artists" r USING (id) WHERE r.id IS NULL
 
 -- name: lacking_ArtistTracks
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (track_id text, artist_id text)
 JOIN "Tracks" t ON t.id = s.track_id
-LEFT JOIN "ArtistTracks" r USING (track_id, artist_id) WHERE r.track_id IS NULL
+LEFT JOIN "ArtistTracks" r ON (r.track_id, r.artist_id) = (s.track_id, s.artist_id)
+WHERE r.track_id IS NULL
 
 -- name: lacking_TrackImages
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text, height integer, width integer)
 JOIN "Tracks" t USING (id)
-LEFT JOIN "TrackImages" r USING (id, height, width) WHERE r.id IS NULL
+LEFT JOIN "TrackImages" r ON (r.id, r.height, r.width) = (s.id, s.height, s.width)
+WHERE r.id IS NULL
 
 -- name: lacking_TrackPreviews
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text)
 JOIN "Tracks" t USING (id)
-LEFT JOIN "TrackPreviews" r USING (id) WHERE r.id IS NULL
+LEFT JOIN "TrackPreviews" r ON r.id = s.id WHERE r.id IS NULL
 
 -- name: lacking_ArtistPopularity
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text, date timestamptz)
@@ -182,14 +185,16 @@ WHERE r.id IS NULL
 -- name: lacking_ArtistGenres
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text, genre text)
 JOIN "Artists" a USING (id)
-LEFT JOIN "ArtistGenres" r USING (id, genre) WHERE r.id IS NULL
+LEFT JOIN "ArtistGenres" r ON (r.id, r.genre) = (s.id, s.genre)
+WHERE r.id IS NULL
 
 -- name: lacking_ArtistImages
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text, height integer, width integer)
 JOIN "Artists" a USING (id)
-LEFT JOIN "ArtistImages" r USING (id, height, width) WHERE r.id IS NULL
+LEFT JOIN "ArtistImages" r ON (r.id, r.height, r.width) = (s.id, s.height, s.width)
+WHERE r.id IS NULL
 
 -- name: lacking_TrackFeatures
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text)
 JOIN "Tracks" t USING (id)
-LEFT JOIN "TrackFeatures" r USING (id) WHERE r.id IS NULL
+LEFT JOIN "TrackFeatures" r ON r.id = s.id WHERE r.id IS NULL

@@ -7,7 +7,9 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 
-from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError
+from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError, WarehouseRefused
+from songswap.warehouse import schema
+from songswap.warehouse.contract import TABLES
 from songswap.warehouse.limits import limits_of_migrations
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
@@ -23,7 +25,7 @@ OLDEST = "0005"
 _SQL = statements("migrate.sql")
 
 
-def migrate(dsn: str, to: str = VERSION) -> None:
+def migrate(dsn: str, to: str = VERSION) -> str:
     """Create what is missing and upgrade the pipeline's own schema; safe to run at any time.
 
     Tables of the platform that exist already are left alone. All of it is one transaction.
@@ -31,6 +33,9 @@ def migrate(dsn: str, to: str = VERSION) -> None:
     Args:
         dsn: a libpq connection string of the warehouse.
         to: the version to go to; an earlier one takes the schema back, for code of that version.
+
+    Returns:
+        The schema that has the platform's tables.
 
     Raises:
         SettingsError: it cannot be taken back so far; nothing was changed.
@@ -54,7 +59,7 @@ def migrate(dsn: str, to: str = VERSION) -> None:
     with naming_trouble():
         try:
             with engine.begin() as connection:
-                found = _open(connection)
+                platform, found = _open(connection, to)
                 config.attributes["connection"] = connection
                 goes_back = found is not None and found > to
                 (command.downgrade if goes_back else command.upgrade)(config, to)
@@ -63,6 +68,7 @@ def migrate(dsn: str, to: str = VERSION) -> None:
             if isinstance(error.orig, psycopg.Error):
                 raise translated(error.orig) from None
             raise
+    return platform
 
 
 def require_schema(connection: psycopg.Connection) -> None:
@@ -86,23 +92,42 @@ def require_schema(connection: psycopg.Connection) -> None:
         )
 
 
-def _open(connection: sqlalchemy.Connection) -> str | None:
-    """Begin: alone, with a schema to work in; gives its version, None before the first migration.
+def _open(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
+    """Begin: alone, with a schema to work in.
+
+    Returns:
+        The schema of the platform's tables, and the version of ours, None before the first.
 
     Raises:
         CodeOutdated: the schema is of a later version than this code.
+        WarehouseRefused: the login lacks a right that it takes.
     """
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, Session)  # noqa: S101 - the engine's creator makes no other
     # Two that migrate at once wait for each other instead of failing halfway.
     wait_for_migrations(driver)
+    platform = schema.find(driver)
+    readable = connection.exec_driver_sql(_SQL["is_readable"].decode()).scalar()
+    found = connection.exec_driver_sql(_SQL["version"].decode()).scalar() if readable else None
+    _require_known(found)
+    if found != to:
+        _require_rights(driver, platform)
     # The right to create a schema is asked for even where it is there.
     if not connection.exec_driver_sql(_SQL["has_schema"].decode()).scalar():
         connection.exec_driver_sql("CREATE SCHEMA songswap")
-    there = connection.exec_driver_sql(_SQL["has_version"].decode()).scalar()
-    found = connection.exec_driver_sql(_SQL["version"].decode()).scalar() if there else None
-    _require_known(found)
-    return found
+    return platform, found
+
+
+def _require_rights(connection: psycopg.Connection, platform: str) -> None:
+    """Raise `WarehouseRefused` where the login may not do what migrations do."""
+    about = {"schema": platform, "tables": list(TABLES)}
+    lacking = [statement for (statement,) in connection.execute(_SQL["lacking"], about)]
+    if lacking:
+        raise WarehouseRefused(
+            "The login of SongSwap_RDS may not bring the schema up to date. Have the owner of the"
+            f" database and of its tables run: {'; '.join(lacking)}. Then run 'songswap migrate'"
+            " again, or run it with that owner's login. Nothing was changed."
+        )
 
 
 def _require_known(found: str | None) -> None:

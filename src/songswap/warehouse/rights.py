@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from songswap.warehouse import schema
 from songswap.warehouse.sql import statements
 from songswap.warehouse.trouble import translated
 
@@ -15,20 +16,20 @@ _CHANGE = ("SELECT", "UPDATE")
 _KEEP = ("SELECT", "INSERT", "UPDATE")
 
 NEEDED = {
-    "public.Users": _CHANGE,  # never changed, but locked while its plays are loaded
-    "public.SpotifyTokens": _CHANGE,
-    "public.Artists": _KEEP,
-    "public.Tracks": _KEEP,
-    "public.ArtistTracks": _KEEP,
-    "public.History": (*_KEEP, "DELETE"),  # an export's play gives way to the API's
-    "public.TrackPopularity": _KEEP,
-    "public.TrackFeatures": _ADD,
-    "public.TrackImages": _KEEP,
-    "public.TrackPreviews": _KEEP,
-    "public.ArtistImages": _KEEP,
-    "public.ArtistPopularity": _KEEP,
-    "public.ArtistGenres": _ADD,
-    "public.ArtistFollowers": _KEEP,
+    "Users": _CHANGE,  # never changed, but locked while its plays are loaded
+    "SpotifyTokens": _CHANGE,
+    "Artists": _KEEP,
+    "Tracks": _KEEP,
+    "ArtistTracks": _KEEP,
+    "History": (*_KEEP, "DELETE"),  # an export's play gives way to the API's
+    "TrackPopularity": _KEEP,
+    "TrackFeatures": _ADD,
+    "TrackImages": _KEEP,
+    "TrackPreviews": _KEEP,
+    "ArtistImages": _KEEP,
+    "ArtistPopularity": _KEEP,
+    "ArtistGenres": _ADD,
+    "ArtistFollowers": _KEEP,
     "songswap.alembic_version": _READ,
     "songswap.runs": _KEEP,
     "songswap.steps": _KEEP,
@@ -50,7 +51,7 @@ NEEDED = {
     "songswap.streams": (*_KEEP, "DELETE"),
     "songswap.export_tracks": _KEEP,
 }
-"""By table: what the statements of the pipeline do to it."""
+"""By table: what the statements of the pipeline do to it; the platform's are without a schema."""
 
 
 class Server(NamedTuple):
@@ -75,15 +76,22 @@ def require_writable(connection: psycopg.Connection) -> None:
 
 def missing_tables(connection: psycopg.Connection) -> list[str]:
     """The tables that are not there, as ``schema.name``."""
-    rows = connection.execute(_SQL["missing_tables"], {"tables": list(NEEDED)})
+    platform = schema.find(connection)
+    tables = [_qualified(name, platform) for name in NEEDED]
+    rows = connection.execute(_SQL["missing_tables"], {"tables": tables})
     return [name for (name,) in rows]
 
 
 def missing_grants(connection: psycopg.Connection) -> list[str]:
     """The statements that would allow the connection's role what it lacks."""
-    needed = [(name, right) for name, rights in NEEDED.items() for right in rights]
+    platform = schema.find(connection)
+    needed = [
+        (_qualified(name, platform), right) for name, rights in NEEDED.items() for right in rights
+    ]
     tables, rights = zip(*needed, strict=True)
-    rows = connection.execute(
-        _SQL["missing_grants"], {"tables": list(tables), "rights": list(rights)}
-    )
-    return [grant for (grant,) in rows]
+    about = {"schema": platform, "tables": list(tables), "rights": list(rights)}
+    return [grant for (grant,) in connection.execute(_SQL["missing_grants"], about)]
+
+
+def _qualified(table: str, platform: str) -> str:
+    return table if "." in table else f"{platform}.{table}"

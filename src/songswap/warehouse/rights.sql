@@ -16,7 +16,7 @@ ORDER BY name
 -- The statements that grant what is missing. A right on some columns counts as the right.
 SELECT format('GRANT USAGE ON SCHEMA %%I TO %%I', nspname, current_user)
 FROM pg_namespace
-WHERE nspname IN ('public', 'songswap') AND NOT has_schema_privilege(oid, 'USAGE')
+WHERE nspname IN (%(schema)s, 'songswap') AND NOT has_schema_privilege(oid, 'USAGE')
 UNION ALL
 SELECT format('GRANT TEMPORARY ON DATABASE %%I TO %%I', current_database(), current_user)
 WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')

@@ -8,7 +8,7 @@ WHERE (id = %(user_id)s OR email = %(email)s OR spotify_id = %(spotify_id)s)
     IS DISTINCT FROM (%(user_id)s, %(username)s, %(email)s, %(spotify_id)s)
 
 -- name: insert_user
-INSERT INTO "Users" (id, username, email, spotify_id)
+INSERT INTO "Users" (id, username, email, spotify_id) OVERRIDING SYSTEM VALUE
 VALUES (%(user_id)s, %(username)s, %(email)s, %(spotify_id)s)
 
 -- name: insert_tracks

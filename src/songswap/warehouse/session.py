@@ -17,14 +17,16 @@ from psycopg.abc import Params, QueryNoTemplate
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
+from songswap.warehouse import schema
 from songswap.warehouse.conninfo import CONNECT_S, opened_with, server_settings
 from songswap.warehouse.limits import Limits
 from songswap.warehouse.limits import limits as usual_limits
 from songswap.warehouse.retry import retried, retried_async
+from songswap.warehouse.server import require_supported
 from songswap.warehouse.sql import statements
 from songswap.warehouse.watch import Result, Steps, Watch
 
-_BEGIN = statements("session.sql")["begin"]
+_SQL = statements("session.sql")
 
 _INTERVAL_S = 0.1
 _VANISHED_S = 5.0
@@ -38,8 +40,8 @@ _PINNED = {
     "client_encoding": "UTF8",
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
-    # A role named like the pipeline's schema would find and make the platform's tables in there.
-    "search_path": "public",
+    # Policies that would hide rows are an error: without its users, a run is green and empty.
+    "row_security": "off",
 }
 """What the meaning of statements and values depends on."""
 
@@ -61,14 +63,23 @@ class Session(psycopg.Connection[TupleRow]):
 
         Raises:
             SettingsError: the limits that are set are none.
+            WarehouseRefused: the server, or what is in the database, is none that can be used.
             psycopg.Error: it was refused, or not answered.
         """
         within = limits or usual_limits()
         dsn = opened_with(conninfo, within)
         connection = super().connect(dsn, autocommit=autocommit, prepare_threshold=None)
-        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        connection._settings = _settings(within)
-        connection._watch = Watch(dsn, connection, within)
+        try:
+            require_supported(connection)
+            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            connection._settings = _settings(within, "")
+            connection._watch = Watch(dsn, connection, within)
+            with connection.transaction():
+                connection._settings = _settings(within, schema.find(connection))
+                connection.execute(_SQL["open"])
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def execute(  # type: ignore[override]  # templates of strings are not needed here
@@ -106,7 +117,7 @@ class Session(psycopg.Connection[TupleRow]):
             yield transaction
 
     def _pin(self) -> None:
-        pinned = super().execute(_BEGIN, self._settings).fetchone()
+        pinned = super().execute(_SQL["begin"], self._settings).fetchone()
         if self._watch:
             self._watch.pid = pinned[0] if pinned else 0
 
@@ -140,9 +151,17 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
         within = usual_limits()
         dsn = opened_with(conninfo, within)
         connection = await super().connect(dsn, autocommit=autocommit, prepare_threshold=None)
-        await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
-        connection._settings = _settings(within)
-        connection._watch = Watch(dsn, connection, within)
+        try:
+            require_supported(connection)
+            await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+            connection._settings = _settings(within, "")
+            connection._watch = Watch(dsn, connection, within)
+            async with connection.transaction():
+                connection._settings = _settings(within, await schema.find_async(connection))
+                await connection.execute(_SQL["open"])
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     async def execute(  # type: ignore[override]  # as above
@@ -180,7 +199,7 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
             yield transaction
 
     async def _pin(self) -> None:
-        pinned = await (await super().execute(_BEGIN, self._settings)).fetchone()
+        pinned = await (await super().execute(_SQL["begin"], self._settings)).fetchone()
         if self._watch:
             self._watch.pid = pinned[0] if pinned else 0
 
@@ -192,12 +211,20 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
         return await super().wait(watched, interval, timeout)
 
 
-def _settings(within: Limits) -> dict[str, Any]:
-    """Parameters of the statement that begins a transaction."""
+def _settings(within: Limits, platform: str) -> dict[str, Any]:
+    """Parameters of the statement that begins a transaction.
+
+    Args:
+        platform: the schema of the platform's tables; empty while it is looked for.
+    """
     settings = _PINNED | {
+        # A role named like the pipeline's schema would find and make the platform's tables there.
+        "search_path": schema.quoted(platform),
         "lock_timeout": _ms(within.lock_s),
         "statement_timeout": _ms(within.statement_s),
         "idle_in_transaction_session_timeout": _ms(within.idle_s),
+        # A transaction may load for as long as its statements do.
+        "transaction_timeout": "0",
         # A statement of a process that was killed ends.
         "client_connection_check_interval": _ms(min(_VANISHED_S, within.lock_s)),
         **server_settings(within),

@@ -1,4 +1,9 @@
--- What every transaction begins with.
+-- What every session and every transaction begins with.
+
+-- name: open
+-- The one setting of a session: it is silent while Spotify is asked, between transactions.
+SELECT set_config('idle_session_timeout', '0', false)
+WHERE current_setting('idle_session_timeout', true) <> '0'
 
 -- name: begin
 -- Until its end. Old servers do not know all of the settings. That a COMMIT is on the server's disk is

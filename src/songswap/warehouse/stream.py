@@ -29,6 +29,28 @@ from songswap.warehouse.turn import wait_for_turn
 
 _DAY = timedelta(days=1)
 
+_COLUMNS = (
+    "user_id",
+    "ended_at",
+    "ms_played",
+    "place",
+    "played_at",
+    "outcome",
+    "to_the_minute",
+    "track_id",
+    "shuffle",
+    "skipped",
+    "offline",
+    "incognito",
+    "reason_start",
+    "reason_end",
+    "platform",
+    "country",
+    "track_name",
+    "artist_name",
+)
+"""Of ``songswap.streams``, as `_row` gives their values."""
+
 
 class Export(NamedTuple):
     """An export as the warehouse takes it.
@@ -204,10 +226,10 @@ class _Load:
         keep_names(self.connection, (one.stream for one in ready.new))
         heard = (one.stream for one in ready.new if one.outcome is Outcome.LOADED)
         counts = ready.counts + load_tracks(self.connection, heard, self.now)
-        copy(self.connection, "History", ready.plays)
+        copy(self.connection, "History", Play._fields, ready.plays)
         made = {one.played_at for one in ready.old if one.played_at}
         self.correct([one for one in ready.new if one.played_at in made])
-        copy(self.connection, "songswap.streams", ready.rows)
+        copy(self.connection, "songswap.streams", _COLUMNS, ready.rows)
         return counts
 
     def delete(self, old: Collection[Settled]) -> None:

@@ -29,7 +29,7 @@ WHERE t.id = ANY (%(ids)s) AND t.name <> '' AND a.name <> ''
 -- The tracks that go by a name and an artist's, as exports or Spotify tell them, and how often the user
 -- played each.
 WITH wanted AS (
-  SELECT * FROM unnest(%(names)s::text[], %(artists)s::text[]) w (name, artist)
+  SELECT name, artist FROM unnest(%(names)s::text[], %(artists)s::text[]) w (name, artist)
 ), found AS (
   SELECT w.name, w.artist, e.id FROM wanted w
   JOIN songswap.export_tracks e ON e.name = w.name AND e.artist = w.artist
@@ -59,8 +59,10 @@ WHERE h.user_id = %(user_id)s AND h.played_at = c.played_at AT TIME ZONE 'UTC'
 
 -- name: insert_names
 INSERT INTO songswap.export_tracks AS e (id, name, artist, album)
-SELECT * FROM unnest(%(ids)s::text[], %(names)s::text[], %(artists)s::text[], %(albums)s::text[]) s
-ORDER BY 1
+SELECT id, name, artist, album
+FROM unnest(%(ids)s::text[], %(names)s::text[], %(artists)s::text[], %(albums)s::text[])
+  s (id, name, artist, album)
+ORDER BY id
 -- Of what exports tell differently the larger stands, whichever came first.
 ON CONFLICT (id) DO UPDATE SET
   (name, artist, album) = ROW (EXCLUDED.name, EXCLUDED.artist, EXCLUDED.album)

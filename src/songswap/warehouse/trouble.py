@@ -11,6 +11,7 @@ import psycopg
 from psycopg import errors
 
 from songswap.errors import (
+    PlatformUnfit,
     SchemaOutdated,
     WarehouseBusy,
     WarehouseError,
@@ -42,6 +43,10 @@ _TOO_MANY = re.compile(
 _FAILED = "connection failed: "
 
 _MISSING = (errors.UndefinedTable, errors.InvalidSchemaName)
+_UNFIT = (errors.UndefinedColumn, errors.InvalidColumnReference)
+_HIDING = "check_enable_rls"
+"""The server's own function that refuses what policies would change, whatever its language."""
+
 _TIMED_OUT = (errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout)
 _OWN = (psycopg.OperationalError, psycopg.InterfaceError)
 _REFUSED = (errors.DiskFull, errors.ConfigurationLimitExceeded)
@@ -90,6 +95,17 @@ def translated(error: psycopg.Error) -> WarehouseError:
                 f"{_WAREHOUSE} takes no changes, its sessions are read-only ({_code(error)}), as"
                 " after a failover or on a replica. Set the primary's host, or take"
                 " default_transaction_read_only back; then start again."
+            )
+        case errors.InsufficientPrivilege() if error.diag.source_function == _HIDING:
+            return PlatformUnfit(
+                f"Row level security applies to the login of SongSwap_RDS ({_code(error)}):"
+                f" {_text(error)}. Its policies could hide users or plays, so nothing was read or"
+                " written. 'songswap check postgres' says of which tables, and what to do."
+            )
+        case _ if isinstance(error, _UNFIT):
+            return PlatformUnfit(
+                f"{_WAREHOUSE} has not the columns or keys that a statement needs: {_text(error)}"
+                f" ({_code(error)}). {_ROLLED_BACK} 'songswap check postgres' says what to do."
             )
         case errors.InsufficientPrivilege():
             return WarehouseRefused(

@@ -19,7 +19,9 @@ SELECT id FROM "Users" WHERE id = ANY (%(ids)s)
 SELECT id, username, email, spotify_id FROM "Users" WHERE id = ANY (%(ids)s) ORDER BY id
 
 -- name: copy_user
-INSERT INTO "Users" (id, username, email, spotify_id) VALUES (%s, %s, %s, %s)
+INSERT INTO "Users" (id, username, email, spotify_id)
+-- Also where the id is GENERATED ALWAYS.
+OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s)
 ON CONFLICT DO NOTHING
 
 -- name: next_id

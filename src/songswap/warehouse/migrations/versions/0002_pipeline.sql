@@ -58,7 +58,7 @@ LANGUAGE sql STABLE AS $$
       ELSE 'active'
     END,
     g.authorized_at, g.ends_at, g.refreshed_at, g.problem
-  FROM public."SpotifyTokens" t
+  FROM "SpotifyTokens" t
   LEFT JOIN (
     SELECT *, (authorized_at AT TIME ZONE 'UTC' + interval '6 months') AT TIME ZONE 'UTC' AS ends_at
     FROM songswap.grants

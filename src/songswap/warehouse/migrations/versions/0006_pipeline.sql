@@ -27,7 +27,7 @@ LANGUAGE sql STABLE AS $$
   SELECT t.id, coalesce(k.access_token, convert_to(t.access_token, 'UTF8')),
     coalesce(k.refresh_token, convert_to(t.refresh_token, 'UTF8')), k.expires_at,
     sha256(convert_to(t.refresh_token, 'UTF8'))
-  FROM public."SpotifyTokens" t
+  FROM "SpotifyTokens" t
   LEFT JOIN songswap.tokens k ON k.user_id = t.id
     AND k.platform_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
 $$;
@@ -81,7 +81,7 @@ LANGUAGE sql STABLE AS $$
       ELSE 'active'
     END,
     g.authorized_at, g.ends_at, g.refreshed_at, g.problem
-  FROM public."SpotifyTokens" t
+  FROM "SpotifyTokens" t
   LEFT JOIN (
     SELECT *, (authorized_at AT TIME ZONE 'UTC' + interval '6 months') AT TIME ZONE 'UTC' AS ends_at
     FROM songswap.grants

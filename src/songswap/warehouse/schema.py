@@ -1,0 +1,101 @@
+"""The schema that holds the platform's tables: ``public``, unless the platform has another.
+
+the login's own search path ──▶ the first schema of it that has the tables
+none of it has them         ──▶ the only schema that has them; of several none is guessed
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+
+from songswap.errors import WarehouseRefused
+from songswap.warehouse.contract import TABLES
+from songswap.warehouse.sql import statements
+
+OWN = "songswap"
+"""The pipeline's own schema, which never holds the platform's tables."""
+
+_SQL = statements("schema.sql")
+_NAME = re.compile(r'"((?:[^"]|"")*)"|([^\s,"]+)')
+
+
+class Candidates(NamedTuple):
+    """What decides it.
+
+    ``whole`` are the schemas that have "Users" and "History", ``begun`` those that have "Users" and
+    any other of the tables.
+    """
+
+    search_path: str
+    role: str
+    whole: Sequence[str]
+    begun: Sequence[str]
+    existing: Collection[str]
+
+
+def find(connection: psycopg.Connection[Any]) -> str:
+    """The schema of the platform's tables; where there are none yet, the one to make them in.
+
+    Raises:
+        WarehouseRefused: several schemas have them, and nothing says which are meant.
+    """
+    return choose(_candidates(connection))
+
+
+async def find_async(connection: psycopg.AsyncConnection[Any]) -> str:
+    """The same for coroutines, see `find`."""
+    cursor = await connection.execute(_SQL["candidates"], {"tables": list(TABLES)})
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 - search_path is a setting of every server
+    return choose(Candidates(*row))
+
+
+def others(connection: psycopg.Connection[Any]) -> list[str]:
+    """The schemas that have such tables too, and are not used."""
+    found = _candidates(connection)
+    return [name for name in found.whole if name != choose(found)]
+
+
+def choose(found: Candidates) -> str:
+    """Choose the schema, see `find`."""
+    path = _names(found.search_path)
+    named = [found.role if name == "$user" else name for name in path]
+    having = found.whole or found.begun
+    for name in named:
+        if name in having:
+            return name
+    if len(having) > 1:
+        raise WarehouseRefused(
+            "The warehouse (connection SongSwap_RDS) has the platform's tables in several schemas"
+            f" ({', '.join(having)}), and the search path of its login ({found.search_path}) names"
+            " none of them: nothing was read or written. Name the right one, with ALTER ROLE"
+            f" {quoted(found.role)} SET search_path = {quoted(having[0])}, or with"
+            f" options '-c search_path={having[0]}' in the connection's extra."
+        )
+    if having:
+        return having[0]
+    # A role's own schema, "$user", is in every path by default: nobody has chosen it.
+    chosen = (name for name in path if name in found.existing and name != OWN)
+    return next(chosen, "public")
+
+
+def _candidates(connection: psycopg.Connection[Any]) -> Candidates:
+    row = connection.execute(_SQL["candidates"], {"tables": list(TABLES)}).fetchone()
+    assert row is not None  # noqa: S101 - search_path is a setting of every server
+    return Candidates(*row)
+
+
+def quoted(name: str) -> str:
+    """A name as an identifier of SQL, in quotes where it needs them."""
+    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name)
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def _names(search_path: str) -> list[str]:
+    """The names in a search path."""
+    return [
+        plain.lower() if plain else inside.replace('""', '"')
+        for inside, plain in _NAME.findall(search_path)
+    ]
