@@ -132,11 +132,16 @@ def summarise(
         troubles += judgement.of_the_plan(run.is_planned(connection, run_id), troubles)
         troubles += _settle(settings, connection, run_id, outcomes, clock())
         troubles += judgement.of_outcomes(outcomes, _limits(settings))
+        found = run.users_found(connection, run_id)
+        lost = Limits(settings.lost_users_share, settings.lost_users_at_least)
+        troubles += judgement.of_users(found, lost)
         troubles += judgement.of_what_waits(waiting, spool.last_problem())
         recoveries = spool.recoveries(only_untold=True)
         troubles += judgement.of_the_spool(len(spool.damaged_tokens()), recoveries)
         counts = _counts(run.totals(connection, run_id), outcomes) | waiting
         counts |= grant_state.warn(connection, clock())
+        if missing := judgement.missing_users(found, lost):
+            counts["missing_users"] = missing
         counts["lost_tokens"] = grant.count_lost(connection, run_id)
         state, problem = judgement.state_of(troubles), "\n".join(map(str, troubles)) or None
         paused = [one.problem.text for one in troubles if one.problem.kind in judgement.PAUSES]

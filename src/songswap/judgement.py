@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from songswap.alerts.problem import Problem
-from songswap.warehouse.run import Unfinished
+from songswap.warehouse.run import Unfinished, UsersFound
 
 PAUSES = {"RateLimited", "HeldBack"}
 """The kinds of problems that are no failure: somebody asked to wait."""
@@ -59,6 +59,27 @@ def of_the_plan(planned: bool, others: Iterable[Trouble]) -> Iterator[Trouble]:
             Problem(
                 kinds[0] if kinds else "RunFailed",
                 "This run was never planned: nobody was asked for. The next run asks for all.",
+            ),
+        )
+
+
+def missing_users(found: UsersFound | None, limits: Limits) -> int:
+    """How many users fewer than before a run found, where that is more than leave in an hour."""
+    lost = found.before - found.now if found else 0
+    many = found and lost >= limits.at_least and lost > limits.share * found.before
+    return lost if many else 0
+
+
+def of_users(found: UsersFound | None, limits: Limits) -> Iterator[Trouble]:
+    """The trouble that nobody is there any more: a run without users is otherwise a good one."""
+    if found and not found.now and missing_users(found, limits):
+        yield Trouble(
+            "",
+            Problem(
+                "WarehouseError",
+                f"None of the {found.before:,} users of an earlier run has tokens in the warehouse"
+                " now, and nobody was asked for. Look whether SongSwap_RDS leads to the right"
+                ' database and schema, and what became of "Users" and "SpotifyTokens".',
             ),
         )
 

@@ -67,7 +67,8 @@ class Settings:
 
     ``play_ms`` is from how many ms of listening on a stream of an export counts as a play.
     ``archive`` is the bucket as the pipeline's own key opens it, which may only put; ``library`` as
-    the key opens it that may read, None where there is none.
+    the key opens it that may read, None where there is none. A run that finds fewer users than the
+    one before by more than ``lost_users_share``, and ``lost_users_at_least``, says so.
     """
 
     warehouse_dsn: str = field(repr=False)
@@ -80,6 +81,8 @@ class Settings:
     stale_after: timedelta = timedelta(days=1)
     refused_share: float = 0.05
     refused_at_least: int = 10
+    lost_users_share: float = 0.2
+    lost_users_at_least: int = 3
     play_ms: int = 30_000
 
 
@@ -159,6 +162,7 @@ def build(
         spool_max_bytes=_whole(environment, "SONGSWAP_SPOOL_MAX_MB", 2048, 1, 10**6) * 2**20,
         batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
         stale_after=timedelta(hours=_whole(environment, "SONGSWAP_STALE_HOURS", 24, 1, 24 * 365)),
+        lost_users_share=_whole(environment, "SONGSWAP_LOST_USERS_PERCENT", 20, 0, 100) / 100,
         play_ms=_whole(environment, "SONGSWAP_PLAY_MS", 30_000, 0, 24 * 3_600_000),
     )
 

@@ -5,7 +5,7 @@ from collections import Counter
 from songswap import judgement
 from songswap.alerts.problem import Problem
 from songswap.judgement import Limits, Trouble
-from songswap.warehouse.run import Unfinished
+from songswap.warehouse.run import Unfinished, UsersFound
 
 LOST = Problem("WarehouseUnavailable", "The warehouse was lost.")
 PAUSE = Trouble("fetch 0", Problem("RateLimited", "No more requests until noon."))
@@ -51,6 +51,28 @@ def test_outcomes_of_users() -> None:
         assert bool(list(judgement.of_outcomes(outcomes, LIMITS))) is bad, outcomes
     assert list(judgement.of_outcomes(Counter(failed=1), LIMITS))
     assert not list(judgement.of_outcomes(Counter(), LIMITS))
+
+
+def test_users_who_are_not_there_any_more() -> None:
+    """Many fewer users than before are counted, and it is trouble when nobody is left."""
+    for now, before, missing in (
+        (80, 100, 0),
+        (79, 100, 21),
+        (8, 10, 0),
+        (7, 10, 3),
+        (1, 3, 0),
+        (0, 3, 3),
+        (0, 2, 0),
+        (0, 0, 0),
+        (5, 0, 0),
+        (101, 100, 0),
+    ):
+        found = UsersFound(now, before)
+        assert judgement.missing_users(found, LIMITS) == missing, found
+        assert bool([*judgement.of_users(found, LIMITS)]) == (now == 0 < missing), found
+    assert judgement.missing_users(None, LIMITS) == 0
+    assert [*judgement.of_users(None, LIMITS)] == []
+    assert judgement.missing_users(UsersFound(0, 100), Limits(1.0, 3)) == 0, "switched off"
 
 
 def test_what_waits() -> None:

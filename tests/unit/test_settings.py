@@ -130,6 +130,7 @@ def test_every_setting_is_explained() -> None:
         "SONGSWAP_BATCH_SIZE",
         "SONGSWAP_IN_FLIGHT",
         "SONGSWAP_STALE_HOURS",
+        "SONGSWAP_LOST_USERS_PERCENT",
         "SONGSWAP_PLAY_MS",
         "SONGSWAP_RETRY_DELAY_S",
         "SONGSWAP_WAIT_S",

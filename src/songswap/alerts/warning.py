@@ -57,6 +57,14 @@ def _warnings(counts: Mapping[str, int]) -> Iterator[str]:
             f"{gaps:,} users had played more than Spotify remembers since they were last asked for:"
             " plays of theirs may be missing. songswap.gaps says whose, and between when and when."
         )
+    missing = counts.get("missing_users", 0)
+    if missing:
+        yield (
+            f"{missing:,} users fewer than before have tokens in the warehouse: they are not asked"
+            " for. Unless they left the platform, look whether SongSwap_RDS leads to the right"
+            " database, and what `songswap check postgres` says. (Told from"
+            " SONGSWAP_LOST_USERS_PERCENT on.)"
+        )
     lost = counts.get("lost_tokens", 0)
     if lost:
         yield (

@@ -55,6 +55,13 @@ class Unfinished(NamedTuple):
     kind: str | None
 
 
+class UsersFound(NamedTuple):
+    """How many users with tokens a run found, and the last run before it that found any."""
+
+    now: int
+    before: int
+
+
 class Users(NamedTuple):
     """The users of a batch: those with ids of ``first`` to ``last``, or ``only`` some of them."""
 
@@ -144,8 +151,14 @@ def plan(
         connection.execute(sql["plan_batches"], {"run_id": run_id, "size": size})
         for step in more_steps:
             connection.execute(sql["plan_step"], {"run_id": run_id, "step": step})
-        connection.execute(sql["planned"], {"run_id": run_id, "now": now})
+        connection.execute(sql["planned"], {"run_id": run_id, "now": now, "users": users})
         return [row[0] for row in connection.execute(sql["batches"], {"run_id": run_id})]
+
+
+def users_found(connection: psycopg.Connection, run_id: str) -> UsersFound | None:
+    """How many users a run found when it was planned; None for one that asks for some only."""
+    row = connection.execute(statements("run.sql")["users_found"], {"run_id": run_id}).fetchone()
+    return UsersFound(*row) if row else None
 
 
 def is_planned(connection: psycopg.Connection, run_id: str) -> bool:

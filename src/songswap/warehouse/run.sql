@@ -58,9 +58,23 @@ INSERT INTO songswap.steps (run_id, step) VALUES (%(run_id)s, %(step)s) ON CONFL
 
 -- name: planned
 -- A run of the version before has no such step, but batches.
-INSERT INTO songswap.steps AS s (run_id, step, state, ended_at)
-VALUES (%(run_id)s, 'plan', 'done', %(now)s)
-ON CONFLICT (run_id, step, number) DO UPDATE SET ended_at = EXCLUDED.ended_at
+INSERT INTO songswap.steps AS s (run_id, step, state, ended_at, counts)
+VALUES (%(run_id)s, 'plan', 'done', %(now)s, jsonb_build_object('users', %(users)s::bigint))
+ON CONFLICT (run_id, step, number) DO UPDATE SET
+  ended_at = EXCLUDED.ended_at, counts = EXCLUDED.counts
+
+-- name: users_found
+-- How many a run found, and how many the last one before it that found any.
+SELECT (p.counts ->> 'users')::bigint, coalesce((
+  SELECT (s.counts ->> 'users')::bigint
+  FROM songswap.runs before
+  JOIN songswap.steps s ON s.run_id = before.run_id AND s.step = 'plan'
+  WHERE before.started_at < r.started_at AND (s.counts ->> 'users')::bigint > 0
+  ORDER BY before.started_at DESC LIMIT 1
+), 0)
+FROM songswap.runs r
+JOIN songswap.steps p ON p.run_id = r.run_id AND p.step = 'plan' AND p.counts ? 'users'
+WHERE r.run_id = %(run_id)s
 
 -- name: is_planned
 SELECT EXISTS (
@@ -98,9 +112,10 @@ ON CONFLICT (run_id, step, number) DO UPDATE SET
   )
 
 -- name: totals
+-- The users that the plan found are those of the steps that ask for them.
 SELECT name, sum(value::bigint)::bigint
 FROM songswap.steps, jsonb_each_text(counts) AS each (name, value)
-WHERE run_id = %(run_id)s
+WHERE run_id = %(run_id)s AND step <> 'plan'
 GROUP BY name ORDER BY name
 
 -- name: outcomes

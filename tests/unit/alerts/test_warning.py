@@ -15,6 +15,13 @@ def test_gaps() -> None:
     assert "songswap.gaps" in sentence
 
 
+def test_users_who_are_missing() -> None:
+    """Many fewer users than before are told, with what to look at."""
+    (sentence,) = warnings({"missing_users": 1200})
+    assert sentence.startswith("1,200 users fewer than before have tokens in the warehouse")
+    assert "songswap check postgres" in sentence
+
+
 def test_grants_that_cannot_be_asked_with() -> None:
     """They are told by number, with the command that lists them; others are not told of."""
     assert unaskable({"active": 5, "expiring": 1, "revoked": 0}) is None
