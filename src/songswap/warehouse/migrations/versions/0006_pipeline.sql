@@ -75,9 +75,9 @@ RETURNS TABLE (
 LANGUAGE sql STABLE AS $$
   SELECT t.id,
     CASE
-      WHEN moment >= g.ends_at THEN 'expired'
+      WHEN grant_states.moment >= g.ends_at THEN 'expired'
       WHEN g.state IN ('revoked', 'forbidden', 'lost') THEN g.state
-      WHEN g.ends_at - moment <= interval '30 days' THEN 'expiring'
+      WHEN g.ends_at - grant_states.moment <= interval '30 days' THEN 'expiring'
       ELSE 'active'
     END,
     g.authorized_at, g.ends_at, g.refreshed_at, g.problem

@@ -1,0 +1,288 @@
+"""Which database, schema and rights do: found, or refused in a sentence that says what to run."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from songswap.check.given import from_environment
+from songswap.check.run import CHECKS, run_check, run_step
+from songswap.errors import RunFailed, WarehouseRefused
+from songswap.local.postgres import Postgres
+from songswap.warehouse.connection import connect, connect_async
+from songswap.warehouse.contract import TABLES
+from songswap.warehouse.migrate import OLDEST, migrate
+
+Make = Callable[..., Any]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The DSN of an empty database, and none of the roles that a test may have made in it."""
+    name = f"database_{next(_numbers)}"
+    postgres.create_database(name)
+    yield postgres.dsn(name)
+    with psycopg.connect(postgres.dsn(name), autocommit=True) as connection:
+        for role in ("me", "web"):
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                # Both: what the role owns and what it was granted, here and of the database.
+                connection.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(role)))
+                connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    postgres.drop_database(name)
+
+
+def execute(dsn: str, *statements: str) -> None:
+    """Run statements."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def as_role(dsn: str, role: str) -> str:
+    """The DSN for a role that a test has made."""
+    return make_conninfo(dsn, user=role, password="secret")
+
+
+def schemas_with_tables(dsn: str) -> dict[str, int]:
+    """By schema, how many tables of the contract are in it."""
+    with psycopg.connect(dsn) as connection:
+        return dict(
+            connection.execute(
+                "SELECT schemaname::text, count(*) FROM pg_tables WHERE tablename = ANY (%s)"
+                " GROUP BY 1",
+                [list(TABLES)],
+            ).fetchall()
+        )
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "WIN1252"])
+def test_another_encoding(postgres: Postgres, encoding: str) -> None:
+    """Every command refuses it in a sentence, and nothing is made."""
+    name = f"encoded_{encoding.lower()}"
+    create = (
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        " TEMPLATE template0"
+    )
+    execute(postgres.dsn(), create)
+    try:
+        dsn = postgres.dsn(name)
+        with pytest.raises(WarehouseRefused, match=f"{name}.*its encoding is {encoding}"):
+            migrate(dsn)
+        with pytest.raises(WarehouseRefused, match="UTF8 is needed"), connect(dsn):
+            pass
+        assert schemas_with_tables(dsn) == {}
+        part = psycopg.conninfo.conninfo_to_dict(dsn)
+        environment = {
+            "AIRFLOW_CONN_SONGSWAP_RDS": f"postgres://{part['user']}:{part['password']}@"
+            f"{part['host']}:{part['port']}/{name}"
+        }
+        seen = list(run_check(CHECKS["postgres"], from_environment(environment, "a run")))
+        (red,) = [one for one in seen if one.ok is False]
+        assert red.step == "query"
+        assert f"its encoding is {encoding}" in red.told
+    finally:
+        postgres.drop_database(name)
+
+
+@pytest.mark.parametrize("path", ["", "music, public", "public"])
+def test_tables_in_another_schema(platform: Make, path: str) -> None:
+    """They are found and used, no second set is made, and everything runs on them."""
+    here = platform(users=3)
+    dsn = here.settings.warehouse_dsn
+    here.execute('CREATE SCHEMA "music"')
+    for table in TABLES:
+        here.execute(f'ALTER TABLE "{table}" SET SCHEMA music')
+    here.execute("DROP SCHEMA songswap CASCADE")
+    if path:
+        settings = make_conninfo(dsn, options=f"-c search_path={path.replace(' ', '')}")
+        here.settings = replace(here.settings, warehouse_dsn=settings)
+    assert migrate(here.settings.warehouse_dsn) == "music"
+    assert schemas_with_tables(dsn) == {"music": 14}
+    given = from_environment(here.environment(), "a run", here.clock)
+    assert "in schema music." in run_step("postgres", "tables", given)
+    here.load()
+    here.advance(hours=1)
+    here.load()
+    here.execute("ALTER ROLE songswap SET search_path = music")
+    try:
+        assert here.history() == here.reachable()
+        assert here.history()
+        assert migrate(here.settings.warehouse_dsn, OLDEST) == "music"
+        assert migrate(here.settings.warehouse_dsn) == "music"
+        here.advance(hours=1)
+        here.load()
+        assert here.history() == here.reachable()
+    finally:
+        here.execute("ALTER ROLE songswap RESET search_path")
+
+
+async def test_coroutines_use_the_same_schema(database: str) -> None:
+    """A connection for coroutines sees the tables that the others see."""
+    execute(database, 'CREATE SCHEMA "Odd, name"')
+    for table in ("Users", "History"):
+        execute(database, f'CREATE TABLE "Odd, name"."{table}" (id int)')
+    connection = await connect_async(database)
+    try:
+        cursor = await connection.execute("SELECT '\"Users\"'::regclass::text, current_schema()")
+        assert await cursor.fetchone() == ('"Users"', "Odd, name")
+    finally:
+        await connection.close()
+
+
+def test_several_schemas(database: str) -> None:
+    """Of several that are not in the path none is guessed; the path that is named decides."""
+    for name in ("one", "two"):
+        execute(database, f"CREATE SCHEMA {name}")
+        for table in ("Users", "History"):
+            execute(database, f'CREATE TABLE {name}."{table}" (id int PRIMARY KEY)')
+    with pytest.raises(WarehouseRefused, match=r"several schemas \(one, two\).*SET search_path"):
+        migrate(database)
+    with pytest.raises(WarehouseRefused, match="nothing was read"), connect(database):
+        pass
+    assert schemas_with_tables(database) == {"one": 2, "two": 2}
+    chosen = make_conninfo(database, options="-c search_path=two,public")
+    assert migrate(chosen) == "two"
+    assert schemas_with_tables(database) == {"one": 2, "two": 14}
+
+
+def test_an_empty_database_with_a_chosen_schema(database: str) -> None:
+    """The tables are made where the login's search path says, and are found there later."""
+    execute(database, "CREATE SCHEMA music")
+    assert migrate(make_conninfo(database, options="-c search_path=music")) == "music"
+    assert migrate(database) == "music", "the only schema that has them"
+    assert schemas_with_tables(database) == {"music": 14}
+
+
+def test_our_tables_were_made_for_another_schema(platform: Make) -> None:
+    """A second set that comes first in the path is not loaded: ours belong to the other one."""
+    here = platform(users=2)
+    dsn = here.settings.warehouse_dsn
+    here.execute("CREATE SCHEMA other")
+    for table in TABLES:
+        here.execute(f'CREATE TABLE other."{table}" (LIKE public."{table}" INCLUDING ALL)')
+    given = from_environment(here.environment(), "a run", here.clock)
+    assert "Such tables in schema other are not used." in run_step("postgres", "tables", given)
+    here.load()
+    there = make_conninfo(dsn, options="-c search_path=other,public")
+    here.settings = replace(here.settings, warehouse_dsn=there)
+    here.execute('INSERT INTO other."Users" SELECT * FROM public."Users"')
+    here.execute('INSERT INTO other."SpotifyTokens" SELECT * FROM public."SpotifyTokens"')
+    with pytest.raises(RunFailed, match="the pipeline's own refer to those in public"):
+        here.load()
+
+
+def test_what_migrate_lacks_is_what_it_names(database: str) -> None:
+    """A login is told the statements to run, in a sentence; with exactly those it succeeds."""
+    execute(database, "CREATE ROLE me LOGIN PASSWORD 'secret'")
+    me = as_role(database, "me")
+    with pytest.raises(WarehouseRefused) as refused:
+        migrate(me)
+    told = str(refused.value)
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    assert f"GRANT CREATE ON DATABASE {name} TO me; GRANT CREATE ON SCHEMA public TO me." in told
+    assert told.count(". ") <= 3
+    assert "Traceback" not in told
+    execute(database, *named(told))
+    assert migrate(me) == "public"
+    assert schemas_with_tables(database) == {"public": 14}
+
+
+def named(told: str) -> list[str]:
+    """The statements that a refusal names."""
+    return told.partition("run: ")[2].partition(". Then")[0].split("; ")
+
+
+def test_tables_of_the_web_app(database: str) -> None:
+    """On tables of another owner REFERENCES is asked for, CREATE only where some are missing."""
+    execute(
+        database,
+        "CREATE ROLE me LOGIN PASSWORD 'secret'",
+        "CREATE ROLE web LOGIN PASSWORD 'secret'",
+        "CREATE SCHEMA music AUTHORIZATION web",
+    )
+    assert migrate(make_conninfo(database, options="-c search_path=music")) == "music"
+    execute(database, "DROP SCHEMA songswap CASCADE")
+    for table in TABLES:
+        execute(database, f'ALTER TABLE music."{table}" OWNER TO web')
+    with pytest.raises(WarehouseRefused) as refused:
+        migrate(as_role(database, "me"))
+    statements = named(str(refused.value))
+    assert statements[1:] == [
+        "GRANT USAGE ON SCHEMA music TO me",
+        'GRANT REFERENCES ON music."Users" TO me',
+        'GRANT REFERENCES ON music."Tracks" TO me',
+        'GRANT REFERENCES ON music."Artists" TO me',
+    ]
+    execute(database, *statements)
+    assert migrate(as_role(database, "me")) == "music"
+
+
+def test_not_the_owner_of_our_tables(database: str) -> None:
+    """Who is not the owner is told to become a member of that role, unless all is up to date."""
+    execute(
+        database,
+        "CREATE ROLE me LOGIN PASSWORD 'secret'",
+        "CREATE ROLE web LOGIN PASSWORD 'secret'",
+    )
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    execute(
+        database, f"GRANT CREATE ON DATABASE {name} TO web", "GRANT ALL ON SCHEMA public TO web"
+    )
+    migrate(as_role(database, "web"))
+    me = as_role(database, "me")
+    with pytest.raises(WarehouseRefused, match="GRANT web TO me"):
+        migrate(me)
+    execute(
+        database,
+        "GRANT USAGE ON SCHEMA songswap TO me",
+        "GRANT SELECT ON songswap.alembic_version TO me",
+    )
+    assert migrate(me) == "public", "there is nothing to do"
+    with pytest.raises(WarehouseRefused, match="GRANT web TO me") as refused:
+        migrate(me, OLDEST)
+    execute(database, *named(str(refused.value)))
+    migrate(me, OLDEST)
+    with psycopg.connect(database) as connection:
+        version = connection.execute("SELECT version_num FROM songswap.alembic_version").fetchone()
+    assert version == (OLDEST,)
+    migrate(me)
+
+
+def test_without_the_schema_public(database: str) -> None:
+    """A database without it is told how to have one, or another."""
+    execute(database, "DROP SCHEMA public")
+    with pytest.raises(WarehouseRefused, match="CREATE SCHEMA public AUTHORIZATION") as refused:
+        migrate(database)
+    execute(database, *named(str(refused.value)))
+    assert migrate(database) == "public"
+
+
+def test_a_run_without_users_is_not_green(platform: Make) -> None:
+    """Fewer users than before are told in yellow, none at all in red until they are back."""
+    here = platform(users=6)
+    assert "missing_users" not in here.load()
+    here.execute('CREATE TABLE away AS SELECT * FROM "SpotifyTokens" ORDER BY id LIMIT 3')
+    here.execute('DELETE FROM "SpotifyTokens" WHERE id IN (SELECT id FROM away)')
+    here.advance(hours=1)
+    counts = here.load()
+    assert counts["missing_users"] == 3
+    assert counts["users"] == 3
+    here.advance(hours=1)
+    assert "missing_users" not in here.load(), "it is told once"
+    here.execute('INSERT INTO away SELECT * FROM "SpotifyTokens"')
+    here.execute('DELETE FROM "SpotifyTokens"')
+    for _ in range(2):
+        here.advance(hours=1)
+        with pytest.raises(RunFailed, match="None of the 3 users of an earlier run"):
+            here.load()
+    here.execute('INSERT INTO "SpotifyTokens" SELECT * FROM away')
+    here.advance(hours=1)
+    here.load()
+    assert here.history() == here.reachable()

@@ -1,0 +1,478 @@
+"""The platform's tables as others may have made them: what works, and what is said of the rest."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from songswap.check.given import from_environment
+from songswap.check.run import run_step
+from songswap.errors import CheckFailed, RunFailed, SongSwapError
+from songswap.ingest import load_once
+from songswap.warehouse import deviations, sample
+from songswap.warehouse.connection import connect
+from songswap.warehouse.contract import TABLES
+
+Make = Callable[..., Any]
+
+
+def columns_of_all(here: Any) -> set[str]:
+    """Every name of a column that a statement of the pipeline could mean."""
+    ours = here.rows(
+        "SELECT DISTINCT column_name::text FROM information_schema.columns"
+        " WHERE table_schema = 'songswap'"
+    )
+    return {name for table in TABLES.values() for name in table.columns} | {
+        *(name for (name,) in ours),
+        *("day", "held", "missing", "moment", "number", "number_of", "place", "token", "told"),
+    }
+
+
+def described(here: Any) -> list[str]:
+    """What the check says is wrong with the tables."""
+    with connect(here.settings.warehouse_dsn) as connection:
+        return [one.sentence for one in deviations.find(connection)]
+
+
+def checked(here: Any) -> str:
+    """What the step ``tables`` of the check says, red or green."""
+    given = from_environment(here.environment(), "a run", here.clock)
+    try:
+        return run_step("postgres", "tables", given)
+    except CheckFailed as error:
+        return f"red: {error}"
+
+
+def rows(here: Any, table: str) -> Counter[tuple[Any, ...]]:
+    """The rows of a table of the contract, in the contract's columns."""
+    names = ", ".join(f'"{name}"' for name in TABLES[table].columns)
+    return Counter(here.rows(f'SELECT {names} FROM "{table}"'))  # noqa: S608 - the contract's names
+
+
+def load_two_hours(here: Any) -> None:
+    """Two loads, the second of what is partly known; nothing may be missing or wrong."""
+    here.load()
+    here.advance(hours=1)
+    here.load()
+    assert here.history() == here.reachable()
+    assert here.history()
+    for table in ("Tracks", "TrackImages", "TrackPopularity", "ArtistGenres", "TrackFeatures"):
+        assert rows(here, table), table
+
+
+def test_more_columns(platform: Make) -> None:
+    """Columns with any name that the platform adds, with a default or NULL, change nothing."""
+    here = platform(users=3)
+    for table, contract in TABLES.items():
+        added = columns_of_all(here) - contract.columns.keys()
+        parts = [f'ADD COLUMN "{name}" text' for name in sorted(added)]
+        parts += [
+            "ADD COLUMN created timestamptz NOT NULL DEFAULT now()",
+            "ADD COLUMN row_number bigint GENERATED ALWAYS AS IDENTITY",
+            f'ADD COLUMN copied text GENERATED ALWAYS AS ("{contract.key[0]}"::text) STORED',
+        ]
+        here.execute(f'ALTER TABLE "{table}" {", ".join(parts)}')
+    assert described(here) == []
+    load_two_hours(here)
+    with connect(here.settings.warehouse_dsn) as connection:
+        about = sample.Sample(at=here.clock(), user_id=sample.USER_ID)
+        sample.make(connection, about)
+        assert sample.found(connection, about)["Users"]
+        sample.remove(connection, about)
+
+
+def test_another_order_of_columns(platform: Make) -> None:
+    """Values get into the columns of their names, wherever those stand."""
+    here = platform(users=3)
+    for table, contract in TABLES.items():
+        if table not in ("Users", "SpotifyTokens"):
+            reverse(here, table, list(contract.columns))
+    load_two_hours(here)
+    widths = here.rows(
+        'SELECT height, width FROM "TrackImages" WHERE id IN'
+        ' (SELECT id FROM "TrackImages" GROUP BY id HAVING count(*) > 1) ORDER BY 1 DESC LIMIT 1'
+    )
+    assert widths
+    assert here.rows('SELECT count(*) FROM "Tracks" WHERE duration_ms < 1000') == [(0,)]
+
+
+def reverse(here: Any, table: str, columns: Sequence[str]) -> None:
+    """Move a table's columns into the other order: each is added again behind the others."""
+    for name in reversed(columns):
+        here.execute(f'ALTER TABLE "{table}" RENAME COLUMN "{name}" TO "old_{name}"')
+    (types,) = here.rows(
+        "SELECT jsonb_object_agg(attname, format_type(atttypid, atttypmod)) FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attnum > 0",
+        f'"{table}"',
+    )
+    for name in reversed(columns):
+        type_ = types[0][f"old_{name}"]
+        here.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {type_} NOT NULL')
+    for name in columns:
+        here.execute(f'ALTER TABLE "{table}" DROP COLUMN "old_{name}" CASCADE')
+    key = ", ".join(f'"{name}"' for name in TABLES[table].key)
+    here.execute(f'ALTER TABLE "{table}" ADD PRIMARY KEY ({key})')
+
+
+WIDER = {
+    "text": [(t, c, "text") for t in TABLES for c, k in TABLES[t].columns.items() if k.size > 3],
+    "tokens": [("SpotifyTokens", c, "text") for c in ("access_token", "refresh_token")],
+    "bigint": [
+        (t, c, "bigint")
+        for t in TABLES
+        for c, k in TABLES[t].columns.items()
+        if k.contract == "integer"
+    ],
+    "numeric": [
+        (t, c, "numeric")
+        for t in TABLES
+        for c, k in TABLES[t].columns.items()
+        if "numeric" in k.types
+    ],
+    "small and real": [
+        (t, c, "smallint" if "int2" in k.types else "real")
+        for t in TABLES
+        for c, k in TABLES[t].columns.items()
+        if k.types & {"int2", "float4"}
+    ],
+    "domains": [
+        ("Artists", "name", "a_name"),
+        ("Tracks", "name", "a_name"),
+        ("Tracks", "duration_ms", "ms"),
+    ],
+    "milliseconds": [("History", "played_at", "timestamp(3)")],
+}
+
+
+@pytest.mark.parametrize("kind", list(WIDER))
+def test_other_types_that_will_do(platform: Make, kind: str) -> None:
+    """Types that hold what is loaded are accepted in silence, and loads are right."""
+    here = platform(users=2)
+    here.execute("CREATE DOMAIN a_name AS varchar(300) CHECK (length(value) < 300)")
+    here.execute("CREATE DOMAIN whole AS integer")
+    here.execute("CREATE DOMAIN ms AS whole NOT NULL CHECK (value >= 0)")
+    for table, column, type_ in WIDER[kind]:
+        here.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE {type_}')
+    assert described(here) == []
+    load_two_hours(here)
+
+
+def test_identity_and_other_keys(platform: Make) -> None:
+    """An id that is always generated, keys of another order or name, and further ones will do."""
+    here = platform(users=2)
+    here.execute('ALTER TABLE "Users" ALTER COLUMN id DROP DEFAULT')
+    here.execute(
+        'ALTER TABLE "Users" ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (START 1000)'
+    )
+    here.execute('ALTER TABLE "History" DROP CONSTRAINT "History_pkey"')
+    here.execute('CREATE UNIQUE INDEX one ON "History" (played_at, user_id) INCLUDE (track_id)')
+    here.execute('ALTER TABLE "History" ADD COLUMN number serial PRIMARY KEY')
+    for table in ("ArtistGenres", "ArtistTracks", "TrackFeatures"):
+        here.execute(f'ALTER TABLE "{table}" ADD COLUMN number serial UNIQUE DEFERRABLE')
+    assert described(here) == []
+    load_two_hours(here)
+    with connect(here.settings.warehouse_dsn) as connection:
+        about = sample.Sample(at=here.clock(), user_id=sample.USER_ID)
+        sample.make(connection, about)
+        sample.remove(connection, about)
+
+
+def test_partitioned_history(platform: Make) -> None:
+    """A partitioned table with the key is a table."""
+    here = platform(users=2)
+    here.execute('DROP TABLE "History"')
+    here.execute(
+        'CREATE TABLE public."History" (played_at timestamp NOT NULL, user_id integer NOT NULL'
+        ' REFERENCES "Users" ON DELETE CASCADE, track_id varchar(24) NOT NULL REFERENCES "Tracks"'
+        " ON DELETE CASCADE, PRIMARY KEY (user_id, played_at)) PARTITION BY RANGE (played_at)"
+    )
+    for bounds in ("MINVALUE) TO ('2026-11-22 12:00'", "'2026-11-22 12:00') TO (MAXVALUE"):
+        name = "old" if "MIN" in bounds else "new"
+        here.execute(f'CREATE TABLE {name} PARTITION OF "History" FOR VALUES FROM ({bounds})')
+    assert described(here) == []
+    load_two_hours(here)
+
+
+def test_null_is_read_as_empty(platform: Make) -> None:
+    """Where the platform's columns may be NULL and are, loads go on; the check says it."""
+    here = platform(users=2)
+    here.load()
+    for table, column in (
+        ("Tracks", "name"),
+        ("Tracks", "duration_ms"),
+        ("Artists", "name"),
+        ("TrackImages", "url"),
+        ("ArtistTracks", "is_primary"),
+        ("TrackPopularity", "popularity"),
+    ):
+        here.execute(f'ALTER TABLE "{table}" ALTER COLUMN {column} DROP NOT NULL')
+        here.execute(f'UPDATE "{table}" SET {column} = NULL')  # noqa: S608 - named above
+    here.advance(hours=1)
+    here.load()
+    assert here.history() == here.reachable()
+    told = checked(here)
+    assert 'public."Tracks".name may be NULL' in told
+    assert 'ALTER TABLE public."Tracks" ALTER COLUMN name SET NOT NULL' in told
+    assert not told.startswith("red")
+
+
+BROKEN: dict[str, tuple[str, tuple[str, ...]]] = {
+    "added NOT NULL": (
+        'ALTER TABLE "Tracks" ADD COLUMN label text NOT NULL',
+        ('public."Tracks".label is NOT NULL without a default', "SET DEFAULT"),
+    ),
+    "added NOT NULL domain": (
+        'CREATE DOMAIN needed AS text NOT NULL; ALTER TABLE "History" ADD COLUMN label needed',
+        ('public."History".label is NOT NULL without a default',),
+    ),
+    "renamed": (
+        'ALTER TABLE "History" RENAME COLUMN played_at TO heard_at',
+        ('public."History".played_at is not there', "RENAME COLUMN"),
+    ),
+    "dropped": (
+        'ALTER TABLE "TrackImages" DROP COLUMN url',
+        ('public."TrackImages".url is not there', "ADD COLUMN url varchar(240)"),
+    ),
+    "with a zone": (
+        'ALTER TABLE "History" ALTER COLUMN played_at TYPE timestamptz',
+        ("is of type timestamptz, and timestamp is needed", "USING played_at AT TIME ZONE 'UTC'"),
+    ),
+    "a text": (
+        'ALTER TABLE "History" ALTER COLUMN played_at TYPE text',
+        ("is of type text, and timestamp is needed",),
+    ),
+    "a date": (
+        'ALTER TABLE "TrackPopularity" ALTER COLUMN date TYPE date',
+        ("is of type date, and timestamp is needed",),
+    ),
+    "to the second": (
+        'ALTER TABLE "History" ALTER COLUMN played_at TYPE timestamp(0)',
+        ("holds 0 digits of a second, and 3 are needed",),
+    ),
+    "blanks": (
+        'ALTER TABLE "Tracks" ALTER COLUMN id TYPE char(24)',
+        ('"Tracks".id is of type bpchar, and varchar(24) is needed',),
+    ),
+    "too short": (
+        'ALTER TABLE "Tracks" ALTER COLUMN name TYPE varchar(100)',
+        ('"Tracks".name holds 100 characters, and 240 are needed', "TYPE varchar(240)"),
+    ),
+    "too narrow": (
+        'ALTER TABLE "Tracks" ALTER COLUMN duration_ms TYPE smallint',
+        ("is of type int2, and integer is needed",),
+    ),
+    "not boolean": (
+        'ALTER TABLE "ArtistTracks" ALTER COLUMN is_primary TYPE integer USING 1',
+        ("is of type int4, and boolean is needed",),
+    ),
+    "ids that fold": (
+        "CREATE COLLATION folds"
+        " (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+        'ALTER TABLE "Artists" ALTER COLUMN id TYPE varchar(24) COLLATE folds',
+        ("has a collation that can take different ids for equal",),
+    ),
+    "generated": (
+        'ALTER TABLE "Tracks" DROP COLUMN duration_ms;'
+        'ALTER TABLE "Tracks" ADD COLUMN duration_ms integer GENERATED ALWAYS AS (1) STORED',
+        ('"Tracks".duration_ms is generated by an expression',),
+    ),
+    "no key": (
+        'ALTER TABLE "History" DROP CONSTRAINT "History_pkey"',
+        ("has no unique key (user_id, played_at)", "ADD UNIQUE (user_id, played_at)"),
+    ),
+    "deferrable key": (
+        'ALTER TABLE "TrackImages" DROP CONSTRAINT "TrackImages_pkey",'
+        " ADD PRIMARY KEY (id, height, width) DEFERRABLE",
+        ("has no unique key (id, height, width)", "is deferrable"),
+    ),
+    "partial key": (
+        'ALTER TABLE "ArtistGenres" DROP CONSTRAINT "ArtistGenres_pkey";'
+        "CREATE UNIQUE INDEX some ON \"ArtistGenres\" (id, genre) WHERE genre <> ''",
+        ("has no unique key (id, genre)", "some is partial"),
+    ),
+    "a wider key": (
+        'ALTER TABLE "History" DROP CONSTRAINT "History_pkey",'
+        " ADD PRIMARY KEY (user_id, played_at, track_id)",
+        ("has no unique key (user_id, played_at)",),
+    ),
+    "a view": (
+        'ALTER TABLE "TrackPreviews" RENAME TO previews;'
+        'CREATE VIEW public."TrackPreviews" AS SELECT * FROM previews',
+        ('"TrackPreviews" is a view, whose rows have no key',),
+    ),
+    "a foreign table": (
+        'ALTER TABLE "TrackPreviews" RENAME TO previews; CREATE FOREIGN DATA WRAPPER nowhere;'
+        "CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;"
+        'CREATE FOREIGN TABLE public."TrackPreviews" (id varchar(24), url varchar(240))'
+        " SERVER nowhere",
+        ('"TrackPreviews" is a foreign table',),
+    ),
+    "partitioned without the key": (
+        'DROP TABLE "TrackPreviews"; CREATE TABLE public."TrackPreviews" (id varchar(24) NOT NULL,'
+        " url varchar(240) NOT NULL) PARTITION BY HASH (id)",
+        ('"TrackPreviews" has no unique key (id)',),
+    ),
+}
+
+
+@pytest.fixture
+def apart(platform: Make) -> Any:
+    """A platform whose dependent objects do not stand in the way of what a test does to it."""
+    here = platform(users=2)
+    (names,) = here.rows(
+        "SELECT array_agg(format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass,"
+        " conname)) FROM pg_constraint WHERE contype = 'f' AND connamespace ="
+        " 'public'::regnamespace AND confrelid <> '\"Users\"'::regclass"
+    )
+    for statement in names[0]:
+        here.execute(statement)
+    here.execute('DROP INDEX "Tracks_id_covering"')
+    return here
+
+
+@pytest.mark.parametrize("kind", list(BROKEN))
+def test_what_cannot_work_is_said_before_a_load(apart: Any, kind: str) -> None:
+    """One sentence says what is wrong and what to do; what was fetched waits."""
+    statements, words = BROKEN[kind]
+    apart.execute(statements)
+    told = checked(apart)
+    assert told.startswith("red")
+    assert [word for word in words if word not in told] == []
+    with pytest.raises(RunFailed, match="not as loads need them") as failed:
+        apart.load()
+    assert [word for word in words if word not in str(failed.value)] == []
+    assert apart.objects(), "what was fetched is archived all the same"
+    assert {kind for kind, _ in failed.value.causes} >= {"PlatformUnfit"}
+    waiting = apart.rows(
+        "SELECT (counts ->> 'waiting_for_warehouse')::int, (counts ->> 'answered')::int"
+        " FROM songswap.runs ORDER BY started_at DESC LIMIT 1"
+    )
+    assert waiting == [(2, 2)]
+
+
+def test_it_goes_on_once_it_is_mended(platform: Make) -> None:
+    """With exactly the ALTER that was named, the next run loads what waited."""
+    here = platform(users=2)
+    here.execute('ALTER TABLE "History" ALTER COLUMN played_at TYPE timestamptz')
+    with pytest.raises(RunFailed, match="ALTER TABLE"):
+        here.load()
+    (said,) = described(here)
+    here.execute(said.partition(": ")[2].rstrip("."))
+    here.advance(hours=1)
+    here.load()
+    assert here.history() == here.reachable()
+
+
+def test_a_trigger_fills_what_is_left_out(platform: Make) -> None:
+    """A column that a trigger fills before each row keeps no load from its work."""
+    here = platform(users=2)
+    here.execute('ALTER TABLE "Tracks" ADD COLUMN label text NOT NULL')
+    here.execute(
+        "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.label := 'x'; RETURN NEW; END $$"
+    )
+    here.execute(
+        'CREATE TRIGGER fill BEFORE INSERT ON "Tracks" FOR EACH ROW EXECUTE FUNCTION fill()'
+    )
+    load_two_hours(here)
+    told = checked(here)
+    assert told.count("Loads go on, but") == 1
+    assert '"Tracks".label is NOT NULL without a default' in told
+
+
+def test_what_only_single_commands_need(platform: Make) -> None:
+    """Keys and columns that only 'songswap connect' needs, and cascades, stop no load."""
+    here = platform(users=2)
+    here.execute('ALTER TABLE "Users" DROP CONSTRAINT "Users_spotify_id_key"')
+    here.execute('ALTER TABLE "Users" ADD COLUMN theme text NOT NULL DEFAULT 1')
+    here.execute('ALTER TABLE "Users" ALTER COLUMN theme DROP DEFAULT')
+    here.execute('ALTER TABLE "History" DROP CONSTRAINT "History_track_id_fkey"')
+    here.execute(
+        'ALTER TABLE "TrackImages" DROP CONSTRAINT "TrackImages_id_fkey",'
+        ' ADD CONSTRAINT kept FOREIGN KEY (id) REFERENCES "Tracks"'
+    )
+    load_two_hours(here)
+    told = checked(here)
+    assert told.count("Loads go on, but") == 4
+    for words in (
+        'public."Users" has no unique key (spotify_id)',
+        "theme is NOT NULL without a default, and nobody gives it a value when 'songswap connect'",
+        'ALTER TABLE public."History" ADD FOREIGN KEY (track_id) REFERENCES public."Tracks" ON',
+        'ALTER TABLE public."TrackImages" DROP CONSTRAINT kept, ADD FOREIGN KEY (id)',
+    ):
+        assert words in told
+    for sentence in described(here):
+        if "SET DEFAULT" not in sentence:
+            here.execute(sentence.partition(": ")[2].rstrip("."))
+    assert len(described(here)) == 1
+
+
+def test_a_check_constraint_costs_only_what_it_refuses(platform: Make) -> None:
+    """A constraint of the platform's refuses single answers, and those are named as ever."""
+    here = platform(users=3)
+    first = here.rows('SELECT min(id) FROM "Users"')[0][0]
+    here.execute(f'ALTER TABLE "History" ADD CHECK (user_id <> {first})')
+    assert described(here) == []
+    with pytest.raises(RunFailed, match="1 answers were refused"):
+        here.load()
+    assert here.rows('SELECT count(DISTINCT user_id) FROM "History"') == [(2,)]
+
+
+@pytest.fixture
+def little(platform: Make) -> Iterator[tuple[Any, Any]]:
+    """A platform, as its owner and as a login without more rights than it needs."""
+    here = platform(users=2)
+    here.execute("CREATE ROLE little LOGIN PASSWORD 'little-secret'")
+    here.execute(
+        "GRANT USAGE ON SCHEMA public, songswap TO little;"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, songswap TO little"
+    )
+    dsn = make_conninfo(here.settings.warehouse_dsn, user="little", password="little-secret")
+    other = replace(here, settings=replace(here.settings, warehouse_dsn=dsn))
+    try:
+        yield here, other
+    finally:
+        here.execute("REASSIGN OWNED BY little TO songswap")
+        here.execute("DROP OWNED BY little")
+        here.execute("DROP ROLE little")
+
+
+@pytest.mark.parametrize("policy", ["", "USING (false)", "USING (true)"])
+@pytest.mark.parametrize("table", ["Users", "SpotifyTokens", "History", "songswap.polls"])
+def test_policies_that_could_hide_rows(little: tuple[Any, Any], table: str, policy: str) -> None:
+    """Where row level security applies to the login no run is green; the check says what to do."""
+    owner, here = little
+    name = table if "." in table else f'"{table}"'
+    owner.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
+    if policy:
+        owner.execute(f"CREATE POLICY some ON {name} {policy}")
+    told = checked(here)
+    assert told.startswith("red"), told
+    assert "row level security of" in told
+    assert name in told
+    with pytest.raises(SongSwapError, match=r"[Rr]ow.level security") as failed:
+        load_once(here.settings, "run", lambda *_: None, here.clock)
+    assert "songswap check postgres" in str(failed.value)
+    assert owner.rows('SELECT count(*) FROM "History"') == [(0,)]
+    owner.execute("ALTER ROLE little BYPASSRLS")
+    assert not checked(here).startswith("red")
+    load_once(here.settings, "again", lambda *_: None, here.clock)
+    assert owner.history() == owner.reachable()
+
+
+def test_an_owner_under_force(little: tuple[Any, Any]) -> None:
+    """An owner to whom its policies apply is told to take FORCE back; then loads go on."""
+    owner, here = little
+    owner.execute("GRANT CREATE ON SCHEMA public TO little")
+    owner.execute('ALTER TABLE "History" OWNER TO little')
+    owner.execute('ALTER TABLE "History" ENABLE ROW LEVEL SECURITY')
+    assert not checked(here).startswith("red")
+    owner.execute('ALTER TABLE "History" FORCE ROW LEVEL SECURITY')
+    told = checked(here)
+    assert 'ALTER TABLE public."History" NO FORCE ROW LEVEL SECURITY' in told
+    owner.execute('ALTER TABLE public."History" NO FORCE ROW LEVEL SECURITY')
+    load_once(here.settings, "run", lambda *_: None, here.clock)
+    assert owner.history() == owner.reachable()

@@ -1,0 +1,30 @@
+"""Which servers and databases are refused: pure."""
+
+import pytest
+
+from songswap.warehouse.server import unsupported
+
+
+@pytest.mark.parametrize("version", [110000, 110022, 150004, 180006, 190000])
+def test_what_will_do(version: int) -> None:
+    """Version 11 and later, with UTF8; an encoding that a pooler does not tell is no reason."""
+    assert unsupported(version, "UTF8") is None
+    assert unsupported(version, "") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [(100023, "version 10,"), (90624, "version 9.x"), (80400, "version 8.x")]
+)
+def test_too_old(version: int, told: str) -> None:
+    """A sentence names the version, and what is needed."""
+    sentence = unsupported(version, "UTF8") or ""
+    assert told in sentence
+    assert "11 or later is needed" in sentence
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "WIN1252", "EUC_JP"])
+def test_other_encodings(encoding: str) -> None:
+    """A sentence names the encoding, and how to make a database that will do."""
+    sentence = unsupported(180000, encoding) or ""
+    assert f"its encoding is {encoding}" in sentence
+    assert "ENCODING 'UTF8'" in sentence
