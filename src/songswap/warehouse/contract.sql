@@ -72,6 +72,13 @@ SELECT c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
   )
 FROM tables c
 
+-- name: hiding
+-- The pipeline's own tables whose policies apply to this role.
+SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), c.relforcerowsecurity
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'songswap' AND c.relkind IN ('r', 'p') AND row_security_active(c.oid)
+ORDER BY c.relname
+
 -- name: referred
 -- The schemas of the tables to which the pipeline's own refer.
 SELECT DISTINCT p.nspname

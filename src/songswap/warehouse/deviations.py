@@ -61,6 +61,10 @@ def find(connection: psycopg.Connection[Any], name: str = "") -> list[Deviation]
     shapes.sort(key=lambda shape: list(TABLES).index(shape.name))
     role = connection.info.user
     found = [one for shape in shapes for one in of_table(shape, name, role)]
+    found += [
+        _hidden(f"{quoted(where)}.{quoted(table)}", owner, forced, role)
+        for where, table, owner, forced in connection.execute(_SQL["hiding"])
+    ]
     referred = [other for (other,) in connection.execute(_SQL["referred"])]
     return [*of_references(name, referred, role), *found]
 
@@ -106,7 +110,7 @@ def of_table(shape: Shape, schema_name: str, role: str) -> Iterator[Deviation]:
         )
         return
     if shape.hides_rows:
-        yield _hidden(shape, name, role)
+        yield _hidden(name, shape.owner, shape.forced, role)
     for column, kind in table.columns.items():
         needed = column in table.loaded
         yield from _of_column(name, column, kind, shape.columns.get(column), needed)
@@ -119,13 +123,13 @@ def of_table(shape: Shape, schema_name: str, role: str) -> Iterator[Deviation]:
         yield from _of_parent(shape, name, column, f"{quoted(schema_name)}.{quoted(parent)}")
 
 
-def _hidden(shape: Shape, name: str, role: str) -> Deviation:
+def _hidden(name: str, owner: str, forced: bool, role: str) -> Deviation:
     who = quoted(role)
     ways = [f"ALTER ROLE {who} BYPASSRLS", f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY"]
-    if shape.forced:
+    if forced:
         ways.insert(0, f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY, if {who} is its owner")
     else:
-        ways.append(f"GRANT {quoted(shape.owner)} TO {who}, for an owner sees all rows")
+        ways.append(f"GRANT {quoted(owner)} TO {who}, for an owner sees all rows")
     return Deviation(
         f"row level security of {name} applies to the role {who}: its policies could hide rows, and"
         " COPY is refused",

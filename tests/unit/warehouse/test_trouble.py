@@ -5,6 +5,7 @@ import pytest
 from psycopg import errors
 
 from songswap.errors import (
+    PlatformUnfit,
     SchemaOutdated,
     SongSwapError,
     WarehouseBusy,
@@ -48,7 +49,7 @@ def test_every_error_is_a_sentence() -> None:
         (errors.ReadOnlySqlTransaction, WarehouseRefused),
         (errors.InsufficientPrivilege, WarehouseRefused),
         (errors.DiskFull, WarehouseRefused),
-        (errors.UndefinedColumn, WarehouseRefused),
+        (errors.UndefinedColumn, PlatformUnfit),
         (errors.RaiseException, WarehouseRefused),
         (errors.UniqueViolation, WarehouseRefused),
     ],
