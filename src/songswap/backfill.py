@@ -21,6 +21,7 @@ from songswap.spotify.client import utc_now
 from songswap.warehouse import missing, run
 from songswap.warehouse.budget import Rank
 from songswap.warehouse.connection import connect
+from songswap.warehouse.contract import METADATA
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.missing import Found
@@ -51,7 +52,7 @@ def find(
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
-        require_fit(connection)
+        require_fit(connection, METADATA)
         return missing.find(connection, kind, clock(), at_most)
 
 

@@ -31,6 +31,7 @@ from songswap.spotify.client import Answer, utc_now
 from songswap.warehouse import metadata, pause, refusal, run
 from songswap.warehouse.budget import Rank
 from songswap.warehouse.connection import connect
+from songswap.warehouse.contract import METADATA
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.trouble import naming_trouble
 from songswap.way import SPOTIFY, WAYS, Clients, Way, open_clients
@@ -84,7 +85,7 @@ async def _enrich(
         run.require_plan(connection, run_id)
         try:
             with naming_trouble():
-                require_fit(connection)
+                require_fit(connection, METADATA)
                 await _ask_for_all(settings, connection, kind, counts, clock)
             problem = not_loaded(kind, counts)
         except HeldBack as pause:

@@ -92,12 +92,16 @@ def without_rights(here: Any) -> None:
 
 BROKEN = {
     "read-only": (read_only, READING, "SQLSTATE 25006|read-only"),
-    "without rights": (without_rights, {"spool list"}, "SQLSTATE 42501|lacks rights"),
+    "without rights": (
+        without_rights,
+        {"spool list"},
+        "SQLSTATE 42501|lacks rights|owned by songswap",
+    ),
     "raising": (raising, READING | {"check postgres"}, "function|in the spool"),
     "without a column": (
         without_column,
-        {"migrate", "check postgres", "spool list", "backfill", "backfill --dry-run"},
-        "42703",
+        {"migrate", "spool list", "backfill", "backfill --dry-run"},
+        r'42703|public\."Users"\.id is not there',
     ),
 }
 

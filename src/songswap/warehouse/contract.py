@@ -127,3 +127,6 @@ TABLES: Mapping[str, Table] = {
     ),
 }
 """By name, in the order in which the contract has them."""
+
+METADATA = tuple(name for name in TABLES if name not in ("Users", "SpotifyTokens", "History"))
+"""Those that enrichment and backfills load."""

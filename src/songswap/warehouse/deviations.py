@@ -1,6 +1,6 @@
 """How the platform's tables differ from what the pipeline needs, and what to do about each."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import psycopg
@@ -50,13 +50,10 @@ class Deviation(NamedTuple):
         return f"{self.problem}: {self.remedy}."
 
 
-def find(connection: psycopg.Connection[Any], name: str = "") -> list[Deviation]:
-    """All deviations of the tables in schema ``name``, or in that of the session.
-
-    Of tables that are not there nothing is said.
-    """
-    name = name or schema.find(connection)
-    about = {"schema": name, "tables": list(TABLES)}
+def find(connection: psycopg.Connection[Any], tables: Collection[str] = TABLES) -> list[Deviation]:
+    """The deviations of these tables; of those that are not there nothing is said."""
+    name = schema.find(connection)
+    about = {"schema": name, "tables": list(tables)}
     shapes = [Shape(*row) for row in connection.execute(_SQL["shapes"], about)]
     shapes.sort(key=lambda shape: list(TABLES).index(shape.name))
     role = connection.info.user
@@ -69,13 +66,13 @@ def find(connection: psycopg.Connection[Any], name: str = "") -> list[Deviation]
     return [*of_references(name, referred, role), *found]
 
 
-def require_fit(connection: psycopg.Connection[Any]) -> None:
-    """Raise where the tables are such that a load cannot do its work, or would do it wrongly.
+def require_fit(connection: psycopg.Connection[Any], tables: Collection[str] = TABLES) -> None:
+    """Raise where these tables are such that a load cannot do its work, or would do it wrongly.
 
     Raises:
         PlatformUnfit: says what is wrong with which table, and what to do.
     """
-    fatal = [one for one in find(connection) if one.is_fatal]
+    fatal = [one for one in find(connection, tables) if one.is_fatal]
     if fatal:
         more = f" And {len(fatal) - _MOST} more." if len(fatal) > _MOST else ""
         raise PlatformUnfit(

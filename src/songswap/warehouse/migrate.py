@@ -120,6 +120,14 @@ def _open(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
 
 def _require_rights(connection: psycopg.Connection, platform: str) -> None:
     """Raise `WarehouseRefused` where the login may not do what migrations do."""
+    owners = [schema.quoted(name) for (name,) in connection.execute(_SQL["owners"])]
+    if owners:
+        # No GRANT: an owner may be a superuser.
+        raise WarehouseRefused(
+            "The login of SongSwap_RDS may not change the tables of schema songswap: they are owned"
+            f" by {' and '.join(owners)}. Run 'songswap migrate' with that login, or with a member"
+            " of it. Nothing was changed."
+        )
     about = {"schema": platform, "tables": list(TABLES)}
     lacking = [statement for (statement,) in connection.execute(_SQL["lacking"], about)]
     if lacking:

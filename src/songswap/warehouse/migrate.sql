@@ -18,12 +18,6 @@ SELECT version_num FROM songswap.alembic_version
 WITH platform AS (
   SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = %(schema)s AND c.relname = ANY (%(tables)s)
-), own AS (
-  SELECT c.relowner AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname = 'songswap' AND c.relkind IN ('r', 'p', 'v', 'S')
-  UNION
-  SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-  WHERE n.nspname = 'songswap'
 ), needed (place, name, allowed) AS (
   SELECT 1, 'songswap', allowed FROM unnest('{USAGE,CREATE}'::text[]) AS rights (allowed)
   UNION ALL SELECT 2, %(schema)s, 'USAGE'
@@ -50,7 +44,17 @@ UNION ALL (
     AND NOT has_any_column_privilege(oid, 'REFERENCES')
   ORDER BY relname DESC
 )
-UNION ALL (
-  SELECT DISTINCT format('GRANT %%I TO %%I', pg_get_userbyid(owner), current_user)
-  FROM own WHERE NOT pg_has_role(owner, 'USAGE')
-)
+
+-- name: owners
+-- Who has made what is in our schema, where this role is no member of them.
+SELECT r.rolname
+FROM (
+  SELECT c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = 'songswap' AND c.relkind IN ('r', 'p', 'v', 'S')
+  UNION
+  SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+  WHERE n.nspname = 'songswap'
+) own (owner)
+JOIN pg_roles r ON r.oid = own.owner
+WHERE NOT pg_has_role(own.owner, 'USAGE')
+ORDER BY r.rolname
