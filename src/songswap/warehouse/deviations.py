@@ -185,7 +185,7 @@ def _unfit(kind: Kind, found: Mapping[str, Any]) -> tuple[str, bool] | None:
         unit = "digits of a second" if type_ == "timestamp" else "characters"
         return f"holds {size} {unit}, and {kind.size} are needed", True
     if found["folds"] and "citext" not in kind.types:
-        return "has a collation that can take different ids for equal, as no other does", True
+        return "has a collation in which different ids can be equal", True
     return None
 
 

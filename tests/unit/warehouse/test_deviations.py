@@ -88,6 +88,15 @@ def test_an_added_column() -> None:
     assert not next(iter(of_table(shape("Users", label), "public", "me"))).is_fatal
 
 
+def test_ids_that_fold() -> None:
+    """Ids differ in the case of their letters alone: what takes such for equal is no key."""
+    for found in (column("varchar(24)", folds=True), column("varchar(24)", type="citext")):
+        (told,) = of_table(shape("ArtistGenres", {"id": found}), "public", "me")
+        assert told.is_fatal
+        assert told.remedy.endswith("ALTER COLUMN id TYPE varchar(24)")
+    assert problems(shape("Artists", {"name": column("varchar(120)", type="citext")})) == []
+
+
 def test_policies() -> None:
     """What is advised depends on whether an owner is under them too."""
     (told,) = of_table(shape("History", hides_rows=True), "Music", "Me")
