@@ -10,6 +10,7 @@ Each day, and on demand. It reads only.
 | `query` | PostgreSQL takes its login, answers, and can be written to |
 | `tables` | all tables, the platform's and ours, are there, with the rights that are needed |
 | `version` | the pipeline's schema is at the version of this code |
+| `log` | says whether the server writes tokens into its log, and what stops that; never red |
 
 **When it is red**, its log says what to set where. The hourly load keeps what Spotify answers in
 the spool meanwhile; the first run after it is mended loads it.
@@ -52,7 +53,7 @@ def test_postgres() -> None:
     chain(
         *(
             run.override(task_id=step)(step)
-            for step in ("provider", "connection", "query", "tables", "version")
+            for step in ("provider", "connection", "query", "tables", "version", "log")
         )
     )
 

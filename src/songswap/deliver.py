@@ -22,8 +22,8 @@ from songswap.raw.kept import Kept
 from songswap.raw.library import Raw
 from songswap.raw.spool import Spool
 from songswap.settings import Settings
+from songswap.spooled_tokens import store_waiting
 from songswap.spotify.client import utc_now
-from songswap.token_exchange import store_waiting
 from songswap.transform import history
 from songswap.warehouse import history as warehouse_history
 from songswap.warehouse import run
@@ -69,11 +69,12 @@ def bring_in(
     Raises:
         SpoolError: nothing more can be done.
     """
-    with Spool(settings.spool) as spool:
+    with Spool(settings.spool, remembers=settings.keep_tokens) as spool:
         spool.check()
+        spool.forget_rotations(clock())
         counts: Counter[str] = Counter()
         stored = store_waiting(settings.warehouse_dsn, spool, clock())
-        counts["tokens_stored"] = asyncio.run(stored)
+        counts["tokens_stored"] = asyncio.run(stored).stored
         counts["retried_archived"] = asyncio.run(
             _archive_waiting(settings, spool, connection, only)
         )

@@ -40,9 +40,10 @@ from songswap.raw.kept import Answer, Kept
 from songswap.raw.spool import Spool
 from songswap.settings import Settings
 from songswap.side_by_side import side_by_side
+from songswap.spooled_tokens import put_back, store_waiting
 from songswap.spotify.client import Answer as Told
 from songswap.spotify.client import Client, open_client, utc_now
-from songswap.token_exchange import TokenExchanger, store_waiting
+from songswap.token_exchange import TokenExchanger
 from songswap.transform import history
 from songswap.warehouse import grant, pause, run
 from songswap.warehouse.budget import Rank, open_budget
@@ -69,7 +70,8 @@ def fetch(
 
     Returns:
         Counts: users, asked, answers kept, unchanged (told nothing new), archived, failed, refused,
-        forbidden, resting (not asked for: dead or forbidden grants), calls (also by kind).
+        forbidden, resting (not asked for: dead or forbidden grants), calls (also by kind),
+        tokens_put_back (users of whom the warehouse had older tokens), where there are any.
 
     Raises:
         RateLimited: Spotify asked for a long pause, in this attempt or in an earlier one that is
@@ -96,14 +98,15 @@ async def _fetch(
     stop: asyncio.Event,
 ) -> dict[str, int]:
     with (
-        Spool(settings.spool, settings.spool_max_bytes) as spool,
+        Spool(settings.spool, settings.spool_max_bytes, settings.keep_tokens) as spool,
         connect(settings.warehouse_dsn) as connection,
     ):
         # What Spotify gave last is what is sent next.
-        await store_waiting(settings.warehouse_dsn, spool, clock())
+        waiting = await store_waiting(settings.warehouse_dsn, spool, clock())
         users = run.users_of(connection, run_id, number)
+        returned = await put_back(settings.warehouse_dsn, spool, users, clock())
         grants = grant.askable(connection, users, clock())
-        there = spool.users_of(run_id, number)
+        there = spool.users_of(run_id, number) | waiting.left
         to_ask = [one for one in grants if not one.resting and one.user_id not in there]
         async with (
             open_budget(settings, Rank.PLAYS, clock) as budget,
@@ -122,7 +125,12 @@ async def _fetch(
                 stop,
             )
             batch.counts["users"] = len(grants)
+            if returned:
+                batch.counts["tokens_put_back"] = returned
             batch.counts["resting"] = sum(one.resting for one in grants)
+            for user_id in waiting.left.intersection(one.user_id for one in grants):
+                batch.outcomes[user_id] = "failed"
+                batch.polled[user_id] = "the tokens wait in the spool for the warehouse"
             problem: str | SongSwapError | None = "it broke off, its task log says why"
             app = settings.spotify.client_id
             batch.stopped_by = pause.find(connection, app, clock()) or spool.full()

@@ -24,6 +24,8 @@ API_URL = "https://api.spotify.com/v1"
 ACCOUNTS_URL = "https://accounts.spotify.com"
 RECCOBEATS_URL = "https://api.reccobeats.com"
 
+_KEEP_TOKENS = "SONGSWAP_KEEP_TOKENS_HOURS"
+
 
 @dataclass(frozen=True, slots=True)
 class Spotify:
@@ -67,8 +69,9 @@ class Settings:
 
     ``play_ms`` is from how many ms of listening on a stream of an export counts as a play.
     ``archive`` is the bucket as the pipeline's own key opens it, which may only put; ``library`` as
-    the key opens it that may read, None where there is none. A run that finds fewer users than the
-    one before by more than ``lost_users_share``, and ``lost_users_at_least``, says so.
+    the key opens it that may read, None where there is none. ``keep_tokens`` is for how long the
+    spool keeps rotated tokens that the warehouse has. A run that finds fewer users than the one
+    before by more than ``lost_users_share``, and ``lost_users_at_least``, says so.
     """
 
     warehouse_dsn: str = field(repr=False)
@@ -84,6 +87,7 @@ class Settings:
     lost_users_share: float = 0.2
     lost_users_at_least: int = 3
     play_ms: int = 30_000
+    keep_tokens: timedelta = timedelta(days=2)
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -164,6 +168,7 @@ def build(
         stale_after=timedelta(hours=_whole(environment, "SONGSWAP_STALE_HOURS", 24, 1, 24 * 365)),
         lost_users_share=_whole(environment, "SONGSWAP_LOST_USERS_PERCENT", 20, 0, 100) / 100,
         play_ms=_whole(environment, "SONGSWAP_PLAY_MS", 30_000, 0, 24 * 3_600_000),
+        keep_tokens=timedelta(hours=_whole(environment, _KEEP_TOKENS, 48, 0, 24 * 90)),
     )
 
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from songswap.alerts.warning import LOOK, PAUSED, RESUMED, Notice, unaskable, warnings
-from songswap.warehouse import grant_state, notice, pause, tokens
+from songswap.alerts.warning import LOOK, PAUSED, RESUMED, Notice, set_back, unaskable, warnings
+from songswap.warehouse import grant_state, notice, pause, run, tokens
 from songswap.way import RECCOBEATS
 
 _DAILY = timedelta(hours=23, minutes=30)
@@ -32,6 +32,8 @@ def due(
     """
     with connection.transaction():
         told = [Notice(LOOK, sentence) for sentence in warnings(counts)]
+        if users := counts.get("tokens_put_back"):
+            told.append(Notice(LOOK, set_back(users, run.last_ended(connection))))
         told += _dead_grants(connection, now)
         told += _narrow_columns(connection, now)
         pauses = {"Spotify": app, "ReccoBeats": RECCOBEATS}

@@ -10,7 +10,15 @@ time, and an exchange that was begun is brought to its end whatever happens to i
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -32,7 +40,6 @@ from songswap.raw.kept import RotatedToken
 from songswap.raw.spool import Spool
 from songswap.spotify.client import Tokens
 from songswap.warehouse import tokens
-from songswap.warehouse.connection import connect_async
 from songswap.warehouse.tokens import Claimed
 from songswap.warehouse.trouble import translated
 
@@ -168,28 +175,37 @@ class TokenExchanger:
             asyncio.create_task(self._send(user_id, token)): user_id
             for user_id, token in claimed.items()
         }
+        # Beside: also while what came waits for a lock to be stored.
+        renewing = asyncio.create_task(self._renew(tasks.values()))
         try:
             while tasks:
-                done, _ = await asyncio.wait(
-                    tasks,
-                    timeout=self._lease.total_seconds() / 3,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                ended = [task.result() for task in done]
+                await self._settle(ended)
                 for task in done:
                     del tasks[task]
-                ended = [task.result() for task in done]
-                await self._settle(ended, tasks.values())
                 for one in ended:
                     give(one.user_id, one.result)
         finally:
+            renewing.cancel()
             for task in tasks:
                 task.cancel()
 
-    async def _settle(self, ended: Collection[_Exchanged], others: Collection[int]) -> None:
+    async def _renew(self, users: Collection[int]) -> None:
+        """Keep the claims of those who are among ``users`` at the time, until this is cancelled."""
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            try:
+                async with self._pool.connection() as connection:
+                    await tokens.renew(connection, list(users), self._holder, self._lease)
+            except psycopg.Error as error:
+                self._warn_of_claims(error)
+
+    async def _settle(self, ended: Collection[_Exchanged]) -> None:
         """Store what came; no failure of it keeps the other exchanges from their end."""
         try:
             await self._store([one.token for one in ended if one.token])
-            await self._end_claims(ended, others)
+            await self._end_claims(ended)
         except Exception as error:  # noqa: BLE001 - see above; its text may quote a token
             log.error("What came of %d token exchanges: %s.", len(ended), type(error).__name__)  # noqa: TRY400
 
@@ -219,7 +235,7 @@ class TokenExchanger:
         unusable = None if given.access_token else UnusableToken("Spotify gave no access token.")
         return _Exchanged(user_id, token, unusable)
 
-    async def _store(self, rotated: Collection[RotatedToken]) -> None:
+    async def _store(self, rotated: Sequence[RotatedToken]) -> None:
         if not rotated:
             return
         await self._keep([token for token in rotated if token.refresh_token != token.spent])
@@ -237,7 +253,7 @@ class TokenExchanger:
             await self._keep(rotated)
             return
         try:
-            await asyncio.to_thread(self._spool.drop_tokens, rotated)
+            await asyncio.to_thread(self._spool.drop_tokens, rotated, self._clock())
         except SpoolError as error:
             # They stay there, and are found to be stored already.
             log.warning("%s", error)
@@ -249,11 +265,11 @@ class TokenExchanger:
             # The warehouse may take them all the same; a full disk is told when responses are kept.
             log.warning("%s", error)
 
-    async def _end_claims(self, ended: Iterable[_Exchanged], others: Collection[int]) -> None:
-        """End the claims that brought no token, and keep those of the others."""
+    async def _end_claims(self, ended: Iterable[_Exchanged]) -> None:
+        """End the claims that brought no token."""
         failed = [(one.user_id, one.error) for one in ended if one.token is None]
         harmless = (GrantRefused, RateLimited, CredentialsRefused, Interrupted)
-        if not failed and not others:
+        if not failed:
             return
         try:
             async with self._pool.connection() as connection:
@@ -263,30 +279,13 @@ class TokenExchanger:
                     [user for user, error in failed if not isinstance(error, harmless)],
                     self._holder,
                 )
-                await tokens.renew(connection, list(others), self._holder, self._lease)
         except psycopg.Error as error:
-            log.warning(
-                "Claims of token exchanges could not be kept or ended (%s): others may exchange"
-                " the same tokens in %d s.",
-                type(error).__name__,
-                self._lease.total_seconds(),
-            )
+            self._warn_of_claims(error)
 
-
-async def store_waiting(dsn: str, spool: Spool, now: datetime) -> int:
-    """Store the tokens that wait in the spool, and return how many there were.
-
-    Raises:
-        WarehouseError: they stay in the spool.
-    """
-    waiting = await asyncio.to_thread(spool.tokens)
-    if not waiting:
-        return 0
-    try:
-        async with await connect_async(dsn) as connection:
-            for token in waiting:
-                await tokens.store(connection, [token], now)
-                await asyncio.to_thread(spool.drop_tokens, [token])
-    except psycopg.Error as error:
-        raise translated(error) from None
-    return len(waiting)
+    def _warn_of_claims(self, error: psycopg.Error) -> None:
+        log.warning(
+            "Claims of token exchanges could not be kept or ended (%s): others may exchange the"
+            " same tokens in %d s.",
+            type(error).__name__,
+            self._lease.total_seconds(),
+        )

@@ -113,7 +113,7 @@ def test_command(platform: Make) -> None:
     assert len(lines) == 1
     assert "query" in lines[0]
     told = json.loads(command(environment, 1, "check", "--json"))
-    assert [one["ok"] for one in told["postgres"]] == [True, True, False, None, None]
+    assert [one["ok"] for one in told["postgres"]] == [True, True, False, None, None, None]
     assert {one["ok"] for name in ("discord", "s3", "spotipy") for one in told[name]} == {True}
     assert json.loads(command(environment, 0, "check", "--json", "s3", "discord")).keys() == {
         "s3",

@@ -98,9 +98,9 @@ def test_tokens(spool: Spool, folder: Path) -> None:
     spool.keep_tokens([new])
     with Spool(folder) as other:
         assert other.tokens() == [new]
-        other.drop_tokens([old])
+        other.drop_tokens([old], AT)
         assert other.tokens() == [new]
-        other.drop_tokens([new])
+        other.drop_tokens([new], AT)
         assert other.tokens() == []
 
 

@@ -399,7 +399,7 @@ def test_older_tokens_do_not_replace_newer_ones(tmp_path: Path) -> None:
             spool.keep_tokens(order[:1])
             spool.keep_tokens(order[1:])
             assert spool.tokens() == [second]
-            spool.drop_tokens([second])
+            spool.drop_tokens([second], AT)
         early, late = first, first._replace(access_token="a3", expires_at=AT + timedelta(hours=1))
         spool.keep_tokens([late, early])
         assert spool.tokens() == [late]

@@ -127,6 +127,7 @@ def test_every_setting_is_explained() -> None:
         "SONGSWAP_ALLOW_HTTP",
         "SPOTIFY_REDIRECT_URI",
         "SONGSWAP_SPOOL_MAX_MB",
+        "SONGSWAP_KEEP_TOKENS_HOURS",
         "SONGSWAP_BATCH_SIZE",
         "SONGSWAP_IN_FLIGHT",
         "SONGSWAP_STALE_HOURS",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 LOOK = "look"
@@ -47,6 +48,23 @@ def unaskable(grants: Mapping[str, int]) -> str | None:
     return (
         f"{users:,} {'user' if users == 1 else 'users'} cannot be asked for: {each}.{advice}"
         f" `{command}` lists them."
+    )
+
+
+def set_back(users: int, since: datetime | None) -> str:
+    """A sentence about a warehouse that went back in time, and the tokens that were put back.
+
+    Args:
+        users: whose tokens they were.
+        since: when the last hourly run began that the warehouse knows of; None if of none.
+    """
+    start = f" --from {since.astimezone(UTC):%Y-%m-%dT%H}" if since else ""
+    return (
+        "The warehouse went back in time, as after a failover or a restore: it held older tokens of"
+        f" {users:,} {'user' if users == 1 else 'users'} than Spotify had given. The later ones"
+        " were put back from the spool, nobody has to authorize for it. What had been loaded since"
+        f" is gone from it as well: `songswap replay{start}` brings the plays back, see"
+        " docs/deployment.md."
     )
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from songswap.check import postgres_log
 from songswap.check.given import Given, Step, connection_named, installed
 from songswap.errors import CheckFailed, WarehouseUnavailable
 from songswap.warehouse import deviations, rights, schema, tokens
@@ -78,12 +79,19 @@ def version(given: Given) -> str:
     return f"The schema is at version {VERSION}."
 
 
+def log(given: Given) -> str:
+    """The server's log has no tokens in it, or how to keep them out."""
+    with _warehouse(given) as warehouse:
+        return postgres_log.sentence(warehouse)
+
+
 STEPS = (
     Step("provider", provider),
     Step("connection", connection),
     Step("query", query),
     Step("tables", tables),
     Step("version", version),
+    Step("log", log),
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import NamedTuple
 
 from zlib_ng import zlib_ng
@@ -122,6 +123,11 @@ class RotatedToken(NamedTuple):
         # Without the tokens: whatever shows it is no place for them.
         return f"RotatedToken(user_id={self.user_id}, expires_at={self.expires_at.isoformat()})"
 
+    @property
+    def spent_digest(self) -> bytes:
+        """The digest of the token that these took the place of."""
+        return token_digest(self.spent)
+
     def is_older_than(self, other: "RotatedToken") -> bool:
         """Whether ``other``, of the same user, was given later.
 
@@ -134,6 +140,24 @@ class RotatedToken(NamedTuple):
             if self.spent == other.refresh_token:
                 return False
         return self.expires_at < other.expires_at
+
+
+class Successor(NamedTuple):
+    """The tokens that came, maybe over others, of the refresh token with the digest."""
+
+    user_id: int
+    spent_digest: bytes
+    access_token: str
+    refresh_token: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Successor(user_id={self.user_id}, expires_at={self.expires_at.isoformat()})"
+
+
+def token_digest(token: str) -> bytes:
+    """The SHA-256 by which a refresh token is known where the token itself is not needed."""
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 class Recovery(NamedTuple):

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from songswap.raw import sealed, tables
+from songswap.raw import rotations, sealed, tables
 from songswap.raw.kept import Recovery
 from songswap.raw.pages import records
 
@@ -77,6 +77,9 @@ def _save_tokens(db: sqlite3.Connection, broken: Path) -> tuple[int, list[int]]:
         match record:
             case (None, bytes(), bytes(), bytes(), _, _):
                 token = sealed.token_of((rowid, *record[1:]))
+            case (None, int(), bytes(), bytes(), int(), _, _, _, bytes()):
+                rotations.save(db, record[1:])
+                continue
             case (None, str(), str(), str(), int()):
                 token = sealed.old_token_of((rowid, *record[1:]))
             case _:

@@ -103,7 +103,7 @@ def token_of(row: Sequence[Any]) -> RotatedToken | None:
     if checksum != _checksum(fields):
         return None
     user_id, spent, access, refresh, expires_ms = fields
-    return RotatedToken(user_id, _text(spent), _text(access), _text(refresh), from_ms(expires_ms))
+    return RotatedToken(user_id, text(spent), text(access), text(refresh), from_ms(expires_ms))
 
 
 def old_token_of(row: Sequence[Any]) -> RotatedToken | None:
@@ -120,7 +120,8 @@ def blob(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _text(blob: bytes) -> str:
+def text(blob: bytes) -> str:
+    """The string that `blob` kept."""
     return blob.decode("utf-8", "surrogatepass")
 
 

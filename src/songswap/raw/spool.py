@@ -13,14 +13,15 @@ nowhere; a file that is broken is put aside, and a new one goes on with what cou
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import wraps
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from songswap.errors import SpoolError
-from songswap.raw import salvage, sealed, tables
-from songswap.raw.kept import Answer, Entry, Kept, Recovery, RotatedToken, pack
+from songswap.raw import rotations, salvage, sealed, tables
+from songswap.raw.kept import Answer, Entry, Kept, Recovery, RotatedToken, Successor, pack
 from songswap.raw.sealed import DONE
 from songswap.raw.spool_file import SpoolFile
 from songswap.raw.tables import Broken
@@ -62,15 +63,19 @@ class Spool:
     Args:
         folder: is made if it is not there.
         most_bytes: from this size on no more answers are kept; None for as many as the disk takes.
+        remembers: how long rotated tokens are kept after the warehouse has them, see `successors`.
 
     Raises:
         SpoolError: from every method, when the disk does not do it (full, read-only, gone).
     """
 
-    def __init__(self, folder: Path, most_bytes: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, most_bytes: int | None = None, remembers: timedelta = timedelta()
+    ) -> None:
         self.path = folder / "spool.sqlite3"
         self.file = SpoolFile(self.path)
         self._most_bytes = most_bytes
+        self._remembers = remembers
 
     def __enter__(self) -> Self:
         self.file.open()
@@ -244,16 +249,41 @@ class Spool:
             [(user_id,) for user_id in self._damaged_tokens()],
         )
 
-    def drop_tokens(self, tokens: Iterable[RotatedToken]) -> None:
-        """Forget tokens that the warehouse has now."""
-        if rows := [(one.user_id, sealed.blob(one.access_token)) for one in tokens]:
-            self._drop_tokens(rows)
+    def drop_tokens(self, tokens: Iterable[RotatedToken], now: datetime) -> None:
+        """Have tokens wait no more: the warehouse has them, or newer ones, ``now``."""
+        if given := list(tokens):
+            self._drop_tokens(given, now)
 
     @_writes
-    def _drop_tokens(self, rows: Sequence[tuple[int, bytes]]) -> None:
+    def _drop_tokens(self, tokens: Sequence[RotatedToken], now: datetime) -> None:
         self.file.db.executemany(
-            "DELETE FROM rotated_tokens WHERE user_id = ? AND access_token = ?", rows
+            "DELETE FROM rotated_tokens WHERE user_id = ? AND access_token = ?",
+            [(one.user_id, sealed.blob(one.access_token)) for one in tokens],
         )
+        if self._remembers:
+            rotations.keep(self.file.db, tokens, now)
+
+    @_reads
+    def latest_tokens(self, first: int, last: int) -> list[tuple[int, bytes]]:
+        """What the warehouse should hold of the users with ids of ``first`` to ``last``.
+
+        The digests of the refresh tokens that rotations ended with, by user id: of each chain one.
+        """
+        return rotations.latest(self.file.db, first, last)
+
+    @_reads
+    def successors(self, held: Iterable[tuple[int, bytes]]) -> list[Successor]:
+        """The tokens that came of those which the warehouse holds, by user id and digest.
+
+        Nothing of who holds a token that was never spent, or not lately: it may be a newer one.
+        """
+        found = (rotations.successor(self.file.db, user_id, digest) for user_id, digest in held)
+        return [one for one in found if one]
+
+    @_writes
+    def forget_rotations(self, now: datetime) -> None:
+        """Delete rotated tokens that have been kept for long enough after they were stored."""
+        rotations.forget(self.file.db, self._remembers, now)
 
     def _damaged_tokens(self) -> list[int]:
         return [row[0] for row in self.file.db.execute(_TOKENS) if not sealed.token_of(row)]

@@ -29,13 +29,29 @@ _TABLES = {
         "expires_ms": "INTEGER NOT NULL",
         "checksum": "BLOB NOT NULL",
     },
+    "rotations": {
+        "id": "INTEGER PRIMARY KEY",
+        "user_id": "INTEGER NOT NULL",
+        "spent": "BLOB NOT NULL",
+        "successor": "BLOB NOT NULL",
+        "kept_ms": "INTEGER NOT NULL",
+        "access_token": "BLOB",
+        "refresh_token": "BLOB",
+        "expires_ms": "INTEGER",
+        "checksum": "BLOB NOT NULL",
+    },
     "broken": {
         "file": "TEXT PRIMARY KEY",
         "report": "TEXT NOT NULL",
         "told": "INTEGER NOT NULL DEFAULT 0",
     },
 }
-_INDEX = "CREATE INDEX IF NOT EXISTS answers_of_batch ON answers (run_id, batch)"
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS answers_of_batch ON answers (run_id, batch)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS rotations_of_user ON rotations (user_id, spent)",
+    "CREATE INDEX IF NOT EXISTS latest_rotations ON rotations (user_id)"
+    " WHERE refresh_token IS NOT NULL",
+)
 
 _OLD_TABLE = "tokens"
 """Tokens as the version before kept them, without checksums."""
@@ -60,7 +76,8 @@ def make(db: sqlite3.Connection) -> None:
     for name, columns in _TABLES.items():
         written = ", ".join(f"{column} {kind}" for column, kind in columns.items())
         db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({written})")
-    db.execute(_INDEX)
+    for index in _INDEXES:
+        db.execute(index)
     if "checksum" not in _columns(db, "answers"):
         db.execute("ALTER TABLE answers ADD COLUMN checksum BLOB")
         for flag in ("archived", "loaded"):

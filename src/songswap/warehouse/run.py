@@ -292,6 +292,12 @@ def end_run(
     return float(row[0]) if row else 0.0
 
 
+def last_ended(connection: psycopg.Connection) -> datetime | None:
+    """When the hourly run began that ended last; None where none has."""
+    row = connection.execute(statements("run.sql")["last_ended"]).fetchone()
+    return row[0] if row else None
+
+
 def end_early(connection: psycopg.Connection, run_id: str, problem: str, now: datetime) -> bool:
     """Note that a run failed which did not come to its end; False where it had ended."""
     about = {"run_id": run_id, "problem": problem, "now": now}

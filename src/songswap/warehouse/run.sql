@@ -138,6 +138,11 @@ ON CONFLICT (run_id) DO UPDATE SET
   problem = EXCLUDED.problem
 RETURNING extract(epoch FROM ended_at - started_at)::float
 
+-- name: last_ended
+-- Of those that ask everybody: what others loaded is in their hours too.
+SELECT max(started_at) FROM songswap.runs
+WHERE state <> 'running' AND NOT starts_with(run_id, 'follow__')
+
 -- name: end_early
 UPDATE songswap.runs
 SET state = 'failed', held = false, ended_at = %(now)s, problem = %(problem)s

@@ -5,13 +5,13 @@ platform's: it gets what fits. A refresh token that the web app writes there lat
 of ours.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 
-from songswap.raw.kept import RotatedToken
+from songswap.raw.kept import RotatedToken, Successor
 from songswap.warehouse.retry import retried_async
 from songswap.warehouse.sql import statements
 
@@ -135,19 +135,42 @@ async def end(
 
 @retried_async
 async def store(
-    connection: psycopg.AsyncConnection, rotated: Collection[RotatedToken], now: datetime
-) -> None:
-    """Store tokens, and mirror into "SpotifyTokens" what fits there.
+    connection: psycopg.AsyncConnection,
+    given: Sequence[RotatedToken] | Sequence[Successor],
+    now: datetime,
+) -> list[int]:
+    """Store tokens, mirror into "SpotifyTokens" what fits there, and return whose were stored.
 
     Where the user has newer ones, because the web app wrote them, these are dropped.
     """
-    columns = _columns(rotated)
+    spent = {
+        "user_id": [token.user_id for token in given],
+        "spent": [token.spent_digest for token in given],
+    }
+    # The one statement that has to carry tokens.
+    columns = {name: [encode(getattr(token, name)) for token in given] for name in COLUMNS}
+    times = {"expires_at": [token.expires_at for token in given], "now": now}
     async with connection.transaction():
-        cursor = await connection.execute(_SQL["store"], columns | {"now": now})
+        cursor = await connection.execute(_SQL["store"], spent | columns | times)
         users = [user_id async for (user_id,) in cursor]
-        await connection.execute(_SQL["end_exchanged"], columns)
+        await connection.execute(_SQL["end_exchanged"], spent)
         await connection.execute(_SQL["note_refreshed"], {"users": users, "now": now})
     await _mirror(connection, users)
+    return users
+
+
+async def not_held(
+    connection: psycopg.AsyncConnection, latest: Sequence[tuple[int, bytes]]
+) -> list[tuple[int, bytes]]:
+    """Of whom the warehouse holds another refresh token than these: its digest, by user id.
+
+    Args:
+        latest: digests of refresh tokens by user id, of a user maybe several.
+    """
+    users, digests = zip(*latest, strict=True)
+    about = {"user_id": list(users), "digest": list(digests)}
+    rows = await (await connection.execute(_SQL["not_held"], about)).fetchall()
+    return [(user_id, bytes(digest)) for user_id, digest in rows]
 
 
 async def _mirror(connection: psycopg.AsyncConnection, users: Collection[int]) -> None:
@@ -192,16 +215,6 @@ async def _mirror_some(
     await connection.execute(_SQL["note_mirrored"], {"users": mirrored, "problem": problem})
     locked = list(set(users) - set(mirrored))
     await connection.execute(_SQL["note_not_mirrored"], {"users": locked, "problem": LOCKED})
-
-
-def _columns(rotated: Iterable[RotatedToken]) -> dict[str, Any]:
-    """Tokens as one list for each of their fields."""
-    rows = list(rotated)
-    return {
-        "user_id": [token.user_id for token in rows],
-        "expires_at": [token.expires_at for token in rows],
-        **{name: [encode(getattr(token, name)) for token in rows] for name in ("spent", *COLUMNS)},
-    }
 
 
 def orphaned(connection: psycopg.Connection, now: datetime) -> list[int]:

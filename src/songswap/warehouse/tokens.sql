@@ -57,7 +57,7 @@ FROM unnest(
   %(user_id)s::integer[], %(spent)s::bytea[], %(access_token)s::bytea[],
   %(refresh_token)s::bytea[], %(expires_at)s::timestamptz[]
 ) n (user_id, spent, access_token, refresh_token, expires_at)
-JOIN songswap.current_tokens() c ON c.user_id = n.user_id AND c.refresh_token = n.spent
+JOIN songswap.current_tokens() c ON c.user_id = n.user_id AND sha256(c.refresh_token) = n.spent
 ORDER BY c.user_id
 ON CONFLICT (user_id) DO UPDATE SET
   access_token = EXCLUDED.access_token, refresh_token = EXCLUDED.refresh_token,
@@ -65,10 +65,20 @@ ON CONFLICT (user_id) DO UPDATE SET
   stored_at = EXCLUDED.stored_at
 RETURNING user_id
 
+-- name: not_held
+-- By digests alone: tokens leave the server only where they are sent to Spotify.
+WITH latest AS (
+  SELECT * FROM unnest(%(user_id)s::integer[], %(digest)s::bytea[]) l (user_id, digest)
+)
+SELECT c.user_id, sha256(c.refresh_token)
+FROM songswap.current_tokens() c
+WHERE c.user_id IN (SELECT user_id FROM latest)
+  AND (c.user_id, sha256(c.refresh_token)) NOT IN (SELECT user_id, digest FROM latest)
+
 -- name: end_exchanged
 DELETE FROM songswap.token_exchanges e
 USING unnest(%(user_id)s::integer[], %(spent)s::bytea[]) n (user_id, spent)
-WHERE e.user_id = n.user_id AND e.refresh_digest = sha256(n.spent)
+WHERE e.user_id = n.user_id AND e.refresh_digest = n.spent
 
 -- name: note_refreshed
 -- A token that was not noted is an authorization of this very hour.

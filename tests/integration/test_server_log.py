@@ -1,0 +1,138 @@
+"""No token comes into PostgreSQL's log, but where its settings have the parameters of one statement
+logged; and that is told."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from songswap.check.given import Given
+from songswap.check.run import run_step
+from songswap.errors import SongSwapError
+from songswap.local.postgres import Postgres
+from songswap.settings import parse_connection
+
+Make = Callable[..., Any]
+ROTATED = ("--rotate-refresh-tokens", "1")
+
+LOUD = {
+    "log_statement": "all",
+    "log_min_messages": "info",
+    "log_min_error_statement": "error",
+    "log_error_verbosity": "verbose",
+    "log_parameter_max_length_on_error": "-1",
+}
+"""As a DBA has a server log everything of a database, errors and their parameters included."""
+
+_ENTRY = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (\w+): ", re.MULTILINE)
+
+
+def database(here: Any) -> str:
+    """The name of the platform's database."""
+    return str(psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"])
+
+
+def log_all(here: Any, **more: str) -> None:
+    """Have the server log all that it can of what is done in the platform's database."""
+    for name, value in (LOUD | more).items():
+        here.execute(f"ALTER DATABASE {database(here)} SET {name} = '{value}'")
+
+
+def checked(here: Any) -> str:
+    """What the sanity check says of the server's log."""
+    variables = here.environment()
+    given = Given(
+        lambda name: parse_connection(name, variables[f"AIRFLOW_CONN_{name.upper()}"]),
+        variables.get,
+        variables,
+        "run",
+        here.clock,
+    )
+    return run_step("postgres", "log", given)
+
+
+def hours(here: Any) -> set[str]:
+    """Loads with rotated tokens, and with errors of every kind around them; all tokens in use."""
+    given: set[str] = set()
+
+    def load() -> None:
+        given.update(tokens(here))
+        here.advance(hours=1)
+        here.load()
+        given.update(tokens(here))
+
+    load()
+    here.fault(path="/api/token", access_suffix="x" * 300)  # too long for its column
+    load()
+    here.mend()
+    here.execute(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no' USING DETAIL = 'not now'; END $$"
+    )
+    for table in ('"SpotifyTokens"', "songswap.tokens", "songswap.token_exchanges"):
+        here.execute(f"CREATE TRIGGER no BEFORE UPDATE OR DELETE ON {table} EXECUTE FUNCTION no()")
+        with suppress(SongSwapError):  # what it is, is another test's affair
+            load()
+        here.execute(f"DROP TRIGGER no ON {table}")
+    load()
+    return given
+
+
+def tokens(here: Any) -> Iterator[str]:
+    """All tokens that the warehouse knows."""
+    for row in here.rows(
+        "SELECT convert_from(access_token, 'UTF8'), convert_from(refresh_token, 'UTF8')"
+        " FROM songswap.current_tokens()"
+    ) + here.rows('SELECT access_token, refresh_token FROM "SpotifyTokens"'):
+        yield from row
+
+
+def shown(log: str, given: set[str]) -> list[str]:
+    """The statements that brought one of the tokens into the log."""
+    found = []
+    said: defaultdict[str, str] = defaultdict(str)
+    _, *parts = _ENTRY.split(log)
+    for process, kind, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        if kind in ("LOG", "STATEMENT"):
+            said[process] = text
+        # As text, or as the bytes of a parameter.
+        if any(token in text or token.encode().hex() in text for token in given):
+            found.append(said[process])
+    return found
+
+
+@pytest.fixture
+def log(postgres: Postgres) -> Callable[[], str]:
+    """Gives what the server has logged since the test began."""
+    path = Path(postgres.process.log)
+    begin = path.stat().st_size
+    return lambda: path.read_bytes()[begin:].decode(errors="replace")
+
+
+def test_without_parameters(platform: Make, log: Callable[[], str]) -> None:
+    """With the remedy that is told, the log of every statement and error has no token."""
+    here = platform(*ROTATED, users=3)
+    log_all(here, log_parameter_max_length="0", log_parameter_max_length_on_error="0")
+    assert checked(here) == "The server logs no parameters of statements."
+    given = hours(here)
+    assert "INSERT INTO songswap.tokens" in log()
+    assert "value too long" in log()
+    assert shown(log(), given) == []
+
+
+def test_with_parameters(platform: Make, log: Callable[[], str]) -> None:
+    """Where parameters are logged, only the statement that stores tokens shows any."""
+    here = platform(*ROTATED, users=3)
+    log_all(here, log_parameter_max_length="-1")
+    told = checked(here)
+    assert "log_statement = all, log_parameter_max_length_on_error = -1" in told
+    for remedy in ("log_parameter_max_length", "log_parameter_max_length_on_error"):
+        assert f"ALTER ROLE songswap SET {remedy} = 0" in told
+    statements = shown(log(), hours(here))
+    assert statements
+    assert all("INSERT INTO songswap.tokens" in statement for statement in statements)
