@@ -133,6 +133,7 @@ def test_with_parameters(platform: Make, log: Callable[[], str]) -> None:
     assert "log_statement = all, log_parameter_max_length_on_error = -1" in told
     for remedy in ("log_parameter_max_length", "log_parameter_max_length_on_error"):
         assert f"ALTER ROLE songswap SET {remedy} = 0" in told
-    statements = shown(log(), hours(here))
+    given = hours(here)
+    statements = shown(log(), given)
     assert statements
     assert all("INSERT INTO songswap.tokens" in statement for statement in statements)
