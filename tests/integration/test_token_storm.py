@@ -5,8 +5,10 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from itertools import cycle
 from typing import Any, Self
 
 import psycopg
@@ -15,6 +17,8 @@ import pytest
 from songswap import ingest
 from songswap.errors import SongSwapError
 from songswap.fetch import fetch
+from songswap.local.postgres import Postgres
+from songswap.raw.spool import Spool
 from songswap.warehouse import run
 from songswap.warehouse.connection import connect
 
@@ -208,8 +212,9 @@ def hours(platform: Make) -> Hours:
     return made
 
 
-def test_cut_anywhere(hours: Hours) -> None:
+def test_cut_anywhere(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut at sixty points of an hour, one connection or all, or by a pooler's errors."""
+    monkeypatch.setattr("songswap.warehouse.connection._POOL_WAIT_S", 1)
     with Cutting(hours.here.settings.warehouse_dsn) as way:
         for whole, cuts in ((False, 45), (True, 15)):
             way.strike(None)
@@ -224,3 +229,119 @@ def test_cut_anywhere(hours: Hours) -> None:
                 hours.assert_all_well((at, points, how))
     hours.end()
     assert hours.broken["WarehouseUnavailable"] > 20, "nearly none was hit"
+
+
+def test_any_error(hours: Hours) -> None:
+    """Whatever error a statement meets, at whichever table, of whatever class, costs no token."""
+    here = hours.here
+    here.execute(
+        "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = TG_ARGV[0]; END $$"
+    )
+    tables = ("songswap.tokens", "songswap.token_exchanges", "songswap.grants", '"SpotifyTokens"')
+    errors = ("26000", "42P05", "XX000", "40001", "55P03", "23514", "P0001")
+    for table, sqlstate in zip(cycle(tables), errors * 2, strict=False):
+        here.execute(
+            f"CREATE TRIGGER fail BEFORE INSERT OR UPDATE OR DELETE ON {table}"
+            f" EXECUTE FUNCTION public.fail('{sqlstate}')"
+        )
+        hours.trouble(here.settings.warehouse_dsn)
+        here.execute(f"DROP TRIGGER fail ON {table}")
+        hours.assert_all_well((table, sqlstate))
+
+
+def test_servers_own_timeouts(hours: Hours) -> None:
+    """Time limits of a DBA that are shorter than Spotify's answers end nothing."""
+    here = hours.here
+    name = psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"]
+    limits = {
+        "idle_in_transaction_session_timeout": "1ms",
+        "idle_session_timeout": "100ms",
+        "transaction_timeout": "300ms",
+        "lock_timeout": "1ms",
+    }
+    for limit, value in limits.items():
+        here.execute(f"ALTER DATABASE {name} SET {limit} = '{value}'")
+    here.fault(path="/api/token", delay_ms=400)
+    hours.assert_all_well("slow tokens")
+    hours.end()
+
+
+def test_server_restarted(hours: Hours, postgres: Postgres) -> None:
+    """PostgreSQL that is stopped while tokens are under way costs none of them."""
+    here = hours.here
+    here.fault(path="/api/token", delay_ms=1000)
+    with ThreadPoolExecutor(1) as thread:
+        trouble = thread.submit(hours.trouble, here.settings.warehouse_dsn)
+        struck(here, trouble)
+        postgres.stop()
+        trouble.result()
+    postgres.start()
+    assert hours.broken["WarehouseUnavailable"] == 1
+    here.mend()
+    hours.assert_all_well("a restart")
+    hours.end()
+
+
+def test_table_locked(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "SpotifyTokens" that is locked while tokens are under way is waited for, or costs none."""
+    here = hours.here
+    here.fault(path="/api/token", delay_ms=500)
+    with ThreadPoolExecutor(1) as thread:
+        asking = thread.submit(hours.ask, here.settings.warehouse_dsn, whole=False)
+        struck(here, asking)
+        with psycopg.connect(here.settings.warehouse_dsn) as stranger:
+            stranger.execute('LOCK TABLE "SpotifyTokens" IN ACCESS EXCLUSIVE MODE')
+            while not here.rows("SELECT FROM pg_locks WHERE NOT granted"):
+                assert not asking.done()
+        asking.result()
+    hours.assert_all_well("a short lock")
+    monkeypatch.setenv("SONGSWAP_WAIT_S", "0.3")
+    with ThreadPoolExecutor(1) as thread:
+        before = here.spotify.get("/admin/faults")[0]["struck"]
+        trouble = thread.submit(hours.trouble, here.settings.warehouse_dsn)
+        struck(here, trouble, before)
+        with psycopg.connect(here.settings.warehouse_dsn) as stranger:
+            stranger.execute('LOCK TABLE "SpotifyTokens" IN ACCESS EXCLUSIVE MODE')
+            trouble.result()
+    monkeypatch.delenv("SONGSWAP_WAIT_S")
+    with Spool(here.settings.spool) as spool:
+        assert len(spool.tokens()) == USERS
+    hours.assert_all_well("a long lock")
+
+
+def test_row_locked(hours: Hours) -> None:
+    """A row of "SpotifyTokens" that somebody holds for a whole load keeps nobody from its plays."""
+    here = hours.here
+    with psycopg.connect(here.settings.warehouse_dsn) as stranger:
+        stranger.execute('SELECT FROM "SpotifyTokens" ORDER BY id LIMIT 1 FOR UPDATE')
+        hours.end()
+    hours.assert_all_well("a locked row")
+
+
+def test_one_that_cannot_be_stored(hours: Hours) -> None:
+    """A user whose tokens the warehouse does not take waits alone; the others are asked for."""
+    here = hours.here
+    here.execute(
+        "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF NEW.user_id = 2 THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$"
+    )
+    here.execute(
+        "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON songswap.tokens"
+        " FOR EACH ROW EXECUTE FUNCTION public.fail()"
+    )
+    for _ in range(2):
+        name = hours.ask(here.settings.warehouse_dsn, whole=False)
+    with connect(here.settings.warehouse_dsn) as connection:
+        found = run.outcomes(connection, name)
+    assert found["answered"] + found["unchanged"] == USERS - 1
+    assert found["failed"] == 1
+    here.execute("DROP TRIGGER fail ON songswap.tokens")
+    hours.assert_all_well("one that could not be stored")
+    hours.end()
+
+
+def struck(here: Any, asking: "Future[Any]", before: int = 0) -> None:
+    """Wait until all of an hour's tokens are under way."""
+    while here.spotify.get("/admin/faults")[0]["struck"] < before + USERS:
+        assert not asking.done()

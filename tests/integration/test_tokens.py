@@ -215,6 +215,57 @@ async def test_locked_row_holds_up_nobody(warehouse_dsn: str, tmp_path: Path) ->
         assert rows.fetchall() == [("next next refresh 1",), ("next refresh 2",)]
 
 
+async def test_login_during_an_exchange_wins(warehouse_dsn: str, tmp_path: Path) -> None:
+    """What the web app writes while Spotify is asked stays; the other user's token is stored."""
+
+    async def refresh(token: str) -> Tokens:
+        if token == "refresh 1":
+            here.execute("UPDATE \"SpotifyTokens\" SET refresh_token = 'login' WHERE id = 1")
+        return Tokens(f"new {token}", f"next {token}", LATER)
+
+    with (
+        users(warehouse_dsn, 2) as ids,
+        psycopg.connect(warehouse_dsn, autocommit=True) as here,
+    ):
+        async with exchanging(warehouse_dsn, tmp_path, refresh) as exchanger:
+            known = {user: f"access {user}" for user in ids}
+            assert len([one async for one in exchanger.exchange(known)]) == 2
+        assert current(warehouse_dsn) == {1: "login", 2: "next refresh 2"}
+        rows = here.execute('SELECT refresh_token FROM "SpotifyTokens" ORDER BY id').fetchall()
+        assert rows == [("login",), ("next refresh 2",)]
+
+
+async def test_claims_hold_while_a_store_waits(warehouse_dsn: str, tmp_path: Path) -> None:
+    """A store that waits for a lock longer than a lease keeps others from sending the tokens."""
+    sent: list[str] = []
+    lease = timedelta(milliseconds=600)
+
+    async def refresh(token: str) -> Tokens:
+        sent.append(token)
+        return Tokens(f"new {token}", f"next {token}", LATER)
+
+    async def got(exchanger: TokenExchanger, known: dict[int, str]) -> dict[int, Any]:
+        return {user: result async for user, result in exchanger.exchange(known)}
+
+    with users(warehouse_dsn, 2) as ids, psycopg.connect(warehouse_dsn) as stranger:
+        known = {user: f"access {user}" for user in ids}
+        async with (
+            exchanging(warehouse_dsn, tmp_path / "a", refresh, lease) as one,
+            exchanging(warehouse_dsn, tmp_path / "b", refresh, lease) as other,
+        ):
+            stranger.execute("LOCK TABLE songswap.tokens IN SHARE MODE")
+            first = asyncio.ensure_future(got(one, known))
+            while len(sent) < 2:
+                await asyncio.sleep(0.01)
+            second = asyncio.ensure_future(got(other, known))
+            done, _ = await asyncio.wait([first, second], timeout=2.5)
+            assert not done
+            stranger.rollback()
+            tokens = {user: f"new refresh {user}" for user in ids}
+            assert await first == await second == tokens
+    assert sorted(sent) == ["refresh 1", "refresh 2"]
+
+
 async def test_claim_of_a_killed_process_ends(warehouse_dsn: str, tmp_path: Path) -> None:
     """A claim that is not renewed holds up nobody; a refusal then tells that a token was lost."""
     hanging, lease = asyncio.Event(), timedelta(milliseconds=300)
