@@ -74,7 +74,7 @@ def bring_in(
         spool.forget_rotations(clock())
         counts: Counter[str] = Counter()
         stored = store_waiting(settings.warehouse_dsn, spool, clock())
-        counts["tokens_stored"] = asyncio.run(stored).stored
+        counts["tokens_stored"] = asyncio.run(stored).users
         counts["retried_archived"] = asyncio.run(
             _archive_waiting(settings, spool, connection, only)
         )

@@ -106,7 +106,8 @@ async def _fetch(
         users = run.users_of(connection, run_id, number)
         returned = await put_back(settings.warehouse_dsn, spool, users, clock())
         grants = grant.askable(connection, users, clock())
-        there = spool.users_of(run_id, number) | waiting.left
+        unusable = waiting.left | returned.left
+        there = spool.users_of(run_id, number) | unusable
         to_ask = [one for one in grants if not one.resting and one.user_id not in there]
         async with (
             open_budget(settings, Rank.PLAYS, clock) as budget,
@@ -125,10 +126,10 @@ async def _fetch(
                 stop,
             )
             batch.counts["users"] = len(grants)
-            if returned:
-                batch.counts["tokens_put_back"] = returned
+            if returned.users:
+                batch.counts["tokens_put_back"] = returned.users
             batch.counts["resting"] = sum(one.resting for one in grants)
-            for user_id in waiting.left.intersection(one.user_id for one in grants):
+            for user_id in unusable.intersection(one.user_id for one in grants):
                 batch.outcomes[user_id] = "failed"
                 batch.polled[user_id] = "the tokens wait in the spool for the warehouse"
             problem: str | SongSwapError | None = "it broke off, its task log says why"

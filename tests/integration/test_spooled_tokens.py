@@ -150,10 +150,10 @@ async def test_what_is_older_is_put_back(warehouse_dsn: str, spool: Spool) -> No
     rotate(spool, 6, "A6", "B6")
     rotate(spool, 6, "X6", "Y6")
     rotate(spool, 8, "A8", "B8")
-    assert await put_back(warehouse_dsn, spool, ALL, NOW) == 3
+    assert await put_back(warehouse_dsn, spool, ALL, NOW) == (3, set())
     expected = {1: "C1", 2: "C2", 3: "C3", 4: "X4", 5: "A5", 6: "B6", 7: "A8"}
     assert held(warehouse_dsn) == expected
-    assert await put_back(warehouse_dsn, spool, ALL, NOW) == 0
+    assert await put_back(warehouse_dsn, spool, ALL, NOW) == (0, set())
     with psycopg.connect(warehouse_dsn) as connection:
         rows = connection.execute('SELECT id, refresh_token FROM "SpotifyTokens"').fetchall()
         assert dict(rows) == expected, "they are mirrored"
@@ -166,8 +166,8 @@ async def test_users_of_a_batch_alone(warehouse_dsn: str, spool: Spool) -> None:
     write(warehouse_dsn, **{f"user{user}": f"A{user}" for user in range(1, 7)})
     for user in range(1, 7):
         rotate(spool, user, f"A{user}", f"B{user}")
-    assert await put_back(warehouse_dsn, spool, Users(2, 4, [2, 4]), NOW) == 2
-    assert await put_back(warehouse_dsn, spool, Users(5, 6, None), NOW) == 2
+    assert await put_back(warehouse_dsn, spool, Users(2, 4, [2, 4]), NOW) == (2, set())
+    assert await put_back(warehouse_dsn, spool, Users(5, 6, None), NOW) == (2, set())
     assert held(warehouse_dsn) == {1: "A1", 2: "B2", 3: "A3", 4: "B4", 5: "B5", 6: "B6"}
 
 
@@ -181,7 +181,7 @@ async def test_dead_grant_lives_again(warehouse_dsn: str, spool: Spool) -> None:
             " VALUES (1, 'revoked', %s, %s, 1)",
             [token_digest("A"), NOW - 30 * DAYS],
         )
-        assert await put_back(warehouse_dsn, spool, ALL, NOW) == 1
+        assert await put_back(warehouse_dsn, spool, ALL, NOW) == (1, set())
         row = connection.execute("SELECT state, authorized_at, refusals FROM songswap.grants")
         assert row.fetchone() == ("active", NOW - 30 * DAYS, 0)
 
@@ -206,8 +206,19 @@ async def test_locked_row_is_put_back(warehouse_dsn: str, spool: Spool) -> None:
         rotate(spool, user, f"A{user}", f"B{user}")
     with psycopg.connect(warehouse_dsn) as stranger:
         stranger.execute('SELECT FROM "SpotifyTokens" WHERE id = 1 FOR UPDATE')
-        assert await put_back(warehouse_dsn, spool, ALL, NOW) == 2
+        assert await put_back(warehouse_dsn, spool, ALL, NOW) == (2, set())
         assert held(warehouse_dsn) == {1: "B1", 2: "B2"}
+
+
+async def test_one_that_is_refused(warehouse_dsn: str, spool: Spool) -> None:
+    """A user whose tokens the warehouse does not take is named; the others' are put back."""
+    write(warehouse_dsn, user1="A1", user2="A2", user3="A3")
+    for user in (1, 2, 3):
+        rotate(spool, user, f"A{user}", f"B{user}")
+    with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
+        connection.execute("ALTER TABLE songswap.tokens ADD CHECK (user_id <> 2)")
+    assert await put_back(warehouse_dsn, spool, ALL, NOW) == (2, {2})
+    assert held(warehouse_dsn) == {1: "B1", 2: "A2", 3: "B3"}
 
 
 async def test_costs_nothing_without_rotations(spool: Spool) -> None:
@@ -215,7 +226,7 @@ async def test_costs_nothing_without_rotations(spool: Spool) -> None:
     nowhere = "host=127.0.0.1 port=1"
     spool.keep_tokens([RotatedToken(1, "A", "access", "A", LATER)])
     spool.drop_tokens([RotatedToken(1, "A", "access", "A", LATER)], NOW)
-    assert await put_back(nowhere, spool, ALL, NOW) == 0
+    assert await put_back(nowhere, spool, ALL, NOW) == (0, set())
     rotate(spool, 1, "A", "B", "C")
     rotate(spool, 1, "C", "D", at=NOW + timedelta(hours=1))
     spool.forget_rotations(NOW + DAYS)
@@ -223,7 +234,7 @@ async def test_costs_nothing_without_rotations(spool: Spool) -> None:
     (left,) = spool.successors([(1, token_digest("C"))])
     assert (left.refresh_token, left.expires_at) == ("D", LATER)
     spool.forget_rotations(NOW + DAYS + timedelta(hours=1))
-    assert await put_back(nowhere, spool, ALL, NOW) == 0
+    assert await put_back(nowhere, spool, ALL, NOW) == (0, set())
     assert b"access D" not in spool.path.read_bytes(), "what is forgotten is not on the disk"
 
 

@@ -136,7 +136,7 @@ async def end(
 @retried_async
 async def store(
     connection: psycopg.AsyncConnection,
-    given: Sequence[RotatedToken] | Sequence[Successor],
+    given: Sequence[RotatedToken | Successor],
     now: datetime,
 ) -> list[int]:
     """Store tokens, mirror into "SpotifyTokens" what fits there, and return whose were stored.

@@ -1,6 +1,8 @@
 """What is to be told of a run that went well."""
 
-from songswap.alerts.warning import unaskable, warnings
+from datetime import UTC, datetime
+
+from songswap.alerts.warning import set_back, unaskable, warnings
 
 
 def test_most_runs_have_none() -> None:
@@ -43,3 +45,13 @@ def test_grants_that_end() -> None:
         "The grants of 4 users end within 30 days",
         "The grants of 1 users end within 1 day",
     ]
+
+
+def test_warehouse_that_went_back_in_time() -> None:
+    """It is told with the replay that is needed: from the last run that the warehouse knows of."""
+    told = set_back(1200, datetime(2026, 11, 22, 18, 4, tzinfo=UTC))
+    assert "older tokens of 1,200 users than" in told
+    assert "`songswap replay --from 2026-11-22T18` brings" in told
+    told = set_back(1, None)
+    assert "older tokens of 1 user than" in told
+    assert "`songswap replay` brings" in told
