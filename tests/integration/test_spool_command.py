@@ -173,14 +173,14 @@ def test_full_spool(here: Any, own_objects: Any) -> None:
     """A spool that is as large as it may be takes no more, and nobody is asked for in vain."""
     own_objects.stop()
     fetched(here)
-    here.settings = replace(here.settings, spool_max_bytes=2**15)
+    here.settings = replace(here.settings, spool_max_bytes=11 * 4096)
     here.spotify.delete("/admin/calls")
     ingest.plan(here.settings, "r2", here.clock)
     with pytest.raises(SpoolError, match="4 answers wait for S3 and 4 for the warehouse"):
         fetch(here.settings, "r2", 0, here.clock)
     assert here.calls() == {}
     with (
-        Spool(here.settings.spool, 2**15) as spool,
+        Spool(here.settings.spool, 11 * 4096) as spool,
         pytest.raises(SpoolError, match="SONGSWAP_SPOOL_MAX_MB"),
     ):
         spool.keep("r2", 0, [Answer(1, "key", here.clock(), None, b"{}")])

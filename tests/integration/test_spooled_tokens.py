@@ -238,6 +238,17 @@ async def test_costs_nothing_without_rotations(spool: Spool) -> None:
     assert b"access D" not in spool.path.read_bytes(), "what is forgotten is not on the disk"
 
 
+def test_they_stop_no_load(tmp_path: Path) -> None:
+    """However many rotated tokens are kept, the room for answers is what it was."""
+    with Spool(tmp_path / "small", most_bytes=2**17, remembers=DAYS) as spool:
+        for user in range(100):
+            chain = [f"{user} {number} {'x' * 180}" for number in range(13)]
+            pairs = pairwise(chain)
+            spool.drop_tokens([RotatedToken(user, a, "a" * 220, b, LATER) for a, b in pairs], NOW)
+        assert spool.size() > 2**17
+        assert spool.full() is None
+
+
 def test_damaged_row_is_no_token(spool: Spool) -> None:
     """What the disk damaged of a chain is not believed; another user's chain is."""
     for user in (1, 2, 3):

@@ -17,6 +17,13 @@ from songswap.raw.kept import RotatedToken, Successor, token_digest
 _COLUMNS = "user_id, spent, successor, kept_ms, access_token, refresh_token, expires_ms, checksum"
 _ROWS = f"SELECT {_COLUMNS} FROM rotations WHERE user_id = ?"  # noqa: S608 - our columns
 _PUT = f"INTO rotations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_EMPTY = (
+    "UPDATE rotations SET access_token = NULL, refresh_token = NULL, expires_ms = NULL,"
+    " checksum = ? WHERE user_id = ? AND spent = ?"
+)
+
+_ROW_BYTES = 220
+"""What a row takes in the file with its places in the indexes, measured with twelve for a user."""
 
 
 def keep(db: sqlite3.Connection, tokens: Iterable[RotatedToken], now: datetime) -> None:
@@ -28,9 +35,9 @@ def keep(db: sqlite3.Connection, tokens: Iterable[RotatedToken], now: datetime) 
         before = f"{_ROWS} AND successor = ? AND refresh_token IS NOT NULL"
         for row in db.execute(before, (token.user_id, spent)).fetchall():
             if _is_whole(row):
-                _put(db, *row[:4], None, None, None)
-        _put(
-            db,
+                checksum = sealed.sealed(*row[:4], None, None, None)[-1]
+                db.execute(_EMPTY, (checksum, *row[:2]))
+        row = sealed.sealed(
             token.user_id,
             spent,
             token_digest(token.refresh_token),
@@ -39,6 +46,7 @@ def keep(db: sqlite3.Connection, tokens: Iterable[RotatedToken], now: datetime) 
             sealed.blob(token.refresh_token),
             sealed.to_ms(token.expires_at),
         )
+        db.execute(f"INSERT OR REPLACE {_PUT}", row)
 
 
 def latest(db: sqlite3.Connection, first: int, last: int) -> list[tuple[int, bytes]]:
@@ -72,14 +80,16 @@ def forget(db: sqlite3.Connection, after: timedelta, now: datetime) -> None:
     db.execute("DELETE FROM rotations WHERE kept_ms <= ? OR kept_ms > ?", span)
 
 
+def size(db: sqlite3.Connection) -> int:
+    """About how many bytes the rows take, without reading them all."""
+    (rows,) = db.execute("SELECT max(id) - min(id) + 1 FROM rotations").fetchone()
+    return int(rows or 0) * _ROW_BYTES
+
+
 def save(db: sqlite3.Connection, row: Sequence[Any]) -> None:
     """Save a row of a broken file, unless it is damaged, or there in a later form."""
     if _is_whole(row):
         db.execute(f"INSERT OR IGNORE {_PUT}", row)
-
-
-def _put(db: sqlite3.Connection, *fields: object) -> None:
-    db.execute(f"INSERT OR REPLACE {_PUT}", sealed.sealed(*fields))
 
 
 def _is_whole(row: Sequence[Any]) -> bool:

@@ -110,7 +110,7 @@ class Spool:
 
     def full(self) -> SpoolError | None:
         """Why no more answers are kept; None while there is room."""
-        size, free = self.size(), shutil.disk_usage(self.path.parent).free
+        size, free = self._size_of_answers(), shutil.disk_usage(self.path.parent).free
         if self._most_bytes is not None and size >= self._most_bytes:
             why = f"its {size / 2**20:,.0f} MB are as many as SONGSWAP_SPOOL_MAX_MB allows"
         elif free < _KEEP_FREE_BYTES:
@@ -127,11 +127,19 @@ class Spool:
     @_reads
     def size(self) -> int:
         """The bytes that are in use; what left makes room, although the file stays as large."""
+        return self._size()
+
+    def _size(self) -> int:
         page, pages, free = (
             self.file.db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_size", "page_count", "freelist_count")
         )
         return int(page * (pages - free))
+
+    @_reads
+    def _size_of_answers(self) -> int:
+        """The bytes in use but for rotated tokens: however many these are, they stop no load."""
+        return max(0, self._size() - rotations.size(self.file.db))
 
     @_reads
     def entries(self) -> list[Entry]:
