@@ -26,7 +26,8 @@ ORDER BY e.user_id, p.pace * extract(epoch FROM %(now)s - p.answered_at) DESC NU
 INSERT INTO songswap.grants (user_id, refresh_digest, authorized_at)
 SELECT t.id, sha256(convert_to(t.refresh_token, 'UTF8')), %(now)s
 FROM "SpotifyTokens" t LEFT JOIN songswap.grants g ON g.user_id = t.id
-WHERE g.refresh_digest IS DISTINCT FROM sha256(convert_to(t.refresh_token, 'UTF8'))
+WHERE t.refresh_token IS NOT NULL
+  AND g.refresh_digest IS DISTINCT FROM sha256(convert_to(t.refresh_token, 'UTF8'))
 ORDER BY t.id
 FOR UPDATE OF t SKIP LOCKED
 ON CONFLICT (user_id) DO UPDATE SET

@@ -11,13 +11,19 @@ depends_on = None
 
 
 def upgrade() -> None:
-    statements = Path(__file__).with_name("0007_pipeline.sql").read_text()
-    op.get_bind().exec_driver_sql(statements)
+    op.get_bind().exec_driver_sql(Path(__file__).with_name("0007_pipeline.sql").read_text())
+    # Databases that had the version before keep its function, which columns of others can confuse.
+    op.get_bind().exec_driver_sql(_before("grant_states"))
 
 
 def downgrade() -> None:
-    # The function is that of the version before again.
-    before = Path(__file__).with_name("0006_pipeline.sql").read_text()
-    begin = before.index("CREATE OR REPLACE FUNCTION songswap.dead_runs")
-    function = before[begin : before.index("CREATE TABLE songswap.track_forms")]
-    op.get_bind().exec_driver_sql(f"{function} ALTER TABLE songswap.runs DROP COLUMN alive_until")
+    op.get_bind().exec_driver_sql(
+        f"{_before('dead_runs')} ALTER TABLE songswap.runs DROP COLUMN alive_until"
+    )
+
+
+def _before(function: str) -> str:
+    """The statement that makes a function as the version before has it."""
+    sql = Path(__file__).with_name("0006_pipeline.sql").read_text()
+    begin = sql.index(f"CREATE OR REPLACE FUNCTION songswap.{function}")
+    return sql[begin : sql.index("$$;", begin) + len("$$;")]

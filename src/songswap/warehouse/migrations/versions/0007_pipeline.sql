@@ -21,3 +21,18 @@ COMMENT ON FUNCTION songswap.dead_runs IS
   'Runs that are noted as running though nobody works on them: no process has renewed the lease of the
 run, and it is one that a single process does, or has given no sign of life for ten minutes, or a later
 one has ended.';
+
+-- A row of "SpotifyTokens" may be there before its tokens are, and its id may be a bigint.
+CREATE OR REPLACE FUNCTION songswap.current_tokens()
+RETURNS TABLE (user_id integer, access_token bytea, refresh_token bytea, expires_at timestamptz,
+  platform_digest bytea)
+LANGUAGE sql STABLE AS $$
+  SELECT t.id::integer,
+    coalesce(k.access_token, convert_to(t.access_token, 'UTF8'), ''::bytea),
+    coalesce(k.refresh_token, convert_to(t.refresh_token, 'UTF8')), k.expires_at,
+    sha256(convert_to(t.refresh_token, 'UTF8'))
+  FROM "SpotifyTokens" t
+  LEFT JOIN songswap.tokens k ON k.user_id = t.id
+    AND k.platform_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
+  WHERE t.refresh_token IS NOT NULL
+$$;
