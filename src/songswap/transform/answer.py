@@ -10,6 +10,7 @@ hold no cycles, so the garbage collector need not look at them (``gc=False``).
 import json
 import math
 from functools import cache
+from itertools import repeat
 from types import UnionType
 from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
@@ -206,7 +207,9 @@ def read_whole(
     except BROKEN:
         return _read_leniently(body, answer, entry)
     entries = getattr(whole, _list_of(answer))
-    return None if entries is None else ([Read(value, NONE, None) for value in entries], whole)
+    if entries is None:
+        return None
+    return [*map(Read._make, zip(entries, repeat(NONE), repeat(None)))], whole
 
 
 def decode(body: bytes, answer: type[Whole]) -> Whole:

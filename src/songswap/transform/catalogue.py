@@ -23,8 +23,7 @@ def joined(told: Sequence[Catalogue]) -> Catalogue:
             add_artist(rows, artist)
         for link in one.artist_tracks.values():
             add_link(rows, link)
-        for image in one.track_images.values():
-            add_image(rows.track_images, image)
+        add_images(rows.track_images, one.track_images.values())
         for preview in one.track_previews.values():
             add_preview(rows, preview)
         for observed in one.track_popularity.values():
@@ -44,7 +43,9 @@ def larger_track(one: Track, other: Track) -> Track:
 
 def add_track(rows: Catalogue, track: Track) -> None:
     """Add a track's name and duration."""
-    rows.tracks[track.id] = larger_track(rows.tracks.get(track.id, track), track)
+    known = rows.tracks.setdefault(track.id, track)
+    if known != track:
+        rows.tracks[track.id] = larger_track(known, track)
 
 
 def add_artist(rows: Catalogue, artist: Artist) -> None:
@@ -56,14 +57,18 @@ def add_artist(rows: Catalogue, artist: Artist) -> None:
 
 def add_link(rows: Catalogue, link: ArtistTrack) -> None:
     """Add an artist of a track: primary if any answer told it so."""
-    if rows.artist_tracks.setdefault(link[:2], link).is_primary < link.is_primary:
-        rows.artist_tracks[link[:2]] = link
+    key = link[:2]
+    if link.is_primary > rows.artist_tracks.setdefault(key, link).is_primary:
+        rows.artist_tracks[key] = link
 
 
-def add_image(images: dict[tuple[str, int, int], Image], image: Image) -> None:
-    """Add an image to those that were told, by whose it is, height and width."""
-    if images.setdefault(image[:3], image).url < image.url:
-        images[image[:3]] = image
+def add_images(images: dict[tuple[str, int, int], Image], told: Iterable[Image]) -> None:
+    """Add images to those that were told, by whose each is, height and width."""
+    for image in told:
+        key = image[:3]
+        known = images.setdefault(key, image)
+        if known is not image and known.url < image.url:
+            images[key] = image
 
 
 def add_preview(rows: Catalogue, preview: Preview) -> None:

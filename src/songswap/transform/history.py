@@ -118,7 +118,7 @@ def _add_item(
             history.newest = played_at
     reason = _reason_to_set_aside(value, problems, played_at, plausible)
     if reason is None and value and value.track and value.track.id and played_at:
-        history.plays.append(Play(user_id, played_at, value.track.id))
+        history.plays.append(Play._make((user_id, played_at, value.track.id)))
         add_track(catalogue, value.track, problems and _of_track(problems), observed_at)
     else:
         history.set_aside.append(_set_aside(item, reason or answer.MISSING))
@@ -163,6 +163,8 @@ def _reason_to_set_aside(
 
 def _is_a_track(told: answer.Track) -> bool:
     """Whether it is a track, by its type and its URI; where neither is told, it is one."""
+    if told.type == "track" and told.uri and told.uri.startswith("spotify:track:"):
+        return True
     scheme, _, rest = (told.uri or "").partition(":")
     kind = rest.partition(":")[0] if scheme.casefold() == "spotify" else ""
     return (told.type or "track").casefold() == "track" and kind.casefold() in _KINDS_OF_TRACKS

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from songswap.models import Artist, Features, Followers, Genre, Metadata, Note, Popularity
 from songswap.transform import answer
-from songswap.transform.catalogue import add_image
+from songswap.transform.catalogue import add_images
 from songswap.transform.track import (
     ARTIST_NAME,
     add_track,
@@ -128,8 +128,7 @@ def _add_artist(
     if told.name is not None:
         name = fit(told.name, ARTIST_NAME, "artist", artist_id, notes)
         metadata.catalogue.artists[artist_id] = Artist(artist_id, name)
-    for image in usable_images("artist", artist_id, told.images, notes):
-        add_image(metadata.images, image)
+    add_images(metadata.images, usable_images("artist", artist_id, told.images, notes))
     popularity = usable_popularity("artist", artist_id, told.popularity, notes)
     if popularity is not None:
         metadata.popularity.append(Popularity(artist_id, observed_at, popularity))

@@ -40,12 +40,12 @@ def add_track(
     track_id = told.id
     if track_id is None:
         return
-    if not problems and catalogue.last.get(track_id) == told:
+    form = _form(told)
+    as_told = form, told.popularity
+    if not problems and catalogue.last.get(track_id) == as_told:
         _observe(catalogue, track_id, whole(told.popularity, 0, 100), observed_at)
         return
-    known = catalogue.tracks.get(track_id)
-    catalogue.last[track_id] = told
-    form = _form(told)
+    catalogue.last[track_id] = as_told
     if catalogue.forms.setdefault(track_id, form) != form:
         catalogue.forms[track_id] = 0
     notes = {Note("track", track_id, path, problem) for path, problem in problems.items()}
@@ -55,13 +55,12 @@ def add_track(
     if told.name is None:
         notes.add(Note("track", track_id, "name", "missing, kept as empty"))
     name = fit(told.name or "", TRACK_NAME, "track", track_id, notes)
+    known = track_id in catalogue.tracks
     merge.add_track(catalogue, Track(track_id, name, duration_ms or 0))
 
     _add_artists(catalogue, track_id, told.artists, notes)
     images = told.album.images if told.album else None
-    for image in usable_images("track", track_id, images, notes):
-        if catalogue.track_images.setdefault(image[:3], image) is not image:
-            merge.add_image(catalogue.track_images, image)
+    merge.add_images(catalogue.track_images, usable_images("track", track_id, images, notes))
     _add_preview(catalogue, track_id, told.preview_url, notes)
     popularity = usable_popularity("track", track_id, told.popularity, notes)
     _observe(catalogue, track_id, popularity, observed_at)
@@ -82,9 +81,10 @@ def _observe(
 ) -> None:
     if popularity is None:
         return
-    known = catalogue.track_popularity.get((track_id, observed_at.date(), popularity))
+    key = track_id, observed_at.date(), popularity
+    known = catalogue.track_popularity.get(key)
     if known is None or observed_at < known.date:
-        merge.add_popularity(catalogue, Popularity(track_id, observed_at, popularity))
+        catalogue.track_popularity[key] = Popularity(track_id, observed_at, popularity)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -106,19 +106,23 @@ def _add_artists(
     artists: list[answer.Artist | None] | None,
     notes: set[Note],
 ) -> None:
-    for position, artist in enumerate(artists or []):
-        if artist is None or artist.id is None or not is_id(artist.id):
+    for position, artist in enumerate(artists or ()):
+        artist_id = artist and artist.id
+        known = catalogue.artists.get(artist_id) if artist_id else None
+        if not artist or not artist_id or not (known or is_id(artist_id)):
             notes.add(Note("track", track_id, "artists", "an artist without a usable id left out"))
             continue
         # The first artist alone is primary: where that one has no id, nobody is.
-        merge.add_link(catalogue, ArtistTrack(track_id, artist.id, position == 0))
-        known = catalogue.artists.get(artist.id)
-        if known is not None and known.name == artist.name:
+        if position == 0 or (track_id, artist_id) not in catalogue.artist_tracks:
+            link = ArtistTrack._make((track_id, artist_id, position == 0))
+            catalogue.artist_tracks[track_id, artist_id] = link
+        if known and known.name == artist.name:
             continue
         if artist.name is None:
-            notes.add(Note("artist", artist.id, "name", "missing, kept as empty"))
-        name = fit(artist.name or "", ARTIST_NAME, "artist", artist.id, notes)
-        merge.add_artist(catalogue, Artist(artist.id, name))
+            notes.add(Note("artist", artist_id, "name", "missing, kept as empty"))
+        name = fit(artist.name or "", ARTIST_NAME, "artist", artist_id, notes)
+        if not known or known.name < name:
+            catalogue.artists[artist_id] = Artist(artist_id, name)
 
 
 def _add_preview(catalogue: Catalogue, track_id: str, url: str | None, notes: set[Note]) -> None:
@@ -136,14 +140,19 @@ def usable_images(
 ) -> list[Image]:
     """The images that can be rows; each other one is noted. A cut URL would be a wrong one."""
     rows = []
-    for image in images or []:
-        height = whole(image.height, 1, INTEGER_MAX) if image else None
-        width = whole(image.width, 1, INTEGER_MAX) if image else None
-        url = clean(image.url or "") if image else ""
-        if height is None or width is None or not 0 < len(url) <= URL:
-            notes.add(Note(kind, of, "images", "an image without a usable size or URL left out"))
+    for image in images or ():
+        height, width, url = (image.height, image.width, image.url) if image else (0, 0, "")
+        if (
+            height
+            and width
+            and url
+            and 0 < height <= INTEGER_MAX
+            and 0 < width <= INTEGER_MAX
+            and 0 < len(url := clean(url)) <= URL
+        ):
+            rows.append(Image._make((of, height, width, url)))
         else:
-            rows.append(Image(of, height, width, url))
+            notes.add(Note(kind, of, "images", "an image without a usable size or URL left out"))
     return rows
 
 
