@@ -113,7 +113,7 @@ def load(
 
     @retried
     def load_all(connection: psycopg.Connection) -> Counter[str]:
-        with connection.transaction():
+        with uncollected(), connection.transaction():
             counts = load_these(kept)
             if step is not None:
                 run.end_step(connection, run_id, "load", step, counts, now)

@@ -10,7 +10,8 @@ def uncollected() -> Iterator[None]:
     """Do not look for garbage meanwhile: rows hold no cycles, and looking takes a third of the
     time.
 
-    Memory is freed all the same when the last name of a thing goes.
+    Memory is freed all the same when the last name of a thing goes. Rows that are still there at
+    the end are looked at then, all of them: end it after their load.
     """
     was_on = gc.isenabled()
     gc.disable()

@@ -19,6 +19,7 @@ import psycopg
 
 from songswap.deliver import REFUSED, reason, rounds, transformed
 from songswap.errors import AnswerDamaged, ExportRefused, RunFailed, SettingsError
+from songswap.garbage import uncollected
 from songswap.importing import import_archived
 from songswap.raw.library import Damaged, Library, Raw, RawExport
 from songswap.settings import Settings
@@ -217,6 +218,7 @@ class _Replay(NamedTuple):
             self.counts["known"] += counts.get("again", 0)
             self.counts["tracks"] += counts.get("tracks", 0)
 
+    @uncollected()
     def _load(self, answers: list[Raw]) -> None:
         """Load answers in one transaction; if that is refused, each half of them."""
         try:
