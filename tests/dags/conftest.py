@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Timer
+from typing import Any, TextIO
 
 import psycopg
 import pytest
@@ -18,17 +20,81 @@ from songswap.local.postgres import Postgres
 REPOSITORY = Path(__file__).parents[2]
 
 
+class Forks:
+    """The process that runs DAGs in forks of itself, see `fork_runs.py`.
+
+    Args:
+        log: a file for what it says of itself.
+    """
+
+    _LONGEST_S = 300
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ends: TextIO | None = None
+
+    def run(self, run: dict[str, Any], environment: dict[str, str]) -> None:
+        """Wait for the end of a run; one that takes too long is killed, and fails.
+
+        Args:
+            run: the fields of `fork_runs.Run`.
+            environment: what Airflow itself needs.
+        """
+        process, ends = self._start(environment)
+        watchdog = Timer(self._LONGEST_S, os.killpg, (process.pid, signal.SIGKILL))
+        watchdog.start()
+        try:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(run).encode() + b"\n")
+            process.stdin.flush()
+            ended = ends.readline()
+        finally:
+            watchdog.cancel()
+        if not ended:
+            self.stop()
+            log = self._log.read_text()[-3000:]
+            pytest.fail(f"no run, or none that ended within {self._LONGEST_S} s: {log}")
+
+    def stop(self) -> None:
+        """End the process, and a run that is still going."""
+        if self._process is not None and self._ends is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate()
+            self._ends.close()
+        self._process = self._ends = None
+
+    def _start(self, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], TextIO]:
+        if self._process is None or self._ends is None:
+            reader, writer = os.pipe()
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(  # noqa: S603  (our own script)
+                    [sys.executable, str(Path(__file__).parent / "fork_runs.py"), str(writer)],
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[writer],
+                    start_new_session=True,
+                )
+            os.close(writer)
+            self._ends = os.fdopen(reader)
+        return self._process, self._ends
+
+
 @dataclass(frozen=True)
 class Airflow:
     """An Airflow without its services: a metadata database and a home."""
 
     home: Path
     dsn: str
+    forks: Forks
 
     def environment(self, platform: Any = None) -> dict[str, str]:
         """What a process of Airflow needs, with the platform's connections and variables."""
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
+            "PYTHONPATH": str(REPOSITORY / "src"),
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -57,22 +123,19 @@ class Airflow:
             sources: a folder with another copy of the package to run instead of this one.
             more: environment variables.
         """
-        result = self.home / f"{dag}.json"
+        result, output = self.home / "result.json", self.home / "output.txt"
         result.unlink(missing_ok=True)
-        if sources is not None:
-            more["PYTHONPATH"] = str(sources)
-        script = str(Path(__file__).parent / "run_dag.py")
-        done = subprocess.run(  # noqa: S603  (our own script)
-            [sys.executable, script, dag, str(result), json.dumps(conf)],
-            env=self.environment(platform) | more,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert result.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+        run = {
+            "words": [dag, str(result), json.dumps(conf)],
+            "environment": self.environment(platform) | more,
+            "output": str(output),
+            "sources": sources and str(sources),
+        }
+        self.forks.run(run, self.environment())
+        log = output.read_text(errors="replace")
+        assert result.exists(), log[-6000:]
         told: dict[str, Any] = json.loads(result.read_text())
-        return {**told, "log": done.stdout + done.stderr}
+        return {**told, "log": log}
 
     def variables(self, prefix: str) -> set[str]:
         """The names of Airflow's variables that begin with ``prefix``."""
@@ -82,11 +145,12 @@ class Airflow:
 
 
 @pytest.fixture(scope="session")
-def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """A migrated metadata database, one for the whole session."""
     postgres.create_database("airflow")
     dsn = postgres.dsn("airflow").replace("postgresql:", "postgresql+psycopg2:")
-    made = Airflow(tmp_path_factory.mktemp("airflow"), dsn)
+    home = tmp_path_factory.mktemp("airflow")
+    made = Airflow(home, dsn, Forks(home / "forks.log"))
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env=made.environment(),
@@ -94,7 +158,8 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Air
         capture_output=True,
         timeout=300,
     )
-    return made
+    yield made
+    made.forks.stop()
 
 
 @pytest.fixture

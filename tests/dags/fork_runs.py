@@ -1,0 +1,62 @@
+"""Run DAGs as `run_dag.py` does, each in a fork of this process, which imports Airflow only once.
+
+    a line of JSON for each run, see `Run` ──▶ fork_runs.py FD ──▶ a line when it has ended
+
+Airflow takes longer to import than most DAGs take to run. Of the pipeline nothing is imported here:
+each run imports its own, which may be a broken copy.
+"""
+
+import json
+import os
+import sys
+import threading
+from typing import NamedTuple
+
+import run_dag
+from airflow.sdk.execution_time.supervisor import in_process_api_server
+
+
+class Run(NamedTuple):
+    """The words after ``run_dag.py``, the whole environment, and the file of what is printed.
+
+    ``sources`` is a folder that is looked for modules first.
+    """
+
+    words: list[str]
+    environment: dict[str, str]
+    output: str
+    sources: str | None
+
+
+def become(run: Run) -> None:
+    """Let this process look as if it had been started for the run."""
+    with open(run.output, "wb") as output, open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(run.environment)
+    if run.sources:
+        sys.path.insert(0, run.sources)
+
+
+def main(ends: str) -> None:
+    """Serve until standard input ends; the status of each run is written to a descriptor."""
+    assert in_process_api_server().app  # half of what a run would import
+    for line in sys.stdin:
+        # What a fork takes over must be whole: no thread may be in the middle of something.
+        assert threading.active_count() == 1
+        assert not [name for name in sys.modules if name.partition(".")[0] == "songswap"]
+        run = Run(**json.loads(line))
+        child = os.fork()
+        if child == 0:
+            os.close(int(ends))
+            become(run)
+            run_dag.main(*run.words)
+            return
+        _, status = os.waitpid(child, 0)
+        os.write(int(ends), b"%d\n" % os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
