@@ -2,18 +2,22 @@
 
     a line of JSON for each run, see `Run` ──▶ fork_runs.py FD ──▶ a line when it has ended
 
-Airflow takes longer to import than most DAGs take to run. Of the pipeline nothing is imported here:
-each run imports its own, which may be a broken copy.
+Airflow takes longer to import, and to make its API, than most DAGs take to run. Of the pipeline
+nothing is imported here: each run imports its own, which may be a broken copy.
 """
 
+import asyncio
+import http
 import json
 import os
 import sys
 import threading
 from typing import NamedTuple
 
+import httpx
 import run_dag
 from airflow.sdk.execution_time.supervisor import in_process_api_server
+from sqlalchemy.orm import configure_mappers
 
 
 class Run(NamedTuple):
@@ -40,9 +44,18 @@ def become(run: Run) -> None:
         sys.path.insert(0, run.sources)
 
 
+async def warm() -> None:
+    """Make what Airflow makes at the first request of a task: its API, and its tables' mappers."""
+    configure_mappers()
+    transport = httpx.ASGITransport(in_process_api_server().app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
+        response = await client.get("/nothing")  # what is not there needs no database either
+    assert response.status_code == http.HTTPStatus.NOT_FOUND, response.text
+
+
 def main(ends: str) -> None:
     """Serve until standard input ends; the status of each run is written to a descriptor."""
-    assert in_process_api_server().app  # half of what a run would import
+    asyncio.run(warm())
     for line in sys.stdin:
         # What a fork takes over must be whole: no thread may be in the middle of something.
         assert threading.active_count() == 1
