@@ -156,8 +156,8 @@ class Catalogue:
     ``incomplete`` are the tracks that no answer told whole: something is missing that a call for
     the track could still tell, a name, a duration, the artists, the images, the popularity.
     ``forms`` has a checksum of the form in which a track was told, its popularity aside, and 0
-    where there were several; ``last`` is the track as it was told last, so that what is told again
-    and again is known at once.
+    where there were several; ``last`` is the form and popularity in which it was told last without
+    a problem, so that what is told again and again is known at once.
     """
 
     tracks: dict[str, Track] = field(default_factory=dict)
@@ -169,7 +169,7 @@ class Catalogue:
     incomplete: set[str] = field(default_factory=set)
     notes: set[Note] = field(default_factory=set)
     forms: dict[str, int] = field(default_factory=dict, compare=False)
-    last: dict[str, object] = field(default_factory=dict, compare=False)
+    last: dict[str, tuple[int, int | None]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(slots=True)

@@ -33,13 +33,14 @@ class Forks:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._ends: TextIO | None = None
+        self._environment: dict[str, str] = {}
 
     def run(self, run: dict[str, Any], environment: dict[str, str]) -> None:
         """Wait for the end of a run; one that takes too long is killed, and fails.
 
         Args:
             run: the fields of `fork_runs.Run`.
-            environment: what Airflow itself needs.
+            environment: what Airflow itself needs; with another one it is imported anew.
         """
         process, ends = self._start(environment)
         watchdog = Timer(self._LONGEST_S, os.killpg, (process.pid, signal.SIGKILL))
@@ -65,6 +66,9 @@ class Forks:
         self._process = self._ends = None
 
     def _start(self, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], TextIO]:
+        if environment != self._environment:
+            self.stop()
+        self._environment = environment
         if self._process is None or self._ends is None:
             reader, writer = os.pipe()
             with self._log.open("wb") as log:
@@ -131,7 +135,9 @@ class Airflow:
             "output": str(output),
             "sources": sources and str(sources),
         }
-        self.forks.run(run, self.environment())
+        # Airflow reads its settings when it is imported.
+        own = {name: value for name, value in more.items() if name.startswith("AIRFLOW__")}
+        self.forks.run(run, self.environment() | own)
         log = output.read_text(errors="replace")
         assert result.exists(), log[-6000:]
         told: dict[str, Any] = json.loads(result.read_text())

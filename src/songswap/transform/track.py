@@ -42,10 +42,11 @@ def add_track(
         return
     form = _form(told)
     as_told = form, told.popularity
-    if not problems and catalogue.last.get(track_id) == as_told:
-        _observe(catalogue, track_id, whole(told.popularity, 0, 100), observed_at)
-        return
-    catalogue.last[track_id] = as_told
+    if not problems:
+        if catalogue.last.get(track_id) == as_told:
+            _observe(catalogue, track_id, whole(told.popularity, 0, 100), observed_at)
+            return
+        catalogue.last[track_id] = as_told
     if catalogue.forms.setdefault(track_id, form) != form:
         catalogue.forms[track_id] = 0
     notes = {Note("track", track_id, path, problem) for path, problem in problems.items()}

@@ -148,6 +148,18 @@ def test_no_preview_and_no_images_are_complete(track: Any, observed_at: datetime
     assert catalogue.notes == set()
 
 
+@pytest.mark.parametrize("whole_first", [True, False])
+def test_whole_telling_completes_in_any_order(
+    track: Any, observed_at: datetime, whole_first: bool
+) -> None:
+    """One that is read without a problem does, although both give the same values."""
+    told = [track(1), track(1, uri=5)]
+    catalogue = Catalogue()
+    for one in told if whole_first else reversed(told):
+        add(one, observed_at, catalogue)
+    assert catalogue.incomplete == set()
+
+
 def test_later_telling_completes(track: Any, observed_at: datetime) -> None:
     """What one item leaves out of a track, another item of the same track fills in."""
     catalogue = add(track(1, name=None, duration_ms=None, popularity=None), observed_at)
