@@ -45,6 +45,7 @@ RUN_BY = {
     "songswap demo": "e2e/test_demo.py::test_demo_from_start_to_stop",
     "songswap grants": "integration/test_grants.py::test_list",
     "songswap import": "integration/test_import_command.py::test_import",
+    "songswap load": "integration/test_cli.py::test_load",
     "songswap migrate": "integration/test_cli.py::test_load",
     "songswap replay": "integration/test_replay_command.py::test_lost_plays_come_back",
     "songswap simulator": "integration/test_commands.py::test_simulator",
