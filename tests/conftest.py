@@ -49,9 +49,9 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def in_background() -> list[str]:
-    """The words before a command that start it as CI runners and nohup do: SIGINT and SIGHUP are
-    ignored."""
-    return ["/bin/sh", "-c", 'trap \'\' INT HUP; exec "$0" "$@"']
+    """The words before a command that start it as CI runners and nohup do: SIGINT, SIGQUIT and
+    SIGHUP are ignored."""
+    return ["/bin/sh", "-c", 'trap \'\' INT QUIT HUP; exec "$0" "$@"']
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,13 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def own_signals() -> None:
-    """Rely on no signal as it was inherited: SIGINT interrupts, and ends of children are noticed.
+    """Rely on no signal as it was inherited: SIGINT interrupts, SIGQUIT ends, children's ends count.
 
     Programs that are started then inherit nothing that is ignored, but SIGHUP where it is. Only for
     the main thread of a program of ours.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     # Where it is ignored, the exit codes of children are lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 

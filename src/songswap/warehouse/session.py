@@ -68,15 +68,15 @@ class Session(psycopg.Connection[TupleRow]):
         """
         within = limits or usual_limits()
         dsn = opened_with(conninfo, within)
-        connection = super().connect(dsn, autocommit=autocommit, prepare_threshold=None)
+        connection = super().connect(dsn, autocommit=True, prepare_threshold=None)
         try:
             require_supported(connection)
+            connection._watch = Watch(dsn, connection, within)
+            psycopg.Connection.execute(connection, _SQL["open"])
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             connection._settings = _settings(within, "")
-            connection._watch = Watch(dsn, connection, within)
-            with connection.transaction():
-                connection._settings = _settings(within, schema.find(connection))
-                connection.execute(_SQL["open"])
+            connection._settings = _settings(within, schema.find(connection))
+            connection.autocommit = autocommit
         except BaseException:
             connection.close()
             raise
@@ -150,15 +150,15 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
         """Open a session; see `Session.connect`."""
         within = usual_limits()
         dsn = opened_with(conninfo, within)
-        connection = await super().connect(dsn, autocommit=autocommit, prepare_threshold=None)
+        connection = await super().connect(dsn, autocommit=True, prepare_threshold=None)
         try:
             require_supported(connection)
+            connection._watch = Watch(dsn, connection, within)
+            await psycopg.AsyncConnection.execute(connection, _SQL["open"])
             await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
             connection._settings = _settings(within, "")
-            connection._watch = Watch(dsn, connection, within)
-            async with connection.transaction():
-                connection._settings = _settings(within, await schema.find_async(connection))
-                await connection.execute(_SQL["open"])
+            connection._settings = _settings(within, await schema.find_async(connection))
+            await connection.set_autocommit(autocommit)
         except BaseException:
             await connection.close()
             raise

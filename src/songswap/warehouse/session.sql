@@ -1,9 +1,12 @@
 -- What every session and every transaction begins with.
 
 -- name: open
--- The one setting of a session: it is silent while Spotify is asked, between transactions.
-SELECT set_config('idle_session_timeout', '0', false)
-WHERE current_setting('idle_session_timeout', true) <> '0'
+-- What a transaction is too late for: a session is silent while Spotify is asked, and a limit of
+-- milliseconds would end it between BEGIN and what follows. Only what is limited is set, for a pooler
+-- may hand the session to others.
+SELECT set_config(name, '0', false) FROM unnest(
+  '{idle_session_timeout,idle_in_transaction_session_timeout,transaction_timeout}'::text[]) s (name)
+WHERE current_setting(name, true) <> '0'
 
 -- name: begin
 -- Until its end. Old servers do not know all of the settings. That a COMMIT is on the server's disk is
