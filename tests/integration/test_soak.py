@@ -56,7 +56,7 @@ def test_command_tells_the_same_as_json() -> None:
     """The command exits with 0 and its JSON has the sums, what came, and what it cost."""
     command = [sys.executable, "-m", "songswap.soak", "--json", "--seed", "11"]
     done = subprocess.run(  # noqa: S603 - our own program
-        [*command, "--users", "20", "--days", "1"],
+        [*command, "--users", "12", "--days", "0.5"],
         capture_output=True,
         text=True,
         timeout=240,

@@ -15,7 +15,7 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def own_signals() -> None:
-    """Rely on no signal as it was inherited: SIGINT interrupts, SIGQUIT ends, children's ends count.
+    """Rely on no signal as it was inherited: SIGINT interrupts, SIGQUIT ends, SIGCHLD tells.
 
     Programs that are started then inherit nothing that is ignored, but SIGHUP where it is. Only for
     the main thread of a program of ours.
