@@ -10,9 +10,10 @@ missing or absurd one ends the attempt, so that no worker sleeps on it.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -165,10 +166,11 @@ class Caller:
         """
         failures = pauses = 0
         doubtful: _Reply | None = None
+        send = partial(self._send_once, endpoint, method, url, request)
         while True:
             await self._pause()
             await self._budget.take()
-            reply = await self._send_in_turn(endpoint, method, url, request, doubtful)
+            reply = await self._send_in_turn(send, doubtful)
             if isinstance(reply, _Reply):
                 doubtful = reply if reply.is_doubtful else None
             if doubtful:
@@ -196,12 +198,7 @@ class Caller:
         return self._watch.now() if self._watch else self._clock()
 
     async def _send_in_turn(
-        self,
-        endpoint: str,
-        method: str,
-        url: str,
-        request: Mapping[str, Any],
-        doubtful: _Reply | None,
+        self, send: Callable[[], Awaitable[_Reply | _Failure]], doubtful: _Reply | None
     ) -> _Reply | _Failure:
         """Send a request, alone until an answer agrees with the clock.
 
@@ -209,30 +206,26 @@ class Caller:
         nobody is asked who need not be.
 
         Args:
+            send: sends it once.
             doubtful: what was answered before, with a Date that differs from the clock. Where it is
                 the clock that is wrong, it is the answer.
         """
         if self._is_in_doubt:
             async with self._first:
                 if self._is_in_doubt:
-                    reply = await self._send_unless_wrong(endpoint, method, url, request, doubtful)
+                    reply = await self._send_unless_wrong(send, doubtful)
                     self._is_in_doubt = isinstance(reply, _Reply) and reply.is_doubtful
                     return reply
-        return await self._send_unless_wrong(endpoint, method, url, request, doubtful)
+        return await self._send_unless_wrong(send, doubtful)
 
     async def _send_unless_wrong(
-        self,
-        endpoint: str,
-        method: str,
-        url: str,
-        request: Mapping[str, Any],
-        doubtful: _Reply | None,
+        self, send: Callable[[], Awaitable[_Reply | _Failure]], doubtful: _Reply | None
     ) -> _Reply | _Failure:
         if self._watch and self._watch.wrong:
             if doubtful is None:
                 raise self._watch.wrong
             return doubtful._replace(is_doubtful=False)
-        return await self._send_once(endpoint, method, url, request)
+        return await send()
 
     async def _send_once(
         self, endpoint: str, method: str, url: str, request: Mapping[str, Any]
