@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn
 
-from songswap.warehouse.limits import Limits
+from songswap.warehouse.limits import Limits, ms
 
 CONNECT_S = 10
 
@@ -33,7 +33,7 @@ def opened_with(dsn: str, within: Limits) -> str:
         "keepalives_idle": str(idle_s),
         "keepalives_interval": str(interval_s),
         "keepalives_count": str(_PROBES),
-        "tcp_user_timeout": _ms(within.vanished_s),
+        "tcp_user_timeout": ms(within.vanished_s),
     }
     own = _resolved(dsn)
     told = {name: own.get(name, value) for name, value in usual.items()}
@@ -64,7 +64,7 @@ def server_settings(within: Limits) -> dict[str, str]:
         "tcp_keepalives_idle": str(idle_s),
         "tcp_keepalives_interval": str(interval_s),
         "tcp_keepalives_count": str(_PROBES),
-        "tcp_user_timeout": _ms(within.vanished_s),
+        "tcp_user_timeout": ms(within.vanished_s),
     }
 
 
@@ -90,7 +90,3 @@ def _resolved(dsn: str) -> dict[str, str]:
 def _needs_zone(address: str | None) -> bool:
     """Whether an address leads nowhere without its network's name, which libpq does not tell."""
     return not address or ip_address(address).is_link_local
-
-
-def _ms(seconds: float) -> str:
-    return str(round(1000 * seconds))

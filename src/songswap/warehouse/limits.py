@@ -74,6 +74,11 @@ def limits_of_migrations() -> Limits:
     return replace(usual, statement_s=12 * usual.statement_s)
 
 
+def ms(seconds: float) -> str:
+    """Seconds as PostgreSQL's settings and libpq's take them, in milliseconds."""
+    return str(round(1000 * seconds))
+
+
 def _wait_s() -> float:
     text = os.environ.get("SONGSWAP_WAIT_S", "").strip()
     if not text:

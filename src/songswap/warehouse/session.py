@@ -3,9 +3,9 @@
     BEGIN ──▶ settings, SET LOCAL ──▶ statements ──▶ COMMIT
 
 A pooler may hand each transaction to another server connection, with what others have set there,
-and may refuse or ignore start-up options. So nothing is set for longer than a transaction, no
+and may refuse or ignore start-up options. So nothing is relied on for longer than a transaction, no
 statement is prepared, and every statement runs in a transaction: its own where the caller has begun
-none.
+none. What a server limits of idle sessions is lifted for the session, where it is limited at all.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 
 from songswap.warehouse import schema
 from songswap.warehouse.conninfo import CONNECT_S, opened_with, server_settings
-from songswap.warehouse.limits import Limits
+from songswap.warehouse.limits import Limits, ms
 from songswap.warehouse.limits import limits as usual_limits
 from songswap.warehouse.retry import retried, retried_async
 from songswap.warehouse.server import require_supported
@@ -220,17 +220,13 @@ def _settings(within: Limits, platform: str) -> dict[str, Any]:
     settings = _PINNED | {
         # A role named like the pipeline's schema would find and make the platform's tables there.
         "search_path": schema.quoted(platform),
-        "lock_timeout": _ms(within.lock_s),
-        "statement_timeout": _ms(within.statement_s),
-        "idle_in_transaction_session_timeout": _ms(within.idle_s),
+        "lock_timeout": ms(within.lock_s),
+        "statement_timeout": ms(within.statement_s),
+        "idle_in_transaction_session_timeout": ms(within.idle_s),
         # A transaction may load for as long as its statements do.
         "transaction_timeout": "0",
         # A statement of a process that was killed ends.
-        "client_connection_check_interval": _ms(min(_VANISHED_S, within.lock_s)),
+        "client_connection_check_interval": ms(min(_VANISHED_S, within.lock_s)),
         **server_settings(within),
     }
     return {"names": list(settings), "values": list(settings.values())}
-
-
-def _ms(seconds: float) -> str:
-    return str(round(1000 * seconds))

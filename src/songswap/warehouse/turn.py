@@ -2,7 +2,7 @@
 
 import psycopg
 
-from songswap.warehouse.limits import limits
+from songswap.warehouse.limits import limits, ms
 from songswap.warehouse.sql import statements
 
 _SQL = statements("turn.sql")
@@ -31,9 +31,5 @@ def wait_for_migrations(connection: psycopg.Connection) -> None:
 
 def _lock(connection: psycopg.Connection, number: int) -> None:
     within = limits()
-    about = {"number": number, "turn": _ms(within.turn_s), "lock": _ms(within.lock_s)}
+    about = {"number": number, "turn": ms(within.turn_s), "lock": ms(within.lock_s)}
     connection.execute(_SQL["lock"], about)
-
-
-def _ms(seconds: float) -> str:
-    return str(round(1000 * seconds))
