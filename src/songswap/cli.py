@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from songswap.backfill_command import backfill
 from songswap.check_command import check
 from songswap.connect_command import connect
-from songswap.errors import SongSwapError
+from songswap.errors import SongSwapError, WarehouseUnavailable
 from songswap.grants_command import grants
 from songswap.import_command import import_
 from songswap.local.errors import StackError
@@ -92,6 +93,9 @@ def migrate(
             " needs if left out.",
         ),
     ] = "",
+    wait_s: Annotated[
+        float, typer.Option(min=0, help="Try for so long while it cannot be connected to.")
+    ] = 0,
 ) -> None:
     """Create the tables that are missing in the warehouse, and bring ours up to date.
 
@@ -101,7 +105,18 @@ def migrate(
     from songswap.warehouse.migrate import VERSION
     from songswap.warehouse.migrate import migrate as bring_up_to_date
 
-    platform = bring_up_to_date(settings.warehouse_dsn(os.environ), to or VERSION)
+    dsn = settings.warehouse_dsn(os.environ)
+    until, said = time.monotonic() + wait_s, ""
+    while True:
+        try:
+            platform = bring_up_to_date(dsn, to or VERSION)
+            break
+        except WarehouseUnavailable as error:
+            if time.monotonic() >= until:
+                raise
+            if said != (said := str(error)):
+                err.print(f"{error} Trying again for up to {wait_s:g} s.", markup=False)
+            time.sleep(1)
     err.print(
         f"The warehouse's schema is at version {to or VERSION}. The platform's tables are those in"
         f" schema {platform}."

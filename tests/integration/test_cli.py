@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from songswap.cli import app
+from songswap.local.postgres import Postgres
 from songswap.raw.spool import Spool
 
 REPOSITORY = Path(__file__).parents[2]
@@ -103,6 +104,35 @@ def test_load(platform: Callable[..., Any], tmp_path: Path) -> None:
     shown = songswap(tmp_path, "load")
     assert shown.returncode == 0, shown.stderr
     assert "unchanged" in shown.stdout
+
+
+def test_migrate_waits(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """A warehouse that is not there yet is waited for, where that is wished."""
+    server = Postgres(tmp_path / "postgres", free_port())
+    server.start()
+    server.stop()
+    settings = {"AIRFLOW_CONN_SONGSWAP_RDS": server.dsn()}
+
+    at_once = songswap(tmp_path, "migrate", **settings)
+    assert at_once.returncode == 1
+    assert "Trying again" not in at_once.stderr
+
+    migrate = subprocess.Popen(
+        [sys.executable, "-m", "songswap.cli", "migrate", "--wait-s", "120"],
+        cwd=tmp_path,
+        env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "200"} | settings,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert migrate.stderr is not None
+    assert any("Trying again" in line for line in migrate.stderr)
+    try:
+        server.start()
+        _, said = migrate.communicate(timeout=100)
+        assert migrate.returncode == 0, said
+    finally:
+        migrate.kill()
+        server.stop()
 
 
 def test_failed_load(platform: Callable[..., Any], tmp_path: Path) -> None:
