@@ -33,13 +33,13 @@ others.
   rule on the named table takes rows away.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
 from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.retries import retried
+from songswap.orchestration.retries import LONGEST_TASK, retried
 
 POOL = "backfill"
 KINDS = {"artists": "artist", "tracks": "track", "features": "features"}
@@ -54,7 +54,7 @@ def find(kind: str) -> dict[str, Any]:
 
 
 # A fill may take hours, and ends by itself when the next hourly load begins.
-@task(pool=POOL, execution_timeout=timedelta(days=1))
+@task(pool=POOL, execution_timeout=LONGEST_TASK)
 def fill(kind: str, found: dict[str, Any]) -> None:
     """Ask Spotify for it, and load what it tells."""
     from songswap.orchestration import backfill

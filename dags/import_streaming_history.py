@@ -26,13 +26,13 @@ others are in. Mend what it names and start again: nothing is loaded twice.
 * a red `load`: the warehouse or S3 were away; clear it.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
 from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.retries import retried
+from songswap.orchestration.retries import LONGEST_TASK, retried
 
 POOL = "backfill"
 
@@ -46,7 +46,7 @@ def find() -> list[dict[str, Any]]:
 
 
 # A life is imported in seconds; a group may be of many. The counts are one value.
-@task(pool=POOL, execution_timeout=timedelta(days=1), multiple_outputs=False)
+@task(pool=POOL, execution_timeout=LONGEST_TASK, multiple_outputs=False)
 def load(group: dict[str, Any]) -> dict[str, Any]:
     """Import the exports of a group of users."""
     from songswap.orchestration import importing

@@ -31,13 +31,13 @@ names and clear the task, or start again: nothing is loaded twice.
   are loaded.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
 from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.retries import retried
+from songswap.orchestration.retries import LONGEST_TASK, retried
 
 POOL = "backfill"
 
@@ -51,7 +51,7 @@ def plan() -> list[dict[str, Any]]:
 
 
 # The counts are one value, not one for each of their names.
-@task(pool=POOL, execution_timeout=timedelta(days=1), multiple_outputs=False)
+@task(pool=POOL, execution_timeout=LONGEST_TASK, multiple_outputs=False)
 def replay(unit: dict[str, Any]) -> dict[str, int]:
     """Load the answers of a group of users."""
     from songswap.orchestration import replay as steps

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from psycopg import sql
 
 from songswap.local.object_store import ObjectStore
@@ -248,3 +249,32 @@ def test_as_operators_see_it(airflow: Any) -> None:
     )
     told = done.stdout.strip().splitlines()[-1]
     assert told == '[{}, "1 * * * *", false, 1, ["songswap"], true, [55.0, 55.0]]'
+
+
+def test_no_task_outlasts_the_queue(airflow: Any) -> None:
+    """Each task of each DAG has a limit, of a day at most, and Redis gives no task to a second
+    worker before a worker that is asked to stop has ended it or killed it."""
+    code = (
+        "from airflow.dag_processing.dagbag import DagBag; import json\n"
+        "from songswap.orchestration.retries import LONGEST_TASK\n"
+        "bag = DagBag('dags'); assert bag.dags and not bag.import_errors\n"
+        "limits = [task.execution_timeout for dag in bag.dags.values() for task in dag.tasks]\n"
+        "assert None not in limits, limits\n"
+        "print(max(limits).total_seconds(), LONGEST_TASK.total_seconds())"
+    )
+    repository = Path(__file__).parents[2]
+    done = subprocess.run(  # noqa: S603  (our own code)
+        [sys.executable, "-c", code],
+        cwd=repository,
+        env=airflow.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    longest, limit = map(float, done.stdout.split()[-2:])
+    assert longest == limit
+    content = yaml.safe_load((repository / "docker-compose.yaml").read_text())
+    worker = content["services"]["airflow-worker"]
+    visibility = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"
+    assert worker["stop_grace_period"] == "10m"
+    assert worker["environment"][visibility] >= limit + 600

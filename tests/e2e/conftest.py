@@ -1,9 +1,11 @@
 """docker-compose.yaml, read as Compose reads it, and its services as processes of this machine."""
 
 import contextlib
+import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import debian_packages
 import pytest
 import yaml
 
@@ -98,6 +101,39 @@ def _each_text(content: Any, change: Callable[[str], str]) -> Any:
     if isinstance(content, list):
         return [_each_text(value, change) for value in content]
     return content
+
+
+class Compose:
+    """Docker Compose itself, of which some commands need no engine.
+
+    Args:
+        words: what starts it.
+        path: the compose file.
+    """
+
+    def __init__(self, words: list[str], path: Path) -> None:
+        self._words = words
+        self._path = path
+
+    def config(
+        self, environment: Mapping[str, str], *options: str, profiles: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `config`, in the environment alone: no `.env` of somebody's own is read."""
+        words = [*self._words, "--file", str(self._path), "--env-file", os.devnull]
+        return subprocess.run(  # noqa: S603  (a program of Debian's, or Docker's)
+            [*words, "config", *options],
+            env={**environment, "COMPOSE_PROFILES": profiles, "HOME": os.devnull},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def services(self, environment: Mapping[str, str], profiles: str = "*") -> dict[str, Any]:
+        """The services as Compose would make them."""
+        done = self.config(environment, "--format", "json", profiles=profiles)
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout)["services"])
 
 
 class Deployment:
@@ -226,6 +262,17 @@ class Deployment:
 def compose() -> ComposeFile:
     """The deployment's compose file."""
     return ComposeFile(REPOSITORY / "docker-compose.yaml")
+
+
+@pytest.fixture(scope="session")
+def docker_compose(compose: ComposeFile) -> Compose:
+    """Docker Compose: this machine's own, or Debian's. Skipped where there is neither."""
+    if (docker := shutil.which("docker")) and not subprocess.run(  # noqa: S603  (asks its version)
+        [docker, "compose", "version"], capture_output=True, check=False
+    ).returncode:
+        return Compose([docker, "compose"], compose.path)
+    folder = debian_packages.unpacked("docker-compose", suite="trixie")
+    return Compose([str(folder / "usr/bin/docker-compose")], compose.path)
 
 
 @pytest.fixture

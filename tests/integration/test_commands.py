@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 _CODE = re.compile(r"^```.*?^```|^ {4}.*?$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(
     r"\bmake \.?[a-z]+(?=[ `\n]|$)|\bsongswap [a-z]+(?: (?:list|show|retry|drop|up)\b)?(?=[ `\n]|$)"
-    r"|\bdocker (?:compose )?(?:--profile \w+ )?[a-z]+|\.ci/\w+|\btests/\w+\.py\b(?= ?[`\n#-])"
+    r"|\bdocker (?:compose )?(?:--profile \S+ )?[a-z]+|\.ci/\w+|\btests/\w+\.py\b(?= ?[`\n#-])"
     r"|\buv pip \w+"
 )
 _OPTIONS = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
@@ -57,6 +57,7 @@ RUN_BY = {
     "songswap status": "integration/test_backfill_command.py::test_status",
     # Without Docker: what the compose file says is started as its services would be.
     "docker compose build": "e2e/test_compose_file.py::test_files_are_valid",
+    "docker compose down": "e2e/test_compose_file.py::test_compose_accepts_the_file",
     "docker compose exec": "e2e/test_compose_file.py::test_files_are_valid",
     "docker compose logs": "e2e/test_compose_file.py::test_files_are_valid",
     "docker compose ps": "e2e/test_compose_file.py::test_files_are_valid",
@@ -75,7 +76,7 @@ def commands() -> dict[str, set[str]]:
     for page in PAGES:
         for code in _CODE.findall(page.read_text()):
             for one in _COMMAND.findall(code):
-                name = re.sub(r"--profile \w+ ", "", one)
+                name = re.sub(r"--profile \S+ ", "", one)
                 found.setdefault(name, set()).add(page.name)
     return found
 

@@ -14,6 +14,11 @@ from songswap.orchestration.alerts import note_problem
 TASK_TIMEOUT = timedelta(minutes=50)
 """How long a try of a task may take. What asks Spotify has to end by itself before."""
 
+LONGEST_TASK = timedelta(days=1)
+"""How long a try of a task may take that is as long as what it is given: a backfill, a replay, an
+import. No task may take longer: docker-compose.yaml has Redis give a task to another worker when it
+was not ended for a little longer (``VISIBILITY_TIMEOUT``)."""
+
 RUN_TIMEOUT = timedelta(minutes=55)
 """How long a run of the scheduled DAGs may take in all: then it gives way to the next hour's."""
 
