@@ -13,6 +13,7 @@ import hypothesis
 import obstore
 import psycopg
 import pytest
+from forked_simulator import ForkedSimulator
 from obstore.store import S3Store
 
 from songswap import settings
@@ -147,7 +148,7 @@ def simulator(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
     started: list[Simulator] = []
 
     def start(*options: str) -> Simulator:
-        spotify = Simulator(tmp_path / f"simulator-{len(started)}", 0, options)
+        spotify = ForkedSimulator(tmp_path / f"simulator-{len(started)}", 0, options)
         started.append(spotify)
         spotify.start()
         return spotify
