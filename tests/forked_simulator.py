@@ -19,7 +19,9 @@ from songswap.local.simulator import Simulator
 from songswap.simulator.command import simulator
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["songswap.local.simulator", "songswap.simulator.command"])
+_FORKS.set_forkserver_preload(
+    ["songswap.local.simulator", "songswap.simulator.command", "songswap.simulator.server"]
+)
 
 
 class ForkedSimulator(Simulator):

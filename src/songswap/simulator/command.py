@@ -9,8 +9,6 @@ from typing import Annotated
 import typer
 
 from songswap.simulator.clock import parse_iso
-from songswap.simulator.server import serve
-from songswap.simulator.simulation import OptionError, Options
 
 
 class Clock(StrEnum):
@@ -74,6 +72,10 @@ def simulator(
     ] = None,
 ) -> None:
     """Run a Spotify that behaves like Spotify, until Ctrl-C. Prints its address."""
+    # A third of a second, which no other command needs.
+    from songswap.simulator.server import serve
+    from songswap.simulator.simulation import OptionError, Options
+
     try:
         options = Options(
             host=host,
