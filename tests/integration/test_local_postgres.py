@@ -41,9 +41,9 @@ def test_only_the_password_opens_it(postgres: Postgres) -> None:
         pass
 
 
-def test_it_is_durable_and_speaks_utc(postgres: Postgres) -> None:
+def test_it_is_durable_and_speaks_utc(server: Postgres) -> None:
     """Commits are written through, text is UTF-8 and the session's time is UTC."""
-    with psycopg.connect(postgres.dsn()) as connection:
+    with psycopg.connect(server.dsn()) as connection:
         shown = [
             connection.execute(f"SHOW {name}").fetchone()
             for name in ("fsync", "server_encoding", "timezone", "listen_addresses")
