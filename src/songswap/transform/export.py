@@ -25,11 +25,18 @@ from songswap.errors import ExportRefused
 from songswap.models import SetAside, Stream
 from songswap.transform import answer
 from songswap.transform.export_row import AccountEntry, Entry, Kind
+from songswap.transform.export_time import export_time
 from songswap.transform.settle import told_apart
-from songswap.transform.value import INTEGER_MAX, clean, is_id, is_plausible, moment
+from songswap.transform.value import INTEGER_MAX, clean, is_id, is_plausible
 
 _TRACK = "spotify:track:"
 _LOCAL = "spotify:local:"
+_OTHERS = {
+    "spotify:episode:": "podcast",
+    "spotify:show:": "podcast",
+    "spotify:chapter:": "audiobook",
+    "spotify:audiobook:": "audiobook",
+}
 
 
 class _Owner(msgspec.Struct):
@@ -85,6 +92,9 @@ def read(name: str, kind: Kind, body: bytes, told_at: datetime) -> File:
     add: _Add = _add_account if kind is Kind.ACCOUNT else _add
     for row in rows:
         value, problems, _ = row
+        if value is not None and "incognito_mode" in problems:
+            # What is no plain no was not for others to see.
+            value.incognito_mode = True
         reason = _broken(value, problems)
         if reason is None:
             reason = add(file, value, told_at)
@@ -102,7 +112,8 @@ def _rows(name: str, body: bytes, entry: type[Any]) -> list[answer.Read[Any]]:
     except answer.BROKEN:
         pass
     try:
-        rows = json.loads(body.decode("utf-8-sig"), parse_int=answer.parse_int)
+        # In UTF-8, -16 or -32, with a mark in front of it or without.
+        rows = json.loads(body, parse_int=answer.parse_int)
     except (ValueError, RecursionError) as error:
         raise ExportRefused(
             f"{name} is not whole JSON. Nothing was imported: download the export again, or leave"
@@ -152,20 +163,16 @@ def _add(file: File, row: Entry, told_at: datetime) -> str | None:
     """Add a row to its file, as a stream or as left out; returns why it can be neither."""
     if row.username:
         file.owners.add(row.username)
+    if other := _no_track(row):
+        file.left_out[other] += 1
+        return None
     uri = row.spotify_track_uri
-    if not uri and not row.master_metadata_track_name:
-        if row.spotify_episode_uri or row.episode_name or row.episode_show_name:
-            file.left_out["podcast"] += 1
-            return None
-        if row.audiobook_uri or row.audiobook_title or row.audiobook_chapter_uri:
-            file.left_out["audiobook"] += 1
-            return None
     track_id = None
     if uri and not uri.startswith(_LOCAL):
         track_id = _track_of(uri)
         if track_id is None:
             return "spotify_track_uri: not a track's"
-    ended_at = moment(row.ts) if row.ts else None
+    ended_at = export_time(row.ts)
     reason = _implausible("ts", row.ts, ended_at, "ms_played", row.ms_played, told_at)
     if reason or ended_at is None or row.ms_played is None:
         return reason
@@ -190,11 +197,26 @@ def _add(file: File, row: Entry, told_at: datetime) -> str | None:
     return None
 
 
+def _no_track(row: Entry) -> str | None:
+    """What a row is that is no track, by its address, or else by what else stands in it."""
+    uri = row.spotify_track_uri
+    if uri:
+        return next((what for kind, what in _OTHERS.items() if uri.startswith(kind)), None)
+    if row.master_metadata_track_name:
+        return None
+    if row.spotify_episode_uri or row.episode_name or row.episode_show_name:
+        return "podcast"
+    if row.audiobook_uri or row.audiobook_title or row.audiobook_chapter_uri:
+        return "audiobook"
+    return None
+
+
 def _add_account(file: File, row: AccountEntry, told_at: datetime) -> str | None:
-    text = row.endTime
-    # "2026-11-22 18:00", which is UTC.
-    ended_at = moment(f"{text}:00+00:00") if text and len(text) == 16 else None
-    reason = _implausible("endTime", text, ended_at, "msPlayed", row.msPlayed, told_at)
+    ended_at = export_time(row.endTime)
+    if ended_at:
+        # Told to the minute, whatever else is written.
+        ended_at = ended_at.replace(second=0, microsecond=0)
+    reason = _implausible("endTime", row.endTime, ended_at, "msPlayed", row.msPlayed, told_at)
     if reason or ended_at is None or row.msPlayed is None:
         return reason
     names = _text(row.trackName), _text(row.artistName)
@@ -204,7 +226,7 @@ def _add_account(file: File, row: AccountEntry, told_at: datetime) -> str | None
 
 def _implausible(
     time: str,
-    text: str | None,
+    text: str | float | None,
     ended_at: datetime | None,
     ms: str,
     number: int | None,

@@ -37,7 +37,7 @@ def kind_of(name: str) -> Kind | None:
 class Entry(msgspec.Struct, gc=False, omit_defaults=True):
     """A row of the extended streaming history; ``username`` alone is read without being kept."""
 
-    ts: str | None = None
+    ts: str | float | None = None
     platform: str | None = None
     ms_played: int | None = None
     conn_country: str | None = None
@@ -65,7 +65,7 @@ class Entry(msgspec.Struct, gc=False, omit_defaults=True):
 class AccountEntry(msgspec.Struct, gc=False, omit_defaults=True):
     """A row of the account data's streaming history."""
 
-    endTime: str | None = None
+    endTime: str | float | None = None
     artistName: str | None = None
     trackName: str | None = None
     msPlayed: int | None = None

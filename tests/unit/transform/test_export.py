@@ -110,9 +110,10 @@ def test_account_row() -> None:
     ("change", "reason"),
     [
         ({"ts": None}, "ts: missing"),
-        ({"ts": 5}, "ts: wrong type"),
+        ({"ts": 5}, "ts: not a time"),
+        ({"ts": ["2023"]}, "ts: wrong type"),
         ({"ts": "yesterday"}, "ts: not a time"),
-        ({"ts": "2023-01-02T03:04:05"}, "ts: not a time"),
+        ({"ts": "01/02/2023 03:04:05"}, "ts: not a time"),
         ({"ts": "2003-01-02T03:04:05Z"}, "ts: before Spotify or in the future"),
         ({"ts": "2027-01-02T03:04:05Z"}, "ts: before Spotify or in the future"),
         ({"ms_played": None}, "ms_played: missing"),
@@ -153,6 +154,8 @@ def test_broken_field() -> None:
         ({"episode_show_name": "S"}, "podcast"),
         ({"audiobook_title": "B"}, "audiobook"),
         ({"audiobook_chapter_uri": "spotify:episode:c"}, "audiobook"),
+        ({"spotify_track_uri": "spotify:episode:e", "master_metadata_track_name": "E"}, "podcast"),
+        ({"spotify_track_uri": "spotify:chapter:c"}, "audiobook"),
     ],
 )
 def test_no_track(change: dict[str, Any], what: str) -> None:
@@ -167,6 +170,41 @@ def test_files_without_tracks(kind: Kind) -> None:
     """Of files that hold no tracks the rows are counted."""
     file = read("x.json", kind, json.dumps([ROW, ROW]).encode(), NOW)
     assert (file.rows, file.left_out, file.streams, file.kept) == (2, {kind: 2}, [], b"")
+
+
+@pytest.mark.parametrize("told", ["true", "false", "", 1, 0, 0.5, [], {}, "private"])
+def test_what_is_no_plain_no_is_private(told: Any) -> None:
+    """A stream whose privacy is told in an unknown way is not for others to see."""
+    [stream] = extended({**ROW, "incognito_mode": told}).streams
+    assert stream.incognito is True
+
+
+@pytest.mark.parametrize("told", [False, None])
+def test_what_is_not_private(told: bool | None) -> None:
+    """Spotify's description allows null, which old rows have, beside true and false."""
+    [stream] = extended({**ROW, "incognito_mode": told}).streams
+    assert not stream.incognito
+
+
+@pytest.mark.parametrize("told", ["2023-01-02 03:04:05", "2023-01-02T03:04:05", 1672628645])
+def test_other_spellings_of_a_time(told: str | int) -> None:
+    """A history whose times lack T and Z, or are numbers, is the same history."""
+    assert extended({**ROW, "ts": told}).streams == extended(ROW).streams
+
+
+@pytest.mark.parametrize("told", ["2026-01-02 03:04:59", "2026-01-02T03:04Z", 1767323040])
+def test_other_spellings_in_account_data(told: str | int) -> None:
+    """It stays to the minute: so it is told elsewhere."""
+    row = {"endTime": told, "artistName": "A", "trackName": "T", "msPlayed": 31_000}
+    [stream] = read("StreamingHistory0.json", Kind.ACCOUNT, json.dumps([row]).encode(), NOW).streams
+    assert stream.ended_at == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_encodings(encoding: str) -> None:
+    """What another program has saved in another encoding of Unicode is read."""
+    body = json.dumps([ROW], ensure_ascii=False).encode(encoding)
+    assert read("endsong_0.json", Kind.EXTENDED, body, NOW).streams == extended(ROW).streams
 
 
 def test_local_file() -> None:
