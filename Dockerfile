@@ -2,7 +2,11 @@
 # stand-ins (target `demo`), and that of Spark (target `spark`). They hold no secret: all of them come
 # with the environment, when an image is run.
 
-FROM apache/airflow:3.3.2-python3.11 AS build
+# A tag can be moved: --build-arg AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.11@sha256:… pins what was
+# pulled once.
+ARG AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.11
+
+FROM ${AIRFLOW_IMAGE} AS build
 # An environment of its own, with exactly what the tests ran on: the base image's has seventy
 # providers more, at other versions.
 ENV VIRTUAL_ENV=/home/airflow/songswap \
@@ -28,7 +32,7 @@ FROM build AS build-spark
 RUN uv pip install --require-hashes --constraint requirements.lock \
       --build-constraint requirements.lock -r pyproject.toml --extra airflow --extra spark
 
-FROM apache/airflow:3.3.2-python3.11 AS base
+FROM ${AIRFLOW_IMAGE} AS base
 LABEL org.opencontainers.image.title="SongSwap Airflow" \
       org.opencontainers.image.description="Every user's Spotify listening history, every hour" \
       org.opencontainers.image.version="0.1.0" \
