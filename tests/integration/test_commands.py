@@ -56,6 +56,8 @@ RUN_BY = {
     "songswap spool show": "integration/test_spool_command.py::test_list_show_retry_drop",
     "songswap status": "integration/test_backfill_command.py::test_status",
     # Without Docker: what the compose file says is started as its services would be.
+    "docker build": "e2e/test_compose_file.py::test_files_are_valid",
+    "docker push": "e2e/test_kubernetes_values.py::test_images_are_those_of_compose",
     "docker compose build": "e2e/test_compose_file.py::test_files_are_valid",
     "docker compose down": "e2e/test_compose_file.py::test_compose_accepts_the_file",
     "docker compose exec": "e2e/test_compose_file.py::test_files_are_valid",
