@@ -15,7 +15,7 @@ from songswap.soak.verdict import Gap, Play, account
 
 T = datetime(2026, 11, 22, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-USERS, DAYS = 50, 2
+USERS, DAYS = 30, 1
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def test_promise_is_kept_on_a_busy_machine(tmp_path: Path) -> None:
     """Nobody is lost where processes are killed and answers get lost, however slow it all is."""
     kinds = {"kill", "token answer lost", "timeout", "5xx"}
     with busy_cores():
-        verdict, tally = soak(tmp_path, USERS, 0.5, 24, lambda *_: None, kinds)
+        verdict, tally = soak(tmp_path, 25, 0.5, 24, lambda *_: None, kinds)
     assert verdict.good, (verdict.counts, verdict.examples, verdict.stranded)
     assert tally.runs["kill: killed"] > 2
 
