@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from songswap.airflow_connection import Connection, parse_connection
 from songswap.errors import CheckFailed
+from songswap.extras import pip_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,6 @@ def installed(*packages: str) -> str:
         return ", ".join(f"{package} {version(package)}" for package in packages)
     except PackageNotFoundError as error:
         raise CheckFailed(
-            f"{error.name} is not installed. Install it from requirements.lock where Airflow's"
-            " tasks run, or build the image again."
+            f"{error.name} is not installed. Where Airflow's tasks run, {pip_command('airflow')}"
+            " installs it; or build the image again."
         ) from error

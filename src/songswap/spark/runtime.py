@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from songswap.errors import SettingsError
+from songswap.extras import pip_command
 
 # Both only pass on what Python works with: quick to start is what counts, and little memory.
 JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
@@ -47,8 +48,8 @@ def _folder(package: str) -> Path:
     found = find_spec(package)
     if found is None or found.origin is None:
         raise SettingsError(
-            f"{package} is not installed, it is of the extra 'spark'. Nothing was done. In the"
-            " project's folder 'make spark' installs it and starts a cluster; docs/deployment.md"
-            " says how to install it elsewhere."
+            f"{package} is not installed, it is of the extra 'spark'. Nothing was done. Install it"
+            f" with: {pip_command('spark')}. In a clone, 'make spark' installs it and starts a"
+            " cluster."
         )
     return Path(found.origin).parent
