@@ -19,7 +19,7 @@ WORKDIR /home/airflow/build
 # in it, or whose hash is not, is refused. The project's own code comes later: it changes most.
 COPY requirements.lock pyproject.toml ./
 RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml \
-      --extra airflow
+      --extra airflow --extra deployment
 COPY README.md LICENSE ./
 COPY src src
 RUN uv pip install --no-deps --build-constraint requirements.lock .
