@@ -35,7 +35,7 @@ RUN uv pip install --require-hashes --constraint requirements.lock \
 FROM ${AIRFLOW_IMAGE} AS base
 LABEL org.opencontainers.image.title="SongSwap Airflow" \
       org.opencontainers.image.description="Every user's Spotify listening history, every hour" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV VIRTUAL_ENV=/home/airflow/songswap \
     PATH=/home/airflow/songswap/bin:$PATH

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from songswap import __version__
 from songswap.backfill_command import backfill
 from songswap.check_command import check
 from songswap.connect_command import connect
@@ -29,7 +30,6 @@ from songswap.status_command import status
 from songswap.terminal import JsonOption, err, log_to_stderr
 
 app = typer.Typer(
-    help="Every user's listening history, complete and right, every hour.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,6 +45,24 @@ app.command()(connect)
 app.command(name="import")(import_)
 app.add_typer(spool, name="spool")
 app.add_typer(spark, name="spark")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version, and end."
+        ),
+    ] = False,
+) -> None:
+    """Every user's listening history, complete and right, every hour."""
 
 
 @app.command()

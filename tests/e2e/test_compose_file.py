@@ -5,13 +5,14 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dotenv import dotenv_values
+
+import songswap
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -274,8 +275,13 @@ def test_image_holds_only_what_it_needs() -> None:
 
 
 def test_image_has_the_projects_version(compose: Any) -> None:
-    """Its tag and label say which version of the project is in it."""
-    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    """Its tag and label say which version of the project is in it; the changelog knows it."""
+    version = songswap.__version__
     images = {one["image"] for one in services(compose).values() if "build" in one}
     assert images == {f"songswap-airflow{more}:{version}" for more in ("", "-demo", "-spark")}
     assert f'image.version="{version}"' in (REPOSITORY / "Dockerfile").read_text()
+    assert re.search(
+        rf"^## {re.escape(version)} – \d{{4}}-\d\d-\d\d$",
+        (REPOSITORY / "CHANGELOG.md").read_text(),
+        re.M,
+    )

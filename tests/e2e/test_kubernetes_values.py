@@ -1,13 +1,14 @@
 """The values for Airflow's Helm chart say what docker-compose.yaml says, and hold no secret."""
 
 import re
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+import songswap
 
 REPOSITORY = Path(__file__).parents[2]
 FILE = REPOSITORY / "deploy/kubernetes/values.yaml"
@@ -185,10 +186,11 @@ def test_exports_are_unpacked_on_disk() -> None:
 
 def test_images_are_those_of_compose(compose: Any) -> None:
     """The project's image at the project's version, Airflow's version, and the same Redis."""
-    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    version = songswap.__version__
     image = f"{VALUES['defaultAirflowRepository']}:{VALUES['defaultAirflowTag']}"
     assert image == compose.content["services"]["airflow-worker"]["image"]
     assert image.endswith(f":{version}")
+    assert set(re.findall(r"songswap-airflow:([\w.]+)", MANUAL.read_text())) == {version}
     assert f"apache/airflow:{VALUES['airflowVersion']}-" in (REPOSITORY / "Dockerfile").read_text()
     redis = VALUES["images"]["redis"]
     services = compose.content["services"]
