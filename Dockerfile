@@ -20,7 +20,7 @@ WORKDIR /home/airflow/build
 COPY requirements.lock pyproject.toml ./
 RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml \
       --extra airflow --extra deployment
-COPY README.md LICENSE ./
+COPY README.md LICENSE hatch_build.py ./
 COPY src src
 RUN uv pip install --no-deps --build-constraint requirements.lock .
 

@@ -17,6 +17,8 @@ from songswap import __version__
 from songswap.backfill_command import backfill
 from songswap.check_command import check
 from songswap.connect_command import connect
+from songswap.dags_command import dags
+from songswap.deployment_command import deployment
 from songswap.errors import SongSwapError, WarehouseUnavailable
 from songswap.grants_command import grants
 from songswap.import_command import import_
@@ -43,6 +45,8 @@ app.command()(status)
 app.command()(grants)
 app.command()(connect)
 app.command(name="import")(import_)
+app.command()(dags)
+app.command()(deployment)
 app.add_typer(spool, name="spool")
 app.add_typer(spark, name="spark")
 

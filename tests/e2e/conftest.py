@@ -17,6 +17,7 @@ from typing import Any
 import debian_packages
 import pytest
 import yaml
+from built_wheel import Wheel, built
 
 from songswap.local.process import Process, marked, stop_all, stop_leftovers
 
@@ -292,3 +293,9 @@ def deploy(
     for deployment in made:
         deployment.stop()
         assert marked(deployment.folder) == []
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
+    """The wheel, built, and installed into a clean environment."""
+    return built(tmp_path_factory.mktemp("wheel"))

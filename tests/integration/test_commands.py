@@ -42,6 +42,8 @@ RUN_BY = {
     "songswap backfill": "integration/test_backfill_command.py::test_backfill",
     "songswap check": "integration/test_check.py::test_all_well",
     "songswap connect": "integration/test_connect.py::test_connect",
+    "songswap dags": "e2e/test_wheel.py::test_dags_in_own_airflow",
+    "songswap deployment": "e2e/test_wheel.py::test_deployment",
     "songswap demo": "e2e/test_demo.py::test_demo_from_start_to_stop",
     "songswap grants": "integration/test_grants.py::test_list",
     "songswap import": "integration/test_import_command.py::test_import",

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import aiohttp
 from rich.console import Console
 
-import songswap
 from songswap.errors import SettingsError, SongSwapError
+from songswap.extras import require_extras
 from songswap.local.airflow import ADMIN
 from songswap.local.airflow_api import UNFINISHED
 from songswap.local.errors import StackError, StartRefused
@@ -33,6 +33,7 @@ from songswap.local.progress import Progress
 from songswap.local.report import as_table, read_report
 from songswap.local.stack import DAG, Stack
 from songswap.local.state import kept_access, kept_world, locked, require_ports, require_room
+from songswap.project_files import dags
 
 T = TypeVar("T")
 _POLL_S = 1.0
@@ -87,12 +88,13 @@ def _complain(console: Console, error: Exception) -> int:
 def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
     progress = Progress(console)
     plan = make_plan(os.environ)
+    require_extras("airflow", "local")
     require_room(folder)
     if stop_leftovers(folder):
         progress.say("Stopped what an earlier demo had left running.")
     require_ports(plan.started_ports)
     world = kept_world(folder, options.seed, options.users)
-    stack = Stack(folder, plan, world, kept_access(folder / "s3"), _dags())
+    stack = Stack(folder, plan, world, kept_access(folder / "s3"), dags())
     try:
         stack.start(progress)
         report = _load(stack, progress)
@@ -180,7 +182,7 @@ def _stay_up(stack: Stack, console: Console) -> None:
         lines.append(f"Discord     {stack.simulator.url}/admin/discord  (what it was sent)")
     lines.append(
         f"Terminal    . {shlex.quote(str(stack.environment_file))}"
-        "  (then: .venv/bin/songswap status, check, backfill)"
+        f"  (then: {_own_command()} status, check, backfill)"
     )
     lines.append("The load goes on at minute 1 of every hour; the daily checks and tests run now.")
     lines.append("Ctrl-C stops everything.")
@@ -190,9 +192,8 @@ def _stay_up(stack: Stack, console: Console) -> None:
         time.sleep(_POLL_S)
 
 
-def _dags() -> Path:
-    """The folder of the DAG files beside the sources of this project."""
-    folder = Path(songswap.__file__).parents[2] / "dags"
-    if not folder.is_dir():
-        raise StartRefused(f"There are no DAG files in {folder}: run the demo from a clone.")
-    return folder
+def _own_command() -> str:
+    """This installation's `songswap`, as it is typed in the working folder."""
+    command = Path(sys.executable).with_name("songswap")
+    here = Path.cwd()
+    return shlex.quote(str(command.relative_to(here) if command.is_relative_to(here) else command))

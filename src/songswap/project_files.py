@@ -1,0 +1,69 @@
+"""The project's files that are no modules: the DAG files, the deployment, the examples.
+
+A wheel has them in the folder `files` of the package, see hatch_build.py. In a clone, which an
+editable install runs from, they lie at its root.
+"""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import songswap
+from songswap.errors import SettingsError
+
+_PACKAGE = Path(songswap.__file__).parent
+_PLACES = (_PACKAGE / "files", _PACKAGE.parents[1])
+
+
+def dags() -> Path:
+    """The folder of the DAG files.
+
+    Raises:
+        SettingsError: this installation has none.
+    """
+    return _folder() / "dags"
+
+
+def write_deployment(target: Path) -> None:
+    """Write what images are built from and Compose runs into a folder that is new or empty.
+
+    Raises:
+        SettingsError: the folder holds something or cannot be written, or this installation has no
+            such files.
+    """
+    source = _folder()
+    text = (source / "pyproject.toml").read_text()
+    wheel = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if any(target.iterdir()):
+            raise SettingsError(
+                f"{target} is not empty. Nothing was written: name a folder that is, or a new one."
+            )
+        for name in wheel["hooks"]["custom"]["files"]:
+            _copy(source / name, target / name)
+        _copy(_PACKAGE, target / "src/songswap")
+    except OSError as error:
+        raise SettingsError(
+            f"{target} was not written, or only in part ({error}): remove it, and name a folder"
+            " that can be."
+        ) from error
+
+
+def _folder() -> Path:
+    for place in _PLACES:
+        if (place / "pyproject.toml").is_file() and (place / "dags").is_dir():
+            return place
+    raise SettingsError(
+        f"There are no DAG files and no deployment beside {_PACKAGE}. Install the project's wheel,"
+        " or run it from a clone; in an image the DAG files are in /opt/airflow/dags."
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        # A wheel's package holds the other files, and what Python makes of modules.
+        leave_out = shutil.ignore_patterns("__pycache__", _PLACES[0].name)
+        shutil.copytree(source, target, ignore=leave_out)
+    else:
+        shutil.copy(source, target)
