@@ -1,4 +1,7 @@
-"""The demo as a user runs it: every part real, in processes of their own, stopped by a signal."""
+"""The demo as a user runs it: every part real, in processes of their own, stopped by a signal.
+
+First from a wheel in a clean environment, then from this clone.
+"""
 
 import json
 import os
@@ -11,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from built_wheel import Wheel
 
 from songswap.local.airflow_api import UNFINISHED, AirflowApi
 from songswap.local.loopback import call, call_json
@@ -36,23 +40,32 @@ DAILY = (
 
 
 class Demo:
-    """A demo's state folder and ports, and the command in it."""
+    """A demo's state folder and ports, and the command in it.
 
-    def __init__(self, folder: Path, free_port: Callable[[], int]) -> None:
-        self.folder = folder
+    Args:
+        folder: where the command is given, with nothing in it.
+        free_port: gives ports.
+        installed: the programs of the environment that has the wheel.
+    """
+
+    def __init__(self, folder: Path, free_port: Callable[[], int], installed: Path) -> None:
+        self.folder = folder / "empty"
+        self.folder.mkdir()
+        self.state = folder / "state"
+        self.installed = str(installed / "songswap")
         parts = ("AIRFLOW", "POSTGRES", "S3", "SIMULATOR")
         self.ports = {part: free_port() for part in parts}
         self.environment = {
             "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(folder),
-            "SONGSWAP_STATE": str(folder / "state"),
+            "HOME": str(folder / "home"),
+            "SONGSWAP_STATE": str(self.state),
             **{f"SONGSWAP_{part}_PORT": str(port) for part, port in self.ports.items()},
         }
 
-    def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
-        """Start ``songswap demo`` with no terminal."""
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """Start ``songswap demo``, the command being the first words, with no terminal."""
         return subprocess.Popen(  # noqa: S603  (our own command)
-            [sys.executable, "-m", "songswap.cli", "demo", "--json", *options],
+            words,
             cwd=self.folder,
             env=self.environment | environment,
             stdout=subprocess.PIPE,
@@ -62,7 +75,7 @@ class Demo:
 
     def history(self) -> set[tuple[str, str, str]]:
         """The plays in the warehouse."""
-        password = (self.folder / "state/postgres/password").read_text().strip()
+        password = (self.state / "postgres/password").read_text().strip()
         dsn = f"postgresql://songswap:{password}@127.0.0.1:{self.ports['POSTGRES']}/songswap"
         with psycopg.connect(dsn) as connection:
             rows = connection.execute(
@@ -93,7 +106,7 @@ class Demo:
             [
                 "/bin/sh",
                 "-c",
-                f'. state/environment; "{sys.executable}" -m songswap.cli {name} --json',
+                f'. ../state/environment; "{self.installed}" {name} --json',
             ],
             cwd=self.folder,
             env={"PATH": os.environ.get("PATH", os.defpath)},
@@ -117,7 +130,7 @@ class Demo:
 
     def airflow(self) -> AirflowApi:
         """Airflow's API, with the generated login."""
-        passwords = json.loads((self.folder / "state/airflow/passwords.json").read_text())
+        passwords = json.loads((self.state / "airflow/passwords.json").read_text())
         return AirflowApi(f"http://127.0.0.1:{self.ports['AIRFLOW']}", "admin", passwords["admin"])
 
 
@@ -132,10 +145,12 @@ def report_of(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the embedded stack is for Linux")
-def test_demo_from_start_to_stop(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_demo_from_start_to_stop(
+    tmp_path: Path, free_port: Callable[[], int], wheel: Wheel
+) -> None:
     """It loads what Spotify can tell, serves Airflow, stops cleanly, and takes up again."""
-    demo = Demo(tmp_path, free_port)
-    running = demo.start("--users", "12")
+    demo = Demo(tmp_path, free_port, wheel.environment / "bin")
+    running = demo.start(demo.installed, "demo", "--json", "--users", "12")
     try:
         report = report_of(running)
         assert report["state"] == "success"
@@ -203,7 +218,8 @@ def test_demo_from_start_to_stop(tmp_path: Path, free_port: Callable[[], int]) -
         "extra": {"endpoint_url": f"http://127.0.0.1:{free_port()}", "region_name": "x"},
     }
     once = demo.start(
-        "--once",
+        sys.executable,
+        *("-m", "songswap.cli", "demo", "--json", "--once"),
         "--users",
         "15",
         AIRFLOW_CONN_SONGSWAP_S3_PUTONLY=json.dumps(nowhere),
