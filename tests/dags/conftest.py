@@ -20,6 +20,14 @@ from songswap.local.postgres import Postgres
 REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests in one worker: each would migrate a database and import Airflow."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("dags"))
+
+
 class Forks:
     """The process that runs DAGs in forks of itself, see `fork_runs.py`.
 

@@ -172,3 +172,11 @@ def test_simulator() -> None:
     """`songswap simulator` is the simulator, with its refusals."""
     done = _songswap("simulator", "--clock", "frozen")
     assert (done.returncode, "needs --now" in done.stderr) == (2, True)
+
+
+@pytest.mark.xdist_group("together")
+def test_groups_of_tests_stay_together(request: pytest.FixtureRequest) -> None:
+    """Whole stacks, which may not run beside each other, are kept in one worker."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("the tests are not spread over workers by groups")
+    assert request.node.nodeid.endswith("@together"), "pytest and pytest-xdist do not fit"
