@@ -26,6 +26,10 @@ PARTS = (
     *("imports", "engines"),
 )
 RESULTS = Path(__file__).with_name("results.json")
+_NO_REDIS = (
+    "The part workers was left out: it needs a redis-server on the PATH. Install Redis"
+    " (apt-get install redis-server, or brew install redis)."
+)
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -54,6 +58,11 @@ def bench(
         os.environ[TINY] = "1"
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     chosen = [name for name in PARTS if not only or name in only]
+    if "workers" in chosen and not shutil.which("redis-server"):
+        console.print(_NO_REDIS)
+        if only:
+            raise typer.Exit(2)
+        chosen.remove("workers")
     for number, name in enumerate(chosen, 1):
         started = time.monotonic()
         folder = Path(tempfile.mkdtemp(prefix=f"songswap-bench-{name}-"))

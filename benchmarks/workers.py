@@ -4,7 +4,7 @@ The run is not held back by a rate limit. On two cores the workers share them wi
 Spotify (2 to 5 ms an answer), PostgreSQL and Airflow: more cores would show more.
 """
 
-import sys
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -50,12 +50,11 @@ def _redis(folder: Path) -> Iterator[str]:
     server = Process(
         "Redis",
         [
-            str(Path(sys.executable).with_name("redis-server")),
-            *("--bind", "127.0.0.1", "--port", str(port), "--save", ""),
+            *("redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""),
         ],
         log=folder / "redis.log",
         mark=folder / "redis",
-        environment={},
+        environment={"PATH": os.environ["PATH"]},
     )
     server.start()
     try:

@@ -231,9 +231,11 @@ class Deployment:
             Path(sys.executable).parent,
             Path(postgres.origin or "").parent / "pginstall18/bin",
         )
+        redis, found_by = _redis() if service == "redis" else ([], {})
         told = self._services[service]["environment"]
         return {
-            "PATH": ":".join([*map(str, programs), os.environ.get("PATH", os.defpath)]),
+            "PATH": ":".join([*map(str, [*programs, *redis]), os.environ.get("PATH", os.defpath)]),
+            **found_by,
             "HOME": str(self.folder),
             "HOSTNAME": host or service,
             # A container's network is its own.
@@ -257,6 +259,14 @@ class Deployment:
         for folder in FOLDERS:
             text = re.sub(rf"(?<![\w/]){folder}\b", f"{self.folder}{folder}", text)
         return text
+
+
+def _redis() -> tuple[list[Path], dict[str, str]]:
+    """The folders of Redis' programs, and their environment: this machine's own, or Debian's."""
+    if shutil.which("redis-server") and shutil.which("redis-cli"):
+        return [], {}
+    folder = debian_packages.unpacked("redis-server", "redis-tools")
+    return [folder / "usr/bin"], debian_packages.environment(folder)
 
 
 @pytest.fixture(scope="session")

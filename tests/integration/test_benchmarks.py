@@ -64,6 +64,17 @@ def test_no_part_is_left_out(bench: list[str]) -> None:
         ]
 
 
+def test_workers_need_redis(
+    bench: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one, exit code 2 and where it comes from; nothing has been started."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = run([*bench, "--tiny", "--only", "workers"], tmp_path)
+    assert done.returncode == 2
+    assert "needs a redis-server on the PATH. Install Redis" in " ".join(done.stderr.split())
+    assert "begins" not in done.stderr
+
+
 def test_unknown_part_is_refused(bench: list[str], tmp_path: Path) -> None:
     """Exit code 2 and the names of those that there are."""
     done = run([*bench, "--only", "everything"], tmp_path)

