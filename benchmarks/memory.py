@@ -1,10 +1,13 @@
 """What processes have of memory, as the kernel tells it."""
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+import psutil
 
 _SAMPLED_S = 0.2
 _SAMPLED_TOGETHER_S = 1.0
@@ -15,7 +18,8 @@ class Peak(NamedTuple):
     """The most memory that a process has had, in MB.
 
     ``resident`` is what the kernel noted as its highest, with all it shares with others; ``own`` is
-    of one moment, and has what is shared divided among its holders.
+    of one moment, and has what is shared divided among its holders. Where the kernel notes and
+    divides nothing (macOS), ``resident`` is of one moment too, and ``own`` has nothing shared.
     """
 
     resident: float
@@ -61,34 +65,37 @@ def together(pids: Callable[[], Iterable[int]]) -> Iterator[Together]:
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started."""
-    try:
-        return [
-            int(child)
-            for thread in Path(f"/proc/{pid}/task").iterdir()
-            for child in (thread / "children").read_text().split()
-        ]
-    except OSError:
-        return []  # it has ended meanwhile
+    return _children(pid, recursive=False)
 
 
 def descendants(pid: int) -> list[int]:
     """A process, what it has started, what these have started, and so on."""
-    return [pid, *(one for child in children(pid) for one in descendants(child))]
+    return [pid, *_children(pid, recursive=True)]
 
 
 def memory_of(pid: int) -> Peak:
     """What a process has; nothing where it has ended."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
-        shares = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
+        memory = psutil.Process(pid).memory_full_info()
+        highest = _highest(pid)
+    except (psutil.Error, OSError):
         return Peak(0.0, 0.0)  # it has ended meanwhile
-    return Peak(_line(status, "VmHWM:"), _line(shares, "Pss:"))
+    # Nobody but Linux divides what is shared.
+    own = memory.pss if psutil.LINUX else memory.uss
+    return Peak(max(highest, memory.rss) / 1e6, own / 1e6)
 
 
-def _line(text: str, name: str) -> float:
-    """A line's kB in MB; 0 where a process that has ended has no such line."""
-    for line in text.splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024 / 1e6
-    return 0.0
+def _children(pid: int, recursive: bool) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive)]
+    except psutil.Error:
+        return []  # it has ended meanwhile
+
+
+def _highest(pid: int) -> int:
+    """The bytes that the kernel noted as a process's highest; 0 where, as on macOS, none does."""
+    if not psutil.LINUX:
+        return 0
+    status = Path(f"/proc/{pid}/status").read_text()
+    noted = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(noted[1]) * 1024 if noted else 0

@@ -81,5 +81,12 @@ def spread(
         return over_cluster(work, units, master, at_once=at_once or 2)
     from songswap.spread import spread as over_processes
 
-    cores = at_once or len(os.sched_getaffinity(0))
-    return over_processes(work, units, processes=max(1, min(cores, len(units))))
+    return over_processes(work, units, processes=max(1, min(at_once or _cores(), len(units))))
+
+
+def _cores() -> int:
+    """Count the cores that this process may use; all of the machine's where, as on macOS, no
+    process is kept to some of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import debian_packages
+import psutil
 import pytest
 import yaml
 from built_wheel import Wheel, built
@@ -191,12 +192,11 @@ class Deployment:
 
     def tree(self, process: Process) -> list[int]:
         """The pids of a service: what a container would hold."""
-        pids = [process.pid]
-        for pid in pids:
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                with contextlib.suppress(OSError):  # it has ended meanwhile
-                    pids.extend(map(int, children.read_text().split()))
-        return pids
+        try:
+            children = psutil.Process(process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            children = []
+        return [process.pid, *(child.pid for child in children)]
 
     def kill(self, process: Process) -> None:
         """Kill a service as the end of its container does: all of it at once."""
@@ -210,10 +210,10 @@ class Deployment:
         lines = []
         for pid in marked(self.folder):
             try:
-                lines.append(Path(f"/proc/{pid}/cmdline").read_text(errors="replace"))
-            except OSError:
+                lines.append(" ".join(psutil.Process(pid).cmdline()))
+            except psutil.NoSuchProcess:
                 continue  # it has ended meanwhile
-        return "\n".join(lines).replace("\0", " ")
+        return "\n".join(lines)
 
     def logs(self) -> str:
         """All that was logged, by services and tasks."""

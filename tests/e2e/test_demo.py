@@ -144,7 +144,6 @@ def report_of(process: subprocess.Popen[str]) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the embedded stack is for Linux")
 def test_demo_from_start_to_stop(
     tmp_path: Path, free_port: Callable[[], int], wheel: Wheel
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from obstore.store import S3Store
@@ -201,7 +202,7 @@ def stop_while_exchanging(deployment: Any, site: Site, here: Any) -> None:
     assert wait_until(lambda: here.calls().get("token", 0) > 1, 60), deployment.logs()[-5000:]
     task = site.fetching(run)[0]
     site.mark_failed(run, task["map_index"])
-    assert wait_until(lambda: not Path(f"/proc/{task['pid']}").exists(), 60)
+    assert wait_until(lambda: not psutil.pid_exists(task["pid"]), 60)
     assert site.tries(run)[task["map_index"]][0] == "failed"
     here.mend()
     here.fault(headers=STILL)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -158,7 +159,7 @@ def test_root_needs_no_permission_opened(
     try:
         server = Postgres(home / "clone" / ".songswap" / "postgres", free_port())
         server.start()
-        owner = Path(f"/proc/{server.process.pid}").stat().st_uid
+        owner = psutil.Process(server.process.pid).uids().real
         server.create_database("works")
         server.stop()
         assert owner != 0

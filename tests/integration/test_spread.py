@@ -1,7 +1,6 @@
 """Units of work spread over processes, and over a Spark cluster as users start it."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -9,12 +8,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -138,18 +137,13 @@ def stranger(tmp_path: Path) -> Iterator[Callable[[str], None]]:
 
 
 def listening(pids: list[int]) -> set[str]:
-    """The addresses, as the kernel writes them, that these processes listen on."""
-    sockets = set()
-    for pid in pids:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):  # it was closed meanwhile
-                sockets.update(re.findall(r"socket:\[(\d+)\]", str(descriptor.readlink())))
-    lines = [
-        line.split()
-        for table in ("tcp", "tcp6")
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
-    ]
-    return {words[1].split(":")[0] for words in lines if words[3] == "0A" and words[9] in sockets}
+    """The addresses that these processes listen on."""
+    return {
+        connection.laddr.ip
+        for pid in pids
+        for connection in psutil.Process(pid).net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -246,9 +240,9 @@ def test_a_cluster_as_users_start_it(
         if not results:
             pids = marked(folder)
             assert len(pids) > 5
-            assert listening(pids) <= {"0100007F", "0000000000000000FFFF00000100007F"}
-            shown = [Path(f"/proc/{pid}/cmdline").read_text() for pid in [*pids, *children()]]
-            assert not any("hush-hush" in arguments for arguments in shown)
+            assert set() < listening(pids) <= {"127.0.0.1", "::ffff:127.0.0.1"}
+            ours = [*map(psutil.Process, pids), *psutil.Process().children()]
+            assert not any("hush-hush" in " ".join(process.cmdline()) for process in ours)
         results.append(result)
     assert sorted(unit for unit, _ in results) == list(range(9))
     done_in = dict(results)
@@ -266,24 +260,15 @@ def test_a_cluster_as_users_start_it(
     assert marked(folder) == []
 
 
-def children() -> list[int]:
-    """The processes that this one has started."""
-    return [
-        int(pid)
-        for file in Path("/proc/self/task").glob("*/children")
-        for pid in file.read_text().split()
-    ]
-
-
 def working_in(folder: Path, mark: Path) -> list[int]:
     """The processes of a cluster that have a folder, or one below it, as theirs."""
     found = []
     for pid in marked(mark):
         try:
-            where = Path(f"/proc/{pid}/cwd").readlink()
-        except OSError:
+            where = psutil.Process(pid).cwd()
+        except psutil.NoSuchProcess:
             continue  # it has ended meanwhile
-        if where.is_relative_to(folder):
+        if Path(where).is_relative_to(folder):
             found.append(pid)
     return found
 
@@ -434,7 +419,6 @@ def test_workers_end_with_their_parent(
 def alive(pid: int) -> bool:
     """Whether a process runs still."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return state != "Z"

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -151,8 +152,8 @@ def test_turn_is_waited_for_longer(warehouse_dsn: str, monkeypatch: pytest.Monke
 def signal_all(server: Postgres, number: signal.Signals) -> None:
     """Send a signal to a server's processes, each of which has a group of its own."""
     first = server.process.pid
-    for child in Path(f"/proc/{first}/task/{first}/children").read_text().split():
-        os.kill(int(child), number)
+    for child in psutil.Process(first).children():
+        child.send_signal(number)
     os.kill(first, number)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -169,8 +170,6 @@ class Postgres:
         pid_file = self._cluster / "postmaster.pid"
         if not pid_file.exists():
             return
-        if not Path("/proc/self").exists():
-            return
         pid = int(pid_file.read_text().split("\n", 1)[0])
         if not self._is_served_by(pid):
             pid_file.unlink()
@@ -184,10 +183,9 @@ class Postgres:
 
     def _is_served_by(self, pid: int) -> bool:
         try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except FileNotFoundError:
-            return False
-        return str(self._cluster).encode() in words
+            return str(self._cluster) in psutil.Process(pid).cmdline()
+        except psutil.Error:
+            return False  # it has ended, or it is another user's
 
     def _options(self) -> list[str]:
         return [
@@ -224,8 +222,8 @@ def _unprivileged_prefix() -> list[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise StartRefused(
-            "PostgreSQL does not run as root, and 'setpriv' (util-linux), which would give the "
-            "rights up, is not installed. Install it, or work as a normal user."
+            "PostgreSQL does not run as root, and 'setpriv' (of util-linux, on Linux alone), which "
+            "would give the rights up, is not here. Install it, or work as a normal user."
         )
     uid, gid = _unprivileged()
     kept = "-all,+dac_override,+dac_read_search"

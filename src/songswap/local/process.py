@@ -3,7 +3,8 @@
 Three nets hold, so that nothing of a stack is ever left behind:
 
 1. `stop_all` signals each child's whole process group, and kills what does not obey.
-2. The kernel signals a direct child whose parent died (`setpriv --pdeathsig`, Linux).
+2. The kernel signals a direct child whose parent died, where there is `setpriv --pdeathsig`
+   (Linux). Elsewhere what a killed stack left runs on until its folder's next start stops it.
 3. Every child carries `SONGSWAP_STACK=<folder>` in its environment and hands it on, so
    `stop_leftovers` finds the grandchildren too, also those of a stack that was killed, and can
    never mistake a recycled pid for one of them.
@@ -20,6 +21,8 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import psutil
 
 from songswap.local.errors import StackError
 
@@ -162,17 +165,13 @@ def stop_all(processes: Sequence[Process], timeout_s: float) -> None:
 
 
 def marked(mark: Path) -> list[int]:
-    """The pids of all living processes that belong to the stack of this folder (Linux)."""
-    wanted = f"{MARK}={mark}".encode()
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes()
-        except OSError:
-            continue  # it has ended, or it is another user's
-        if wanted in environment.split(b"\0"):
-            found.append(int(folder.name))
-    return [pid for pid in found if pid != os.getpid()]
+    """The pids of all living processes that belong to the stack of this folder."""
+    # Another user's processes, and those that are ending, have None for an environment.
+    return [
+        process.pid
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get(MARK) == str(mark) and process.pid != os.getpid()
+    ]
 
 
 def stop_leftovers(mark: Path, timeout_s: float = 5) -> int:

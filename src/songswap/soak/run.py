@@ -3,13 +3,15 @@
 import os
 import resource
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Literal
+
+import psutil
 
 from songswap.follow import INTERVAL
 from songswap.settings import Settings
@@ -35,8 +37,9 @@ the machine is."""
 class Tally:
     """What happened: hours by how they went, what came by kind (``struck``: calls), MiB by part.
 
-    ``memory`` holds the most that was resident, ``resident`` what was, a day for a day. ``broken``
-    counts what must not be and was seen on the way, see `Verdict`.
+    ``memory`` holds the most that was resident (of the parts: at the end of an hour), ``resident``
+    what was, a day for a day. ``broken`` counts what must not be and was seen on the way, see
+    `Verdict`.
     """
 
     runs: Counter[str] = field(default_factory=Counter)
@@ -257,7 +260,8 @@ def soak(
         tally = live(parts, storm(seed, users, hours, kinds), told)
         verdict = judge(parts, BEGINS, BEGINS + hours * _HOUR)
         verdict.counts += tally.broken
-        tally.memory = _memory(parts, "VmHWM") | {"its other loads": _children()}
+        tally.memory["soak"] = _peak_mib(resource.RUSAGE_SELF)
+        tally.memory["its other loads"] = _peak_mib(resource.RUSAGE_CHILDREN)
     return verdict, tally
 
 
@@ -268,22 +272,23 @@ def live(parts: Parts, hours: Sequence[Hour], told: Callable[[int, int, datetime
     for number, hour in enumerate(hours):
         told(number, len(hours), BEGINS + number * _HOUR)
         here.hour(number, hour)
+        resident = _resident_mib(parts)
+        for name, mib in resident.items():
+            tally.memory[name] = max(mib, tally.memory.get(name, 0))
         if number % 24 == 23:
-            tally.resident.append(_memory(parts, "VmRSS"))
+            tally.resident.append(resident)
     here.settle()
     return tally
 
 
-def _memory(parts: Parts, kind: Literal["VmRSS", "VmHWM"]) -> dict[str, int]:
-    """What is resident of this process and of the Python parts, or was at most, in MiB."""
-    found = {}
-    for name, pid in {"soak": os.getpid(), **parts.pids()}.items():
-        status = Path(f"/proc/{pid}/status").read_text()
-        line = next(line for line in status.splitlines() if kind in line)
-        found[name] = int(line.split()[1]) // 1024
-    return found
+def _resident_mib(parts: Parts) -> dict[str, int]:
+    """Measure what is resident of this process and of the Python parts."""
+    pids = {"soak": os.getpid(), **parts.pids()}
+    return {name: psutil.Process(pid).memory_info().rss >> 20 for name, pid in pids.items()}
 
 
-def _children() -> int:
-    """The most memory of any process that this one has waited for, in MiB."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+def _peak_mib(who: int) -> int:
+    """Say what this process had at most, or the largest of those that it has waited for."""
+    peak = resource.getrusage(who).ru_maxrss
+    # Bytes on macOS, KiB elsewhere.
+    return peak >> 20 if sys.platform == "darwin" else peak >> 10
