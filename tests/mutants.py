@@ -68,15 +68,15 @@ MUTANTS = (
     Mutant(
         "archive after load: a loaded answer leaves the spool before S3 has it",
         "raw/spool.py",
-        "DELETE FROM answers WHERE id = ?1 AND archived = ?2 AND loaded = ?2",
-        "DELETE FROM answers WHERE id = ?1 AND loaded = ?2",
+        "DELETE FROM answers WHERE id = :id AND archived = :done AND loaded = :done",
+        "DELETE FROM answers WHERE id = :id AND loaded = :done",
         "tests/integration/test_faults.py::test_s3_stopped_during_a_run",
     ),
     Mutant(
         "an archived answer leaves the spool before it is loaded",
         "raw/spool.py",
-        "DELETE FROM answers WHERE id = ?1 AND archived = ?2 AND loaded = ?2",
-        "DELETE FROM answers WHERE id = ?1 AND archived = ?2",
+        "DELETE FROM answers WHERE id = :id AND archived = :done AND loaded = :done",
+        "DELETE FROM answers WHERE id = :id AND archived = :done",
         "tests/integration/test_hourly_load.py::test_loads_what_spotify_could_tell",
     ),
     Mutant(

@@ -212,9 +212,9 @@ class Spool:
     def waiting(self) -> tuple[int, int]:
         """How many answers wait for S3, and how many for the warehouse."""
         row = self.file.db.execute(
-            "SELECT count(*) FILTER (WHERE archived IS NOT ?1),"
-            " count(*) FILTER (WHERE loaded IS NOT ?1) FROM answers",
-            (DONE,),
+            "SELECT count(*) FILTER (WHERE archived IS NOT :done),"
+            " count(*) FILTER (WHERE loaded IS NOT :done) FROM answers",
+            {"done": DONE},
         ).fetchone()
         return row[0], row[1]
 
@@ -328,8 +328,8 @@ class Spool:
 
     def _drop_done(self, ids: Iterable[int]) -> None:
         self.file.db.executemany(
-            "DELETE FROM answers WHERE id = ?1 AND archived = ?2 AND loaded = ?2",
-            [(id_, DONE) for id_ in ids],
+            "DELETE FROM answers WHERE id = :id AND archived = :done AND loaded = :done",
+            [{"id": id_, "done": DONE} for id_ in ids],
         )
 
 
