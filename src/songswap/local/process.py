@@ -165,7 +165,10 @@ def stop_all(processes: Sequence[Process], timeout_s: float) -> None:
 
 
 def marked(mark: Path) -> list[int]:
-    """The pids of all living processes that belong to the stack of this folder."""
+    """The pids of all living processes that belong to the stack of this folder.
+
+    On macOS without those of Apple's own programs, such as shells: it hides their environment.
+    """
     # Another user's processes, and those that are ending, have None for an environment.
     return [
         process.pid
