@@ -15,7 +15,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: demo spark test fuzz soak bench picture lint format lock clean
+.PHONY: demo spark test test-docker fuzz soak bench picture lint format lock clean
 .DEFAULT_GOAL := demo
 
 # To run the demo takes part of the lock, `.ready`; Spark with its Java, and the tools of tests, are
@@ -60,6 +60,10 @@ spark: $(VENV)/.complete
 # Two at a time: most tests wait for other processes.
 test: $(VENV)/.complete
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+# Not a part of `test`: it wants root and Debian's packages, or a Docker engine; see CONTRIBUTING.md.
+test-docker: $(VENV)/.complete
+	@$(BIN)/python -m pytest tests/containers --exitfirst --verbose --capture=no $(ARGS)
 
 MINUTES ?= 10
 fuzz: $(VENV)/.complete
