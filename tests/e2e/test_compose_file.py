@@ -90,7 +90,7 @@ def test_containers_are_the_same_with_all_profiles(compose: Any, docker_compose:
     assert {name for name, found in hashes.items() if len(found) > 1} == set()
 
 
-@pytest.mark.parametrize("profiles", ["", "demo", "spark", "demo,flower,spark"])
+@pytest.mark.parametrize("profiles", ["", "demo", "spark", "demo,flower,spark", "*"])
 def test_each_image_is_built_once(compose: Any, docker_compose: Any, profiles: str) -> None:
     """One service builds each image of ours, with whatever profiles; no registry is asked."""
     chosen = docker_compose.services(dict.fromkeys(compose.required(), "x"), profiles)
