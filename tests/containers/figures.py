@@ -68,7 +68,7 @@ class Watch:
         )
         for line in done.stdout.splitlines():
             told = json.loads(line)
-            service = re.sub(r"^[a-z]+-|-\d+$", "", told["Name"])
+            service = re.sub(r"^[a-z]+-|-run-\w+$|-\d+$", "", told["Name"])
             used, _, limit = told["MemUsage"].partition("/")
             if limit.strip() in ("", "0B", "--"):  # it ended while it was looked at
                 continue
@@ -99,9 +99,9 @@ def report(deployment: Deployment, watch: Watch) -> str:
     what = f"stand-ins: {', '.join(deployment.stand_ins)}" if deployment.stand_ins else "pulled"
     lines = [f"Base images: {what}.", "", "| step | s |", "|---|---|"]
     lines += [f"| {step} | {seconds:.0f} |" for step, seconds in deployment.seconds.items()]
-    lines += ["", "| service | peak, MB | limit, MB |", "|---|---|---|"]
+    lines += ["", "| service | peak, MiB | limit, MiB |", "|---|---|---|"]
     lines += [
-        f"| `{service}` | {peak / 1e6:.0f} | {watch.limits[service] / 1e6:.0f} |"
+        f"| `{service}` | {peak / 2**20:.0f} | {watch.limits[service] / 2**20:.0f} |"
         for service, peak in sorted(watch.peaks.items())
     ]
     lines += ["", "| image | GB |", "|---|---|"]

@@ -66,9 +66,16 @@ def test_import_survives_a_killed_worker(deployment: Deployment) -> None:
     deployment.wait_well()
 
 
+def test_up_after_spark_recreates_nothing(deployment: Deployment) -> None:
+    """Whatever was run on the cluster, the next `up` leaves all containers as they are."""
+    before = deployment.ids()
+    deployment.compose("up", "--build", "-d", "--wait")
+    assert deployment.ids() == before
+
+
 def _spread_and_kill(deployment: Deployment, *command: str) -> str:
     """Run a command on the cluster, and kill a worker once the cluster works for it."""
-    run = ("run", "--rm", "--build", "spark-driver", "songswap", *command, *_MASTER, "--json")
+    run = ("run", "--rm", "spark-driver", "songswap", *command, *_MASTER, "--json")
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(deployment.compose, *run)
         assert wait_until(lambda: running.done() or _executors(deployment) > 0, 300, 0.3)

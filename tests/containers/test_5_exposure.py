@@ -60,7 +60,7 @@ def _secrets(deployment: Deployment) -> dict[str, str]:
             found[name] = urlsplit(text).password or ""
         elif name.startswith("SONGSWAP_"):
             found[name] = text
-    rows = deployment.sql('SELECT user_id, access_token, refresh_token FROM "SpotifyTokens"')
+    rows = deployment.sql('SELECT id, access_token, refresh_token FROM "SpotifyTokens"')
     for user, access, refresh in rows:
         found |= {f"access token of {user}": access, f"refresh token of {user}": refresh}
     return {name: text for name, text in found.items() if len(text) >= 20}
