@@ -24,6 +24,7 @@ OLDEST = 25
 _PROGRAMS = ("docker.io", "docker-cli", "containerd", "docker-compose", "docker-buildx", "tini")
 _BRIDGE = "songswap-test0"
 _CGROUP = "songswap-test"
+_KEPT = "2gb"
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 # Where an address pool may lie: 8 networks of 254 addresses and the bridge's.
 _POOLS = [f"{start}.0/20" for start in ("172.31.224", "172.30.224", "10.213.224", "192.168.224")]
@@ -132,6 +133,10 @@ class OwnEngine:
     def stop(self) -> None:
         """Stop it, and take back what it changed on this machine."""
         if self._engine is not None:
+            # What no name points to any more; of the build cache, what was used last.
+            docker = Docker(self._environment, own=True)
+            docker.run("image", "prune", "--force", check=False)
+            docker.run("builder", "prune", "--force", "--keep-storage", _KEPT, check=False)
             stop_all([self._engine], timeout_s=60)
         self._clean_up()
         if self._firewall:
