@@ -28,7 +28,14 @@ _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<how>:[-?])(?P
 # What the containers listen on; each port gets a free one of 127.0.0.1.
 PORTS = ("5432", "5555", "6379", "7077", "8010", "8080", "8090", "8091", "8974", "9010")
 HOSTS = ("postgres", "redis", "airflow-apiserver", "demo-simulator", "spark-master")
-FOLDERS = ("/opt/airflow", "/var/spool/songswap", "/var/lib/demo-s3", "/data")
+FOLDERS = (
+    "/opt/airflow",
+    "/var/spool/songswap",
+    "/var/tmp",  # noqa: S108  (of the containers)
+    "/var/lib/demo-s3",
+    "/data",
+    "/tmp/signed-up",  # noqa: S108  (as above)
+)
 
 
 class MissingVariable(Exception):
@@ -157,7 +164,8 @@ class Deployment:
         (home / "airflow.cfg").touch()
         (home / "dags").symlink_to(REPOSITORY / "dags")
         (home / "demo.py").symlink_to(REPOSITORY / "deploy/demo.py")
-        (folder / "data").mkdir()
+        for place in ("data", "tmp", "var/tmp"):
+            (folder / place).mkdir(parents=True)
 
     def start(self, service: str, host: str = "", **more: str) -> Process:
         """Run a service's command; `host` is the name that a worker's container would have."""

@@ -310,7 +310,9 @@ def test_demo_stand_ins(deploy: Callable[..., Any], compose: Any, warehouse_dsn:
         assert wait_until(lambda name=service: deployment.healthy(name), 30), deployment.logs()[
             -5000:
         ]
-    deployment.start("demo-listeners").wait_success(30)
+    listeners = deployment.start("demo-listeners")
+    assert wait_until(lambda: deployment.healthy("demo-listeners"), 30), deployment.logs()[-5000:]
+    assert listeners.running, "`up --wait` takes its end for a failure"
     with psycopg.connect(warehouse_dsn) as connection:
         users = connection.execute('SELECT count(*) FROM "SpotifyTokens"').fetchone()
     assert users == (25,)
