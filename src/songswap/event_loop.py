@@ -33,6 +33,9 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
     came: list[signal.Signals] = []
     handlers = _handlers()
 
+    def note(number: int, _: object) -> None:
+        came.append(signal.Signals(number))
+
     async def hearing_signals() -> T:
         stop = asyncio.Event()
 
@@ -43,6 +46,8 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
         loop = asyncio.get_running_loop()
         for number in handlers:
             loop.add_signal_handler(number, hear, number)
+        if came:
+            stop.set()
         try:
             return await main(stop)
         finally:
@@ -50,6 +55,9 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
                 loop.remove_signal_handler(number)
 
     try:
+        # An error that a handler raises while uvloop starts would leave it running for ever.
+        for number in handlers:
+            signal.signal(number, note)
         return uvloop.run(hearing_signals())
     finally:
         for number, handler in handlers.items():

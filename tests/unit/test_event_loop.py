@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 
 from songswap.errors import Interrupted, TimedOut
 from songswap.event_loop import run, until
@@ -68,6 +69,25 @@ def test_takes_effect_after_the_end(
         run(raising(number))
     assert ended == ["in good order"]
     assert signal.getsignal(number) is handler
+
+
+def test_signal_while_the_loop_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work hears it as soon as it begins, and the signal takes effect when it has ended."""
+    start = uvloop.run
+
+    def interrupted(coroutine: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return start(coroutine)
+
+    async def main(stop: asyncio.Event) -> None:
+        await stop.wait()
+        ended.append("in good order")
+
+    monkeypatch.setattr(uvloop, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(main)
+    assert ended == ["in good order"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_ignored_signal_stays_ignored() -> None:
