@@ -136,8 +136,9 @@ def migrate(
         except WarehouseUnavailable as error:
             if time.monotonic() >= until:
                 raise
-            if said != (said := str(error)):
-                err.print(f"{error} Trying again for up to {wait_s:g} s.", markup=False)
+            if str(error) != said:
+                said = str(error)
+                err.print(f"{said} Trying again for up to {wait_s:g} s.", markup=False)
             time.sleep(1)
     err.print(
         f"The warehouse's schema is at version {to or VERSION}. The platform's tables are those in"

@@ -16,6 +16,7 @@ from psycopg import sql
 from songswap.local.object_store import ObjectStore
 from songswap.raw.spool import Spool
 
+REPOSITORY = Path(__file__).parents[2]
 DAG = "load_listening_history"
 TASKS = {
     "retry",
@@ -226,6 +227,19 @@ def test_run_that_is_ended_from_outside(
     assert titles(here) == told
 
 
+def last_line(airflow: Any, code: str) -> str:
+    """What code prints last that runs in the repository with Airflow's environment."""
+    done = subprocess.run(  # noqa: S603  (our own code)
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env=airflow.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip().splitlines()[-1]
+
+
 def test_as_operators_see_it(airflow: Any) -> None:
     """The DAG imports, is hourly without catch-up, one run at a time, and explains itself."""
     code = (
@@ -239,41 +253,25 @@ def test_as_operators_see_it(airflow: Any) -> None:
         " [bag.dags[name].dagrun_timeout.total_seconds() / 60 for name in"
         " ('load_listening_history', 'follow_heavy_listeners')]]))"
     )
-    done = subprocess.run(  # noqa: S603  (our own code)
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[2],
-        env=airflow.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
+    assert (
+        last_line(airflow, code) == '[{}, "1 * * * *", false, 1, ["songswap"], true, [55.0, 55.0]]'
     )
-    told = done.stdout.strip().splitlines()[-1]
-    assert told == '[{}, "1 * * * *", false, 1, ["songswap"], true, [55.0, 55.0]]'
 
 
 def test_no_task_outlasts_the_queue(airflow: Any) -> None:
     """Each task of each DAG has a limit, of a day at most, and Redis gives no task to a second
     worker before a worker that is asked to stop has ended it or killed it."""
     code = (
-        "from airflow.dag_processing.dagbag import DagBag; import json\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
         "from songswap.orchestration.retries import LONGEST_TASK\n"
         "bag = DagBag('dags'); assert bag.dags and not bag.import_errors\n"
         "limits = [task.execution_timeout for dag in bag.dags.values() for task in dag.tasks]\n"
         "assert None not in limits, limits\n"
         "print(max(limits).total_seconds(), LONGEST_TASK.total_seconds())"
     )
-    repository = Path(__file__).parents[2]
-    done = subprocess.run(  # noqa: S603  (our own code)
-        [sys.executable, "-c", code],
-        cwd=repository,
-        env=airflow.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    longest, limit = map(float, done.stdout.split()[-2:])
+    longest, limit = map(float, last_line(airflow, code).split())
     assert longest == limit
-    content = yaml.safe_load((repository / "docker-compose.yaml").read_text())
+    content = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
     worker = content["services"]["airflow-worker"]
     visibility = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"
     assert worker["stop_grace_period"] == "10m"
