@@ -89,6 +89,9 @@ def warehouse_dsn(postgres: Postgres, _migrated: str) -> Iterator[str]:
     """The DSN of a fresh warehouse, migrated and empty."""
     name = f"songswap_{next(_numbers)}"
     postgres.create_database(name, template=_migrated)
+    with psycopg.connect(postgres.dsn(name), autocommit=True) as connection:
+        # As the migration has set it in the template; a copy of a database leaves it out.
+        connection.execute(f"ALTER ROLE songswap IN DATABASE {name} SET search_path = public")
     yield postgres.dsn(name)
     postgres.drop_database(name)
 

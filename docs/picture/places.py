@@ -59,7 +59,7 @@ GROUPS = (
     Group("songswap", 3, GREY, "Bookkeeping: requests", "what an app may ask, and when",
         (_OF_APPS,)),
     Group("songswap", 3, GREY, "Bookkeeping: the schema", "its version: songswap migrate",
-        (("alembic_version",),)),
+        (("schema_version",),)),
 )
 # fmt: on
 

@@ -131,7 +131,7 @@ def migrate(
     until, said = time.monotonic() + wait_s, ""
     while True:
         try:
-            platform = bring_up_to_date(dsn, to or VERSION)
+            migrated = bring_up_to_date(dsn, to or VERSION)
             break
         except WarehouseUnavailable as error:
             if time.monotonic() >= until:
@@ -142,8 +142,10 @@ def migrate(
             time.sleep(1)
     err.print(
         f"The warehouse's schema is at version {to or VERSION}. The platform's tables are those in"
-        f" schema {platform}."
+        f" schema {migrated.platform}."
     )
+    if migrated.advice:
+        err.print(migrated.advice, markup=False)
 
 
 @app.command()

@@ -238,8 +238,10 @@ class Deployment:
         return [line.split("\t") for line in told.splitlines()]
 
     def schema(self) -> str:
-        """The version of the warehouse's schema."""
-        return self.sql("SELECT version_num FROM songswap.alembic_version")[0][0]
+        """The version of the warehouse's schema; up to 0007 its table had another name."""
+        tables = "('schema_version', 'alembic_version')"
+        (table,) = self.sql(f"SELECT relname FROM pg_class WHERE relname IN {tables}")[0]  # noqa: S608
+        return self.sql(f"SELECT version_num FROM songswap.{table}")[0][0]  # noqa: S608
 
     def history(self) -> Counter[tuple[str, str, str]]:
         """The plays that were loaded: Spotify's user, time, track."""

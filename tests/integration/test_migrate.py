@@ -128,13 +128,13 @@ def test_newer_schema(empty: str) -> None:
     """A schema of a later version is left as it is; the newer code is asked for, everywhere."""
     migrate(empty)
     with connect(empty) as connection:
-        connection.execute("UPDATE songswap.alembic_version SET version_num = '0099'")
+        connection.execute("UPDATE songswap.schema_version SET version_num = '0099'")
         with pytest.raises(CodeOutdated, match=r"0099, which is newer.*install the newer version"):
             require_schema(connection)
         for to in (VERSION, OLDEST):
             with pytest.raises(CodeOutdated, match="install the newer version"):
                 migrate(empty, to)
-        shown = connection.execute("SELECT version_num FROM songswap.alembic_version").fetchone()
+        shown = connection.execute("SELECT version_num FROM songswap.schema_version").fetchone()
     assert shown == ("0099",)
 
 
@@ -182,7 +182,7 @@ def test_back_where_a_token_would_be_lost(platform: Callable[..., Any]) -> None:
     with pytest.raises(WarehouseRefused, match="SQLSTATE 22001") as refused:
         migrate(here.settings.warehouse_dsn, OLDEST)
     assert "rrr" not in str(refused.value)
-    assert here.rows("SELECT version_num FROM songswap.alembic_version") == [(VERSION,)]
+    assert here.rows("SELECT version_num FROM songswap.schema_version") == [(VERSION,)]
     assert here.rows("SELECT count(*) FROM songswap.tokens") == [(1,)]
 
 

@@ -113,7 +113,7 @@ def test_locked_for_migrations_and_coroutines(warehouse_dsn: str) -> None:
                 await connection.execute('SELECT FROM "Users"')
             assert f"Held by reports (pid {pid})" in str(translated(refused.value))
 
-    with held(warehouse_dsn, 'LOCK TABLE "Users", songswap.alembic_version') as pid:
+    with held(warehouse_dsn, 'LOCK TABLE "Users", songswap.schema_version') as pid:
         asyncio.run(ask())
         with pytest.raises(WarehouseBusy, match=rf"Held by reports \(pid {pid}\)"):
             migrate(warehouse_dsn)

@@ -8,7 +8,7 @@ import psycopg
 from songswap.check import postgres_log
 from songswap.check.given import Given, Step, connection_named, installed
 from songswap.errors import CheckFailed, WarehouseUnavailable
-from songswap.warehouse import deviations, rights, schema, tokens
+from songswap.warehouse import deviations, namesake, rights, schema, tokens
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import VERSION, require_schema
 from songswap.warehouse_dsn import dsn_of, places
@@ -52,6 +52,7 @@ def tables(given: Given) -> str:
         fatal = [one.sentence for one in found if one.is_fatal]
         narrow = [] if grants or fatal else tokens.narrow_columns(warehouse)
         where, others = schema.find(warehouse), schema.others(warehouse)
+        shadow = namesake.find(warehouse, where)
     if fatal:
         raise CheckFailed(
             "The platform's tables are not as loads need them. Have their owner do this."
@@ -69,6 +70,8 @@ def tables(given: Given) -> str:
     if others:
         told.append(f"Such tables in schema {', '.join(others)} are not used.")
     told += [f"Loads go on, but {one.sentence}" for one in found]
+    if shadow:
+        told.append(f"Loads go on, but {shadow.sentence}")
     return " ".join(told + [column.sentence for column in narrow])
 
 

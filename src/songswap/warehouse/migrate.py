@@ -1,6 +1,7 @@
 """Bring the warehouse's tables to the version that this code needs, or back by one."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 import sqlalchemy
@@ -8,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 
 from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError, WarehouseRefused
-from songswap.warehouse import schema
+from songswap.warehouse import namesake, schema, version
 from songswap.warehouse.contract import TABLES
 from songswap.warehouse.limits import limits_of_migrations
 from songswap.warehouse.session import Session
@@ -16,7 +17,7 @@ from songswap.warehouse.sql import statements
 from songswap.warehouse.trouble import naming_trouble, translated
 from songswap.warehouse.turn import wait_for_migrations
 
-VERSION = "0007"
+VERSION = "0008"
 """The version of the schema that this code reads and writes."""
 
 OLDEST = "0005"
@@ -25,7 +26,14 @@ OLDEST = "0005"
 _SQL = statements("migrate.sql")
 
 
-def migrate(dsn: str, to: str = VERSION) -> str:
+class Migrated(NamedTuple):
+    """The schema that has the platform's tables, and what the operator has to know besides."""
+
+    platform: str
+    advice: str
+
+
+def migrate(dsn: str, to: str = VERSION) -> Migrated:
     """Create what is missing and upgrade the pipeline's own schema; safe to run at any time.
 
     Tables of the platform that exist already are left alone. All of it is one transaction.
@@ -33,9 +41,6 @@ def migrate(dsn: str, to: str = VERSION) -> str:
     Args:
         dsn: a libpq connection string of the warehouse.
         to: the version to go to; an earlier one takes the schema back, for code of that version.
-
-    Returns:
-        The schema that has the platform's tables.
 
     Raises:
         SettingsError: it cannot be taken back so far; nothing was changed.
@@ -63,12 +68,15 @@ def migrate(dsn: str, to: str = VERSION) -> str:
                 config.attributes["connection"] = connection
                 goes_back = found is not None and found > to
                 (command.downgrade if goes_back else command.upgrade)(config, to)
+                if found != to:
+                    version.rename(_driver(connection), version.table_of(to))
+                advice = namesake.keep_search_path(_driver(connection), platform)
         except sqlalchemy.exc.DBAPIError as error:
             # Its text has the whole migration in it.
             if isinstance(error.orig, psycopg.Error):
                 raise translated(error.orig) from None
             raise
-    return platform
+    return Migrated(platform, advice)
 
 
 def require_schema(connection: psycopg.Connection) -> None:
@@ -78,18 +86,19 @@ def require_schema(connection: psycopg.Connection) -> None:
         SchemaOutdated: they are missing, or of an earlier version.
         CodeOutdated: they are of a later version.
     """
-    found: str | None = None
-    try:
-        row = connection.execute(_SQL["version"]).fetchone()
-        found = row[0] if row else None
-    except psycopg.errors.UndefinedTable:
-        pass
+    found = version.read(connection).number
     _require_known(found)
     if found != VERSION:
         raise SchemaOutdated(
             f"The warehouse's schema is at version {found or 'none'} and {VERSION} is needed."
             " Run 'songswap migrate', then clear the run."
         )
+
+
+def _driver(connection: sqlalchemy.Connection) -> Session:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, Session)  # noqa: S101 - the engine's creator makes no other
+    return driver
 
 
 def _open(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
@@ -102,16 +111,16 @@ def _open(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
         CodeOutdated: the schema is of a later version than this code.
         WarehouseRefused: the login lacks a right that it takes.
     """
-    driver = connection.connection.dbapi_connection
-    assert isinstance(driver, Session)  # noqa: S101 - the engine's creator makes no other
+    driver = _driver(connection)
     # Two that migrate at once wait for each other instead of failing halfway.
     wait_for_migrations(driver)
     platform = schema.find(driver)
-    readable = connection.exec_driver_sql(_SQL["is_readable"].decode()).scalar()
-    found = connection.exec_driver_sql(_SQL["version"].decode()).scalar() if readable else None
+    found = version.read(driver).number
     _require_known(found)
+    namesake.require_own_schema(driver, platform)
     if found != to:
         _require_rights(driver, platform)
+        version.rename(driver, version.TABLE)
     # The right to create a schema is asked for even where it is there.
     if not connection.exec_driver_sql(_SQL["has_schema"].decode()).scalar():
         connection.exec_driver_sql("CREATE SCHEMA songswap")

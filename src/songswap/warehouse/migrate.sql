@@ -3,15 +3,6 @@
 -- name: has_schema
 SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'songswap')
 
--- name: is_readable
--- Whether the version can be read; NULL where there is none.
-SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'songswap' AND c.relname = 'alembic_version'
-
--- name: version
-SELECT version_num FROM songswap.alembic_version
-
 -- name: lacking
 -- What has to be run before this role can bring the schema to another version. Of the catalogue, which
 -- answers whatever the role may do.

@@ -30,7 +30,7 @@ NEEDED = {
     "ArtistPopularity": _KEEP,
     "ArtistGenres": _ADD,
     "ArtistFollowers": _KEEP,
-    "songswap.alembic_version": _READ,
+    "songswap.schema_version": _READ,
     "songswap.runs": _KEEP,
     "songswap.steps": _KEEP,
     "songswap.polls": _KEEP,

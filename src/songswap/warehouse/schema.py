@@ -60,7 +60,7 @@ def others(connection: psycopg.Connection[Any]) -> list[str]:
 
 def choose(found: Candidates) -> str:
     """Choose the schema, see `find`."""
-    path = _names(found.search_path)
+    path = names(found.search_path)
     named = [found.role if name == "$user" else name for name in path]
     having = found.whole or found.begun
     for name in named:
@@ -93,7 +93,7 @@ def quoted(name: str) -> str:
     return name if plain else '"' + name.replace('"', '""') + '"'
 
 
-def _names(search_path: str) -> list[str]:
+def names(search_path: str) -> list[str]:
     """The names in a search path."""
     return [
         plain.lower() if plain else inside.replace('""', '"')

@@ -4,6 +4,7 @@ from alembic import context
 
 context.configure(
     connection=context.config.attributes["connection"],
+    version_table="schema_version",
     version_table_schema="songswap",
 )
 with context.begin_transaction():
