@@ -118,12 +118,21 @@ def migrate(
     wait_s: Annotated[
         float, typer.Option(min=0, help="Try for so long while it cannot be connected to.")
     ] = 0,
+    with_indexes: Annotated[
+        bool,
+        typer.Option(
+            "--indexes",
+            help="Then build the indexes that the platform's reads need on tables of the web app,"
+            " while others read and write them.",
+        ),
+    ] = False,
 ) -> None:
     """Create the tables that are missing in the warehouse, and bring ours up to date.
 
     Reads AIRFLOW_CONN_SONGSWAP_RDS. Tables that the web app has made are left as they are.
     """
     from songswap import settings
+    from songswap.warehouse import indexes
     from songswap.warehouse.migrate import VERSION
     from songswap.warehouse.migrate import migrate as bring_up_to_date
 
@@ -146,6 +155,8 @@ def migrate(
     )
     if migrated.advice:
         err.print(migrated.advice, markup=False)
+    if with_indexes:
+        indexes.build(dsn, lambda sentence: err.print(sentence, markup=False, highlight=False))
 
 
 @app.command()

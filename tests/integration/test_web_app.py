@@ -19,11 +19,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from psycopg.conninfo import make_conninfo
 
-from songswap.errors import SchemaOutdated, WarehouseRefused
+from songswap.errors import SchemaOutdated, WarehouseBusy, WarehouseRefused
 from songswap.local.postgres import Postgres
 from songswap.warehouse import version
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import TABLES
+from songswap.warehouse.indexes import INDEXES, build
 from songswap.warehouse.migrate import OLDEST, VERSION, migrate, require_schema
 
 _TYPES = {"integer": sa.Integer, "float": sa.Float, "boolean": sa.Boolean, "timestamp": sa.DateTime}
@@ -192,7 +193,128 @@ def test_ours_first(database: str, web_app: WebApp) -> None:
     web_app.upgrade()
     migrate(database)
     assert where(database) == _BESIDE
+    dropped = sorted(f"remove_index {index.name}" for index in INDEXES)
+    assert web_app.differences() == dropped, "what its next migration would drop"
     assert web_app.differences(leave_ours) == []
+
+
+def index_names(dsn: str, *, valid: bool = True) -> set[str]:
+    """The names of our indexes on the platform's tables, valid or not."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid"
+            " WHERE c.relnamespace = 'public'::regnamespace AND c.relname LIKE 'songswap_%%'"
+            " AND i.indisvalid = %s",
+            [valid],
+        )
+        return {name for (name,) in rows}
+
+
+OURS = {index.name for index in INDEXES}
+
+
+def test_indexes_on_tables_of_the_web_app(database: str, web_app: WebApp) -> None:
+    """They are built where no other serves, and the web app that leaves them alone keeps them."""
+    web_app.upgrade()
+    migrate(database)
+    said: list[str] = []
+    assert set(build(database, said.append)) == OURS
+    assert index_names(database) == OURS
+    assert [line for line in said if "built in" in line], said
+    assert build(database, said.append) == [], "there is nothing to do"
+    assert web_app.differences() == sorted(f"remove_index {name}" for name in OURS)
+    assert web_app.differences(leave_ours) == []
+
+
+def test_indexes_that_others_serve(database: str, web_app: WebApp) -> None:
+    """What an index of another name serves is not built again; a partial one serves nobody."""
+    web_app.upgrade()
+    migrate(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute('CREATE INDEX theirs ON public."History" (track_id, played_at)')
+        connection.execute(
+            'CREATE INDEX partly ON public."ArtistTracks" (artist_id) WHERE is_primary'
+        )
+    said: list[str] = []
+    assert set(build(database, said.append)) == OURS - {"songswap_history_track_id"}
+    assert "History: theirs serves plays of a track." in said
+
+
+def test_index_of_another_kind_has_the_name(database: str, web_app: WebApp) -> None:
+    """An index of our name with other columns is not touched, and named."""
+    web_app.upgrade()
+    migrate(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute('CREATE INDEX songswap_history_track_id ON public."History" (user_id)')
+    with pytest.raises(WarehouseRefused, match="is an index of other columns than track_id"):
+        build(database, lambda _: None)
+    assert index_names(database) == {"songswap_history_track_id"}
+
+
+def test_unfinished_index_is_built_anew(
+    database: str, web_app: WebApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that waits for others in vain says whom; what it leaves is dropped by the next."""
+    monkeypatch.setenv("SONGSWAP_WAIT_S", "0.1")
+    web_app.upgrade()
+    migrate(database)
+    with psycopg.connect(database, application_name="reports") as other:
+        other.execute("INSERT INTO public.\"Artists\" VALUES ('a', 'a')")
+        other.execute('LOCK TABLE public."History" IN ROW EXCLUSIVE MODE')
+        with pytest.raises(WarehouseBusy, match=r"Held by reports .* --indexes' again"):
+            build(database, lambda _: None)
+        assert index_names(database, valid=False) == {"songswap_history_track_id"}
+    monkeypatch.delenv("SONGSWAP_WAIT_S")
+    said: list[str] = []
+    assert set(build(database, said.append)) == OURS
+    assert "songswap_history_track_id: an unfinished one is dropped." in said
+    assert index_names(database, valid=False) == set()
+
+
+def test_one_builds_at_a_time(database: str, web_app: WebApp) -> None:
+    """Who comes second begins nothing, and is told so."""
+    web_app.upgrade()
+    migrate(database)
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(7317528)")
+        with pytest.raises(WarehouseBusy, match="Another 'songswap migrate --indexes'"):
+            build(database, lambda _: None)
+    assert index_names(database) == set()
+
+
+def test_indexes_without_the_right(database: str, web_app: WebApp) -> None:
+    """A login that does not own the tables is told whose they are, before anything is built."""
+    web_app.upgrade()
+    migrate(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE ROLE reader LOGIN PASSWORD 'secret'")
+        try:
+            login = make_conninfo(database, user="reader", password="secret")
+            with pytest.raises(WarehouseRefused, match=r"GRANT (web|songswap) TO reader\. Nothing"):
+                build(login, lambda _: None)
+        finally:
+            connection.execute("DROP ROLE reader")
+    assert index_names(database) == set()
+
+
+def test_builds_beside_writers(database: str, web_app: WebApp) -> None:
+    """While an index is built, and waits, others write the table."""
+    web_app.upgrade()
+    migrate(database)
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database) as other:
+        other.execute('LOCK TABLE public."History" IN ROW EXCLUSIVE MODE')
+        building = pool.submit(build, database, lambda _: None)
+        with psycopg.connect(database, autocommit=True) as third:
+            while not third.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%'"
+                " AND wait_event_type = 'Lock'"
+            ).fetchone():
+                assert not building.done()
+            third.execute("SET lock_timeout = '5s'")
+            third.execute("INSERT INTO public.\"Tracks\" VALUES ('t', 't', 1)")
+            third.execute('DELETE FROM public."History"')
+        other.rollback()
+        assert set(building.result()) == OURS
 
 
 def test_earlier_version_table_is_moved(database: str, web_app: WebApp) -> None:
