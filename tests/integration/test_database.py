@@ -117,7 +117,7 @@ def test_tables_in_another_schema(platform: Make, path: str) -> None:
     here.load()
     # The tests' own statements know no other way to it.
     name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
-    here.execute(f"ALTER DATABASE {name} SET search_path = music")
+    here.execute(f"ALTER ROLE songswap IN DATABASE {name} SET search_path = music")
     here.settings = replace(here.settings, warehouse_dsn=dsn)
     assert here.history() == here.reachable()
     assert here.history()
@@ -217,11 +217,70 @@ def test_tables_of_the_web_app(database: str) -> None:
     assert statements[1:] == [
         "GRANT USAGE ON SCHEMA music TO me",
         'GRANT REFERENCES ON music."Users" TO me',
-        'GRANT REFERENCES ON music."Tracks" TO me',
-        'GRANT REFERENCES ON music."Artists" TO me',
     ]
+    with psycopg.connect(database) as connection:
+        made = connection.execute("SELECT FROM pg_namespace WHERE nspname = 'songswap'").rowcount
+    assert made == 0, "nothing is half made"
     execute(database, *statements)
-    assert migrate(as_role(database, "me")).platform == "music"
+    migrated = migrate(as_role(database, "me"))
+    assert migrated.platform == "music"
+    told = migrated.advice
+    assert 'GRANT SELECT, INSERT, UPDATE, DELETE ON music."History" TO me' in told
+    execute(database, *told.partition("run: ")[2].rstrip(".").split("; "))
+    assert migrate(as_role(database, "me")).advice == ""
+
+
+def test_only_what_is_needed_is_asked_for(database: str) -> None:
+    """Parents of tables that are missing are referred to; a right to another column is none."""
+    execute(
+        database,
+        "CREATE ROLE me LOGIN PASSWORD 'secret'",
+        'CREATE TABLE "Users" (id serial PRIMARY KEY, username varchar(20) NOT NULL,'
+        " email varchar(120) NOT NULL UNIQUE, spotify_id varchar(120) NOT NULL UNIQUE)",
+        'CREATE TABLE "Artists" (id varchar(24) PRIMARY KEY, name varchar(120) NOT NULL)',
+        "GRANT CREATE ON SCHEMA public TO me",
+        'GRANT REFERENCES (email) ON "Users" TO me',
+    )
+    with pytest.raises(WarehouseRefused) as refused:
+        migrate(as_role(database, "me"))
+    statements = named(str(refused.value))
+    assert statements[1:] == [
+        'GRANT REFERENCES ON public."Users" TO me',
+        'GRANT REFERENCES ON public."Artists" TO me',
+    ]
+    for left_out in statements:
+        execute(database, *(one for one in statements if one != left_out))
+        with pytest.raises(WarehouseRefused) as refused:
+            migrate(as_role(database, "me"))
+        assert named(str(refused.value)) == [left_out]
+        for one in statements:
+            execute(database, one.replace("GRANT", "REVOKE", 1).replace(" TO me", " FROM me"))
+        execute(database, 'GRANT REFERENCES (email) ON "Users" TO me')
+    execute(database, *statements)
+    migrate(as_role(database, "me"))
+
+
+def test_the_way_back_writes_tokens(database: str) -> None:
+    """To take the schema back to where tokens were in the platform's table alone, it is written;
+    to bring it up again, nothing of the platform's tables is."""
+    execute(database, "CREATE ROLE me LOGIN PASSWORD 'secret'")
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    execute(database, f"GRANT CREATE ON DATABASE {name} TO me", "GRANT ALL ON SCHEMA public TO me")
+    me = as_role(database, "me")
+    migrate(me)
+    for table in TABLES:
+        execute(database, f'ALTER TABLE public."{table}" OWNER TO songswap')
+    with pytest.raises(WarehouseRefused) as refused:
+        migrate(me, "0005")
+    assert named(str(refused.value)) == [
+        'GRANT SELECT, UPDATE ON public."SpotifyTokens" TO me',
+    ]
+    migrate(me, "0007")
+    migrate(me)
+    execute(database, *named(str(refused.value)))
+    migrate(me, "0005")
+    with pytest.raises(WarehouseRefused, match="GRANT REFERENCES"):
+        migrate(me)
 
 
 def test_not_the_owner_of_our_tables(database: str) -> None:

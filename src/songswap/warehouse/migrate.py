@@ -8,9 +8,8 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 
-from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError, WarehouseRefused
-from songswap.warehouse import namesake, schema, version
-from songswap.warehouse.contract import TABLES
+from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError
+from songswap.warehouse import migration_rights, namesake, schema, version
 from songswap.warehouse.limits import limits_of_migrations
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
@@ -70,7 +69,7 @@ def migrate(dsn: str, to: str = VERSION) -> Migrated:
                 (command.downgrade if goes_back else command.upgrade)(config, to)
                 if found != to:
                     version.rename(_driver(connection), version.table_of(to))
-                advice = namesake.keep_search_path(_driver(connection), platform)
+                advice = _advice(_driver(connection), platform, to)
         except sqlalchemy.exc.DBAPIError as error:
             # Its text has the whole migration in it.
             if isinstance(error.orig, psycopg.Error):
@@ -93,6 +92,13 @@ def require_schema(connection: psycopg.Connection) -> None:
             f"The warehouse's schema is at version {found or 'none'} and {VERSION} is needed."
             " Run 'songswap migrate', then clear the run."
         )
+
+
+def _advice(connection: Session, platform: str, to: str) -> str:
+    told = [namesake.keep_search_path(connection, platform)]
+    if to == VERSION:
+        told.append(migration_rights.for_loads(connection))
+    return " ".join(filter(None, told))
 
 
 def _driver(connection: sqlalchemy.Connection) -> Session:
@@ -119,32 +125,12 @@ def _open(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
     _require_known(found)
     namesake.require_own_schema(driver, platform)
     if found != to:
-        _require_rights(driver, platform)
+        migration_rights.require(driver, platform, found, to)
         version.rename(driver, version.TABLE)
     # The right to create a schema is asked for even where it is there.
     if not connection.exec_driver_sql(_SQL["has_schema"].decode()).scalar():
         connection.exec_driver_sql("CREATE SCHEMA songswap")
     return platform, found
-
-
-def _require_rights(connection: psycopg.Connection, platform: str) -> None:
-    """Raise `WarehouseRefused` where the login may not do what migrations do."""
-    owners = [schema.quoted(name) for (name,) in connection.execute(_SQL["owners"])]
-    if owners:
-        # No GRANT: an owner may be a superuser.
-        raise WarehouseRefused(
-            "The login of SongSwap_RDS may not change the tables of schema songswap: they are owned"
-            f" by {' and '.join(owners)}. Run 'songswap migrate' with that login, or with a member"
-            " of it. Nothing was changed."
-        )
-    about = {"schema": platform, "tables": list(TABLES)}
-    lacking = [statement for (statement,) in connection.execute(_SQL["lacking"], about)]
-    if lacking:
-        raise WarehouseRefused(
-            "The login of SongSwap_RDS may not bring the schema up to date. Have the owner of the"
-            f" database and of its tables run: {'; '.join(lacking)}. Then run 'songswap migrate'"
-            " again, or run it with that owner's login. Nothing was changed."
-        )
 
 
 def _require_known(found: str | None) -> None:
