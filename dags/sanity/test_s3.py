@@ -46,7 +46,7 @@ def run(step: str) -> None:
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    tags=["sanity", "test"],
+    tags=["songswap", "sanity", "test"],
     doc_md=__doc__,
     default_args=tried_once(),
     **ALERTS,

@@ -44,7 +44,7 @@ DATA = Path(__file__).parent / "data"
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    tags=["test"],
+    tags=["songswap", "test", "unit"],
     doc_md=__doc__,
     default_args=tried_once(),
     **ALERTS,

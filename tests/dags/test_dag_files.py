@@ -1,0 +1,61 @@
+"""The DAG files as operators find them: tags to filter by, and the ids that the documents name."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(
+    path for path in (ROOT / "dags").rglob("*.py") if "@dag(" in path.read_text(encoding="utf-8")
+)
+KNOWN = {
+    "load_history",
+    "backfill_data",
+    "test_rds_conn",
+    "test_discord_provider_package",
+    "test_discord_failure_notifications",
+    "test_spotipy",
+    "test_s3",
+    "test_s3_load_user_history",
+    "test_file_utils",
+    "test_rds_load_artist",
+    "test_rds_load_history",
+    "test_rds_load_track",
+    "test_rds_load_track_features",
+}
+"""The ids of the system before."""
+
+
+def dags() -> dict[str, tuple[Path, set[str]]]:
+    """By the id of each DAG, its file and its tags."""
+    found = {}
+    for path in FILES:
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            for call in function.decorator_list:
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "dag":
+                    given = {one.arg: one.value for one in call.keywords}
+                    assert "dag_id" not in given, f"{path}: the function's name is the id"
+                    tags = ast.literal_eval(given["tags"]) if "tags" in given else []
+                    found[function.name] = path, set(tags)
+    return found
+
+
+def test_each_has_the_tag_of_the_project() -> None:
+    """Whoever filters by ``songswap`` sees all of them; the kinds of tests have tags besides."""
+    found = dags()
+    assert len(found) == len(FILES) >= 16
+    assert {id_ for id_, (_, tags) in found.items() if "songswap" not in tags} == set()
+    kinds = {"sanity": {"songswap", "sanity", "test"}, "tests": {"songswap", "test", "unit"}}
+    for id_, (path, tags) in found.items():
+        assert tags == kinds.get(path.parent.name, {"songswap"}), id_
+
+
+def test_ids_of_the_system_before_lead_to_new_ones() -> None:
+    """The documents map each id that operators know to a DAG that there is."""
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)`", page, re.MULTILINE)
+    mapped = {old: new for old, new in rows if old in KNOWN}
+    assert mapped.keys() == KNOWN
+    assert set(mapped.values()) <= dags().keys()
