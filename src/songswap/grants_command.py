@@ -36,6 +36,8 @@ def grants(
 ) -> None:
     """Show whose grant is dead or ends within 30 days: those users have to authorize again.
 
+    'songswap connect' takes their new tokens; signing in to the web app changes none.
+
     Reads AIRFLOW_CONN_SONGSWAP_RDS. Changes nothing, and shows no token.
     """
     from songswap import settings

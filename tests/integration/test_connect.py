@@ -72,7 +72,9 @@ def test_connect(platform: Make, tmp_path: Path, free_port: Callable[[], int]) -
     run(here, tmp_path, "listener-0002", "--port", port)
     ((access_2, refresh_2),) = here.rows(tokens, user)
     assert (access == access_2, refresh == refresh_2) == (False, False)
-    assert here.rows('SELECT count(*) FROM "Users"') == [(2,)]
+    assert here.rows('SELECT count(*), max(length(username)) FROM "Users"') == [(2, 20)], (
+        "the name stays"
+    )
     assert here.load()["asked"] == 2
     assert here.history() == here.reachable()
 

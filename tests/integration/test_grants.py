@@ -30,7 +30,10 @@ ENDS = datetime(2027, 5, 22, 18, tzinfo=UTC)
 
 
 def sign_up_again(here: Any, listener: str) -> None:
-    """Have a user authorize again: the web app replaces the tokens."""
+    """Have a user authorize again, with new tokens in place of the old ones.
+
+    So does `songswap connect`; a web app that keeps what it has of a known user does not.
+    """
     here.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', here.user_id(listener))
     listeners = here.spotify.get("/admin/listeners")
     sign_up(here.settings.warehouse_dsn, here.spotify.url, listeners, lambda _: None)

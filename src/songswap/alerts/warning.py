@@ -9,6 +9,8 @@ LOOK = "look"
 PAUSED = "paused"
 RESUMED = "resumed"
 
+_AGAIN = "have to authorize again (`songswap connect`; signing in to the web app changes no tokens)"
+
 _ENDING = re.compile(r"expiring_in_(?P<days>\d+)_days")
 
 
@@ -42,9 +44,9 @@ def unaskable(grants: Mapping[str, int]) -> str | None:
     each = ", ".join(f"{number:,} {state}" for state, number in numbers.items())
     command = "songswap grants " + " ".join(f"--state {state}" for state in numbers)
     able = numbers.keys() - {"forbidden"}
-    advice = " They have to authorize again." if able else ""
+    advice = f" They {_AGAIN}." if able else ""
     if able and "forbidden" in numbers:
-        advice = " All but those who are forbidden have to authorize again."
+        advice = f" All but those who are forbidden {_AGAIN}."
     return (
         f"{users:,} {'user' if users == 1 else 'users'} cannot be asked for: {each}.{advice}"
         f" `{command}` lists them."
@@ -87,7 +89,7 @@ def _warnings(counts: Mapping[str, int]) -> Iterator[str]:
     if lost:
         yield (
             f"The tokens of {lost:,} users were lost in a crash, or on their way from Spotify: they"
-            " have to authorize again. `songswap grants --state lost` lists them, with the time."
+            f" {_AGAIN}. `songswap grants --state lost` lists them, with the time."
         )
     for name, users in counts.items():
         ending = _ENDING.fullmatch(name)
@@ -95,6 +97,6 @@ def _warnings(counts: Mapping[str, int]) -> Iterator[str]:
             days = int(ending["days"])
             yield (
                 f"The grants of {users:,} users end within {days} {'day' if days == 1 else 'days'}:"
-                " they have to authorize again before, or nobody can ask for their plays."
+                f" they {_AGAIN} before, or nobody can ask for their plays."
                 " `songswap grants` lists them."
             )

@@ -17,7 +17,8 @@ def keep(
     """Store a user with the tokens, in one transaction; who is there already gets these tokens.
 
     Args:
-        username: instead of Spotify's name; either is cut to the 20 characters of the column.
+        username: instead of Spotify's name, or of the one that a known user has; it is cut to the
+            20 characters of the column.
 
     Returns:
         The user's id and name in the warehouse.
@@ -29,7 +30,7 @@ def keep(
     # Development mode can leave the address out, and the column needs one that nobody else has.
     email = user.email or f"{user.spotify_id}@spotify.invalid"
     sql = statements("user.sql")
-    row = user._asdict() | {"username": name, "email": email}
+    row = user._asdict() | {"username": name, "email": email, "is_named": bool(username)}
     try:
         with connection.transaction():
             found = connection.execute(sql["keep_user"], row).fetchone()
@@ -52,7 +53,7 @@ def keep(
             'The login of SongSwap_RDS may not add to "Users" and "SpotifyTokens". Nothing was'
             " stored: run the command with the login of the tables' owner."
         ) from None
-    return found[0], name
+    return found[0], found[1]
 
 
 def there(connection: psycopg.Connection, ids: Collection[int]) -> set[int]:

@@ -3,8 +3,10 @@
 -- name: keep_user
 INSERT INTO "Users" (username, email, spotify_id)
 VALUES (%(username)s, %(email)s, %(spotify_id)s)
-ON CONFLICT (spotify_id) DO UPDATE SET username = EXCLUDED.username
-RETURNING id
+-- Who is there keeps the name that the platform shows, unless another one is asked for.
+ON CONFLICT (spotify_id) DO UPDATE SET
+  username = CASE WHEN %(is_named)s THEN EXCLUDED.username ELSE "Users".username END
+RETURNING id, username
 
 -- name: keep_tokens
 INSERT INTO "SpotifyTokens" (id, access_token, refresh_token)

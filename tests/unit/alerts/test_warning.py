@@ -28,7 +28,8 @@ def test_grants_that_cannot_be_asked_with() -> None:
     """They are told by number, with the command that lists them; others are not told of."""
     assert unaskable({"active": 5, "expiring": 1, "revoked": 0}) is None
     assert unaskable({"active": 5, "revoked": 1}) == (
-        "1 user cannot be asked for: 1 revoked. They have to authorize again."
+        "1 user cannot be asked for: 1 revoked. They have to authorize again (`songswap connect`;"
+        " signing in to the web app changes no tokens)."
         " `songswap grants --state revoked` lists them."
     )
     told = unaskable({"revoked": 1200, "forbidden": 2, "lost": 1})
