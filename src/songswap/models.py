@@ -5,7 +5,7 @@ is. Times are aware and in UTC; ``played_at`` is exact to the millisecond.
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 
@@ -103,6 +103,8 @@ class Stream(NamedTuple):
     ``ended_at`` is exact to the second, or the beginning of the minute in which it ended where
     ``to_the_minute``; ``ms_played`` does not count pauses. ``track_id`` is not told by account data
     and of local files. ``nth`` tells those apart, from 0, that are equal to the minute.
+    ``reported_at`` is the row's time where the phone was offline and its start is known:
+    ``ended_at`` is then the earliest end, and it was reported then.
     """
 
     ended_at: datetime
@@ -121,6 +123,12 @@ class Stream(NamedTuple):
     country: str | None = None
     to_the_minute: bool = False
     nth: int = 0
+    reported_at: datetime | None = None
+
+    @property
+    def started_at(self) -> datetime:
+        """When it began, if it was not paused."""
+        return self.ended_at - timedelta(milliseconds=self.ms_played)
 
 
 class SetAside(NamedTuple):

@@ -215,7 +215,7 @@ class _Replay(NamedTuple):
             self._leave("refused", chosen[0].key, str(error))
         else:
             self.counts["plays"] += counts.get("loaded", 0)
-            self.counts["known"] += counts.get("again", 0)
+            self.counts["known"] += counts.get("again", 0) + counts.get("repeated", 0)
             self.counts["tracks"] += counts.get("tracks", 0)
 
     @uncollected()

@@ -264,6 +264,9 @@ def _mend(value: Any, kind: Any, path: str, problems: Problems) -> Any:
     """``value`` as ``kind``, with everything that is not of its type taken out and named."""
     if value is None:
         return None
+    if isinstance(kind, UnionType):
+        # Text or a number, see `export_row`.
+        kind = str if isinstance(value, str) else float
     if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return kind(
             **{
@@ -305,6 +308,6 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def _without_none(hint: Any) -> Any:
-    if isinstance(hint, UnionType):
+    if isinstance(hint, UnionType) and len(get_args(hint)) == 2:
         return next(one for one in get_args(hint) if one is not type(None))
     return hint

@@ -25,7 +25,7 @@ from songswap.errors import ExportRefused
 from songswap.models import SetAside, Stream
 from songswap.transform import answer
 from songswap.transform.export_row import AccountEntry, Entry, Kind
-from songswap.transform.export_time import export_time
+from songswap.transform.export_time import export_time, offline_end
 from songswap.transform.settle import told_apart
 from songswap.transform.value import INTEGER_MAX, clean, is_id, is_plausible
 
@@ -176,6 +176,11 @@ def _add(file: File, row: Entry, told_at: datetime) -> str | None:
     reason = _implausible("ts", row.ts, ended_at, "ms_played", row.ms_played, told_at)
     if reason or ended_at is None or row.ms_played is None:
         return reason
+    reported_at = None
+    if row.offline:
+        started_at = export_time(row.offline_timestamp)
+        if end := offline_end(ended_at, started_at, row.ms_played):
+            ended_at, reported_at = end, ended_at
     file.streams.append(
         Stream(
             ended_at,
@@ -192,6 +197,7 @@ def _add(file: File, row: Entry, told_at: datetime) -> str | None:
             row.incognito_mode,
             _text(row.platform),
             _text(row.conn_country),
+            reported_at=reported_at,
         )
     )
     return None

@@ -57,7 +57,7 @@ class Entry(msgspec.Struct, gc=False, omit_defaults=True):
     shuffle: bool | None = None
     skipped: bool | None = None
     offline: bool | None = None
-    offline_timestamp: float | None = None
+    offline_timestamp: str | float | None = None
     incognito_mode: bool | None = None
     username: str | None = None
 

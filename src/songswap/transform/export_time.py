@@ -8,7 +8,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from songswap.transform.pairing import LONGEST_OFFLINE
 from songswap.transform.value import moment
+
+_AHEAD = timedelta(seconds=60)
+"""How far the clock of a phone may be ahead of Spotify's."""
 
 _SPELLED = re.compile(
     r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T_]| +|, *)"
@@ -56,3 +60,26 @@ def _spelled(text: str) -> datetime | None:
         return datetime(*(int(part or 0) for part in day), tzinfo=UTC) + beyond - zone  # type: ignore[arg-type, misc]
     except (ValueError, OverflowError):
         return None
+
+
+def offline_end(
+    reported_at: datetime, started_at: datetime | None, ms_played: int
+) -> datetime | None:
+    """When a play of an offline phone ended at the earliest, in UTC and whole seconds.
+
+    Args:
+        reported_at: the row's own time, which can be that of its upload.
+        started_at: its ``offline_timestamp``.
+
+    Returns:
+        None where ``started_at`` is not told, or does not fit: the play would have ended after
+        ``reported_at``, or longer before it than a phone can be offline.
+    """
+    if started_at is None:
+        return None
+    # Cut like the row's own times: other exports of the same row have seconds instead of ms.
+    ended_at = started_at.replace(microsecond=0) + timedelta(milliseconds=ms_played)
+    ended_at = ended_at.replace(microsecond=0)
+    if reported_at - LONGEST_OFFLINE <= ended_at <= reported_at + _AHEAD:
+        return ended_at
+    return None

@@ -44,8 +44,9 @@ def pair_namesakes(
 def _by_names(stream: Heard, called: Called) -> Heard:
     """A stream as it is compared by names."""
     # Under another id a long pause is no reason to take it for the same.
-    after = stream.started_at if stream.track_id else stream.after
-    return stream._replace(track_id=_spoken(called), after=after)
+    if stream.track_id:
+        stream = stream._replace(after=stream.started_at, until=None)
+    return stream._replace(track_id=_spoken(called))
 
 
 def _spoken(called: Called) -> str:

@@ -5,7 +5,8 @@ it was listened to; pauses are not counted, so the start may lie before ``ended_
 A play and a stream of one track are the same where the play's time lies between the stream's start
 and end, `NEAR` beyond either included: other importers allow 60 or 90 s, and Spotify's own times
 differ by seconds. Before that counted start comes the time since the last stream on the same
-platform had ended, of whatever track: that is where the pauses were.
+platform had ended, of whatever track: that is where the pauses were. Of an offline phone the start
+is known, and the pauses lie after the counted end, until the next stream on that platform began.
 
 Each play is paired with one stream at most, and each stream with one play, so that a track that
 was heard again stays two plays. Of all ways to pair them, in the order of their times, the one with
@@ -28,8 +29,15 @@ from typing import NamedTuple
 NEAR = timedelta(seconds=60)
 """How far a play's time may lie outside of the stream that it is."""
 
+SLACK = timedelta(seconds=20)
+"""How far streams that follow each other on a device may seem to overlap: crossfade takes 12 s, and
+Spotify's own times differ by seconds."""
+
 LONGEST_PAUSE = timedelta(hours=12)
 """How long a stream may have been paused in all."""
+
+LONGEST_OFFLINE = timedelta(days=31)
+"""Spotify asks a phone to be online once in 30 days."""
 
 _MINUTE = timedelta(minutes=1)
 _CLOSE = timedelta(seconds=5)
@@ -44,7 +52,9 @@ class Heard(NamedTuple):
 
     ``after`` is when the stream before it ended, None where there is none, see `in_order`;
     ``to_the_minute`` says that the end is only known to lie within the minute that ``ended_at``
-    begins.
+    begins. ``reported_at`` says that the start is exact, and that it ended by then; ``until`` is
+    when it ended at the latest in this case. ``is_crowded`` says of account data that others ended
+    while it must have sounded: an offline phone reported them together, up to a month later.
     """
 
     track_id: str
@@ -53,11 +63,14 @@ class Heard(NamedTuple):
     after: datetime | None = None
     to_the_minute: bool = False
     platform: str | None = None
+    reported_at: datetime | None = None
+    until: datetime | None = None
+    is_crowded: bool = False
 
     @property
     def latest(self) -> datetime:
         """When it ended at the latest."""
-        return self.ended_at + (_MINUTE if self.to_the_minute else _NONE)
+        return self.until or self.ended_at + (_MINUTE if self.to_the_minute else _NONE)
 
     @property
     def started_at(self) -> datetime:
@@ -67,7 +80,7 @@ class Heard(NamedTuple):
     def earliest(self) -> datetime:
         """When it can have started, pauses included."""
         start = self.started_at
-        longest = start - LONGEST_PAUSE
+        longest = start - (LONGEST_OFFLINE if self.is_crowded else LONGEST_PAUSE)
         return min(start, longest if self.after is None else max(self.after, longest))
 
     def distance(self, played_at: datetime, habit: "Habit | None" = None) -> timedelta:
@@ -86,13 +99,15 @@ class Heard(NamedTuple):
         """How far a play's time lies from its end and from its start, or from their minutes."""
         of_end, of_start = played_at - self.ended_at, played_at - self.started_at
         if self.to_the_minute:
-            return _outside(of_end), _outside(of_start)
+            return _outside(of_end, _MINUTE), _outside(of_start, _MINUTE)
+        if self.until:
+            return _outside(of_end, self.until - self.ended_at), abs(of_start)
         return abs(of_end), abs(of_start)
 
 
-def _outside(since: timedelta) -> timedelta:
-    """How far a time lies outside of a minute; ``since`` is how long after its beginning."""
-    return max(-since, since - _MINUTE, _NONE)
+def _outside(since: timedelta, length: timedelta) -> timedelta:
+    """How far a time lies outside of a span; ``since`` is how long after its beginning."""
+    return max(-since, since - length, _NONE)
 
 
 class Habit(Enum):
@@ -114,26 +129,53 @@ Play = tuple[datetime, str]
 """When the API says that it was played, and the track."""
 
 
-def in_order(streams: Iterable[tuple[str, datetime, int, bool, str | None]]) -> list[Heard]:
-    """Streams (track id, end, ms, to the minute, platform) by their ends, each with the end of the
-    one before it: of the last on its platform that had ended when it began, as far as is counted.
+def in_order(streams: Iterable[Heard]) -> list[Heard]:
+    """Streams by their ends, each with what the others say of when it can have begun and ended:
+    ``after`` is the end of the last one on its platform that had ended when it began, as far as is
+    counted; ``until`` and ``is_crowded`` as in `Heard`.
     """
     ends: dict[str | None, list[datetime]] = {}
     heard = []
-    for stream in sorted(streams, key=_end):
-        one = Heard(stream[0], stream[1], stream[2], None, *stream[3:])
+    for one in sorted(streams, key=_end):
         before = ends.setdefault(one.platform, [])
         place = bisect_right(before, one.started_at + _CLOSE)
         # What had begun already, by seconds that Spotify's times differ, is not before it.
         while place and before[place - 1] >= one.ended_at:
             place -= 1
-        heard.append(one._replace(after=before[place - 1]) if place else one)
         before.append(one.ended_at)
+        if one.reported_at:
+            heard.append(one._replace(after=one.started_at))
+        else:
+            heard.append(one._replace(after=before[place - 1]) if place else one)
+    _add_latest(heard)
+    _add_crowded(heard)
     return heard
 
 
-def _end(stream: tuple[str, datetime, int, bool, str | None]) -> datetime:
-    return stream[1]
+def _add_latest(heard: list[Heard]) -> None:
+    """Where a start is known, the end can be as late as the next start on the same platform."""
+    starts: dict[str | None, datetime] = {}
+    for place in reversed(range(len(heard))):
+        one = heard[place]
+        if one.reported_at:
+            latest = min(one.reported_at, one.ended_at + LONGEST_PAUSE)
+            latest = min(latest, starts.get(one.platform, latest))
+            heard[place] = one._replace(until=max(one.ended_at, latest))
+        starts[one.platform] = one.started_at
+
+
+def _add_crowded(heard: list[Heard]) -> None:
+    """Account data's streams that cannot both have ended in their minutes on one device."""
+    for place in range(1, len(heard)):
+        one, later = heard[place - 1 : place + 1]
+        overlap = one.ended_at - max(one.started_at, later.started_at)
+        if overlap > _MINUTE + SLACK and one.to_the_minute and later.to_the_minute:
+            heard[place - 1] = one._replace(is_crowded=True)
+            heard[place] = later._replace(is_crowded=True)
+
+
+def _end(stream: Heard) -> datetime:
+    return stream.ended_at
 
 
 def pair(plays: Sequence[Play], streams: Sequence[Heard]) -> dict[int, int]:

@@ -1,6 +1,7 @@
 """What becomes of the streams of an export: which are plays, which of them the API told.
 
-streams ──▶ known already, or told twice                  again
+streams ──▶ known from an earlier import                  again
+        ──▶ more than once in this one (see `doubles`)    repeated
         ──▶ not a play: short, private, unidentified      kept beside "History"
         ──▶ told by the API too (see `pairing`)           merged
         ──▶ the rest                                      loaded: a row of "History" each
@@ -11,10 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from songswap.models import Stream
+from songswap.transform.doubles import without_doubles
 from songswap.transform.namesake import Called, Names, pair_namesakes
 from songswap.transform.pairing import Heard, Play, in_order
 
@@ -61,19 +63,27 @@ class Rule(NamedTuple):
             return Outcome.PRIVATE
         return Outcome.UNIDENTIFIED if stream.track_id is None else None
 
+    def may_be_play(self, stream: Stream) -> bool:
+        """Whether a stream is a play, or would be if its names told a track."""
+        outcome = self.of(stream)
+        return outcome is None or (outcome is Outcome.UNIDENTIFIED and stream.to_the_minute)
+
 
 class Told(NamedTuple):
     """What is new of an export.
 
     ``streams`` have to be settled; ``places`` has, by their `identity`, those of them that are
     there unlinked to any play, and may be settled otherwise now. ``takes_over`` maps streams to the
-    rows told only to the minute that they are. ``again`` counts what was told before.
+    rows told only to the minute that they are; ``dissolved`` are more such rows, of plays that were
+    taken for two. ``counts`` has what is not new: known from an
+    earlier import (again), or more than once in this one (repeated).
     """
 
     streams: list[Stream]
     places: dict[Hashable, Settled]
     takes_over: dict[Stream, Settled]
-    again: int
+    dissolved: list[Settled]
+    counts: Counter[str]
 
 
 def identity(stream: Stream) -> Hashable:
@@ -102,53 +112,95 @@ def told_apart(streams: Iterable[Stream]) -> list[Stream]:
 
 def _by_the_minute(stream: Stream) -> Hashable:
     """What the two kinds of exports agree in about one stream."""
-    minute = stream.ended_at.replace(second=0, microsecond=0)
+    minute = (stream.reported_at or stream.ended_at).replace(second=0, microsecond=0)
     return minute, stream.ms_played, stream.track_name, stream.artist_name
 
 
-def news(streams: Iterable[Stream], known: Sequence[Settled]) -> Told:
+def news(streams: Sequence[Stream], known: Sequence[Settled], rule: Rule) -> Told:
     """Leave out what files tell twice, and what was known before.
 
     The account data tells to the minute what the extended history tells to the second: of one
     stream that both tell, the latter is kept, whichever comes first.
     """
+    counting = (place for place, one in enumerate(streams) if rule.may_be_play(one))
+    plays = (one.stream for one in known if one.played_at)
+    streams, doubles = without_doubles(streams, counting, plays)
     there = {identity(one.stream): one for one in known}
     # Those to the second first: they decide which of the others are told twice.
     ordered = sorted(streams, key=attrgetter("to_the_minute", "ended_at"))
-    # Account data has no part in nearly all imports; what it needs is not looked up for them.
-    mixed = any(one.to_the_minute for one in (*ordered[-1:], *(old.stream for old in known)))
-    rough: defaultdict[Hashable, list[Settled]] = defaultdict(list)
-    exact: Counter[Hashable] = Counter()
-    for one in known if mixed else ():
-        if one.stream.to_the_minute:
-            rough[_by_the_minute(one.stream)].append(one)
-        else:
-            exact[_by_the_minute(one.stream)] += 1
-    told = Told([], {}, {}, 0)
-    again = 0
+    rough = _Rough(known, ordered)
+    counts = Counter("again" if one.of is None else "repeated" for one in doubles)
+    told = Told([], {}, {}, [], counts)
     seen: set[Hashable] = set()
     for stream in ordered:
         key = identity(stream)
         before = there.get(key)
-        if key in seen or (before and before.played_at):
-            again += 1
+        if before and before.played_at:
+            counts["again"] += 1
+            continue
+        if key in seen:
+            counts["repeated"] += 1
             continue
         seen.add(key)
-        if mixed:
-            minute = _by_the_minute(stream)
+        if rough.is_needed:
             if stream.to_the_minute:
-                if exact[minute] > 0:
-                    exact[minute] -= 1
-                    again += 1
+                if once_more := rough.is_told_exactly(stream):
+                    counts[once_more] += 1
                     continue
-            elif before is None:
-                exact[minute] += 1
-                if rough[minute]:
-                    told.takes_over[stream] = rough[minute].pop()
+            elif before is None and (old := rough.taken_over_by(stream)):
+                told.takes_over[stream] = old
         if before:
             told.places[key] = before
         told.streams.append(stream)
-    return told._replace(again=again)
+    for double in doubles if rough.is_needed else ():
+        if not double.stream.to_the_minute and (old := rough.taken_over_by(double.stream)):
+            _dissolve(told, double.of, old)
+    return told
+
+
+def _dissolve(told: Told, stream: Stream | None, old: Settled) -> None:
+    """A row told to the minute turns out to be one with a stream that may have taken over another:
+    the one that the API told stays."""
+    if stream is None:
+        told.dissolved.append(old)
+        return
+    rows = [row for row in (told.takes_over.get(stream), old) if row]
+    rows.sort(key=lambda row: row.outcome is not Outcome.MERGED)
+    told.takes_over[stream] = rows[0]
+    told.dissolved.extend(rows[1:])
+
+
+class _Rough:
+    """The streams that are told to the minute, beside those that are told to the second."""
+
+    def __init__(self, known: Sequence[Settled], ordered: Sequence[Stream]) -> None:
+        # Account data has no part in nearly all imports; what it needs is not looked up for them.
+        streams = (*ordered[-1:], *(old.stream for old in known))
+        self.is_needed = any(one.to_the_minute for one in streams)
+        self._rough: defaultdict[Hashable, list[Settled]] = defaultdict(list)
+        self._exact: dict[str, Counter[Hashable]] = {"again": Counter(), "repeated": Counter()}
+        for one in known if self.is_needed else ():
+            if one.stream.to_the_minute:
+                self._rough[_by_the_minute(one.stream)].append(one)
+            else:
+                self._exact["again"][_by_the_minute(one.stream)] += 1
+
+    def is_told_exactly(self, stream: Stream) -> str | None:
+        """Whether a stream is told to the second as well: by an earlier import (again), or by this
+        one (repeated). Each answers once."""
+        minute = _by_the_minute(stream)
+        for name, exact in self._exact.items():
+            if exact[minute] > 0:
+                exact[minute] -= 1
+                return name
+        return None
+
+    def taken_over_by(self, stream: Stream) -> Settled | None:
+        """The stream known to the minute that this is, told to the second."""
+        minute = _by_the_minute(stream)
+        self._exact["repeated"][minute] += 1
+        old = self._rough.get(minute)
+        return old.pop() if old else None
 
 
 def share_told(streams: Iterable[Stream], plays: Sequence[Play]) -> float | None:
@@ -197,9 +249,9 @@ def settle(
     for stream in told.streams:
         outcome = rule.of(stream)
         rough = told.takes_over.get(stream) if told.takes_over else None
-        if outcome is None and rough and rough.played_at:
+        if outcome is None and rough and _keeps_play(stream, rough):
             settled.append(Settled(stream, place(stream), rough.outcome, rough.played_at))
-        elif outcome is None or (outcome is Outcome.UNIDENTIFIED and stream.to_the_minute):
+        elif outcome is None or rule.may_be_play(stream):
             counting.append(stream)
         else:
             settled.append(Settled(stream, place(stream, told), outcome, None))
@@ -222,6 +274,14 @@ def settle(
     return settled
 
 
+def _keeps_play(stream: Stream, rough: Settled) -> bool:
+    """Whether the play that was made of account data stays; not where it stands at the time when
+    an offline phone told of it."""
+    if rough.outcome is Outcome.LOADED and stream.reported_at:
+        return False
+    return rough.played_at is not None
+
+
 def _merge(
     counting: Sequence[Stream],
     streams: Iterable[Stream],
@@ -231,27 +291,32 @@ def _merge(
     """By their places in ``counting``, the plays that the API told too."""
     if not plays:
         return {}
-    ordered = sorted(streams, key=itemgetter(0))
-    looked_at = in_order(
-        ("", one.ended_at, one.ms_played, one.to_the_minute, one.platform) for one in ordered
-    )
-    after = {
-        (stream.ended_at, stream.ms_played, stream.platform): one.after
-        for stream, one in zip(ordered, looked_at, strict=True)
+    placed = {
+        (one.ended_at, one.ms_played, one.platform): one
+        for one in in_order(_heard(one) for one in streams)
     }
     heard = [
-        Heard(
-            one.track_id or "",
-            one.ended_at,
-            one.ms_played,
-            after[one.ended_at, one.ms_played, one.platform],
-            one.to_the_minute,
-            one.platform,
+        placed[one.ended_at, one.ms_played, one.platform]._replace(
+            track_id=one.track_id or "",
+            to_the_minute=one.to_the_minute,
+            reported_at=one.reported_at,
         )
         for one in counting
     ]
     pairs = pair_namesakes(plays, heard, [names_of(one) for one in counting], names)
     return {number: plays[place] for number, place in pairs.items()}
+
+
+def _heard(stream: Stream) -> Heard:
+    return Heard(
+        stream.track_id or "",
+        stream.ended_at,
+        stream.ms_played,
+        None,
+        stream.to_the_minute,
+        stream.platform,
+        stream.reported_at,
+    )
 
 
 def names_of(stream: Stream) -> Called:

@@ -13,7 +13,7 @@ import psycopg
 
 from songswap.models import Play
 from songswap.transform.namesake import Names, pair_namesakes
-from songswap.transform.pairing import in_order
+from songswap.transform.pairing import Heard, in_order
 from songswap.transform.settle import Outcome
 from songswap.warehouse.export_track import names
 from songswap.warehouse.sql import statements
@@ -33,6 +33,7 @@ class _Near(NamedTuple):
     platform: str | None
     track_name: str
     artist_name: str
+    reported_at: datetime | None
 
     @property
     def may_be_told(self) -> bool:
@@ -88,7 +89,15 @@ def _pairs(plays: list[Play], near: Collection[_Near], names: Names) -> list[tup
     ordered = sorted(near, key=lambda one: one.ended_at)
     # The end of the one before is looked for among all; only those made plays are paired.
     heard = in_order(
-        (one.track_id or "", one.ended_at, one.ms_played, one.to_the_minute, one.platform)
+        Heard(
+            one.track_id or "",
+            one.ended_at,
+            one.ms_played,
+            None,
+            one.to_the_minute,
+            one.platform,
+            one.reported_at,
+        )
         for one in ordered
     )
     candidates = [place for place, one in enumerate(ordered) if one.may_be_told]

@@ -48,6 +48,7 @@ _COLUMNS = (
     "country",
     "track_name",
     "artist_name",
+    "reported_at",
 )
 """Of ``songswap.streams``, as `_row` gives their values."""
 
@@ -106,8 +107,9 @@ def load(
         counts: what became of rows before; is noted with what becomes of the others here.
 
     Returns:
-        ``counts`` and, of the streams: again (told before), short, private, unidentified, merged,
-        loaded; and new rows: tracks, notes, gaps_closed.
+        ``counts`` and, of the streams: again (known from an earlier import), repeated (in this
+        one), short, private, unidentified, merged, loaded; and new rows: tracks, notes,
+        gaps_closed.
 
     Raises:
         ExportRefused: the user is gone.
@@ -176,26 +178,26 @@ class _Load:
 
     def there(self) -> _There:
         """Look at what is there."""
-        ends = [one.ended_at for one in self.export.streams]
-        if not ends:
+        streams = self.export.streams
+        if not streams:
             return _There([], [])
-        since, until = min(ends) - _DAY, max(ends) + _DAY
-        streams = self.execute("known", since=since, until=until).fetchall()
+        since = min(one.ended_at for one in streams) - _DAY
+        until = max(one.reported_at or one.ended_at for one in streams) + _DAY
+        known = self.execute("known", since=since, until=until).fetchall()
         since -= LONGEST_PAUSE + _DAY
-        return _There(streams, self.execute("plays", since=since, until=until).fetchall())
+        return _There(known, self.execute("plays", since=since, until=until).fetchall())
 
     def settled(self, there: _There) -> _Ready:
         """Decide what becomes of each stream, and make the rows of it."""
         streams = identified(self.connection, self.export.user_id, self.export.streams)
         known = _settled(there.streams)
-        told = news(streams, known)
+        told = news(streams, known, self.rule)
         free = [(at, track_id) for at, track_id, outcome in there.plays if outcome is None]
         taken = [row[0] for row in there.plays]
         settled = settle(told, known, free, taken, self.rule, partial(names, self.connection))
-        counts = Counter({"again": told.again})
-        counts.update(one.outcome.value for one in settled)
+        counts = told.counts + Counter(one.outcome.value for one in settled)
 
-        old = [*told.takes_over.values()]
+        old = [*told.takes_over.values(), *told.dissolved]
         new = []
         for one in settled:
             before = told.places.get(identity(one.stream)) if told.places else None
@@ -298,6 +300,7 @@ def _row(user_id: int, settled: Settled) -> tuple[Any, ...]:
         stream.platform,
         stream.country,
         *_untold(stream),
+        stream.reported_at,
     )
 
 
@@ -319,7 +322,7 @@ def _settled(rows: Iterable[tuple[Any, ...]]) -> list[Settled]:
 
 def _known(row: tuple[Any, ...]) -> Settled:
     ended_at, ms_played, track_id, name, artist, incognito, platform, rough, *settled = row
-    place, outcome, played_at = settled
+    place, outcome, played_at, reported_at = settled
     stream = Stream(
         ended_at,
         ms_played,
@@ -329,5 +332,6 @@ def _known(row: tuple[Any, ...]) -> Settled:
         incognito=incognito,
         platform=platform,
         to_the_minute=rough,
+        reported_at=reported_at,
     )
     return Settled(stream, place, Outcome(outcome), played_at)

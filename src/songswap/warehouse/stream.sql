@@ -3,7 +3,7 @@
 -- name: known
 SELECT s.ended_at, s.ms_played, s.track_id, coalesce(s.track_name, e.name),
   coalesce(s.artist_name, e.artist), s.incognito, s.platform, s.to_the_minute, s.place,
-  s.outcome, s.played_at AT TIME ZONE 'UTC'
+  s.outcome, s.played_at AT TIME ZONE 'UTC', s.reported_at
 FROM songswap.streams s LEFT JOIN songswap.export_tracks e ON e.id = s.track_id
 WHERE s.user_id = %(user_id)s AND s.ended_at BETWEEN %(since)s AND %(until)s
 
@@ -91,11 +91,13 @@ ON CONFLICT (import_id) DO UPDATE SET
 -- now; and those between, which say when each can have begun.
 SELECT s.user_id, s.ended_at, s.ms_played, s.place, s.track_id, s.to_the_minute,
   s.played_at AT TIME ZONE 'UTC', s.outcome, s.platform,
-  coalesce(s.track_name, e.name, ''), coalesce(s.artist_name, e.artist, '')
+  coalesce(s.track_name, e.name, ''), coalesce(s.artist_name, e.artist, ''), s.reported_at
 FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(newest)s::timestamptz[])
   a (user_id, oldest, newest)
 JOIN songswap.streams s ON s.user_id = a.user_id
-  AND s.ended_at BETWEEN a.oldest - interval '2 minutes' AND a.newest + interval '1 day'
+  AND s.ended_at BETWEEN a.oldest - interval '12 hours 2 minutes' AND a.newest + interval '1 day'
+  -- Of an offline phone's the end is the earliest: pauses lie after it.
+  AND coalesce(s.reported_at, s.ended_at) >= a.oldest - interval '2 minutes'
 LEFT JOIN songswap.export_tracks e ON e.id = s.track_id
 
 -- name: merge

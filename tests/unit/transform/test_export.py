@@ -200,6 +200,39 @@ def test_other_spellings_in_account_data(told: str | int) -> None:
     assert stream.ended_at == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    "stamp", [1672624845, 1672624845.7, 1672624845248, "1672624845", "2023-01-02T02:00:45Z"]
+)
+def test_offline_play_ends_when_it_ended(stamp: float | str) -> None:
+    """A phone that was offline reports hours later; its play began at `offline_timestamp`."""
+    row = {**ROW, "ts": "2023-01-02T09:30:00Z", "offline": True, "offline_timestamp": stamp}
+    (one,) = extended({**row, "ms_played": 200_500}).streams
+    assert one.ended_at == datetime(2023, 1, 2, 2, 4, 5, tzinfo=UTC)
+    assert one.reported_at == datetime(2023, 1, 2, 9, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "offline"),
+    [
+        (0, True),
+        (None, True),
+        (-1, True),
+        ("", True),
+        (1672651800, True),  # the very time of the row: what would be its end
+        (1669000000, True),  # longer ago than a phone can be offline
+        (16726248450, True),
+        (1672624845, False),
+        (1672624845, None),
+    ],
+)
+def test_offline_timestamp_that_is_no_start(stamp: Any, offline: bool | None) -> None:
+    """The row's own time is its end then."""
+    row = {**ROW, "ts": "2023-01-02T09:30:00Z", "offline": offline, "offline_timestamp": stamp}
+    (one,) = extended({**row, "ms_played": 200_500}).streams
+    assert one.ended_at == datetime(2023, 1, 2, 9, 30, tzinfo=UTC)
+    assert one.reported_at is None
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_encodings(encoding: str) -> None:
     """What another program has saved in another encoding of Unicode is read."""

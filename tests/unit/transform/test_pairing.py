@@ -17,9 +17,7 @@ def at(seconds: float) -> datetime:
 
 def heard(*rows: tuple[str, float, float]) -> list[Heard]:
     """Streams of (track, end in s, listened s)."""
-    return in_order(
-        (track, at(end), round(1000 * length), False, None) for track, end, length in rows
-    )
+    return in_order(Heard(track, at(end), round(1000 * length)) for track, end, length in rows)
 
 
 @pytest.mark.parametrize("told", [300.4, 100.2, 299, 101, 300 + 59, 100 - 59, 200])
@@ -68,7 +66,10 @@ def test_habit() -> None:
 def test_pause_while_another_device_plays() -> None:
     """What plays on another platform meanwhile says nothing of when a stream began."""
     streams = in_order(
-        [("b", at(900), 60_000, False, "phone"), ("a", at(1000), 200_000, False, "computer")]
+        [
+            Heard("b", at(900), 60_000, platform="phone"),
+            Heard("a", at(1000), 200_000, platform="computer"),
+        ]
     )
     assert pair([(at(300), "a")], streams) == {1: 0}
 
@@ -84,7 +85,7 @@ def test_nearest_is_taken() -> None:
 
 def test_minute() -> None:
     """What is known to the minute is the play that ended in it."""
-    rough = in_order([("a", at(0), 200_000, True, None)])
+    rough = in_order([Heard("a", at(0), 200_000, to_the_minute=True)])
     assert pair([(at(59), "a")], rough) == {0: 0}
     assert pair([(at(60 + NEAR.seconds + 1), "a")], rough) == {}
 
@@ -92,7 +93,8 @@ def test_minute() -> None:
 def to_the_minute(*rows: tuple[str, float, float]) -> list[Heard]:
     """Streams of (track, minute in s, listened s), as account data tells them."""
     return in_order(
-        (track, at(minute), round(1000 * length), True, None) for track, minute, length in rows
+        Heard(track, at(minute), round(1000 * length), to_the_minute=True)
+        for track, minute, length in rows
     )
 
 
@@ -118,12 +120,33 @@ def test_one_track_on_two_devices_at_once() -> None:
     """Both plays are found, also where the one that is told first ended last."""
     streams = in_order(
         [
-            ("b", at(465), 60_000, False, "phone"),
-            ("a", at(500), 32_000, False, "phone"),
-            ("a", at(900), 600_000, False, "computer"),
+            Heard("b", at(465), 60_000, platform="phone"),
+            Heard("a", at(500), 32_000, platform="phone"),
+            Heard("a", at(900), 600_000, platform="computer"),
         ]
     )
     assert pair([(at(300), "a"), (at(500), "a")], streams) == {1: 1, 2: 0}
+
+
+def test_paused_offline() -> None:
+    """Where the start is known, pauses lie after the counted end: until the next stream began, or
+    the phone told of it."""
+    streams = in_order(
+        [
+            Heard("a", at(200), 200_000, platform="phone", reported_at=at(9_000)),
+            Heard("b", at(1_100), 100_000, platform="phone", reported_at=at(9_000)),
+        ]
+    )
+    assert pair([(at(990), "a"), (at(8_000), "b")], streams) == {0: 0, 1: 1}
+    assert pair([(at(1_100), "a"), (at(9_100), "b")], streams) == {}
+    assert pair([(at(-70), "a")], streams) == {}
+
+
+def test_reported_together() -> None:
+    """Account data's rows that cannot all have ended in their minute may have begun long before."""
+    rows = ("a", 90_000, 200), ("b", 90_000, 180)
+    assert pair([(at(300), "a"), (at(480), "b")], to_the_minute(*rows)) == {0: 0, 1: 1}
+    assert pair([(at(300), "a")], to_the_minute(rows[0])) == {}
 
 
 def test_looped_for_a_week() -> None:

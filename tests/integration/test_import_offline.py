@@ -1,0 +1,109 @@
+"""Plays of offline phones, and rows that tell a play twice, are each play once at its own time."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from songswap.importing import import_export
+
+LISTENER = "listener-0001"
+Make = Callable[..., Any]
+
+
+def row(ended_at: datetime, track: str, **more: Any) -> dict[str, Any]:
+    """A row of a track that was heard for 30 s."""
+    return {
+        "ts": f"{ended_at:%Y-%m-%dT%H:%M:%SZ}",
+        "platform": "android",
+        "ms_played": 30_000,
+        "spotify_track_uri": f"spotify:track:{track}",
+        "master_metadata_track_name": f"Song {track}",
+        "master_metadata_album_artist_name": "Artist",
+        "offline": False,
+        "offline_timestamp": None,
+        "incognito_mode": False,
+        **more,
+    }
+
+
+def offline(ended_at: datetime, track: str) -> dict[str, Any]:
+    """The same as a phone tells it that was online again hours later."""
+    started = ended_at - timedelta(seconds=30)
+    upload = ended_at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=9)
+    return row(upload, track, offline=True, offline_timestamp=round(started.timestamp() * 1000))
+
+
+def later(ended_at: datetime, track: str) -> dict[str, Any]:
+    """The same once more, 3 s later."""
+    return row(ended_at + timedelta(seconds=3), track)
+
+
+def longer(ended_at: datetime, track: str) -> dict[str, Any]:
+    """The same once more, 1 ms longer."""
+    return row(ended_at, track, ms_played=30_001)
+
+
+def history(here: Any) -> list[tuple[str, str]]:
+    rows = here.rows(
+        'SELECT to_char(h.played_at, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\'), h.track_id'
+        ' FROM "History" h JOIN "Users" u ON u.id = h.user_id WHERE u.spotify_id = %s ORDER BY 1',
+        LISTENER,
+    )
+    return list(rows)
+
+
+@pytest.mark.parametrize("first", ["api", "export"])
+@pytest.mark.parametrize("also", [offline, later, longer])
+def test_each_play_once(
+    platform: Make, tmp_path: Path, first: str, also: Callable[..., dict[str, Any]]
+) -> None:
+    """Whoever tells it first, in whatever rows: told by the API at its time, else at the export's,
+    which is never when a phone was online again; imported again it stays so."""
+    here = platform("--epoch", "2026-11-15T00:00:00Z", users=1)
+    ledger = [one for one in here.spotify.ledger() if one["user"] == LISTENER]
+    plays = [(datetime.fromisoformat(one["played_at"]), one["track_id"]) for one in ledger]
+    assert len(plays) > 50
+    rows = [also(*play) for play in plays]
+    if also is not offline:
+        rows += [row(*play) for play in plays]
+    (tmp_path / "Streaming_History_Audio_2026.json").write_text(json.dumps(rows))
+
+    def import_once() -> dict[str, int]:
+        here.runs += 1
+        user = here.user_id(LISTENER)
+        return import_export(
+            here.settings, user, [tmp_path], f"{here.runs}", lambda *_: None, here.clock
+        )
+
+    if first == "api":
+        here.load()
+        import_once()
+    else:
+        counts = import_once()
+        assert counts["loaded"] == len(plays)
+        assert counts.get("repeated", 0) == len(rows) - len(plays)
+        here.load()
+
+    told = {(at, track) for _, at, track in here.reachable()}
+    expected = {
+        (at if (at, track) in told else f"{at[:19]}.000Z", track)
+        for at, track in ((one["played_at"], one["track_id"]) for one in ledger)
+    }
+    found = history(here)
+    assert len(found) == len(ledger)
+    assert {(seconds(at), track) for at, track in found} == {
+        (seconds(at), track) for at, track in expected
+    }
+    assert {one for one in found if one in told} == told
+    again = import_once()
+    assert again["again"] == again["rows"]
+    here.load()
+    assert history(here) == found
+
+
+def seconds(at: str) -> str:
+    return at[:19]
