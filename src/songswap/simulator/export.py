@@ -88,6 +88,7 @@ def export(listener: Listener, at: int, kind: Kind, rows_a_file: int | None = No
     accounts = kind.startswith("account")
     rows = heard(listener, at, at - _YEAR if accounts else listener.born)
     make = Rows(listener)
+    rows.sort(key=make.second)
     rng = draw.stream(listener.seed, "export", listener.number, kind)
     size = rows_a_file or _ROWS_A_FILE[kind]
     files: dict[str, bytes] = {}

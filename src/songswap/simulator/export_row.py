@@ -148,6 +148,8 @@ class Rows:
         self.country = rng.choice(market.ALL)
         self._abroad = rng.choice(market.ALL)
         self._platforms = rng.sample(_PLATFORMS, 4)
+        # Of a phone that was offline some say when it was online again, others when a play ended.
+        self._tells_sync = [rng.random() < 0.6 for _ in self._platforms]
         self._ips = [f"203.0.113.{rng.randrange(256)}" for _ in range(8)]
         self._listener = listener
         self._ids = {
@@ -164,7 +166,7 @@ class Rows:
 
     def extended(self, row: Heard) -> Extended:
         """Return the row in today's form."""
-        second, look = _second(row), row.look
+        second, look = self.second(row), row.look
         start, end = _reasons(row)
         return Extended(
             _ts(second),
@@ -177,7 +179,7 @@ class Rows:
             end,
             look >> 18 & 3 == 0,
             _skipped(row, second, end),
-            row.offline,
+            row.synced_at is not None,
             _offline_timestamp(row, second),
             row.what == "private",
         )
@@ -209,18 +211,25 @@ class Rows:
             incognito_mode=new.incognito_mode,
         )
 
+    def second(self, row: Heard) -> int:
+        """Return the row's `ts`, in seconds since 1970: its end, or its upload by some phones."""
+        told = row.ended_at
+        if row.synced_at is not None and self._tells_sync[row.device] and _knows_start(row):
+            told = row.synced_at
+        return told // 1000 + _SHIFTS[row.look & 63]
+
     def account(self, row: Heard) -> Account:
         """Return the row as account data has it; a show stands in the artist's place."""
         title = self._title(row)
         artist, track = title.artist or title.show, title.track or title.episode
         return Account(
-            _minute(row), artist or "Unknown Artist", track or "Unknown Track", row.ms_played
+            self._minute(row), artist or "Unknown Artist", track or "Unknown Track", row.ms_played
         )
 
     def podcast(self, row: Heard) -> Podcast:
         """Return the row of an episode as account data has it."""
         title = self._title(row)
-        return Podcast(_minute(row), title.show or "", title.episode or "", row.ms_played)
+        return Podcast(self._minute(row), title.show or "", title.episode or "", row.ms_played)
 
     def listed(self, row: Heard) -> dict[str, object]:
         """Return the track of a row as it stands in a playlist."""
@@ -235,8 +244,11 @@ class Rows:
             "track": track,
             "episode": None,
             "localTrack": None,
-            "addedDate": _minute(row)[:10],
+            "addedDate": self._minute(row)[:10],
         }
+
+    def _minute(self, row: Heard) -> str:
+        return iso(self.second(row) * 1000)[:16].replace("T", " ")
 
     def _platform(self, second: int, device: int) -> str:
         old, new = self._platforms[device]
@@ -285,17 +297,8 @@ class Rows:
         )
 
 
-def _second(row: Heard) -> int:
-    """Return the row's `ts`, in seconds since 1970."""
-    return row.ended_at // 1000 + _SHIFTS[row.look & 63]
-
-
 def _ts(second: int) -> str:
     return iso(second * 1000)[:19] + "Z"
-
-
-def _minute(row: Heard) -> str:
-    return iso(_second(row) * 1000)[:16].replace("T", " ")
 
 
 def _reasons(row: Heard) -> tuple[str, str]:
@@ -317,11 +320,18 @@ def _skipped(row: Heard, second: int, end: str) -> bool | None:
 
 
 def _offline_timestamp(row: Heard, second: int) -> int | None:
-    """Return when it began: by era 0, milliseconds or seconds; and now and then 0 or null."""
+    """Return when it began: by era 0, milliseconds or seconds; and now and then 0 or null.
+
+    A phone that was offline knows it, but for some rows, where it is null, 0 or the end.
+    """
     drawn = row.look >> 34 & 15
     if drawn == 0:
         return None
-    if drawn == 1 or second < _2018:
+    if drawn == 1 or (row.synced_at is None and second < _2018):
         return 0
-    began = row.ended_at - row.ms_played
+    began = row.ended_at if drawn == 2 and row.synced_at else row.started_at
     return began if second < _2023 else began // 1000
+
+
+def _knows_start(row: Heard) -> bool:
+    return row.look >> 34 & 15 > 2

@@ -15,7 +15,9 @@ from songswap.simulator import draw
 from songswap.simulator.listener import DAY, HOUR, MINUTE, SECOND, Listener
 from songswap.simulator.play import Play
 
-What = Literal["play", "skip", "nothing", "unnamed", "private", "episode", "chapter", "video"]
+What = Literal[
+    "play", "double", "skip", "nothing", "unnamed", "private", "episode", "chapter", "video"
+]
 
 _SKIPS = 0.12
 _NOTHING = 0.03
@@ -25,6 +27,8 @@ _EPISODE_DAYS = 0.2
 _CHAPTER_DAYS = 0.1
 _VIDEO_DAYS = 0.08
 _LONGEST_SKIP = 29 * SECOND
+_DOUBLES = ((1, 0), (0, 3 * SECOND), (0, SECOND), (-5 * SECOND, -5 * SECOND))
+"""How a row that repeats a play differs from it: in `ms_played` and in its end, both in ms."""
 
 
 class Heard(msgspec.Struct, frozen=True, gc=False):
@@ -33,18 +37,27 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     ended_at: int
     ms_played: int
     what: What
-    """`play`: one of the ledger, the only kind that the API tells. The others: a track skipped
+    """`play`: one of the ledger, the only kind that the API tells; `double`: the same once more, as
+    real exports repeat a play with another second or length. The others: a track skipped
     within 30 s; one that sounded for 0 ms; one that Spotify cannot name any more; one of a private
     session; a podcast's episode; an audiobook's chapter; a video."""
     number: int
     """The catalogue's index of the track, or the number of the episode, chapter or video."""
     look: int
     """64 random bits for all that is incidental."""
-    offline: bool = False
+    synced_at: int | None = None
+    """When a phone that was offline reported it, in ms; None where it was online."""
     played_at: int | None = None
     """What the API calls this play, in ms."""
     device: int = 0
     """On which of the listener's devices, from 0."""
+    paused_ms: int = 0
+    """How long it was paused before it ended."""
+
+    @property
+    def started_at(self) -> int:
+        """When it began, in ms."""
+        return self.ended_at - self.ms_played - self.paused_ms
 
 
 def heard(listener: Listener, until: int, since: int) -> list[Heard]:
@@ -74,16 +87,7 @@ def _day(listener: Listener, day: int, until: int) -> Iterator[Heard]:
         if drawn < _SKIPS + _NOTHING + _UNNAMED:
             yield from _beside(listener, play, drawn, rng)
         if play.listed_at <= until:
-            yield Heard(
-                play.ended_at,
-                play.listened_ms,
-                "play",
-                play.track,
-                look,
-                play.listed_at - play.ended_at > MINUTE,
-                play.played_at,
-                play.device,
-            )
+            yield from _played(play, look)
     evening = max(play.ended_at for play in plays)
     if share() < _PRIVATE_DAYS:
         yield from _private(listener, evening + 20 * MINUTE, rng)
@@ -94,6 +98,31 @@ def _day(listener: Listener, day: int, until: int) -> Iterator[Heard]:
         yield from _spoken("chapter", begins + HOUR, rng, 30)
     if share() < _VIDEO_DAYS:
         yield from _spoken("video", evening + 2 * HOUR, rng, 25)
+
+
+def _played(play: Play, look: int) -> Iterator[Heard]:
+    """Yield a play, and now and then a second row of it."""
+    synced_at = play.listed_at if play.listed_at - play.ended_at > MINUTE else None
+    row = Heard(
+        play.ended_at,
+        play.listened_ms,
+        "play",
+        play.track,
+        look,
+        synced_at,
+        play.played_at,
+        play.device,
+        play.paused_ms,
+    )
+    yield row
+    if look >> 52 & 127 == 0:
+        longer, later = _DOUBLES[look >> 59 & 3]
+        yield msgspec.structs.replace(
+            row,
+            what="double",
+            ended_at=row.ended_at + later,
+            ms_played=row.ms_played + longer,
+        )
 
 
 def _beside(listener: Listener, play: Play, drawn: float, rng: Random) -> Iterator[Heard]:

