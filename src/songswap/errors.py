@@ -47,6 +47,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
+FIND_ID = (
+    "'songswap grants --state active' shows the ids, and so does, in the warehouse, SELECT id,"
+    ' username, spotify_id FROM "Users".'
+)
+"""Where an operator finds the id of a user."""
+
 
 class SongSwapError(Exception):
     """Anything that the pipeline itself raises; its text is a sentence for the operator."""

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from songswap.engine import Engine, EngineOption, MasterOption, ProcessesOption, spread
+from songswap.errors import FIND_ID
 from songswap.terminal import JsonOption, err, log_to_stderr
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 _ROWS = {
     "loaded": "new plays",
     "merged": "plays that the API had told",
-    "again": "told before: in another file, or an earlier import",
+    "again": "known from an earlier import",
+    "repeated": "a second time in this export",
     "short": "not listened to for long enough",
     "private": "in a private session",
     "unidentified": "without an id: local files, or names of several tracks",
@@ -42,6 +44,7 @@ _ROWS = {
 _MORE = {
     "tracks": "tracks that were new",
     "gaps_closed": "gaps that it filled",
+    "files_left_out": "files left out that may be a history",
 }
 
 
@@ -49,8 +52,9 @@ def import_(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="The zip as Spotify sent it, its folder, or its files. Without --user: a folder or"
-            " s3://BUCKET/PREFIX with exports of many users, user12.zip or user12/.",
+            help="The zip as Spotify sent it, its folder, or its files. A folder, or"
+            " s3://BUCKET/PREFIX, with exports of many users, user12.zip or user12/: all, or with"
+            " --user one of them.",
         ),
     ],
     user: Annotated[
@@ -59,7 +63,9 @@ def import_(
     trust: Annotated[
         bool,
         typer.Option(
-            "--trust", help="Import it although what the API told of the user is not in it."
+            "--trust",
+            help="Import it although another name at Spotify stands in it, or hardly anything of"
+            " what the API told of the user. Needs --user.",
         ),
     ] = False,
     engine: EngineOption = Engine.LOCAL,
@@ -75,19 +81,28 @@ def import_(
     """
     from songswap import settings
 
-    if user is None and (len(files) > 1 or trust):
-        raise typer.BadParameter("Say whose export it is, with --user.")
+    if user is None and trust:
+        raise typer.BadParameter(
+            "--trust is for one export: import the others first, then that one alone, with --user"
+            f" ID --trust. {FIND_ID}"
+        )
+    if user is None and len(files) > 1:
+        raise typer.BadParameter(f"Whose is it? Say --user ID. {FIND_ID}")
     log_to_stderr()
     read = settings.from_environment(os.environ)
     if user is not None:
-        _import_one(read, user, [Path(file) for file in files], trust, as_json)
+        _import_one(read, user, files, trust, as_json)
     else:
         _import_many(read, files[0], partial(spread, engine, master, processes), as_json)
 
 
-def _import_one(read: "Settings", user: int, files: list[Path], trust: bool, as_json: bool) -> None:
-    from songswap.importing import import_export
+def _import_one(read: "Settings", user: int, files: list[str], trust: bool, as_json: bool) -> None:
+    from songswap.errors import ExportRefused
+    from songswap.importing import import_files, import_package
+    from songswap.raw.inbox import is_inbox, package_of
 
+    run_id = _run_id()
+    import_id = f"{run_id}__user{user}"
     with _progress() as progress:
         bars: dict[str, TaskID] = {}
 
@@ -98,21 +113,32 @@ def _import_one(read: "Settings", user: int, files: list[Path], trust: bool, as_
                     err.print(f"{step} …")
             progress.update(bars[step], completed=done, total=of)
 
-        import_id = f"{_run_id()}__user{user}"
-        counts = import_export(read, user, files, import_id, told, trust=trust)
+        if len(files) == 1 and is_inbox(files[0]):
+            package = package_of(user, files[0], read.library)
+            done = import_package(read, run_id, package, progress=told, trust=trust)
+            if done.problem:
+                raise ExportRefused(done.problem)
+        else:
+            paths = [Path(file) for file in files]
+            done = import_files(read, user, paths, import_id, told, trust=trust)
     if as_json:
-        typer.echo(json.dumps({"user": user, "import_id": import_id, **counts}))
+        counts = _all_counts(done.counts)
+        typer.echo(
+            json.dumps({"user": user, "import_id": import_id, **counts, "left_out": done.left_out})
+        )
     else:
-        Console().print(_table(f"What became of the export of user {user}", counts))
+        Console().print(_table(f"What became of the export of user {user}", done.counts))
+        _print_names("Left out, and may be a history", done.left_out)
 
 
 def _import_many(
     read: "Settings", source: str, spread_over: Callable[..., Any], as_json: bool
 ) -> None:
     from songswap.importing import import_package, total
-    from songswap.raw.inbox import packages
+    from songswap.raw.inbox import look
 
-    found = packages(source, read.library)
+    waiting = look(source, read.library)
+    found = waiting.packages
     done: list[Imported] = []
     with _progress() as progress:
         bar = progress.add_task("users", total=len(found))
@@ -125,13 +151,29 @@ def _import_many(
                 )
     counts = total(done)
     refused = {one.user_id: one.problem for one in done if one.problem}
+    left_out = {one.user_id: one.left_out for one in done if one.left_out}
     if as_json:
-        typer.echo(json.dumps({"users": len(done), **counts, "refused": refused}))
+        told = {"refused": refused, "left_out": left_out, "skipped": waiting.skipped}
+        typer.echo(json.dumps({"users": len(done), **_all_counts(counts), **told}))
     else:
         Console().print(_table(f"What became of the exports of {len(done):,} users", counts))
+        names = [f"User {user}: {name}" for user in left_out for name in left_out[user]]
+        _print_names("Left out, and may be a history", names)
+        _print_names("Skipped", waiting.skipped)
     for user, problem in refused.items():
         err.print(f"User {user}: {problem}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(int(bool(refused)))
+
+
+def _all_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts with all their names, whether there was something to count or not."""
+    return dict.fromkeys(("rows", *_ROWS, *_MORE), 0) | dict(counts)
+
+
+def _print_names(title: str, names: Sequence[str]) -> None:
+    """What somebody may miss; its names are text."""
+    for name in names:
+        Console().print(f"{title}: {name}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _progress() -> Progress:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, groupby
 from pathlib import Path
@@ -19,18 +18,19 @@ from typing import NamedTuple
 import psycopg
 
 from songswap.errors import ExportRefused, LoadIncomplete
+from songswap.export_contents import Contents, Progress, read_contents, require_owner
 from songswap.garbage import uncollected
-from songswap.raw import key
 from songswap.raw.archive import Archive
-from songswap.raw.export import Source, sources
-from songswap.raw.inbox import Package, opened
-from songswap.raw.kept import Kept, pack
+from songswap.raw.export import Given, sources
+from songswap.raw.export_folder import shown
+from songswap.raw.inbox import Package, fetched
 from songswap.raw.library import RawExport
+from songswap.raw.scratch import scratch
 from songswap.settings import Settings
 from songswap.spotify.client import utc_now
 from songswap.transform import export
 from songswap.transform.export import File
-from songswap.transform.export_row import Kind
+from songswap.transform.export_kind import Kind
 from songswap.transform.settle import Rule, share_told
 from songswap.warehouse import stream
 from songswap.warehouse.connection import connect
@@ -45,26 +45,18 @@ _OWN_SHARE = 0.1
 _ADJACENT = timedelta(days=2)
 """Spotify cuts a history into files between two rows."""
 
-Progress = Callable[[str, int, int], None]
-"""Hears the step, and of its work how much is done and how much there is."""
 
+class Imported(NamedTuple):
+    """What became of the export of a user.
 
-@dataclass(slots=True)
-class _Read:
-    """The files of an export, read; ``kept`` is what may be archived of them, gzipped, by key."""
+    ``left_out`` names its files that may be a history and were not read, with the reason;
+    ``problem`` says why all of it was refused.
+    """
 
-    files: list[File] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
-
-    def counts(self) -> Counter[str]:
-        """Rows that were read, and what became of those that are no streams."""
-        counts = Counter[str]()
-        for file in self.files:
-            counts["rows"] += file.rows
-            counts += file.left_out
-            counts["set_aside"] += len(file.set_aside)
-        return counts
+    user_id: int
+    counts: dict[str, int]
+    left_out: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 def import_export(
@@ -76,43 +68,41 @@ def import_export(
     clock: Callable[[], datetime] = utc_now,
     trust: bool = False,
 ) -> dict[str, int]:
+    """Import an export of a user; as `import_files`, of which it gives the counts."""
+    return import_files(settings, user_id, paths, import_id, progress, clock, trust).counts
+
+
+def import_files(
+    settings: Settings,
+    user_id: int,
+    paths: Sequence[Path],
+    import_id: str,
+    progress: Progress,
+    clock: Callable[[], datetime] = utc_now,
+    trust: bool = False,
+) -> Imported:
     """Import an export of a user.
 
     Args:
         paths: zips, folders and single files that are one export, or parts of it.
         import_id: under which it is noted in ``songswap.imports``.
-        trust: import it although hardly anything of what the API told stands in it.
+        trust: import it although another user's name stands in it, or hardly anything of what the
+            API told.
 
     Returns:
-        Counts: rows, which are the sum of loaded, merged, again, short, private, unidentified,
-        podcast, audiobook, video and set_aside; and new tracks, notes, gaps_closed.
+        Counts: rows, which are the sum of loaded, merged, again (told by an earlier import),
+        repeated (a second time in this export), short, private, unidentified, podcast, audiobook,
+        video and set_aside; new tracks, notes, gaps_closed; and files_left_out.
 
     Raises:
         ExportRefused: what was given is no export, or not this user's. Nothing was imported.
         ArchiveError: S3 does not take it. Nothing was imported.
+        SettingsError: there is no place for what has to be unpacked.
         WarehouseUnavailable, SchemaOutdated, LoadIncomplete: nothing was loaded.
     """
-    now = clock()
-    with connect(settings.warehouse_dsn) as connection:
-        require_schema(connection)
-        require_fit(connection)
-        spotify_id = stream.spotify_id(connection, user_id)
-    with uncollected():
-        package = _read_all(user_id, sources(paths), now, progress)
-        _require_owner(package, user_id, spotify_id)
-        if not trust:
-            _require_likeness(settings, user_id, package)
-        progress("archive", 0, len(package.kept))
-        asyncio.run(_archive(settings, package, progress))
-        return dict(_load(settings, user_id, package, import_id, now, progress))
-
-
-class Imported(NamedTuple):
-    """What became of the export of a user; ``problem`` says why it was refused."""
-
-    user_id: int
-    counts: dict[str, int]
-    problem: str | None = None
+    given = [Given(path, shown(str(path))) for path in paths]
+    with scratch() as folder:
+        return _import(settings, user_id, given, folder, import_id, progress, clock, trust)
 
 
 def import_package(
@@ -120,30 +110,59 @@ def import_package(
     run_id: str,
     package: Package,
     clock: Callable[[], datetime] = utc_now,
+    progress: Progress | None = None,
+    trust: bool = False,
 ) -> Imported:
     """Import one of many exports; one that is refused costs only itself.
 
     Args:
         run_id: of all of them; the import is noted under it and the user.
+        trust: see `import_files`.
 
     Raises:
-        ArchiveError, ArchiveUnreadable, WarehouseUnavailable, SchemaOutdated, LoadIncomplete: the
-            trouble is not the export's. Nothing of it was loaded; start again.
+        ArchiveError, ArchiveUnreadable, WarehouseUnavailable, SchemaOutdated, LoadIncomplete,
+        SettingsError: the trouble is not the export's. Nothing of it was loaded; start again.
     """
     user_id = package.user_id
 
     def told(step: str, done: int, of: int) -> None:
         log.debug("User %d: %s, %d of %d.", user_id, step, done, of)
 
+    import_id = f"{run_id}__user{user_id}"
     try:
-        with opened(package, settings.library) as paths:
-            import_id = f"{run_id}__user{user_id}"
-            return Imported(
-                user_id, import_export(settings, user_id, paths, import_id, told, clock)
+        with scratch() as folder:
+            given = fetched(package, settings.library, folder)
+            return _import(
+                settings, user_id, given, folder, import_id, progress or told, clock, trust
             )
     except ExportRefused as error:
-        log.warning("User %d: %s", user_id, error)
-        return Imported(user_id, {}, str(error))
+        return Imported(user_id, {}, problem=str(error))
+
+
+def _import(
+    settings: Settings,
+    user_id: int,
+    given: Sequence[Given],
+    folder: Path,
+    import_id: str,
+    progress: Progress,
+    clock: Callable[[], datetime],
+    trust: bool,
+) -> Imported:
+    now = clock()
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        require_fit(connection)
+        spotify_id = stream.spotify_id(connection, user_id)
+    with uncollected():
+        package = read_contents(user_id, sources(given, folder), now, progress)
+        if not trust:
+            require_owner(package, user_id, spotify_id)
+            _require_likeness(settings, user_id, package)
+        progress("archive", 0, len(package.kept))
+        asyncio.run(_archive(settings, package, progress))
+        counts = _load(settings, user_id, package, import_id, now, progress)
+    return Imported(user_id, dict(counts), tuple(package.left_out))
 
 
 def import_archived(
@@ -164,7 +183,7 @@ def import_archived(
     """
     counts: Counter[str] = Counter()
     for told_at, of_import in groupby(given, key=lambda one: one.told_at):
-        package = _Read()
+        package = Contents()
         for one in of_import:
             package.files.append(export.read(one.key, Kind(one.kind), one.body, told_at))
             package.keys.append(one.key)
@@ -186,7 +205,7 @@ def total(done: Iterable[Imported]) -> dict[str, int]:
 def _load(
     settings: Settings,
     user_id: int,
-    package: _Read,
+    package: Contents,
     import_id: str,
     now: datetime,
     progress: Progress,
@@ -216,36 +235,7 @@ def _load(
     return counts
 
 
-def _read_all(user_id: int, found: Sequence[Source], now: datetime, progress: Progress) -> _Read:
-    package = _Read()
-    size, done = sum(source.size for source in found), 0
-    for source in found:
-        progress("read", done, size)
-        file = export.read(source.name, source.kind, source.body(), now)
-        raw_key = None
-        if file.kept:
-            raw_key = key.for_export(user_id, file.kind.value, file.kept)
-            kept = Kept(len(package.kept), user_id, raw_key, now, None, pack(file.kept))
-            package.kept.append(kept)
-            file.kept = b""
-        package.files.append(file)
-        package.keys.append(raw_key)
-        done += source.size
-    progress("read", done, size)
-    return package
-
-
-def _require_owner(package: _Read, user_id: int, spotify_id: str) -> None:
-    """The user names that stand in an export have to be the user's."""
-    owners = {owner.casefold() for file in package.files for owner in file.owners}
-    if owners - {spotify_id.casefold()}:
-        raise ExportRefused(
-            f"This is the export of another user than {user_id}: the name at Spotify that stands in"
-            " it is not this user's. Nothing was imported."
-        )
-
-
-def _require_likeness(settings: Settings, user_id: int, package: _Read) -> None:
+def _require_likeness(settings: Settings, user_id: int, package: Contents) -> None:
     """What the API told of the user in the time of an export has to stand in it."""
     told = [one for file in package.files if not _by_names(file) for one in file.streams]
     if not told:
@@ -258,7 +248,7 @@ def _require_likeness(settings: Settings, user_id: int, package: _Read) -> None:
         raise ExportRefused(
             f"This looks like the export of another user than {user_id}: of {len(plays)} plays that"
             f" the API told in its time, {share:.0%} stand in it. Nothing was imported. If it is"
-            " this user's all the same, say --trust."
+            f" this user's all the same, import it alone, with --user {user_id} --trust."
         )
 
 
@@ -266,7 +256,7 @@ def _by_names(file: File) -> bool:
     return all(one.to_the_minute for one in file.streams)
 
 
-async def _archive(settings: Settings, package: _Read, progress: Progress) -> None:
+async def _archive(settings: Settings, package: Contents, progress: Progress) -> None:
     archive = Archive(settings.archive)
     for done, kept in enumerate(package.kept, 1):
         await archive.put_once(kept)

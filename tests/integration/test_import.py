@@ -309,7 +309,7 @@ def text(name: str, content: str) -> Callable[[Path], Path]:
         (encrypted, "is encrypted"),
         (lambda path: package(path, **{"Playlist1": []}), "There is no streaming history in"),
         (lambda path: path.with_name("nowhere.zip"), "is not there"),
-        (text("notes.json", "[]"), "none of the files that hold"),
+        (text("notes.json", "[]"), "There is no streaming history in"),
         (text(f"{AUDIO}.json", '[{"ts": "2020-'), "is not whole JSON"),
         (text(f"{AUDIO}.json", '{"ts": 1}'), "is not a list of streams"),
         (text(f"{AUDIO}.json", "[" * 100_000), "is not whole JSON"),

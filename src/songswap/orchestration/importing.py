@@ -7,7 +7,7 @@ from typing import Any
 from songswap.errors import RunFailed
 from songswap.importing import import_package, total
 from songswap.orchestration.connections import read_settings
-from songswap.raw.inbox import packages
+from songswap.raw.inbox import look, packages
 
 log = logging.getLogger(__name__)
 
@@ -21,36 +21,57 @@ _GROUPS = 30
 def find(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Whose exports wait, as groups of users: from the first to the last id.
 
+    The first group also has what was skipped because it names no user, for the summary.
+
     Raises:
         ExportRefused: none waits.
         SettingsError, ArchiveUnreadable: see `songswap.raw.inbox.packages`.
     """
     source = params["source"]
-    users = [one.user_id for one in packages(source, read_settings().library)]
+    waiting = look(source, read_settings().library)
+    users = [one.user_id for one in waiting.packages]
     size = -(-len(users) // _GROUPS)
     parts = [users[start : start + size] for start in range(0, len(users), size)]
     log.info("Exports of %d users wait in %s.", len(users), source)
-    return [{"source": source, "first": part[0], "last": part[-1]} for part in parts]
+    groups = [{"source": source, "first": part[0], "last": part[-1]} for part in parts]
+    groups[0]["skipped"] = _few(waiting.skipped)
+    return groups
 
 
 def load(run_id: str, group: Mapping[str, Any]) -> dict[str, Any]:
     """`songswap.importing.import_package` for each user of a group.
 
     Returns:
-        The counts, and under ``refused`` the users whose export was refused with the reason.
+        The counts; under ``refused`` the users whose export was refused with the reason; under
+        ``left_out`` what may be a history and was not read, and the group's ``skipped``.
     """
     settings = read_settings()
     done = []
     for package in packages(group["source"], settings.library):
         if group["first"] <= package.user_id <= group["last"]:
-            done.append(import_package(settings, run_id, package))
-            log.info("User %d: %s", package.user_id, _in_words(done[-1].counts))
+            done.append(one := import_package(settings, run_id, package))
+            if one.problem:
+                log.warning("User %d: %s", one.user_id, one.problem)
+            else:
+                log.info("User %d: %s", one.user_id, _in_words(one.counts))
     refused = {str(one.user_id): one.problem for one in done if one.problem}
-    return {**{name: count for name, count in total(done).items() if count}, "refused": refused}
+    left_out = [f"User {one.user_id}: {name}" for one in done for name in one.left_out]
+    return {
+        **{name: count for name, count in total(done).items() if count},
+        "refused": refused,
+        "left_out": _few(left_out),
+        "skipped": group.get("skipped", []),
+    }
+
+
+def _few(names: list[str]) -> list[str]:
+    """Names for a summary."""
+    more = len(names) - _NAMED
+    return names[:_NAMED] + ([f"and {more:,} more"] if more > 0 else [])
 
 
 def summarise(told: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Add up all groups.
+    """Add up all groups, and name what was left out or skipped.
 
     Raises:
         RunFailed: exports were refused; says whose, and why.
@@ -59,7 +80,11 @@ def summarise(told: Iterable[dict[str, Any]]) -> dict[str, int]:
     refused: dict[str, str] = {}
     for group in told:
         refused |= group["refused"]
-        for name in group.keys() - {"refused"}:
+        for name in group["left_out"]:
+            log.warning("Left out, and may be a history: %s", name)
+        for name in group["skipped"]:
+            log.warning("Skipped: %s", name)
+        for name in group.keys() - {"refused", "left_out", "skipped"}:
             added[name] = added.get(name, 0) + group[name]
     log.info("All: %s", _in_words(added))
     if refused:

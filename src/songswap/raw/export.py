@@ -1,43 +1,72 @@
 """A user's export on this machine: the zip as Spotify sends it, a folder, or single files.
 
-Nothing is unpacked to disk. A zip may be hostile: how many files it has, how large they become and
-how much they were compressed is bounded, and a name that leads out of it is refused.
+    zip, folder, file ──▶ each file in it, judged by its first rows ──▶ sources
+                                                └──▶ what may be a history and is left out
+
+All of it may be hostile: how many files there are, how large they become and how much they were
+compressed is bounded, and what leads out of the zip or the folder is refused.
 """
 
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 from songswap.errors import ExportRefused
-from songswap.transform.export_row import Kind, kind_of
-
-MOST_MEMBERS = 10_000
-"""An export of fifteen years has some dozens of files."""
+from songswap.raw.export_folder import (
+    UNFINISHED,
+    files,
+    head,
+    is_of_computer,
+    is_zip,
+    require_inside,
+    shown,
+    whole,
+)
+from songswap.raw.export_zip import Member, Unreadable, Zip
+from songswap.transform.export_kind import (
+    HEAD_BYTES,
+    WITHOUT_TRACKS,
+    Kind,
+    Verdict,
+    is_similar,
+    judge,
+    kind_of,
+)
 
 MOST_BYTES = 256 * 2**20
 """What one file may hold: Spotify begins a new one at about 12 MB."""
 
 MOST_BYTES_IN_ALL = 4 * 2**30
 
-MOST_COMPRESSED = 300
+MOST_COMPRESSED = 100
 """How many times larger than in the zip a file may be: histories shrink to a fifteenth."""
+
+PACKED = (".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+"""What other archives are called."""
+
+
+class Given(NamedTuple):
+    """A zip, a folder or a file, and its name for whoever gave it."""
+
+    path: Path
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that is of use: where it is, its name without folders, what it holds, its bytes.
+    """A file that is of use: where it is, its name and where that is, what it holds, its bytes.
 
-    ``member`` is its name within the zip at ``path``; None where ``path`` is the file itself.
+    ``place`` is that within the zip at ``path``; None where ``path`` is the file itself.
     """
 
     path: Path
     name: str
+    label: str
     kind: Kind
     size: int
-    member: str | None = None
+    place: int | None = None
 
     def body(self) -> bytes:
         """The file's content.
@@ -46,120 +75,185 @@ class Source:
             ExportRefused: it cannot be read, or is not what the zip says of it.
         """
         try:
-            if self.member is None:
-                return self.path.read_bytes()
-            with zipfile.ZipFile(self.path) as package, package.open(self.member) as file:
-                return self._bounded(file)
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise ExportRefused(
-                f"{self.name} in {self.path} cannot be read ({_words(error)}). Nothing was"
-                " imported: download the export again."
-            ) from error
-        except (RuntimeError, NotImplementedError) as error:
-            raise ExportRefused(
-                f"{self.name} in {self.path} is encrypted, or packed in a way that Spotify does not"
-                " use. Nothing was imported: give the zip as Spotify sent it."
-            ) from error
-
-    def _bounded(self, file: IO[bytes]) -> bytes:
-        body = file.read(self.size + 1)
-        if len(body) != self.size:
-            raise zipfile.BadZipFile("its size is not the one that the zip tells")
-        return body
+            if self.place is None:
+                return whole(self.path, self.size)
+            with Zip(self.path, self.label) as package:
+                return package.body(self.place, self.size)
+        except Unreadable as error:
+            raise _refused(self.label, error) from error
 
 
-def sources(paths: Iterable[Path]) -> list[Source]:
-    """The files of use among zips, folders and single files, by name.
+@dataclass(slots=True)
+class Found:
+    """What an export has: the files of use, and what is left out although it may be a history."""
+
+    sources: list[Source] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def sources(given: Sequence[Given], folder: Path) -> Found:
+    """Look for the files of use among zips, folders and single files.
+
+    Args:
+        folder: takes what has to be unpacked to be read; it has to stay until that is done.
 
     Raises:
         ExportRefused: one of them has none, or is hostile or broken.
     """
-    found: list[Source] = []
-    for path in paths:
-        here = list(_of(path))
-        if all(source.kind is Kind.OWNER for source in here):
-            raise ExportRefused(
-                f"There is no streaming history in {path}. Nothing was imported: give the zip as"
-                " Spotify sent it, the folder that it unpacks to, or its files"
-                " Streaming_History_Audio_….json, endsong_….json or StreamingHistory….json."
-            )
-        found += here
-    size = sum(source.size for source in found)
+    search = _Search(folder)
+    for one in given:
+        before, search.found = search.found, Found()
+        search.look(one)
+        # A file that only tells whose export it is may be given beside others.
+        if one.path.is_dir() or is_zip(one.path) or not search.found.sources:
+            _require_history(one.label, search.found)
+        before.sources += search.found.sources
+        before.left_out += search.found.left_out
+        search.found = before
+    _require_history(", ".join(one.label for one in given), search.found)
+    found = search.found
+    size = sum(source.size for source in found.sources)
     if size > MOST_BYTES_IN_ALL:
-        raise ExportRefused(
-            f"The files hold {size / 2**30:.1f} GB, which is no user's history. Nothing was"
-            " imported: give the zip as Spotify sent it."
-        )
-    return sorted(found, key=lambda source: (source.name, str(source.path), source.member or ""))
+        raise _too_large(size)
+    found.sources.sort(key=lambda source: (source.name, source.label, source.place or 0))
+    return found
 
 
-def _of(path: Path) -> Iterator[Source]:
-    if not path.exists():
-        raise ExportRefused(f"{path} is not there. Nothing was imported.")
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() == ".zip":
-                yield from _zipped(file)
-            elif source := _single(file):
-                yield source
-    elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
-        yield from _zipped(path)
-    elif source := _single(path):
-        yield source
-    else:
+def _require_history(label: str, found: Found) -> None:
+    if all(source.kind is Kind.OWNER for source in found.sources):
+        instead = "".join(f" {what}." for what in found.left_out[:5])
         raise ExportRefused(
-            f"{path.name} is none of the files that hold a streaming history. Nothing was imported:"
-            " leave the file's name as Spotify gave it."
+            f"There is no streaming history in {label}.{instead} Nothing was imported: give the zip"
+            " as Spotify sent it, the folder that it unpacks to, or its files"
+            " Streaming_History_Audio_….json, endsong_….json or StreamingHistory….json."
         )
 
 
-def _single(path: Path) -> Source | None:
-    kind = kind_of(path.name)
-    if kind is None or not path.is_file():
-        return None
-    return _fitting(Source(path, path.name, kind, path.stat().st_size))
+@dataclass(slots=True)
+class _Search:
+    """A search for the files of use, and what it found until now."""
 
+    folder: Path
+    found: Found = field(default_factory=Found)
+    unpacked: int = 0
 
-def _zipped(path: Path) -> Iterator[Source]:
-    try:
-        with zipfile.ZipFile(path) as package:
-            members = package.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise ExportRefused(
-            f"{path} is not a whole zip ({_words(error)}). Nothing was imported: download the"
-            " export again."
-        ) from error
-    if len(members) > MOST_MEMBERS:
-        raise ExportRefused(
-            f"{path} has {len(members):,} files, and no export of Spotify has more than"
-            f" {MOST_MEMBERS:,}. Nothing was imported."
-        )
-    for member in members:
-        inside = PurePosixPath(member.filename.replace("\\", "/"))
-        if inside.is_absolute() or ".." in inside.parts:
+    def look(self, given: Given) -> None:
+        path, label = given
+        if not path.exists():
+            raise ExportRefused(f"{label} is not there. Nothing was imported.")
+        path = path.resolve()
+        if path.is_dir():
+            self._look_in_folder(path, label)
+        elif is_zip(path):
+            self._look_in_zip(path, label)
+        else:
+            self._look_at(path, label)
+
+    def _look_in_folder(self, root: Path, label: str) -> None:
+        for path in files(root, label):
+            inside = path.relative_to(root).as_posix()
+            if path.is_symlink():
+                # One that stays inside leads to what is read where it lies.
+                require_inside(root, path, label)
+            elif is_of_computer(inside):
+                continue
+            elif is_zip(path):
+                self._look_in_zip(path, f"{label}/{shown(inside)}")
+            else:
+                self._look_at(path, f"{label}/{shown(inside)}")
+
+    def _look_at(self, path: Path, label: str) -> None:
+        # Pipes and devices are never read, and a folder is here only as a download of Safari's.
+        is_file = path.is_file()
+        kind = self._kind(path.name, label, lambda: head(path) if is_file else b"")
+        if kind and is_file:
+            self._take(Source(path, path.name, label, kind, path.stat().st_size))
+
+    def _look_in_zip(self, path: Path, label: str, is_inner: bool = False) -> None:
+        try:
+            with Zip(path, label) as package:
+                for member in package.members():
+                    within = f"{shown(member.path)} in {label}"
+                    if is_of_computer(member.path):
+                        continue
+                    if member.name.lower().endswith(".zip"):
+                        self._look_at_inner_zip(package, member, within, is_inner)
+                        continue
+                    kind = self._kind(
+                        member.name, within, partial(package.head, member, HEAD_BYTES)
+                    )
+                    if kind:
+                        self._require_plausible(member, within)
+                        self._take(
+                            Source(path, member.name, within, kind, member.size, member.place)
+                        )
+        except Unreadable as error:
+            raise _refused(label, error) from error
+
+    def _look_at_inner_zip(self, package: Zip, member: Member, label: str, is_inner: bool) -> None:
+        if is_inner:
+            self.found.left_out.append(f"{label} is a zip in a zip in a zip: unpack it")
+            return
+        self._require_plausible(member, label)
+        self.unpacked += member.size
+        if self.unpacked > MOST_BYTES_IN_ALL:
+            raise _too_large(self.unpacked)
+        path = self.folder / f"inner{self.unpacked}_{member.place}.zip"
+        try:
+            package.copy(member, path)
+        except Unreadable as error:
+            raise _refused(label, error) from error
+        self._look_in_zip(path, label, is_inner=True)
+
+    def _kind(self, name: str, label: str, read_head: Callable[[], bytes]) -> Kind | None:
+        """What a file holds; what is of no use is named where it may be a history."""
+        if name.lower().endswith(UNFINISHED):
+            self.found.left_out.append(f"{label} is a download that was not finished")
+            return None
+        if name.lower().endswith(PACKED):
+            self.found.left_out.append(f"{label} is packed in a way that is not read: unpack it")
+            return None
+        try:
+            verdict = judge(name, read_head())
+        except Unreadable as error:
+            named = kind_of(name)
+            if named and named not in WITHOUT_TRACKS:
+                raise _refused(label, error) from error
+            is_json = name.lower().endswith(".json")
+            verdict = Verdict(None, str(error) if is_json or is_similar(name) else None)
+        if verdict.problem:
+            self.found.left_out.append(f"{label}: {verdict.problem}")
+        return verdict.kind
+
+    def _require_plausible(self, member: Member, label: str) -> None:
+        if member.size > MOST_COMPRESSED * max(member.packed, 1):
             raise ExportRefused(
-                f"{path} has a file that leads out of it, which no export of Spotify has. Nothing"
-                " was imported."
+                f"{label} would become {member.size / 2**20:,.0f} MB out of {member.packed:,}"
+                " bytes, which no history does. Nothing was imported."
             )
-        kind = kind_of(inside.name)
-        if kind is None or member.is_dir():
-            continue
-        if member.file_size > MOST_COMPRESSED * max(member.compress_size, 1):
-            raise ExportRefused(
-                f"{inside.name} in {path} would become {member.file_size / 2**20:,.0f} MB out of"
-                f" {member.compress_size:,} bytes, which no history does. Nothing was imported."
-            )
-        yield _fitting(Source(path, inside.name, kind, member.file_size, member.filename))
 
-
-def _fitting(source: Source) -> Source:
-    if source.size > MOST_BYTES:
-        raise ExportRefused(
-            f"{source.name} has {source.size / 2**20:,.0f} MB, and no file of an export has more"
-            f" than {MOST_BYTES / 2**20:,.0f}. Nothing was imported."
+    def _take(self, source: Source) -> None:
+        if source.size <= MOST_BYTES:
+            self.found.sources.append(source)
+            return
+        problem = (
+            f"{source.label} has {source.size / 2**20:,.0f} MB, and no file of an export has more"
+            f" than {MOST_BYTES / 2**20:,.0f}"
         )
-    return source
+        if source.kind not in WITHOUT_TRACKS:
+            raise ExportRefused(f"{problem}. Nothing was imported.")
+        self.found.left_out.append(problem)
 
 
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def _refused(label: str, error: Unreadable) -> ExportRefused:
+    return ExportRefused(
+        f"{label} {error}. Nothing was imported: download the export again, and give it as Spotify"
+        " sent it."
+    )
+
+
+def _too_large(size: int) -> ExportRefused:
+    return ExportRefused(
+        f"The files hold {size / 2**30:.1f} GB, which is no user's history. Nothing was imported:"
+        " give the zip as Spotify sent it."
+    )

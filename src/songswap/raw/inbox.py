@@ -5,30 +5,26 @@ exports/user13.zip                      a zip of a user; user13_2024.zip as well
 """
 
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
-import obstore
-from obstore.exceptions import BaseError
-
 from songswap import settings
-from songswap.errors import ArchiveUnreadable, ExportRefused, SettingsError
-from songswap.raw.archive import open_store, said
-from songswap.raw.export import MOST_BYTES_IN_ALL
+from songswap.errors import FIND_ID, ExportRefused
+from songswap.raw.export import PACKED, Given
+from songswap.raw.export_folder import UNFINISHED, is_of_computer, require_inside, shown
+from songswap.raw.inbox_s3 import SCHEME, S3Inbox, is_folder
+from songswap.transform.export_kind import is_similar
 
-_S3 = "s3://"
-_USER = re.compile(r"user(\d{1,9})(?:[_.-].*)?")
+_USER = re.compile(r"user(\d{1,9})(?:[ _.()-].*)?", re.IGNORECASE)
 
 
 class Package(NamedTuple):
     """An export of a user, or parts of one: a small reference, for whoever imports it.
 
-    ``source`` is the folder or the prefix; ``names`` are paths below it.
+    ``source`` is the folder or the prefix; ``names`` are folders and zips in it.
     """
 
     user_id: int
@@ -36,103 +32,152 @@ class Package(NamedTuple):
     names: tuple[str, ...]
 
 
-def packages(source: str, library: settings.Archive | None) -> list[Package]:
-    """The exports that wait in a folder or below ``s3://BUCKET/PREFIX``, by user.
+class Waiting(NamedTuple):
+    """What waits: the exports by user, and what else is there that may be an export."""
+
+    packages: list[Package]
+    skipped: list[str]
+
+
+class _Entry(NamedTuple):
+    """What lies directly in the inbox, and the names of it that a package has."""
+
+    name: str
+    is_folder: bool
+    names: tuple[str, ...]
+
+
+def look(source: str, library: settings.Archive | None) -> Waiting:
+    """What waits in a folder or below ``s3://BUCKET/PREFIX``.
 
     Args:
         library: the key that may read the bucket; None where there is none.
 
     Raises:
-        ExportRefused: there is none.
+        ExportRefused: no export waits there.
         SettingsError: there is no key that may read.
         ArchiveUnreadable: S3 does not list.
     """
-    named = _in_s3(source, library) if source.startswith(_S3) else _in_folder(source)
+    entries = _in_s3(source, library) if source.startswith(SCHEME) else _in_folder(source)
     found: defaultdict[int, list[str]] = defaultdict(list)
-    for name in named:
-        if whose := _USER.fullmatch(name.partition("/")[0]):
-            found[int(whose[1])].append(name)
+    skipped = []
+    for entry in entries:
+        if is_of_computer(entry.name):
+            continue
+        whose = _USER.fullmatch(entry.name)
+        if problem := _problem(entry, is_users=bool(whose)):
+            skipped.append(f"{shown(entry.name)} {problem}")
+        elif whose and _is_export(entry):
+            found[int(whose[1])] += entry.names
     if not found:
+        instead = "".join(f" {what}." for what in skipped[:5])
         raise ExportRefused(
-            f"No export waits in {source}. Nothing was imported: what is a user's has to be in a"
-            " folder user12, or a zip user12.zip, by the user's id in the warehouse."
+            f"No export waits in {source}.{instead} Nothing was imported: what is a user's has to"
+            " be in a folder user12, or a zip user12.zip, by the user's id in the warehouse."
         )
-    return [Package(user, source, tuple(sorted(found[user]))) for user in sorted(found)]
+    waiting = [Package(user, source, tuple(sorted(found[user]))) for user in sorted(found)]
+    return Waiting(waiting, sorted(skipped))
 
 
-@contextmanager
-def opened(package: Package, library: settings.Archive | None) -> Iterator[list[Path]]:
-    """The package on this machine, for as long as it is needed.
+def packages(source: str, library: settings.Archive | None) -> list[Package]:
+    """The exports that wait, by user; see `look`."""
+    return look(source, library).packages
+
+
+def package_of(user_id: int, source: str, library: settings.Archive | None) -> Package:
+    """The export of one user among those that wait.
 
     Raises:
-        ExportRefused: it is too large for an export.
-        SettingsError, ArchiveUnreadable: as `packages`.
+        ExportRefused: none of this user's does.
+        SettingsError, ArchiveUnreadable: as `look`.
     """
-    if not package.source.startswith(_S3):
-        yield [Path(package.source, name) for name in package.names]
-        return
-    store, prefix = _open(package.source, library)
-    with tempfile.TemporaryDirectory(prefix="songswap-import-") as folder:
-        paths, size = [], 0
-        for number, name in enumerate(package.names):
-            with _naming_trouble(package.source):
-                found = obstore.get(store, f"{prefix}{name}")
-                size += found.meta["size"]
-                if size > MOST_BYTES_IN_ALL:
-                    raise ExportRefused(
-                        f"The export of user {package.user_id} has more than"
-                        f" {MOST_BYTES_IN_ALL / 2**30:.0f} GB. It was not imported."
-                    )
-                # Two folders of one package may have files of the same name.
-                path = Path(folder, str(number), PurePosixPath(name).name)
-                path.parent.mkdir()
-                with path.open("wb") as file:
-                    for part in found.stream():
-                        file.write(part)
-            paths.append(path)
-        yield paths
+    for package in packages(source, library):
+        if package.user_id == user_id:
+            return package
+    raise ExportRefused(
+        f"No export of user {user_id} waits in {source}. Nothing was imported: put it into the"
+        f" folder user{user_id} there, or give the zip itself."
+    )
 
 
-def _in_folder(source: str) -> Iterator[str]:
+def is_inbox(source: str) -> bool:
+    """Whether exports of users wait in what was given, rather than that it is one."""
+    if source.startswith(SCHEME):
+        return True
+    with suppress(OSError):  # who reads it says what is wrong with it
+        return any(
+            _USER.fullmatch(path.name) and (path.is_dir() or path.suffix.lower() == ".zip")
+            for path in Path(source).iterdir()
+        )
+    return False
+
+
+def fetched(package: Package, library: settings.Archive | None, folder: Path) -> list[Given]:
+    """The package on this machine.
+
+    Args:
+        folder: takes what is in S3.
+
+    Raises:
+        ExportRefused: something of it cannot be got, is too large, or leads out of the inbox.
+        SettingsError, ArchiveUnreadable: as `look`.
+    """
+    source = package.source.rstrip("/")
+    here = Path(package.source)
+    if source.startswith(SCHEME):
+        here = folder
+        S3Inbox(source, library).fetch(package.names, folder)
+    entries = sorted({name.partition("/")[0] for name in package.names})
+    for entry in entries:
+        if (here / entry).is_symlink():
+            require_inside(here, here / entry, source)
+    return [Given(here / entry, f"{source}/{shown(entry)}") for entry in entries]
+
+
+def _is_export(entry: _Entry) -> bool:
+    return entry.is_folder or entry.name.lower().endswith(".zip")
+
+
+def _problem(entry: _Entry, is_users: bool) -> str | None:
+    """Why something that may be an export is nobody's."""
+    name = entry.name.lower()
+    if name.endswith(UNFINISHED):
+        return "is a download that was not finished"
+    if entry.is_folder and not entry.names:
+        return "is empty"
+    if _is_export(entry):
+        return None if is_users else "names no user"
+    if name.endswith((*PACKED, ".json")) or is_similar(name):
+        return "is neither a zip nor in a user's folder"
+    return None
+
+
+def _in_folder(source: str) -> Iterator[_Entry]:
     folder = Path(source)
     if not folder.is_dir():
         raise ExportRefused(
-            f"{source} is not a folder. Nothing was imported: name whose the files are with --user,"
-            " or give the folder in which exports of many users wait."
+            f"{source} is not a folder with exports of many users. Nothing was imported. Whose is"
+            f" it? Say --user ID: {FIND_ID}"
         )
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() or path.suffix.lower() == ".zip":
-            yield path.name
-
-
-def _in_s3(source: str, library: settings.Archive | None) -> Iterator[str]:
-    store, prefix = _open(source, library)
-    with _naming_trouble(source):
-        for objects in obstore.list(store, prefix):
-            for one in objects:
-                yield one["path"].removeprefix(prefix)
-
-
-def _open(source: str, library: settings.Archive | None) -> tuple[obstore.store.S3Store, str]:
-    if library is None:
-        raise SettingsError(
-            "AIRFLOW_CONN_SONGSWAP_S3_READONLY (connection SongSwap_S3_ReadOnly) is not set, and"
-            " exports in S3 are read with it. .env.example explains what it holds."
-        )
-    bucket, _, prefix = source.removeprefix(_S3).partition("/")
-    if not bucket:
-        raise SettingsError(f"{source} names no bucket: give s3://BUCKET/PREFIX.")
-    prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-    return open_store(replace(library, bucket=bucket)), prefix
-
-
-@contextmanager
-def _naming_trouble(source: str) -> Iterator[None]:
     try:
-        yield
-    except (BaseError, OSError) as error:
-        raise ArchiveUnreadable(
-            f"S3 (connection SongSwap_S3_ReadOnly) did not list or give {source}:"
-            f" {said(error)} What was imported until then stays; start again when it is"
-            " mended."
+        for path in sorted(folder.iterdir()):
+            is_folder = path.is_dir()
+            is_empty = is_folder and not any(path.iterdir())
+            yield _Entry(path.name, is_folder, () if is_empty else (path.name,))
+    except OSError as error:
+        raise ExportRefused(
+            f"{source} cannot be read ({error.strerror}). Nothing was imported."
         ) from error
+
+
+def _in_s3(source: str, library: settings.Archive | None) -> Iterator[_Entry]:
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    folders = set()
+    for key, size in sorted(S3Inbox(source, library).keys().items()):
+        entry, below, _ = key.partition("/")
+        if below or is_folder(key, size):
+            folders.add(entry)
+        if not is_folder(key, size):
+            names[entry].append(key)
+    for entry in sorted(names.keys() | folders):
+        yield _Entry(entry, entry in folders, tuple(names[entry]))

@@ -1,7 +1,7 @@
 """The files of a user's privacy export → streams, and what of them may be kept.
 
-    a file's name ──▶ what kind it is          a file ──▶ rows ──▶ streams ──▶ songswap.streams
-                                                             └──▶ the same without personal fields
+    a file ──▶ rows ──▶ streams ──▶ songswap.streams
+                 └────▶ the same without personal fields ──▶ the archive
 
 Two exports are read. The *extended streaming history* has every stream with its track's id; the
 *account data* only has the last year, to the minute and by names. What of them is no track
@@ -24,10 +24,17 @@ import msgspec
 from songswap.errors import ExportRefused
 from songswap.models import SetAside, Stream
 from songswap.transform import answer
-from songswap.transform.export_row import AccountEntry, Entry, Kind
+from songswap.transform.export_kind import WITHOUT_TRACKS, Kind
+from songswap.transform.export_row import AccountEntry, Entry
 from songswap.transform.export_time import export_time, offline_end
 from songswap.transform.settle import told_apart
 from songswap.transform.value import INTEGER_MAX, clean, is_id, is_plausible
+
+MOST_ROWS = 400_000
+"""What one file may hold: Spotify begins a new one after about 16,000, but people join them."""
+
+_MOST_FIELDS = 25
+"""A row has one comma fewer than fields, and some in its names."""
 
 _TRACK = "spotify:track:"
 _LOCAL = "spotify:local:"
@@ -79,14 +86,16 @@ def read(name: str, kind: Kind, body: bytes, told_at: datetime) -> File:
         told_at: when the import reads it (aware, UTC): no stream ended later.
 
     Raises:
-        ExportRefused: it is not JSON, or not what its name promises.
+        ExportRefused: it is not JSON, not a list of rows, or has more of them than any history.
     """
     if kind is Kind.OWNER:
         return _read_owner(kind, body)
-    entry = AccountEntry if kind is Kind.ACCOUNT else Entry
+    entry = Entry if kind in (Kind.EXTENDED, Kind.VIDEO) else AccountEntry
     rows = _rows(name, body, entry)
+    if entry is AccountEntry and any(row.value and row.value.trackName for row in rows):
+        kind = Kind.ACCOUNT  # also where the first rows are podcasts
     file = File(kind, len(rows))
-    if kind in (Kind.VIDEO, Kind.PODCAST, Kind.AUDIOBOOK):
+    if kind in WITHOUT_TRACKS:
         file.left_out[kind.value] = len(rows)
         return file
     add: _Add = _add_account if kind is Kind.ACCOUNT else _add
@@ -107,10 +116,22 @@ def read(name: str, kind: Kind, body: bytes, told_at: datetime) -> File:
 
 
 def _rows(name: str, body: bytes, entry: type[Any]) -> list[answer.Read[Any]]:
+    # Decoded, two bytes take five hundred: what is too much is told before.
+    objects, values = body.count(b"{"), body.count(b",")
+    if objects > MOST_ROWS or values > _MOST_FIELDS * min(objects + 1_000, MOST_ROWS):
+        raise _too_many(name)
     try:
-        return [answer.Read(one, answer.NONE) for one in _decoder(entry).decode(body)]
+        whole = _decoder(entry).decode(body)
     except answer.BROKEN:
-        pass
+        rows = _rows_one_by_one(name, body)
+        return [answer.mended(row, entry) for row in rows]
+    if len(whole) > MOST_ROWS:
+        raise _too_many(name)
+    return [answer.Read(one, answer.NONE) for one in whole]
+
+
+def _rows_one_by_one(name: str, body: bytes) -> list[Any]:
+    """The rows as they stand there, where one of them is not as it has to be."""
     try:
         # In UTF-8, -16 or -32, with a mark in front of it or without.
         rows = json.loads(body, parse_int=answer.parse_int)
@@ -124,7 +145,16 @@ def _rows(name: str, body: bytes, entry: type[Any]) -> list[answer.Read[Any]]:
             f"{name} is not a list of streams, as its name promises. Nothing was imported: give"
             " the files as Spotify sent them."
         )
-    return [answer.mended(row, entry) for row in rows]
+    if len(rows) > MOST_ROWS:
+        raise _too_many(name)
+    return rows
+
+
+def _too_many(name: str) -> ExportRefused:
+    return ExportRefused(
+        f"{name} has more than {MOST_ROWS:,} rows, or more in them than any history: Spotify begins"
+        " a new file after about 16,000. Nothing was imported: give the files as Spotify sent them."
+    )
 
 
 _DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
@@ -218,6 +248,9 @@ def _no_track(row: Entry) -> str | None:
 
 
 def _add_account(file: File, row: AccountEntry, told_at: datetime) -> str | None:
+    if row.podcastName and not row.trackName:
+        file.left_out["podcast"] += 1
+        return None
     ended_at = export_time(row.endTime)
     if ended_at:
         # Told to the minute, whatever else is written.

@@ -1,37 +1,6 @@
-"""The shapes of the rows of an export, and which file holds which, by its name."""
-
-import re
-from enum import StrEnum
+"""The shapes of the rows of an export."""
 
 import msgspec
-
-
-class Kind(StrEnum):
-    """What a file of an export holds, by its name."""
-
-    EXTENDED = "extended"
-    ACCOUNT = "account"
-    VIDEO = "video"
-    PODCAST = "podcast"
-    AUDIOBOOK = "audiobook"
-    OWNER = "owner"
-
-
-_NAMES = (
-    (Kind.EXTENDED, r"Streaming_History_Audio_.*|endsong_\d+"),
-    (Kind.VIDEO, r"Streaming_History_Video_.*"),
-    (Kind.ACCOUNT, r"StreamingHistory(_music_)?\d+"),
-    (Kind.PODCAST, r"StreamingHistory_podcast_\d+"),
-    (Kind.AUDIOBOOK, r"StreamingHistory_audiobook_\d+"),
-    (Kind.OWNER, r"Userdata"),
-)
-# A browser that saves a file twice adds a number to the second one's name.
-_KINDS = [(kind, re.compile(rf"(?:{name})(?: ?\(\d+\))?\.json")) for kind, name in _NAMES]
-
-
-def kind_of(name: str) -> Kind | None:
-    """What a file holds, by its name without folders; None where an import has no use for it."""
-    return next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
 
 
 class Entry(msgspec.Struct, gc=False, omit_defaults=True):
@@ -69,3 +38,4 @@ class AccountEntry(msgspec.Struct, gc=False, omit_defaults=True):
     artistName: str | None = None
     trackName: str | None = None
     msPlayed: int | None = None
+    podcastName: str | None = None

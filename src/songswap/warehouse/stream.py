@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
-from songswap.errors import ExportRefused
+from songswap.errors import FIND_ID, ExportRefused
 from songswap.models import Play, SetAside, Stream
 from songswap.transform.pairing import LONGEST_PAUSE
 from songswap.transform.settle import Outcome, Rule, Settled, identity, news, settle, told_apart
@@ -78,7 +78,7 @@ def spotify_id(connection: psycopg.Connection, user_id: int) -> str:
     if row is None:
         raise ExportRefused(
             f"There is no user {user_id} in the warehouse. Nothing was imported: the web app, or"
-            " 'songswap connect', adds users."
+            f" 'songswap connect', adds users. {FIND_ID}"
         )
     return str(row[0])
 

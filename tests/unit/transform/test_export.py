@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from songswap.errors import ExportRefused
 from songswap.models import Stream
 from songswap.transform.export import File, read
-from songswap.transform.export_row import Kind, kind_of
+from songswap.transform.export_kind import Kind, kind_of
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 TRACK = "4uLU6hMCjMI75M1A2tKUQC"
@@ -59,7 +59,7 @@ def account(*rows: Any) -> File:
         ("Userdata.json", Kind.OWNER),
         ("Playlist1.json", None),
         ("YourLibrary.json", None),
-        ("endsong_0.json.txt", None),
+        ("endsong_0.json.txt", Kind.EXTENDED),
     ],
 )
 def test_kind_of(name: str, kind: Kind | None) -> None:

@@ -14,7 +14,7 @@ from songswap.simulator.export import Kind, export
 from songswap.simulator.listener import DAY, Listener
 from songswap.simulator.world import World
 from songswap.transform.export import read
-from songswap.transform.export_row import kind_of
+from songswap.transform.export_kind import kind_of
 from songswap.transform.pairing import Heard, in_order, pair
 from songswap.transform.settle import Outcome, Rule, Settled, news, settle
 
