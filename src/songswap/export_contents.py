@@ -9,7 +9,7 @@ from datetime import datetime
 
 from songswap.errors import ExportRefused
 from songswap.raw import key
-from songswap.raw.export import Found
+from songswap.raw.export import Found, Source
 from songswap.raw.kept import Kept, pack
 from songswap.transform import export
 from songswap.transform.export import File
@@ -58,7 +58,7 @@ def read_contents(user_id: int, found: Found, now: datetime, progress: Progress)
         progress("read", done, size)
         done += source.size
         try:
-            file = export.read(source.label, source.kind, source.body(), now)
+            file = _read(source, now)
         except ExportRefused as error:
             if source.kind not in WITHOUT_TRACKS:
                 raise
@@ -81,6 +81,12 @@ def read_contents(user_id: int, found: Found, now: datetime, progress: Progress)
         package.keys.append(raw_key)
     progress("read", done, size)
     return package
+
+
+def _read(source: Source, now: datetime) -> File:
+    body = source.body()
+    export.require_plausible(source.label, body)
+    return export.read(source.label, source.kind, body, now)
 
 
 def require_owner(package: Contents, user_id: int, spotify_id: str) -> None:

@@ -30,11 +30,16 @@ from songswap.transform.export_time import export_time, offline_end
 from songswap.transform.settle import told_apart
 from songswap.transform.value import INTEGER_MAX, clean, is_id, is_plausible
 
-MOST_ROWS = 400_000
+MOST_ROWS = 200_000
 """What one file may hold: Spotify begins a new one after about 16,000, but people join them."""
 
 _MOST_FIELDS = 25
-"""A row has one comma fewer than fields, and some in its names."""
+"""A row of the extended history has 22 or 23, with a comma after each; some names have commas."""
+
+_LEAST_ROW, _LEAST_FIELD = 60, 8
+"""Bytes, on the average of a file. The shortest rows, those of account data, have 78 and 19."""
+
+_FEW = 1_000
 
 _TRACK = "spotify:track:"
 _LOCAL = "spotify:local:"
@@ -115,18 +120,29 @@ def read(name: str, kind: Kind, body: bytes, told_at: datetime) -> File:
     return file
 
 
+def require_plausible(name: str, body: bytes) -> None:
+    """Refuse what would take much more memory than a history of its size, before it is decoded.
+
+    Two bytes, ``{}``, take five hundred. An estimate: what stands in names is counted too.
+
+    Raises:
+        ExportRefused: it has more rows, or shorter ones, than any history.
+    """
+    rows, fields = body.count(b"{"), body.count(b",")
+    most = _MOST_FIELDS * min(rows + _FEW, MOST_ROWS)
+    shortest = max(_LEAST_ROW * (rows - _FEW), _LEAST_FIELD * (fields - _FEW))
+    if rows > MOST_ROWS or fields > most or len(body) < shortest:
+        raise _implausible_file(name)
+
+
 def _rows(name: str, body: bytes, entry: type[Any]) -> list[answer.Read[Any]]:
-    # Decoded, two bytes take five hundred: what is too much is told before.
-    objects, values = body.count(b"{"), body.count(b",")
-    if objects > MOST_ROWS or values > _MOST_FIELDS * min(objects + 1_000, MOST_ROWS):
-        raise _too_many(name)
     try:
         whole = _decoder(entry).decode(body)
     except answer.BROKEN:
         rows = _rows_one_by_one(name, body)
         return [answer.mended(row, entry) for row in rows]
     if len(whole) > MOST_ROWS:
-        raise _too_many(name)
+        raise _implausible_file(name)
     return [answer.Read(one, answer.NONE) for one in whole]
 
 
@@ -146,14 +162,14 @@ def _rows_one_by_one(name: str, body: bytes) -> list[Any]:
             " the files as Spotify sent them."
         )
     if len(rows) > MOST_ROWS:
-        raise _too_many(name)
+        raise _implausible_file(name)
     return rows
 
 
-def _too_many(name: str) -> ExportRefused:
+def _implausible_file(name: str) -> ExportRefused:
     return ExportRefused(
-        f"{name} has more than {MOST_ROWS:,} rows, or more in them than any history: Spotify begins"
-        " a new file after about 16,000. Nothing was imported: give the files as Spotify sent them."
+        f"{name} has more than {MOST_ROWS:,} rows, or other ones than any history: Spotify begins a"
+        " new file after about 16,000. Nothing was imported: give the files as Spotify sent them."
     )
 
 

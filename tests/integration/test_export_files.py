@@ -1,0 +1,355 @@
+"""What is found in zips, folders and files that somebody gave."""
+
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from songswap.errors import ExportRefused
+from songswap.export_contents import read_contents
+from songswap.raw.export import Found, Given, sources
+from songswap.transform.export_kind import Kind
+
+NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
+ROW = {
+    "ts": "2023-01-02T03:04:05Z",
+    "ms_played": 200_000,
+    "spotify_track_uri": "spotify:track:4uLU6hMCjMI75M1A2tKUQC",
+    "reason_end": "trackdone",
+}
+ROWS = json.dumps([ROW]).encode()
+AUDIO = "Spotify Extended Streaming History/Streaming_History_Audio_2020_1.json"
+
+
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as into:
+        for name, content in files.items():
+            into.writestr(name, content)
+    return packed.getvalue()
+
+
+def found(folder: Path, *paths: Path) -> Found:
+    inner = folder / "inner"
+    inner.mkdir(exist_ok=True)
+    return sources([Given(path, path.name) for path in paths], inner)
+
+
+def rows(search: Found) -> int:
+    """How many rows there are, all of them read."""
+    contents = read_contents(1, search, NOW, lambda *_: None)
+    search.left_out = contents.left_out
+    return sum(file.rows for file in contents.files)
+
+
+BESIDE = {
+    "ReadMeFirst_ExtendedStreamingHistory.pdf": b"%PDF-1.4",
+    ".DS_Store": b"\x00\x00\x00\x01Bud1",
+    "._endsong_0.json": b"\x00\x05\x16\x07",
+    "._my_spotify_data.zip": b"\x00\x05\x16\x07",
+    "__MACOSX/x/._Streaming_History_Audio_2020_1.json": b"\x00\x05\x16\x07",
+    "Thumbs.db": b"\xd0\xcf\x11\xe0",
+    "desktop.ini": b"[.ShellClassInfo]\n",
+    "Playlist1.json": b'{"playlists": []}',
+    "YourLibrary.json": b"{}",
+    "Payments.json": b"",
+    "broken.json": b"[{",
+    "notes.txt": b"",
+    "photo.jpg": b"\xff\xd8",
+}
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_what_lies_beside_costs_nothing(tmp_path: Path, form: str) -> None:
+    """What Spotify, computers and people leave beside a history is of no use, without a word."""
+    files = {AUDIO: ROWS, **BESIDE}
+    given_path = tmp_path / "export.zip"
+    if form == "zip":
+        given_path.write_bytes(zipped(files))
+    else:
+        given_path = tmp_path / "export"
+        for name, content in files.items():
+            (given_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (given_path / name).write_bytes(content)
+    search = found(tmp_path, given_path)
+    assert rows(search) == 1
+    assert search.left_out == []
+
+
+NAMED = {
+    "endvideo_0.json": (b"", "is broken"),
+    "Streaming_History_Video_2020.json": (b"[{", "is broken"),
+    "Kopie von endsong_0.json": (b"", "no rows of one"),
+    "year.json": (b'[{"ts": "2020-01-01T00:00:00Z", "ms_played": 5}]', "look like"),
+    "my_spotify_data.zip.part": (b"PK", "not finished"),
+    "Unconfirmed 1.crdownload": (b"PK", "not finished"),
+    "endsong.7z": (b"7z", "unpack it"),
+    "StreamingHistory.csv": (b"ts,ms_played", "no rows of one"),
+}
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+@pytest.mark.parametrize("name", NAMED)
+def test_what_may_be_a_history_is_named(tmp_path: Path, name: str, form: str) -> None:
+    """What is left out and may be a history is named with its reason, and costs nothing."""
+    content, words = NAMED[name]
+    if form == "zip":
+        path = tmp_path / "export.zip"
+        path.write_bytes(zipped({AUDIO: ROWS, name: content}))
+    else:
+        path = tmp_path / "export"
+        path.mkdir()
+        (path / "endsong.json").write_bytes(ROWS)
+        (path / name).write_bytes(content)
+    search = found(tmp_path, path)
+    assert rows(search) == 1
+    [sentence] = search.left_out
+    assert name in sentence
+    assert words in sentence
+
+
+def test_unfinished_download_of_safari(tmp_path: Path) -> None:
+    """Safari's download is a folder with a part of the zip."""
+    folder = tmp_path / "export" / "my_spotify_data.zip.download"
+    folder.mkdir(parents=True)
+    (folder / "my_spotify_data.zip").write_bytes(b"PK\x03\x04")
+    (tmp_path / "export" / "endsong.json").write_bytes(ROWS)
+    search = found(tmp_path, tmp_path / "export")
+    assert rows(search) == 1
+    assert search.left_out == [
+        "export/my_spotify_data.zip.download is a download that was not finished"
+    ]
+
+
+def test_empty_history_is_refused(tmp_path: Path) -> None:
+    """An empty file of music would be missed: the rest alone would look complete."""
+    path = tmp_path / "export.zip"
+    path.write_bytes(zipped({AUDIO: ROWS, "endsong_1.json": b""}))
+    with pytest.raises(ExportRefused, match=r"endsong_1\.json in export\.zip is not whole JSON"):
+        rows(found(tmp_path, path))
+
+
+def test_two_of_one_name(tmp_path: Path) -> None:
+    """Two members of one name are two files."""
+    other = json.dumps([ROW | {"ts": "2023-01-02T04:04:05Z"}] * 2).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as into:
+        into.writestr(AUDIO, ROWS)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            into.writestr(AUDIO, other)
+    path = tmp_path / "export.zip"
+    path.write_bytes(packed.getvalue())
+    search = found(tmp_path, path)
+    assert sorted(source.body() for source in search.sources) == sorted([ROWS, other])
+
+
+def test_zip_in_a_zip(tmp_path: Path) -> None:
+    """A zip in a zip is read; one in that is named."""
+    innermost = zipped({"endsong_2.json": ROWS})
+    inner = zipped({"endsong_1.json": ROWS, "more.zip": innermost})
+    path = tmp_path / "all.zip"
+    path.write_bytes(zipped({AUDIO: ROWS, "my_spotify_data.zip": inner}, zipfile.ZIP_STORED))
+    search = found(tmp_path, path)
+    assert rows(search) == 2
+    assert search.left_out == [
+        "more.zip in my_spotify_data.zip in all.zip is a zip in a zip in a zip: unpack it"
+    ]
+
+
+def test_zip_of_another_name(tmp_path: Path) -> None:
+    """A zip is one by its first bytes; a spreadsheet is none."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "my_spotify_data.zip.1").write_bytes(zipped({AUDIO: ROWS}))
+    (folder / "plays.xlsx").write_bytes(zipped({AUDIO: ROWS}))
+    assert rows(found(tmp_path, folder)) == 1
+
+
+def test_links(tmp_path: Path) -> None:
+    """A link to a file of the folder is that file; one that leads out is refused."""
+    folder, other = tmp_path / "export", tmp_path / "other"
+    for one in (folder, other):
+        one.mkdir()
+        (one / "endsong.json").write_bytes(ROWS)
+    (folder / "endsong_1.json").symlink_to("endsong.json")
+    (folder / "again").symlink_to(folder)
+    (folder / "nowhere").symlink_to("gone")
+    assert rows(found(tmp_path, folder)) == 1
+    # The folder itself may be given by a link.
+    (tmp_path / "link").symlink_to(folder)
+    assert rows(found(tmp_path, tmp_path / "link")) == 1
+    for target in (other / "endsong.json", other, Path("../other/endsong.json")):
+        link = folder / "endsong_2.json"
+        link.symlink_to(target)
+        with pytest.raises(ExportRefused, match="leads out of it, endsong_2"):
+            found(tmp_path, folder)
+        link.unlink()
+
+
+def test_link_in_a_zip(tmp_path: Path) -> None:
+    """A zip that holds a link is no export."""
+    link = zipfile.ZipInfo("endsong_0.json")
+    link.create_system = 3
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as into:
+        into.writestr(AUDIO, ROWS)
+        into.writestr(link, "/etc/passwd")
+    with pytest.raises(ExportRefused, match="leads out of it"):
+        found(tmp_path, tmp_path / "export.zip")
+
+
+def test_pipes_are_not_read(tmp_path: Path) -> None:
+    """A pipe with the name of a history would hold the import up for ever."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "endsong.json").write_bytes(ROWS)
+    os.mkfifo(folder / "endsong_1.json")
+    assert rows(found(tmp_path, folder)) == 1
+
+
+def test_names_are_shown_as_text(tmp_path: Path) -> None:
+    """A name neither moves the cursor of a terminal nor ends in an error where it is printed."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "endsong.json").write_bytes(ROWS)
+    (folder / os.fsdecode(b"endsong \x1b[31m\xff.csv")).write_bytes(b"")
+    [sentence] = found(tmp_path, folder).left_out
+    assert sentence.isprintable()
+    assert r"endsong \x1b[31m\udcff.csv" in sentence
+
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+def whole(method: int, is_large: bool) -> bytes:
+    """A zip of two files, as today's programs write it, or with the fields of a large one."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as into:
+        for name in (AUDIO, "Playlist1.json"):
+            with into.open(name, "w", force_zip64=is_large) as file:
+                file.write(ROWS * 20)
+    return packed.getvalue()
+
+
+@settings(max_examples=settings.default.max_examples * 10)
+@given(
+    method=st.sampled_from(METHODS),
+    is_large=st.booleans(),
+    bent=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
+    cut=st.none() | st.integers(0, 10_000),
+)
+def test_bent_zips(
+    tmp_path_factory: pytest.TempPathFactory,
+    method: int,
+    is_large: bool,
+    bent: list[tuple[int, int]],
+    cut: int | None,
+) -> None:
+    """Whatever bytes of a zip are others, it is read or refused with a sentence."""
+    content = bytearray(whole(method, is_large))
+    for place, byte in bent:
+        content[place % len(content)] = byte
+    folder = tmp_path_factory.getbasetemp() / "bent"
+    folder.mkdir(exist_ok=True)
+    path = folder / "export.zip"
+    path.write_bytes(content[: cut % len(content)] if cut else content)
+    try:
+        search = found(folder, path)
+        for source in search.sources:
+            source.body()
+    except ExportRefused as error:
+        assert "Nothing was imported" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("error", [MemoryError(), IndexError("x"), KeyError("x"), OverflowError()])
+def test_any_error_of_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Of whatever class an error of the library is, it is told of the file in which it came."""
+    path = tmp_path / "export.zip"
+    path.write_bytes(zipped({AUDIO: ROWS}))
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", fail)
+    with pytest.raises(ExportRefused, match="cannot be read"):
+        found(tmp_path, path)
+
+
+def test_list_of_files_is_bounded(tmp_path: Path) -> None:
+    """A zip with millions of names is refused before they are in memory."""
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as into:
+        for number in range(300):
+            info = zipfile.ZipInfo(str(number))
+            info.comment = b" " * 65_000
+            into.writestr(info, b"")
+    with pytest.raises(ExportRefused, match="list of files is larger"):
+        found(tmp_path, path)
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "objects": lambda: b"[" + b",".join([b"{}"] * 2_000_000) + b"]",
+    "nulls": lambda: b"[" + b",".join([b"null"] * 2_000_000) + b"]",
+    "lists": lambda: b"[" + b",".join([b"[]"] * 2_000_000) + b"]",
+    "short rows": lambda: b"[" + b",".join([b'{"ts":"","ms_played":1}'] * 500_000) + b"]",
+    "numbers": lambda: b'[{"ts":"","ms_played":1,"x":[' + b",".join([b"1"] * 2_000_000) + b"]}]",
+}
+MEASURE = """
+import resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from songswap.errors import ExportRefused
+from songswap.export_contents import read_contents
+from songswap.raw.export import Given, sources
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+try:
+    found = sources([Given(Path(sys.argv[1]), "x")], Path(sys.argv[2]))
+    read_contents(1, found, datetime(2026, 11, 22, tzinfo=UTC), lambda *_: None)
+except ExportRefused as error:
+    print((peak() - before) // 1024, error)
+"""
+
+
+@pytest.mark.parametrize("form", ["zip", "file"])
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_memory_is_bounded(tmp_path: Path, bomb: str, form: str) -> None:
+    """A file of a few KB that would become gigabytes in memory is refused before it does."""
+    path = tmp_path / "export.zip"
+    content = BOMBS[bomb]()
+    if form == "zip":
+        path.write_bytes(zipped({AUDIO: content}))
+    else:
+        path = tmp_path / "endsong_0.json"
+        path.write_bytes(content)
+    command = [sys.executable, "-c", MEASURE, str(path), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)  # noqa: S603
+    peak_mib, sentence = done.stdout.split(" ", 1)
+    assert "Nothing was imported" in sentence
+    assert int(peak_mib) < 100
+
+
+def test_kinds_that_hold_no_music_are_counted(tmp_path: Path) -> None:
+    """A video file is known by its name, a podcast's by its rows."""
+    podcast = {"endTime": "2023-01-02 03:04", "podcastName": "P", "msPlayed": 9}
+    path = tmp_path / "export.zip"
+    path.write_bytes(
+        zipped({"endvideo.json": ROWS, "spoken.json": json.dumps([podcast] * 2).encode()})
+    )
+    search = found(tmp_path, path)
+    assert {source.kind for source in search.sources} == {Kind.VIDEO, Kind.PODCAST}
+    contents = read_contents(1, search, NOW, lambda *_: None)
+    assert contents.counts() == {"rows": 3, "video": 1, "podcast": 2, "set_aside": 0}
