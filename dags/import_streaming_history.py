@@ -13,7 +13,8 @@ The same export again changes nothing, at any time, beside the hourly load.
 | `source` | a folder, or `s3://BUCKET/PREFIX`, which `SongSwap_S3_ReadOnly` may list and get |
 
 In it, what is a user's is in a folder `user12/` (zips, files, or both) or is a zip `user12.zip`,
-by the user's id in the warehouse. docs/import.md says how users get their export, and what becomes
+by the user's id in the warehouse. The log of `summarise` names zips and folders that name no user,
+and files that may be a history and were left out. docs/import.md says how users get their export, and what becomes
 of each row; `songswap.imports` has the numbers.
 
 **When it is red**, read the log of `summarise`: it names each export that was refused, and why. All
@@ -21,7 +22,8 @@ others are in. Mend what it names and start again: nothing is loaded twice.
 
 * *is not a whole zip*, *is not whole JSON*, *no streaming history in*: have it downloaded again.
 * *the export of another user*: put it where it belongs. Where it is the user's all the same:
-  `songswap import --user ID --trust`.
+  `songswap import SOURCE --user ID --trust`.
+* *was deleted meanwhile*, *cannot be got*: an object in S3; put it there again.
 * *There is no user*: the web app has not signed this user up.
 * a red `load`: the warehouse or S3 were away; clear it.
 """

@@ -178,7 +178,8 @@ def _print_names(title: str, names: Sequence[str]) -> None:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=err)
+    # Without a terminal, a line for each step says all.
+    return Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal)
 
 
 def _run_id() -> str:

@@ -27,7 +27,8 @@ def test_import(airflow: Any, platform: Callable[..., Any], tmp_path: Path) -> N
     (folder / f"user{first}").mkdir(parents=True)
     (folder / f"user{first}" / "my_spotify_data.zip").write_bytes(export_of(here, "listener-0001"))
     (folder / f"user{second}_2026.zip").write_bytes(b"PK nothing")
-    (folder / "notes").mkdir()
+    (folder / "anna.zip").write_bytes(export_of(here, "listener-0002"))
+    (folder / f"user{first}" / "endvideo.json").write_bytes(b"")
 
     red = airflow.run(DAG, here, conf={"source": str(folder)})
     assert red["state"] == "failed"
@@ -36,6 +37,8 @@ def test_import(airflow: Any, platform: Callable[..., Any], tmp_path: Path) -> N
     told = here.messages()[-1]["embeds"][0]["description"]
     assert f"Refused: the export of user {second}." in told
     assert "is not a whole zip" in red["log"]
+    assert "Skipped: anna.zip names no user" in red["log"]
+    assert f"Left out, and may be a history: User {first}:" in red["log"]
     imported = here.rows("SELECT user_id FROM songswap.imports")
     assert imported == [(first,)]
 

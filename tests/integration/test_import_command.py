@@ -84,8 +84,65 @@ def test_mistakes(platform: Make, tmp_path: Path) -> None:
     assert "Traceback" not in err
     code, _, err = songswap(here, tmp_path, "a.zip")
     assert code == 1
-    assert "name whose the files are with --user" in err
-    assert songswap(here, tmp_path, "a.zip", "b.zip")[0] == 2
+    assert "Whose is it? Say --user ID: 'songswap grants --state active' shows the ids" in err
+    code, _, err = songswap(here, tmp_path, "a.zip", "--user", "999")
+    assert code == 1
+    assert "There is no user 999" in err
+    assert "'songswap grants --state active' shows the ids" in err
+    code, _, err = songswap(here, tmp_path, "a.zip", "b.zip")
+    assert code == 2
+    assert "Whose is it? Say --user ID" in err
+    code, _, err = songswap(here, tmp_path, ".", "--trust")
+    assert code == 2
+    assert "--trust is for one export" in err
+
+
+def inbox(here: Any, folder: Path, *listeners: str) -> list[int]:
+    """Exports of users and of others in a folder; gives the users' ids."""
+    folder.mkdir()
+    users = [here.user_id(listener) for listener in listeners]
+    for user in users:
+        package(folder / f"user{user}.zip", 20)
+        with zipfile.ZipFile(folder / f"user{user}.zip", "a") as into:
+            into.writestr("my_streaming_history.csv", "ts")
+    package(folder / "[bold]anna.zip", 20)
+    return users
+
+
+def test_what_is_not_read_is_named(platform: Make, tmp_path: Path) -> None:
+    """What was left out of exports, skipped or refused is named once, as text."""
+    here = platform(users=2)
+    first, second = inbox(here, tmp_path / "inbox", "listener-0001", "listener-0002")
+    (tmp_path / "inbox" / f"user{second}.zip").write_bytes(b"PK no zip")
+    code, out, err = songswap(here, tmp_path, "inbox")
+    assert code == 1
+    assert out.count("my_streaming_history.csv") == 1
+    assert out.count("Skipped: [bold]anna.zip names no user") == 1
+    assert (out + err).count("is not a whole zip") == 1
+    assert out.count("rows in all") == 1
+    code, out, _ = songswap(here, tmp_path, "inbox", "--json")
+    told = json.loads(out)
+    assert told["skipped"] == ["[bold]anna.zip names no user"]
+    assert "my_streaming_history.csv" in told["left_out"][str(first)][0]
+    assert list(told["refused"]) == [str(second)]
+    assert (told["again"], told["video"], told["files_left_out"]) == (20, 0, 1)
+
+
+def test_one_of_many(platform: Make, tmp_path: Path) -> None:
+    """With --user, the export of one user is taken from where many wait, and --trust is for it."""
+    here = platform(users=2)
+    first, second = inbox(here, tmp_path / "inbox", "listener-0001", "listener-0002")
+    with zipfile.ZipFile(tmp_path / "inbox" / f"user{second}.zip", "a") as into:
+        into.writestr("Userdata.json", json.dumps({"username": "another"}))
+    code, _, err = songswap(here, tmp_path, "inbox", "--user", str(second))
+    assert code == 1
+    assert f"--user {second} --trust" in err.replace("\n", " ")
+    code, out, err = songswap(here, tmp_path, "inbox", "--user", str(second), "--trust", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["user"], told["loaded"], len(told["left_out"])) == (second, 20, 1)
+    assert here.rows("SELECT user_id FROM songswap.imports") == [(second,)]
+    assert songswap(here, tmp_path, "inbox", "--user", str(first))[0] == 0
 
 
 def test_killed_at_any_moment(platform: Make, tmp_path: Path) -> None:
