@@ -1,7 +1,8 @@
 """The archive of raw answers in S3. It only ever puts: the pipeline's key may do nothing else.
 
 A put is conditional (``If-None-Match: *``), so an object that is there is never overwritten;
-another answer of the same hour is put beside it.
+another answer of the same hour is put beside it. Only status 412 says that an object is there: 409
+says that another request for the same key was under way, and that nothing was stored.
 """
 
 import asyncio
@@ -29,6 +30,10 @@ _AWS = ("amazonaws.com", "amazonaws.com.cn")
 _OWN_MACHINE = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254")
 """Where AWS gives a machine or container the keys of its role."""
 
+_CONFLICT_WAITS_S = (0.1, 0.3, 0.9)
+"""Seconds before a put that met 409 is sent again; S3's client sends it again on 5xx alone."""
+
+_STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _REDIRECTED = ("127.0.0.1:0", "error following redirect", "non-2xx status code: 3")
 _ADDRESS = re.compile(r"https?://\S+")
 
@@ -98,22 +103,38 @@ class Archive:
             ) from error
 
     async def _put(self, key: str, kept: Kept) -> bool:
-        """Put an object; False when there is one already, which stays as it is."""
-        try:
-            await obstore.put_async(
-                self._store,
-                key,
-                kept.packed,
-                mode="create",
-                attributes={
-                    "Content-Type": "application/json",
-                    "Content-Encoding": "gzip",
-                    "observed-at": kept.observed_at.isoformat(timespec="milliseconds"),
-                },
-            )
-        except AlreadyExistsError:
-            return False
-        return True
+        """Put an object; False when there is one already (412), which stays as it is.
+
+        Raises:
+            ArchiveError: S3 answers that the key is taken, with another status than 412, however
+                often it is asked.
+        """
+        for wait_s in (*_CONFLICT_WAITS_S, None):
+            try:
+                await obstore.put_async(
+                    self._store,
+                    key,
+                    kept.packed,
+                    mode="create",
+                    attributes={
+                        "Content-Type": "application/json",
+                        "Content-Encoding": "gzip",
+                        "observed-at": kept.observed_at.isoformat(timespec="milliseconds"),
+                    },
+                )
+            except AlreadyExistsError as error:
+                answered = status(error)
+                if answered == 412:
+                    return False
+            else:
+                return True
+            if wait_s is not None:
+                await asyncio.sleep(wait_s)
+        raise ArchiveError(
+            f"S3 (connection SongSwap_S3_PutOnly, bucket {self._bucket}) did not take an answer: it"
+            f" says {answered} to a conditional put, {len(_CONFLICT_WAITS_S) + 1} times, which"
+            " proves neither that an object is there nor that this one was stored."
+        )
 
 
 def open_store(where: settings.Archive) -> S3Store:
@@ -164,6 +185,15 @@ def said(error: BaseException) -> str:
         return "it redirects to another address, which is not followed."
     first = (str(error).strip().splitlines() or [""])[0]
     return _ADDRESS.sub("…", first)[:300].strip() or type(error).__name__
+
+
+def status(error: BaseException) -> int | None:
+    """The HTTP status with which S3 refused; None where no answer came.
+
+    obstore maps 409, 412 and 304 to one class of error, and tells the status in the text alone.
+    """
+    found = _STATUS.search(str(error))
+    return int(found[1]) if found else None
 
 
 def is_redirect(error: BaseException) -> bool:

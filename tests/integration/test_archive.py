@@ -1,0 +1,104 @@
+"""What S3 says to a conditional put, and what it proves."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from s3_front import S3Front, Sent, refusal
+
+from songswap.errors import ArchiveError, RunFailed
+from songswap.local.object_store import REGION, ObjectStore
+from songswap.raw import archive as archive_module
+from songswap.raw import key
+from songswap.raw.archive import Archive
+from songswap.raw.kept import Kept, pack
+from songswap.raw.spool import Spool
+from songswap.settings import Archive as Where
+
+Make = Callable[..., Any]
+AT = datetime(2026, 11, 22, 8, 7, tzinfo=UTC)
+CONFLICTS = [
+    (409, refusal("ConditionalRequestConflict")),
+    (409, refusal("OperationAborted")),
+    (409, b""),
+    (304, b""),
+]
+"""Answers that S3 and servers like it give without an object being there."""
+
+
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts are sent again at once."""
+    monkeypatch.setattr(archive_module, "_CONFLICT_WAITS_S", (0, 0, 0))
+
+
+def answer(body: bytes = b'{"items": []}') -> Kept:
+    """An answer of user 1."""
+    return Kept(1, 1, key.for_hour(1, AT), AT, None, pack(body))
+
+
+def through(front: S3Front, store: ObjectStore) -> Where:
+    """The bucket `own` of an endpoint behind a front, as the pipeline opens it."""
+    return Where("own", front.url, REGION, "pipeline", store.access.secrets["pipeline"])
+
+
+@pytest.mark.usefixtures("no_waits")
+@pytest.mark.parametrize("conflict", CONFLICTS)
+def test_conflict_is_tried_again(own_objects: ObjectStore, conflict: tuple[int, bytes]) -> None:
+    """A put that met another request for its key is sent again, and lies under its own key."""
+    conflicts = iter([conflict, conflict])
+    with S3Front(own_objects.url, lambda _: next(conflicts, None)) as front:
+        kept = answer()
+        assert asyncio.run(Archive(through(front, own_objects)).put(kept)) == kept.key
+    assert [sent.path for sent in front.seen] == [f"/own/{kept.key}"] * 3
+    assert (own_objects.objects / "own" / kept.key).read_bytes() == kept.packed
+
+
+@pytest.mark.usefixtures("no_waits")
+@pytest.mark.parametrize("conflict", CONFLICTS)
+def test_conflict_is_no_object(own_objects: ObjectStore, conflict: tuple[int, bytes]) -> None:
+    """What meets only conflicts is not archived, neither an answer nor the rows of an export."""
+    with S3Front(own_objects.url, lambda _: conflict) as front:
+        archive = Archive(through(front, own_objects))
+        for put in (archive.put, archive.put_once):
+            with pytest.raises(ArchiveError, match=f"says {conflict[0]} to a conditional put"):
+                asyncio.run(put(answer()))
+        outcome = asyncio.run(archive.put_all([answer()]))
+    assert outcome.archived == {}
+    assert list(outcome.problems) == [1]
+
+
+def test_412_is_an_object(own_objects: ObjectStore) -> None:
+    """Only 412 has an answer put beside another; there, 412 says that it lies there already."""
+    with S3Front(own_objects.url) as front:
+        archive = Archive(through(front, own_objects))
+        keys = [asyncio.run(archive.put(answer(body))) for body in (b"1", b"2", b"2")]
+    assert keys[0] == key.for_hour(1, AT)
+    assert keys[1] == keys[2] == key.beside(keys[0], b"2")
+
+
+@pytest.mark.usefixtures("no_waits")
+def test_answers_wait_while_s3_says_conflict(platform: Make, own_objects: ObjectStore) -> None:
+    """An hour in which S3 knows only conflicts loses no raw answer: the next run archives them."""
+    here = platform(users=3)
+    here.use(own_objects)
+
+    def conflict(sent: Sent) -> tuple[int, bytes] | None:
+        return CONFLICTS[0] if sent.method == "PUT" else None
+
+    with S3Front(own_objects.url, conflict) as front:
+        archive = replace(here.settings.archive, endpoint_url=front.url)
+        here.settings = replace(here.settings, archive=archive)
+        with pytest.raises(RunFailed, match="SongSwap_S3_PutOnly"):
+            here.load()
+        assert here.history() == here.reachable()
+        with Spool(here.settings.spool) as spool:
+            assert spool.waiting() == (3, 0)
+        front.reply = lambda _: None
+        assert here.load()["retried_archived"] == 3
+    with Spool(here.settings.spool) as spool:
+        assert spool.waiting() == (0, 0)
+    assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
