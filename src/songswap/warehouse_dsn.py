@@ -11,7 +11,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
-from songswap.airflow_connection import Connection
+from songswap.airflow_connection import Connection, safe_name
 from songswap.errors import SettingsError
 
 _OF_THE_HOOK = {
@@ -28,7 +28,6 @@ _NUMBERS = {
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
 }
 _OFF = {"", "0", "f", "n", "no", "off", "false", "null"}
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
 
 
 def dsn_of(connection: Connection, name: str = "The connection SongSwap_RDS") -> str:
@@ -47,8 +46,8 @@ def dsn_of(connection: Connection, name: str = "The connection SongSwap_RDS") ->
     if unknown:
         raise SettingsError(
             f"{name} has in its extra what neither PostgreSQL's client (libpq) nor Airflow's"
-            f" provider knows: {', '.join(map(_safe, unknown))}. Correct or remove it; in a URI,"
-            " the extra is what follows the question mark."
+            f" provider knows: {', '.join(map(safe_name, unknown))}. Correct or remove it; in a"
+            " URI, the extra is what follows the question mark."
         )
     parts = {
         "host": connection.host,
@@ -139,8 +138,3 @@ def _check_places(parts: Mapping[str, str], name: str) -> None:
     for port in ports:
         if port.strip() and not (port.strip().isdigit() and 0 < int(port) < 65536):
             raise SettingsError(f"{name} has a port that is not a number from 1 to 65535.")
-
-
-def _safe(option: str) -> str:
-    # A password that was not encoded ends up here too.
-    return option if _NAME.fullmatch(option) else "(a name of other characters than letters)"

@@ -32,15 +32,94 @@ _ONLY_OURS = {
 }
 """What libpq reads, and Airflow does not."""
 
+_BY_HAND = [
+    "postgres://u:p@h/d?__extra__=%7B%22sslmode%22%3A+%22require%22%2C+%22keepalives_idle%22%3A+3%7D",
+    "postgres://u:p@h/d?__extra__=%7B%22sslmode%22%3A%22require%22%7D&sslmode=disable",
+    *("postgres://h/d?sslmode=require&__extra__=", "postgres://h/d?__extra__=null"),
+    *("postgres://h/d?a=1&a=2&b&c=", "postgres://h/d?a=1;b=2", "postgres://h?x=1"),
+    *("POSTGRES://u:p@H.Example/D", "google-cloud-platform://u@h", "postgresql+psycopg2://h"),
+    *(
+        "postgres://h:0/d",
+        "postgres://h:/d",
+        "postgres://:p@h/d",
+        "postgres://u:@h",
+        "postgres://@h",
+    ),
+    *(
+        "postgres://u:a:b@h/d",
+        "postgres://u:p@ss@h/d",
+        "postgres://a@b:c@h/d",
+        "postgres://u:%zz@h",
+    ),
+    *(
+        "postgres://u:%FF%00@h",
+        "postgres://u:p+q@h/d+e",
+        "postgres://u:p q@h/d e",
+        "postgres://ü@hö",
+    ),
+    *("postgres://[::1]:5/d", "postgres://[fe80::1%25eth0]:5/d", "postgres://%2FTmp%2FPg/d"),
+    *("postgres://h/d/e?x=1", "postgres://h//d", "//h/d", "postgres://", " postgres://h/d "),
+    *("http://https://u:p@h:8/d?a=b", "aws://http%3A%2F%2F127.0.0.1%3A9000"),
+    *("aws://k:s%2Fk+x@/?endpoint_url=http%3A%2F%2Fh%3A9", "aws:///?endpoint_url=http://h:9"),
+    *('{"conn_type": "a-b", "port": " 5 ", "login": null}', '{"extra": "null"}', "{}"),
+    '{"uri": "postgres://u:p@h/d?sslmode=require"}',
+    '{"conn_type": "postgresql", "extra": {"extra__postgres__sslmode": "require"}}',
+]
+_REFUSED_BY_BOTH = [
+    *("postgres://h:99999/d", "postgres://h:port/d", "postgres://u:p/w@h/d", "postgres://u:[p@h/d"),
+    *(
+        "aws://k:s@/?endpoint_url=http://h:9",
+        "a://b://c://d",
+        '{"host": "h", "sslmode": "require"}',
+    ),
+    *(
+        '{"conn_id": "y"}',
+        '{"uri": "postgres://h", "port": 1}',
+        '{"port": "x"}',
+        '{"extra": "no JSON"}',
+    ),
+    *("postgres://h/d?__extra__=no", "postgres://h/d?__extra__=%5B1%5D"),
+]
+_REFUSED_BY_US = [
+    # Airflow reads another host, database or password than was meant, and says nothing.
+    *("postgres://u:12/w@h/d", "postgres://u:12?w@h/d", "postgres://u:12#w@h/d", "http://http://h"),
+    *("HTTP://https://h", "postgres", "postgres:h", "://h/d", "some_type://h", '{"port": 5.7}'),
+]
+
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """By a connection's text: what libpq is told by whom, however Airflow writes it."""
-    home = tmp_path_factory.mktemp("connections")
-    texts = [*_PLAIN, *_REFUSED, *_ONLY_OURS]
+def held(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What Airflow and a command read in each text; and how many of Airflow's own both read."""
+    home = tmp_path_factory.mktemp("held")
+    texts = [*_BY_HAND, *_REFUSED_BY_BOTH, *_REFUSED_BY_US]
+    return in_airflow("hold_connections.py", texts, home)
+
+
+def test_read_as_airflow_has_written_it(held: dict[str, Any]) -> None:
+    """Of 500 connections, as JSON and as URIs, a command reads what Airflow reads."""
+    assert held["read_alike"] >= 1000
+
+
+@pytest.mark.parametrize("text", _BY_HAND)
+def test_read_as_airflow_reads_it(text: str, held: dict[str, Any]) -> None:
+    """What people write is read as Airflow reads it."""
+    by_airflow, by_us = held["texts"][text]
+    assert by_airflow == by_us
+
+
+@pytest.mark.parametrize("text", [*_REFUSED_BY_BOTH, *_REFUSED_BY_US])
+def test_refused_with_a_sentence(text: str, held: dict[str, Any]) -> None:
+    """What Airflow cannot read, or reads as something else than was meant, is refused."""
+    by_airflow, by_us = held["texts"][text]
+    assert "NAME" in by_us
+    assert (by_airflow is None) == (text in _REFUSED_BY_BOTH)
+
+
+def in_airflow(script: str, texts: list[str], home: Path) -> Any:
+    """What a script of this folder makes of texts, in a process of Airflow."""
     result = home / "result.json"
     subprocess.run(  # noqa: S603  (our own script)
-        [sys.executable, str(Path(__file__).parent / "read_connections.py"), str(result)],
+        [sys.executable, str(Path(__file__).parent / script), str(result)],
         input=json.dumps(texts),
         env={**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__UNIT_TEST_MODE": "False"},
         check=True,
@@ -48,7 +127,15 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, A
         text=True,
         timeout=300,
     )
-    return dict(zip(texts, json.loads(result.read_text()), strict=True))
+    return json.loads(result.read_text())
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """By a connection's text: what libpq is told by whom, however Airflow writes it."""
+    home = tmp_path_factory.mktemp("connections")
+    texts = [*_PLAIN, *_REFUSED, *_ONLY_OURS]
+    return dict(zip(texts, in_airflow("read_connections.py", texts, home), strict=True))
 
 
 @pytest.mark.parametrize("text", _PLAIN)

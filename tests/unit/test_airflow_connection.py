@@ -21,6 +21,19 @@ from songswap.errors import SettingsError
         ("postgres://", Connection("postgres")),
         ("//u:p@h/d", Connection("", "h", None, "u", "p", "d")),
         ("postgres:///d", Connection("postgres", schema="d")),
+        ("postgresql://h", Connection("postgres", "h")),
+        ("POSTGRES://H.Example/D", Connection("postgres", "h.example", schema="D")),
+        ("google-cloud-platform://h", Connection("google_cloud_platform", "h")),
+        ("postgres://h:0/d", Connection("postgres", "h", schema="d")),
+        (
+            "aws:///?endpoint_url=http://h:9",
+            Connection("aws", extra={"endpoint_url": "http://h:9"}),
+        ),
+        ("postgres:///?a=1&a=2&b", Connection("postgres", extra={"a": "2", "b": ""})),
+        (
+            "postgres:///?__extra__=%7B%22sslmode%22%3A%22require%22%7D&a=b",
+            Connection("postgres", extra={"sslmode": "require"}),
+        ),
         ("postgres://@:5433/d", Connection("postgres", port=5433, schema="d")),
         (
             "postgres://u%40x:p%2F%3A%25@h/a%2Fb",
@@ -55,6 +68,7 @@ from songswap.errors import SettingsError
             Connection("postgres", "h", 1, "", "", "d"),
         ),
         ('{"host": "::1", "port": 0, "extra": ""}', Connection(host="::1")),
+        ('{"conn_type": "a-b", "port": 5.0, "description": "x"}', Connection("a_b", port=5)),
         (
             '{"host": "[::1]", "password": 123, "extra": null}',
             Connection(host="::1", password="123"),
@@ -87,6 +101,19 @@ def test_parse_connection(text: str, expected: Connection) -> None:
         *("postgres://u:pa/hush@h/d", "postgres://u:pa?hush@h/d", "postgres://u:12#hush@h/d"),
         *("postgres://u:12/hush@h/d", "postgres://u:[hush@h/d", "postgres://u:hu℀sh@h/d"),
         '{"extra": {"password": "hush}}',
+        # Their @ would be left for a host, a database or an extra, and be shown.
+        *("postgres://u:12?hush&x@h/d", "postgres://me@corp:12?hush=1&x=2@h/d"),
+        *("postgres://u:a@b:12/hush@h/d", "postgres://u:a://hush@h/d"),
+        # Airflow would leave a part of these out, or not read them.
+        *("http://http://hush", "HTTP://https://hush", "aws://hush@/?endpoint_url=http://h"),
+        *("postgres:hush", "hush://h://i://j", "postgres://h:70000/hush", "postgres://h:+5/hush"),
+        *(
+            '{"port": "' + "1" * 5000 + '"}',
+            '{"hush it": 1}',
+            '{"uri": "hush://h", "port": 1}',
+            '{"password": "hush\\ud800"}',
+        ),
+        *('{"extra": {"a": "hush\\udfff"}}', '{"extra": ' + "[" * 100_000 + "}"),
     ],
 )
 def test_unreadable_connection(text: str) -> None:
@@ -130,13 +157,13 @@ _extras = st.dictionaries(
     ),
 )
 _hosts = st.sampled_from(
-    ["", "db.example", "DB.Example", "10.0.0.1", "::1", "fe80::1%eth0", "/Var/run/pg", "@pg", "a,b"]
+    ["", "db.example", "10.0.0.1", "::1", "fe80::1%eth0", "/Var/run/pg", "@pg", "a,b"]
 )
 
 
 @given(
     st.fixed_dictionaries(
-        {"conn_type": st.sampled_from(["", "postgres", "postgresql", "aws"])},
+        {"conn_type": st.sampled_from(["", "postgres", "aws", "a-b"])},
         optional={
             "host": _hosts,
             "port": st.integers(1, 65535),

@@ -93,7 +93,8 @@ def test_connection_is_read_as_the_provider_reads_it(text: str, expected: dict[s
         ('{"host": "postgres://u:hush@h"}', "host alone"),
         ('{"host": "a,u:hush@h"}', "host alone"),
         # A password that is not encoded, and begins with digits.
-        ("postgres://u:12?hush@h/d", "other characters than letters"),
+        ("postgres://u:12?hush@h/d", "percent-encoded"),
+        ('{"extra": {"hush x": ""}}', "other characters than letters"),
     ],
 )
 def test_what_is_not_supported_is_named(text: str, named: str) -> None:
