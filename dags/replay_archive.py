@@ -4,7 +4,8 @@
 On demand: reads answers from S3 and loads them again as the hourly runs did. What is in the tables
 already stays as it is: a replay of what is loaded changes nothing, at any time, beside the hourly
 load. It brings back plays, tracks, set-aside items and gaps that were lost from the tables, and
-loads what an older version of the code could not read.
+loads what an older version of the code could not read. It reads the archive of the system before
+this one too (docs/data-model.md says what is approximate then).
 
 `plan` cuts the users into groups; `replay`, one task for each of them, three at a time (the pool
 `backfill`), loads a group's answers in the order of time; `summarise` adds up. Only references to

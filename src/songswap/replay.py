@@ -21,7 +21,7 @@ from songswap.deliver import REFUSED, reason, rounds, transformed
 from songswap.errors import AnswerDamaged, ExportRefused, RunFailed, SettingsError
 from songswap.garbage import uncollected
 from songswap.importing import import_archived
-from songswap.raw.library import Damaged, Library, Raw, RawExport
+from songswap.raw.library import Damaged, Library, Raw, RawExport, Read, Unusable
 from songswap.settings import Settings
 from songswap.warehouse import history, user
 from songswap.warehouse.connection import connect
@@ -137,7 +137,8 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
 
     Returns:
         users, gone_users, objects, answers (loaded), known (plays that were there), damaged
-        (objects that are no whole answer), refused (answers whose rows PostgreSQL did not take),
+        (objects that are no whole answer), unusable (whole ones that tell of no plays: errors of
+        Spotify, empty ones), refused (answers whose rows PostgreSQL did not take),
         foreign; and new rows by name, see `songswap.warehouse.history.load`.
 
     Raises:
@@ -185,12 +186,14 @@ class _Replay(NamedTuple):
     run_id: str
     counts: Counter[str]
 
-    def load_part(self, given: Sequence[Raw | Damaged]) -> None:
+    def load_part(self, given: Sequence[Read]) -> None:
         """Load what was read, in the order of time."""
         self.counts["objects"] += len(given)
         for one in given:
             if isinstance(one, Damaged):
                 self._leave("damaged", one.key, one.problem)
+            elif isinstance(one, Unusable):
+                self._leave("unusable", one.key, one.problem)
         whole = [one for one in given if isinstance(one, Raw)]
         whole.sort(key=lambda one: (one.observed_at, one.key))
         if whole:

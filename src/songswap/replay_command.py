@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _HOUR = ["%Y-%m-%dT%H", "%Y-%m-%d_%H", "%Y-%m-%d"]
 _WOULD = ("users", "gone_users", "objects", "bytes", "foreign")
 _DID = (
-    *("users", "gone_users", "users_copied", "objects", "damaged", "foreign", "answers", "refused"),
+    *("users", "gone_users", "users_copied", "objects", "damaged", "unusable", "foreign"),
+    *("answers", "refused"),
     *("plays", "known", "gone", "tracks", "artists", "set_aside", "gaps", "gaps_closed"),
 )
 _TITLES = {
@@ -40,6 +41,7 @@ _TITLES = {
     "objects": "Objects read",
     "bytes": "  their bytes",
     "damaged": "  damaged",
+    "unusable": "  of no use (errors of Spotify, empty)",
     "foreign": "Other objects, left alone",
     "answers": "Answers loaded",
     "refused": "  refused by PostgreSQL",

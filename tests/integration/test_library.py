@@ -14,7 +14,7 @@ from songswap.errors import AnswerDamaged, ArchiveUnreadable
 from songswap.local.object_store import REGION, ObjectStore
 from songswap.raw import key
 from songswap.raw import library as library_module
-from songswap.raw.library import Damaged, Found, Library, Raw
+from songswap.raw.library import Damaged, Found, Library, Raw, Unusable
 from songswap.settings import Archive
 
 HOUR = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -150,7 +150,6 @@ def test_answers_and_damage(where: Archive, put: Put, admin: S3Store) -> None:
     assert isinstance(other, Raw)
     assert (other.observed_at, other.observed_at.tzinfo) == (at, UTC)
     for damaged, says in (
-        (nothing, "no observed-at"),
         (nonsense, "not of its hour"),
         (zoneless, "not of its hour"),
         (elsewhen, "not of its hour"),
@@ -159,6 +158,7 @@ def test_answers_and_damage(where: Archive, put: Put, admin: S3Store) -> None:
         one = given[damaged]
         assert isinstance(one, Damaged)
         assert says in one.problem
+    assert given[nothing] == Unusable(nothing, "tells of no plays")
     for broken in (torn, plain):
         one = given[broken]
         assert isinstance(one, Raw)

@@ -19,10 +19,10 @@ from obstore.exceptions import BaseError
 from songswap import settings
 from songswap.bodies import LARGEST
 from songswap.errors import AnswerDamaged, ArchiveUnreadable
-from songswap.raw import key
+from songswap.raw import key, previous
 from songswap.raw.archive import open_store, said
 from songswap.raw.export import MOST_BYTES
-from songswap.raw.kept import unpack
+from songswap.raw.kept import pack, unpack
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -45,7 +45,10 @@ class Found(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """An answer as the archive holds it; ``packed`` is its body with gzip."""
+    """An answer as the archive holds it; ``packed`` is its body with gzip.
+
+    Where the object has no ``observed-at``, that is approximate: see `songswap.raw.previous`.
+    """
 
     user_id: int
     key: str
@@ -87,6 +90,17 @@ class Damaged(NamedTuple):
 
     key: str
     problem: str
+
+
+class Unusable(NamedTuple):
+    """An object that is whole and tells of no plays, and what it is instead."""
+
+    key: str
+    problem: str
+
+
+Read = Raw | Damaged | Unusable
+"""What getting an object gives."""
 
 
 class Library:
@@ -180,7 +194,7 @@ class Library:
             return Damaged(path, "has no observed-at in its metadata")
         return RawExport(user_id, path, kind, told_at, packed)
 
-    def read_all(self, found: Iterable[Found]) -> Iterator[list[Raw | Damaged]]:
+    def read_all(self, found: Iterable[Found]) -> Iterator[list[Read]]:
         """Get what was `found`, part by part; the next is read while one is used.
 
         A part fits into memory, and what a user was told in an hour is not torn apart.
@@ -194,21 +208,21 @@ class Library:
             if reading:
                 yield reading.result()
 
-    def read(self, found: Sequence[Found]) -> list[Raw | Damaged]:
+    def read(self, found: Sequence[Found]) -> list[Read]:
         """Get objects, some side by side."""
         return asyncio.run(self._read(found))
 
-    async def _read(self, found: Sequence[Found]) -> list[Raw | Damaged]:
+    async def _read(self, found: Sequence[Found]) -> list[Read]:
         turns = asyncio.Semaphore(_AT_ONCE)
 
-        async def in_turn(one: Found) -> Raw | Damaged:
+        async def in_turn(one: Found) -> Read:
             async with turns:
                 return await self._get(one)
 
         with self._naming_trouble():
             return await asyncio.gather(*(in_turn(one) for one in found))
 
-    async def _get(self, found: Found) -> Raw | Damaged:
+    async def _get(self, found: Found) -> Read:
         try:
             given = await obstore.get_async(self._store, found.key)
             if given.meta["size"] > LARGEST:
@@ -218,7 +232,7 @@ class Library:
             return Damaged(found.key, "was deleted meanwhile")
         told = given.attributes.get("observed-at")
         if told is None:
-            return Damaged(found.key, "has no observed-at in its metadata")
+            return _without_metadata(found, packed, given.meta["last_modified"])
         observed_at = _moment(told)
         if observed_at is None or key.before(found.user_id, observed_at) != key.before(
             found.user_id, found.hour
@@ -236,6 +250,18 @@ class Library:
                 f" answers: {said(error)} What was loaded until then stays; start again when"
                 " it is mended."
             ) from error
+
+
+def _without_metadata(found: Found, content: bytes, last_modified: datetime) -> Read:
+    """An answer of the system before this one, or of a bucket whose copy lost the metadata."""
+    try:
+        body = previous.answer(content)
+    except previous.OfNoUse as error:
+        return Unusable(found.key, str(error))
+    except ValueError as error:
+        return Damaged(found.key, f"is {error}")
+    observed_at = previous.observed(found.hour, last_modified)
+    return Raw(found.user_id, found.key, found.hour, observed_at, pack(body))
 
 
 def _user_hour(found: Found) -> tuple[datetime, int]:
