@@ -1,9 +1,11 @@
 """A front of an S3 endpoint that answers in its place, as other servers and bad moments do."""
 
 import http.client
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -28,16 +30,27 @@ class S3Front:
     """A front of the endpoint at ``url``; a context manager, and then ``url`` is its own address.
 
     ``reply`` is asked at each request for a status and a body; where it gives None, the request is
-    passed on as it came, so that its signature holds. ``seen`` are the requests that came.
+    passed on as it came, so that its signature holds. ``seen`` are the requests that came. With a
+    ``certificate``, a file that has its key too, it speaks TLS.
     """
 
-    def __init__(self, url: str, reply: Callable[[Sent], Reply] = lambda _: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        reply: Callable[[Sent], Reply] = lambda _: None,
+        certificate: Path | None = None,
+    ) -> None:
         self.reply = reply
         self.seen: list[Sent] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(urlsplit(url).netloc))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        scheme = "http"
+        if certificate:
+            scheme, tls = "https", ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(certificate)
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -18,6 +18,7 @@ from songswap import addresses
 from songswap.addresses import plain_hosts
 from songswap.airflow_connection import Connection, parse_connection
 from songswap.errors import SettingsError
+from songswap.s3_connection import access_of
 from songswap.warehouse_dsn import dsn_of
 
 API_URL = "https://api.spotify.com/v1"
@@ -53,7 +54,10 @@ class Spotify:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The bucket of raw answers; without an endpoint and key, AWS's own defaults hold."""
+    """The bucket of raw answers; without an endpoint and key, AWS's own defaults hold.
+
+    ``root_certificate`` (PEM) is trusted beside the system's own; without ``verify`` any is.
+    """
 
     bucket: str
     endpoint_url: str | None = None
@@ -61,6 +65,8 @@ class Archive:
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
+    root_certificate: bytes | None = field(default=None, repr=False)
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +166,10 @@ def build(
     return Settings(
         warehouse_dsn=dsn_of(warehouse),
         spotify=spotify_of(environment),
-        archive=archive_of(s3, bucket, environment),
-        library=archive_of(s3_read, bucket, environment) if s3_read else None,
+        archive=archive_of(s3, bucket, environment, "SongSwap_S3_PutOnly"),
+        library=archive_of(s3_read, bucket, environment, "SongSwap_S3_ReadOnly")
+        if s3_read
+        else None,
         spool=spool_folder(environment),
         spool_max_bytes=_whole(environment, "SONGSWAP_SPOOL_MAX_MB", 2048, 1, 10**6) * 2**20,
         batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
@@ -196,22 +204,34 @@ def another_warehouse(environment: Mapping[str, str], told: str) -> str:
         ) from None
 
 
-def archive_of(connection: Connection, bucket: str, environment: Mapping[str, str]) -> Archive:
+def archive_of(
+    connection: Connection,
+    bucket: str,
+    environment: Mapping[str, str],
+    name: str = "an S3 connection (SongSwap_S3_…)",
+) -> Archive:
     """The bucket as the key of an S3 connection opens it.
 
+    Args:
+        name: what an error calls the connection.
+
     Raises:
-        SettingsError: its endpoint is no address, or lacks TLS.
+        SettingsError: its endpoint is no address or lacks TLS, or it asks for what is not done.
     """
-    extra = connection.extra
-    endpoint = extra.get("endpoint_url")
-    name = "endpoint_url in the extra of an S3 connection (SongSwap_S3_…)"
+    access = access_of(connection, bucket, name)
+    endpoint = access.endpoint_url
+    if endpoint:
+        asked = f"endpoint_url in the extra of {name}"
+        endpoint = addresses.checked(asked, endpoint, plain_hosts(environment))
     return Archive(
         bucket=bucket,
-        endpoint_url=endpoint and addresses.checked(name, endpoint, plain_hosts(environment)),
-        region=extra.get("region_name"),
-        access_key_id=connection.login or extra.get("aws_access_key_id"),
-        secret_access_key=connection.password or extra.get("aws_secret_access_key"),
-        session_token=extra.get("aws_session_token"),
+        endpoint_url=endpoint,
+        region=access.region,
+        access_key_id=access.access_key_id,
+        secret_access_key=access.secret_access_key,
+        session_token=access.session_token,
+        root_certificate=access.root_certificate,
+        verify=access.verify,
     )
 
 

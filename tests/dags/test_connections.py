@@ -115,6 +115,51 @@ def test_refused_with_a_sentence(text: str, held: dict[str, Any]) -> None:
     assert (by_airflow is None) == (text in _REFUSED_BY_BOTH)
 
 
+_S3 = [
+    '{"conn_type": "aws"}',
+    '{"conn_type": "aws", "login": "id", "password": "secret", "extra": {"region_name": "eu"}}',
+    "aws://id:s%2Fk%2B@/?region_name=eu-west-1&endpoint_url=https%3A%2F%2Fh%3A9000",
+    "aws://id:s@/?aws_session_token=t%2F",
+    "aws://?aws_access_key_id=a&aws_secret_access_key=b",
+    "aws://id:s@/?__extra__=%7B%22verify%22%3A+false%2C+%22region_name%22%3A+%22eu%22%7D",
+    '{"login": "a", "password": "b", "extra": {"aws_access_key_id": "c",'
+    ' "aws_secret_access_key": "d"}}',
+    '{"extra": {"session_kwargs": {"aws_access_key_id": "c", "aws_secret_access_key": "d",'
+    ' "aws_session_token": "e"}}}',
+    '{"extra": {"endpoint_url": "https://a", "service_config": {"s3": {"endpoint_url": "https://b"}}}}',
+    '{"extra": {"endpoint_url": "https://a", "service_config": {"sts": {"endpoint_url": "https://b"}}}}',
+    '{"extra": {"verify": true, "role_arn": ""}}',
+]
+_S3_REFUSED = [
+    '{"login": "a", "password": "b", "extra": {"role_arn": "arn:x"}}',
+    "aws://a:b@/?profile_name=x",
+    "aws://a:b@h:9000/?region_name=eu",
+    '{"login": "a", "extra": {"region_name": "eu"}}',
+]
+
+
+@pytest.fixture(scope="module")
+def s3_read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the provider and we read in each connection to S3."""
+    home = tmp_path_factory.mktemp("s3")
+    told: dict[str, Any] = in_airflow("hold_s3_connections.py", [*_S3, *_S3_REFUSED], home)
+    return told
+
+
+@pytest.mark.parametrize("text", _S3)
+def test_s3_as_the_provider_reads_it(text: str, s3_read: dict[str, Any]) -> None:
+    """The archive's client is told what the provider would tell boto3."""
+    by_the_provider, by_us = s3_read[text]
+    empty = {part: value or None for part, value in by_the_provider.items() if part != "verify"}
+    assert by_us == by_the_provider | empty
+
+
+@pytest.mark.parametrize("text", _S3_REFUSED)
+def test_s3_that_is_not_done(text: str, s3_read: dict[str, Any]) -> None:
+    """A role, a profile, a host and half of a key are refused."""
+    assert "NAME" in s3_read[text][1]
+
+
 def in_airflow(script: str, texts: list[str], home: Path) -> Any:
     """What a script of this folder makes of texts, in a process of Airflow."""
     result = home / "result.json"

@@ -3,10 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from s3_front import S3Front, Sent, refusal
 
 from songswap.errors import ArchiveError, RunFailed
@@ -43,6 +49,22 @@ def answer(body: bytes = b'{"items": []}') -> Kept:
 def through(front: S3Front, store: ObjectStore) -> Where:
     """The bucket `own` of an endpoint behind a front, as the pipeline opens it."""
     return Where("own", front.url, REGION, "pipeline", store.access.secrets["pipeline"])
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that nobody has signed, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=2))
+    signed = made.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    content = signed.public_bytes(Encoding.PEM) + key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (tmp_path / "tls.pem").write_bytes(content)
+    return tmp_path / "tls.pem"
 
 
 @pytest.mark.usefixtures("no_waits")
@@ -102,3 +124,29 @@ def test_answers_wait_while_s3_says_conflict(platform: Make, own_objects: Object
     with Spool(here.settings.spool) as spool:
         assert spool.waiting() == (0, 0)
     assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
+
+
+def test_verify(own_objects: ObjectStore, certificate: Path) -> None:
+    """A certificate that nobody knows is refused, but where it is named, or none counts."""
+    kept = answer()
+    with S3Front(own_objects.url, certificate=certificate) as front:
+        where = through(front, own_objects)
+        with pytest.raises(ArchiveError, match="did not take"):
+            asyncio.run(Archive(where).put(kept))
+        trusted = replace(where, root_certificate=certificate.read_bytes())
+        assert asyncio.run(Archive(trusted).put(kept)) == kept.key
+        any_of_them = replace(where, verify=False)
+        assert asyncio.run(Archive(any_of_them).put(kept)) != kept.key
+
+
+def test_key_of_the_connection_alone(
+    own_objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session's token in the environment, of another key, is not added to the connection's."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of another key")
+    with S3Front(own_objects.url) as front:
+        asyncio.run(Archive(through(front, own_objects)).put(answer()))
+        own = replace(through(front, own_objects), session_token="its-own")
+        asyncio.run(Archive(own).put(answer(b"2")))
+    tokens = [sent.headers.get("x-amz-security-token") for sent in front.seen]
+    assert tokens == [None, "its-own", "its-own"]

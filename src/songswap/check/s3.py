@@ -47,11 +47,11 @@ def connections(given: Given) -> str:
     bucket = given.variable(BUCKET)
     for name in (PIPELINE, CONNECTION):
         try:
-            settings.archive_of(given.connection(name), bucket, given.environment)
+            settings.archive_of(
+                given.connection(name), bucket, given.environment, connection_named(name)
+            )
         except SettingsError as error:
-            raise CheckFailed(
-                f"{error} Or leave it out, for AWS: {connection_named(name)}."
-            ) from error
+            raise CheckFailed(str(error)) from error
     return f"Set: {BUCKET} ({bucket}), {PIPELINE}, {CONNECTION}."
 
 
@@ -125,7 +125,7 @@ def _object(given: Given) -> tuple[str, bytes]:
 def _store(given: Given) -> S3Store:
     connections(given)
     connection, bucket = given.connection(CONNECTION), given.variable(BUCKET)
-    where = settings.archive_of(connection, bucket, given.environment)
+    where = settings.archive_of(connection, bucket, given.environment, CONNECTION)
     return open_store(where)
 
 

@@ -58,9 +58,8 @@ def read_test_archive() -> settings.Archive:
     Raises:
         AirflowNotFoundException: the connection is not defined; Airflow's text names it.
     """
-    return settings.archive_of(
-        _connection("SongSwap_S3_TestPutGetDelete"), Variable.get("bucket_name"), os.environ
-    )
+    name = "SongSwap_S3_TestPutGetDelete"
+    return settings.archive_of(_connection(name), Variable.get("bucket_name"), os.environ, name)
 
 
 def find_connection(name: str) -> airflow_connection.Connection | None:

@@ -7,7 +7,7 @@ says that another request for the same key was under way, and that nothing was s
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,7 +23,7 @@ from songswap.raw import key
 from songswap.raw.kept import Kept
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig  # of the stub alone
+    from obstore.store import ClientConfig, S3Config, S3Credential  # of the stub alone
 
 _NOWHERE = "http://127.0.0.1:0"
 _AWS = ("amazonaws.com", "amazonaws.com.cn")
@@ -139,22 +139,24 @@ class Archive:
 
 def open_store(where: settings.Archive) -> S3Store:
     """The bucket itself, with the credentials of ``where``."""
-    credentials = {
-        "endpoint": where.endpoint_url,
-        "region": where.region,
-        "access_key_id": where.access_key_id,
-        "secret_access_key": where.secret_access_key,
-        "session_token": where.session_token,
-    }
     is_plain = (where.endpoint_url or "").startswith("http://")
+    trusted: ClientConfig = {"allow_invalid_certificates": not where.verify}
+    if where.root_certificate:
+        trusted["root_certificate"] = where.root_certificate
     # Left out, AWS's own chain holds: the environment, then the machine's role.
-    given = {name: value for name, value in credentials.items() if value}
+    given: S3Config = {}
+    if where.endpoint_url:
+        given["endpoint"] = where.endpoint_url
+    if where.region:
+        given["region"] = where.region
     return S3Store(
         where.bucket,
-        **given,  # type: ignore[arg-type]  # the stub lists each name; all are strings
+        config=given,
+        credential_provider=_its_key(where),
         virtual_hosted_style_request=where.endpoint_url is None,
         client_options={
             "allow_http": is_plain,
+            **trusted,
             **_stay_there(where.endpoint_url),
             "connect_timeout": timedelta(seconds=5),
             "timeout": timedelta(seconds=20),
@@ -162,6 +164,22 @@ def open_store(where: settings.Archive) -> S3Store:
         # The spool holds what S3 does not take, so a run does not wait long for it.
         retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=15)},
     )
+
+
+def _its_key(where: settings.Archive) -> "Callable[[], S3Credential] | None":
+    """What gives the client the key of ``where``; None where it has none.
+
+    Given as parts, the client would add a session's token of the environment to it.
+    """
+    if not where.access_key_id:
+        return None
+    key: S3Credential = {
+        "access_key_id": where.access_key_id,
+        "secret_access_key": where.secret_access_key or "",
+        "token": where.session_token,
+        "expires_at": None,
+    }
+    return lambda: key
 
 
 def _stay_there(endpoint_url: str | None) -> "ClientConfig":
