@@ -28,7 +28,8 @@ names and clear the task: it goes on where it was, with the same ids. Clearing `
 others.
 
 * *the warehouse refused or was lost*: check PostgreSQL and the connection `SongSwap_RDS`.
-* *the app's own credentials*: set `SPOTIFY_CLIENT_ID` and `SPOTIFY_CLIENT_SECRET`.
+* *the app's own credentials*: set `SPOTIFY_CLIENT_ID` and `SPOTIFY_CLIENT_SECRET`, or the
+  connection `SongSwap_Spotify`.
 * *rows were not there after their own load*, *still lack rows after their backfill*: a trigger or
   rule on the named table takes rows away.
 """

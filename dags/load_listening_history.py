@@ -23,7 +23,8 @@ or clear the run to do it now. Clearing any task is safe at any time: nothing is
 * *paused*, *Spotify allows no more requests until …*: nothing to do. What would have asked is
   skipped, and the run is red because nobody was asked, but the message is yellow and comes once.
 * *it took too long*: a run of more than 55 minutes is ended, so that the next hour's can begin.
-* *the app's own credentials*: set `SPOTIFY_CLIENT_ID` and `SPOTIFY_CLIENT_SECRET`.
+* *the app's own credentials*: set `SPOTIFY_CLIENT_ID` and `SPOTIFY_CLIENT_SECRET`, or the
+  connection `SongSwap_Spotify`.
 * *the grants of … users at once*: look at Spotify's status page; nobody has to authorize again yet.
 * *schema is at version …*: run `songswap migrate`.
 

@@ -15,7 +15,8 @@ user's token is touched, and the token is kept in memory only.
 once a user has heard 50 more, so do not let credentials wait.
 
 * *is not set*, *takes no redirect*: set `SPOTIFY_CLIENT_ID`, `SPOTIFY_CLIENT_SECRET` or
-  `SPOTIFY_REDIRECT_URI` in the environment of Airflow's parts.
+  `SPOTIFY_REDIRECT_URI` in the environment of Airflow's parts, or the connection
+  `SongSwap_Spotify`, which wins where it is defined.
 * *refused the app's credentials*: copy id and secret from Spotify's developer dashboard.
 * *allows no more requests … until*: nothing to set; clear the task after that time.
 * *does not let this app read*: look at the app in the dashboard.

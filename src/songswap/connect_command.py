@@ -30,8 +30,8 @@ def connect(
 ) -> None:
     """Add a user of your own: authorize the app at Spotify, and keep the tokens in the warehouse.
 
-    Reads AIRFLOW_CONN_SONGSWAP_RDS, SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET. Who is there
-    already gets new tokens, good for another six months.
+    Reads AIRFLOW_CONN_SONGSWAP_RDS, and AIRFLOW_CONN_SONGSWAP_SPOTIFY or SPOTIFY_CLIENT_ID and
+    SPOTIFY_CLIENT_SECRET. Who is there already gets new tokens, good for another six months.
     """
     from songswap import settings
     from songswap.check.given import installed
@@ -43,11 +43,12 @@ def connect(
 
     installed("spotipy")
     dsn = settings.warehouse_dsn(os.environ)
-    where = settings.spotify_of(os.environ)
+    told = settings.spotify_environment(os.environ)
+    where = settings.spotify_of(told)
     with connect_to(dsn) as connection:
         require_schema(connection)
         require_writable(connection)
-    redirect_uri = _redirect_uri(port, os.environ.get("SPOTIFY_REDIRECT_URI", ""))
+    redirect_uri = _redirect_uri(port, told.get("SPOTIFY_REDIRECT_URI", ""))
 
     def open_address(address: str) -> None:
         _say("In Spotify's developer dashboard the app has to have this redirect URI:")

@@ -14,7 +14,7 @@ from pathlib import Path
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
-from songswap import addresses
+from songswap import addresses, spotify_connection
 from songswap.addresses import plain_hosts
 from songswap.airflow_connection import Connection, parse_connection
 from songswap.errors import SettingsError
@@ -108,6 +108,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         warehouse=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"),
         s3=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"),
         s3_read=_if_set(environment, "AIRFLOW_CONN_SONGSWAP_S3_READONLY"),
+        spotify=_if_set(environment, spotify_connection.VARIABLE),
         bucket=_required(environment, "AIRFLOW_VAR_BUCKET_NAME"),
     )
 
@@ -131,8 +132,18 @@ def spool_folder(environment: Mapping[str, str]) -> Path:
     return Path(_required(environment, "SONGSWAP_SPOOL"))
 
 
+def spotify_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment, in which the connection to Spotify that it may define has its say.
+
+    Raises:
+        SettingsError: the connection cannot be read.
+    """
+    connection = _if_set(environment, spotify_connection.VARIABLE)
+    return spotify_connection.with_connection(environment, connection)
+
+
 def spotify_of(environment: Mapping[str, str]) -> Spotify:
-    """Where the Web API is and the app's credentials, from the environment alone.
+    """Where the Web API is and the app's credentials, from the variables ``SPOTIFY_…`` alone.
 
     Raises:
         SettingsError: a credential is not set, or an address is none or lacks TLS.
@@ -154,18 +165,21 @@ def build(
     s3: Connection,
     bucket: str,
     s3_read: Connection | None = None,
+    spotify: Connection | None = None,
 ) -> Settings:
     """The settings from the platform's connections and the environment's other variables.
 
     Args:
         s3_read: the connection that may read the archive, where there is one.
+        spotify: the connection with the app's credentials, which wins over the environment; None
+            where there is none.
 
     Raises:
         SettingsError: one is missing or cannot be read; the sentence names it.
     """
     return Settings(
         warehouse_dsn=dsn_of(warehouse),
-        spotify=spotify_of(environment),
+        spotify=spotify_of(spotify_connection.with_connection(environment, spotify)),
         archive=archive_of(s3, bucket, environment, "SongSwap_S3_PutOnly"),
         library=archive_of(s3_read, bucket, environment, "SongSwap_S3_ReadOnly")
         if s3_read

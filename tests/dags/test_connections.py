@@ -160,7 +160,19 @@ def test_s3_that_is_not_done(text: str, s3_read: dict[str, Any]) -> None:
     assert "NAME" in s3_read[text][1]
 
 
-def in_airflow(script: str, texts: list[str], home: Path) -> Any:
+def test_spotify_from_a_secrets_backend(tmp_path: Path) -> None:
+    """Spotify's credentials may lie where all others do; the environment holds without them."""
+    uri = "http://app:s%2F@/?api_url=https%3A%2F%2Fproxy.example%2Fv1"
+    told = in_airflow("read_spotify.py", [None, uri, {"login": "a", "password": "b"}], tmp_path)
+    usual = "https://api.spotify.com/v1"
+    assert told == [
+        ["of the environment", "secret of the environment", usual],
+        ["app", "s/", "https://proxy.example/v1"],
+        ["a", "b", usual],
+    ]
+
+
+def in_airflow(script: str, texts: list[Any], home: Path) -> Any:
     """What a script of this folder makes of texts, in a process of Airflow."""
     result = home / "result.json"
     subprocess.run(  # noqa: S603  (our own script)

@@ -283,6 +283,28 @@ def test_s3_gives_something_else(platform: Make, own_objects: ObjectStore) -> No
         run_step("s3", "gone", given)
 
 
+def test_spotify_connection(platform: Make) -> None:
+    """Credentials in the connection win over the environment, and may stand there alone."""
+    here = platform(users=1)
+    good = here.environment()
+    name = "AIRFLOW_CONN_SONGSWAP_SPOTIFY"
+    app = {"login": good["SPOTIFY_CLIENT_ID"], "password": good["SPOTIFY_CLIENT_SECRET"]}
+    extra = {
+        "redirect_uri": good["SPOTIFY_REDIRECT_URI"],
+        "api_url": good["SPOTIFY_API_URL"],
+        "accounts_url": good["SPOTIFY_ACCOUNTS_URL"],
+    }
+    bare = {key: text for key, text in good.items() if not key.startswith("SPOTIFY_")}
+    alone = {**bare, name: json.dumps(app | {"extra": extra})}
+    assert red(alone) == {}
+    given = from_environment(alone, "a run", lambda: NOW)
+    assert "SongSwap_Spotify, which wins over" in run_step("spotipy", "environment", given)
+    wrong = {**good, name: json.dumps(app | {"password": "wrong-secret"})}
+    expect(wrong, "spotipy.token", "refused the app's credentials", "SongSwap_Spotify")
+    expect({**good, name: json.dumps({"login": "a"})}, "spotipy.environment", "SongSwap_Spotify")
+    expect(bare, "spotipy.environment", "SPOTIFY_CLIENT_ID is not set", "SongSwap_Spotify", name)
+
+
 def test_spotify_broken(platform: Make) -> None:
     """Wrong credentials, no way to Spotify, limits, failures: only its check is red."""
     here = platform(users=1)

@@ -20,7 +20,10 @@ _LOOK_AT_SPOTIFY = "Look at Spotify's status page. The next run asks again."
 WHAT_TO_DO = {
     "SettingsError": f"Set what is named. {_CLEAR}",
     "SpotifyError": _LOOK_AT_SPOTIFY,
-    "CredentialsRefused": "Set SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET to those of the app.",
+    "CredentialsRefused": (
+        "Set SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET, or the connection SongSwap_Spotify, to"
+        " those of the app."
+    ),
     "ClockWrong": (
         "Set the machine's clock and keep it right (chrony, systemd-timesyncd), then clear the run."
     ),

@@ -3,13 +3,15 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from songswap.check.given import ENVIRONMENT, Given, Step, installed
+from songswap.check.given import ENVIRONMENT, Given, Step, connection_named, installed
 from songswap.errors import CheckFailed
 from songswap.settings import spotify_of
+from songswap.spotify_connection import NAME, with_connection
 
 if TYPE_CHECKING:
     from spotipy import Spotify  # type: ignore[import-untyped]  # it has no types
@@ -30,20 +32,29 @@ def library(_given: Given) -> str:
 
 def environment(given: Given) -> str:
     """The credentials and the redirect URI are set, and can be what they are."""
+    told = _told(given)
     for name in (ID, SECRET):
-        if not given.setting(name).isascii():
+        if not told.environment.get(name, "").strip():
+            raise CheckFailed(
+                f"{name} is not set. Set it in {ENVIRONMENT}; or define"
+                f" {connection_named(NAME)}, with the app's id as login and its secret as password."
+            )
+        if not told.setting(name).isascii():
             raise CheckFailed(
                 f"{name} holds characters that are in no credential. Copy it again from Spotify's"
-                f" developer dashboard, and set it in {ENVIRONMENT}."
+                f" developer dashboard, and set it in {ENVIRONMENT}, or in {connection_named(NAME)}"
+                " where that is defined."
             )
-    uri = given.setting(REDIRECT)
+    uri = told.setting(REDIRECT)
     if not _may_redirect_to(uri):
         raise CheckFailed(
             f"Spotify takes no redirect to what {REDIRECT} says: it has to be https, or"
             " http://127.0.0.1:PORT or http://[::1]:PORT, and never localhost. Set it in"
             f" {ENVIRONMENT}, and the same in Spotify's developer dashboard."
         )
-    return f"Set: {ID}, {SECRET}, {REDIRECT}."
+    if told is given:
+        return f"Set: {ID}, {SECRET}, {REDIRECT}."
+    return f"Set: the connection {NAME}, which wins over {ID} and {SECRET}; {REDIRECT}."
 
 
 def token(given: Given) -> str:
@@ -87,6 +98,14 @@ def _may_redirect_to(uri: str) -> bool:
     return parts.scheme == "http" and host in ("127.0.0.1", "::1")
 
 
+def _told(given: Given) -> Given:
+    """What is set, with what the connection to Spotify says; the same where there is none."""
+    connection = given.find_connection(NAME)
+    if connection is None:
+        return given
+    return replace(given, environment=with_connection(given.environment, connection))
+
+
 def _client(given: Given) -> "Spotify":
     import spotipy
 
@@ -95,6 +114,7 @@ def _client(given: Given) -> "Spotify":
     # It logs the credentials at DEBUG, and at ERROR what the check says in a sentence.
     logging.getLogger("spotipy").setLevel(logging.CRITICAL)
     environment(given)
+    given = _told(given)
     manager = spotipy.SpotifyClientCredentials(
         client_id=given.setting(ID),
         client_secret=given.setting(SECRET),
@@ -127,7 +147,8 @@ def _naming_trouble(given: Given) -> Iterator[None]:
         if error.error == "invalid_client":
             raise CheckFailed(
                 f"Spotify refused the app's credentials. Copy {ID} and {SECRET} again from"
-                f" Spotify's developer dashboard, and set them in {ENVIRONMENT}."
+                f" Spotify's developer dashboard, and set them in {ENVIRONMENT}, or in"
+                f" {connection_named(NAME)} where that is defined."
             ) from error
         # spotipy raises it while it handles the HTTP error, which alone knows status and headers.
         answer: Any = getattr(error.__context__, "response", None)

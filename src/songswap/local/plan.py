@@ -23,6 +23,7 @@ ARCHIVE = "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"
 ARCHIVE_READ = "AIRFLOW_CONN_SONGSWAP_S3_READONLY"
 ARCHIVE_TESTS = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
+SPOTIFY = "AIRFLOW_CONN_SONGSWAP_SPOTIFY"
 _BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
 _CREDENTIALS = ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET")
 WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
@@ -72,7 +73,7 @@ class Plan:
     @property
     def simulated(self) -> bool:
         """True when Spotify is the simulator."""
-        return _CREDENTIALS[0] not in self.settings
+        return not {_CREDENTIALS[0], SPOTIFY} & self.settings.keys()
 
     @property
     def local_warehouse(self) -> bool:
@@ -137,11 +138,11 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
         StartRefused: another one cannot be read, or one that belongs to it is missing.
     """
     settings = {name: value.strip() for name, value in environment.items() if value.strip()}
-    for name in (WAREHOUSE, ARCHIVE, ARCHIVE_READ, ARCHIVE_TESTS, DISCORD):
+    for name in (WAREHOUSE, ARCHIVE, ARCHIVE_READ, ARCHIVE_TESTS, DISCORD, SPOTIFY):
         if name in settings:
             parse_connection(name, settings[name])
     given = [name for name in _CREDENTIALS if name in settings]
-    if len(given) == 1:
+    if len(given) == 1 and SPOTIFY not in settings:
         missing = next(name for name in _CREDENTIALS if name not in settings)
         raise StartRefused(
             f"{given[0]} is set and {missing} is not. Set both to use the real Spotify, "

@@ -6,7 +6,7 @@ from airflow.sdk import Connection, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
-from songswap import airflow_connection, settings
+from songswap import airflow_connection, settings, spotify_connection
 from songswap.addresses import plain_hosts
 from songswap.alerts.webhook import Webhook
 from songswap.check.given import connection_named
@@ -16,7 +16,8 @@ from songswap.warehouse_dsn import dsn_of
 def read_settings() -> settings.Settings:
     """The settings of a task, from wherever Airflow keeps its connections and variables.
 
-    ``SPOTIFY_…`` and ``SONGSWAP_…`` come from the environment.
+    ``SONGSWAP_…`` come from the environment, and ``SPOTIFY_…`` where ``SongSwap_Spotify`` is not
+    defined.
 
     Raises:
         SettingsError: one is missing or cannot be read.
@@ -27,6 +28,7 @@ def read_settings() -> settings.Settings:
         warehouse=_connection("SongSwap_RDS"),
         s3=_connection("SongSwap_S3_PutOnly"),
         s3_read=find_connection("SongSwap_S3_ReadOnly"),
+        spotify=find_connection(spotify_connection.NAME),
         bucket=Variable.get("bucket_name"),
     )
 

@@ -189,7 +189,8 @@ def _naming_trouble() -> Iterator[None]:
     except (requests.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise ConnectFailed(
             "What answers is not Spotify. Nothing was stored: correct SPOTIFY_API_URL and"
-            " SPOTIFY_ACCOUNTS_URL, or remove them."
+            " SPOTIFY_ACCOUNTS_URL (in the connection SongSwap_Spotify: api_url, accounts_url), or"
+            " remove them."
         ) from error
     except requests.RequestException as error:
         raise ConnectFailed(
@@ -204,7 +205,8 @@ def _refusal(code: str | None) -> str:
     if code == "invalid_client":
         return (
             "Spotify refused the app's own credentials. Nothing was stored: check"
-            " SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET."
+            " SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET, or the connection SongSwap_Spotify"
+            " where it is defined."
         )
     # Anything else may be a whole page, or what a stranger put into the address.
     return "Spotify did not authorize the app. Nothing was stored: run the command again."

@@ -59,7 +59,7 @@ def of_accounts(endpoint: str, status: int, body: bytes) -> SongSwapError | None
     if error == "invalid_client":
         return CredentialsRefused(
             "Spotify refused the app's own credentials: check SPOTIFY_CLIENT_ID and"
-            " SPOTIFY_CLIENT_SECRET."
+            " SPOTIFY_CLIENT_SECRET, or the connection SongSwap_Spotify where it is defined."
         )
     if isinstance(error, str) and error in _OAUTH_ERRORS:
         return RequestRefused(f"Spotify refused the request {endpoint} with {error}.")
