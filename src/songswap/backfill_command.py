@@ -1,25 +1,14 @@
 """``songswap backfill``: options in, progress bars and a summary out."""
 
-import json
 import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
-from songswap.terminal import JsonOption, err, log_to_stderr
+from songswap.terminal import JsonOption, Rows, Steps, log_to_stderr, out, print_json
 
 if TYPE_CHECKING:
     from songswap.backfill import Outcome
@@ -68,7 +57,7 @@ def backfill(
         outcomes = _backfill(read, kinds, at_most)
     rows = {one: _row(one, outcome) for one, outcome in outcomes.items()}
     if as_json:
-        typer.echo(json.dumps(rows))
+        print_json(rows)
     else:
         _print(rows, dry_run)
     raise typer.Exit(int(any(outcome.problem for outcome in outcomes.values())))
@@ -84,15 +73,7 @@ class _Rate(ProgressColumn):
 def _backfill(read: "Settings", kinds: list[str], at_most: int | None) -> "dict[str, Outcome]":
     from songswap.backfill import backfill as fill_all
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
-    with Progress(*columns, TimeRemainingColumn(), console=err) as progress:
-        bars = {kind: progress.add_task(kind, total=None) for kind in kinds}
-
-        def told(kind: str, asked: int, chosen: int) -> None:
-            progress.update(bars[kind], completed=asked, total=chosen)
-            if not err.is_terminal:
-                err.print(f"{kind}: asked for {asked:,} of {chosen:,}")
-
+    with Steps(BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()) as told:
         return fill_all(read, kinds, at_most, told)
 
 
@@ -108,15 +89,15 @@ def _row(kind: str, outcome: "Outcome") -> dict[str, Any]:
 
 def _print(rows: dict[str, dict[str, Any]], dry_run: bool) -> None:
     if dry_run:
-        table = Table("kind", "missing", "waiting", "unknown", "would be asked")
+        table = Rows("kind", "missing", "waiting", "unknown", "would be asked")
         for kind, row in rows.items():
             table.add_row(kind, *(f"{row['found'][name]:,}" for name in (*_FOUND, "chosen")))
     else:
-        table = Table("kind", "missing", *_ASKED, "calls", "")
+        table = Rows("kind", "missing", *_ASKED, "calls", "")
         for kind, row in rows.items():
             missing = f"{row['found']['missing']:,}" if row["found"] else "–"
             counts = (f"{row[name]:,}" for name in (*_ASKED, "calls"))
             table.add_row(kind, missing, *counts, "failed" if row["problem"] else "done")
     for column in table.columns[1:]:
         column.justify = "right"
-    Console().print(table)
+    out.print(table)

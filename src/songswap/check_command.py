@@ -1,16 +1,13 @@
 """The command ``songswap check``: runs the sanity checks and prints what each step saw."""
 
-import json
 import os
 from typing import Annotated
 from uuid import uuid4
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from songswap.terminal import JsonOption
+from songswap.terminal import JsonOption, Rows, out, print_json
 
 _MARKS = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text("–", "dim")}
 
@@ -18,7 +15,7 @@ _MARKS = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text
 def check(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="discord, postgres, s3, spotipy; all if none."),
+        typer.Argument(metavar="NAME", help="discord, postgres, s3, spotipy; all if none."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,13 +37,13 @@ def check(
     given = from_environment(os.environ, f"check {uuid4()}", utc_now)
     seen = {name: list(run_check(CHECKS[name], given)) for name in chosen}
     if as_json:
-        typer.echo(json.dumps({name: [one._asdict() for one in of] for name, of in seen.items()}))
+        print_json({name: [one._asdict() for one in of] for name, of in seen.items()})
     else:
-        table = Table("check", "step", "", "what it saw, or what to do")
+        table = Rows("check", "step", "", "what it saw, or what to do")
         for name, of in seen.items():
             for one in of:
-                table.add_row(name, one.step, _MARKS[one.ok], Text(one.told))
+                table.add_row(name, one.step, _MARKS[one.ok], one.told)
             table.add_section()
-        Console().print(table)
+        out.print(table)
     if any(one.ok is False for of in seen.values() for one in of):
         raise typer.Exit(1)

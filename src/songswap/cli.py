@@ -1,6 +1,5 @@
 """The command line: reads arguments, calls a use case, prints what came of it."""
 
-import json
 import os
 import sys
 import time
@@ -9,9 +8,6 @@ from typing import Annotated
 
 import typer
 from dotenv import load_dotenv
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from songswap import __version__
 from songswap.backfill_command import backfill
@@ -29,7 +25,17 @@ from songswap.simulator.command import simulator
 from songswap.spark_command import spark
 from songswap.spool_command import spool
 from songswap.status_command import status
-from songswap.terminal import JsonOption, err, log_to_stderr
+from songswap.terminal import (
+    JsonOption,
+    Rows,
+    Steps,
+    complain,
+    err,
+    log_to_stderr,
+    out,
+    print_any_text,
+    print_json,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -81,7 +87,7 @@ def load(
     Reads the settings from the environment, see .env.example. Exits with 1 when a part of the load
     failed; what was answered is then kept in the spool, and the next load brings it in.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
     from songswap import ingest, settings
     from songswap.local.interrupt import stoppable
@@ -89,15 +95,7 @@ def load(
 
     log_to_stderr()
     read = settings.from_environment(os.environ)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=err) as progress:
-        bar = progress.add_task("start", total=None)
-
-        def told(step: str, done: int, of: int) -> None:
-            progress.update(bar, description=step, completed=done, total=of)
-            if not err.is_terminal:
-                err.print(f"{step} ({done} of {of} done)")
-
+    with Steps(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), in_turn=True) as told:
         name = run_id or f"cli__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
         # SIGTERM too lets the load bring to its end what is under way, and end its row.
         with stoppable():
@@ -147,9 +145,9 @@ def migrate(
                 raise
             if str(error) != said:
                 said = str(error)
-                err.print(f"{said} Trying again for up to {wait_s:g} s.", markup=False)
+                err.say(f"{said} Trying again for up to {wait_s:g} s.")
             time.sleep(1)
-    err.print(
+    err.say(
         f"The warehouse's schema is at version {to or VERSION}. The platform's tables are those in"
         f" schema {migrated.platform}."
     )
@@ -186,12 +184,12 @@ def demo(
 
 def _print_counts(title: str, counts: dict[str, int], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(counts))
+        print_json(counts)
         return
-    table = Table("what", "number", title=title)
+    table = Rows("what", "number", title=title)
     for name, count in counts.items():
         table.add_row(name.replace("_", " "), f"{count:,}")
-    Console().print(table)
+    out.print(table)
 
 
 def main() -> None:
@@ -201,14 +199,32 @@ def main() -> None:
     otherwise.
     """
     own_signals()
+    print_any_text()
     load_dotenv(Path(".env"), interpolate=False)
     try:
-        app()
+        # What typer itself would print of an error is not made for texts from outside.
+        sys.exit(app(standalone_mode=False) or 0)
     except SongSwapError as error:
-        err.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
+        complain(error)
         sys.exit(error.exit_code if isinstance(error, StackError) else 1)
+    except typer.TyperException as error:
+        _explain_usage(error)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        err.say("Nothing was done.")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _explain_usage(error: typer.TyperException) -> None:
+    """Print what is wrong with the arguments; nothing where the help was printed instead."""
+    context: typer.Context | None = getattr(error, "ctx", None)
+    if not (message := error.format_message()):
+        return
+    if context is not None:
+        err.say(f"{context.get_usage()}\nTry '{context.command_path} --help'.\n")
+    complain(message)
 
 
 if __name__ == "__main__":

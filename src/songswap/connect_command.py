@@ -2,13 +2,12 @@
 
 import os
 import webbrowser
-from functools import partial
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
-_say = partial(typer.echo, err=True)
+from songswap.terminal import err, out
 
 
 def connect(
@@ -51,18 +50,18 @@ def connect(
     redirect_uri = _redirect_uri(port, told.get("SPOTIFY_REDIRECT_URI", ""))
 
     def open_address(address: str) -> None:
-        _say("In Spotify's developer dashboard the app has to have this redirect URI:")
-        _say(f"  {redirect_uri}")
-        _say("Authorize it within five minutes at:")
-        _say(address)
+        err.say("In Spotify's developer dashboard the app has to have this redirect URI:")
+        err.say(f"  {redirect_uri}")
+        err.say("Authorize it within five minutes at:")
+        err.print(address, soft_wrap=True)
         if not no_browser:
             webbrowser.open(address)
 
     user = authorize(where, redirect_uri, open_address)
     with connect_to(dsn) as connection:
         user_id, name = keep(connection, user, username)
-    typer.echo(f"User {user_id} ({name}) is connected.")
-    _say("'songswap load' fetches the plays; so does the next hourly load.")
+    out.say(f"User {user_id} ({name}) is connected.")
+    err.say("'songswap load' fetches the plays; so does the next hourly load.")
 
 
 def _redirect_uri(port: int | None, told: str) -> str:

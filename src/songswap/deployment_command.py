@@ -18,10 +18,7 @@ def deployment(
     """
     target = folder.expanduser().absolute()
     write_deployment(target)
-    err.print(
+    err.say(
         f"{target} is written. There: cp docker.env.example .env, fill it in, and"
-        " docker compose up --build -d",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        " docker compose up --build -d"
     )

@@ -1,6 +1,5 @@
 """``songswap import``: exports in, what became of each of their rows out."""
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -8,20 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from rich.progress import BarColumn, TaskProgressColumn, TimeRemainingColumn
 
 from songswap.engine import Engine, EngineOption, MasterOption, ProcessesOption, spread
 from songswap.errors import FIND_ID
-from songswap.terminal import JsonOption, err, log_to_stderr
+from songswap.terminal import JsonOption, Rows, Steps, err, log_to_stderr, out, print_json
 
 if TYPE_CHECKING:
     from songswap.importing import Imported
@@ -103,16 +93,7 @@ def _import_one(read: "Settings", user: int, files: list[str], trust: bool, as_j
 
     run_id = _run_id()
     import_id = f"{run_id}__user{user}"
-    with _progress() as progress:
-        bars: dict[str, TaskID] = {}
-
-        def told(step: str, done: int, of: int) -> None:
-            if step not in bars:
-                bars[step] = progress.add_task(step, total=of or None)
-                if not err.is_terminal:
-                    err.print(f"{step} …")
-            progress.update(bars[step], completed=done, total=of)
-
+    with _steps() as told:
         if len(files) == 1 and is_inbox(files[0]):
             package = package_of(user, files[0], read.library)
             done = import_package(read, run_id, package, progress=told, trust=trust)
@@ -123,11 +104,9 @@ def _import_one(read: "Settings", user: int, files: list[str], trust: bool, as_j
             done = import_files(read, user, paths, import_id, told, trust=trust)
     if as_json:
         counts = _all_counts(done.counts)
-        typer.echo(
-            json.dumps({"user": user, "import_id": import_id, **counts, "left_out": done.left_out})
-        )
+        print_json({"user": user, "import_id": import_id, **counts, "left_out": done.left_out})
     else:
-        Console().print(_table(f"What became of the export of user {user}", done.counts))
+        out.print(_table(f"What became of the export of user {user}", done.counts))
         _print_names("Left out, and may be a history", done.left_out)
 
 
@@ -140,28 +119,25 @@ def _import_many(
     waiting = look(source, read.library)
     found = waiting.packages
     done: list[Imported] = []
-    with _progress() as progress:
-        bar = progress.add_task("users", total=len(found))
+    rows = 0
+    with _steps() as told:
         for one in spread_over(partial(import_package, read, _run_id()), found):
             done.append(one)
-            progress.update(bar, completed=len(done))
-            if not err.is_terminal:
-                err.print(
-                    f"{len(done):,} of {len(found):,} users: {one.counts.get('rows', 0):,} rows"
-                )
+            rows += one.counts.get("rows", 0)
+            told("users", len(done), len(found), f"{rows:,} rows")
     counts = total(done)
     refused = {one.user_id: one.problem for one in done if one.problem}
     left_out = {one.user_id: one.left_out for one in done if one.left_out}
     if as_json:
-        told = {"refused": refused, "left_out": left_out, "skipped": waiting.skipped}
-        typer.echo(json.dumps({"users": len(done), **_all_counts(counts), **told}))
+        named = {"refused": refused, "left_out": left_out, "skipped": waiting.skipped}
+        print_json({"users": len(done), **_all_counts(counts), **named})
     else:
-        Console().print(_table(f"What became of the exports of {len(done):,} users", counts))
+        out.print(_table(f"What became of the exports of {len(done):,} users", counts))
         names = [f"User {user}: {name}" for user in left_out for name in left_out[user]]
         _print_names("Left out, and may be a history", names)
         _print_names("Skipped", waiting.skipped)
     for user, problem in refused.items():
-        err.print(f"User {user}: {problem}", markup=False, highlight=False, soft_wrap=True)
+        err.say(f"User {user}: {problem}")
     raise typer.Exit(int(bool(refused)))
 
 
@@ -171,15 +147,13 @@ def _all_counts(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _print_names(title: str, names: Sequence[str]) -> None:
-    """What somebody may miss; its names are text."""
+    """What somebody may miss."""
     for name in names:
-        Console().print(f"{title}: {name}", markup=False, highlight=False, soft_wrap=True)
+        out.say(f"{title}: {name}")
 
 
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    # Without a terminal, a line for each step says all.
-    return Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal)
+def _steps() -> Steps:
+    return Steps(BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), in_turn=True)
 
 
 def _run_id() -> str:
@@ -188,8 +162,8 @@ def _run_id() -> str:
     return f"import__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
 
 
-def _table(title: str, counts: Mapping[str, int]) -> Table:
-    table = Table("what", "rows", title=title)
+def _table(title: str, counts: Mapping[str, int]) -> Rows:
+    table = Rows("what", "rows", title=title)
     table.columns[1].justify = "right"
     for names in (_ROWS, _MORE):
         for name, words in names.items():

@@ -1,6 +1,5 @@
 """``songswap replay``: options in, a progress bar and a summary out."""
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,19 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from songswap.engine import Engine, EngineOption, MasterOption, ProcessesOption, spread
-from songswap.terminal import JsonOption, err, log_to_stderr
+from songswap.terminal import JsonOption, Rows, Steps, err, log_to_stderr, out, print_json
 
 if TYPE_CHECKING:
     from songswap.replay import Unit
@@ -120,11 +110,11 @@ def replay(
         archive.require_users(read, units)
     counts |= _replay(read, units, partial(spread, engine, master, processes), dry_run)
     if as_json:
-        typer.echo(json.dumps(counts))
+        print_json(counts)
     else:
         _print(counts, _WOULD if dry_run else _DID)
     if left := archive.problem(counts):
-        err.print(left, markup=False, highlight=False, soft_wrap=True)
+        err.say(left)
         raise typer.Exit(1)
 
 
@@ -137,15 +127,11 @@ def _replay(
     run_id = f"replay__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
     work = partial(archive.look, read) if dry_run else partial(archive.replay, read, run_id)
     counts: dict[str, int] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    left = (TextColumn("left:"), TimeRemainingColumn())
-    with Progress(*columns, TimeElapsedColumn(), *left, console=err) as progress:
-        bar = progress.add_task("groups of users", total=len(units))
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Steps(*columns) as told:
         for done, one in enumerate(spread_over(work, units), 1):
             counts = archive.total([counts, one])
-            progress.update(bar, completed=done)
-            if not err.is_terminal:
-                err.print(f"{done:,} of {len(units):,} groups of users: {_so_far(counts)}")
+            told("groups of users", done, len(units), _so_far(counts))
     return counts
 
 
@@ -158,9 +144,9 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 
 def _print(counts: dict[str, int], names: tuple[str, ...]) -> None:
-    table = Table("what", title="What would be read" if names is _WOULD else "What was replayed")
+    table = Rows("what", title="What would be read" if names is _WOULD else "What was replayed")
     table.add_column("number", justify="right")
     for name in names:
         if name != "users_copied" or name in counts:
             table.add_row(_TITLES[name], f"{counts.get(name, 0):,}")
-    Console().print(table)
+    out.print(table)

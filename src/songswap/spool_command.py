@@ -1,16 +1,12 @@
 """``songswap spool``: what waits on this machine, and what an operator may do with it."""
 
-import json
 import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from songswap.errors import AnswerDamaged, SpoolError
-from songswap.terminal import JsonOption, err, log_to_stderr
+from songswap.terminal import JsonOption, Rows, err, log_to_stderr, out, print_json
 
 if TYPE_CHECKING:
     from songswap.raw.kept import Entry
@@ -32,11 +28,11 @@ def list_all(as_json: JsonOption = False) -> None:
     with _open() as opened:
         told = {**_told(opened, opened.entries()), "broken": _broken(opened)}
     if as_json:
-        typer.echo(json.dumps(told))
+        print_json(told)
     else:
-        Console().print(_table(told))
+        out.print(_table(told))
         for one in told["broken"]:
-            Console().print(Text(one["text"]))
+            out.say(one["text"])
 
 
 @spool.command()
@@ -50,19 +46,19 @@ def show(
         (row,) = _told(opened, [entry])["answers"]
         told = {**row, "key": entry.key, **_plays(opened, entry)}
     if as_json:
-        typer.echo(json.dumps(told))
+        print_json(told)
         return
-    table = Table("what", "", title=f"Answer {id_}")
+    table = Rows("what", "", title=f"Answer {id_}")
     for name, value in told.items():
         text = ", ".join(value) if isinstance(value, list) else str("–" if value is None else value)
-        table.add_row(name.replace("_", " "), Text(text))
-    Console().print(table)
+        table.add_row(name.replace("_", " "), text)
+    out.print(table)
 
 
 @spool.command()
 def retry(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="All if none is given.")
+        list[int] | None, typer.Argument(metavar="ID", help="All if none is given.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,19 +82,19 @@ def retry(
             counts = deliver.bring_in(read, connection, run_id, utc_now, chosen)
         told = _told(opened, [one for one in opened.entries() if one.id in chosen])
     if as_json:
-        typer.echo(json.dumps({"counts": counts, **told}))
+        print_json({"counts": counts, **told})
     else:
         left = len(told["answers"])
-        err.print(f"{len(chosen) - left:,} answers left the spool, {left:,} could not.")
+        err.say(f"{len(chosen) - left:,} answers left the spool, {left:,} could not.")
         if left:
-            Console().print(_table(told))
+            out.print(_table(told))
     raise typer.Exit(int(bool(told["answers"])))
 
 
 @spool.command()
 def drop(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="As 'list' gives them.")
+        list[int] | None, typer.Argument(metavar="ID", help="As 'list' gives them.")
     ] = None,
     damaged_tokens: Annotated[
         bool, typer.Option("--damaged-tokens", help="Also tokens that cannot be read any more.")
@@ -111,20 +107,19 @@ def drop(
     with _open() as opened:
         chosen = _choose(opened, ids or [])
         for one in chosen:
-            typer.echo(f"{one.id}: {_loss(opened, one)}", err=True)
+            err.say(f"{one.id}: {_loss(opened, one)}")
         users = opened.damaged_tokens() if damaged_tokens else []
         for user_id in users:
-            typer.echo(
+            err.say(
                 f"the tokens of user {user_id}, which nobody can read: if Spotify takes the ones"
-                " before no more, the user has to authorize again.",
-                err=True,
+                " before no more, the user has to authorize again."
             )
         if not yes:
             typer.confirm("Delete for good?", abort=True, err=True)
         opened.drop(one.id for one in chosen)
         if users:
             opened.drop_damaged_tokens()
-    typer.echo(f"{len(chosen):,} answers dropped, the tokens of {len(users):,} users.", err=True)
+    err.say(f"{len(chosen):,} answers dropped, the tokens of {len(users):,} users.")
 
 
 def _open() -> "Spool":
@@ -198,19 +193,19 @@ def _broken(opened: "Spool") -> list[dict[str, Any]]:
     ]
 
 
-def _table(told: dict[str, Any]) -> Table:
+def _table(told: dict[str, Any]) -> Rows:
     answers = told["answers"]
-    table = Table("id", "run", "user", "age", "waits for", "KB", "problem")
+    table = Rows("id", "run", "user", "age", "waits for", "KB", "problem")
     for row in answers:
         hours, minutes = divmod(row["age_s"] // 60, 60)
         table.add_row(
             str(row["id"]),
-            Text(row["run_id"]),
+            row["run_id"],
             str(row["user_id"]),
             f"{hours}:{minutes:02d} h",
             ", ".join(row["waits_for"]),
             f"{row['bytes'] / 1024:,.1f}",
-            Text(row["problem"] or ""),
+            row["problem"] or "",
         )
     table.caption = (
         f"{len(answers):,} answers; the tokens of {told['tokens']:,} users;"

@@ -1,28 +1,30 @@
 """``songswap status``: how the warehouse stands, as a table or JSON."""
 
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from songswap.terminal import JsonOption, as_json
+from songswap.terminal import JsonOption, Rows, as_json, out, print_json, shortened
 
 if TYPE_CHECKING:
     from songswap.warehouse.status import Status
 
 _MISSING = {"missing": "missing", "waiting": "asked later", "unknown": "unknown to Spotify"}
+_SHOWN_GAPS = 3
+_NAME_CELLS = 18
 
 
 def status(
+    all_: Annotated[
+        bool,
+        typer.Option("--all", help="Show zeros, each share and the last 20 gaps too."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is in the warehouse, how complete it is, and what waits.
+    """Show how the last run ended, what waits or is missing, and what is in the warehouse.
 
     Reads AIRFLOW_CONN_SONGSWAP_RDS, and the spool if SONGSWAP_SPOOL is set. Changes nothing.
     """
@@ -38,11 +40,16 @@ def status(
         found = read(connection, KINDS, utc_now())
     told = _told(found) | {"spool": _spool()}
     if as_json:
-        typer.echo(json.dumps(told))
+        print_json(told)
+        return
+    for pause in told["pauses"]:
+        out.say(_pause(pause), "bold yellow")
+    for column in told["narrow_columns"]:
+        out.say(column["sentence"])
+    if all_:
+        out.print(_table(told), *_gaps(told["newest_gaps"]), sep="\n")
     else:
-        columns = [Text(column["sentence"]) for column in told["narrow_columns"]]
-        gaps = _gaps(told["newest_gaps"])
-        Console().print(*_pauses(told["pauses"]), *columns, _table(told), *gaps, sep="\n")
+        out.print(_summary(told))
 
 
 def _spool() -> dict[str, int] | None:
@@ -89,8 +96,68 @@ def _told(found: "Status") -> dict[str, Any]:
     }
 
 
-def _table(told: dict[str, Any]) -> Table:
-    table = Table("what", "number", "share", title="How the warehouse stands")
+def _summary(told: Mapping[str, Any]) -> Rows:
+    """What an operator looks for first, without what is nothing: 24 lines of 80 columns."""
+    grid = Rows(box=None, show_header=False, pad_edge=False)
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    for what, text in _lines(told):
+        grid.add_row(what, text)
+    grid.add_row()
+    grid.add_row("", "More: songswap status --all")
+    return grid
+
+
+def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    run, spool = told["last_run"], told["spool"]
+    yield (
+        "Last run",
+        f"{run['state']}, begun {_second(run['started_at'])} UTC: {run['run_id']}"
+        if run
+        else "none yet",
+    )
+    if spool is not None:
+        yield "Waiting", _present((count, what) for what, count in _waiting(spool)) or "nothing"
+    yield "Open gaps", f"{told['gaps']:,}{', found last:' if told['gaps'] else ''}"
+    for gap in told["newest_gaps"][:_SHOWN_GAPS]:
+        name = shortened(gap["username"], _NAME_CELLS)
+        times = f"{_second(gap['after'])[:16]} to {_second(gap['before'])[:16]}"
+        yield "", f"user {gap['user_id']} ({name}), {times}"
+    states = _present((count, state) for state, count in told["grants"].items())
+    ill = sum(told["grants"].values()) - told["grants"]["active"]
+    yield "Grants", f"{states or 'none'}{' (songswap grants)' if ill else ''}"
+    for kind, counts in told["missing"].items():
+        if lacks := _present((count, _MISSING[name]) for name, count in counts.items()):
+            yield f"No {kind}", lacks
+    feeds = told["feeds"]
+    quiet = ((feeds["empty"], "never told of a play"), (feeds["quiet"], "of none for a day"))
+    if any(feeds.values()):
+        yield "Feeds", _present(quiet)
+    if told["set_aside"]:
+        yield "Set aside", f"{told['set_aside']:,}"
+    yield "Users", f"{told['users']:,}, {told['users_with_tokens']:,} of them with tokens"
+    newest = f", the newest at {_second(told['newest_play'])} UTC" if told["newest_play"] else ""
+    yield "Plays", f"{told['plays']:,}{newest}"
+    for of in ("tracks", "artists"):
+        total, having = told[of]["total"], told[of]["having"]
+        shares = ", ".join(f"{name} {_share(n, total)}" for name, n in having.items() if n)
+        yield of.title(), f"{total:,}{f': {shares}' if shares else ''}"
+    yield "Requests", f"{told['requests']['last_day']:,} in the last 24 hours"
+
+
+def _waiting(spool: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    yield "answers for S3", spool["waiting_for_s3"]
+    yield "answers for the warehouse", spool["waiting_for_warehouse"]
+    yield "users' tokens for the warehouse", spool["waiting_tokens"]
+
+
+def _present(counts: Iterable[tuple[int, str]]) -> str:
+    """Counts in words, without those that are zero."""
+    return ", ".join(f"{count:,} {what}" for count, what in counts if count)
+
+
+def _table(told: dict[str, Any]) -> Rows:
+    table = Rows("what", "number", "share", title="How the warehouse stands")
     for column in table.columns[1:]:
         column.justify = "right"
     for section in _sections(told):
@@ -100,24 +167,23 @@ def _table(told: dict[str, Any]) -> Table:
     return table
 
 
-def _pauses(told: list[dict[str, Any]]) -> Iterator[str]:
-    """A line for each pause that holds."""
-    for pause in told:
-        name = "ReccoBeats" if pause["app"] == "reccobeats" else "Spotify"
-        until = pause["until"][:19].replace("T", " ")
-        yield f"[bold yellow]Paused by {name} until {until} UTC:[/] no requests before."
+def _pause(pause: Mapping[str, Any]) -> str:
+    name = "ReccoBeats" if pause["app"] == "reccobeats" else "Spotify"
+    return f"Paused by {name} until {_second(pause['until'])} UTC: no requests before."
 
 
-def _gaps(told: list[dict[str, Any]]) -> Iterator[Table]:
+def _gaps(told: list[dict[str, Any]]) -> Iterator[Rows]:
     """A table of gaps, if there are any."""
     if told:
         columns = ("user", "name", "after", "before", "found")
-        table = Table(*columns, title="Open gaps found last: plays are missing between (UTC)")
+        table = Rows(*columns, title="Open gaps found last: plays are missing between (UTC)")
+        for column in table.columns[2:]:
+            column.no_wrap = True
         for gap in told:
             table.add_row(
                 str(gap["user_id"]),
                 gap["username"],
-                *(gap[name][:19].replace("T", " ") for name in ("after", "before", "found_at")),
+                *(_second(gap[name])[:16] for name in ("after", "before", "found_at")),
             )
         yield table
 
@@ -132,7 +198,7 @@ def _sections(told: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str]]
             _share(told["users_with_tokens"], told["users"]),
         ),
         ("plays", told["plays"], ""),
-        ("newest play (UTC)", (told["newest_play"] or "–")[:19].replace("T", " "), ""),
+        ("newest play (UTC)", _second(told["newest_play"] or "–"), ""),
         (f"last run: {run['run_id']}" if run else "last run", run["state"] if run else "–", ""),
     ]
     for of in ("tracks", "artists"):
@@ -161,6 +227,10 @@ def _sections(told: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str]]
 
 def _learned(limit: int | None) -> int | str:
     return "no limit met" if limit is None else limit
+
+
+def _second(moment: str) -> str:
+    return moment[:19].replace("T", " ")
 
 
 def _share(part: int, total: int) -> str:

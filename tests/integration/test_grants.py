@@ -241,7 +241,7 @@ def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
     assert f"lost in a crash, or on the way, at {now:%Y-%m-%d %H:%M}" in told[4]["problem"]
     again = datetime.fromisoformat(told[3]["ask_again_at"])
     assert now < again <= now + timedelta(hours=1)
-    shown = songswap("--state", "revoked", "--state", "active")
+    shown = songswap("--state", "revoked", "--state", "active", "--long")
     assert "invalid_grant" in shown
     assert f"{again:%Y-%m-%d %H:%M}" in shown
     assert f"{now - timedelta(days=10):%Y-%m-%d %H:%M}" in shown

@@ -1,0 +1,208 @@
+"""What the commands print of names that others chose: whole commands, on real tables."""
+
+import ast
+import io
+import os
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from songswap import cli
+from songswap.local.interrupt import own_signals
+from songswap.terminal import printable, shortened
+
+SOURCES = Path(cli.__file__).parent
+OWN_CONSOLES = {"terminal.py", "demo.py", "progress.py", "report.py", "command.py"}
+"""Who may make consoles and tables of rich: the one for all, and the tools for development."""
+
+FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def acting(text: str) -> set[str]:
+    """The characters that a terminal may act on, beside the ends of lines."""
+    kinds = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    return {one for one in text if unicodedata.category(one) in kinds} - {"\n"}
+
+
+@contextmanager
+def _environment(values: dict[str, str], folder: Path) -> Iterator[None]:
+    before, there = dict(os.environ), Path.cwd()
+    os.environ.update(values)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        os.chdir(there)
+
+
+@pytest.fixture
+def songswap(tmp_path: Path) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Runs a command in this process; gives its exit code, standard output and standard error."""
+
+    def run(arguments: list[str], values: dict[str, str]) -> tuple[int, str, str]:
+        said = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            _environment(values, tmp_path),
+            redirect_stdout(said[0]),
+            redirect_stderr(said[1]),
+        ):
+            patch.setattr(sys, "argv", ["songswap", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        for stream in said:
+            stream.flush()
+        out, err = (stream.buffer.getvalue().decode() for stream in said)  # type: ignore[attr-defined]
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out, err
+
+    yield run
+    own_signals()
+
+
+def _connection(dsn: str) -> dict[str, str]:
+    about = psycopg.conninfo.conninfo_to_dict(dsn)
+    uri = "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**about)
+    return {"AIRFLOW_CONN_SONGSWAP_RDS": uri}
+
+
+@FEW
+@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20))
+@example("[/red]")
+@example("[dim]hidden")
+@example("\x1b]8;;x\x1b\\\x1b[2J")
+@example("\x9b2J\u202e\u2066\u200b")
+@example("a\nb\r\tc")
+@example("🎧❤️" * 5)
+@example("山田太郎" * 5)
+def test_names_of_users(
+    songswap: Callable[..., tuple[int, str, str]], warehouse_dsn: str, name: str
+) -> None:
+    """Whatever a user calls himself, the commands end well and show it, as text in 80 columns."""
+    with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
+        connection.execute('TRUNCATE "Users" CASCADE')
+        connection.execute(
+            'WITH made AS (INSERT INTO "Users" (username, email, spotify_id)'
+            " VALUES (%s, 'e', 's') RETURNING id), tokens AS"
+            " (INSERT INTO \"SpotifyTokens\" SELECT id, 'a', 'r' FROM made)"
+            " INSERT INTO songswap.gaps SELECT id, '2026-11-01T10:00Z', '2026-11-01T12:30Z',"
+            " '2026-11-01T13:01Z', 'run 1' FROM made",
+            [name],
+        )
+    for command in (["grants", "--state", "active"], ["status"], ["status", "--all"]):
+        code, out, err = songswap(command, _connection(warehouse_dsn))
+        assert (code, err) == (0, "")
+        assert acting(out) == set()
+        if command != ["status", "--all"]:  # where a long name goes on in the next line
+            assert shortened(name, 18).rstrip("…").strip() in out
+        if "status" in command:
+            assert "2026-11-01 10:00" in out
+
+
+@FEW
+@given(
+    st.text(st.characters(exclude_characters="\0/"), min_size=1, max_size=40).filter(
+        lambda name: not name.startswith("-") and name not in (".", "..")
+    )
+)
+@example("[/red].zip")
+@example("\x1b[2J.zip")
+@example("\udcff.json")
+@example("s3:\u202e")
+def test_names_of_files(
+    songswap: Callable[..., tuple[int, str, str]], warehouse_dsn: str, name: str
+) -> None:
+    """Whatever a file is called, an error that names it is a sentence with the name as text."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return  # no name that a file, or an argument, can have
+    settings_ = {
+        **_connection(warehouse_dsn),
+        "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": "aws://a:b@",
+        "AIRFLOW_VAR_BUCKET_NAME": "bucket",
+        "SPOTIFY_CLIENT_ID": "a",
+        "SPOTIFY_CLIENT_SECRET": "b",
+        "SONGSWAP_SPOOL": "spool",
+    }
+    code, out, err = songswap(["import", name, "--user", "1"], settings_)
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert acting(err) == set()
+    code, out, err = songswap(["check", name], {})
+    assert (code, out) == (2, "")
+    assert printable(name).split("\\n")[0] in err
+    assert acting(err) == set()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=lambda one: " ".join(f"{name}={value}" for name, value in one.items()),
+)
+def test_any_encoding(warehouse_dsn: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Where the terminal cannot show a character an escape stands for it, and nothing ends."""
+    with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
+        connection.execute(
+            'WITH made AS (INSERT INTO "Users" (username, email, spotify_id)'
+            " VALUES ('Zoë 🎧 山', 'e', 's') RETURNING id)"
+            " INSERT INTO \"SpotifyTokens\" SELECT id, 'a', 'r' FROM made"
+        )
+    where = {"PATH": os.environ.get("PATH", os.defpath)} | _connection(warehouse_dsn) | environment
+    for command, code in (
+        ([b"grants", b"--state", b"active"], 0),
+        ([b"status"], 0),
+        ([b"status", b"--all"], 0),
+        ([b"--help"], 0),
+        ([b"check", b"\xff\x1b[2J\xe5"], 2),
+        ([b"import", b"\xff.zip", b"--user", b"1"], 1),
+    ):
+        done = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "songswap.cli", *command],
+            cwd=tmp_path,
+            env=where,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert b"Traceback" not in done.stderr
+        assert b"\x1b" not in done.stdout + done.stderr
+        assert command[0] != b"grants" or b"Zo" in done.stdout
+
+
+def test_one_printer() -> None:
+    """No command makes a console, a table or a text of its own, which could read markup."""
+    found = {
+        (path.relative_to(SOURCES).as_posix(), name.name)
+        for path in SOURCES.rglob("*.py")
+        if path.name not in OWN_CONSOLES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+        if (node.module, name.name)
+        in {
+            ("rich.console", "Console"),
+            ("rich.table", "Table"),
+            ("rich.markup", "escape"),
+            ("rich.progress", "Progress"),
+            ("rich.progress", "TextColumn"),
+            ("rich", "print"),
+        }
+    }
+    assert found == set()
