@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from songswap.terminal import err, out
+from songswap.terminal import err, log_to_stderr, out
 
 
 def connect(
@@ -40,6 +40,7 @@ def connect(
     from songswap.warehouse.rights import require_writable
     from songswap.warehouse.user import keep
 
+    log_to_stderr()
     installed("spotipy")
     dsn = settings.warehouse_dsn(os.environ)
     told = settings.spotify_environment(os.environ)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -105,8 +106,6 @@ def test_no_consent(platform: Make, free_port: Callable[[], int]) -> None:
 
     for query, sentence in {
         "error=access_denied&state=STATE": "denied",
-        "code=1&state=other": "state differs",
-        "code=1": "state differs",
         "code=1&state=STATE": "did not authorize",
         "error=<script>&state=STATE": "did not authorize",
     }.items():
@@ -134,6 +133,84 @@ def test_no_consent(platform: Make, free_port: Callable[[], int]) -> None:
     assert found.spotify_id == "listener-0001"
     assert found.access_token not in repr(found)
     assert [one for one in threading.enumerate() if "serve_forever" in one.name] == []
+
+
+STRANGERS = (
+    "code=1&state=other",
+    "code=1",
+    "error=access_denied",
+    "error=access_denied&state=other",
+    "error=access_denied&state=",
+    "code=1&state=other&state=STATE",
+    "state=STATE",
+    "&".join(f"n{number}=1" for number in range(100)) + "&code=1&state=STATE",
+)
+
+
+def _send(port: int, sent: bytes) -> bytes:
+    """Bytes to the port, and what comes back until it hangs up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as reply:
+            return reply.read()
+
+
+def test_strangers_end_nothing(
+    platform: Make,
+    free_port: Callable[[], int],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Requests of others, with no state or a wrong one, are left alone; the true answer counts."""
+    here = platform(users=1)
+    port = free_port()
+    redirect_uri = f"http://127.0.0.1:{port}/callback"
+    half = socket.socket()
+
+    def open_address(address: str) -> None:
+        (state,) = parse_qs(urlsplit(address).query)["state"]
+        for query in STRANGERS:
+            stranger = f"{redirect_uri}?{query.replace('STATE', state)}"
+            with pytest.raises(urllib.request.HTTPError) as refused:
+                urllib.request.urlopen(stranger, timeout=20)  # noqa: S310 - our own
+            with refused.value:
+                assert refused.value.code in (400, 404)
+        right = f"/callback?error=access_denied&state={state}".encode()
+        assert b" 501 " in _send(port, b"HEAD " + right + b" HTTP/1.1\r\n\r\n")
+        assert b" 501 " in _send(port, b"POST " + right + b" HTTP/1.1\r\n\r\n")
+        assert b" 404 " in _send(port, b"GET /favicon.ico HTTP/1.0\r\n\r\n")
+        assert b" 404 " in _send(port, b"GET //[/callback?state=1 HTTP/1.0\r\n\r\n")
+        _send(port, b"")
+        _send(port, bytes(range(256)))
+        half.connect(("127.0.0.1", port))
+        half.sendall(b"GET " + right)
+        with socket.create_connection(("127.0.0.1", port)) as gone:
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            gone.sendall(b"GET / HTTP/1.1\r\n")
+        consent(address, "listener-0001")
+
+    with half:
+        found = authorize(here.settings.spotify, redirect_uri, open_address)
+    assert found.spotify_id == "listener-0001"
+    assert [one.message for one in caplog.records if "not to this request" in one.message] == [
+        caplog.records[0].message
+    ]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_only_strangers_came(platform: Make, free_port: Callable[[], int]) -> None:
+    """When the time is over it is said that others came."""
+    here = platform(users=1)
+    redirect_uri = f"http://127.0.0.1:{free_port()}/callback"
+
+    def open_address(_: str) -> None:
+        with pytest.raises(urllib.request.HTTPError) as refused:
+            urllib.request.urlopen(f"{redirect_uri}?error=access_denied", timeout=20)  # noqa: S310 - our own
+        refused.value.close()
+
+    with pytest.raises(ConnectFailed, match="Answers to other requests came"):
+        authorize(here.settings.spotify, redirect_uri, open_address, patience_s=0.05)
 
 
 def test_what_the_tables_do_not_take(warehouse_dsn: str) -> None:

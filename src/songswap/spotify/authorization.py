@@ -6,17 +6,13 @@ end, and takes whatever request comes first for the answer; the one here does ne
 
 import logging
 import secrets
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from songswap.errors import ConnectFailed
 from songswap.settings import Spotify
+from songswap.spotify.redirect import Redirects
 
 SCOPES = "user-read-email user-read-recently-played"
 PATIENCE_S = 300.0
@@ -75,15 +71,12 @@ def authorize(
     )
     manager.OAUTH_AUTHORIZE_URL = f"{where.accounts_url}/authorize"
     manager.OAUTH_TOKEN_URL = f"{where.accounts_url}/api/token"
-    with _Redirects(redirect_uri) as redirects, _naming_trouble():
+    with Redirects(redirect_uri, state) as redirects, _naming_trouble():
         open_address(manager.get_authorize_url())
-        told, code = manager.parse_auth_response_url(redirects.wait(patience_s))
-        if told != state:
-            raise ConnectFailed(
-                "The answer that came is not to this request (its state differs). Nothing was"
-                " stored: run the command again, and use the address that it prints."
-            )
-        manager.get_access_token(code, as_dict=False, check_cache=False)
+        answer = redirects.wait(patience_s)
+        if "error" in answer:
+            raise ConnectFailed(_refusal(answer["error"]))
+        manager.get_access_token(answer["code"], as_dict=False, check_cache=False)
         tokens = manager.cache_handler.get_cached_token()
         profile = _profile(where, tokens["access_token"])
         return AuthorizedUser(
@@ -112,68 +105,6 @@ def _profile(where: Spotify, access_token: str) -> dict[str, Any]:
         )
     profile: dict[str, Any] = answer.json()
     return profile
-
-
-class _Redirects:
-    """A server at a redirect address; it hears every answer that a browser brings there."""
-
-    def __init__(self, redirect_uri: str) -> None:
-        parts = urlsplit(redirect_uri)
-        self._path = parts.path or "/"
-        self._answers: SimpleQueue[str] = SimpleQueue()
-        host, port = parts.hostname or "", parts.port or 80
-        try:
-            self._server = _server(host, port, self._path, self._answers)
-        except OSError as error:
-            raise ConnectFailed(
-                f"Port {port} of {host} cannot be listened at ({error.strerror}). End what uses it,"
-                " or give another with --port: the app has to allow that redirect."
-            ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,))
-
-    def __enter__(self) -> "_Redirects":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def wait(self, patience_s: float) -> str:
-        """The address that Spotify redirected to, as path and query."""
-        try:
-            return self._answers.get(timeout=patience_s)
-        except Empty as error:
-            raise ConnectFailed(
-                f"Nobody authorized the app within {patience_s / 60:.0f} minutes. Nothing was"
-                " stored: run the command again."
-            ) from error
-
-
-def _server(host: str, port: int, path: str, answers: SimpleQueue[str]) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10
-
-        def do_GET(self) -> None:
-            found = urlsplit(self.path)
-            is_answer = found.path == path and bool(found.query)
-            page = b"<!doctype html><title>SongSwap</title><p>The terminal says how it went."
-            self.send_response(200 if is_answer else 404)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(page) if is_answer else 0))
-            self.end_headers()
-            if is_answer:
-                self.wfile.write(page)
-                answers.put(self.path)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing: the path holds the code."""
-
-    class Server(ThreadingHTTPServer):
-        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-
-    return Server((host, port), Handler)
 
 
 @contextmanager
