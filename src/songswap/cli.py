@@ -12,6 +12,7 @@ from dotenv import load_dotenv
 from songswap import __version__
 from songswap.backfill_command import backfill
 from songswap.check_command import check
+from songswap.command import InOrder, WithSettings
 from songswap.connect_command import connect
 from songswap.dags_command import dags
 from songswap.deployment_command import deployment
@@ -38,19 +39,19 @@ from songswap.terminal import (
 )
 
 app = typer.Typer(
+    cls=InOrder,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 app.command()(simulator)
-app.command()(check)
-app.command()(backfill)
-app.command()(replay)
-app.command()(status)
-app.command()(grants)
-app.command()(connect)
-app.command(name="import")(import_)
+app.command(cls=WithSettings)(check)
+app.command(cls=WithSettings)(backfill)
+app.command(cls=WithSettings)(replay)
+app.command(cls=WithSettings)(status)
+app.command(cls=WithSettings)(grants)
+app.command(cls=WithSettings)(connect)
+app.command(name="import", cls=WithSettings)(import_)
 app.command()(dags)
 app.command()(deployment)
 app.add_typer(spool, name="spool")
@@ -75,7 +76,7 @@ def _options(
     """Every user's listening history, complete and right, every hour."""
 
 
-@app.command()
+@app.command(cls=WithSettings)
 def load(
     run_id: Annotated[
         str, typer.Option(help="The id of the run; an id that was used before goes on with it.")
@@ -103,7 +104,7 @@ def load(
     _print_counts("What was loaded", counts, as_json)
 
 
-@app.command()
+@app.command(cls=WithSettings)
 def migrate(
     to: Annotated[
         str,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from songswap.command import WithSettings
 from songswap.errors import AnswerDamaged, SpoolError
 from songswap.terminal import JsonOption, Rows, err, log_to_stderr, out, print_json
 
@@ -18,7 +19,7 @@ spool = typer.Typer(
 )
 
 
-@spool.command("list")
+@spool.command("list", cls=WithSettings)
 def list_all(as_json: JsonOption = False) -> None:
     """List the answers that wait, oldest first: for what, for how long, and why.
 
@@ -35,7 +36,7 @@ def list_all(as_json: JsonOption = False) -> None:
             out.say(one["text"])
 
 
-@spool.command()
+@spool.command(cls=WithSettings)
 def show(
     id_: Annotated[int, typer.Argument(metavar="ID", min=1, help="As 'list' gives it.")],
     as_json: JsonOption = False,
@@ -55,7 +56,7 @@ def show(
     out.print(table)
 
 
-@spool.command()
+@spool.command(cls=WithSettings)
 def retry(
     ids: Annotated[
         list[int] | None, typer.Argument(metavar="ID", help="All if none is given.")
@@ -91,7 +92,7 @@ def retry(
     raise typer.Exit(int(bool(told["answers"])))
 
 
-@spool.command()
+@spool.command(cls=WithSettings)
 def drop(
     ids: Annotated[
         list[int] | None, typer.Argument(metavar="ID", help="As 'list' gives them.")
