@@ -12,7 +12,7 @@ from dotenv import load_dotenv
 from songswap import __version__
 from songswap.backfill_command import backfill
 from songswap.check_command import check
-from songswap.command import InOrder, WithSettings
+from songswap.command import InOrder, WithSettings, examples
 from songswap.connect_command import connect
 from songswap.dags_command import dags
 from songswap.deployment_command import deployment
@@ -40,22 +40,35 @@ from songswap.terminal import (
 
 app = typer.Typer(
     cls=InOrder,
+    epilog=examples("demo", "status"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-app.command()(simulator)
-app.command(cls=WithSettings)(check)
-app.command(cls=WithSettings)(backfill)
-app.command(cls=WithSettings)(replay)
-app.command(cls=WithSettings)(status)
-app.command(cls=WithSettings)(grants)
-app.command(cls=WithSettings)(connect)
-app.command(name="import", cls=WithSettings)(import_)
-app.command()(dags)
-app.command()(deployment)
-app.add_typer(spool, name="spool")
-app.add_typer(spark, name="spark")
+app.command(epilog=examples("simulator --users 100 --port 8010"))(simulator)
+app.command(cls=WithSettings, epilog=examples("check", "check postgres s3"))(check)
+app.command(
+    cls=WithSettings, epilog=examples("backfill --dry-run", "backfill --kind features --at-most 50")
+)(backfill)
+app.command(
+    cls=WithSettings, epilog=examples("replay --user 12 --from 2026-11-01 --to 2026-11-08T12")
+)(replay)
+app.command(cls=WithSettings, epilog=examples("status", "status --json"))(status)
+app.command(
+    cls=WithSettings, epilog=examples("grants", "grants --state expired --state revoked --long")
+)(grants)
+app.command(cls=WithSettings, epilog=examples("connect", "connect --no-browser --port 8889"))(
+    connect
+)
+app.command(
+    name="import",
+    cls=WithSettings,
+    epilog=examples("import my_spotify_data.zip --user 12", "import s3://my-bucket/exports/"),
+)(import_)
+app.command(epilog=examples("dags", "dags --bundles"))(dags)
+app.command(epilog=examples("deployment songswap-deployment"))(deployment)
+app.add_typer(spool, name="spool", epilog=examples("spool list"))
+app.add_typer(spark, name="spark", epilog=examples("spark up"))
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,7 +89,7 @@ def _options(
     """Every user's listening history, complete and right, every hour."""
 
 
-@app.command(cls=WithSettings)
+@app.command(cls=WithSettings, epilog=examples("load"))
 def load(
     run_id: Annotated[
         str, typer.Option(help="The id of the run; an id that was used before goes on with it.")
@@ -104,7 +117,7 @@ def load(
     _print_counts("What was loaded", counts, as_json)
 
 
-@app.command(cls=WithSettings)
+@app.command(cls=WithSettings, epilog=examples("migrate --wait-s 60"))
 def migrate(
     to: Annotated[
         str,
@@ -158,7 +171,7 @@ def migrate(
         indexes.build(dsn, lambda sentence: err.print(sentence, markup=False, highlight=False))
 
 
-@app.command()
+@app.command(epilog=examples("demo", "demo --once --users 200"))
 def demo(
     once: Annotated[
         bool, typer.Option("--once", help="Stop after the first run; exit 1 if that failed.")

@@ -65,6 +65,11 @@ def _not_running(folder: Path) -> str:
     return f"The demo in {folder} is not running. Start it with: {command}"
 
 
+def examples(*lines: str) -> str:
+    """The end of a command's help: what can be typed, each line without `songswap`."""
+    return "\n\n".join(("Examples:", *(f"songswap {line}" for line in lines)))
+
+
 _ORDER = (
     *("demo", "migrate", "connect", "check", "load", "status", "grants", "import", "backfill"),
     *("replay", "spool", "deployment", "dags", "spark", "simulator"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from songswap.command import examples
 from songswap.errors import SettingsError
 from songswap.terminal import err
 
@@ -23,7 +24,7 @@ def _group() -> None:
     """Keeps `up` a word of its own, the only one that there is."""
 
 
-@spark.command()
+@spark.command(epilog=examples("spark up", "spark up --workers 4 --memory-mb 2048"))
 def up(
     workers: Annotated[int, typer.Option(min=0, max=64, help="How many; 0 is a master alone.")] = 2,
     cores: Annotated[

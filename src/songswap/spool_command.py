@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from songswap.command import WithSettings
+from songswap.command import WithSettings, examples
 from songswap.errors import AnswerDamaged, SpoolError
 from songswap.terminal import JsonOption, Rows, err, log_to_stderr, out, print_json
 
@@ -19,7 +19,7 @@ spool = typer.Typer(
 )
 
 
-@spool.command("list", cls=WithSettings)
+@spool.command("list", cls=WithSettings, epilog=examples("spool list --json"))
 def list_all(as_json: JsonOption = False) -> None:
     """List the answers that wait, oldest first: for what, for how long, and why.
 
@@ -36,7 +36,7 @@ def list_all(as_json: JsonOption = False) -> None:
             out.say(one["text"])
 
 
-@spool.command(cls=WithSettings)
+@spool.command(cls=WithSettings, epilog=examples("spool show 17"))
 def show(
     id_: Annotated[int, typer.Argument(metavar="ID", min=1, help="As 'list' gives it.")],
     as_json: JsonOption = False,
@@ -56,7 +56,7 @@ def show(
     out.print(table)
 
 
-@spool.command(cls=WithSettings)
+@spool.command(cls=WithSettings, epilog=examples("spool retry", "spool retry 17 18"))
 def retry(
     ids: Annotated[
         list[int] | None, typer.Argument(metavar="ID", help="All if none is given.")
@@ -92,7 +92,7 @@ def retry(
     raise typer.Exit(int(bool(told["answers"])))
 
 
-@spool.command(cls=WithSettings)
+@spool.command(cls=WithSettings, epilog=examples("spool drop 17", "spool drop --damaged-tokens"))
 def drop(
     ids: Annotated[
         list[int] | None, typer.Argument(metavar="ID", help="As 'list' gives them.")
