@@ -74,7 +74,12 @@ def _backfill(read: "Settings", kinds: list[str], at_most: int | None) -> "dict[
     from songswap.backfill import backfill as fill_all
 
     with Steps(BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()) as told:
-        return fill_all(read, kinds, at_most, told)
+        return fill_all(
+            read,
+            kinds,
+            at_most,
+            lambda kind, asked, of: told(kind, asked, of, f"{asked:,} asked for"),
+        )
 
 
 def _row(kind: str, outcome: "Outcome") -> dict[str, Any]:

@@ -103,7 +103,7 @@ def load(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
-    from songswap import ingest, settings
+    from songswap import ingest, run_counts, settings
     from songswap.local.interrupt import stoppable
     from songswap.spotify.client import utc_now
 
@@ -114,7 +114,13 @@ def load(
         # SIGTERM too lets the load bring to its end what is under way, and end its row.
         with stoppable():
             counts = ingest.load_once(read, name, told)
-    _print_counts("What was loaded", counts, as_json)
+    if as_json:
+        print_json({"run_id": name, **run_counts.as_json(counts)})
+        return
+    table = Rows("what", "number", title="What was loaded")
+    for what, count in counts.items():
+        table.add_row(what.replace("_", " "), f"{count:,}")
+    out.print(table)
 
 
 @app.command(cls=WithSettings, epilog=examples("migrate --wait-s 60"))
@@ -194,16 +200,6 @@ def demo(
     raise typer.Exit(
         run_demo(DemoOptions(once=once, users=users, seed=seed, json=as_json, state=state))
     )
-
-
-def _print_counts(title: str, counts: dict[str, int], as_json: bool) -> None:
-    if as_json:
-        print_json(counts)
-        return
-    table = Rows("what", "number", title=title)
-    for name, count in counts.items():
-        table.add_row(name.replace("_", " "), f"{count:,}")
-    out.print(table)
 
 
 def main() -> None:

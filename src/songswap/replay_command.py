@@ -110,7 +110,7 @@ def replay(
         archive.require_users(read, units)
     counts |= _replay(read, units, partial(spread, engine, master, processes), dry_run)
     if as_json:
-        print_json(counts)
+        print_json({name: counts.get(name, 0) for name in _TITLES})
     else:
         _print(counts, _WOULD if dry_run else _DID)
     if left := archive.problem(counts):

@@ -68,7 +68,7 @@ def retry(
     Reads the settings from the environment, see .env.example. Exits with 1 when any of it still
     waits; why stands beside it.
     """
-    from songswap import deliver, settings
+    from songswap import deliver, run_counts, settings
     from songswap.spotify.client import utc_now
     from songswap.warehouse.connection import connect
     from songswap.warehouse.migrate import require_schema
@@ -83,7 +83,7 @@ def retry(
             counts = deliver.bring_in(read, connection, run_id, utc_now, chosen)
         told = _told(opened, [one for one in opened.entries() if one.id in chosen])
     if as_json:
-        print_json({"counts": counts, **told})
+        print_json({"counts": run_counts.as_json(counts), **told})
     else:
         left = len(told["answers"])
         err.say(f"{len(chosen) - left:,} answers left the spool, {left:,} could not.")
@@ -227,7 +227,10 @@ def _plays(opened: "Spool", entry: "Entry") -> dict[str, Any]:
     try:
         told = history.transform(kept.body, kept.user_id, kept.observed_at, Catalogue())
     except AnswerDamaged as error:
-        return {"plays": None, "first_play": None, "last_play": None, "problem": str(error)}
+        return {
+            **dict.fromkeys(("plays", "first_play", "last_play")),
+            "problem": str(error),
+        }
     times = sorted(play.played_at for play in told.plays)
     first, last = (times[0].isoformat(), times[-1].isoformat()) if times else (None, None)
     return {"plays": len(times), "first_play": first, "last_play": last}

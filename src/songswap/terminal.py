@@ -159,7 +159,7 @@ class Steps:
         if of and done >= of:
             self._end([step], result)
         elif time.monotonic() - self._said_at >= _SIGN_OF_LIFE_S:
-            self._say(step, f"{done:,} of {of:,}" if of else f"{done:,}", result)
+            self._say(step, f"{done / of:.0%}" if of else "under way", result)
 
     def _end(self, steps: Iterable[str], result: str = "") -> None:
         for step in steps:
@@ -167,7 +167,7 @@ class Steps:
                 self._ended.add(step)
                 task, of = self._known[step]
                 self._bars.update(task, completed=of or 1, total=of or 1)
-                self._say(step, f"{of:,} done" if of > 1 else "done", result)
+                self._say(step, "done", result)
 
     def _say(self, step: str, state: str, result: str) -> None:
         if not err.is_terminal:

@@ -66,7 +66,8 @@ def test_import(platform: Make, tmp_path: Path) -> None:
     assert "new plays" in out
     assert "rows in all" in out
     assert out.count("100") == 2
-    assert [step for step in ("read …", "archive …", "load …") if step not in err] == []
+    steps = ("read: done", "archive: done", "load: done")
+    assert [step for step in steps if f"Z {step}" not in err] == [], err
     code, out, err = songswap(here, tmp_path, zipped, "--user", user, "--json")
     assert code == 0, err
     counts = json.loads(out)

@@ -77,13 +77,8 @@ def test_dry_run(here: Any, songswap: Run) -> None:
     assert done.returncode == 0, done.stderr
     keys = here.objects()
     size = sum(one["size"] for part in obstore.list(here.bucket) for one in part)
-    assert json.loads(done.stdout) == {
-        "users": 4,
-        "gone_users": 0,
-        "objects": len(keys),
-        "bytes": size,
-        "foreign": 0,
-    }
+    counted = {name: count for name, count in json.loads(done.stdout).items() if count}
+    assert counted == {"users": 4, "objects": len(keys), "bytes": size}
     assert here.history().total() == 0
     first = str(here.rows('SELECT min(id) FROM "Users"')[0][0])
     of_one = [key for key in keys if f"/user{first}/" in key]

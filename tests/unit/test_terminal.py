@@ -132,7 +132,7 @@ def test_steps_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line.split(" ", 1) for line in screen.text.splitlines()]
     assert [text for _, text in lines] == [
         "[red]plan: done",
-        "fetch: 2 done (7 rows)",
+        "fetch: done (7 rows)",
         "summarise: done",
     ]
     assert all(len(when) == len("2026-11-26T20:00:00Z") for when, _ in lines)

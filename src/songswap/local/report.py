@@ -5,6 +5,7 @@ from typing import Any
 from psycopg.rows import dict_row
 from rich.table import Table
 
+from songswap import run_counts
 from songswap.warehouse.connection import connect
 
 _TOTALS = """
@@ -52,7 +53,7 @@ def read_report(dsn: str, run_id: str, state: str) -> dict[str, Any]:
         **totals,
         "api_calls": counts.get("calls", 0),
         "seconds": round(run.get("seconds") or 0, 1),
-        "counts": counts,
+        "counts": run_counts.as_json(counts),
         "problem": run.get("problem"),
     }
 
