@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import os
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
@@ -13,6 +12,7 @@ from aiohttp import web
 
 from songswap.simulator import draw
 from songswap.simulator.answer import JSON_TYPE, Answer, Refusal, json_answer
+from songswap.simulator.page import HEADERS, document, text
 from songswap.simulator.simulation import Simulation
 from songswap.simulator.token import ACCESS_LIFE
 
@@ -178,12 +178,9 @@ def _page(status: int, text: str) -> Refusal:
 
 def _consent(sim: Simulation, request: web.Request) -> Answer:
     links = "\n".join(
-        f'<li><a href="{html.escape(str(request.rel_url.update_query(simulated_user=each.id)))}">'
-        f"{html.escape(each.name)}</a> ({html.escape(each.id)})</li>"
+        f'<li><a href="{text(request.rel_url.update_query(simulated_user=each.id))}">'
+        f"{text(each.name)}</a> ({text(each.id)})</li>"
         for each in sim.world.listeners.values()
     )
-    page = (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Simulated Spotify</title>"
-        f"<h1>Who gives consent?</h1>\n<ul>\n{links}\n</ul></html>"
-    )
-    return Answer(200, page.encode(), {"Content-Type": "text/html; charset=utf-8"})
+    page = document("Who gives consent?", f"<ul>\n{links}\n</ul>")
+    return Answer(200, page, HEADERS)

@@ -9,12 +9,14 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
-from songswap.simulator import ledger
+from songswap.simulator import ledger, page
 from songswap.simulator.answer import json_answer
 from songswap.simulator.clock import ClockError, iso, parse_iso
 from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
+from songswap.simulator.discord_page import discord_page
 from songswap.simulator.export import Export, Kind, export
 from songswap.simulator.fault import Fault
+from songswap.simulator.front_page import front_page
 from songswap.simulator.listener import Listener
 from songswap.simulator.shelf import Mode
 from songswap.simulator.simulation import Simulation
@@ -45,6 +47,13 @@ class _Wish(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Done(msgspec.Struct):
     done: Literal[True] = True
+
+
+@routes.get("/")
+async def front(request: web.Request) -> web.Response:
+    """Show a page for a browser: listeners, calls, faults, and links to the rest."""
+    made = front_page(request.app[SIMULATION], request.headers["Host"])
+    return web.Response(body=made, headers=page.HEADERS)
 
 
 @routes.get("/admin/health")
@@ -154,8 +163,8 @@ async def whole_ledger(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     now = sim.clock.now()
     for ident in [user] if user is not None else list(sim.world.listeners):
-        page = ledger.lines(sim.world, sim.marks, sim.world.listeners[ident], now)
-        if written := b"".join(msgspec.json.encode(line) + b"\n" for line in page):
+        lines = ledger.lines(sim.world, sim.marks, sim.world.listeners[ident], now)
+        if written := b"".join(msgspec.json.encode(line) + b"\n" for line in lines):
             await response.write(written)
     await response.write_eof()
     return response
@@ -219,7 +228,10 @@ async def switch_mode(request: web.Request) -> web.Response:
 
 @routes.get("/admin/discord")
 async def messages(request: web.Request) -> web.Response:
-    """List what the Discord sink was sent, oldest first."""
+    """List what the Discord sink was sent, oldest first; to a browser as a page of cards."""
+    if page.is_wanted(request.headers.get("Accept", "")):
+        made = discord_page(request.app[SIMULATION].discord)
+        return web.Response(body=made, headers=page.HEADERS)
     return _json(request.app[SIMULATION].discord)
 
 
