@@ -1,6 +1,6 @@
 """The stand-ins of the profile `demo` in docker-compose.yaml: an S3 endpoint and a sign-up.
 
-    python demo.py s3 --host HOST --port PORT --folder FOLDER
+    python demo.py s3 --host HOST --port PORT --folder FOLDER [--allow-host NAME]
     python demo.py sign-up --simulator URL
 
 Both read the connections and the bucket's name from the environment, as the pipeline does, so that
@@ -19,6 +19,7 @@ from songswap.local.loopback import call_json
 from songswap.local.objects import build_server
 from songswap.local.sign_up import sign_up as sign_all_up
 from songswap.settings import parse_connection, warehouse_dsn
+from songswap.simulator.origin import Hosts
 
 _CONNECTIONS = (
     "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY",
@@ -34,13 +35,16 @@ def s3(
     host: Annotated[str, typer.Option()],
     port: Annotated[int, typer.Option()],
     folder: Annotated[Path, typer.Option()],
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name that it is called by, beside loopback.")
+    ] = None,
 ) -> None:
     """Serve the bucket to the keys of the connections that are set, whose logins have to be the
     roles' names: `pipeline`, `tests` and `reader`."""
     given = [(name, os.environ.get(name, "")) for name in _CONNECTIONS]
     keys = [parse_connection(name, text) for name, text in given if text.strip()]
     access = Access({key.login: key.password for key in keys}, PLATFORM_GRANTS)
-    server = build_server(folder, access)
+    server = build_server(folder, access, hosts=Hosts.of(host, allow_host or ()))
     bucket = os.environ["AIRFLOW_VAR_BUCKET_NAME"]
     if bucket not in {known.name for known in server.state.storage.list_buckets()}:
         server.state.storage.create_bucket(bucket)

@@ -258,6 +258,15 @@ def test_stand_ins_know_only_their_own(compose: Any) -> None:
     assert known == {}
 
 
+def test_stand_ins_answer_to_their_service_names(compose: Any) -> None:
+    """They refuse names that they were not told: each is told the one that the example calls it."""
+    called = set(re.findall(r"http://(demo-[a-z0-9]+):", EXAMPLE.read_text()))
+    assert called == {"demo-s3", "demo-simulator"}
+    for name in called:
+        words = shlex.split(services(compose)[name]["command"])
+        assert words[words.index("--allow-host") + 1] == name
+
+
 def test_exports_are_unpacked_on_disk(compose: Any) -> None:
     """Whoever imports has temporary files in a volume: /tmp is memory, an export has up to 4 GB."""
     for name in ("airflow-worker", "spark-worker", "spark-driver"):

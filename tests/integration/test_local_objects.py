@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 
 import obstore
@@ -157,3 +158,41 @@ def test_a_full_disk_is_an_answer(tmp_path: Path) -> None:
         assert obstore.list(client(store, "songswap", "admin")).collect() == []
     finally:
         store.stop()
+
+
+def asked(objects: ObjectStore, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+    """The status and text of an answer to a request that nobody signed."""
+    connection = HTTPConnection("127.0.0.1", objects.port, timeout=60)
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        connection.request(method, path, headers=sent)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:3000", "Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "cross-site"},
+    ],
+)
+def test_pages_from_elsewhere_are_refused(objects: ObjectStore, headers: dict[str, str]) -> None:
+    """403 with S3's document and a sentence, before a key is looked at."""
+    for method in ("GET", "PUT", "OPTIONS"):
+        status, text = asked(objects, "/songswap/history/x", method, **headers)
+        assert status == 403
+        assert "<Message>Refused: " in text
+
+
+def test_a_browser_is_greeted(objects: ObjectStore) -> None:
+    """Its address is a page; a program without a key gets S3's error, and so do other paths."""
+    status, text = asked(objects, "/", Accept="text/html,*/*;q=0.8")
+    assert status == 200
+    assert str(objects.objects) in text
+    assert asked(objects, "/", Accept="*/*")[0] == 403
+    assert asked(objects, "/songswap", Accept="text/html")[0] == 403

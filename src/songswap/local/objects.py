@@ -40,9 +40,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from songswap.local.access import Access
+from songswap.local.entrance import Entrance
+from songswap.simulator.origin import Hosts
 
 # A put is refused below this: the disk is shared with PostgreSQL, which a full disk stops.
 KEEP_FREE_BYTES = 64 * 2**20
+_HOST = "127.0.0.1"
+_LOOPBACK = Hosts.of(_HOST)
 
 
 class DiskFull(S3Error):  # type: ignore[misc]  # nanio has no types
@@ -139,13 +143,27 @@ def _replay(body: bytes) -> Receive:
     return receive
 
 
-def build_server(folder: Path, access: Access, keep_free_bytes: int = KEEP_FREE_BYTES) -> Starlette:
-    """The S3 endpoint as an ASGI application, its objects below `folder`."""
+def build_server(
+    folder: Path,
+    access: Access,
+    keep_free_bytes: int = KEEP_FREE_BYTES,
+    hosts: Hosts = _LOOPBACK,
+) -> Starlette:
+    """The S3 endpoint as an ASGI application, its objects below `folder`.
+
+    Args:
+        folder: is made when it is missing.
+        access: the keys and their rights.
+        keep_free_bytes: puts are refused when the disk would have less left.
+        hosts: the names that it is called by.
+    """
     credentials = StaticCredentialResolver(access.secrets)
     server: Starlette = build_app(Settings(data_dir=folder.absolute(), credentials=credentials))
     # Last in the list is innermost: it sees only requests whose signature was right.
     options: dict[str, Any] = {"access": access, "server": server}
     server.user_middleware.append(Middleware(Gate, **options, keep_free_bytes=keep_free_bytes))
+    entrance: dict[str, Any] = {"hosts": hosts, "folder": folder.absolute()}
+    server.user_middleware.insert(0, Middleware(Entrance, **entrance))
     return server
 
 
@@ -168,12 +186,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", options.port))
+        listener.bind((_HOST, options.port))
     except OSError as error:
-        sys.stderr.write(f"S3 cannot listen on 127.0.0.1:{options.port}: {error.strerror}\n")
+        sys.stderr.write(f"S3 cannot listen on {_HOST}:{options.port}: {error.strerror}\n")
         return 2
     listener.listen(512)
-    sys.stdout.write(f"S3 listens on http://127.0.0.1:{listener.getsockname()[1]}\n")
+    sys.stdout.write(f"S3 listens on http://{_HOST}:{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     # Idle connections outlive those of the usual clients: none is closed while a put is on its way.
     config = uvicorn.Config(

@@ -42,6 +42,10 @@ def _recording(text: str) -> tuple[str, Path]:
 def simulator(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes any free one.")] = 8010,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name that it is called by, beside loopback and --host's."),
+    ] = None,
     users: Annotated[int, typer.Option(min=0, help="How many listeners there are.")] = 25,
     seed: Annotated[int, typer.Option(help="The same seed gives the same world.")] = 1,
     epoch: Annotated[
@@ -80,6 +84,7 @@ def simulator(
         options = Options(
             host=host,
             port=port,
+            allowed_hosts=tuple(allow_host or ()),
             users=users,
             seed=seed,
             epoch=None if epoch is None else _time(epoch),

@@ -12,10 +12,12 @@ import sys
 
 import uvloop
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from songswap.simulator import accounts, admin, discord, reccobeats, stranger, web_api
-from songswap.simulator.answer import Answer, api_error
-from songswap.simulator.delivery import endpoint
+from songswap.simulator.answer import Answer, api_error, json_answer
+from songswap.simulator.delivery import Handler, endpoint
+from songswap.simulator.origin import Hosts, refusal_of_host, refusal_of_page
 from songswap.simulator.recorded import RecordingError
 from songswap.simulator.simulation import Options, Simulation
 
@@ -100,7 +102,7 @@ async def _serve(options: Options) -> None:
 
 
 def _application(sim: Simulation) -> web.Application:
-    app = web.Application()
+    app = web.Application(middlewares=[_guard(sim)])
     app[admin.SIMULATION] = sim
     app.add_routes(admin.routes)
     calls = (
@@ -126,6 +128,26 @@ def _application(sim: Simulation) -> web.Application:
         if path.startswith("/v1/") and not path.endswith("}"):
             app.router.add_route(method, f"{path}/", handle)  # as spotipy writes some of them
     return app
+
+
+def _guard(sim: Simulation) -> Middleware:
+    """Return what refuses a page from elsewhere, before anything is done or counted.
+
+    Spotify's Web API is open to every page that has a token, and so it is here.
+    """
+    hosts = Hosts.of(sim.options.host, sim.options.allowed_hosts)
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        problem = refusal_of_host(request.headers, hosts)
+        if problem is None and not request.path.startswith("/v1/"):
+            problem = refusal_of_page(request.method, request.headers)
+        if problem is None:
+            return await handler(request)
+        answer = json_answer({"error": problem}, 403)
+        return web.Response(status=403, body=answer.body, headers=answer.headers)
+
+    return guard
 
 
 async def _unknown(_sim: Simulation, _request: web.Request) -> Answer:

@@ -37,6 +37,8 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 8010
     """0 takes any free one."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names it is spoken to by, beside loopback and `host`; for networks that give it a name."""
     users: int = 25
     seed: int = 1
     epoch: int | None = None

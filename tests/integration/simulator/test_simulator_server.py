@@ -1,0 +1,123 @@
+"""Who is let in: the user, programs, and no page of another server."""
+
+from typing import Any
+
+import pytest
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+FOREIGN = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+VISIT = {
+    "Accept": BROWSER,
+    "Sec-Fetch-Site": "cross-site",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+}
+
+
+async def test_a_page_from_elsewhere_sets_no_fault(spotify: Any) -> None:
+    """403 with a sentence, whatever a fetch may send without asking first, and asking first too."""
+    caller = await spotify(users=1)
+    fault = '{"status": 503}'
+    plain = {**FOREIGN, "Content-Type": "text/plain"}
+    for method, path in (
+        ("POST", "/admin/faults"),
+        ("DELETE", "/admin/faults"),
+        ("OPTIONS", "/admin/faults"),
+        ("POST", "/admin/clock"),
+        ("POST", "/admin/listeners/listener-0001/revoke"),
+        ("GET", "/admin/listeners"),
+        ("POST", caller.running.webhook.removeprefix(caller.running.url)),
+        ("POST", "/api/token"),
+        ("GET", "/"),
+    ):
+        reply = await caller.call(method, path, headers=plain, data=fault)
+        assert reply.status == 403, (method, path)
+        assert "a page from elsewhere" in reply.body["error"]
+        assert "Access-Control-Allow-Origin" not in reply.headers
+    assert await caller.admin("GET", "faults") == []
+    assert await caller.admin("GET", "discord") == []
+    assert (await caller.admin("GET", "calls"))["total"] == 0
+
+
+async def test_a_name_that_leads_here_is_refused(spotify: Any) -> None:
+    """DNS rebinding: the page and the request then have one origin, and a name that is not ours."""
+    caller = await spotify(users=1)
+    same = {"Host": "evil.example", "Origin": "http://evil.example"}
+    for headers in ({**same, "Sec-Fetch-Site": "same-origin"}, {"Host": "evil.example:8010"}):
+        for method, path in (
+            ("POST", "/admin/faults"),
+            ("GET", "/admin/ledger"),
+            ("GET", "/v1/me"),
+        ):
+            reply = await caller.call(method, path, headers=headers, json={"status": 503})
+            assert reply.status == 403
+            assert "evil.example" in reply.body["error"]
+    assert await caller.admin("GET", "faults") == []
+
+
+async def test_a_network_may_give_it_a_name(spotify: Any) -> None:
+    """One that was said on the command line, and no other."""
+    caller = await spotify(users=1, allowed_hosts=("demo-simulator",))
+    for host, status in (("demo-simulator:8010", 200), ("localhost:1", 200), ("demo-s3", 403)):
+        reply = await caller.call("GET", "/admin/health", headers={"Host": host})
+        assert reply.status == status
+
+
+async def test_own_pages_and_programs_are_let_in(spotify: Any) -> None:
+    """Without a mark, or with the marks of this server's own page."""
+    caller = await spotify(users=1)
+    own = {"Origin": caller.running.url, "Sec-Fetch-Site": "same-origin"}
+    for headers in ({}, own):
+        fault = {"status": 503}
+        reply = await caller.call("POST", "/admin/faults", headers=headers, json=fault)
+        assert reply.status == 200
+
+
+async def test_consent_is_reached_from_other_pages(spotify: Any) -> None:
+    """A web app sends its user to the page of consent, and the consent leads back with a code."""
+    caller = await spotify(users=2)
+    asked = {
+        "client_id": "songswap",
+        "response_type": "code",
+        "redirect_uri": "https://app.example/callback",
+    }
+    page = await caller.call("GET", "/authorize", params=asked, headers=VISIT)
+    assert page.status == 200
+    assert b"simulated_user=listener-0002" in page.raw
+    consent = {**asked, "simulated_user": "listener-0002"}
+    reply = await caller.call("GET", "/authorize", params=consent, headers=VISIT)
+    assert reply.status == 302
+    assert reply.headers["Location"].startswith("https://app.example/callback?code=")
+    framed = {**VISIT, "Sec-Fetch-Dest": "iframe"}
+    assert (await caller.call("GET", "/authorize", params=asked, headers=framed)).status == 403
+
+
+async def test_web_api_is_open_to_pages_with_a_token(spotify: Any) -> None:
+    """As Spotify's is."""
+    caller = await spotify(users=1)
+    token = (await caller.sign_in("listener-0001"))["access_token"]
+    reply = await caller.call("GET", "/v1/me", token, headers=FOREIGN)
+    assert reply.status == 200
+    assert reply.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("path", ["/", "/admin/discord"])
+async def test_pages_are_for_browsers(spotify: Any, path: str) -> None:
+    """Visited from anywhere, they are HTML; no fault strikes them, and no call is counted."""
+    caller = await spotify(users=3)
+    await caller.admin("POST", "faults", {"status": 503})
+    reply = await caller.call("GET", path, headers=VISIT)
+    assert reply.status == 200
+    assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+    assert (await caller.admin("GET", "calls"))["total"] == 0
+
+
+async def test_discord_page_shows_what_was_sent(spotify: Any) -> None:
+    """To a browser as a page, to a program as JSON."""
+    caller = await spotify(users=1)
+    hook = (await caller.admin("GET", "health"))["webhook"]
+    await caller.call("POST", hook, json={"embeds": [{"title": "<b>load</b> failed"}]})
+    reply = await caller.call("GET", "/admin/discord", headers={"Accept": BROWSER})
+    assert b"&lt;b&gt;load&lt;/b&gt; failed" in reply.raw
+    assert (await caller.admin("GET", "discord"))[0]["embeds"][0]["title"] == "<b>load</b> failed"
