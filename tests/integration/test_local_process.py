@@ -53,10 +53,19 @@ def test_stubborn_processes_are_killed_side_by_side(tmp_path: Path) -> None:
 
 
 def test_an_early_end_shows_the_log(tmp_path: Path) -> None:
-    """Who ends while it should become ready is reported with its code and its last words."""
+    """Who ends while it should become ready is reported: its last words, then what they caused."""
     process = python(tmp_path, "print('no such table'); raise SystemExit(3)")
     process.start()
-    with pytest.raises(StackError, match=r"code 3(.|\n)*no such table"):
+    with pytest.raises(StackError, match=r"no such table\n.*was starting\. Its exit code is 3\.$"):
+        process.wait_ready(lambda: False, 20)
+    process.stop()
+
+
+def test_a_kill_is_named(tmp_path: Path) -> None:
+    """By its signal, also where nothing was written."""
+    process = python(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    process.start()
+    with pytest.raises(StackError, match=r"nothing was written(.|\n)*ended by SIGKILL\.$"):
         process.wait_ready(lambda: False, 20)
     process.stop()
 

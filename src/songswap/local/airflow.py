@@ -78,7 +78,7 @@ class Airflow:
         """Waits for the migration.
 
         Raises:
-            StackError: it failed; the text ends with the last lines of its log.
+            StackError: it failed; the text begins with the last lines of its log.
         """
         self.migration.wait_success(timeout_s)
 
@@ -91,7 +91,7 @@ class Airflow:
         """The components that do not report to be healthy yet.
 
         Raises:
-            StackError: one of them ended; the text ends with the last lines of its log.
+            StackError: one of them ended; the text begins with the last lines of its log.
         """
         self.require_running()
         return self.api.unwell()

@@ -55,7 +55,7 @@ class ObjectStore:
         """Starts the endpoint and waits until it listens.
 
         Raises:
-            StackError: it did not start; the text ends with the last lines of its log.
+            StackError: it did not start; the text begins with the last lines of its log.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(self.access_file, self.access.to_json())

@@ -89,7 +89,7 @@ class Postgres:
         stack that was killed, is stopped first.
 
         Raises:
-            StackError: it did not start; the text ends with the last lines of its log.
+            StackError: it did not start; the text begins with the last lines of its log.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._cluster.exists():

@@ -107,10 +107,10 @@ class Process:
         return "\n".join(self.output().splitlines()[-lines:])
 
     def failure(self, what: str) -> StackError:
-        """An error that says what this process failed to do, with the end of its log."""
+        """An error with the end of this process's log, and below it what it failed to do."""
         code = self._child.poll() if self._child else None
-        ended = "" if code is None else f" It ended with code {code}."
-        return StackError(f"{what}{ended} The end of {self.log}:\n{self.log_tail()}")
+        tail = self.log_tail() or "(nothing was written)"
+        return StackError(f"The end of {self.log}:\n{tail}\n{what}{_how_it_ended(code)}")
 
     def wait_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Waits until `ready` answers True.
@@ -153,6 +153,16 @@ class Process:
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
         self._child = None
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return ""
+    if code >= 0:
+        return f" Its exit code is {code}."
+    with contextlib.suppress(ValueError):
+        return f" It was ended by {signal.Signals(-code).name}."
+    return f" It was ended by signal {-code}."
 
 
 def stop_all(processes: Sequence[Process], timeout_s: float) -> None:

@@ -38,7 +38,7 @@ class Simulator:
         """Starts the simulator and waits until it listens.
 
         Raises:
-            StackError: it did not start; the text ends with the last lines of its log.
+            StackError: it did not start; the text begins with the last lines of its log.
         """
         self.process.start()
         self.process.wait_ready(lambda: "http://127.0.0.1:" in self.process.output(), timeout_s)

@@ -77,7 +77,7 @@ class Stack:
         """Starts all parts and waits until the DAG can run.
 
         Raises:
-            StackError: a part did not start; the text ends with the last lines of its log.
+            StackError: a part did not start; the text begins with the last lines of its log.
         """
         with progress.step("PostgreSQL"):
             self.postgres.start()

@@ -74,7 +74,7 @@ class Cluster:
 
         Raises:
             SettingsError: the extra `spark` is not installed.
-            StackError: a part did not start; the text ends with the last lines of its log.
+            StackError: a part did not start; the text begins with the last lines of its log.
             SpreadFailed: the master that runs elsewhere does not answer.
         """
         spark_home()
