@@ -194,6 +194,10 @@ def demo(
     Loads every listener's plays once, shows what arrived, and goes on each hour until Ctrl-C. What
     is set in the environment or in .env is used instead of its local counterpart.
     """
+    from songswap.local.progress import Progress
+
+    # Before what follows is imported: that takes seconds on a busy machine.
+    Progress(err).say("Starting all parts, which takes about a minute. Ctrl-C stops them.")
     from songswap.local.demo import DemoOptions
     from songswap.local.demo import demo as run_demo
 

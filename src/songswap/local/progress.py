@@ -1,12 +1,15 @@
-"""What is being waited for, on standard error: live in a terminal, plain lines elsewhere."""
+"""What is being waited for, on standard error: live in a terminal, a line a step elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from songswap.local.step_log import StepLog
 
 Say = Callable[[str], None]
 
@@ -20,35 +23,29 @@ class Progress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._log = None if console.is_terminal else StepLog(console.file)
 
     def say(self, text: str) -> None:
         """Shows one line."""
+        if self._log is not None:
+            self._log.line(text)
+            return
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Say]:
         """Shows a step while its block runs; what the block is waiting for goes to the function."""
+        if self._log is not None:
+            with self._log.step(title):
+                yield _ignore
+            return
         started = time.monotonic()
-        with self._live(title) if self._console.is_terminal else self._plain(title) as say:
-            yield say
-        self.say(f"✓ {title} ({time.monotonic() - started:.1f} s)")
-
-    @contextmanager
-    def _live(self, title: str) -> Iterator[Say]:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Bars(*columns, console=self._console, transient=True) as bars:
-            task = bars.add_task(title)
-            yield lambda text: bars.update(task, description=f"{title}: {text}")
+            task = bars.add_task(escape(title))
+            yield lambda text: bars.update(task, description=escape(f"{title}: {text}"))
+        self.say(f"✓ {title} ({time.monotonic() - started:.1f} s)")
 
-    @contextmanager
-    def _plain(self, title: str) -> Iterator[Say]:
-        self.say(f"  {title} …")
-        last = ""
 
-        def say(text: str) -> None:
-            nonlocal last
-            if text != last:
-                self.say(f"    {text}")
-            last = text
-
-        yield say
+def _ignore(_: str) -> None:
+    """In a log a step is one line: not each thing that it waits for stands there."""

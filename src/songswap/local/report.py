@@ -3,6 +3,7 @@
 from typing import Any
 
 from psycopg.rows import dict_row
+from rich import box
 from rich.table import Table
 
 from songswap import run_counts
@@ -58,9 +59,10 @@ def read_report(dsn: str, run_id: str, state: str) -> dict[str, Any]:
     }
 
 
-def as_table(report: dict[str, Any]) -> Table:
-    """The report for a person."""
-    table = Table(title="In the warehouse", show_header=False)
+def as_table(report: dict[str, Any], *, in_terminal: bool = True) -> Table:
+    """The report for a person; without lines around it where it goes into a log."""
+    frame = box.HEAVY_HEAD if in_terminal else None
+    table = Table(title="In the warehouse", show_header=False, box=frame)
     table.add_column()
     table.add_column(justify="right")
     for name, title in _TITLES.items():
