@@ -5,12 +5,14 @@ First from a wheel in a clean environment, then from this clone.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
 
 import psycopg
 import pytest
@@ -52,6 +54,7 @@ class Demo:
         self.folder = folder / "empty"
         self.folder.mkdir()
         self.state = folder / "state"
+        self.log = folder / "log"
         self.installed = str(installed / "songswap")
         parts = ("AIRFLOW", "POSTGRES", "S3", "SIMULATOR")
         self.ports = {part: free_port() for part in parts}
@@ -63,15 +66,23 @@ class Demo:
         }
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
-        """Start ``songswap demo``, the command being the first words, with no terminal."""
-        return subprocess.Popen(  # noqa: S603  (our own command)
-            words,
-            cwd=self.folder,
-            env=self.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        """Start ``songswap demo``, the command being the first words, with no terminal.
+
+        What it shows of its start goes into a log."""
+        with self.log.open("w") as log:
+            return subprocess.Popen(  # noqa: S603  (our own command)
+                words,
+                cwd=self.folder,
+                env=self.environment | environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def addresses(self) -> list[str]:
+        """The addresses that it prints once all is there."""
+        assert wait_until(lambda: "Ctrl-C stops everything." in self.log.read_text(), 120)
+        return re.findall(r"^\S+ +(http://\S+)", self.log.read_text(), re.MULTILINE)
 
     def history(self) -> set[tuple[str, str, str]]:
         """The plays in the warehouse."""
@@ -134,14 +145,21 @@ class Demo:
         return AirflowApi(f"http://127.0.0.1:{self.ports['AIRFLOW']}", "admin", passwords["admin"])
 
 
-def report_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+def report_of(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
     """The one JSON object on standard output."""
     assert process.stdout is not None
-    assert process.stderr is not None
     line = process.stdout.readline()
-    assert line, process.stderr.read()
+    assert line, log.read_text()
     told: dict[str, Any] = json.loads(line)
     return told
+
+
+def visit(address: str) -> int:
+    """The status of what a browser shows of an address."""
+    request = Request(address, headers={"Accept": "text/html,*/*;q=0.8"})  # noqa: S310  (ours)
+    with build_opener(ProxyHandler({})).open(request, timeout=60) as response:
+        assert response.headers.get_content_type() == "text/html"
+        return int(response.status)
 
 
 def test_demo_from_start_to_stop(
@@ -151,12 +169,16 @@ def test_demo_from_start_to_stop(
     demo = Demo(tmp_path, free_port, wheel.environment / "bin")
     running = demo.start(demo.installed, "demo", "--json", "--users", "12")
     try:
-        report = report_of(running)
+        report = report_of(running, demo.log)
         assert report["state"] == "success"
         assert report["users"] == 12
         assert report["plays"] == len(demo.history()) > 100
         assert demo.history() == demo.reachable()
         assert report["counts"]["features_asked"] == report["tracks"]
+
+        addresses = demo.addresses()
+        assert len(addresses) == 4
+        assert {address: visit(address) for address in addresses} == dict.fromkeys(addresses, 200)
 
         api = demo.airflow()
         assert api.import_errors() == {}
@@ -204,8 +226,13 @@ def test_demo_from_start_to_stop(
         assert demo.history() == demo.reachable()
     finally:
         running.send_signal(signal.SIGTERM)
-        output, errors = running.communicate(timeout=20)
-    assert running.returncode == 0, errors
+        output, _ = running.communicate(timeout=20)
+    shown = demo.log.read_text()
+    assert running.returncode == 0, shown
+    steps = [line for line in shown.splitlines() if " …" in line]
+    assert len(steps) >= 8
+    for line in steps:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ .* … done \(.*\)", line), line
     assert output == "", "there is more than one object on standard output"
     assert marked(tmp_path / "state") == []
 
@@ -225,10 +252,11 @@ def test_demo_from_start_to_stop(
         AIRFLOW_VAR_BUCKET_NAME="raw",
     )
     try:
-        report = report_of(once)
-        output, errors = once.communicate(timeout=30)
+        report = report_of(once, demo.log)
+        output, _ = once.communicate(timeout=30)
     finally:
         once.kill()
+    errors = demo.log.read_text()
     assert once.returncode == 1, errors
     assert report["state"] == "failed"
     assert report["users"] == 15

