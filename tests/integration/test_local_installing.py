@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from songswap.local.installing import install
 
 SOURCES = Path(__file__).parents[2] / "src"
@@ -48,8 +50,9 @@ def test_a_failure_shows_what_was_written() -> None:
         assert "no such package\n" in stream.getvalue()
 
 
-def test_a_terminal_is_shown_the_phases() -> None:
+def test_a_terminal_is_shown_the_phases(monkeypatch: pytest.MonkeyPatch) -> None:
     """As they come, without the two hundred packages."""
+    monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
     assert install("Installing", python(TELLS), stream) == 0
     assert stream.getvalue().startswith("Installing …\n")

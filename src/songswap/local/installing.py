@@ -52,7 +52,7 @@ def install(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as child:
         try:
-            if stream.isatty():
+            if stream.isatty() and os.environ.get("TERM") != "dumb":
                 _live(title, child, stream)
             else:
                 _logged(title, child, StepLog(stream, silence_s), stream)

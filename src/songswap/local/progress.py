@@ -23,7 +23,9 @@ class Progress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._log = None if console.is_terminal else StepLog(console.file)
+        # Asked of the file too: FORCE_COLOR, which CI sets, makes rich take a log for a terminal.
+        is_live = console.is_interactive and console.file.isatty()
+        self._log = None if is_live else StepLog(console.file)
 
     def say(self, text: str) -> None:
         """Shows one line."""

@@ -9,10 +9,20 @@ from rich.console import Console
 from songswap.local.progress import Progress
 
 
-def test_a_log_has_a_line_a_step() -> None:
-    """With its time, ended with "done"; what is waited for meanwhile is not in it."""
+class Terminal(io.StringIO):
+    """A stream that says to be a terminal."""
+
+    def isatty(self) -> bool:
+        """Always."""
+        return True
+
+
+@pytest.mark.parametrize("forced", [None, True])
+def test_a_log_has_a_line_a_step(forced: bool | None) -> None:
+    """With its time, ended with "done"; what is waited for meanwhile is not in it. So it is in CI,
+    which has its logs colored."""
     stream = io.StringIO()
-    progress = Progress(Console(file=stream))
+    progress = Progress(Console(file=stream, force_terminal=forced))
     progress.say("Stopped [red]what[/] was left.")
     with progress.step("Airflow") as say:
         say("waiting for the scheduler")
@@ -23,10 +33,11 @@ def test_a_log_has_a_line_a_step() -> None:
 
 
 @pytest.mark.parametrize("title", ["Airflow", "[/] is no markup"])
-def test_a_terminal_ticks_steps_off(title: str) -> None:
+def test_a_terminal_ticks_steps_off(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what is waited for, which is text and never markup."""
-    stream = io.StringIO()
-    progress = Progress(Console(file=stream, force_terminal=True, width=100))
+    stream = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    progress = Progress(Console(file=stream, width=100))
     with progress.step(title) as say:
         say("waiting for [/]")
     assert f"✓ {title} (" in stream.getvalue()
