@@ -116,7 +116,7 @@ def _load(stack: Stack, progress: Progress) -> dict[str, Any]:
     if _ask(stack, lambda: api.due(DAG)):
         wait_until(lambda: not _ask(stack, lambda: api.due(DAG)), _PATIENCE_S)
     run = api.current_run(DAG) or api.trigger(DAG)
-    with progress.step(f"{DAG}, run {run}, to its end") as say:
+    with progress.step(f"{DAG}, to its end") as say:
         while (state := _ask(stack, lambda: api.state(DAG, run))) in UNFINISHED:
             say(_task_states(_ask(stack, lambda: api.task_states(DAG, run))))
             stack.require_running()
