@@ -14,8 +14,8 @@ The same export again changes nothing, at any time, beside the hourly load.
 
 In it, what is a user's is in a folder `user12/` (zips, files, or both) or is a zip `user12.zip`,
 by the user's id in the warehouse. The log of `summarise` names zips and folders that name no user,
-and files that may be a history and were left out. docs/import.md says how users get their export, and what becomes
-of each row; `songswap.imports` has the numbers.
+and files that may be a history and were left out. docs/import.md says how users get their export,
+and what becomes of each row; `songswap.imports` has the numbers.
 
 **When it is red**, read the log of `summarise`: it names each export that was refused, and why. All
 others are in. Mend what it names and start again: nothing is loaded twice.

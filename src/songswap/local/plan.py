@@ -15,7 +15,7 @@ from songswap.airflow_connection import parse_connection
 from songswap.local.access import Access
 from songswap.local.errors import StartRefused
 from songswap.local.object_store import REGION
-from songswap.local.ports import ARCHIVE, SPOTIFY, Ports, whole
+from songswap.local.ports import ARCHIVE, SPOTIFY, SPOTIFY_CONNECTION, Ports, whole
 from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
 
 BUCKET = "songswap"
@@ -23,7 +23,6 @@ WAREHOUSE = "AIRFLOW_CONN_SONGSWAP_RDS"
 ARCHIVE_READ = "AIRFLOW_CONN_SONGSWAP_S3_READONLY"
 ARCHIVE_TESTS = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
-SPOTIFY = "AIRFLOW_CONN_SONGSWAP_SPOTIFY"
 _BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
 _CREDENTIALS = (SPOTIFY, "SPOTIFY_CLIENT_SECRET")
 WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
@@ -58,7 +57,7 @@ class Plan:
     @property
     def simulated(self) -> bool:
         """True when Spotify is the simulator."""
-        return not {_CREDENTIALS[0], SPOTIFY} & self.settings.keys()
+        return not {SPOTIFY, SPOTIFY_CONNECTION} & self.settings.keys()
 
     @property
     def local_warehouse(self) -> bool:
@@ -118,11 +117,11 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
         StartRefused: another one cannot be read, or one that belongs to it is missing.
     """
     settings = {name: value.strip() for name, value in environment.items() if value.strip()}
-    for name in (WAREHOUSE, ARCHIVE, ARCHIVE_READ, ARCHIVE_TESTS, DISCORD, SPOTIFY):
+    for name in (WAREHOUSE, ARCHIVE, ARCHIVE_READ, ARCHIVE_TESTS, DISCORD, SPOTIFY_CONNECTION):
         if name in settings:
             parse_connection(name, settings[name])
     given = [name for name in _CREDENTIALS if name in settings]
-    if len(given) == 1 and SPOTIFY not in settings:
+    if len(given) == 1 and SPOTIFY_CONNECTION not in settings:
         missing = next(name for name in _CREDENTIALS if name not in settings)
         raise StartRefused(
             f"{given[0]} is set and {missing} is not. Set both to use the real Spotify, "

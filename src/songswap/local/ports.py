@@ -20,10 +20,12 @@ from songswap.local.errors import StartRefused
 
 ARCHIVE = "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"
 SPOTIFY = "SPOTIFY_CLIENT_ID"
+SPOTIFY_CONNECTION = "AIRFLOW_CONN_SONGSWAP_SPOTIFY"
 _HOST = "127.0.0.1"
 _HIGHEST = 65_535
 _SETTING = re.compile(
-    rf"""\s*(?:export\s+)?(SONGSWAP_[A-Z0-9]+_PORT|SONGSWAP_STATE|{ARCHIVE}|{SPOTIFY})\s*=\s*
+    rf"""\s*(?:export\s+)?
+    (SONGSWAP_[A-Z0-9]+_PORT|SONGSWAP_STATE|{ARCHIVE}|{SPOTIFY}|{SPOTIFY_CONNECTION})\s*=\s*
     (?:'(?P<single>[^']*)' | "(?P<double>[^"]*)" | (?P<plain>[^#\n]*?))\s*(?:\#.*)?""",
     re.VERBOSE,
 )
@@ -57,7 +59,8 @@ class Ports:
 
     def started(self, settings: Mapping[str, str]) -> dict[str, int]:
         """The ports of the parts that are started: a service that is set has no local part."""
-        left_out = {"s3": ARCHIVE in settings, "simulator": SPOTIFY in settings}
+        real_spotify = SPOTIFY in settings or SPOTIFY_CONNECTION in settings
+        left_out = {"s3": ARCHIVE in settings, "simulator": real_spotify}
         return {part: port for part, port in asdict(self).items() if not left_out.get(part)}
 
 
