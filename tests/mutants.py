@@ -140,9 +140,30 @@ MUTANTS = (
     Mutant(
         "tracks that share their names are not told apart by what the API told",
         "transform/settle.py",
-        "elif outcome is None or (outcome is Outcome.UNIDENTIFIED and stream.to_the_minute):",
+        "elif outcome is None or rule.may_be_play(stream):",
         "elif outcome is None:",
         "tests/unit/transform/test_settle_truth.py::test_truth",
+    ),
+    Mutant(
+        "a play of an offline phone stands at its upload",
+        "transform/export.py",
+        "if row.offline:",
+        "if row.offline and False:",
+        "tests/unit/transform/test_export.py::test_offline_play_ends_when_it_ended",
+    ),
+    Mutant(
+        "what an offline phone paused is told as another play",
+        "transform/pairing.py",
+        "return self.until or self.ended_at + (_MINUTE if self.to_the_minute else _NONE)",
+        "return self.ended_at + (_MINUTE if self.to_the_minute else _NONE)",
+        "tests/unit/transform/test_pairing.py::test_paused_offline",
+    ),
+    Mutant(
+        "two rows of one play are two plays",
+        "transform/doubles.py",
+        "return overlap > min(SLACK, min(one.ms_played, later.ms_played) * _MS / 2)",
+        "return False",
+        "tests/unit/transform/test_doubles.py::test_three_rows_of_one_play",
     ),
     Mutant(
         "a play that the extended history tells to be private stays one",

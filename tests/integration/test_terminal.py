@@ -23,7 +23,10 @@ SOURCES = Path(cli.__file__).parent
 OWN_CONSOLES = {"terminal.py", "demo.py", "progress.py", "report.py", "command.py"}
 """Who may make consoles and tables of rich: the one for all, and the tools for development."""
 
-FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=settings.default.max_examples * 2 // 5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def acting(text: str) -> set[str]:
