@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from songswap.simulator.clock import iso
 from songswap.simulator.fault import Fault
+from songswap.simulator.listener import Listener
 from songswap.simulator.page import document, table, text
 from songswap.simulator.simulation import Simulation
+from songswap.simulator.world import Anybody
 
 _MOST = 100
 _LINKS = {
@@ -94,15 +97,16 @@ def _listeners(sim: Simulation) -> str:
     for (_, user, _), count in sim.calls.items():
         calls[user] += count
 
-    def row(ident: str, name: str) -> tuple[str, ...]:
-        links = (
-            f'<a href="/admin/ledger?user={text(ident)}">plays</a> · '
-            f'<a href="/admin/listeners/{text(ident)}/export">export</a>'
-        )
-        return text(name), f"<code>{text(ident)}</code>", links, f"{calls[ident]:,}"
+    def row(each: Anybody) -> tuple[str, ...]:
+        ident = quote(each.id, safe="")
+        links = f'<a href="/admin/ledger?user={text(ident)}">plays</a>'
+        if isinstance(each, Listener):  # a recorded one has no life to export
+            links += f' · <a href="/admin/listeners/{text(ident)}/export">export</a>'
+        shown_id = f"<code>{text(each.id)}</code>"
+        return text(each.name), shown_id, links, f"{calls[each.id]:,}"
 
     everybody = sim.world.listeners
-    rows = (row(each.id, each.name) for each in islice(everybody.values(), _MOST))
+    rows = map(row, islice(everybody.values(), _MOST))
     shown = table(("name", "id", "download", "#calls"), rows)
     if (more := len(everybody) - _MOST) > 0:
         shown += f'\n<p>And <a href="/admin/listeners">{more:,} more</a>.</p>'

@@ -1,8 +1,12 @@
 """Who is let in: the user, programs, and no page of another server."""
 
+import html
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FOREIGN = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
@@ -121,3 +125,18 @@ async def test_discord_page_shows_what_was_sent(spotify: Any) -> None:
     reply = await caller.call("GET", "/admin/discord", headers={"Accept": BROWSER})
     assert b"&lt;b&gt;load&lt;/b&gt; failed" in reply.raw
     assert (await caller.admin("GET", "discord"))[0]["embeds"][0]["title"] == "<b>load</b> failed"
+
+
+async def test_every_link_of_the_front_page_opens(spotify: Any, tmp_path: Path) -> None:
+    """Also that of a recorded listener whose name means something in an address and in HTML."""
+    (tmp_path / "feed.json").write_text('{"items": []}')
+    name = "a&b=<i>?#/ é"
+    caller = await spotify(users=2, recorded=((name, tmp_path / "feed.json"),))
+    page = await caller.call("GET", "/", headers={"Accept": BROWSER})
+    assert html.escape(name).encode() in page.raw
+    links = {html.unescape(link) for link in re.findall(r'href="([^"]*)"', page.raw.decode())}
+    assert len(links) == 6 + 2 * 2 + 1
+    for link in links:
+        url = URL(caller.running.url + link, encoded=True)
+        async with caller.session.get(url, headers={"Accept": BROWSER}) as response:
+            assert response.status == 200, link
