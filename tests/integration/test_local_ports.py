@@ -74,7 +74,7 @@ def ask(
     folder: Path, environment: dict[str, str], *, dotenv: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Asks as `make demo` does: with a Python that has no package at all."""
-    (folder / ".env").write_text(dotenv)
+    (folder / ".env").write_text(f"# caf\xe9\n{dotenv}", encoding="latin-1")  # as some editors do
     return subprocess.run(
         [sys.executable, "-S", "-m", "songswap.local.ports"],
         cwd=folder,

@@ -137,7 +137,8 @@ def read_dotenv(text: str) -> dict[str, str]:
 def main(environment: Mapping[str, str], folder: Path) -> int:
     """Says on standard error which ports `make demo` could not use in this folder: exit code 2."""
     file = folder / ".env"
-    settings = {**read_dotenv(file.read_text() if file.is_file() else ""), **environment}
+    text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+    settings = {**read_dotenv(text), **environment}
     settings = {name: text.strip() for name, text in settings.items() if text.strip()}
     if (folder / settings.get("SONGSWAP_STATE", ".songswap") / "lock").exists():
         return 0  # an earlier demo may hold them: the demo finds that out, and stops what is left
