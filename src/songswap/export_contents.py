@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 MOST_ROWS_IN_ALL = 3_000_000
 """Music by day and night for twenty years has fewer."""
 
+_WHOLE = (".json", ".txt")
+"""What histories are called; sync programs and editors have other names for what they write."""
+
 Progress = Callable[[str, int, int], None]
 """Hears the step, and of its work how much is done and how much there is."""
 
@@ -60,10 +63,10 @@ def read_contents(user_id: int, found: Found, now: datetime, progress: Progress)
         try:
             file = _read(source, now)
         except ExportRefused as error:
-            if source.kind not in WITHOUT_TRACKS:
+            if source.kind not in WITHOUT_TRACKS and source.name.lower().endswith(_WHOLE):
                 raise
             log.debug("Left out: %s", error)
-            package.left_out.append(f"{source.label} is broken: it would hold no music")
+            package.left_out.append(f"{source.label} is broken: {_why_it_is_left_out(source)}")
             continue
         rows += file.rows
         if rows > MOST_ROWS_IN_ALL:
@@ -81,6 +84,12 @@ def read_contents(user_id: int, found: Found, now: datetime, progress: Progress)
         package.keys.append(raw_key)
     progress("read", done, size)
     return package
+
+
+def _why_it_is_left_out(source: Source) -> str:
+    if source.kind in WITHOUT_TRACKS:
+        return "it would hold no music"
+    return "by its name it is what a program has in hand"
 
 
 def _read(source: Source, now: datetime) -> File:

@@ -67,6 +67,8 @@ BESIDE = {
     "broken.json": b"[{",
     "notes.txt": b"",
     "photo.jpg": b"\xff\xd8",
+    "my_spotify_data.zip:Zone.Identifier": b"[ZoneTransfer]",
+    ".~lock.endsong_0.json#": b"x",
 }
 
 
@@ -95,6 +97,8 @@ NAMED = {
     "my_spotify_data.zip.part": (b"PK", "not finished"),
     "Unconfirmed 1.crdownload": (b"PK", "not finished"),
     "endsong.7z": (b"7z", "unpack it"),
+    ".syncthing.endsong_0.json.tmp": (json.dumps([ROW] * 3)[:-9].encode(), "is broken"),
+    ".my_spotify_data.zip.icloud": (b"bplist00", "no rows of one"),
     "StreamingHistory.csv": (b"ts,ms_played", "no rows of one"),
 }
 
@@ -167,13 +171,42 @@ def test_zip_in_a_zip(tmp_path: Path) -> None:
     ]
 
 
+def test_many_zips_in_a_zip(tmp_path: Path) -> None:
+    """Zips in a zip are bounded: each may have thousands of files."""
+    path = tmp_path / "all.zip"
+    inner = zipped({AUDIO: ROWS})
+    path.write_bytes(zipped({f"{number}.zip": inner for number in range(101)}))
+    with pytest.raises(ExportRefused, match="more than 100 zips in zips"):
+        found(tmp_path, path)
+
+
+def test_one_song_for_a_year(tmp_path: Path) -> None:
+    """What shrinks most of all that is a history, is one."""
+    hours = [
+        f"2023-01-{day:02}T{hour:02}:{minute:02}:00Z"
+        for day in range(1, 29)
+        for hour in range(24)
+        for minute in range(60)
+    ]
+    nothing = dict.fromkeys(f"audiobook_chapter_{number}" for number in range(15))
+    body = json.dumps([ROW | nothing | {"ts": ts} for ts in hours], indent=4).encode()
+    path = tmp_path / "export.zip"
+    path.write_bytes(zipped({AUDIO: body}))
+    assert len(body) > 100 * path.stat().st_size
+    assert rows(found(tmp_path, path)) == len(hours)
+
+
 def test_zip_of_another_name(tmp_path: Path) -> None:
     """A zip is one by its first bytes; a spreadsheet is none."""
     folder = tmp_path / "export"
     folder.mkdir()
     (folder / "my_spotify_data.zip.1").write_bytes(zipped({AUDIO: ROWS}))
     (folder / "plays.xlsx").write_bytes(zipped({AUDIO: ROWS}))
-    assert rows(found(tmp_path, folder)) == 1
+    (folder / ".com.google.Chrome.x").write_bytes(zipped({AUDIO: ROWS})[:99])
+    search = found(tmp_path, folder)
+    assert rows(search) == 1
+    [sentence] = search.left_out
+    assert "Chrome.x is not a whole zip" in sentence
 
 
 def test_links(tmp_path: Path) -> None:
@@ -215,7 +248,9 @@ def test_pipes_are_not_read(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "endsong.json").write_bytes(ROWS)
     os.mkfifo(folder / "endsong_1.json")
-    assert rows(found(tmp_path, folder)) == 1
+    search = found(tmp_path, folder)
+    assert rows(search) == 1
+    assert search.left_out == ["export/endsong_1.json is no file"]
 
 
 def test_names_are_shown_as_text(tmp_path: Path) -> None:

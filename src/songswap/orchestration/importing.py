@@ -12,7 +12,9 @@ from songswap.raw.inbox import look, packages
 log = logging.getLogger(__name__)
 
 _NAMED = 20
-"""Users who are named in an alert."""
+"""Users who are named in an alert, and names of what was skipped."""
+
+_NAMED_OF_A_GROUP = 5
 
 _GROUPS = 30
 """So many at most, however many users: a few go side by side, and a run's XComs stay small."""
@@ -34,7 +36,9 @@ def find(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     parts = [users[start : start + size] for start in range(0, len(users), size)]
     log.info("Exports of %d users wait in %s.", len(users), source)
     groups = [{"source": source, "first": part[0], "last": part[-1]} for part in parts]
-    groups[0]["skipped"] = _few(waiting.skipped)
+    for name in waiting.skipped:
+        log.warning("Skipped: %s", name)
+    groups[0]["skipped"] = _few(waiting.skipped, _NAMED)
     return groups
 
 
@@ -54,20 +58,22 @@ def load(run_id: str, group: Mapping[str, Any]) -> dict[str, Any]:
                 log.warning("User %d: %s", one.user_id, one.problem)
             else:
                 log.info("User %d: %s", one.user_id, _in_words(one.counts))
+            for name in one.left_out:
+                log.warning("User %d: left out, and may be a history: %s", one.user_id, name)
     refused = {str(one.user_id): one.problem for one in done if one.problem}
     left_out = [f"User {one.user_id}: {name}" for one in done for name in one.left_out]
     return {
         **{name: count for name, count in total(done).items() if count},
         "refused": refused,
-        "left_out": _few(left_out),
+        "left_out": _few(left_out, _NAMED_OF_A_GROUP),
         "skipped": group.get("skipped", []),
     }
 
 
-def _few(names: list[str]) -> list[str]:
-    """Names for a summary."""
-    more = len(names) - _NAMED
-    return names[:_NAMED] + ([f"and {more:,} more"] if more > 0 else [])
+def _few(names: list[str], most: int) -> list[str]:
+    """Names for a summary; the logs of the groups have them all."""
+    more = len(names) - most
+    return names[:most] + ([f"and {more:,} more"] if more > 0 else [])
 
 
 def summarise(told: Iterable[dict[str, Any]]) -> dict[str, int]:

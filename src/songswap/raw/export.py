@@ -40,8 +40,12 @@ MOST_BYTES = 256 * 2**20
 
 MOST_BYTES_IN_ALL = 4 * 2**30
 
-MOST_COMPRESSED = 100
-"""How many times larger than in the zip a file may be: histories shrink to a fifteenth."""
+MOST_COMPRESSED = 300
+"""How many times larger than in the zip a file may be: histories shrink to a fifteenth, and one song
+day and night to a 156th."""
+
+_MOST_INNER = 100
+"""Zips in the zips of an export."""
 
 PACKED = (".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 """What other archives are called."""
@@ -136,6 +140,7 @@ class _Search:
     folder: Path
     found: Found = field(default_factory=Found)
     unpacked: int = 0
+    inner: int = 0
 
     def look(self, given: Given) -> None:
         path, label = given
@@ -168,6 +173,8 @@ class _Search:
         kind = self._kind(path.name, label, lambda: head(path) if is_file else b"")
         if kind and is_file:
             self._take(Source(path, path.name, label, kind, path.stat().st_size))
+        elif kind:
+            self.found.left_out.append(f"{label} is no file")
 
     def _look_in_zip(self, path: Path, label: str, is_inner: bool = False) -> None:
         try:
@@ -188,17 +195,26 @@ class _Search:
                             Source(path, member.name, within, kind, member.size, member.place)
                         )
         except Unreadable as error:
-            raise _refused(label, error) from error
+            if path.suffix.lower() == ".zip":
+                raise _refused(label, error) from error
+            # Browsers and sync programs have other names for what they have in hand.
+            self.found.left_out.append(f"{label} {error}")
 
     def _look_at_inner_zip(self, package: Zip, member: Member, label: str, is_inner: bool) -> None:
         if is_inner:
             self.found.left_out.append(f"{label} is a zip in a zip in a zip: unpack it")
             return
         self._require_plausible(member, label)
+        self.inner += 1
         self.unpacked += member.size
         if self.unpacked > MOST_BYTES_IN_ALL:
             raise _too_large(self.unpacked)
-        path = self.folder / f"inner{self.unpacked}_{member.place}.zip"
+        if self.inner > _MOST_INNER:
+            raise ExportRefused(
+                f"{label} is one of more than {_MOST_INNER} zips in zips. Nothing was imported:"
+                " unpack them."
+            )
+        path = self.folder / f"inner{self.inner}.zip"
         try:
             package.copy(member, path)
         except Unreadable as error:

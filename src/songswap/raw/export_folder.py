@@ -15,15 +15,24 @@ UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".opdownload")
 
 _ZIP = b"PK\x03\x04"
 _OTHER_ZIPS = (".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".jar", ".apk")
-_OF_COMPUTERS = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information")
+_OF_COMPUTERS = (
+    "__MACOSX",
+    "@eaDir",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+)
 
 
 def is_of_computer(path: str) -> bool:
     """Whether a file is what computers leave beside others, by its path in a zip or a folder."""
     parts = PurePosixPath(path).parts
-    hidden = parts[-1:] and parts[-1].startswith(("._", ".DS_Store"))
-    return bool(hidden) or any(
-        part in _OF_COMPUTERS or part.startswith((".Trash", "lost+found")) for part in parts
+    name = parts[-1] if parts else ""
+    return (
+        name.startswith(("._", ".DS_Store", ".~lock", "~$"))
+        or name.endswith(":Zone.Identifier")
+        or any(part in _OF_COMPUTERS or part.startswith(".Trash") for part in parts)
     )
 
 

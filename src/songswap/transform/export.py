@@ -52,7 +52,7 @@ _OTHERS = {
 
 
 class _Owner(msgspec.Struct):
-    username: str | None = None
+    username: str | int | None = None
 
 
 _Add = Callable[["File", Any, datetime], str | None]
@@ -186,11 +186,12 @@ def _decoder(entry: type[Any]) -> msgspec.json.Decoder[Any]:
 def _read_owner(kind: Kind, body: bytes) -> File:
     file = File(kind)
     try:
-        owner = msgspec.json.decode(body, type=_Owner)
-    except answer.BROKEN:
+        # In any encoding of Unicode, as rows.
+        owner = msgspec.convert(json.loads(body), _Owner)
+    except (*answer.BROKEN, ValueError, RecursionError):
         return file
     if owner.username:
-        file.owners.add(owner.username)
+        file.owners.add(str(owner.username))
     return file
 
 

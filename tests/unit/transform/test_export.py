@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from songswap.errors import ExportRefused
 from songswap.models import Stream
-from songswap.transform.export import File, read
-from songswap.transform.export_kind import Kind, kind_of
+from songswap.transform.export import File, read, require_plausible
+from songswap.transform.export_kind import Kind
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 TRACK = "4uLU6hMCjMI75M1A2tKUQC"
@@ -43,28 +43,6 @@ def extended(*rows: Any) -> File:
 
 def account(*rows: Any) -> File:
     return read("StreamingHistory0.json", Kind.ACCOUNT, json.dumps(rows).encode(), NOW)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("Streaming_History_Audio_2019-2020_1.json", Kind.EXTENDED),
-        ("endsong_12.json", Kind.EXTENDED),
-        ("endsong_0 (1).json", Kind.EXTENDED),
-        ("Streaming_History_Video_2019-2024.json", Kind.VIDEO),
-        ("StreamingHistory_music_0.json", Kind.ACCOUNT),
-        ("StreamingHistory3.json", Kind.ACCOUNT),
-        ("StreamingHistory_podcast_0.json", Kind.PODCAST),
-        ("StreamingHistory_audiobook_0.json", Kind.AUDIOBOOK),
-        ("Userdata.json", Kind.OWNER),
-        ("Playlist1.json", None),
-        ("YourLibrary.json", None),
-        ("endsong_0.json.txt", Kind.EXTENDED),
-    ],
-)
-def test_kind_of(name: str, kind: Kind | None) -> None:
-    """A file's name says what it holds, in all the forms that Spotify has given them."""
-    assert kind_of(name) is kind
 
 
 def test_whole_row() -> None:
@@ -238,6 +216,67 @@ def test_encodings(encoding: str) -> None:
     """What another program has saved in another encoding of Unicode is read."""
     body = json.dumps([ROW], ensure_ascii=False).encode(encoding)
     assert read("endsong_0.json", Kind.EXTENDED, body, NOW).streams == extended(ROW).streams
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["1112223334", 1112223334])
+def test_owner(name: Any, encoding: str) -> None:
+    """Whose account data it is stands in a file of its own."""
+    body = json.dumps({"username": name, "email": None}).encode(encoding)
+    assert read("Userdata.json", Kind.OWNER, body, NOW).owners == {"1112223334"}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"username": []}', b"[" * 100_000])
+def test_no_owner(body: bytes) -> None:
+    """A file that does not tell whose it is tells nothing."""
+    assert read("Userdata.json", Kind.OWNER, body, NOW).owners == set()
+
+
+def test_podcasts_and_music_in_one_file() -> None:
+    """A podcast's row among those of music is one, and the other way round, whatever the kind."""
+    music = {"endTime": "2026-01-02 03:04", "artistName": "A", "trackName": "T", "msPlayed": 9}
+    podcast = {"endTime": "2026-01-02 03:04", "podcastName": "P", "msPlayed": 9}
+    body = json.dumps([podcast, music, podcast]).encode()
+    for kind in (Kind.ACCOUNT, Kind.PODCAST):
+        file = read("x.json", kind, body, NOW)
+        assert (len(file.streams), file.left_out, file.kind) == (1, {"podcast": 2}, Kind.ACCOUNT)
+        again = read("x.json", file.kind, file.kept, NOW)
+        assert (again.streams, again.left_out) == (file.streams, file.left_out)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps([ROW] * 5_000).encode(),
+        json.dumps([ROW] * 5_000, indent=4).encode("utf-16"),
+        json.dumps(
+            [{"endTime": "2026-01-02 03:04", "artistName": "", "trackName": "", "msPlayed": 1}]
+            * 5_000,
+            separators=(",", ":"),
+        ).encode(),
+        json.dumps([{}] * 999).encode(),
+        b"",
+    ],
+)
+def test_plausible(body: bytes) -> None:
+    """Histories of every form are plausible, and so is what is small."""
+    require_plausible("x.json", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps([{}] * 3_000).encode(),
+        json.dumps([[]] * 50_000).encode(),
+        json.dumps([None] * 50_000).encode(),
+        json.dumps([{"ts": "2020", "ms_played": 1}] * 3_000).encode(),
+        json.dumps([ROW | {"more": [1] * 9_000}] * 10).encode(),
+    ],
+)
+def test_implausible(body: bytes) -> None:
+    """What would take much more memory than a history of its size is refused before."""
+    with pytest.raises(ExportRefused, match="Nothing was imported"):
+        require_plausible("x.json", body)
 
 
 def test_local_file() -> None:
