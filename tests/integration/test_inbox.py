@@ -177,6 +177,21 @@ def test_nothing_waits(tmp_path: Path) -> None:
         package_of(9, str(tmp_path), None)
 
 
+@pytest.mark.parametrize("name", ["user12", "Anna", "Anna/my_spotify_data.zip", "user13.zip"])
+def test_export_in_s3(tmp_path: Path, s3: ListingS3, name: str) -> None:
+    """What in S3 is one export, a folder or a zip, is that of the user who is named."""
+    for key, content in LYING.items():
+        s3.objects[f"history/inbox/{key}"] = content
+    package = package_of(12, f"{SOURCE}/{name}", library(s3))
+    given = fetched(package, library(s3), tmp_path)
+    assert [one.label for one in given] == [f"{SOURCE}/{name}"]
+    assert len(sources(given, tmp_path).sources) == 1
+    with pytest.raises(ExportRefused, match="No export of user 12 waits"):
+        package_of(12, f"{SOURCE}/nowhere", library(s3))
+    with pytest.raises(ExportRefused, match="No export of user 99 waits"):
+        package_of(99, SOURCE, library(s3))
+
+
 def test_one_user_among_many(tmp_path: Path) -> None:
     """The export of one user is found among all that wait."""
     for user in (1, 12):

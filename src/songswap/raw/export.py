@@ -41,8 +41,8 @@ MOST_BYTES = 256 * 2**20
 MOST_BYTES_IN_ALL = 4 * 2**30
 
 MOST_COMPRESSED = 300
-"""How many times larger than in the zip a file may be: histories shrink to a fifteenth, and one song
-day and night to a 156th."""
+"""How many times larger than in the zip a file may be: histories shrink to a fifteenth, and one
+song day and night to a 156th."""
 
 _MOST_INNER = 100
 """Zips in the zips of an export."""

@@ -73,7 +73,8 @@ def look(source: str, library: settings.Archive | None) -> Waiting:
         instead = "".join(f" {what}." for what in skipped[:5])
         raise ExportRefused(
             f"No export waits in {source}.{instead} Nothing was imported: what is a user's has to"
-            " be in a folder user12, or a zip user12.zip, by the user's id in the warehouse."
+            " be in a folder user12, or a zip user12.zip, by the user's id in the warehouse. If it"
+            f" is the export of one user, say whose, with --user ID: {FIND_ID}"
         )
     waiting = [Package(user, source, tuple(sorted(found[user]))) for user in sorted(found)]
     return Waiting(waiting, sorted(skipped))
@@ -85,15 +86,20 @@ def packages(source: str, library: settings.Archive | None) -> list[Package]:
 
 
 def package_of(user_id: int, source: str, library: settings.Archive | None) -> Package:
-    """The export of one user among those that wait.
+    """The export of one user among those that wait; in S3 also what itself is the export.
 
     Raises:
         ExportRefused: none of this user's does.
         SettingsError, ArchiveUnreadable: as `look`.
     """
-    for package in packages(source, library):
+    for package in packages(source, library) if _has_users(source, library) else ():
         if package.user_id == user_id:
             return package
+    parent, _, name = source.rstrip("/").rpartition("/")
+    if parent.startswith(SCHEME) and not _has_users(source, library):
+        for entry in _in_s3(parent, library):
+            if entry.name == name and entry.names:
+                return Package(user_id, parent, entry.names)
     raise ExportRefused(
         f"No export of user {user_id} waits in {source}. Nothing was imported: put it into the"
         f" folder user{user_id} there, or give the zip itself."
@@ -104,12 +110,14 @@ def is_inbox(source: str) -> bool:
     """Whether exports of users wait in what was given, rather than that it is one."""
     if source.startswith(SCHEME):
         return True
-    with suppress(OSError):  # who reads it says what is wrong with it
-        return any(
-            _USER.fullmatch(path.name) and (path.is_dir() or path.suffix.lower() == ".zip")
-            for path in Path(source).iterdir()
-        )
+    with suppress(ExportRefused):  # who reads it says what is wrong with it
+        return _has_users(source, None)
     return False
+
+
+def _has_users(source: str, library: settings.Archive | None) -> bool:
+    entries = _in_s3(source, library) if source.startswith(SCHEME) else _in_folder(source)
+    return any(_is_export(entry) and _USER.fullmatch(entry.name) for entry in entries)
 
 
 def fetched(package: Package, library: settings.Archive | None, folder: Path) -> list[Given]:
