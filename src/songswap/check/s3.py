@@ -1,40 +1,31 @@
-"""Does the bucket take, give back and delete an object? With the tests' key, below `tests/`.
+"""Does the bucket do what is needed of it? With the tests' key, below `tests/`.
 
-The pipeline's own key may only put below ``history/``, where a check has no business.
+What the pipeline's own key may do is another matter, see `songswap.check.s3_rights`.
 """
 
-import hashlib
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError
 from obstore.store import S3Store
 
 from songswap import settings
-from songswap.check.given import Given, Step, connection_named, installed, variable_named
+from songswap.check import s3_rights
+from songswap.check.given import Given, Step, connection_named, installed
+from songswap.check.s3_refusal import BUCKET, CONNECTION, PIPELINE, PREFIX, Refused, mark, refusals
 from songswap.errors import CheckFailed, SettingsError
-from songswap.raw.archive import is_redirect, open_store
+from songswap.raw.archive import open_store, status
 
-PIPELINE = "SongSwap_S3_PutOnly"
-CONNECTION = "SongSwap_S3_TestPutGetDelete"
-BUCKET = "bucket_name"
-PREFIX = "tests/sanity/"
-
-_CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
-_WRONG_KEY = f"correct login (the key's id) and password of {connection_named(CONNECTION)}"
-_WRONG_REGION = f"correct region_name in the extra of {connection_named(CONNECTION)}"
-_ADVICE = {
-    "InvalidAccessKeyId": _WRONG_KEY,
-    "SignatureDoesNotMatch": _WRONG_KEY,
-    "ExpiredToken": _WRONG_KEY,
-    "InvalidToken": _WRONG_KEY,
-    "NoSuchBucket": f"make the bucket, or correct {variable_named(BUCKET)}",
-    "AccessDenied": f"allow the key of {CONNECTION} to PUT, GET and DELETE below {PREFIX}",
-    "PermanentRedirect": _WRONG_REGION,
-    "AuthorizationHeaderMalformed": _WRONG_REGION,
-}
+_OVERWRITES = (
+    "The server overwrites an object although it was told not to (If-None-Match: *). The pipeline"
+    " relies on that: where two answers have one key, the second would replace the first, and a raw"
+    " answer be lost in silence. What to do: use a server that honours it, as AWS S3 does; see the"
+    " release notes of yours."
+)
+_NOT_412 = (
+    "The server answers a second put with If-None-Match: * with {}, where only 412 says that an"
+    " object is there. No such answer would count as archived: they would wait in the spool. What"
+    " to do: use a server that supports conditional puts, as AWS S3 does; see the release notes of"
+    " yours."
+)
 
 
 def provider(_given: Given) -> str:
@@ -58,15 +49,28 @@ def connections(given: Given) -> str:
 def put(given: Given) -> str:
     """An object is taken."""
     key, body = _object(given)
-    with _naming_trouble("take an object"):
+    with refusals("take an object"):
         obstore.put(_store(given), key, body)
     return f"{key} was taken."
+
+
+def conditional(given: Given) -> str:
+    """An object that is there is not overwritten by a put that must not."""
+    key, body = _object(given)
+    with refusals("take a conditional put (If-None-Match: *), without which nothing is archived,"):
+        try:
+            obstore.put(_store(given), key, body, mode="create")
+        except AlreadyExistsError as error:
+            if status(error) != 412:
+                raise CheckFailed(_NOT_412.format(status(error))) from None
+            return f"{key} was not overwritten by a put that must not."
+    raise CheckFailed(_OVERWRITES)
 
 
 def read(given: Given) -> str:
     """The object is given back as it was put."""
     key, body = _object(given)
-    with _naming_trouble("give an object back"):
+    with refusals("give an object back"):
         found = obstore.get(_store(given), key).bytes()
     if bytes(found) != body:
         raise CheckFailed(
@@ -79,7 +83,7 @@ def read(given: Given) -> str:
 def delete(given: Given) -> str:
     """The object is deleted."""
     key, _ = _object(given)
-    with _naming_trouble(f"delete {key}, which is still there,"):
+    with refusals(f"delete {key}, which is still there,"):
         obstore.delete(_store(given), key)
     return f"{key} was deleted."
 
@@ -88,9 +92,9 @@ def gone(given: Given) -> str:
     """The object is not given any more."""
     key, _ = _object(given)
     try:
-        with _naming_trouble("answer for a deleted object"):
+        with refusals("answer for a deleted object"):
             obstore.get(_store(given), key)
-    except _Refused as refusal:
+    except Refused as refusal:
         # To a key that may not list the bucket, S3 does not say that an object is not there.
         if refusal.code in ("NoSuchKey", "AccessDenied"):
             return f"{key} is gone."
@@ -102,50 +106,20 @@ STEPS = (
     Step("provider", provider),
     Step("connections", connections),
     Step("put", put),
+    Step("conditional", conditional),
     Step("read", read),
     Step("delete", delete, undoes="put"),
     Step("gone", gone),
+    Step("rights", s3_rights.rights),
 )
-
-
-class _Refused(CheckFailed):
-    """S3 refused; ``code`` is its own word for why, empty where it gave none."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def _object(given: Given) -> tuple[str, bytes]:
     """The key and the body of a run's object: every step derives the same."""
-    mark = hashlib.sha256(given.run.encode()).hexdigest()[:32]
-    return f"{PREFIX}{mark}.txt", f"Sanity check {mark}\n".encode()
+    return f"{PREFIX}{mark(given)}.txt", f"Sanity check {mark(given)}\n".encode()
 
 
 def _store(given: Given) -> S3Store:
     connections(given)
     connection, bucket = given.connection(CONNECTION), given.variable(BUCKET)
-    where = settings.archive_of(connection, bucket, given.environment, CONNECTION)
-    return open_store(where)
-
-
-@contextmanager
-def _naming_trouble(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (BaseError, OSError) as error:
-        found = _CODE.search(str(error))
-        code = (found[1] or found[2]) if found else ""
-        advice = _ADVICE.get(
-            code,
-            "start it, open the way to it, or correct endpoint_url and region_name in the extra of"
-            f" {connection_named(CONNECTION)}",
-        )
-        # Not as its cause: the whole text can quote the signed request, a session token included.
-        raise _Refused(
-            f"S3 did not {what} ({code or _without_code(error)}). What to do: {advice}.", code
-        ) from None
-
-
-def _without_code(error: Exception) -> str:
-    return "a redirect, which is not followed" if is_redirect(error) else "no answer of S3"
+    return open_store(settings.archive_of(connection, bucket, given.environment, CONNECTION))

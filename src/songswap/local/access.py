@@ -3,7 +3,7 @@
 The file that holds it (JSON, to be kept at 0600):
 
     {"secrets": {"pipeline": "…"},
-     "grants": [{"access_key": "pipeline", "methods": ["PUT"], "prefixes": ["history/"]}]}
+     "grants": [{"access_key": "pipeline", "methods": ["PUT"], "prefixes": ["history/spotify/"]}]}
 
 A grant allows methods (PUT, GET, DELETE; HEAD and listing are GET) on the keys below its
 prefixes, in every bucket; the prefix "" means everything, the buckets themselves included.
@@ -26,9 +26,13 @@ class Grant:
 
 # The rights that the keys have in production, and `admin`, who looks into the bucket.
 PLATFORM_GRANTS = (
-    Grant("pipeline", ("PUT",), ("history/",)),
+    Grant("pipeline", ("PUT",), ("history/spotify/user", "history/export/user")),
     Grant("reader", ("GET",), ("history/",)),
-    Grant("tests", ("PUT", "GET", "DELETE"), ("tests/", "history/spotify/user0/")),
+    Grant(
+        "tests",
+        ("PUT", "GET", "DELETE"),
+        ("tests/", "history/spotify/user0/", "history/export/user0/", "history/songswap-check.txt"),
+    ),
     Grant("admin", ("PUT", "GET", "DELETE"), ("",)),
 )
 

@@ -14,6 +14,8 @@ TEST_USER = "history/spotify/user0/file"
         ("pipeline", "PUT", HISTORY, True),
         ("pipeline", "GET", HISTORY, False),
         ("pipeline", "PUT", "historyless/file", False),
+        ("pipeline", "PUT", "history/file", False),
+        ("pipeline", "PUT", "history/export/user1/user1_extended_0123456789abcdef.json", True),
         ("pipeline", "PUT", "", False),
         ("reader", "GET", HISTORY, True),
         ("reader", "PUT", HISTORY, False),
