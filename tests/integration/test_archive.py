@@ -1,6 +1,7 @@
 """What S3 says to a conditional put, and what it proves."""
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from s3_front import S3Front, Sent, refusal
 
-from songswap.errors import ArchiveError, RunFailed
+from songswap.errors import ArchiveError, ArchiveUnreadable, RunFailed
 from songswap.local.object_store import REGION, ObjectStore
 from songswap.raw import archive as archive_module
 from songswap.raw import key
 from songswap.raw.archive import Archive
 from songswap.raw.kept import Kept, pack
+from songswap.raw.library import Library
 from songswap.raw.spool import Spool
 from songswap.settings import Archive as Where
 
@@ -137,6 +139,23 @@ def test_verify(own_objects: ObjectStore, certificate: Path) -> None:
         assert asyncio.run(Archive(trusted).put(kept)) == kept.key
         any_of_them = replace(where, verify=False)
         assert asyncio.run(Archive(any_of_them).put(kept)) != kept.key
+
+
+def test_signed_request_is_not_quoted(own_objects: ObjectStore) -> None:
+    """S3 answers a wrong signature with the request that was signed, tokens included."""
+    token = "x-amz-security-token:hush"
+    document = f"<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{token}\nPUT"
+    with S3Front(own_objects.url, lambda _: (403, document.encode())) as front:
+        where = through(front, own_objects)
+        for refused in (
+            lambda: asyncio.run(Archive(where).put(answer())),
+            lambda: Library(where).users(),
+            lambda: list(Library(where).answers(1)),
+        ):
+            with pytest.raises((ArchiveError, ArchiveUnreadable)) as error:
+                refused()
+            assert "403 Forbidden: SignatureDoesNotMatch" in str(error.value)
+            assert "hush" not in "".join(traceback.format_exception(error.value))
 
 
 def test_key_of_the_connection_alone(

@@ -33,6 +33,7 @@ _OWN_MACHINE = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2:
 _CONFLICT_WAITS_S = (0.1, 0.3, 0.9)
 """Seconds before a put that met 409 is sent again; S3's client sends it again on 5xx alone."""
 
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _REDIRECTED = ("127.0.0.1:0", "error following redirect", "non-2xx status code: 3")
 _ADDRESS = re.compile(r"https?://\S+")
@@ -100,7 +101,7 @@ class Archive:
             raise ArchiveError(
                 f"S3 (connection SongSwap_S3_PutOnly, bucket {self._bucket}) did not take an"
                 f" answer: {said(error)}"
-            ) from error
+            ) from None
 
     async def _put(self, key: str, kept: Kept) -> bool:
         """Put an object; False when there is one already (412), which stays as it is.
@@ -198,11 +199,18 @@ def _stay_there(endpoint_url: str | None) -> "ClientConfig":
 
 
 def said(error: BaseException) -> str:
-    """What S3, or its client, says of an error, in short and without an address."""
+    """What S3, or its client, says of an error, in short and without an address.
+
+    Of S3's own document only its code is told: the rest can quote the signed request, with the
+    token of a session. So whoever tells it leaves the error out of the causes too.
+    """
     if is_redirect(error):
         return "it redirects to another address, which is not followed."
-    first = (str(error).strip().splitlines() or [""])[0]
-    return _ADDRESS.sub("…", first)[:300].strip() or type(error).__name__
+    text = str(error)
+    first = (text.partition("<")[0].strip().splitlines() or [""])[0]
+    code = _CODE.search(text)
+    told = _ADDRESS.sub("…", first)[:300].strip() or type(error).__name__
+    return f"{told} {code[1]}" if code else told
 
 
 def status(error: BaseException) -> int | None:

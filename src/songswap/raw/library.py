@@ -249,7 +249,7 @@ class Library:
                 f"S3 (connection SongSwap_S3_ReadOnly, bucket {self._bucket}) did not list or give"
                 f" answers: {said(error)} What was loaded until then stays; start again when"
                 " it is mended."
-            ) from error
+            ) from None
 
 
 def _without_metadata(found: Found, content: bytes, last_modified: datetime) -> Read:
