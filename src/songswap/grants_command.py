@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
 
 from songswap.terminal import JsonOption, Rows, as_json, out, print_json, shortened
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 _NAME_CELLS = 20
 _AGAIN = "authorize again"
-_NEXT_RUN = "tried in the next run"
+_NEXT_RUN = "retry in the next run"
 
 
 class State(StrEnum):
@@ -78,7 +77,8 @@ def _told(one: "Standing", now: datetime) -> dict[str, Any]:
 
 def _table(told: Sequence[Mapping[str, Any]], now: datetime) -> Rows:
     """Who, and what is to be done: 80 columns are enough."""
-    table = Rows("user", "name", "state", "ends in", "next step (UTC)", box=box.SIMPLE_HEAD)
+    columns = ("user", "name", "state", "ends in", "next step (UTC)")
+    table = Rows(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.columns[0].justify = table.columns[3].justify = "right"
     for row in told:
         table.add_row(
@@ -112,7 +112,7 @@ def _next_step(row: Mapping[str, Any], now: datetime) -> str:
         # Who was forbidden once is asked for as before; a refused grant is tried no more.
         return _NEXT_RUN if row["state"] == State.forbidden else _AGAIN
     due = datetime.fromisoformat(row["ask_again_at"]) <= now
-    return _NEXT_RUN if due else f"tried {_minute(row['ask_again_at'])}"
+    return _NEXT_RUN if due else f"retry {_minute(row['ask_again_at'])}"
 
 
 def _long_table(told: Sequence[Mapping[str, Any]]) -> Rows:

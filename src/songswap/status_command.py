@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from songswap.warehouse.status import Status
 
 _MISSING = {"missing": "missing", "waiting": "asked later", "unknown": "unknown to Spotify"}
+_MISSING_SHORT = {"missing": "missing", "waiting": "later", "unknown": "unknown"}
 _SHOWN_GAPS = 3
-_NAME_CELLS = 18
+_NAME_CELLS = 12
 
 
 def status(
@@ -103,8 +104,7 @@ def _summary(told: Mapping[str, Any]) -> Rows:
     grid.add_column()
     for what, text in _lines(told):
         grid.add_row(what, text)
-    grid.add_row()
-    grid.add_row("", "More: songswap status --all")
+    grid.add_row("More", "songswap status --all")
     return grid
 
 
@@ -112,43 +112,46 @@ def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     run, spool = told["last_run"], told["spool"]
     yield (
         "Last run",
-        f"{run['state']}, begun {_second(run['started_at'])} UTC: {run['run_id']}"
-        if run
-        else "none yet",
+        f"{run['state']}, {_minute(run['started_at'])} UTC, {run['run_id']}" if run else "none yet",
     )
     if spool is not None:
         yield "Waiting", _present((count, what) for what, count in _waiting(spool)) or "nothing"
-    yield "Open gaps", f"{told['gaps']:,}{', found last:' if told['gaps'] else ''}"
+    yield "Open gaps", f"{told['gaps']:,}, found last:" if told["gaps"] else "none"
     for gap in told["newest_gaps"][:_SHOWN_GAPS]:
         name = shortened(gap["username"], _NAME_CELLS)
-        times = f"{_second(gap['after'])[:16]} to {_second(gap['before'])[:16]}"
+        times = f"{_minute(gap['after'])} to {_minute(gap['before'])}"
         yield "", f"user {gap['user_id']} ({name}), {times}"
     states = _present((count, state) for state, count in told["grants"].items())
     ill = sum(told["grants"].values()) - told["grants"]["active"]
     yield "Grants", f"{states or 'none'}{' (songswap grants)' if ill else ''}"
+    label = "Missing"
     for kind, counts in told["missing"].items():
-        if lacks := _present((count, _MISSING[name]) for name, count in counts.items()):
-            yield f"No {kind}", lacks
+        if lacks := _present((count, _MISSING_SHORT[name]) for name, count in counts.items()):
+            yield label, f"{kind}: {lacks}"
+            label = ""
     feeds = told["feeds"]
     quiet = ((feeds["empty"], "never told of a play"), (feeds["quiet"], "of none for a day"))
     if any(feeds.values()):
         yield "Feeds", _present(quiet)
     if told["set_aside"]:
         yield "Set aside", f"{told['set_aside']:,}"
-    yield "Users", f"{told['users']:,}, {told['users_with_tokens']:,} of them with tokens"
-    newest = f", the newest at {_second(told['newest_play'])} UTC" if told["newest_play"] else ""
-    yield "Plays", f"{told['plays']:,}{newest}"
+    tokens = f", {told['users_with_tokens']:,} of them with tokens"
+    yield "Users", f"{told['users']:,}{tokens}" if told["users"] else "none"
+    newest = f", the newest at {_second(told['newest_play'] or '')} UTC"
+    yield "Plays", f"{told['plays']:,}{newest}" if told["plays"] else "none"
     for of in ("tracks", "artists"):
         total, having = told[of]["total"], told[of]["having"]
-        shares = ", ".join(f"{name} {_share(n, total)}" for name, n in having.items() if n)
-        yield of.title(), f"{total:,}{f': {shares}' if shares else ''}"
-    yield "Requests", f"{told['requests']['last_day']:,} in the last 24 hours"
+        shares = ", ".join(f"{name} {100 * n // total}%" for name, n in having.items() if n)
+        if total:
+            yield of.title(), f"{total:,}{f': {shares}' if shares else ''}"
+    if told["requests"]["last_day"]:
+        yield "Requests", f"{told['requests']['last_day']:,} in the last 24 hours"
 
 
 def _waiting(spool: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    yield "answers for S3", spool["waiting_for_s3"]
-    yield "answers for the warehouse", spool["waiting_for_warehouse"]
-    yield "users' tokens for the warehouse", spool["waiting_tokens"]
+    yield "for S3", spool["waiting_for_s3"]
+    yield "for the warehouse", spool["waiting_for_warehouse"]
+    yield "users' tokens", spool["waiting_tokens"]
 
 
 def _present(counts: Iterable[tuple[int, str]]) -> str:
@@ -183,7 +186,7 @@ def _gaps(told: list[dict[str, Any]]) -> Iterator[Rows]:
             table.add_row(
                 str(gap["user_id"]),
                 gap["username"],
-                *(_second(gap[name])[:16] for name in ("after", "before", "found_at")),
+                *(_minute(gap[name]) for name in ("after", "before", "found_at")),
             )
         yield table
 
@@ -231,6 +234,10 @@ def _learned(limit: int | None) -> int | str:
 
 def _second(moment: str) -> str:
     return moment[:19].replace("T", " ")
+
+
+def _minute(moment: str) -> str:
+    return _second(moment)[:16]
 
 
 def _share(part: int, total: int) -> str:

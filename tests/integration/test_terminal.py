@@ -1,23 +1,32 @@
 """What the commands print of names that others chose: whole commands, on real tables."""
 
 import ast
+import fcntl
 import io
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from songswap import cli
 from songswap.local.interrupt import own_signals
+from songswap.raw.spool import Spool
 from songswap.terminal import printable, shortened
+from songswap.warehouse import grant, grant_state
 
 SOURCES = Path(cli.__file__).parent
 OWN_CONSOLES = {"terminal.py", "demo.py", "progress.py", "report.py", "command.py"}
@@ -107,7 +116,7 @@ def test_names_of_users(
         assert (code, err) == (0, "")
         assert acting(out) == set()
         if command != ["status", "--all"]:  # where a long name goes on in the next line
-            assert shortened(name, 18).rstrip("…").strip() in out
+            assert shortened(name, 12).rstrip("…").strip() in out
         if "status" in command:
             assert "2026-11-01 10:00" in out
 
@@ -187,6 +196,97 @@ def test_any_encoding(warehouse_dsn: str, tmp_path: Path, environment: dict[str,
         assert b"Traceback" not in done.stderr
         assert b"\x1b" not in done.stdout + done.stderr
         assert command[0] != b"grants" or b"Zo" in done.stdout
+
+
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
+"""What colours text; nothing else of a command moves or changes the terminal here."""
+
+
+def in_terminal(folder: Path, environment: dict[str, str], *arguments: str) -> list[str]:
+    """Run a command in a terminal of 24 lines and 80 columns; gives its lines without styles."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    where = {"PATH": os.environ.get("PATH", os.defpath), "TERM": "xterm", "LANG": "C.UTF-8"}
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "songswap.cli", *arguments],
+        cwd=folder,
+        env=where | environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as command:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError), os.fdopen(ours, "rb", buffering=0) as terminal:
+            # At the end Linux has an error to tell.
+            while part := terminal.read(4096):
+                said += part
+        assert command.wait(60) == 0, said
+    text = STYLES.sub("", said.decode())
+    assert acting(text) <= {"\r"}
+    return text.replace("\r\n", "\n").splitlines()
+
+
+def test_fits_a_terminal(warehouse_dsn: str, tmp_path: Path) -> None:
+    """With many users, wide names and all that can be wrong, 80 columns and 24 lines suffice."""
+    states = ("active", "revoked", "lost", "forbidden")
+    with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
+        connection.execute(
+            'INSERT INTO "Users" (id, username, email, spotify_id)'
+            " SELECT 1000000 + n, repeat('名', 19) || n % 10, n::text, n::text"
+            " FROM generate_series(1, 60) n"
+        )
+        connection.execute('INSERT INTO "SpotifyTokens" SELECT id, \'a\' || id, id FROM "Users"')
+        now = datetime.now(UTC)
+        grant.note_authorized(connection, now)
+        again = (None, now + timedelta(hours=5), now - timedelta(hours=1), None)
+        for n, state in enumerate(states):
+            connection.execute(
+                "UPDATE songswap.grants SET state = %s, ask_again_at = %s WHERE user_id %% 4 = %s",
+                [state, again[n], n],
+            )
+        for days, rest in ((179, 1), (400, 2)):
+            connection.execute(
+                "UPDATE songswap.grants SET authorized_at = %s, state = 'active'"
+                " WHERE user_id %% 10 = %s",
+                [now - timedelta(days=days), rest],
+            )
+        connection.execute(
+            "INSERT INTO songswap.runs (run_id, state, started_at)"
+            " VALUES ('scheduled__2026-11-26T20:01:00+00:00', 'failed', %s)",
+            [now],
+        )
+        connection.execute(
+            "INSERT INTO songswap.pauses VALUES ('app', now() + interval '1 hour', 'No', now()),"
+            " ('reccobeats', now() + interval '1 hour', 'No', now())"
+        )
+        connection.execute(
+            "INSERT INTO songswap.gaps SELECT id, '2026-11-01T10:00Z', '2026-11-01T12:30Z',"
+            " '2026-11-01T13:01Z', 'run 1' FROM \"Users\""
+        )
+        found = {state for state, n in grant_state.count(connection, now).items() if n}
+    assert found == {"active", "expiring", "expired", "revoked", "lost", "forbidden"}
+    spool = tmp_path / "spool"
+    with Spool(spool):
+        pass
+    environment = _connection(warehouse_dsn) | {"SONGSWAP_SPOOL": str(spool)}
+
+    table = in_terminal(tmp_path, environment, "grants", *(f"--state={one}" for one in found))
+    assert max(map(cell_len, table)) <= 80
+    rows = [line for line in table if "100" in line]
+    assert len(rows) == 60, "a row is one line"
+    assert [row for row in rows if "名名" not in row] == []
+    steps = ("authorize by 20", "authorize again", "retry 20", "retry in the next run")
+    assert [step for step in steps if not any(step in row for row in rows)] == [], "\n".join(rows)
+
+    lines = in_terminal(tmp_path, environment, "status")
+    assert max(map(cell_len, lines)) <= 80
+    assert len(lines) <= 24
+    assert lines[0].startswith("Paused by ")
+    assert lines[1].startswith("Paused by ")
+    first = [line.split("  ")[0] for line in lines[2:] if not line.startswith(" ")]
+    assert first[:4] == ["Last run", "Waiting", "Open gaps", "Grants"]
+    assert not any(re.search(r"\b0 ", line) for line in lines), "a zero is shown"
 
 
 def test_one_printer() -> None:
