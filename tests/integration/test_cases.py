@@ -43,12 +43,34 @@ def plays(counts: dict[str, int]) -> dict[str, int]:
         ("private/other_kinds", {"podcast": 1}),
         ("zip/one_name_twice.zip", {"loaded": 2}),
         ("zip/utf16", {"loaded": 1}),
+        ("twice/v1_same_ts_ms_differs_by_1", {"loaded": 1, "repeated": 1}),
+        ("twice/v2_3s_apart_same_ms", {"loaded": 1, "repeated": 1}),
+        ("twice/v5_control_real_repeat", {"loaded": 2}),
+        ("twice/v6_control_two_devices", {"loaded": 2}),
+        ("offline", {"loaded": 4}),
     ],
 )
 def test_case(platform: Make, case: str, expected: dict[str, int]) -> None:
     """Each is read for what it is."""
     here = platform(users=1)
     assert plays(imported(here, CASES / case, trust=True).counts) == expected
+
+
+def test_offline(platform: Make) -> None:
+    """Plays that a phone reported later are there in the order in which they were heard, each at
+    the end that follows from its start."""
+    here = platform(users=1)
+    imported(here, CASES / "offline")
+    ends = [
+        (row["spotify_track_uri"][-1], (row["offline_timestamp"] + row["ms_played"]) // 1000)
+        for row in json.loads((CASES / "offline/Streaming_History_Audio_2021.json").read_text())
+    ]
+    found = here.rows(
+        'SELECT right(track_id, 1), extract(epoch FROM played_at)::float8 FROM "History" ORDER BY 2'
+    )
+    assert [track for track, _ in found] == ["1", "2", "3", "4"]
+    for (track, at), (expected, end) in zip(found, sorted(ends), strict=True):
+        assert (track, abs(at - end) <= 1) == (expected, True)
 
 
 def test_empty_video_is_named(platform: Make) -> None:

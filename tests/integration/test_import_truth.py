@@ -1,6 +1,7 @@
 """Imports held against the truth: the simulator knows which row of an export is which play."""
 
 import io
+import itertools
 import json
 import zipfile
 from collections import Counter, defaultdict
@@ -57,7 +58,7 @@ def import_all(here: Any, folder: Path, kind: str, users: int) -> Truth:
         user = here.user_id(listener)
         zipped, told = export_of(here, listener, kind)
         path = folder / f"{kind}-{number}.zip"
-        path.write_bytes(zipped)
+        path.write_bytes(renamed(zipped) if kind == "endsong" else zipped)
         import_export(here.settings, user, [path], path.name, lambda *_: None, here.clock)
         for one in told:
             row = one["row"]
@@ -68,6 +69,18 @@ def import_all(here: Any, folder: Path, kind: str, users: int) -> Truth:
                 key = (user, end, row["msPlayed"], row.get("trackName"), row.get("artistName"))
             truth[key].add((one["played_at"], one["what"]))
     return truth
+
+
+def renamed(zipped: bytes) -> bytes:
+    """The same files under names that people and their computers give them."""
+    into = io.BytesIO()
+    names = itertools.cycle(["endsong.json", "music copy.json", "ENDSONG_7.JSON", "2019.json"])
+    with zipfile.ZipFile(io.BytesIO(zipped)) as package, zipfile.ZipFile(into, "w") as copy:
+        for number, name in enumerate(package.namelist()):
+            new = f"{number}/{next(names)}" if name.endswith(".json") else name
+            copy.writestr(new, package.read(name))
+            copy.writestr(f"__MACOSX/{number}/._{name.rpartition('/')[2]}", b"\x00\x05\x16\x07")
+    return into.getvalue()
 
 
 def streams_of(here: Any) -> list[Stream]:
@@ -111,7 +124,7 @@ def hold_pairs(
 @pytest.mark.parametrize("kind", ["extended", "endsong"])
 def test_each_play_once(platform: Make, tmp_path: Path, kind: str) -> None:
     """What the API told is found in the export to more than 0.999, and each play is there once,
-    whether it was told before or after the import, or never."""
+    whether it was told before or after the import, or never; whatever the files are called."""
     here = platform("--epoch", "2026-10-10T00:00:00Z", users=USERS)
     for _ in range(4):
         here.load()
