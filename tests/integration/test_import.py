@@ -160,9 +160,9 @@ def test_what_the_api_never_told(platform: Make, tmp_path: Path) -> None:
         ("2020-01-02T08:00:00.000", "t6"),
     ]
     assert here.rows('SELECT * FROM "Tracks" ORDER BY id') == [
-        ("t1", "Song t1", 0),
-        ("t2", "Song t2", 0),
-        ("t6", "Song t6", 0),
+        ("t1", "Song t1", 200_000),
+        ("t2", "Song t2", 200_000),
+        ("t6", "Song t6", 90_000),
     ]
     assert here.rows("SELECT id, name, artist FROM songswap.export_tracks WHERE id = 't3'") == [
         ("t3", "Song t3", "Artist t3")

@@ -70,6 +70,17 @@ def observe(connection: psycopg.Connection, told: Iterable[Popularity]) -> None:
     this.observe(this.compare([row for row in observed if row.id in there], there))
 
 
+def fill_durations(connection: psycopg.Connection, ids: Collection[str]) -> None:
+    """Give these tracks the length that exports tell, where Spotify has told none.
+
+    Under the lock of all loads.
+
+    Raises:
+        psycopg.Error: the server's own.
+    """
+    _Load(connection).fill_durations(ids)
+
+
 @dataclass(frozen=True, slots=True)
 class _Load:
     """A load under way."""
@@ -92,6 +103,8 @@ class _Load:
             new, changed = self._settle(table, rows[name], known)
             self._change(f"change_{name}", table.columns, changed)
             counts[name] = copy(self.connection, table.name, table.columns, sorted(new))
+            if name == "tracks":
+                self.fill_durations([row[0] for row in new if not row[2]])
             if name == "artists":
                 new_artists = {row[0] for row in new}
         counts["track_popularity"] = self.observe(compared)
@@ -101,6 +114,11 @@ class _Load:
     def there(self, ids: Collection[str]) -> set[str]:
         """Those of these tracks that are in the table."""
         return {id_ for (id_,) in self._execute("there", ids=list(ids))} if ids else set()
+
+    def fill_durations(self, ids: Collection[str]) -> None:
+        """Give these tracks the length that exports tell, where Spotify has told none."""
+        if ids:
+            self._execute("fill_durations", ids=list(ids))
 
     def compare(self, told: Iterable[Popularity], there: Collection[str]) -> Comparison:
         """What is told of popularity beside what is known of it in the same days."""

@@ -5,7 +5,10 @@
 SELECT id FROM "Tracks" WHERE id = ANY (%(ids)s)
 
 -- name: known_tracks
-SELECT id, coalesce(name, ''), coalesce(duration_ms, 0) FROM "Tracks" WHERE id = ANY (%(ids)s)
+-- A length that only exports tell is none: whatever Spotify tells takes its place.
+SELECT t.id, coalesce(t.name, ''), CASE WHEN d.id IS NULL THEN coalesce(t.duration_ms, 0) ELSE 0 END
+FROM "Tracks" t LEFT JOIN songswap.estimated_durations d ON d.id = t.id
+WHERE t.id = ANY (%(ids)s)
 
 -- name: known_artists
 SELECT id, coalesce(name, '') FROM "Artists" WHERE id = ANY (%(ids)s)
@@ -32,10 +35,31 @@ SELECT id, form FROM unnest(%(id)s::text[], %(form)s::bigint[]) s (id, form)
 ON CONFLICT (id) DO UPDATE SET form = EXCLUDED.form
 
 -- name: change_tracks
-UPDATE "Tracks" t SET name = s.name, duration_ms = s.duration_ms
-FROM unnest(%(id)s::text[], %(name)s::text[], %(duration_ms)s::integer[])
-  s (id, name, duration_ms)
-WHERE t.id = s.id
+WITH told AS (
+  SELECT id, name, duration_ms
+  FROM unnest(%(id)s::text[], %(name)s::text[], %(duration_ms)s::integer[]) s (id, name, duration_ms)
+), known AS (
+  DELETE FROM songswap.estimated_durations d
+  USING told s WHERE d.id = s.id AND s.duration_ms > 0
+)
+UPDATE "Tracks" t SET name = s.name,
+  duration_ms = coalesce(nullif(s.duration_ms, 0), t.duration_ms, 0)
+FROM told s WHERE t.id = s.id
+
+-- name: fill_durations
+-- Of tracks whose length Spotify has not told, the longest that exports tell.
+WITH filled AS (
+  UPDATE "Tracks" t SET duration_ms = e.duration_ms
+  FROM songswap.export_tracks e
+  WHERE e.id = t.id AND t.id = ANY (%(ids)s)
+    AND coalesce(t.duration_ms, 0) < e.duration_ms
+    AND (
+      coalesce(t.duration_ms, 0) = 0
+      OR EXISTS (SELECT FROM songswap.estimated_durations d WHERE d.id = t.id)
+    )
+  RETURNING t.id
+)
+INSERT INTO songswap.estimated_durations SELECT id FROM filled ON CONFLICT DO NOTHING
 
 -- name: change_artists
 UPDATE "Artists" a SET name = s.name

@@ -12,6 +12,9 @@ from songswap.transform.track import TRACK_NAME, fit
 from songswap.warehouse.copying import copy
 from songswap.warehouse.sql import statements
 
+_TO_ITS_END = "trackdone"
+"""Why a stream ended that was heard to the end of its track."""
+
 
 def identified(
     connection: psycopg.Connection, user_id: int, streams: Sequence[Stream]
@@ -56,14 +59,24 @@ def names(connection: psycopg.Connection, ids: Sequence[str]) -> dict[str, tuple
 
 
 def keep_names(connection: psycopg.Connection, streams: Iterable[Stream]) -> None:
-    """Keep what an export says of tracks."""
+    """Keep what an export says of tracks: their names, and how long they are.
+
+    That no export says. Who heard a track to its end listened for its length, less what was skipped
+    in it: so it is the longest such time.
+    """
     of: dict[str, tuple[str, str, str]] = {}
+    durations: Counter[str] = Counter()
     for one in streams:
         if one.track_id and one.track_name:
             told = one.track_name, one.artist_name or "", one.album_name or ""
             of[one.track_id] = max(told, of.get(one.track_id, told))
+            if one.reason_end == _TO_ITS_END and not one.to_the_minute:
+                durations[one.track_id] = max(durations[one.track_id], one.ms_played)
     columns = map(list, zip(*of.values(), strict=True)) if of else ([], [], [])
-    about = dict(zip(("names", "artists", "albums"), columns, strict=True)) | {"ids": list(of)}
+    about = dict(zip(("names", "artists", "albums"), columns, strict=True)) | {
+        "ids": list(of),
+        "durations": [durations[track_id] for track_id in of],
+    }
     connection.execute(statements("stream.sql")["insert_names"], about)
 
 
@@ -78,7 +91,7 @@ def load_tracks(
     missing = sorted(heard.keys() - {row[0] for row in rows})
     notes: set[Note] = set()
     tracks = [
-        # How long a track is, no export tells.
+        # Its length is filled in, see `catalogue.fill_durations`.
         Track(one, fit(heard[one].track_name or "", TRACK_NAME, "track", one, notes), 0)
         for one in missing
     ]

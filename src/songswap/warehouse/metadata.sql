@@ -58,11 +58,16 @@ ORDER BY id
 ON CONFLICT (kind, id) DO UPDATE SET not_before = EXCLUDED.not_before
 
 -- name: update_track
+WITH told AS (
+  SELECT * FROM json_to_recordset(%(rows)s) s (id text, name text, duration_ms integer)
+), known AS (
+  DELETE FROM songswap.estimated_durations d
+  USING told s WHERE d.id = s.id AND s.duration_ms > 0
+)
 UPDATE "Tracks" t SET
   name = coalesce(nullif(s.name, ''), t.name),
   duration_ms = coalesce(nullif(s.duration_ms, 0), t.duration_ms)
-FROM json_to_recordset(%(rows)s) s (id text, name text, duration_ms integer)
-WHERE t.id = s.id
+FROM told s WHERE t.id = s.id
 
 -- name: want_new_artists
 INSERT INTO songswap.metadata (kind, id, wanted_since)

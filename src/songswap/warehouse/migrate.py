@@ -16,7 +16,7 @@ from songswap.warehouse.sql import statements
 from songswap.warehouse.trouble import naming_trouble, translated
 from songswap.warehouse.turn import wait_for_migrations
 
-VERSION = "0009"
+VERSION = "0010"
 """The version of the schema that this code reads and writes."""
 
 OLDEST = "0005"

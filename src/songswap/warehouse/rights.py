@@ -50,6 +50,7 @@ NEEDED = {
     "songswap.imports": _KEEP,
     "songswap.streams": (*_KEEP, "DELETE"),
     "songswap.export_tracks": _KEEP,
+    "songswap.estimated_durations": (*_ADD, "DELETE"),
 }
 """By table: what the statements of the pipeline do to it; the platform's are without a schema."""
 

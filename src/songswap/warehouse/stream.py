@@ -21,6 +21,7 @@ from songswap.errors import FIND_ID, ExportRefused
 from songswap.models import Play, SetAside, Stream
 from songswap.transform.pairing import LONGEST_PAUSE
 from songswap.transform.settle import Outcome, Rule, Settled, identity, news, settle, told_apart
+from songswap.warehouse.catalogue import fill_durations
 from songswap.warehouse.copying import copy
 from songswap.warehouse.export_track import identified, keep_names, load_tracks, names
 from songswap.warehouse.retry import retried
@@ -228,6 +229,8 @@ class _Load:
         keep_names(self.connection, (one.stream for one in ready.new))
         heard = (one.stream for one in ready.new if one.outcome is Outcome.LOADED)
         counts = ready.counts + load_tracks(self.connection, heard, self.now)
+        told = {one.stream.track_id for one in ready.new if one.stream.track_id}
+        fill_durations(self.connection, sorted(told))
         copy(self.connection, "History", Play._fields, ready.plays)
         made = {one.played_at for one in ready.old if one.played_at}
         self.correct([one for one in ready.new if one.played_at in made])

@@ -58,16 +58,23 @@ WHERE h.user_id = %(user_id)s AND h.played_at = c.played_at AT TIME ZONE 'UTC'
   AND h.track_id <> c.track_id
 
 -- name: insert_names
-INSERT INTO songswap.export_tracks AS e (id, name, artist, album)
-SELECT id, name, artist, album
-FROM unnest(%(ids)s::text[], %(names)s::text[], %(artists)s::text[], %(albums)s::text[])
-  s (id, name, artist, album)
+INSERT INTO songswap.export_tracks AS e (id, name, artist, album, duration_ms)
+SELECT id, name, artist, album, duration_ms
+FROM unnest(%(ids)s::text[], %(names)s::text[], %(artists)s::text[], %(albums)s::text[],
+  %(durations)s::integer[]) s (id, name, artist, album, duration_ms)
 ORDER BY id
 -- Of what exports tell differently the larger stands, whichever came first.
 ON CONFLICT (id) DO UPDATE SET
-  (name, artist, album) = ROW (EXCLUDED.name, EXCLUDED.artist, EXCLUDED.album)
-WHERE (e.name COLLATE "C", e.artist COLLATE "C", e.album COLLATE "C")
-  < (EXCLUDED.name, EXCLUDED.artist, EXCLUDED.album)
+  (name, artist, album) = (
+    SELECT t.name, t.artist, t.album
+    FROM (VALUES (e.name, e.artist, e.album), (EXCLUDED.name, EXCLUDED.artist, EXCLUDED.album))
+      t (name, artist, album)
+    ORDER BY t.name COLLATE "C" DESC, t.artist COLLATE "C" DESC, t.album COLLATE "C" DESC LIMIT 1
+  ),
+  duration_ms = greatest(e.duration_ms, EXCLUDED.duration_ms)
+WHERE e.duration_ms < EXCLUDED.duration_ms
+  OR (e.name COLLATE "C", e.artist COLLATE "C", e.album COLLATE "C")
+    < (EXCLUDED.name, EXCLUDED.artist, EXCLUDED.album)
 
 -- name: close_gaps
 -- An export lists what a user played without a hole, in the time from its first to its last row.
