@@ -322,7 +322,7 @@ BEGIN
   LOOP
     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', found.name, found.conname);
   END LOOP;
-  DROP INDEX "Tracks_id_covering";
+  DROP INDEX songswap_tracks_id_covering;
 END $$
 """
 """Takes away what would stand in the way of the changes below."""
