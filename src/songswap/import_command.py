@@ -103,8 +103,8 @@ def _import_one(read: "Settings", user: int, files: list[str], trust: bool, as_j
             paths = [Path(file) for file in files]
             done = import_files(read, user, paths, import_id, told, trust=trust)
     if as_json:
-        counts = _all_counts(done.counts)
-        print_json({"user": user, "import_id": import_id, **counts, "left_out": done.left_out})
+        about = {"user": user, "import_id": import_id}
+        print_json(about | _as_json([done], done.counts, skipped=[]))
     else:
         out.print(_table(f"What became of the export of user {user}", done.counts))
         _print_names("Left out, and may be a history", done.left_out)
@@ -127,13 +127,12 @@ def _import_many(
             told("users", len(done), len(found), f"{rows:,} rows")
     counts = total(done)
     refused = {one.user_id: one.problem for one in done if one.problem}
-    left_out = {one.user_id: one.left_out for one in done if one.left_out}
     if as_json:
-        named = {"refused": refused, "left_out": left_out, "skipped": waiting.skipped}
-        print_json({"users": len(done), **_all_counts(counts), **named})
+        told_of = {"users": len(done), "refused": refused}
+        print_json(told_of | _as_json(done, counts, waiting.skipped))
     else:
         out.print(_table(f"What became of the exports of {len(done):,} users", counts))
-        names = [f"User {user}: {name}" for user in left_out for name in left_out[user]]
+        names = [f"User {one.user_id}: {name}" for one in done for name in one.left_out]
         _print_names("Left out, and may be a history", names)
         _print_names("Skipped", waiting.skipped)
     for user, problem in refused.items():
@@ -141,9 +140,13 @@ def _import_many(
     raise typer.Exit(int(bool(refused)))
 
 
-def _all_counts(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts with all their names, whether there was something to count or not."""
-    return dict.fromkeys(("rows", *_ROWS, *_MORE), 0) | dict(counts)
+def _as_json(
+    done: Sequence["Imported"], counts: Mapping[str, int], skipped: Sequence[str]
+) -> dict[str, Any]:
+    """The keys that both forms have, whether there was something to count or not."""
+    left_out = [{"user": one.user_id, "what": name} for one in done for name in one.left_out]
+    zeros = dict.fromkeys(("rows", *_ROWS, *_MORE), 0)
+    return {**zeros, **counts, "left_out": left_out, "skipped": skipped}
 
 
 def _print_names(title: str, names: Sequence[str]) -> None:

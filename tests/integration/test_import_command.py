@@ -124,7 +124,9 @@ def test_what_is_not_read_is_named(platform: Make, tmp_path: Path) -> None:
     code, out, _ = songswap(here, tmp_path, "inbox", "--json")
     told = json.loads(out)
     assert told["skipped"] == ["[bold]anna.zip names no user"]
-    assert "my_streaming_history.csv" in told["left_out"][str(first)][0]
+    [left_out] = told["left_out"]
+    assert left_out["user"] == first
+    assert "my_streaming_history.csv" in left_out["what"]
     assert list(told["refused"]) == [str(second)]
     assert (told["again"], told["video"], told["files_left_out"]) == (20, 0, 1)
 

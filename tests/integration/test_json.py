@@ -175,13 +175,17 @@ def test_imports(platform: Callable[..., Any], songswap: Run, tmp_path: Path) ->
     ]
     with zipfile.ZipFile(tmp_path / f"user{user}.zip", "w") as made:
         made.writestr("Streaming_History_Audio_2020_1.json", json.dumps(rows))
+        made.writestr("my_streaming_history.csv", b"")
     (tmp_path / "user99.zip").write_bytes(b"no zip")
+    (tmp_path / "anna.zip").write_bytes(b"no zip")
     one = songswap(here.environment(), f"import {tmp_path}/user{user}.zip --user {user}")
     fits("import", one, without=("users", "refused", "refused.ID"))
-    assert one["rows"] == 1
+    assert (one["rows"], one["repeated"], len(one["left_out"]), one["skipped"]) == (1, 0, 1, [])
     many = songswap(here.environment(), f"import {tmp_path}", code=1)
     fits("import", many, without=("user", "import_id"))
     assert list(many["refused"]) == ["99"]
+    assert len(many["left_out"]) == 1
+    assert "anna.zip names no user" in many["skipped"]
 
 
 def test_counts_of_a_run_are_all_named() -> None:
