@@ -32,7 +32,8 @@ def listing_s3() -> Iterator[ListingS3]:
             if store.is_away:
                 self.answer(503, b"")
             elif not key:
-                self.answer(200, listed(store, parse_qs(split.query)["prefix"][0]))
+                query = parse_qs(split.query)
+                self.answer(200, listed(store, query["prefix"][0], "delimiter" in query))
             elif key in store.failing:
                 self.answer(store.failing[key], b"")
             elif key in store.objects:
@@ -64,15 +65,22 @@ def listing_s3() -> Iterator[ListingS3]:
         server.server_close()
 
 
-def listed(store: ListingS3, prefix: str) -> bytes:
-    """The answer to ListObjectsV2, whole."""
+def listed(store: ListingS3, prefix: str, by_folder: bool) -> bytes:
+    """The answer to ListObjectsV2, whole; with the delimiter ``/``, if asked for."""
+    names = {key: key.removeprefix(prefix) for key in store.objects if key.startswith(prefix)}
+    below = {key for key, name in names.items() if by_folder and "/" in name}
+    folders = "".join(
+        f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>"
+        for folder in sorted({f"{prefix}{names[key].partition('/')[0]}/" for key in below})
+    )
     contents = "".join(
-        f"<Contents><Key>{escape(key)}</Key><LastModified>2026-11-22T18:00:00.000Z</LastModified>"
+        f"<Contents><Key>{escape(key, {chr(13): '&#13;'})}</Key>"
+        "<LastModified>2026-11-22T18:00:00.000Z</LastModified>"
         f"<ETag>x</ETag><Size>{len(body)}</Size></Contents>"
         for key, body in sorted(store.objects.items())
-        if key.startswith(prefix)
+        if key in names.keys() - below
     )
     return (
         '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-        f"<IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
+        f"<IsTruncated>false</IsTruncated>{contents}{folders}</ListBucketResult>"
     ).encode()

@@ -142,6 +142,23 @@ def test_object_that_cannot_be_got(
     assert here.rows("SELECT user_id FROM songswap.imports") == [(second,)]
 
 
+@pytest.mark.parametrize("name", ["/a.json", "Icon\r", "./a.json", "a\tb.json", "../a.json"])
+def test_keys_that_the_client_does_not_list(
+    platform: Callable[..., Any], s3: ListingS3, name: str
+) -> None:
+    """A key with which the client lists nothing costs its user alone."""
+    here = platform(users=2)
+    first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
+    for user in (first, second):
+        s3.objects[f"history/inbox/user{user}/a.zip"] = zipped()
+    s3.objects[f"history/inbox/user{first}/{name}"] = b"x"
+    s3.objects["history/inbox/user77/"] = b""
+    assert look(SOURCE, library(s3)).skipped == ["user77 is empty"]
+    refused, done = imports(here, s3)
+    assert f"{SOURCE}/user{first}/ cannot be listed" in (refused.problem or "")
+    assert (done.problem, done.counts["loaded"]) == (None, 1)
+
+
 def test_s3_goes_away(platform: Callable[..., Any], s3: ListingS3) -> None:
     """Where S3 itself is away, the trouble is nobody's export."""
     here = platform(users=1)

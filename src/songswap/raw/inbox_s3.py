@@ -47,16 +47,37 @@ class S3Inbox:
     def keys(self) -> dict[str, int]:
         """The bytes of each object, by its key below the prefix.
 
+        The client lists nothing where one key is none of its kind (``user12//a.json``, or a Mac's
+        ``Icon`` with a line break): a folder in which there is such a one stands for itself,
+        ``user12/``, and cannot be fetched.
+
         Raises:
             ArchiveUnreadable: S3 does not list.
         """
-        found: dict[str, int] = {}
+        try:
+            return dict(self._listed(self._prefix))
+        except BaseError:
+            # S3 may be away as well: then this does not get far either.
+            pass
         with self._naming_trouble():
-            for objects in obstore.list(self._store, self._prefix):
-                for one in objects:
-                    if one["path"].startswith(self._prefix):
-                        found[one["path"].removeprefix(self._prefix)] = one["size"]
+            top = obstore.list_with_delimiter(self._store, self._prefix)
+        found = {self._below(one["path"]): one["size"] for one in top["objects"]}
+        for path in top["common_prefixes"]:
+            try:
+                found |= self._listed(f"{path}/")
+            except BaseError:
+                self._require_there()
+                found[f"{self._below(path)}/"] = 0
         return found
+
+    def _listed(self, prefix: str) -> Iterator[tuple[str, int]]:
+        for objects in obstore.list(self._store, prefix):
+            for one in objects:
+                if one["path"].startswith(self._prefix):
+                    yield self._below(one["path"]), one["size"]
+
+    def _below(self, path: str) -> str:
+        return path.removeprefix(self._prefix)
 
     def fetch(self, names: tuple[str, ...], folder: Path) -> None:
         """Get what may be of use into a folder, as it lies below the prefix.
@@ -72,6 +93,12 @@ class S3Inbox:
             )
         size = 0
         for number, name in enumerate(names):
+            if name.endswith("/"):
+                raise self._lost(
+                    name,
+                    "cannot be listed: one of its keys has an empty part, a dot"
+                    " alone or a control character. Rename or delete that object",
+                )
             if "/" in name:
                 (folder / name.partition("/")[0]).mkdir(exist_ok=True)
             if is_of_computer(name) or is_no_data(name):
@@ -113,7 +140,7 @@ class S3Inbox:
     def _require_there(self) -> None:
         """What cannot be got while S3 lists is the trouble of that object."""
         with self._naming_trouble():
-            next(iter(obstore.list(self._store, self._prefix, chunk_size=1)), None)
+            obstore.list_with_delimiter(self._store, self._prefix)
 
     @contextmanager
     def _naming_trouble(self) -> Iterator[None]:
@@ -132,7 +159,7 @@ def is_folder(key: str, size: int) -> bool:
 
     Its key is ``user12/``, of which the client gives ``user12``: it cannot be got.
     """
-    return size == 0 and not key.lower().endswith(_DATA)
+    return size == 0 and not key.lower().endswith((*_DATA, "/"))
 
 
 def _place(folder: Path, name: str, number: int) -> Path:
