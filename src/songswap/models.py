@@ -186,7 +186,8 @@ class History:
 
     ``oldest`` and ``newest`` bound every time that the answer names, set-aside items included;
     ``items`` counts what it listed, readable or not. ``full`` says that there may have been older
-    plays which it could not hold.
+    plays which it could not hold; ``since`` is the moment after which it was asked for plays, None
+    where there was no such bound.
     """
 
     items: int = 0
@@ -195,6 +196,7 @@ class History:
     set_aside: list[SetAside] = field(default_factory=list)
     oldest: datetime | None = None
     newest: datetime | None = None
+    since: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -162,6 +162,30 @@ def test_object_time_that_fits(here: Any, fresh: Settings, objects: ObjectStore)
     assert rows(fresh, "SELECT answered_at FROM songswap.polls") == [(at,)]
 
 
+def test_gap_of_a_full_hour(here: Any, fresh: Settings) -> None:
+    """A full answer tells of a gap no earlier than the hour with which it was asked."""
+    obstore.delete(here.bucket, here.objects())
+    user = here.rows('SELECT min(id) FROM "Users"')[0][0]
+    hour = datetime(2026, 11, 20, 8, tzinfo=UTC)
+    track = {"id": "4uLU6hMCjMI75M1A2tKUQC", "type": "track", "name": "A", "artists": []}
+
+    def put(hour: datetime, times: list[datetime]) -> None:
+        after = int(hour.timestamp() * 1000)
+        address = f"https://api.spotify.com/v1/me/player/recently-played?after={after}&limit=50"
+        items = [{"played_at": f"{at:%Y-%m-%dT%H:%M:%S}.000Z", "track": track} for at in times]
+        page = {"items": items, "href": address, "next": address, "limit": 50}
+        obstore.put(here.bucket, key.for_hour(user, hour), json.dumps(page).encode())
+
+    put(hour - timedelta(days=2), [hour - timedelta(days=2, minutes=-5)])
+    full = [hour + timedelta(minutes=10, seconds=40 * number) for number in range(50)]
+    put(hour, full[::-1])
+    load(fresh)
+    gaps = rows(fresh, "SELECT user_id, after, before, closed_at FROM songswap.gaps")
+    assert gaps == [(user, hour, full[0], None)]
+    load(fresh)
+    assert rows(fresh, "SELECT user_id, after, before, closed_at FROM songswap.gaps") == gaps
+
+
 def test_both_systems_in_one_archive(here: Any, fresh: Settings) -> None:
     """In an archive that begins with the one and goes on with the other, nothing is lost."""
     live = set(rows(here.settings, 'SELECT user_id, played_at, track_id FROM "History"'))

@@ -110,6 +110,7 @@ class RecentlyPlayed(msgspec.Struct, gc=False):
     limit: Any = None
     next: Any = None
     cursors: Any = None
+    href: Any = None
 
 
 class PlayedTrack(msgspec.Struct, gc=False):

@@ -47,6 +47,7 @@ def transform(body: bytes, user_id: int, observed_at: datetime, catalogue: Catal
     items, page = told
     history.items = len(items)
     history.full = len(items) >= _most(page.limit) or _names_older(page.next)
+    history.since = _asked_since(page.href)
     for item in items:
         _add_item(item, user_id, observed_at, history, catalogue)
     if not items and history.full:
@@ -75,13 +76,27 @@ def _names_older(following: Any) -> bool:
     return bool(following) and ("before" in query or "after" not in query)
 
 
+def _asked_since(href: Any) -> datetime | None:
+    """The bound after which plays were asked for, by the page's own address."""
+    try:
+        told = parse_qs(urlsplit(href).query).get("after") if isinstance(href, str) else None
+    except ValueError:
+        return None
+    return _moment_of(told[-1]) if told else None
+
+
+def _moment_of(cursor: str) -> datetime | None:
+    """The moment that a cursor stands for, in ms since 1970; None where it is none."""
+    if not re.fullmatch("[0-9]{1,13}", cursor):
+        return None
+    return _EPOCH + timedelta(milliseconds=int(cursor))
+
+
 def _newest_left_out(cursors: Any, observed_at: datetime) -> datetime | None:
     """When the newest play was that a full page without any item stands for."""
     after = cursors.get("after") if isinstance(cursors, dict) else None
-    if not isinstance(after, str) or not re.fullmatch("[0-9]{1,13}", after):
-        return None
-    played_at = _EPOCH + timedelta(milliseconds=int(after))
-    return played_at if is_plausible(played_at, observed_at) else None
+    played_at = _moment_of(after) if isinstance(after, str) else None
+    return played_at if played_at and is_plausible(played_at, observed_at) else None
 
 
 def fingerprint(body: bytes) -> bytes | None:

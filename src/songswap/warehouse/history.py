@@ -196,6 +196,7 @@ class _Load:
         return self.execute(
             "insert_gaps",
             **_spans(full),
+            since=[one.history.since for one in full],
             aside_users=[answer.user_id for answer, _ in aside],
             fingerprints=[item.fingerprint for _, item in aside],
         ).rowcount

@@ -14,11 +14,12 @@ JOIN "History" h ON h.user_id = a.user_id
 -- name: insert_gaps
 -- A full answer of which nothing is known says that there was more than it could hold. What the user
 -- had before it bounds the gap: the last known play, or the first time that Spotify told of none. Later
--- times count no more: the feed may have stood still, and the archive keeps only the first.
+-- times count no more: the feed may have stood still, and the archive keeps only the first. Of what
+-- was played before the bound with which it was asked (the system before did so), it says nothing.
 INSERT INTO songswap.gaps (user_id, after, before, found_at, run_id)
-SELECT a.user_id, known.until, a.oldest, a.asked_at, %(run_id)s
-FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(asked_at)s::timestamptz[])
-  a (user_id, oldest, asked_at)
+SELECT a.user_id, greatest(known.until, a.since), a.oldest, a.asked_at, %(run_id)s
+FROM unnest(%(users)s::integer[], %(oldest)s::timestamptz[], %(asked_at)s::timestamptz[],
+  %(since)s::timestamptz[]) a (user_id, oldest, asked_at, since)
 CROSS JOIN LATERAL (
   SELECT coalesce(
     (SELECT max(h.played_at) AT TIME ZONE 'UTC' FROM "History" h
@@ -28,6 +29,7 @@ CROSS JOIN LATERAL (
   ) AS until
 ) known
 WHERE known.until < a.oldest
+  AND (a.since IS NULL OR a.since < a.oldest)
   AND NOT EXISTS (
     SELECT FROM unnest(%(aside_users)s::integer[], %(fingerprints)s::bytea[])
       s (user_id, fingerprint)

@@ -34,6 +34,29 @@ def test_no_items(observed_at: datetime) -> None:
 
 
 @pytest.mark.parametrize(
+    ("href", "since"),
+    [
+        (None, None),
+        (5, None),
+        ("https://api.spotify.com/v1/me/player/recently-played?limit=50", None),
+        ("https://api.spotify.com/v1/me/player/recently-played?before=1795334400000", None),
+        (
+            "https://api.spotify.com/v1/me/player/recently-played?after=1795334400250&limit=50",
+            datetime(2026, 11, 22, 8, 0, 0, 250_000, tzinfo=UTC),
+        ),
+        *((f"https://x?after={cursor}", None) for cursor in ("", "-1", "x", "9" * 14, "\uff11")),
+        ("https://[?after=1", None),
+    ],
+)
+def test_bound_that_was_asked_for(
+    item: Any, observed_at: datetime, href: Any, since: datetime | None
+) -> None:
+    """The page's own address says after which moment plays were asked for."""
+    body = json.dumps({"items": [item(5)], "href": href}).encode()
+    assert history.transform(body, 7, observed_at, Catalogue()).since == since
+
+
+@pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"track": None}, "track: missing"),
