@@ -73,6 +73,13 @@ MUTANTS = (
         "tests/integration/test_faults.py::test_s3_stopped_during_a_run",
     ),
     Mutant(
+        "any error of a taken key counts as archived, status 409 too",
+        "raw/archive.py",
+        "if answered == 412:",
+        "if answered:",
+        "tests/integration/test_archive.py::test_conflict_is_tried_again",
+    ),
+    Mutant(
         "an archived answer leaves the spool before it is loaded",
         "raw/spool.py",
         "DELETE FROM answers WHERE id = :id AND archived = :done AND loaded = :done",

@@ -53,7 +53,8 @@ def answer(content: bytes) -> bytes:
         raise OfNoUse("is empty")
     told = _json(text)
     if isinstance(told, str):
-        told = _json(told or "null")
+        text = told or "null"
+        told = _json(text)
     items = told.get("items") if isinstance(told, dict) else told
     if isinstance(told, dict) and "error" in told and not items:
         raise OfNoUse("is an error of Spotify and no answer")
@@ -61,7 +62,8 @@ def answer(content: bytes) -> bytes:
         raise OfNoUse("tells of no plays")
     if not isinstance(items, list) or not any(map(_is_play, items)):
         raise OfNoUse("is JSON, and no list of plays")
-    return json.dumps(told if isinstance(told, dict) else {"items": told}).encode()
+    whole = text if isinstance(told, dict) else f'{{"items": {text}}}'
+    return whole.encode(errors="replace")
 
 
 def _json(text: str) -> Any:
