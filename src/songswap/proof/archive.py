@@ -7,20 +7,20 @@ who is nobody, in an hour that is past.
 import asyncio
 import gzip
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 import obstore
-from obstore.exceptions import PermissionDeniedError
+from obstore.exceptions import BaseError, PermissionDeniedError
 from obstore.store import S3Store
 
 from songswap import settings
-from songswap.errors import ProofFailed
+from songswap.errors import ArchiveUnreadable, ProofFailed
 from songswap.proof.expectation import expect
 from songswap.raw import key
-from songswap.raw.archive import Archive, open_store
+from songswap.raw.archive import Archive, open_store, said
 from songswap.raw.kept import Kept
 
 log = logging.getLogger(__name__)
@@ -59,13 +59,15 @@ def verify(tests: settings.Archive, folder: Path) -> None:
 
     Raises:
         ProofFailed: they are not as they were given.
-        FileNotFoundError, obstore.exceptions.BaseError: S3 does not give them.
+        ArchiveUnreadable: S3 does not give them.
     """
     store = open_store(tests)
     first = (folder / _DATA).read_bytes()
     for name, body in ((_KEY, first), (_AGAIN, first), (_OTHER, _OTHER_BODY)):
-        answer = obstore.get(store, name)
-        expect(f"The body of {name}", body, gzip.decompress(bytes(answer.bytes())), _MODULE)
+        with _naming_trouble(f"GET {name}"):
+            answer = obstore.get(store, name)
+            packed = bytes(answer.bytes())
+        expect(f"The body of {name}", body, gzip.decompress(packed), _MODULE)
         told = answer.attributes.get("observed-at")
         expect(f"observed-at of {name}", "2026-11-02T04:30:00.250+00:00", told, _MODULE)
 
@@ -75,7 +77,7 @@ def check_refusals(archive: settings.Archive) -> None:
 
     Raises:
         ProofFailed: it was allowed; says what.
-        obstore.exceptions.BaseError: S3 answered with something else than a refusal.
+        ArchiveUnreadable: S3 answered with something else than a refusal.
     """
     store = open_store(archive)
     attempts: dict[str, Callable[[], object]] = {
@@ -83,7 +85,7 @@ def check_refusals(archive: settings.Archive) -> None:
         f"GET {_KEY}": lambda: obstore.get(store, _KEY),
         f"DELETE {_KEY}": lambda: obstore.delete(store, _KEY),
     }
-    allowed = [name for name, attempt in attempts.items() if not _is_refused(attempt)]
+    allowed = [name for name, attempt in attempts.items() if not _is_refused(name, attempt)]
     if allowed:
         raise ProofFailed(
             f"The key of SongSwap_S3_PutOnly was allowed to {', '.join(allowed)}. It must only PUT"
@@ -97,11 +99,11 @@ def remove(tests: settings.Archive) -> None:
 
     Raises:
         ProofFailed: an object is left.
-        obstore.exceptions.BaseError: S3 does not let them be removed.
+        ArchiveUnreadable: S3 does not let them be removed.
     """
     store = open_store(tests)
     for name in _KEYS:
-        with suppress(FileNotFoundError):
+        with _naming_trouble(f"DELETE {name}"), suppress(FileNotFoundError):
             obstore.delete(store, name)
     left = [name for name in _KEYS if not _is_gone(store, name)]
     if left:
@@ -118,18 +120,31 @@ def _put(archive: settings.Archive, body: bytes) -> str:
     return asyncio.run(Archive(archive).put(kept))
 
 
-def _is_refused(attempt: Callable[[], object]) -> bool:
+@contextmanager
+def _naming_trouble(request: str) -> Iterator[None]:
     try:
-        attempt()
-    except PermissionDeniedError:
-        return True
+        yield
+    except (BaseError, OSError) as error:
+        raise ArchiveUnreadable(
+            f"S3 did not do {request}: {said(error)} The objects of this test are no real user's;"
+            " the next run removes them."
+        ) from None  # whose text quotes S3's own, and that can quote a key
+
+
+def _is_refused(request: str, attempt: Callable[[], object]) -> bool:
+    with _naming_trouble(request):
+        try:
+            attempt()
+        except PermissionDeniedError:
+            return True
     return False
 
 
 def _is_gone(store: S3Store, name: str) -> bool:
-    try:
-        obstore.head(store, name)
-    except (FileNotFoundError, PermissionDeniedError):
-        # A key that may not list the bucket is refused what is not there.
-        return True
+    with _naming_trouble(f"HEAD {name}"):
+        try:
+            obstore.head(store, name)
+        except (FileNotFoundError, PermissionDeniedError):
+            # A key that may not list the bucket is refused what is not there.
+            return True
     return False

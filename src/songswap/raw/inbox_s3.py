@@ -116,7 +116,7 @@ class S3Inbox:
                 raise self._lost(name, "was deleted meanwhile") from error
             except BaseError as error:
                 self._require_there()
-                raise self._lost(name, f"cannot be got: {said(error)}") from error
+                raise self._lost(name, f"cannot be got: {said(error)}") from None
 
     def _write(self, found: "obstore.GetResult", path: Path) -> None:
         try:
@@ -151,7 +151,7 @@ class S3Inbox:
                 f"S3 (connection SongSwap_S3_ReadOnly) did not list or give {self._source}:"
                 f" {said(error)} What was imported until then stays; start again when it is"
                 " mended."
-            ) from error
+            ) from None  # whose text quotes S3's own, and that can quote a key
 
 
 def is_folder(key: str, size: int) -> bool:
