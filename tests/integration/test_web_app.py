@@ -21,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 
 from songswap.errors import SchemaOutdated, WarehouseBusy, WarehouseRefused
 from songswap.local.postgres import Postgres
+from songswap.local.process import wait_until
 from songswap.warehouse import version
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import TABLES
@@ -298,18 +299,18 @@ def test_indexes_without_the_right(database: str, web_app: WebApp) -> None:
 
 
 def test_builds_beside_writers(database: str, web_app: WebApp) -> None:
-    """While an index is built, and waits, others write the table."""
+    """While an index is built, and waits, others write the table, and the operator is told."""
+    said: list[str] = []
     web_app.upgrade()
     migrate(database)
     with ThreadPoolExecutor(1) as pool, psycopg.connect(database) as other:
         other.execute('LOCK TABLE public."History" IN ROW EXCLUSIVE MODE')
-        building = pool.submit(build, database, lambda _: None)
+        building = pool.submit(build, database, said.append)
+        # It says how far it is: here, whom it waits for.
+        assert wait_until(
+            lambda: building.done() or any("waiting for" in line for line in said), 60
+        )
         with psycopg.connect(database, autocommit=True) as third:
-            while not third.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%'"
-                " AND wait_event_type = 'Lock'"
-            ).fetchone():
-                assert not building.done()
             third.execute("SET lock_timeout = '5s'")
             third.execute("INSERT INTO public.\"Tracks\" VALUES ('t', 't', 1)")
             third.execute('DELETE FROM public."History"')
