@@ -62,9 +62,15 @@ class Terminal(Console):
         """Make a string a `Text`; rich does so with all that is printed, cells of tables too."""
         return super().render_str(paragraphs(text), **options | {"markup": False, "emoji": False})
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody looks at it: rich takes a log for a terminal where FORCE_COLOR is set,
+        as in CI."""
+        return self.is_terminal and self.file.isatty()
+
     def say(self, text: str, style: str = "") -> None:
         """Print sentences; where nobody watches, each paragraph is one line."""
-        self.print(text, style=style, soft_wrap=not self.is_terminal)
+        self.print(text, style=style, soft_wrap=not self.is_watched)
 
 
 class Rows(Table):
@@ -103,7 +109,7 @@ def print_json(result: Mapping[str, Any]) -> None:
 def complain(error: object) -> None:
     """Print an error."""
     text = Text.assemble(("Error:", "bold red"), " ", paragraphs(str(error)))
-    err.print(text, soft_wrap=not err.is_terminal)
+    err.print(text, soft_wrap=not err.is_watched)
 
 
 def print_any_text() -> None:
@@ -125,7 +131,7 @@ class Steps:
     """
 
     def __init__(self, *columns: ProgressColumn, in_turn: bool = False) -> None:
-        self._bars = Progress(_Label(), *columns, console=err, disable=not err.is_terminal)
+        self._bars = Progress(_Label(), *columns, console=err, disable=not err.is_watched)
         self._in_turn = in_turn
         self._known: dict[str, tuple[TaskID, int]] = {}
         self._ended: set[str] = set()
@@ -170,7 +176,7 @@ class Steps:
                 self._say(step, "done", result)
 
     def _say(self, step: str, state: str, result: str) -> None:
-        if not err.is_terminal:
+        if not err.is_watched:
             self._said_at = time.monotonic()
             about = f" ({result})" if result else ""
             err.say(f"{_when(datetime.now(UTC))} {step}: {state}{about}")
@@ -200,7 +206,7 @@ class _Formatter(logging.Formatter):
 def log_to_stderr() -> None:
     """Show what the work logs: where nobody watches, with dates (UTC)."""
     handler: logging.Handler
-    if err.is_terminal:
+    if err.is_watched:
         handler = RichHandler(console=err, show_path=False, log_time_format="%H:%M:%S")
         handler.setFormatter(_Formatter("%(message)s"))
     else:

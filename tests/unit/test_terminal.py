@@ -138,6 +138,17 @@ def test_steps_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(len(when) == len("2026-11-26T20:00:00Z") for when, _ in lines)
 
 
+def test_log_with_colours_is_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where FORCE_COLOR is set, as in CI, a step is still one line."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    screen = Screen()
+    monkeypatch.setattr(terminal, "err", screen)
+    with Steps() as told:
+        told("plan", 1, 1)
+    assert screen.text.endswith("Z plan: done\n")
+    assert len(screen.text.splitlines()) == 1
+
+
 def test_step_that_failed_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an error ends has no line that says it was done."""
     screen = Screen()
