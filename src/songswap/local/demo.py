@@ -35,6 +35,7 @@ from songswap.local.report import as_table, read_report
 from songswap.local.stack import DAG, Stack
 from songswap.local.state import kept_access, kept_world, locked, require_room
 from songswap.project_files import dags
+from songswap.terminal import Terminal
 
 T = TypeVar("T")
 _POLL_S = 1.0
@@ -64,7 +65,7 @@ def demo(options: DemoOptions) -> int:
     0: the run was a success. 1: it failed, or a part of the stack did. 2: nothing was started,
     something has to be changed first. 130: interrupted before the run had ended.
     """
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     folder = options.state.expanduser().absolute()
     with stoppable() as signals:
         try:

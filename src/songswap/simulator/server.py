@@ -85,7 +85,9 @@ def serve(options: Options) -> None:
     try:
         uvloop.run(_serve(options))
     except StartError as error:
-        sys.stderr.write(f"The simulator cannot start: {error}.\n")
+        # A name in it may hold what a terminal acts on.
+        text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(error))
+        sys.stderr.write(f"The simulator cannot start: {text}.\n")
         raise SystemExit(2) from error
 
 

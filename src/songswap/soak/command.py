@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from songswap.soak.run import Tally
 from songswap.soak.run import soak as live
 from songswap.soak.storm import KINDS
 from songswap.soak.verdict import Verdict
+from songswap.terminal import err, out
 
 _OUTCOME = (
     ("users", "Users at the end"),
@@ -58,7 +58,6 @@ def soak(
     keep: Annotated[Path | None, typer.Option(help="Keep all parts' data and logs here.")] = None,
 ) -> None:
     """Live through days of listening under a storm of faults; exit 0 when the promise was kept."""
-    console = Console(stderr=True)
     kinds = frozenset(kind or KINDS)
     if unknown := kinds - KINDS:
         raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(sorted(KINDS))}")
@@ -70,12 +69,12 @@ def soak(
     again += "".join(f" --kind '{name}'" for name in kind or ()) + '"'
     try:
         # SIGTERM ends it as Ctrl-C does: all parts are stopped, their folder is removed.
-        with stoppable(), _progress(console) as bar:
+        with stoppable(), _progress() as bar:
             task = bar.add_task("")
 
             def told(done: int, hours: int, now: datetime) -> None:
-                if done % 24 == 0 and not console.is_terminal:
-                    console.print(f"{now:%Y-%m-%d %H:%M}: {done} of {hours} hours", highlight=False)
+                if done % 24 == 0 and not err.is_watched:
+                    err.say(f"{now:%Y-%m-%d %H:%M}: {done} of {hours} hours")
                 bar.update(task, completed=done, total=hours, description=f"{now:%a %d %b %H:%M}")
 
             verdict, tally = live(folder, users, days, seed, told, kinds)
@@ -89,11 +88,11 @@ def soak(
     if as_json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
-        Console().print(as_table(report))
+        out.print(as_table(report))
     if not verdict.good:
-        console.print(f"The promise was not kept. The same storm again: {again}", markup=False)
+        err.say(f"The promise was not kept. The same storm again: {again}")
         for line in verdict.examples + [f"stranded: {one}" for one in verdict.stranded]:
-            console.print(f"  {line}", markup=False, highlight=False)
+            err.say(f"  {line}")
         raise typer.Exit(1)
 
 
@@ -151,11 +150,10 @@ def as_table(report: dict[str, Any]) -> Table:
     return table
 
 
-def _progress(console: Console) -> Progress:
+def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     left = (TextColumn("left:"), TimeRemainingColumn())
-    hidden = not console.is_terminal
-    return Progress(*columns, *left, console=console, transient=True, disable=hidden)
+    return Progress(*columns, *left, console=err, transient=True, disable=not err.is_watched)
 
 
 def _log_to(file: Path) -> None:
