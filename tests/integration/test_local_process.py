@@ -2,9 +2,13 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -139,3 +143,42 @@ time.sleep(600)
         finally:
             parent.kill()
     assert wait_until(lambda: not marked(tmp_path), 60)
+
+
+def test_signal_in_a_poll_holds_up_no_stop(tmp_path: Path) -> None:
+    """A signal that comes while it is asked whether a child runs lets the child be stopped."""
+    child = python(tmp_path, "import time; time.sleep(600)")
+    child.start()
+    lines = 0
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def in_poll(_: FrameType, event: str, __: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        if lines == 3:  # its lock is taken, and what gives it back is not reached
+            lines += 1
+            signal.raise_signal(signal.SIGTERM)
+        return in_poll
+
+    def trace(frame: FrameType, *_: Any) -> Any:
+        return in_poll if frame.f_code.co_name == "_internal_poll" else None
+
+    before, traced = signal.signal(signal.SIGTERM, stop), sys.gettrace()
+    try:
+        sys.settrace(trace)
+        with pytest.raises(KeyboardInterrupt):
+            assert child.running
+    finally:
+        sys.settrace(traced)
+        signal.signal(signal.SIGTERM, before)
+    assert lines > 3
+    pid = child.pid
+    killing = threading.Thread(target=child.kill, daemon=True)
+    killing.start()
+    killing.join(20)
+    stuck = killing.is_alive()
+    if stuck:
+        os.waitpid(pid, 0)
+    assert not stuck

@@ -28,6 +28,7 @@ from songswap.local.errors import StackError
 
 MARK = "SONGSWAP_STACK"
 _POLL_S = 0.05
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, poll_s: float = _POLL_S) -> bool:
@@ -80,7 +81,7 @@ class Process:
     @property
     def running(self) -> bool:
         """True from `start` until the process has ended."""
-        return self._child is not None and self._child.poll() is None
+        return self._child is not None and _code(self._child) is None
 
     def start(self) -> None:
         """Starts the process; what it writes from now on is what `output` tells."""
@@ -108,7 +109,7 @@ class Process:
 
     def failure(self, what: str) -> StackError:
         """An error with the end of this process's log, and below it what it failed to do."""
-        code = self._child.poll() if self._child else None
+        code = _code(self._child) if self._child else None
         tail = self.log_tail() or "(nothing was written)"
         return StackError(f"The end of {self.log}:\n{tail}\n{what}{_how_it_ended(code)}")
 
@@ -153,6 +154,19 @@ class Process:
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
         self._child = None
+
+
+def _code(child: subprocess.Popen[bytes]) -> int | None:
+    """A child's exit code; None while it runs.
+
+    No signal is handled meanwhile: where its handler raises in the middle of a poll, `Popen` keeps
+    its lock, and the stop that the signal asks for waits for the child for ever.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        return child.poll()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _how_it_ended(code: int | None) -> str:
