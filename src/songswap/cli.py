@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -229,6 +230,10 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:  # noqa: BLE001 - shown whole, but as text: Python prints its message as it is
+        err.say(traceback.format_exc())
+        complain("This is a mistake of songswap's own. What was under way can be started again.")
+        sys.exit(1)
 
 
 def _explain_usage(error: typer.TyperException) -> None:

@@ -36,7 +36,7 @@ class WithSettings(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        found = demo_settings.complete(os.environ, Path.cwd())
+        found = demo_settings.complete(os.environ, _folder())
         if found is not None and found.file is not None:
             err.say(found.sentence)
         try:
@@ -55,12 +55,20 @@ class WithSettings(TyperCommand):
             raise
 
 
+def _folder() -> Path:
+    """The working folder; the root where somebody has removed it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
+
+
 def _not_running(folder: Path) -> str:
     home, own = folder.parent, folder.name == ".songswap"
     command = "make demo" if own and (home / "Makefile").is_file() else "songswap demo"
     if not own:
         command += f" --state {shlex.quote(str(folder))}"
-    elif home != Path.cwd():
+    elif home != _folder():
         command = f"cd {shlex.quote(str(home))} && {command}"
     return f"The demo in {folder} is not running. Start it with: {command}"
 

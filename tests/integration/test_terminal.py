@@ -198,6 +198,41 @@ def test_any_encoding(warehouse_dsn: str, tmp_path: Path, environment: dict[str,
         assert command[0] != b"grants" or b"Zo" in done.stdout
 
 
+def test_what_nobody_foresaw(
+    songswap: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that is no sentence is shown whole, as text, and the exit code is 1."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("\x1b]0;title\x07[/red]\u202e")
+
+    monkeypatch.setattr("songswap.settings.warehouse_dsn", fail)
+    code, out, err = songswap(["grants"], {})
+    assert (code, out) == (1, "")
+    assert r"RuntimeError: \x1b]0;title\x07[/red]\u202e" in err
+    assert "in fail" in err
+    assert acting(err) == set()
+
+
+def test_folder_that_is_gone(tmp_path: Path) -> None:
+    """In a folder that somebody has removed the error is the one of any other."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = 'rmdir "$PWD"; exec "$0" -m songswap.cli status'
+    done = subprocess.run(  # noqa: S603 - our own command
+        ["/bin/sh", "-c", line, sys.executable],
+        cwd=gone,
+        env={"PATH": os.environ.get("PATH", os.defpath)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "AIRFLOW_CONN_SONGSWAP_RDS is not set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 """What colours text; nothing else of a command moves or changes the terminal here."""
 
