@@ -25,7 +25,7 @@ from rich.cells import cell_len
 from songswap import cli
 from songswap.local.interrupt import own_signals
 from songswap.raw.spool import Spool
-from songswap.terminal import printable, shortened
+from songswap.terminal import paragraphs, printable, shortened
 from songswap.warehouse import grant, grant_state
 
 SOURCES = Path(cli.__file__).parent
@@ -154,6 +154,27 @@ def test_names_of_files(
     code, out, err = songswap(["check", name], {})
     assert (code, out) == (2, "")
     assert printable(name).split("\\n")[0] in err
+    assert acting(err) == set()
+
+
+@pytest.mark.parametrize("prefix", ["\x1b[2J[/red]", "\udcff", "a\nb", "a//b", "./a"])
+def test_prefix_in_s3(
+    songswap: Callable[..., tuple[int, str, str]], warehouse_dsn: str, prefix: str
+) -> None:
+    """A prefix that no client can ask S3 for is a sentence that names it as text."""
+    connection = "aws://a:b@/?endpoint_url=http%3A%2F%2F127.0.0.1%3A1&region_name=us-east-1"
+    settings_ = {
+        **_connection(warehouse_dsn),
+        "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": connection,
+        "AIRFLOW_CONN_SONGSWAP_S3_READONLY": connection,
+        "AIRFLOW_VAR_BUCKET_NAME": "bucket",
+        "SPOTIFY_CLIENT_ID": "a",
+        "SPOTIFY_CLIENT_SECRET": "b",
+        "SONGSWAP_SPOOL": "spool",
+    }
+    code, out, err = songswap(["import", f"s3://bucket/{prefix}"], settings_)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"Error: s3://bucket/{paragraphs(prefix)} cannot be listed")
     assert acting(err) == set()
 
 

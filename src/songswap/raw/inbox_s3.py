@@ -53,9 +53,16 @@ class S3Inbox:
 
         Raises:
             ArchiveUnreadable: S3 does not list.
+            SettingsError: the prefix is none that the client can ask for.
         """
         try:
             return dict(self._listed(self._prefix))
+        except ValueError as error:
+            raise SettingsError(
+                f"{self._source} cannot be listed: a part of the prefix is empty or a dot alone, or"
+                " it has a control character. Nothing was imported: move the exports below another"
+                " prefix."
+            ) from error
         except BaseError:
             # S3 may be away as well: then this does not get far either.
             pass
