@@ -135,6 +135,15 @@ def test_explicit_settings_win(tmp_path: Path) -> None:
     assert complete(named, other) == (file, found.sentence)
 
 
+def test_no_service_is_left_out(tmp_path: Path) -> None:
+    """What the demo simulates is asked there by the commands too, ReccoBeats among it."""
+    address = "http://127.0.0.1:8010/reccobeats"
+    make_demo(tmp_path, os.getpid(), RECCOBEATS_URL=address)
+    environment: dict[str, str] = {}
+    complete(environment, tmp_path)
+    assert environment["RECCOBEATS_URL"] == address
+
+
 @pytest.mark.parametrize("name", ["AIRFLOW_CTX_DAG_ID", "SONGSWAP_STACK"])
 def test_tasks_find_nothing(tmp_path: Path, name: str) -> None:
     """What runs in a task of Airflow, or as a part of a demo, takes no settings from a folder."""
