@@ -21,7 +21,7 @@ from benchmarks.memory import memory_of
 from benchmarks.size import size
 from songswap.importing import import_package
 from songswap.local.postgres import Postgres
-from songswap.raw.inbox import Package, packages
+from songswap.raw.inbox import Package, look
 from songswap.settings import Settings, Spotify
 from songswap.spread import spread
 
@@ -49,7 +49,7 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
     told("making exports")
     for user in range(1, _USERS + 1):
         export(inbox / f"user{user}.zip", user, _ROWS)
-    given = packages(str(inbox), None)
+    given = look(str(inbox), None).packages
     rows = _USERS * _ROWS
     with services.postgres(folder) as server, services.object_store(folder) as store:
         archive = services.archive_of(store)
