@@ -32,7 +32,8 @@ from songswap.local.airflow_api import UNFINISHED
 from songswap.local.errors import StackError
 from songswap.local.loopback import free_port
 from songswap.local.object_store import ObjectStore
-from songswap.local.plan import BUCKET, Plan, Ports, make_plan
+from songswap.local.plan import BUCKET, Plan, make_plan
+from songswap.local.ports import Ports
 from songswap.local.postgres import Postgres
 from songswap.local.process import Process, stop_all, stop_leftovers, wait_until
 from songswap.local.simulator import Simulator
