@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import math
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -339,7 +340,8 @@ def test_spark(
     for service in ("spark-master", "spark-worker"):
         started.append(deployment.start(service, SONGSWAP_STATE=str(tmp_path / service)))
         assert wait_until(lambda name=service: deployment.healthy(name), 60, 0.5), deployment.logs()
-    assert wait_until(lambda: "1 of 1 have registered" in started[1].output(), 60)
+    is_up = re.compile(r"Spark's workers \(1\) ….* done")
+    assert wait_until(lambda: is_up.search(started[1].output()), 60)
     monkeypatch.setenv("SONGSWAP_SPARK_SECRET", secret)
     master = f"spark://127.0.0.1:{deployment.ports['7077']}"
     assert sorted(spread(math.factorial, range(5), master, at_once=2)) == [1, 1, 2, 6, 24]
