@@ -326,8 +326,9 @@ def test_demo_stand_ins(deploy: Callable[..., Any], compose: Any, warehouse_dsn:
         client_options={"allow_http": True},
         virtual_hosted_style_request=False,
     )
-    bucket.put("history/one", b"1")
-    assert (deployment.folder / "var/lib/demo-s3/songswap/history/one").exists()
+    key = "history/spotify/user1/one"
+    bucket.put(key, b"1")
+    assert (deployment.folder / "var/lib/demo-s3/songswap" / key).exists()
 
 
 def test_spark(

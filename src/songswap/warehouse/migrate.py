@@ -84,8 +84,11 @@ def require_schema(connection: psycopg.Connection) -> None:
     Raises:
         SchemaOutdated: they are missing, or of an earlier version.
         CodeOutdated: they are of a later version.
+        psycopg.errors.InsufficientPrivilege: the login may not read the version.
     """
-    found = version.read(connection).number
+    stored = version.read(connection)
+    version.require_readable(connection, stored)
+    found = stored.number
     _require_known(found)
     if found != VERSION:
         raise SchemaOutdated(

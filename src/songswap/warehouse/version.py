@@ -49,6 +49,16 @@ def _looked_up(connection: psycopg.Connection[Any]) -> Stored:
     return Stored(None, None)
 
 
+def require_readable(connection: psycopg.Connection[Any], stored: Stored) -> None:
+    """Let PostgreSQL say which right a login lacks that may not read the version.
+
+    Raises:
+        psycopg.errors.InsufficientPrivilege: it may not.
+    """
+    if stored.table and stored.number is None:
+        connection.execute(_SQL[stored.table])
+
+
 def table_of(number: str) -> str:
     """The name of the table that the code of a version looks for."""
     return _EARLIER if number <= _LAST_EARLIER else TABLE
