@@ -27,7 +27,7 @@ say = if [ -t 2 ]; then echo "$(1)" >&2; else echo "$$(date -u +%Y-%m-%dT%H:%M:%
 # Does something with $$python, the first that fits; fails where none does.
 with_python = for python in $(PYTHON); do $$python -c '$(FITS)' 2>/dev/null && { $(1); exit; }; done
 # A step with a title and a command, in words of ours that a Python without any package can read.
-step = PYTHONPATH=src $(1) -m songswap.local.installing "$(2)"
+step = PYTHONPATH=src $(1) -m songswap.dev.stack.installing "$(2)"
 # Refuses what is not in the lock, or not with this hash. With bytecode: without it every Airflow
 # process starts 3 s later.
 install = $(call step,$(BIN)/python,$(1)) $(BIN)/uv pip install --python $(BIN)/python \
@@ -62,7 +62,7 @@ help: ## these lines
 # Before anything is installed; later the demo itself finds out.
 ports:
 	@test -e $(RUNNABLE) || { $(call say,Preparing the demo); \
-	  $(call with_python,PYTHONPATH=src $$python -m songswap.local.ports); true; }
+	  $(call with_python,PYTHONPATH=src $$python -m songswap.dev.stack.ports); true; }
 
 demo: ports $(RUNNABLE) ## run all of it on this machine; make alone does the same
 	@exec $(BIN)/songswap demo $(ARGS)
@@ -83,7 +83,7 @@ fuzz: $(VENV)/.complete ## run the tests of properties for MINUTES=10, fresh see
 	@exec $(BIN)/python tests/fuzz.py --minutes $(MINUTES) $(ARGS)
 
 soak: $(RUNNABLE) ## live through days of faults; see docs/reliability.md
-	@exec $(BIN)/python -m songswap.soak $(ARGS)
+	@exec $(BIN)/python -m songswap.dev.soak $(ARGS)
 
 bench: $(VENV)/.complete ## measure what an hour costs; see docs/performance.md
 	@exec $(BIN)/python -m benchmarks $(ARGS)
@@ -91,10 +91,11 @@ bench: $(VENV)/.complete ## measure what an hour costs; see docs/performance.md
 picture: $(RUNNABLE) ## draw the picture of the tables anew
 	@exec $(BIN)/python docs/picture/draw_tables.py
 
-lint: $(VENV)/.complete ## find what is wrong with the code's form and types
+lint: $(VENV)/.complete ## find what is wrong with the code's form, types and imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/ci.yml

@@ -25,23 +25,23 @@ import songswap
 from benchmarks import services
 from benchmarks.figure import seconds
 from benchmarks.pages import LISTENERS, LIVED, SEED
-from songswap import ingest
-from songswap.local.access import Access, platform_access
-from songswap.local.airflow import Airflow
-from songswap.local.airflow_api import UNFINISHED
-from songswap.local.errors import StackError
-from songswap.local.loopback import free_port
-from songswap.local.object_store import ObjectStore
-from songswap.local.plan import BUCKET, Plan, make_plan
-from songswap.local.ports import Ports
-from songswap.local.postgres import Postgres
-from songswap.local.process import Process, stop_all, stop_leftovers, wait_until
-from songswap.local.simulator import Simulator
-from songswap.local.stack import DAG, POOL
+from songswap.dev.simulator.accounts import READ_EMAIL, READ_RECENTLY_PLAYED
+from songswap.dev.simulator.clock import Clock
+from songswap.dev.simulator.token import Grants
+from songswap.dev.stack.access import Access, platform_access
+from songswap.dev.stack.airflow import Airflow
+from songswap.dev.stack.airflow_api import UNFINISHED
+from songswap.dev.stack.loopback import free_port
+from songswap.dev.stack.object_store import ObjectStore
+from songswap.dev.stack.plan import BUCKET, Plan, make_plan
+from songswap.dev.stack.ports import Ports
+from songswap.dev.stack.postgres import Postgres
+from songswap.dev.stack.simulator import Simulator
+from songswap.dev.stack.stack import DAG, POOL
+from songswap.pipelines import hourly_load
 from songswap.settings import from_environment
-from songswap.simulator.accounts import READ_EMAIL, READ_RECENTLY_PLAYED
-from songswap.simulator.clock import Clock
-from songswap.simulator.token import Grants
+from songswap.supervision.errors import StackError
+from songswap.supervision.process import Process, stop_all, stop_leftovers, wait_until
 from songswap.warehouse.migrate import migrate
 
 AnAirflow = TypeVar("AnAirflow", bound=Airflow)
@@ -189,7 +189,7 @@ class Site:
     def load_here(self) -> float:
         """Load the present world in this process; how long it takes, in seconds."""
         settings = from_environment(self.environment)
-        return seconds(lambda: ingest.load_once(settings, "in process", lambda *_: None))
+        return seconds(lambda: hourly_load.load_once(settings, "in process", lambda *_: None))
 
     def _problem(self, run: str) -> str:
         with psycopg.connect(self.warehouse_dsn) as connection:

@@ -16,9 +16,9 @@ from benchmarks.figure import Figure, cost, cpu_seconds, medians
 from benchmarks.pages import NOW, pages
 from benchmarks.size import size
 from songswap import settings
-from songswap.raw import key
-from songswap.raw.archive import Archive
-from songswap.raw.kept import Kept
+from songswap.storage import keys
+from songswap.storage.archive import Archive
+from songswap.storage.records import Kept
 
 _OBJECTS = size(200, 5)
 _ROUNDS = size(7, 1)
@@ -35,7 +35,7 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
         def kept() -> list[Kept]:
             hour = next(hours)
             return [
-                Kept(user, user, key.for_hour(user, hour), hour, None, body)
+                Kept(user, user, keys.for_hour(user, hour), hour, None, body)
                 for user, body in packed
             ]
 

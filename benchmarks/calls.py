@@ -10,10 +10,10 @@ from benchmarks.figure import Figure, cost
 from benchmarks.pages import NOW
 from benchmarks.size import size
 from songswap import settings
-from songswap.ingest import load_once
-from songswap.local.plan import simulated_spotify
-from songswap.local.sign_up import sign_up
-from songswap.local.simulator import Simulator
+from songswap.dev.stack.plan import simulated_spotify
+from songswap.dev.stack.sign_up import sign_up
+from songswap.dev.stack.simulator import Simulator
+from songswap.pipelines.hourly_load import load_once
 
 _USERS = size(2_000, 5)
 _HOURS = (0, 4, 8, 12, 16, 20, 23)[-size(7, 1) :]

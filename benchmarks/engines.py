@@ -31,15 +31,15 @@ from benchmarks.memory import descendants, sampled, together
 from benchmarks.pages import Page, hourly
 from benchmarks.size import size
 from songswap import settings
-from songswap.local.object_store import ObjectStore
-from songswap.local.postgres import Postgres
-from songswap.local.process import marked
-from songswap.local.progress import Progress
-from songswap.raw import key
-from songswap.raw.archive import Archive
-from songswap.raw.kept import Kept
-from songswap.spark.cluster import Cluster, Layout
-from songswap.spread import spread
+from songswap.dev.stack.object_store import ObjectStore
+from songswap.dev.stack.postgres import Postgres
+from songswap.parallel.processes import spread
+from songswap.parallel.spark_cluster import Cluster, Layout
+from songswap.storage import keys
+from songswap.storage.archive import Archive
+from songswap.storage.records import Kept
+from songswap.supervision.process import marked
+from songswap.terminal.progress import Progress
 
 _OBJECTS = int(os.environ.get("SONGSWAP_BENCH_OBJECTS", size(3_000, 20)))
 _ROWS = int(os.environ.get("SONGSWAP_BENCH_ROWS", size(300_000, 200)))
@@ -146,7 +146,7 @@ def _measured(
         services.add_users(dsn, max(_LISTENERS, _EXPORTS))
         begun = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-m", "songswap.cli", *command, *engine.options, "--json"],
+            [sys.executable, "-m", "songswap.cli.main", *command, *engine.options, "--json"],
             env=services.environment(dsn, store, folder),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -200,7 +200,7 @@ def _archive(where: settings.Archive, objects: int, users: range) -> None:
 async def _put(archive: Archive, answers: Iterator[tuple[datetime, Page]]) -> None:
     while some := list(islice(answers, _PUT_AT_ONCE)):
         kept = [
-            Kept(number, page.user_id, key.for_hour(page.user_id, at), at, None, page.gzipped)
+            Kept(number, page.user_id, keys.for_hour(page.user_id, at), at, None, page.gzipped)
             for number, (at, page) in enumerate(some)
         ]
         outcome = await archive.put_all(kept)

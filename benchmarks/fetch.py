@@ -34,9 +34,10 @@ from benchmarks import services
 from benchmarks.figure import Figure, cost, medians, speed
 from benchmarks.pages import pages
 from benchmarks.size import size
-from songswap import ingest, settings
-from songswap.fetch import fetch
-from songswap.local.plan import simulated_spotify
+from songswap import settings
+from songswap.dev.stack.plan import simulated_spotify
+from songswap.pipelines import hourly_load
+from songswap.pipelines.fetch import fetch
 from songswap.spotify.client import open_client
 from songswap.transform import history
 
@@ -125,7 +126,7 @@ def _step(there: settings.Settings) -> None:
     run_id = f"run {time.monotonic_ns()}"
     # Each round is another hour, so that S3 takes every answer, and news, so that it is kept.
     hour = datetime.now(UTC) + timedelta(hours=time.monotonic_ns() // 1000 % 1_000_000)
-    batches = ingest.plan(replace(there, batch_size=_USERS), run_id, lambda: hour)
+    batches = hourly_load.plan(replace(there, batch_size=_USERS), run_id, lambda: hour)
     counts = fetch(there, run_id, batches[0], lambda: hour)
     if (counts["answers"], counts["archived"]) != (_USERS, _USERS):
         raise RuntimeError(f"Not all was fetched: {counts}")

@@ -19,11 +19,11 @@ from benchmarks import services
 from benchmarks.figure import Figure, bound, cost, seconds, speed
 from benchmarks.memory import memory_of
 from benchmarks.size import size
-from songswap.importing import import_package
-from songswap.local.postgres import Postgres
-from songswap.raw.inbox import Package, look
+from songswap.dev.stack.postgres import Postgres
+from songswap.parallel.processes import spread
+from songswap.pipelines.import_export import import_package
 from songswap.settings import Settings, Spotify
-from songswap.spread import spread
+from songswap.storage.export_inbox import Package, look
 
 _USERS = size(20, 5)
 _ROWS = size(50_000, 80)

@@ -13,12 +13,12 @@ from benchmarks import previous, services
 from benchmarks.figure import Figure, medians, seconds, speed
 from benchmarks.pages import FULL, NOW, Page, pages
 from benchmarks.size import size
-from songswap.local.postgres import Postgres
+from songswap.dev.stack.postgres import Postgres
 from songswap.models import Catalogue
 from songswap.transform import history as transform
-from songswap.warehouse import history
+from songswap.warehouse import plays
 from songswap.warehouse.connection import connect
-from songswap.warehouse.history import Answer, Round
+from songswap.warehouse.plays import Answer, Round
 
 _USERS = size(500, 10)
 _ROUNDS = size(5, 1)
@@ -113,7 +113,7 @@ def _ours(dsn: str, given: _Input) -> None:
     with connect(dsn) as connection:
         at = given.answers[0].observed_at
         told = Round(given.answers, given.catalogue, at)
-        history.load(connection, [told], "bench", timedelta(days=1))
+        plays.load(connection, [told], "bench", timedelta(days=1))
 
 
 def _final_rows(server: Postgres, given: _Input) -> list[tuple[sql.Composable, list[Any]]]:

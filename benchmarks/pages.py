@@ -13,10 +13,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from benchmarks.size import size
-from songswap.raw.kept import pack
-from songswap.simulator.gzip_join import joined, stored
-from songswap.simulator.play import Play
-from songswap.simulator.world import Anybody, World
+from songswap.dev.simulator.gzip_join import joined, stored
+from songswap.dev.simulator.play import Play
+from songswap.dev.simulator.world import Anybody, World
+from songswap.storage.records import pack
 
 SEED = 5
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)

@@ -12,7 +12,7 @@ import psycopg
 from benchmarks import services
 from benchmarks.figure import Figure, bound, cost, medians, seconds, speed
 from benchmarks.size import size
-from songswap.local.postgres import Postgres
+from songswap.dev.stack.postgres import Postgres
 from songswap.warehouse.sql import named
 
 _USERS = 2_000

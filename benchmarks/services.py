@@ -9,12 +9,12 @@ from pathlib import Path
 import psycopg
 
 from songswap import settings
-from songswap.local.access import platform_access
-from songswap.local.loopback import free_port
-from songswap.local.object_store import REGION, ObjectStore
-from songswap.local.plan import make_plan
-from songswap.local.postgres import Postgres
-from songswap.local.simulator import Simulator
+from songswap.dev.stack.access import platform_access
+from songswap.dev.stack.loopback import free_port
+from songswap.dev.stack.object_store import REGION, ObjectStore
+from songswap.dev.stack.plan import make_plan
+from songswap.dev.stack.postgres import Postgres
+from songswap.dev.stack.simulator import Simulator
 from songswap.warehouse.migrate import migrate
 
 BUCKET = "bench"

@@ -9,8 +9,8 @@ from benchmarks import previous
 from benchmarks.figure import Figure, bound, cost, cpu_seconds, medians, speed
 from benchmarks.pages import FULL, NOW, Page, pages
 from benchmarks.size import size
-from songswap.deliver import transformed
-from songswap.raw.kept import Kept, pack
+from songswap.pipelines.load import transformed
+from songswap.storage.records import Kept, pack
 
 _USERS = size(500, 10)
 _ROUNDS = size(7, 1)

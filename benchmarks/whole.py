@@ -14,7 +14,7 @@ from benchmarks.airflow_run import Run, Site, site, web_api_calls
 from benchmarks.figure import Figure, bound, cost
 from benchmarks.memory import Peak, children, memory_of, sampled
 from benchmarks.size import size
-from songswap.local.airflow import Airflow
+from songswap.dev.stack.airflow import Airflow
 
 _USERS = size(10_000, 3)
 _PER_30_S = 3_000

@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks.airflow_run import Celery, site
 from benchmarks.figure import Figure, speed
 from benchmarks.size import size
-from songswap.local.loopback import free_port
-from songswap.local.process import Process, stop_all
+from songswap.dev.stack.loopback import free_port
+from songswap.supervision.process import Process, stop_all
 
 _USERS = size(2_000, 3)
 _BATCH = "250"

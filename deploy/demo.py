@@ -14,12 +14,12 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from songswap.local.access import PLATFORM_GRANTS, Access
-from songswap.local.loopback import call_json
-from songswap.local.objects import build_server
-from songswap.local.sign_up import sign_up as sign_all_up
+from songswap.dev.simulator.origin import Hosts
+from songswap.dev.stack.access import PLATFORM_GRANTS, Access
+from songswap.dev.stack.loopback import call_json
+from songswap.dev.stack.objects import build_server
+from songswap.dev.stack.sign_up import sign_up as sign_all_up
 from songswap.settings import parse_connection, warehouse_dsn
-from songswap.simulator.origin import Hosts
 
 _CONNECTIONS = (
     "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY",

@@ -17,16 +17,16 @@ from forked_simulator import ForkedSimulator
 from obstore.store import S3Store
 
 from songswap import settings
-from songswap.ingest import load_once
-from songswap.local import loopback
-from songswap.local.access import Grant, platform_access
-from songswap.local.errors import StackError
-from songswap.local.interrupt import own_signals
-from songswap.local.object_store import ObjectStore
-from songswap.local.plan import SIMULATED_APP, WEBHOOK, simulated_spotify
-from songswap.local.postgres import Postgres
-from songswap.local.sign_up import sign_up
-from songswap.local.simulator import Simulator
+from songswap.dev.stack import loopback
+from songswap.dev.stack.access import Grant, platform_access
+from songswap.dev.stack.object_store import ObjectStore
+from songswap.dev.stack.plan import SIMULATED_APP, WEBHOOK, simulated_spotify
+from songswap.dev.stack.postgres import Postgres
+from songswap.dev.stack.sign_up import sign_up
+from songswap.dev.stack.simulator import Simulator
+from songswap.pipelines.hourly_load import load_once
+from songswap.supervision.errors import StackError
+from songswap.supervision.interrupt import own_signals
 
 # The suite tries the same examples each time. `make fuzz` asks for the other profile, with a seed.
 # Tests that want more or fewer examples say how many of `settings.default.max_examples`.

@@ -13,14 +13,18 @@ from pathlib import Path
 
 import typer
 
-from songswap.local.errors import StackError
-from songswap.local.process import wait_until
-from songswap.local.simulator import Simulator
-from songswap.simulator.command import simulator
+from songswap.dev.simulator.command import simulator
+from songswap.dev.stack.simulator import Simulator
+from songswap.supervision.errors import StackError
+from songswap.supervision.process import wait_until
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["songswap.local.simulator", "songswap.simulator.command", "songswap.simulator.server"]
+    [
+        "songswap.dev.stack.simulator",
+        "songswap.dev.simulator.command",
+        "songswap.dev.simulator.server",
+    ]
 )
 
 

@@ -27,7 +27,7 @@ from songswap.orchestration.retries import tried_once
 @task(on_failure_callback=Alert())
 def fail_on_purpose() -> None:
     """Fail."""
-    from songswap.proof import alert
+    from songswap.checks.acceptance import alert
 
     alert.fail()
 

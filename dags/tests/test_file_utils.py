@@ -35,8 +35,8 @@ DATA = Path(__file__).parent / "data"
 @task
 def make() -> None:
     """Remove what a killed run left."""
+    from songswap.checks.acceptance import spool
     from songswap.orchestration.connections import read_settings
-    from songswap.proof import spool
 
     spool.remove(read_settings().spool)
 
@@ -44,7 +44,7 @@ def make() -> None:
 @task
 def check_files() -> None:
     """Read the data files."""
-    from songswap.proof import spool
+    from songswap.checks.acceptance import spool
 
     spool.check_files(DATA)
 
@@ -52,8 +52,8 @@ def check_files() -> None:
 @task
 def keep() -> None:
     """Keep them in the spool."""
+    from songswap.checks.acceptance import spool
     from songswap.orchestration.connections import read_settings
-    from songswap.proof import spool
 
     spool.keep(read_settings().spool, DATA)
 
@@ -61,8 +61,8 @@ def keep() -> None:
 @task
 def read() -> None:
     """Read them back."""
+    from songswap.checks.acceptance import spool
     from songswap.orchestration.connections import read_settings
-    from songswap.proof import spool
 
     spool.read(read_settings().spool, DATA)
 
@@ -70,8 +70,8 @@ def read() -> None:
 @task
 def finish() -> None:
     """See them leave when they are safe."""
+    from songswap.checks.acceptance import spool
     from songswap.orchestration.connections import read_settings
-    from songswap.proof import spool
 
     spool.finish(read_settings().spool)
 
@@ -79,8 +79,8 @@ def finish() -> None:
 @task
 def remove() -> None:
     """Remove the folder."""
+    from songswap.checks.acceptance import spool
     from songswap.orchestration.connections import read_settings
-    from songswap.proof import spool
 
     spool.remove(read_settings().spool)
 

@@ -38,8 +38,8 @@ DATA = Path(__file__).parent / "data"
 @task
 def make() -> None:
     """Remove what a killed run left."""
+    from songswap.checks.acceptance import archive
     from songswap.orchestration.connections import read_test_archive
-    from songswap.proof import archive
 
     archive.remove(read_test_archive())
 
@@ -47,8 +47,8 @@ def make() -> None:
 @task
 def put() -> None:
     """Archive answers with the pipeline's key."""
+    from songswap.checks.acceptance import archive
     from songswap.orchestration.connections import read_settings
-    from songswap.proof import archive
 
     archive.put(read_settings().archive, DATA)
 
@@ -56,8 +56,8 @@ def put() -> None:
 @task
 def verify() -> None:
     """Read them with the tests' key."""
+    from songswap.checks.acceptance import archive
     from songswap.orchestration.connections import read_test_archive
-    from songswap.proof import archive
 
     archive.verify(read_test_archive(), DATA)
 
@@ -65,8 +65,8 @@ def verify() -> None:
 @task
 def check_refusals() -> None:
     """See the pipeline's key refused what it must not do."""
+    from songswap.checks.acceptance import archive
     from songswap.orchestration.connections import read_settings
-    from songswap.proof import archive
 
     archive.check_refusals(read_settings().archive)
 
@@ -74,8 +74,8 @@ def check_refusals() -> None:
 @task
 def remove() -> None:
     """Remove the objects with the tests' key."""
+    from songswap.checks.acceptance import archive
     from songswap.orchestration.connections import read_test_archive
-    from songswap.proof import archive
 
     archive.remove(read_test_archive())
 

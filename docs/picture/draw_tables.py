@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from catalogue import read
-from songswap.local.loopback import free_port
-from songswap.local.postgres import Postgres
+from songswap.dev.stack.loopback import free_port
+from songswap.dev.stack.postgres import Postgres
 from songswap.warehouse.migrate import migrate
 from svg import svg
 

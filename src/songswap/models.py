@@ -6,6 +6,7 @@ is. Times are aware and in UTC; ``played_at`` is exact to the millisecond.
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from typing import NamedTuple
 
 
@@ -217,3 +218,82 @@ class Metadata:
     genres: set[Genre] = field(default_factory=set)
     features: list[Features] = field(default_factory=list)
     notes: set[Note] = field(default_factory=set)
+
+
+class AuthorizedUser(NamedTuple):
+    """Who authorized the app, and the tokens to ask for that user with."""
+
+    spotify_id: str
+    display_name: str | None
+    email: str | None
+    access_token: str
+    refresh_token: str
+
+    def __repr__(self) -> str:
+        return "AuthorizedUser()"
+
+
+class Tokens(NamedTuple):
+    """What the accounts service gave.
+
+    ``access_token`` is None where it gave none that can be used: the user fails this time, and the
+    refresh token has to be stored all the same. ``refresh_token`` is None when the old one stays
+    good; it may hold any characters, also such as no database takes.
+    """
+
+    access_token: str | None
+    refresh_token: str | None
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Tokens(expires_at={self.expires_at!r})"
+
+
+class RotatedToken(NamedTuple):
+    """Tokens that Spotify gave in exchange for ``spent`` and that the warehouse did not take."""
+
+    user_id: int
+    spent: str
+    access_token: str
+    refresh_token: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        # Without the tokens: whatever shows it is no place for them.
+        return f"RotatedToken(user_id={self.user_id}, expires_at={self.expires_at.isoformat()})"
+
+    @property
+    def spent_digest(self) -> bytes:
+        """The digest of the token that these took the place of."""
+        return token_digest(self.spent)
+
+    def is_older_than(self, other: "RotatedToken") -> bool:
+        """Whether ``other``, of the same user, was given later.
+
+        Who was given a refresh token for another one came after it; where neither was, the one that
+        ends later did.
+        """
+        if self.refresh_token != other.refresh_token:
+            if self.refresh_token == other.spent:
+                return True
+            if self.spent == other.refresh_token:
+                return False
+        return self.expires_at < other.expires_at
+
+
+class Successor(NamedTuple):
+    """The tokens that came, maybe over others, of the refresh token with the digest."""
+
+    user_id: int
+    spent_digest: bytes
+    access_token: str
+    refresh_token: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Successor(user_id={self.user_id}, expires_at={self.expires_at.isoformat()})"
+
+
+def token_digest(token: str) -> bytes:
+    """The SHA-256 by which a refresh token is known where the token itself is not needed."""
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()

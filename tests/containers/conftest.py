@@ -15,8 +15,8 @@ from containers.deployment import Deployment
 from containers.engine import Docker, OwnEngine, running
 from containers.figures import Watch, report
 
-from songswap.local.errors import StackError
-from songswap.local.loopback import free_port
+from songswap.dev.stack.loopback import free_port
+from songswap.supervision.errors import StackError
 
 _FOLDER = Path(sys.prefix) / "docker"
 _START = time.monotonic()

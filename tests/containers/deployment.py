@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from containers.engine import Docker
 from containers.site import ADMIN
 
-from songswap.local.airflow_api import UNFINISHED, AirflowApi
-from songswap.local.errors import StackError
-from songswap.local.loopback import HTTPError, call_json
-from songswap.local.process import wait_until
+from songswap.dev.stack.airflow_api import UNFINISHED, AirflowApi
+from songswap.dev.stack.loopback import HTTPError, call_json
+from songswap.supervision.errors import StackError
+from songswap.supervision.process import wait_until
 
 if TYPE_CHECKING:
     from containers.figures import Watch

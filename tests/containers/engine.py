@@ -16,8 +16,8 @@ from pathlib import Path
 import debian_packages
 import pytest
 
-from songswap.local.errors import StackError
-from songswap.local.process import Process, stop_all, wait_until
+from songswap.supervision.errors import StackError
+from songswap.supervision.process import Process, stop_all, wait_until
 
 OLDEST = 25
 """The engine that knows `start_interval`."""

@@ -15,7 +15,7 @@ import debian_packages
 import pytest
 from containers.engine import Docker
 
-from songswap.local.errors import StackError
+from songswap.supervision.errors import StackError
 
 STAND_INS = {
     "postgres:17-bookworm": "postgres",

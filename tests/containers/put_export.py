@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 from obstore.store import S3Store
 
-from songswap.airflow_connection import parse_connection
+from songswap.settings.airflow_connection import parse_connection
 
 listener, key = sys.argv[1:]
 simulator = os.environ["SPOTIFY_ACCOUNTS_URL"]

@@ -6,7 +6,7 @@ import pytest
 from containers import site
 from containers.deployment import LOAD, Deployment
 
-from songswap.local.process import wait_until
+from songswap.supervision.process import wait_until
 
 
 def test_each_missing_variable_is_named(deployment: Deployment) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from containers import site
 from containers.deployment import LOAD, Deployment
 
-from songswap.local.process import wait_until
+from songswap.supervision.process import wait_until
 
 # All of it but the simulator, which stands for the world outside.
 RESTARTED = (

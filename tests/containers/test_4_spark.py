@@ -8,7 +8,7 @@ from pathlib import Path
 from containers import site
 from containers.deployment import Deployment
 
-from songswap.local.process import wait_until
+from songswap.supervision.process import wait_until
 
 _MASTER = ("--engine", "spark", "--master", "spark://spark-master:7077")
 _USER = "listener-0001"

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import psycopg
 import pytest
 
-from songswap.local.postgres import Postgres
+from songswap.dev.stack.postgres import Postgres
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -16,8 +16,8 @@ from airflow.sdk import Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songswap.airflow_connection import parse_connection
 from songswap.errors import SettingsError
+from songswap.settings.airflow_connection import parse_connection
 
 _PARTS = ("host", "port", "login", "password", "schema")
 

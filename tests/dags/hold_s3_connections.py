@@ -15,9 +15,9 @@ from typing import Any
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from airflow.sdk import Connection
 
-from songswap.airflow_connection import parse_connection
 from songswap.errors import SettingsError
-from songswap.s3_connection import access_of
+from songswap.settings.airflow_connection import parse_connection
+from songswap.settings.s3_connection import access_of
 
 
 def by_the_provider(text: str) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from songswap.airflow_connection import parse_connection
 from songswap.errors import SongSwapError
 from songswap.orchestration.connections import read_warehouse
-from songswap.warehouse_dsn import dsn_of
+from songswap.settings.airflow_connection import parse_connection
+from songswap.settings.warehouse_dsn import dsn_of
 
 
 class _Hook(PostgresHook):

@@ -7,7 +7,7 @@ from typing import Any
 import obstore
 import psycopg
 
-from songswap.local.loopback import call
+from songswap.dev.stack.loopback import call
 
 DAG = "import_streaming_history"
 

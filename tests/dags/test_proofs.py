@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from songswap.proof import spool
+from songswap.checks.acceptance import spool
 
 PROOFS = [
     "test_rds_load_history",
@@ -100,7 +100,7 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
     """Each is red in the step that covers what is broken, and leaves everything as it was."""
     before = everything(here)
     sources = broken_copy(
-        ("transform/value.py", "if beyond else parsed", "if 0 else parsed.replace(microsecond=0)"),
+        ("transform/values.py", "if beyond else parsed", "if 0 else parsed.replace(microsecond=0)"),
         (
             "transform/metadata.py",
             "Popularity(artist_id, observed_at, popularity)",
@@ -116,8 +116,8 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
             "coalesce(nullif(s.name, ''), t.name)",
             "coalesce(nullif(t.name, ''), s.id)",
         ),
-        ("raw/kept.py", "zlib_ng.compress(body,", "zlib_ng.compress(body.strip(),"),
-        ("raw/archive.py", 'mode="create"', 'mode="overwrite"'),
+        ("storage/records.py", "zlib_ng.compress(body,", "zlib_ng.compress(body.strip(),"),
+        ("storage/archive.py", 'mode="create"', 'mode="overwrite"'),
     )
     runs = airflow.run(",".join(PROOFS), here, sources=sources)
     assert red_tasks(runs) == {
@@ -167,7 +167,7 @@ def test_red_at_the_end(airflow: Any, here: Any, broken_copy: Make) -> None:
             "speechiness float, tempo float",
             "tempo float, speechiness float",
         ),
-        ("proof/spool.py", "shutil.rmtree(", "raise OSError("),
+        ("checks/acceptance/spool.py", "shutil.rmtree(", "raise OSError("),
     )
     wide = here.environment()["AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"]
     runs = airflow.run(

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from songswap.check.run import CHECKS
+from songswap.checks.sanity.run import CHECKS
 
 Make = Callable[..., Any]
 DAGS = ",".join(f"test_{name}" for name in CHECKS)

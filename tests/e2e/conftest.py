@@ -20,7 +20,7 @@ import pytest
 import yaml
 from built_wheel import Wheel, built
 
-from songswap.local.process import Process, marked, stop_all, stop_leftovers
+from songswap.supervision.process import Process, marked, stop_all, stop_leftovers
 
 REPOSITORY = Path(__file__).parents[2]
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<how>:[-?])(?P<text>[^}]*))?\})")

@@ -18,9 +18,9 @@ import psycopg
 import pytest
 from built_wheel import Wheel
 
-from songswap.local.airflow_api import UNFINISHED, AirflowApi
-from songswap.local.loopback import call, call_json
-from songswap.local.process import marked, wait_until
+from songswap.dev.stack.airflow_api import UNFINISHED, AirflowApi
+from songswap.dev.stack.loopback import call, call_json
+from songswap.supervision.process import marked, wait_until
 
 # One whole stack at a time is what two cores can run.
 pytestmark = pytest.mark.xdist_group("stack")
@@ -245,7 +245,7 @@ def test_demo_from_start_to_stop(
     }
     once = demo.start(
         sys.executable,
-        *("-m", "songswap.cli", "demo", "--json", "--once"),
+        *("-m", "songswap.cli.main", "demo", "--json", "--once"),
         "--users",
         "15",
         AIRFLOW_CONN_SONGSWAP_S3_PUTONLY=json.dumps(nowhere),

@@ -16,13 +16,13 @@ import pytest
 from obstore.store import S3Store
 from psycopg import sql
 
-from songswap.local.airflow_api import UNFINISHED, AirflowApi
-from songswap.local.loopback import HTTPError, call_json
-from songswap.local.plan import SIMULATED_APP
-from songswap.local.postgres import Postgres
-from songswap.local.process import Process, wait_until
-from songswap.raw.spool import Spool
-from songswap.spark.spread import spread
+from songswap.dev.stack.airflow_api import UNFINISHED, AirflowApi
+from songswap.dev.stack.loopback import HTTPError, call_json
+from songswap.dev.stack.plan import SIMULATED_APP
+from songswap.dev.stack.postgres import Postgres
+from songswap.parallel.spark import spread
+from songswap.storage.spool import Spool
+from songswap.supervision.process import Process, wait_until
 
 # One whole stack at a time is what two cores can run.
 pytestmark = pytest.mark.xdist_group("stack")

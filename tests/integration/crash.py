@@ -17,8 +17,9 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
-from songswap import ingest, settings
+from songswap import settings
 from songswap.errors import SongSwapError
+from songswap.pipelines import hourly_load
 
 
 def kill() -> None:
@@ -72,7 +73,7 @@ def main(now: str, deed: str = "", when: str = "", target: str = "", nth: str = 
     moment = datetime.fromisoformat(now)
     read = settings.from_environment(os.environ)
     try:
-        ingest.load_once(read, f"run of {os.getpid()}", lambda *_: None, lambda: moment)
+        hourly_load.load_once(read, f"run of {os.getpid()}", lambda *_: None, lambda: moment)
     except SongSwapError as error:
         sys.exit(str(error))
 

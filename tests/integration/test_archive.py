@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from s3_front import S3Front, Sent, refusal
 
+from songswap.dev.stack.object_store import REGION, ObjectStore
 from songswap.errors import ArchiveError, ArchiveUnreadable, RunFailed
-from songswap.local.object_store import REGION, ObjectStore
-from songswap.raw import archive as archive_module
-from songswap.raw import key
-from songswap.raw.archive import Archive
-from songswap.raw.kept import Kept, pack
-from songswap.raw.library import Library
-from songswap.raw.spool import Spool
 from songswap.settings import Archive as Where
+from songswap.storage import archive as archive_module
+from songswap.storage import keys as key
+from songswap.storage.archive import Archive
+from songswap.storage.archive_reader import Library
+from songswap.storage.records import Kept, pack
+from songswap.storage.spool import Spool
 
 Make = Callable[..., Any]
 AT = datetime(2026, 11, 22, 8, 7, tzinfo=UTC)

@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from songswap import backfill, ingest
-from songswap.backfill import Outcome
-from songswap.enrich import KINDS, enrich
 from songswap.errors import LoadIncomplete, RateLimited, RunFailed, Yielded
+from songswap.pipelines import backfill, hourly_load
+from songswap.pipelines.backfill import Outcome
+from songswap.pipelines.enrich import KINDS, enrich
 from songswap.warehouse import metadata
 
 Make = Callable[..., Any]
@@ -103,8 +103,8 @@ def test_unknown_ids_are_asked_four_times(platform: Make) -> None:
     here = platform(users=0)
     here.execute("""INSERT INTO "Tracks" VALUES ('0000000000000000000000', 'gone', 1)""")
     here.execute("""INSERT INTO "Artists" VALUES ('1111111111111111111111', 'gone')""")
-    ingest.plan(here.settings, "r", here.clock)
-    ingest.summarise(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
+    hourly_load.summarise(here.settings, "r", here.clock)
     for days in (1, 7, 30, None):
         for kind in KINDS:
             if days == 30:  # the third time it is the hourly load that asks

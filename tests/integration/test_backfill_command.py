@@ -28,7 +28,7 @@ def songswap(here: Any, tmp_path: Path) -> Run:
     def run(*arguments: str, only: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         settings = {name: here.environment()[name] for name in only} or here.environment()
         return subprocess.run(  # noqa: S603  (our own command)
-            [sys.executable, "-m", "songswap.cli", *arguments],
+            [sys.executable, "-m", "songswap.cli.main", *arguments],
             cwd=tmp_path,
             env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "120"} | settings,
             capture_output=True,
@@ -103,7 +103,7 @@ def test_hourly_load_is_waited_for(here: Any, tmp_path: Path) -> None:
     forget(here)
     here.execute("UPDATE songswap.runs SET state = 'running'")
     with subprocess.Popen(
-        [sys.executable, "-m", "songswap.cli", "backfill", "--kind", "artist", "--json"],
+        [sys.executable, "-m", "songswap.cli.main", "backfill", "--kind", "artist", "--json"],
         cwd=tmp_path,
         env={"PATH": os.environ.get("PATH", os.defpath)} | here.environment(),
         stdout=subprocess.PIPE,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from songswap.errors import HeldBack, RunFailed
-from songswap.raw.spool import Spool
-from songswap.warehouse.budget import Budget, Rank
+from songswap.storage.spool import Spool
+from songswap.warehouse.limits.budgets import Budget, Rank
 
 Make = Callable[..., Any]
 

@@ -9,8 +9,8 @@ import obstore
 import pytest
 
 from songswap.errors import ExportRefused
-from songswap.importing import Imported, import_files, import_package
-from songswap.raw.inbox import look
+from songswap.pipelines.import_export import Imported, import_files, import_package
+from songswap.storage.export_inbox import look
 
 CASES = Path(__file__).parents[3] / "shared" / "data" / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="shared/data/cases is not here")

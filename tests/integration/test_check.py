@@ -14,13 +14,13 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
-from songswap.check.given import from_environment
-from songswap.check.run import CHECKS, run_check, run_step
-from songswap.cli import app
+from songswap.checks.sanity.given import from_environment
+from songswap.checks.sanity.run import CHECKS, run_check, run_step
+from songswap.cli.main import app
+from songswap.dev.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
+from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import CheckFailed
-from songswap.ingest import load_once
-from songswap.local.object_store import ObjectStore
-from songswap.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
+from songswap.pipelines.hourly_load import load_once
 from songswap.warehouse import rights
 
 Make = Callable[..., Any]
@@ -75,7 +75,7 @@ def test_all_well(platform: Make, tmp_path: Path) -> None:
     here = platform(users=1)
     environment = here.environment()
     done = subprocess.run(
-        [sys.executable, "-m", "songswap.cli", "check"],
+        [sys.executable, "-m", "songswap.cli.main", "check"],
         cwd=tmp_path,
         env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "200"} | environment,
         capture_output=True,

@@ -11,12 +11,12 @@ import pytest
 from obstore.store import S3Store
 from s3_front import S3Front, Sent, refusal
 
-from songswap.check.given import Given, from_environment
-from songswap.check.run import CHECKS, Seen, run_check, run_step
+from songswap.checks.sanity.given import Given, from_environment
+from songswap.checks.sanity.run import CHECKS, Seen, run_check, run_step
+from songswap.clock import utc_now
+from songswap.dev.stack.access import Access, Grant, platform_access
+from songswap.dev.stack.object_store import REGION, ObjectStore
 from songswap.errors import CheckFailed
-from songswap.local.access import Access, Grant, platform_access
-from songswap.local.object_store import REGION, ObjectStore
-from songswap.spotify.client import utc_now
 
 Start = Callable[..., ObjectStore]
 DOCUMENT = Path(__file__).parents[2] / "docs/deployment.md"

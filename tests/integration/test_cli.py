@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from typer.main import get_command
 
-from songswap.cli import app
-from songswap.local.postgres import Postgres
-from songswap.raw.spool import Spool
+from songswap.cli.main import app
+from songswap.dev.stack.postgres import Postgres
+from songswap.storage.spool import Spool
 
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
@@ -24,7 +24,7 @@ COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 def songswap(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``songswap`` in a folder, with no environment but this one."""
     return subprocess.run(  # noqa: S603  (our own command)
-        [sys.executable, "-m", "songswap.cli", *arguments],
+        [sys.executable, "-m", "songswap.cli.main", *arguments],
         cwd=folder,
         env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "200"} | environment,
         capture_output=True,
@@ -120,7 +120,7 @@ def test_migrate_waits(tmp_path: Path, free_port: Callable[[], int]) -> None:
     assert "Trying again" not in at_once.stderr
 
     migrate = subprocess.Popen(
-        [sys.executable, "-m", "songswap.cli", "migrate", "--wait-s", "120"],
+        [sys.executable, "-m", "songswap.cli.main", "migrate", "--wait-s", "120"],
         cwd=tmp_path,
         env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "200"} | settings,
         stderr=subprocess.PIPE,
@@ -180,7 +180,7 @@ def test_killed_at_any_moment(platform: Callable[..., Any], tmp_path: Path) -> N
         here.join(20)
         began = time.monotonic()
         with subprocess.Popen(
-            [sys.executable, "-m", "songswap.cli", "load"],
+            [sys.executable, "-m", "songswap.cli.main", "load"],
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.DEVNULL,

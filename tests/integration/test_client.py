@@ -22,7 +22,7 @@ from songswap.errors import (
     SpotifyUnavailable,
     UnusableToken,
 )
-from songswap.ingest import load_once
+from songswap.pipelines.hourly_load import load_once
 from songswap.settings import Spotify
 from songswap.spotify.client import Client, open_client
 from songswap.spotify.reccobeats import open_reccobeats

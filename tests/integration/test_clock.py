@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from songswap import ingest, replay
 from songswap.errors import RateLimited
-from songswap.fetch import fetch
-from songswap.follow import INTERVAL, TOO_MANY
-from songswap.raw import key
-from songswap.raw.kept import Answer
-from songswap.raw.spool import Spool
-from songswap.warehouse import pause, run
+from songswap.pipelines import hourly_load, replay
+from songswap.pipelines.fetch import fetch
+from songswap.pipelines.heavy_listeners import INTERVAL, TOO_MANY
+from songswap.storage import keys
+from songswap.storage.records import Answer
+from songswap.storage.spool import Spool
+from songswap.warehouse import runs
 from songswap.warehouse.connection import connect
+from songswap.warehouse.limits import pauses as pause
 
 SLOW, FAST = timedelta(hours=-26), timedelta(hours=26)
 UNTIMELY = "SELECT count(*) FROM songswap.set_aside"
@@ -28,7 +29,7 @@ def here(platform: Callable[..., Any]) -> Any:
 
 def fetched(here: Any, run_id: str, wrong: timedelta) -> None:
     """Have everybody's answers in the spool as a clock that is wrong would have noted them."""
-    ingest.plan(here.settings, run_id, here.clock)
+    hourly_load.plan(here.settings, run_id, here.clock)
     fetch(here.settings, run_id, 0, here.clock)
     with Spool(here.settings.spool) as spool:
         came = spool.batch(run_id, 0)
@@ -39,7 +40,7 @@ def fetched(here: Any, run_id: str, wrong: timedelta) -> None:
             0,
             [
                 # As the archive has it: of another hour.
-                Answer(one.user_id, key.for_hour(one.user_id, at), at, one.fingerprint, one.body)
+                Answer(one.user_id, keys.for_hour(one.user_id, at), at, one.fingerprint, one.body)
                 for one, at in answers
             ],
         )
@@ -52,7 +53,7 @@ def test_plays_ahead_of_a_slow_clock_are_loaded_later(here: Any, known: bool) ->
         here.load()
         here.advance(hours=2)
     fetched(here, "slow", SLOW)
-    ingest.load(here.settings, "slow", 0, lambda: here.clock() + SLOW)
+    hourly_load.load(here.settings, "slow", 0, lambda: here.clock() + SLOW)
     assert here.rows(UNTIMELY)[0][0] > 0
     here.load()
     assert here.history() == here.reachable()
@@ -90,4 +91,4 @@ def test_heavy_listener_of_a_fast_clock_is_followed(here: Any) -> None:
     now = here.clock()
     here.execute("UPDATE songswap.polls SET pace = 60, answered_at = %s", now + FAST)
     with connect(here.settings.warehouse_dsn) as connection:
-        assert len(run.endangered(connection, now, INTERVAL, TOO_MANY)) == 4
+        assert len(runs.endangered(connection, now, INTERVAL, TOO_MANY)) == 4

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from songswap.cli import app
-from songswap.soak.command import soak
+from songswap.cli.main import app
+from songswap.dev.soak.command import soak
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -164,7 +164,7 @@ def _make(folder: Path, goal: str) -> str:
 
 def _songswap(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "songswap.cli", *arguments],
+        [sys.executable, "-m", "songswap.cli.main", *arguments],
         env={"PATH": os.environ.get("PATH", os.defpath)} | environment,
         capture_output=True,
         text=True,

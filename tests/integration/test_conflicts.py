@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from songswap.importing import import_export
-from songswap.ingest import load_once
-from songswap.local.loopback import call
-from songswap.local.process import wait_until
+from songswap.dev.stack.loopback import call
+from songswap.pipelines.hourly_load import load_once
+from songswap.pipelines.import_export import import_export
+from songswap.supervision.process import wait_until
 from songswap.warehouse.retry import CONFLICTS, TRIES, retried
 
 Make = Callable[..., Any]

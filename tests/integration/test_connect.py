@@ -16,9 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from songswap.errors import ConnectFailed
-from songswap.spotify.authorization import AuthorizedUser, authorize
+from songswap.models import AuthorizedUser
+from songswap.spotify.oauth import authorize
 from songswap.warehouse.connection import connect
-from songswap.warehouse.user import keep
+from songswap.warehouse.users import keep
 
 Make = Callable[..., Any]
 
@@ -32,7 +33,7 @@ def consent(address: str, listener: str) -> None:
 def run(here: Any, folder: Path, listener: str, *arguments: str) -> tuple[str, str]:
     """Run the command and be its browser; gives standard output and standard error."""
     with subprocess.Popen(  # noqa: S603  (our own command)
-        [sys.executable, "-m", "songswap.cli", "connect", "--no-browser", *arguments],
+        [sys.executable, "-m", "songswap.cli.main", "connect", "--no-browser", *arguments],
         cwd=folder,
         env={"PATH": os.environ.get("PATH", os.defpath)} | here.environment(),
         stdout=subprocess.PIPE,

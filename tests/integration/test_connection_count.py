@@ -88,7 +88,7 @@ def test_command_without_a_connection(
     """Each command ends with the sentence, and with no traceback."""
     due.settings = replace(due.settings, warehouse_dsn=limited(0))
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "songswap.cli", *command],
+        [sys.executable, "-m", "songswap.cli.main", *command],
         env={**os.environ, **due.environment()},
         cwd=tmp_path,
         capture_output=True,

@@ -14,14 +14,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from songswap.airflow_connection import parse_connection
+from songswap.dev.stack.postgres import USER, Postgres
 from songswap.errors import WarehouseBusy, WarehouseUnavailable
-from songswap.local.postgres import USER, Postgres
+from songswap.settings.airflow_connection import parse_connection
+from songswap.settings.warehouse_dsn import dsn_of
 from songswap.warehouse.connection import connect, connect_async
 from songswap.warehouse.conninfo import opened_with, to_same_server
-from songswap.warehouse.limits import limits
 from songswap.warehouse.session import Session
-from songswap.warehouse_dsn import dsn_of
+from songswap.warehouse.timeouts import limits
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from songswap import ingest
 from songswap.errors import RunFailed, WarehouseUnavailable
-from songswap.fetch import fetch
-from songswap.raw import key
-from songswap.raw.spool import Spool
+from songswap.pipelines import hourly_load
+from songswap.pipelines.fetch import fetch
+from songswap.storage import keys
+from songswap.storage.spool import Spool
 
 Make = Callable[..., Any]
 SCRIPT = Path(__file__).with_name("crash.py")
@@ -66,12 +66,14 @@ def assert_whole(here: Any, users: int) -> None:
     "boundary",
     [
         pytest.param(
-            "before songswap.token_exchange:TokenExchanger._send 2", id="before a token's exchange"
+            "before songswap.pipelines.tokens:TokenExchanger._send 2",
+            id="before a token's exchange",
         ),
         pytest.param(
-            "after songswap.token_exchange:TokenExchanger._store 2", id="a rotated token is stored"
+            "after songswap.pipelines.tokens:TokenExchanger._store 2",
+            id="a rotated token is stored",
         ),
-        pytest.param("before songswap.raw.spool:Spool.keep 2", id="before the disk"),
+        pytest.param("before songswap.storage.spool:Spool.keep 2", id="before the disk"),
     ],
 )
 def test_killed_before_the_disk(platform: Make, boundary: str) -> None:
@@ -102,22 +104,24 @@ def test_killed_with_rotated_tokens_in_hand(platform: Make) -> None:
 @pytest.mark.parametrize(
     "boundaries",
     [
-        pytest.param(("after songswap.raw.archive:Archive.put",), id="in S3, not noted"),
-        pytest.param(("after songswap.raw.spool:Spool.archived",), id="in S3, noted"),
-        pytest.param(("after songswap.ingest:fetch",), id="between fetch and load"),
-        pytest.param(("after songswap.warehouse.run:end_step 3",), id="loaded, not committed"),
-        pytest.param(("before songswap.raw.spool:Spool.loaded",), id="committed, not noted"),
-        pytest.param(("before songswap.raw.spool:Spool._drop_done 2",), id="about to be forgotten"),
+        pytest.param(("after songswap.storage.archive:Archive.put",), id="in S3, not noted"),
+        pytest.param(("after songswap.storage.spool:Spool.archived",), id="in S3, noted"),
+        pytest.param(("after songswap.pipelines.hourly_load:fetch",), id="between fetch and load"),
+        pytest.param(("after songswap.warehouse.runs:end_step 3",), id="loaded, not committed"),
+        pytest.param(("before songswap.storage.spool:Spool.loaded",), id="committed, not noted"),
         pytest.param(
-            ("after songswap.warehouse.metadata:load", "before songswap.warehouse.run:end_run"),
+            ("before songswap.storage.spool:Spool._drop_done 2",), id="about to be forgotten"
+        ),
+        pytest.param(
+            ("after songswap.warehouse.metadata:load", "before songswap.warehouse.runs:end_run"),
             id="metadata in part, then the run about to end",
         ),
         pytest.param(
             (
-                "after songswap.raw.spool:Spool.keep",
-                "before songswap.raw.archive:Archive.put",
-                "after songswap.raw.archive:Archive.put",
-                "before songswap.raw.spool:Spool.loaded",
+                "after songswap.storage.spool:Spool.keep",
+                "before songswap.storage.archive:Archive.put",
+                "after songswap.storage.archive:Archive.put",
+                "before songswap.storage.spool:Spool.loaded",
             ),
             id="the retries too",
         ),
@@ -127,7 +131,7 @@ def test_killed_after_the_disk(platform: Make, boundaries: tuple[str, ...]) -> N
     """What is on the disk is loaded once whatever is killed, also when Spotify tells it no more."""
     here = platform(*ROTATED, users=1)
     here.advance(hours=2)
-    first = key.for_hour(here.user_id("listener-0001"), here.clock())
+    first = keys.for_hour(here.user_id("listener-0001"), here.clock())
     for boundary in boundaries:
         code, said = ended(here, "kill", *boundary.split())
         assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
@@ -141,7 +145,7 @@ def test_disk_full_in_a_load(platform: Make) -> None:
     """A disk that is full from the second answer on is told; when there is room all is loaded."""
     here = platform(*ROTATED, users=4)
     here.advance(hours=2)
-    code, said = ended(here, "fill", "before", "songswap.raw.spool:Spool.keep", "2")
+    code, said = ended(here, "fill", "before", "songswap.storage.spool:Spool.keep", "2")
     assert code == 1
     assert f"The spool {here.settings.spool}" in said
     assert "Traceback" not in said
@@ -152,14 +156,14 @@ def test_disk_full_in_a_load(platform: Make) -> None:
 def test_warehouse_lost_in_a_transaction(platform: Make) -> None:
     """A load whose session the server ends in the middle leaves nothing, and the next has it."""
     here = platform(users=4)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)
     with (
         psycopg.connect(here.settings.warehouse_dsn) as holder,
         ThreadPoolExecutor(1) as thread,
     ):
         holder.execute('LOCK TABLE "History" IN SHARE MODE')
-        load = thread.submit(ingest.load, here.settings, "r", 0, here.clock)
+        load = thread.submit(hourly_load.load, here.settings, "r", 0, here.clock)
         ended_sessions: list[tuple[bool]] = []
         while not ended_sessions and not load.done():
             ended_sessions = here.rows(

@@ -10,11 +10,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from songswap.check.given import from_environment
-from songswap.check.run import CHECKS, run_check, run_step
+from songswap.checks.sanity.given import from_environment
+from songswap.checks.sanity.run import CHECKS, run_check, run_step
+from songswap.clock import utc_now
+from songswap.dev.stack.postgres import Postgres
 from songswap.errors import RunFailed, WarehouseRefused
-from songswap.local.postgres import Postgres
-from songswap.spotify.client import utc_now
 from songswap.warehouse.connection import connect, connect_async
 from songswap.warehouse.contract import TABLES
 from songswap.warehouse.migrate import OLDEST, migrate

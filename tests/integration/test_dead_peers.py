@@ -17,12 +17,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from songswap.dev.stack.postgres import Postgres
 from songswap.errors import WarehouseUnavailable
-from songswap.local.postgres import Postgres
-from songswap.local.process import wait_until
+from songswap.supervision.process import wait_until
 from songswap.warehouse.conninfo import opened_with
-from songswap.warehouse.limits import limits
 from songswap.warehouse.session import Session
+from songswap.warehouse.timeouts import limits
 from songswap.warehouse.trouble import naming_trouble
 from songswap.warehouse.turn import wait_for_turn
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from songswap import demo_settings
-from songswap.demo_settings import complete, stopped_demo
-from songswap.local.stack import _exports
+from songswap.cli import demo_settings
+from songswap.cli.demo_settings import complete, stopped_demo
+from songswap.dev.stack.stack import _exports
 
 WAREHOUSE = "AIRFLOW_CONN_SONGSWAP_RDS"
 
@@ -39,7 +39,7 @@ def ended() -> int:
 def songswap(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder, with nothing in its environment but this."""
     return subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "songswap.cli", *arguments],
+        [sys.executable, "-m", "songswap.cli.main", *arguments],
         cwd=folder,
         env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "80"} | more,
         capture_output=True,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from songswap import backfill
-from songswap.enrich import KINDS
 from songswap.errors import RunFailed
+from songswap.pipelines import backfill
+from songswap.pipelines.enrich import KINDS
 
 Make = Callable[..., Any]
 

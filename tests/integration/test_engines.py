@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from songswap import replay
-from songswap.engine import Engine, spread
-from songswap.importing import import_package, total
-from songswap.local.loopback import call
-from songswap.local.postgres import Postgres
-from songswap.local.process import marked
-from songswap.local.progress import Progress
-from songswap.raw.inbox import packages
+from songswap.cli.engine import Engine, spread
+from songswap.dev.stack.loopback import call
+from songswap.dev.stack.postgres import Postgres
+from songswap.parallel.spark_cluster import Cluster, Layout
+from songswap.pipelines import replay
+from songswap.pipelines.import_export import import_package, total
 from songswap.settings import Settings
-from songswap.spark.cluster import Cluster, Layout
+from songswap.storage.export_inbox import packages
+from songswap.supervision.process import marked
+from songswap.terminal.progress import Progress
 from songswap.warehouse.connection import connect
 
 # A cluster's Javas keep two cores busy while they start.

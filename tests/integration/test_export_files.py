@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songswap.errors import ExportRefused
-from songswap.export_contents import read_contents
-from songswap.raw.export import Found, Given, sources
-from songswap.transform.export_kind import Kind
+from songswap.pipelines.export_contents import read_contents
+from songswap.storage.export_files import Found, Given, sources
+from songswap.transform.exports.kinds import Kind
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 ROW = {
@@ -347,8 +347,8 @@ import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from songswap.errors import ExportRefused
-from songswap.export_contents import read_contents
-from songswap.raw.export import Given, sources
+from songswap.pipelines.export_contents import read_contents
+from songswap.storage.export_files import Given, sources
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 try:

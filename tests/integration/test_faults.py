@@ -11,7 +11,8 @@ import obstore
 import psycopg
 import pytest
 
-from songswap import ingest
+from songswap.dev.stack.object_store import ObjectStore
+from songswap.dev.stack.sign_up import sign_up
 from songswap.errors import (
     CredentialsRefused,
     RateLimited,
@@ -20,10 +21,9 @@ from songswap.errors import (
     SpotifyUnavailable,
     WarehouseUnavailable,
 )
-from songswap.fetch import fetch
-from songswap.local.object_store import ObjectStore
-from songswap.local.sign_up import sign_up
-from songswap.raw.spool import Spool
+from songswap.pipelines import hourly_load
+from songswap.pipelines.fetch import fetch
+from songswap.storage.spool import Spool
 
 Make = Callable[..., Any]
 RECENTLY_PLAYED = "/v1/me/player/recently-played"
@@ -38,11 +38,11 @@ def test_s3_stopped_during_a_run(platform: Make, own_objects: ObjectStore) -> No
     """Without S3 the run ends red, plays are loaded, answers wait; the next run archives them."""
     here = platform(users=4)
     here.use(own_objects)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     own_objects.stop()
     fetch(here.settings, "r", 0, here.clock)
-    ingest.load(here.settings, "r", 0, here.clock)
-    problem = ingest.summarise(here.settings, "r", here.clock).problem
+    hourly_load.load(here.settings, "r", 0, here.clock)
+    problem = hourly_load.summarise(here.settings, "r", here.clock).problem
     assert "4 answers wait in the spool for S3" in str(problem)
     assert here.history() == here.reachable()
     assert here.rows("SELECT state FROM songswap.runs") == [("failed",)]
@@ -73,18 +73,18 @@ def test_s3_refuses(platform: Make) -> None:
 def test_warehouse_refuses_during_load(platform: Make) -> None:
     """When the warehouse does not take a batch it is spooled, and the next run loads it."""
     here = platform(users=4)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)
     with refusing(here.settings.warehouse_dsn):
         for step in (
-            lambda: ingest.load(here.settings, "r", 0, here.clock),
-            lambda: ingest.summarise(here.settings, "r", here.clock),
-            lambda: ingest.retry(here.settings, "r2", here.clock),
-            lambda: ingest.plan(here.settings, "r2", here.clock),
+            lambda: hourly_load.load(here.settings, "r", 0, here.clock),
+            lambda: hourly_load.summarise(here.settings, "r", here.clock),
+            lambda: hourly_load.retry(here.settings, "r2", here.clock),
+            lambda: hourly_load.plan(here.settings, "r2", here.clock),
         ):
             with pytest.raises(WarehouseUnavailable, match="SongSwap_RDS"):
                 step()
-    problem = str(ingest.summarise(here.settings, "r", here.clock).problem)
+    problem = str(hourly_load.summarise(here.settings, "r", here.clock).problem)
     assert "load 0: did not end" in problem
     assert "0 answers wait in the spool for S3 and 4 for the warehouse" in problem
     # Spotify forgets meanwhile: what was answered then is loaded all the same.
@@ -130,7 +130,7 @@ def test_several_answers_of_a_user_wait(platform: Make) -> None:
     """Answers of several hours that wait are loaded in their order: only true gaps are gaps."""
     here = platform(users=8)
     for number in range(3):
-        ingest.plan(here.settings, f"r{number}", here.clock)
+        hourly_load.plan(here.settings, f"r{number}", here.clock)
         fetch(here.settings, f"r{number}", 0, here.clock)
         here.advance(hours=4)
     counts = here.load()
@@ -165,7 +165,7 @@ def test_rotated_token_survives_a_lost_warehouse(platform: Make) -> None:
     here = platform("--rotate-refresh-tokens", "1", users=3)
     here.load()
     here.advance(hours=1)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     before = here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id')
     # Spotify takes its time over tokens; the warehouse is lost meanwhile.
     here.fault(path="/api/token", delay_ms=1500)
@@ -381,7 +381,7 @@ def test_wrong_credentials(platform: Make) -> None:
     here.advance(hours=1)
     wrong = replace(here.settings.spotify, client_secret="wrong")
     here.settings = replace(here.settings, spotify=wrong)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     with pytest.raises(CredentialsRefused, match="SPOTIFY_CLIENT_SECRET"):
         fetch(here.settings, "r", 0, here.clock)
     assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
@@ -392,7 +392,7 @@ def test_spotify_down(platform: Make) -> None:
     here = platform(users=30)
     here.settings = replace(here.settings, spotify=replace(here.settings.spotify, in_flight=4))
     here.fault(path="/v1/*", status=503)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     with pytest.raises(SpotifyUnavailable, match="the next run asks again"):
         fetch(here.settings, "r", 0, here.clock)
     assert here.calls()["recently-played"] < 30 * here.settings.spotify.tries
@@ -434,11 +434,11 @@ def test_long_pause_ends_the_attempt(platform: Make, headers: dict[str, str]) ->
     here.fault(
         path=RECENTLY_PLAYED, user="listener-0004", status=429, headers=headers, body={"error": {}}
     )
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     with pytest.raises(RateLimited) as limited:
         fetch(here.settings, "r", 0, here.clock)
     assert limited.value.until > here.clock()
-    ingest.load(here.settings, "r", 0, here.clock)
+    hourly_load.load(here.settings, "r", 0, here.clock)
     assert len({user for user, _, _ in here.history()}) == 3
     assert here.history() == here.reachable()
     here.mend()
@@ -582,4 +582,4 @@ def test_without_tables(platform: Make, postgres: Any) -> None:
     bare = psycopg.conninfo.make_conninfo(here.settings.warehouse_dsn, dbname="postgres")
     here.settings = replace(here.settings, warehouse_dsn=bare)
     with pytest.raises(SchemaOutdated, match="songswap migrate"):
-        ingest.plan(here.settings, "r", here.clock)
+        hourly_load.plan(here.settings, "r", here.clock)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from songswap import replay
+from songswap.pipelines import replay
 
 Make = Callable[..., Any]
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from songswap import follow, ingest
-from songswap.fetch import fetch
-from songswap.warehouse import grant
+from songswap.pipelines import heavy_listeners, hourly_load
+from songswap.pipelines.fetch import fetch
+from songswap.warehouse import grants as grant
 from songswap.warehouse.connection import connect
-from songswap.warehouse.run import Users
+from songswap.warehouse.runs import Users
 
 Make = Callable[..., Any]
 
@@ -33,7 +33,7 @@ def test_only_the_endangered_are_asked_for(platform: Make) -> None:
     """Who could play 40 since the last answer before the next look is asked for, nobody else."""
     here = platform(users=5)
     here.load()
-    assert follow.plan(here.settings, "nobody", here.clock) == []
+    assert heavy_listeners.plan(here.settings, "nobody", here.clock) == []
     assert here.rows("SELECT count(*) FROM songswap.runs") == [(1,)], "it left something behind"
 
     heavy = [here.user_id("listener-0002"), here.user_id("listener-0004")]
@@ -41,19 +41,19 @@ def test_only_the_endangered_are_asked_for(platform: Make) -> None:
     here.execute("UPDATE songswap.polls SET pace = 100 WHERE user_id = %s", heavy[0])
     here.execute("UPDATE songswap.polls SET pace = 81 WHERE user_id = %s", heavy[1])
     here.advance(minutes=10)
-    assert follow.plan(here.settings, "early", here.clock) == []
+    assert heavy_listeners.plan(here.settings, "early", here.clock) == []
     here.advance(minutes=10)
-    assert follow.plan(here.settings, "in time", here.clock) == [0]
+    assert heavy_listeners.plan(here.settings, "in time", here.clock) == [0]
     here.spotify.delete("/admin/calls")
     counts = fetch(here.settings, "in time", 0, here.clock)
-    ingest.load(here.settings, "in time", 0, here.clock)
+    hourly_load.load(here.settings, "in time", 0, here.clock)
     assert (counts["users"], counts["asked"]) == (2, 2)
     asked = here.spotify.get("/admin/calls")["by_user"]
     assert {user for user in asked if "recently-played" in asked[user]} == {
         "listener-0002",
         "listener-0004",
     }
-    assert ingest.summarise(here.settings, "in time", here.clock).problem is None
+    assert hourly_load.summarise(here.settings, "in time", here.clock).problem is None
     assert here.history() == here.reachable()
     here.advance(minutes=40)
     assert here.load()["asked"] == 5
@@ -70,7 +70,7 @@ def test_who_cannot_be_asked_for_is_not_followed(platform: Make) -> None:
     here.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', gone)
     here.execute("UPDATE songswap.grants SET state = 'revoked' WHERE user_id = %s", dead)
     here.advance(minutes=10)
-    assert follow.plan(here.settings, "nobody", here.clock) == []
+    assert heavy_listeners.plan(here.settings, "nobody", here.clock) == []
 
     here.execute("UPDATE songswap.polls SET pace = 500 WHERE user_id = %s", fine)
     here.execute(
@@ -79,9 +79,9 @@ def test_who_cannot_be_asked_for_is_not_followed(platform: Make) -> None:
         here.clock() + timedelta(hours=1),
         here.clock(),
     )
-    assert follow.plan(here.settings, "paused", here.clock) == []
+    assert heavy_listeners.plan(here.settings, "paused", here.clock) == []
     here.execute("DELETE FROM songswap.pauses")
-    assert follow.plan(here.settings, "somebody", here.clock) == [0]
+    assert heavy_listeners.plan(here.settings, "somebody", here.clock) == [0]
 
 
 def test_refusal_is_left_to_the_hourly_load(platform: Make) -> None:
@@ -95,10 +95,10 @@ def test_refusal_is_left_to_the_hourly_load(platform: Make) -> None:
     dead = {"error": "invalid_grant", "error_description": "Refresh token revoked"}
     here.fault(path="/api/token", status=400, body=dead, user="listener-0002")
     for run_id in ("look 1", "look 2"):
-        assert follow.plan(here.settings, run_id, here.clock) == [0]
+        assert heavy_listeners.plan(here.settings, run_id, here.clock) == [0]
         assert fetch(here.settings, run_id, 0, here.clock)["refused"] == 1
-        ingest.load(here.settings, run_id, 0, here.clock)
-        assert ingest.summarise(here.settings, run_id, here.clock).problem is None
+        hourly_load.load(here.settings, run_id, 0, here.clock)
+        assert hourly_load.summarise(here.settings, run_id, here.clock).problem is None
         here.advance(minutes=40)
     state = "SELECT state, refusals FROM songswap.grants WHERE user_id = %s"
     assert here.rows(state, heavy) == [("active", 0)]

@@ -14,14 +14,14 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
-from songswap import ingest
+from songswap.dev.stack.sign_up import sign_up
 from songswap.errors import SpotifyError
-from songswap.fetch import fetch
-from songswap.local.sign_up import sign_up
-from songswap.raw.spool import Spool
+from songswap.pipelines import hourly_load
+from songswap.pipelines.fetch import fetch
+from songswap.pipelines.tokens import TokenExchanger
 from songswap.spotify.client import open_client
-from songswap.token_exchange import TokenExchanger
-from songswap.warehouse import grant, grant_state
+from songswap.storage.spool import Spool
+from songswap.warehouse import grant_states, grants
 from songswap.warehouse.connection import connect, pool
 
 Make = Callable[..., Any]
@@ -52,8 +52,8 @@ def standing(here: Any) -> dict[str, tuple[str, datetime | None]]:
 def hour(here: Any) -> dict[str, int]:
     """Plan and summarise a run that asks nobody; gives how many grants it warns of."""
     here.runs += 1
-    ingest.plan(here.settings, f"run {here.runs}", here.clock)
-    counts = ingest.summarise(here.settings, f"run {here.runs}", here.clock).counts
+    hourly_load.plan(here.settings, f"run {here.runs}", here.clock)
+    counts = hourly_load.summarise(here.settings, f"run {here.runs}", here.clock).counts
     return {name: count for name, count in counts.items() if name.startswith("expiring")}
 
 
@@ -121,12 +121,12 @@ def test_many_end_at_once(platform: Make) -> None:
 def test_authorized_during_a_run(platform: Make) -> None:
     """Who authorizes again while a run goes on is not taken for dead by what it was refused."""
     here = platform(users=2)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     sign_up_again(here, "listener-0001")
     users = [here.user_id("listener-0001"), here.user_id("listener-0002")]
     with connect(here.settings.warehouse_dsn) as connection:
-        grant.note_refused(connection, dict.fromkeys(users), "r")
-        grant.settle_refused(connection, "r", 2, 0.5, 10, here.clock())
+        grants.note_refused(connection, dict.fromkeys(users), "r")
+        grants.settle_refused(connection, "r", 2, 0.5, 10, here.clock())
     assert {user: state for user, (state, _) in standing(here).items()} == {
         "listener-0001": "active",
         "listener-0002": "revoked",
@@ -136,12 +136,12 @@ def test_authorized_during_a_run(platform: Make) -> None:
 def test_refreshed_before_it_was_noted(platform: Make) -> None:
     """An authorization in the middle of a run counts from then, though its token is rotated."""
     here = platform("--rotate-refresh-tokens", "1.0", users=2)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     here.advance(minutes=30)
     sign_up_again(here, "listener-0001")
     here.fault(path="/v1/me/player/recently-played", status=401, times=2)
     assert fetch(here.settings, "r", 0, here.clock)["calls token refresh_token 200"] == 2
-    ingest.plan(here.settings, "r2", here.clock)
+    hourly_load.plan(here.settings, "r2", here.clock)
     assert here.rows(
         'SELECT authorized_at FROM songswap.grants JOIN "Users" ON id = user_id ORDER BY spotify_id'
     ) == [(AT + timedelta(minutes=30),), (AT,)]
@@ -153,7 +153,7 @@ def test_two_refresh_at_once(platform: Make) -> None:
     rounds, dsn = 15, here.settings.warehouse_dsn
     user = here.user_id("listener-0001")
     tokens = 'SELECT access_token FROM "SpotifyTokens" WHERE id = %s'
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     together = threading.Barrier(3, timeout=30)
 
     async def refresh_often() -> tuple[list[str | None], int]:
@@ -201,20 +201,20 @@ def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
                 ' INSERT INTO "SpotifyTokens" SELECT id, %(a)s, %(r)s FROM made',
                 {"name": name, "a": f"a-token-{name}", "r": f"r-token-{name}"},
             )
-            grant.note_authorized(connection, now - timedelta(days=age))
+            grants.note_authorized(connection, now - timedelta(days=age))
         ids = dict(connection.execute('SELECT username, id FROM "Users"').fetchall())
-        grant.note_refused(connection, {ids["dead"]: None, ids["crash"]: now}, "r")
-        grant.settle_refused(connection, "r", 100, 0.05, 10, now)
-        grant.note_forbidden(connection, [ids["gone"]], "r")
-        grant.settle_forbidden(connection, "r", 100, 0.05, 10, now)
-        assert grant_state.count(connection, now) == dict.fromkeys(grant_state.STATES, 1)
+        grants.note_refused(connection, {ids["dead"]: None, ids["crash"]: now}, "r")
+        grants.settle_refused(connection, "r", 100, 0.05, 10, now)
+        grants.note_forbidden(connection, [ids["gone"]], "r")
+        grants.settle_forbidden(connection, "r", 100, 0.05, 10, now)
+        assert grant_states.count(connection, now) == dict.fromkeys(grant_states.STATES, 1)
 
     def songswap(*arguments: str) -> str:
         there = conninfo_to_dict(warehouse_dsn)
         uri = "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**there)
         where = {"AIRFLOW_CONN_SONGSWAP_RDS": uri, "COLUMNS": "180"}
         done = subprocess.run(  # noqa: S603  (our own command)
-            [sys.executable, "-m", "songswap.cli", "grants", *arguments],
+            [sys.executable, "-m", "songswap.cli.main", "grants", *arguments],
             cwd=tmp_path,
             env={"PATH": os.environ.get("PATH", os.defpath)} | where,
             capture_output=True,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from songswap.cli import app
+from songswap.cli.main import app
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -64,7 +64,7 @@ def complete(folder: Path, line: str) -> list[str]:
         [
             sys.executable,
             "-c",
-            "import sys; sys.argv[0] = 'songswap'\nimport songswap.cli as c\nc.main()",
+            "import sys; sys.argv[0] = 'songswap'\nimport songswap.cli.main as c\nc.main()",
         ],
         cwd=folder,
         env={
@@ -93,7 +93,9 @@ def test_completion(tmp_path: Path) -> None:
 def test_completion_imports_little(tmp_path: Path) -> None:
     """Between two keys nothing is loaded that only the work needs."""
     heavy = ("psycopg", "aiohttp", "sqlalchemy", "alembic", "obstore", "msgspec", "airflow")
-    code = "import sys; import songswap.cli; print([name for name in {} if name in sys.modules])"
+    code = (
+        "import sys; import songswap.cli.main; print([name for name in {} if name in sys.modules])"
+    )
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", code.format(heavy)],
         cwd=tmp_path,

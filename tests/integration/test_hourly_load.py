@@ -13,10 +13,10 @@ import obstore
 import psycopg
 import pytest
 
-from songswap import ingest
-from songswap.fetch import fetch
-from songswap.spotify.client import utc_now
-from songswap.warehouse import run
+from songswap.clock import utc_now
+from songswap.pipelines import hourly_load
+from songswap.pipelines.fetch import fetch
+from songswap.warehouse import runs
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recently_played_real_response.json"
 
@@ -211,8 +211,8 @@ def test_batches(platform: Make) -> None:
     """Users are cut into batches of the size that is set, each user in one of them."""
     here = platform(users=7)
     small = replace(here.settings, batch_size=3)
-    assert ingest.plan(small, "planned", here.clock) == [0, 1, 2]
-    assert ingest.plan(small, "planned", here.clock) == [0, 1, 2]
+    assert hourly_load.plan(small, "planned", here.clock) == [0, 1, 2]
+    assert hourly_load.plan(small, "planned", here.clock) == [0, 1, 2]
     cut = here.rows(
         "SELECT number, count(*) FROM songswap.steps s"
         ' JOIN "Users" u ON u.id BETWEEN s.first_user AND s.last_user'
@@ -224,13 +224,13 @@ def test_batches(platform: Make) -> None:
 def test_step_tried_again(platform: Make) -> None:
     """A fetch that is tried again asks for nobody twice, and counts nobody twice."""
     here = platform(users=5)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)
     fetch(here.settings, "r", 0, here.clock)
     (counts,) = here.rows("SELECT counts FROM songswap.steps WHERE step = 'fetch'")[0]
     assert (counts["users"], counts["asked"], counts["answers"]) == (5, 5, 5)
     assert here.calls()["recently-played"] == 5
-    ingest.load(here.settings, "r", 0, here.clock)
+    hourly_load.load(here.settings, "r", 0, here.clock)
     assert here.history() == here.reachable()
 
 
@@ -243,7 +243,7 @@ def test_a_million_users_can_be_mapped(warehouse_dsn: str) -> None:
             'INSERT INTO "Users" SELECT n, n, n, n FROM generate_series(1, 1000000) n'
         )
         connection.execute('INSERT INTO "SpotifyTokens" SELECT id, id, id FROM "Users"')
-        numbers = run.plan(connection, "huge", 500, (), utc_now())
+        numbers = runs.plan(connection, "huge", 500, (), utc_now())
         covered = connection.execute(
             "SELECT sum(last_user - first_user + 1) FROM songswap.steps WHERE step = 'fetch'"
         ).fetchone()
@@ -254,11 +254,11 @@ def test_a_million_users_can_be_mapped(warehouse_dsn: str) -> None:
 def test_user_deleted_while_loading(platform: Make) -> None:
     """A user who is deleted between fetch and load costs nobody else anything."""
     here = platform(users=4)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)
     gone = here.user_id("listener-0002")
     here.execute('DELETE FROM "Users" WHERE id = %s', gone)
-    counts = ingest.load(here.settings, "r", 0, here.clock)
+    counts = hourly_load.load(here.settings, "r", 0, here.clock)
     assert counts["gone"] > 0
     expected = {key: 1 for key in here.reachable() if key[0] != "listener-0002"}
     assert here.history() == expected
@@ -267,10 +267,10 @@ def test_user_deleted_while_loading(platform: Make) -> None:
 def test_loads_at_once(platform: Make) -> None:
     """Two loads of one batch at the same time give the same rows as one."""
     here = platform(users=6)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)
     with ThreadPoolExecutor(4) as pool:
-        loads = [pool.submit(ingest.load, here.settings, "r", 0, here.clock) for _ in range(4)]
+        loads = [pool.submit(hourly_load.load, here.settings, "r", 0, here.clock) for _ in range(4)]
         plays = [load.result().get("plays", 0) for load in loads]
     assert sum(plays) == here.history().total()
     assert here.history() == here.reachable()

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 from zlib_ng import zlib_ng
 
+from songswap.dev.stack.loopback import call
+from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import ArchiveError, ExportRefused
-from songswap.importing import import_export
-from songswap.local.loopback import call
-from songswap.local.object_store import ObjectStore
-from songswap.local.process import wait_until
+from songswap.pipelines.import_export import import_export
+from songswap.supervision.process import wait_until
 from songswap.warehouse.turn import wait_for_turn
 
 Make = Callable[..., Any]

@@ -23,7 +23,7 @@ TABLES = (
 
 def start(here: Any, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(  # noqa: S603  (our own command)
-        [sys.executable, "-m", "songswap.cli", "import", *arguments],
+        [sys.executable, "-m", "songswap.cli.main", "import", *arguments],
         cwd=folder,
         env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "200"} | here.environment(),
         stdout=subprocess.PIPE,

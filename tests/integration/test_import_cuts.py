@@ -12,7 +12,7 @@ import pytest
 from cutting_proxy import CUT, DOWN, CuttingProxy
 
 from songswap.errors import WarehouseError
-from songswap.importing import import_export
+from songswap.pipelines.import_export import import_export
 
 BEGAN = datetime(2019, 3, 1, 12, tzinfo=UTC)
 PLAYS = 300

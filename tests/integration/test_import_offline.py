@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from songswap.importing import import_export
+from songswap.pipelines.import_export import import_export
 
 LISTENER = "listener-0001"
 Make = Callable[..., Any]

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from songswap.importing import import_export
-from songswap.local.loopback import call
+from songswap.dev.stack.loopback import call
+from songswap.pipelines.import_export import import_export
 
 USERS = 5
 ACCOUNTS = 16

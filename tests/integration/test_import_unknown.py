@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Metadata, Stream, Track
-from songswap.transform.settle import Rule
-from songswap.warehouse import catalogue, metadata, stream
+from songswap.transform.exports.classify import Rule
+from songswap.warehouse import catalogue, metadata
 from songswap.warehouse.connection import connect
+from songswap.warehouse.exports import streams as stream
 from songswap.warehouse.migrate import migrate
 from songswap.warehouse.turn import wait_for_turn
 

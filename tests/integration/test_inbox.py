@@ -13,9 +13,9 @@ from listing_s3 import ListingS3, listing_s3
 
 from songswap import settings
 from songswap.errors import ArchiveUnreadable, ExportRefused
-from songswap.importing import Imported, import_package
-from songswap.raw.export import sources
-from songswap.raw.inbox import Package, fetched, look, package_of
+from songswap.pipelines.import_export import Imported, import_package
+from songswap.storage.export_files import sources
+from songswap.storage.export_inbox import Package, fetched, look, package_of
 
 ROW = {
     "ts": "2023-01-02T03:04:05Z",

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from songswap import ingest, run_counts
-from songswap.cli import app
-from songswap.fetch import fetch
-from songswap.local.report import read_report
+from songswap.cli.main import app
+from songswap.dev.stack.report import read_report
+from songswap.pipelines import hourly_load, run_counts
+from songswap.pipelines.fetch import fetch
 from songswap.warehouse import tokens
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
@@ -121,7 +121,7 @@ def test_full_warehouse(
     here = platform(users=3, real_time=True)
     environment = here.environment()
     users = [user for (user,) in here.rows('SELECT id FROM "Users" ORDER BY id')]
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)
     waiting = songswap(environment, "spool list")
     fits("spool list", waiting)

@@ -10,12 +10,12 @@ import pytest
 from obstore.exceptions import PermissionDeniedError
 from obstore.store import S3Store
 
+from songswap.dev.stack.object_store import REGION, ObjectStore
 from songswap.errors import AnswerDamaged, ArchiveUnreadable
-from songswap.local.object_store import REGION, ObjectStore
-from songswap.raw import key
-from songswap.raw import library as library_module
-from songswap.raw.library import Damaged, Found, Library, Raw, Unusable
 from songswap.settings import Archive
+from songswap.storage import archive_reader as library_module
+from songswap.storage import keys
+from songswap.storage.archive_reader import Damaged, Found, Library, Raw, Unusable
 
 HOUR = datetime(2026, 11, 22, 8, tzinfo=UTC)
 Put = Callable[..., str]
@@ -54,7 +54,7 @@ def put(admin: S3Store) -> Put:
         observed_at: str | None = "",
         under: str = "",
     ) -> str:
-        where = under or key.for_hour(user, at)
+        where = under or keys.for_hour(user, at)
         told = at.isoformat(timespec="milliseconds") if observed_at == "" else observed_at
         attributes = {"observed-at": told} if told is not None else {}
         obstore.put(admin, where, packed or gzip.compress(body), attributes=attributes)
@@ -71,13 +71,13 @@ def test_users_and_hours(where: Archive, put: Put) -> None:
     for user in (10, 9, 2):
         for hour in reversed(hours):
             put(user, hour + timedelta(minutes=user))
-    beside = key.beside(key.for_hour(9, HOUR), b"more")
+    beside = keys.beside(keys.for_hour(9, HOUR), b"more")
     put(9, HOUR + timedelta(minutes=1), under=beside)
     assert library.users() == [2, 9, 10]
     assert [one.hour for one in library.answers(2)] == hours
     assert [one.hour for one in library.answers(9)] == sorted([*hours, HOUR])
     assert {one.key for one in library.answers(9, HOUR, hours[2])} == {
-        key.for_hour(9, HOUR),
+        keys.for_hour(9, HOUR),
         beside,
     }
     assert [one.hour for one in library.answers(10, hours[1], hours[4])] == hours[1:4]
@@ -94,7 +94,7 @@ def test_read_all(where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch) -> 
         for hour in range(3):
             put(user, HOUR + timedelta(hours=hour), b"%d %d" % (user, hour))
     at = HOUR + timedelta(minutes=1)
-    put(3, at, b"3 0 again", under=key.beside(key.for_hour(3, HOUR), b"3 0 again"))
+    put(3, at, b"3 0 again", under=keys.beside(keys.for_hour(3, HOUR), b"3 0 again"))
     library = Library(where)
     parts = [
         [one.body.decode() for one in part if isinstance(one, Raw)]
@@ -119,7 +119,7 @@ def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
     """What is not an answer of a user is left alone, and told."""
     ours = put(1, HOUR)
     for foreign in ("user1/notes.json", "user1/deep/down.json", "user1x/a.json", "a.json"):
-        put(1, HOUR, under=key.PREFIX + foreign)
+        put(1, HOUR, under=keys.PREFIX + foreign)
     put(1, HOUR, under="history/elsewhere/a.json")
     library = Library(where)
     assert library.users() == [1]

@@ -16,9 +16,10 @@ from songswap.errors import LoadIncomplete
 from songswap.models import Catalogue, Metadata, Play
 from songswap.transform import history as transform
 from songswap.transform import metadata as read
-from songswap.warehouse import history, metadata, run
+from songswap.warehouse import metadata, runs
+from songswap.warehouse import plays as history
 from songswap.warehouse.connection import connect
-from songswap.warehouse.history import Answer, Round
+from songswap.warehouse.plays import Answer, Round
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
 NOW, STALE_AFTER = BEGIN + timedelta(days=2), timedelta(days=1)
@@ -686,7 +687,7 @@ def test_gap_after_an_empty_feed_begins_with_its_first_answer(users: str) -> Non
     full = page([(600 + n, n % 20) for n in range(50)])
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([]))
-        run.note_asked(connection, {1: None}, BEGIN + timedelta(hours=5))
+        runs.note_asked(connection, {1: None}, BEGIN + timedelta(hours=5))
         assert load(connection, 1, BEGIN + timedelta(days=1), full)["gaps"] == 1
         found = connection.execute("SELECT after FROM songswap.gaps").fetchall()
     assert found == [(BEGIN,)]

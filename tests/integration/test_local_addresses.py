@@ -8,11 +8,11 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from songswap.local.access import platform_access
-from songswap.local.demo import addresses
-from songswap.local.plan import make_plan
-from songswap.local.stack import Stack
-from songswap.local.state import World
+from songswap.dev.stack.access import platform_access
+from songswap.dev.stack.demo import addresses
+from songswap.dev.stack.plan import make_plan
+from songswap.dev.stack.stack import Stack
+from songswap.dev.stack.state import World
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from songswap.local.demo import DemoOptions, demo
-from songswap.local.ports import Ports
-from songswap.local.process import marked
-from songswap.local.state import kept_world, locked
+from songswap.dev.stack.demo import DemoOptions, demo
+from songswap.dev.stack.ports import Ports
+from songswap.dev.stack.state import kept_world, locked
+from songswap.supervision.process import marked
 
 PARTS = ("airflow", "postgres", "s3", "simulator")
 
@@ -79,7 +79,7 @@ def test_it_can_be_stopped_while_it_starts(
     """In the middle of the start everything that runs already is stopped, and nothing is left."""
     state = tmp_path / "state"
     code = (
-        "import sys; from pathlib import Path; from songswap.local.demo import *;"
+        "import sys; from pathlib import Path; from songswap.dev.stack.demo import *;"
         f"sys.exit(demo(DemoOptions(users=3, state=Path({str(state)!r}))))"
     )
     with subprocess.Popen(  # noqa: S603  (our code)

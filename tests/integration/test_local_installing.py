@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from songswap.local.installing import install
+from songswap.dev.stack.installing import install
 
 SOURCES = Path(__file__).parents[2] / "src"
 TELLS = """
@@ -63,7 +63,7 @@ def test_a_terminal_is_shown_the_phases(monkeypatch: pytest.MonkeyPatch) -> None
 def test_silence_is_broken_while_packages_are_compiled() -> None:
     """The program that `make` runs, with no package: each sign says what it is at."""
     code = (
-        "import sys; from songswap.local.installing import install;"
+        "import sys; from songswap.dev.stack.installing import install;"
         f"sys.exit(install('Installing', [sys.executable, '-c', {SILENT!r}], sys.stderr, 0.05))"
     )
     with subprocess.Popen(  # noqa: S603  (our code)

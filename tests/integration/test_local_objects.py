@@ -10,8 +10,8 @@ import pytest
 from obstore.exceptions import AlreadyExistsError, GenericError, PermissionDeniedError
 from obstore.store import S3Store
 
-from songswap.local.access import platform_access
-from songswap.local.object_store import REGION, ObjectStore
+from songswap.dev.stack.access import platform_access
+from songswap.dev.stack.object_store import REGION, ObjectStore
 
 KEY = "history/spotify/user1/user1_spotify_2026-11-22_08.json"
 

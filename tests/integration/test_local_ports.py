@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from songswap.local.errors import StartRefused
-from songswap.local.ports import Ports, require_ports
+from songswap.dev.stack.ports import Ports, require_ports
+from songswap.supervision.errors import StartRefused
 
 SOURCES = Path(__file__).parents[2] / "src"
 PARTS = ("airflow", "postgres", "s3", "simulator")
@@ -76,7 +76,7 @@ def ask(
     """Asks as `make demo` does: with a Python that has no package at all."""
     (folder / ".env").write_text(f"# caf\xe9\n{dotenv}", encoding="latin-1")  # as some editors do
     return subprocess.run(
-        [sys.executable, "-S", "-m", "songswap.local.ports"],
+        [sys.executable, "-S", "-m", "songswap.dev.stack.ports"],
         cwd=folder,
         env={"PATH": os.defpath, "PYTHONPATH": str(SOURCES), **environment},
         capture_output=True,

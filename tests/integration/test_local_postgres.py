@@ -12,10 +12,10 @@ import psutil
 import psycopg
 import pytest
 
-from songswap.local import postgres as local_postgres
-from songswap.local.errors import StackError
-from songswap.local.postgres import Postgres
-from songswap.local.process import wait_until
+from songswap.dev.stack import postgres as local_postgres
+from songswap.dev.stack.postgres import Postgres
+from songswap.supervision.errors import StackError
+from songswap.supervision.process import wait_until
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from songswap.local.errors import StackError
-from songswap.local.process import Process, marked, stop_all, stop_leftovers, wait_until
+from songswap.supervision.errors import StackError
+from songswap.supervision.process import Process, marked, stop_all, stop_leftovers, wait_until
 
 STUBBORN = """
 import signal, time
@@ -125,7 +125,7 @@ def test_children_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     code = f"""
 import os, sys, time
 from pathlib import Path
-from songswap.local.process import Process
+from songswap.supervision.process import Process
 folder = Path({str(tmp_path)!r})
 code = "import time; time.sleep(600)"
 child = Process("child", [sys.executable, "-c", code], log=folder / "child.log", mark=folder,

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from songswap.local.errors import StartRefused
-from songswap.local.sign_up import sign_up
-from songswap.local.simulator import Simulator
+from songswap.dev.stack.sign_up import sign_up
+from songswap.dev.stack.simulator import Simulator
+from songswap.supervision.errors import StartRefused
 
 USERS = 'SELECT u.spotify_id, t.refresh_token FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id'
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from songswap.local.access import Access
-from songswap.local.errors import StartRefused
-from songswap.local.state import kept_access, kept_world, locked, require_port
+from songswap.dev.stack.access import Access
+from songswap.dev.stack.state import kept_access, kept_world, locked, require_port
+from songswap.supervision.errors import StartRefused
 
 
 def test_a_second_demo_is_told_of_the_first(tmp_path: Path) -> None:

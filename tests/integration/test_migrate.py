@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from songswap.dev.stack.postgres import Postgres
 from songswap.errors import (
     CodeOutdated,
     SchemaOutdated,
@@ -14,7 +15,6 @@ from songswap.errors import (
     WarehouseRefused,
     WarehouseUnavailable,
 )
-from songswap.local.postgres import Postgres
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import OLDEST, VERSION, migrate, require_schema
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from songswap.check.given import from_environment
-from songswap.check.run import run_step
+from songswap.checks.acceptance import sample
+from songswap.checks.sanity.given import from_environment
+from songswap.checks.sanity.run import run_step
 from songswap.errors import CheckFailed, PlatformUnfit, RunFailed, SongSwapError
-from songswap.ingest import load_once
-from songswap.warehouse import deviations, sample
+from songswap.pipelines.hourly_load import load_once
+from songswap.warehouse import deviations
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import TABLES
 

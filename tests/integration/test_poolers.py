@@ -12,11 +12,11 @@ import pytest
 from debian_packages import command, environment, unpacked
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from songswap.importing import import_export
-from songswap.local.loopback import call
-from songswap.local.postgres import Postgres
-from songswap.local.process import Process
-from songswap.local.sign_up import sign_up
+from songswap.dev.stack.loopback import call
+from songswap.dev.stack.postgres import Postgres
+from songswap.dev.stack.sign_up import sign_up
+from songswap.pipelines.import_export import import_export
+from songswap.supervision.process import Process
 from songswap.warehouse.migrate import migrate
 
 Make = Callable[..., Any]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from songswap import project_files
-from songswap.cli import app
+from songswap.cli.main import app
 from songswap.errors import SettingsError
+from songswap.installation import project_files
 
 DAGS = Path(__file__).parents[2] / "dags"
 BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"

@@ -7,11 +7,11 @@ import psycopg
 import pytest
 
 from songswap import settings
-from songswap.enrich import KINDS
+from songswap.checks.acceptance import artist, features, history, spool, track
+from songswap.checks.acceptance.load import LoadProof
 from songswap.errors import ProofFailed
 from songswap.models import Metadata
-from songswap.proof import artist, features, history, spool, track
-from songswap.proof.load import LoadProof
+from songswap.pipelines.enrich import KINDS
 from songswap.warehouse import metadata, missing
 
 DATA = Path(__file__).parents[2] / "dags/tests/data"

@@ -11,9 +11,10 @@ import obstore
 import pytest
 
 from songswap.alerts.webhook import Webhook
-from songswap.check import discord as check_discord
-from songswap.check import spotipy as check_spotipy
-from songswap.check.given import from_environment
+from songswap.checks.sanity import discord as check_discord
+from songswap.checks.sanity import spotipy as check_spotipy
+from songswap.checks.sanity.given import from_environment
+from songswap.dev.stack.plan import WEBHOOK
 from songswap.errors import (
     AlertError,
     ArchiveError,
@@ -24,14 +25,13 @@ from songswap.errors import (
     RunFailed,
     SpotifyUnavailable,
 )
-from songswap.local.plan import WEBHOOK
-from songswap.raw.archive import Archive
-from songswap.raw.kept import Kept, pack
-from songswap.raw.library import Library
 from songswap.settings import Archive as Bucket
-from songswap.spotify.authorization import authorize
 from songswap.spotify.client import open_client
+from songswap.spotify.oauth import authorize
 from songswap.spotify.reccobeats import open_reccobeats
+from songswap.storage.archive import Archive
+from songswap.storage.archive_reader import Library
+from songswap.storage.records import Kept, pack
 
 Make = Callable[..., Any]
 STATUSES = (301, 302, 303, 307, 308)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from songswap.cli import app
+from songswap.cli.main import app
 from songswap.errors import SongSwapError
 
 MARKER = "what-somebody-listened-to"

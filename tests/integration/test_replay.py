@@ -15,14 +15,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from songswap import ingest, replay
-from songswap.enrich import KINDS, enrich
-from songswap.local.process import wait_until
+from songswap.dev.soak import run as soak
+from songswap.dev.soak.parts import Parts, running
+from songswap.dev.soak.storm import storm
+from songswap.parallel.processes import spread
+from songswap.pipelines import hourly_load, replay
+from songswap.pipelines.enrich import KINDS, enrich
 from songswap.settings import Settings
-from songswap.soak import run as soak
-from songswap.soak.parts import Parts, running
-from songswap.soak.storm import storm
-from songswap.spread import spread
+from songswap.supervision.process import wait_until
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import migrate
 
@@ -135,7 +135,7 @@ def test_fresh_database(soaked: Soaked) -> None:
     assert replay.problem(counts) is None
 
     now = datetime.fromisoformat(soaked.parts.spotify.get("/admin/clock")["now"])
-    ingest.plan(fresh, "enrichment", lambda: now)
+    hourly_load.plan(fresh, "enrichment", lambda: now)
     for kind in KINDS:
         enrich(fresh, "enrichment", kind, lambda: now)
     assert tables(fresh, EXACT) == soaked.loaded
@@ -189,7 +189,7 @@ def test_killed_and_started_again(soaked: Soaked, tmp_path: Path) -> None:
     def loaded() -> int:
         return len(tables(killed, {"History": EXACT["History"]})["History"])
 
-    command = [sys.executable, "-m", "songswap.cli", "replay", "--processes", "2", "--json"]
+    command = [sys.executable, "-m", "songswap.cli.main", "replay", "--processes", "2", "--json"]
     command += ["--into", "FRESH", "--copy-users"]
     environment = settings_of(soaked.parts.settings) | {"FRESH": killed.warehouse_dsn}
     with subprocess.Popen(  # noqa: S603 - our own command

@@ -12,7 +12,7 @@ import obstore
 import psycopg
 import pytest
 
-from songswap.local.postgres import Postgres
+from songswap.dev.stack.postgres import Postgres
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -36,7 +36,7 @@ def songswap(here: Any, tmp_path: Path) -> Run:
         told = {"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "120"}
         settings = told | here.environment() | others
         return subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", "songswap.cli", "replay", "--processes", "1", *arguments],
+            [sys.executable, "-m", "songswap.cli.main", "replay", "--processes", "1", *arguments],
             cwd=tmp_path,
             env={name: text for name, text in settings.items() if text is not None},
             capture_output=True,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from songswap import replay
-from songswap.importing import import_export
-from songswap.local.loopback import call
-from songswap.local.postgres import Postgres
+from songswap.dev.stack.loopback import call
+from songswap.dev.stack.postgres import Postgres
+from songswap.pipelines import replay
+from songswap.pipelines.import_export import import_export
 from songswap.settings import Settings
 from songswap.warehouse.connection import connect
 

@@ -12,11 +12,11 @@ import obstore
 import psycopg
 import pytest
 
-from songswap import replay
-from songswap.local.object_store import ObjectStore
-from songswap.local.postgres import Postgres
-from songswap.raw import key
+from songswap.dev.stack.object_store import ObjectStore
+from songswap.dev.stack.postgres import Postgres
+from songswap.pipelines import replay
 from songswap.settings import Settings
+from songswap.storage import keys
 from songswap.warehouse.migrate import migrate
 
 Make = Callable[..., Any]
@@ -55,7 +55,7 @@ def as_before(here: Any, until: datetime | None = None) -> dict[str, set[Play]]:
     """
     told = []
     for path in here.objects():
-        place = key.parse(path)
+        place = keys.parse(path)
         given = obstore.get(here.bucket, path)
         at = datetime.fromisoformat(given.attributes["observed-at"])
         if until is None or place.hour < until:
@@ -67,7 +67,7 @@ def as_before(here: Any, until: datetime | None = None) -> dict[str, set[Play]]:
         after = int(hour.timestamp() * 1000)
         items = [item for item in page["items"] if item["played_at"] > f"{hour:%Y-%m-%dT%H}"]
         if items:
-            place = key.for_hour(user, hour)
+            place = keys.for_hour(user, hour)
             address = f"https://api.spotify.com/v1/me/player/recently-played?after={after}&limit=50"
             page |= {"items": items, "href": address, "next": address}
             obstore.put(here.bucket, place, written(number, page))
@@ -134,7 +134,7 @@ def test_empty_warehouse(here: Any, fresh: Settings) -> None:
     # Each of its answers begins where the hour does: that it joins none says nothing.
     assert counts.get("gaps", 0) == 0
     # No object's own time is of its key's hours here: popularity has the end of the key's hour.
-    ends = {f"{hour + timedelta(hours=1):%Y-%m-%d %H}" for _, hour in map(key.parse, plays)}  # type: ignore[misc]
+    ends = {f"{hour + timedelta(hours=1):%Y-%m-%d %H}" for _, hour in map(keys.parse, plays)}  # type: ignore[misc]
     dates = rows(fresh, 'SELECT DISTINCT date FROM "TrackPopularity"')
     assert dates
     assert {f"{date:%Y-%m-%d %H}" for (date,) in dates} <= ends
@@ -148,7 +148,7 @@ def test_object_time_that_fits(here: Any, fresh: Settings, objects: ObjectStore)
     """Where the object was put in the hour after that of its key, that is the answer's time."""
     plays = as_before(here)
     place, of_user = max(plays.items(), key=lambda one: len(one[1]))
-    parsed = key.parse(place)
+    parsed = keys.parse(place)
     assert parsed
     at = parsed.hour + timedelta(hours=1, minutes=1, seconds=7)
     content = bytes(obstore.get(here.bucket, place).bytes())
@@ -174,7 +174,7 @@ def test_gap_of_a_full_hour(here: Any, fresh: Settings) -> None:
         address = f"https://api.spotify.com/v1/me/player/recently-played?after={after}&limit=50"
         items = [{"played_at": f"{at:%Y-%m-%dT%H:%M:%S}.000Z", "track": track} for at in times]
         page = {"items": items, "href": address, "next": address, "limit": 50}
-        obstore.put(here.bucket, key.for_hour(user, hour), json.dumps(page).encode())
+        obstore.put(here.bucket, keys.for_hour(user, hour), json.dumps(page).encode())
 
     put(hour - timedelta(days=2), [hour - timedelta(days=2, minutes=-5)])
     full = [hour + timedelta(minutes=10, seconds=40 * number) for number in range(50)]
@@ -189,7 +189,7 @@ def test_gap_of_a_full_hour(here: Any, fresh: Settings) -> None:
 def test_both_systems_in_one_archive(here: Any, fresh: Settings) -> None:
     """In an archive that begins with the one and goes on with the other, nothing is lost."""
     live = set(rows(here.settings, 'SELECT user_id, played_at, track_id FROM "History"'))
-    newest = max(key.parse(path).hour for path in here.objects())  # type: ignore[union-attr]
+    newest = max(keys.parse(path).hour for path in here.objects())  # type: ignore[union-attr]
     as_before(here, until=newest - timedelta(hours=2))
     load(fresh)
     found = set(rows(fresh, 'SELECT user_id, played_at, track_id FROM "History"'))
@@ -210,15 +210,15 @@ def test_of_no_use_and_damaged(
 ) -> None:
     """Errors and empty answers are named and no damage; what is cut is; others are loaded."""
     plays = as_before(here)
-    (user,) = {key.parse(place).user_id for place in plays if "user1/" in place}  # type: ignore[union-attr]
+    (user,) = {keys.parse(place).user_id for place in plays if "user1/" in place}  # type: ignore[union-attr]
     hours = (datetime(2020, 1, 1, hour, tzinfo=UTC) for hour in range(9))
-    of_no_use = {key.for_hour(user, hour): body for hour, body in zip(hours, (
+    of_no_use = {keys.for_hour(user, hour): body for hour, body in zip(hours, (
         b"", b"null", b'{"items": []}', b'{"error": {"status": 401, "message": "expired"}}',
     ), strict=False)}  # fmt: skip
-    cut = key.for_hour(user, datetime(2020, 1, 2, tzinfo=UTC))
+    cut = keys.for_hour(user, datetime(2020, 1, 2, tzinfo=UTC))
     for place, body in {**of_no_use, cut: b'{"items": [{"track": '}.items():
         obstore.put(here.bucket, place, body)
-    obstore.put(here.bucket, f"{key.folder(user)}user{user + 1}_spotify_2020-01-01_00.json", b"[]")
+    obstore.put(here.bucket, f"{keys.folder(user)}user{user + 1}_spotify_2020-01-01_00.json", b"[]")
     counts = load(fresh)
     assert (counts["unusable"], counts["damaged"], counts["foreign"]) == (4, 1, 1)
     assert "1 objects are damaged" in str(replay.problem(counts))

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from songswap import backfill, ingest
 from songswap.alerts.warning import LOOK, PAUSED, RESUMED
-from songswap.enrich import enrich
 from songswap.errors import RunFailed, RunPaused, SpotifyUnavailable
-from songswap.fetch import fetch
-from songswap.local.process import wait_until
-from songswap.warehouse import run
+from songswap.pipelines import backfill, hourly_load
+from songswap.pipelines.enrich import enrich
+from songswap.pipelines.fetch import fetch
+from songswap.supervision.process import wait_until
+from songswap.warehouse import runs
 from songswap.warehouse.connection import connect
 
 Make = Callable[..., Any]
@@ -29,7 +29,7 @@ PASSED_ON = ("PATH", "SONGSWAP_WAIT_S")
 def going_on(here: Any, now: datetime | None = None) -> bool:
     """Whether an hourly run goes on."""
     with connect(here.settings.warehouse_dsn) as connection:
-        return run.going_on(connection, now or here.clock())
+        return runs.going_on(connection, now or here.clock())
 
 
 def row(here: Any, run_id: str) -> tuple[Any, ...]:
@@ -47,7 +47,7 @@ def load_under_way(here: Any, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A load in a process of its own, which waits for Spotify's answer about the first user."""
     here.fault(path=FEED, delay_ms=60_000)
     with subprocess.Popen(
-        [sys.executable, "-m", "songswap.cli", "load", "--run-id", "r"],
+        [sys.executable, "-m", "songswap.cli.main", "load", "--run-id", "r"],
         cwd=folder,
         env={name: os.environ[name] for name in PASSED_ON if name in os.environ}
         | here.environment(),
@@ -125,7 +125,7 @@ def test_load_that_ends_early_ends_its_row(platform: Make, error: BaseException)
             raise error
 
     with pytest.raises(type(error)):
-        ingest.load_once(here.settings, "r", told, here.clock)
+        hourly_load.load_once(here.settings, "r", told, here.clock)
     state, problem, _ = row(here, "r")
     assert (state, type(error).__name__ in problem) == ("failed", True)
     assert "Blue" not in problem
@@ -137,19 +137,19 @@ def test_last_outcome_decides(platform: Make) -> None:
     that failed and is done again, whose time is that of its last attempt."""
     here = platform(users=30)
 
-    def attempt(*fetches: Callable[[], None]) -> ingest.Summary:
-        with ingest.at_work(here.settings, "r", here.clock):
-            ingest.retry(here.settings, "r", here.clock)
-            ingest.plan(here.settings, "r", here.clock)
+    def attempt(*fetches: Callable[[], None]) -> hourly_load.Summary:
+        with hourly_load.at_work(here.settings, "r", here.clock):
+            hourly_load.retry(here.settings, "r", here.clock)
+            hourly_load.plan(here.settings, "r", here.clock)
             for before in fetches:
                 before()
                 with suppress(SpotifyUnavailable):
                     fetch(here.settings, "r", 0, here.clock)
             here.advance(seconds=7)
-            ingest.load(here.settings, "r", 0, here.clock)
+            hourly_load.load(here.settings, "r", 0, here.clock)
             for kind in ("track", "artist", "features"):
                 enrich(here.settings, "r", kind, here.clock)
-        return ingest.summarise(here.settings, "r", here.clock)
+        return hourly_load.summarise(here.settings, "r", here.clock)
 
     def down() -> None:
         here.fault(path=FEED, status=503)
@@ -169,8 +169,8 @@ def test_last_outcome_decides(platform: Make) -> None:
     # Only what is asked again has another outcome.
     with connect(here.settings.warehouse_dsn) as connection:
         outcomes = dict.fromkeys(range(1, 30), "failed")
-        run.end_step(connection, "r", "fetch", 0, {}, here.clock(), outcomes=outcomes)
-    again = ingest.summarise(here.settings, "r", here.clock)
+        runs.end_step(connection, "r", "fetch", 0, {}, here.clock(), outcomes=outcomes)
+    again = hourly_load.summarise(here.settings, "r", here.clock)
     assert again.counts["failed"] == 29
     assert "no usable answer for 29 of 30 users" in str(again.problem)
 
@@ -180,7 +180,7 @@ def test_run_without_a_plan_is_red(platform: Make) -> None:
     here = platform(users=1)
     with pytest.raises(RunFailed, match="Run r was never planned"):
         enrich(here.settings, "r", "track", here.clock)
-    summary = ingest.summarise(here.settings, "r", here.clock)
+    summary = hourly_load.summarise(here.settings, "r", here.clock)
     with pytest.raises(RunFailed, match="never planned: nobody was asked for"):
         summary.require_success()
     assert row(here, "r")[0] == "failed"
@@ -196,11 +196,11 @@ def test_pause_is_told_once_and_so_is_its_end(platform: Make) -> None:
         here.runs += 1
         name = f"run {here.runs}"
         with pytest.raises(RunPaused) as paused:
-            ingest.load_once(here.settings, name, lambda *_: None, here.clock)
+            hourly_load.load_once(here.settings, name, lambda *_: None, here.clock)
         assert {kind for kind, _ in paused.value.causes} == {"RateLimited"}
         assert row(here, name)[0] == "paused"
         # What it told is noted; asked again at once, it tells nothing.
-        summary = ingest.summarise(here.settings, name, here.clock)
+        summary = hourly_load.summarise(here.settings, name, here.clock)
         return [(one.about, one.sentence) for one in summary.notices]
 
     assert notices() == []
@@ -229,7 +229,7 @@ def test_notices_of_pauses(platform: Make) -> None:
     )
 
     def notices() -> list[tuple[str, str]]:
-        summary = ingest.summarise(here.settings, "run 1", here.clock)
+        summary = hourly_load.summarise(here.settings, "run 1", here.clock)
         return [(one.about, one.sentence[:40]) for one in summary.notices]
 
     until = f"{now + timedelta(minutes=90):%Y-%m-%d %H:%M}"
@@ -255,7 +255,7 @@ def test_dead_grants_are_told_once_a_day(platform: Make) -> None:
     here.execute(state, "forbidden", here.user_id("listener-0002"))
 
     def notices() -> list[tuple[str, str]]:
-        summary = ingest.summarise(here.settings, "run 1", here.clock)
+        summary = hourly_load.summarise(here.settings, "run 1", here.clock)
         return [(one.about, one.sentence) for one in summary.notices]
 
     ((about, sentence),) = notices()

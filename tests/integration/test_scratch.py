@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from songswap.errors import SettingsError
-from songswap.raw.scratch import PREFIX, remove_abandoned, scratch
+from songswap.storage.scratch import PREFIX, remove_abandoned, scratch
 
 HOLD = """
 import sys, time
-from songswap.raw.scratch import scratch
+from songswap.storage.scratch import scratch
 with scratch() as folder:
     (folder / "secret.json").write_text("secret")
     print(folder, flush=True)

@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from songswap.check.given import Given
-from songswap.check.run import run_step
+from songswap.checks.sanity.given import Given
+from songswap.checks.sanity.run import run_step
+from songswap.dev.stack.postgres import Postgres
 from songswap.errors import SongSwapError
-from songswap.local.postgres import Postgres
 from songswap.settings import parse_connection
 
 Make = Callable[..., Any]

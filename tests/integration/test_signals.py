@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from songswap.local.process import marked, wait_until
+from songswap.supervision.process import marked, wait_until
 
 WAITING = """
 import signal, sys
-from songswap.local.interrupt import own_signals, stoppable
+from songswap.supervision.interrupt import own_signals, stoppable
 own_signals()
 if "terminal" in sys.argv:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -31,14 +31,14 @@ except KeyboardInterrupt:
 CHILD = """
 import signal, subprocess, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-from songswap.local.interrupt import own_signals
+from songswap.supervision.interrupt import own_signals
 own_signals()
 sys.exit(subprocess.run([sys.executable, "-c", "raise SystemExit(7)"]).returncode)
 """
 # A child that shows which signals it ignores.
 GRANDCHILD = """
 import subprocess, sys
-from songswap.local.interrupt import own_signals
+from songswap.supervision.interrupt import own_signals
 own_signals()
 code = "import signal; print([n.name for n in signal.Signals if signal.getsignal(n) == 1])"
 subprocess.run([sys.executable, "-c", code])
@@ -93,7 +93,7 @@ def test_command_that_waits(
 ) -> None:
     """A command of the pipeline is interrupted: exit code 130, and no traceback."""
     here = platform(users=1)
-    command = [sys.executable, "-m", "songswap.cli", "connect", "--no-browser"]
+    command = [sys.executable, "-m", "songswap.cli.main", "connect", "--no-browser"]
     environment = {"PATH": os.environ.get("PATH", os.defpath)} | here.environment()
     options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.STDOUT}
     port = ("--port", str(free_port()))
@@ -108,7 +108,7 @@ def test_command_that_waits(
 def test_soak(tmp_path: Path, in_background: list[str]) -> None:
     """SIGTERM stops all that a soak has started, wherever it was started itself."""
     folder = tmp_path / "soak"
-    command = [sys.executable, "-m", "songswap.soak", "--users", "2", "--keep", str(folder)]
+    command = [sys.executable, "-m", "songswap.dev.soak", "--users", "2", "--keep", str(folder)]
     with running([*in_background, *command], stderr=subprocess.STDOUT) as process:
         assert wait_until(lambda: marked(folder / "s3") != [] or process.poll() is not None, 60)
         process.send_signal(signal.SIGTERM)

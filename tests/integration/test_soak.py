@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from songswap.soak.run import soak
-from songswap.soak.storm import KINDS, LIVES, OWN, storm
-from songswap.soak.verdict import Gap, Play, account
+from songswap.dev.soak.run import soak
+from songswap.dev.soak.storm import KINDS, LIVES, OWN, storm
+from songswap.dev.soak.verdict import Gap, Play, account
 
 T = datetime(2026, 11, 22, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -54,7 +54,7 @@ def test_promise_is_kept(tmp_path: Path) -> None:
 
 def test_command_tells_the_same_as_json() -> None:
     """The command exits with 0 and its JSON has the sums, what came, and what it cost."""
-    command = [sys.executable, "-m", "songswap.soak", "--json", "--seed", "11"]
+    command = [sys.executable, "-m", "songswap.dev.soak", "--json", "--seed", "11"]
     done = subprocess.run(  # noqa: S603 - our own program
         [*command, "--users", "12", "--days", "0.5"],
         capture_output=True,

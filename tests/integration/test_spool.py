@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from songswap.errors import SpoolError
-from songswap.raw.kept import Answer, Kept, RotatedToken
-from songswap.raw.spool import Spool
+from songswap.models import RotatedToken
+from songswap.storage.records import Answer, Kept
+from songswap.storage.spool import Spool
 
 AT = datetime(2026, 11, 22, 8, 1, 2, 345000, tzinfo=UTC)
 
@@ -157,8 +158,8 @@ def test_killed_while_writing(folder: Path, tmp_path: Path, power_fails: bool) -
     """What was said to be kept is there after a SIGKILL or a loss of power, and nothing in part."""
     code = (
         "import sys; from pathlib import Path; from datetime import UTC, datetime\n"
-        "from songswap.raw.kept import Answer\n"
-        "from songswap.raw.spool import Spool\n"
+        "from songswap.storage.records import Answer\n"
+        "from songswap.storage.spool import Spool\n"
         "at = datetime.now(UTC)\n"
         "with Spool(Path(sys.argv[1])) as spool:\n"
         "    for number in range(10**9):\n"

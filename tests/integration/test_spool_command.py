@@ -10,13 +10,14 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-from songswap import ingest
-from songswap.cli import app
+from songswap.cli.main import app
+from songswap.cli.spool import spool as spool_app
 from songswap.errors import RunFailed, SpoolError
-from songswap.fetch import fetch
-from songswap.raw.kept import Answer, RotatedToken
-from songswap.raw.spool import Spool
-from songswap.spool_command import spool as spool_app
+from songswap.models import RotatedToken
+from songswap.pipelines import hourly_load
+from songswap.pipelines.fetch import fetch
+from songswap.storage.records import Answer
+from songswap.storage.spool import Spool
 
 Run = Callable[..., Result]
 
@@ -42,7 +43,7 @@ def songswap(here: Any) -> Run:
 
 def fetched(here: Any, run_id: str = "r") -> None:
     """Have everybody's answers in the spool, not loaded yet."""
-    ingest.plan(here.settings, run_id, here.clock)
+    hourly_load.plan(here.settings, run_id, here.clock)
     fetch(here.settings, run_id, 0, here.clock)
 
 
@@ -118,7 +119,7 @@ def test_damaged_answer_keeps_nobody(here: Any, own_objects: Any, songswap: Run)
     own_objects.stop()
     fetched(here)
     damage(here, 2)
-    counts = ingest.load(here.settings, "r", 0, here.clock)
+    counts = hourly_load.load(here.settings, "r", 0, here.clock)
     assert counts["plays"] == here.history().total() > 0
     assert len({user for user, _, _ in here.history()}) == 3
     own_objects.start()
@@ -175,7 +176,7 @@ def test_full_spool(here: Any, own_objects: Any) -> None:
     fetched(here)
     here.settings = replace(here.settings, spool_max_bytes=11 * 4096)
     here.spotify.delete("/admin/calls")
-    ingest.plan(here.settings, "r2", here.clock)
+    hourly_load.plan(here.settings, "r2", here.clock)
     with pytest.raises(SpoolError, match="4 answers wait for S3 and 4 for the warehouse"):
         fetch(here.settings, "r2", 0, here.clock)
     assert here.calls() == {}

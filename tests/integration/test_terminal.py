@@ -22,14 +22,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from songswap import cli
-from songswap.local.interrupt import own_signals
-from songswap.raw.spool import Spool
-from songswap.terminal import paragraphs, printable, shortened
-from songswap.warehouse import grant, grant_state
+from songswap.cli import main
+from songswap.storage.spool import Spool
+from songswap.supervision.interrupt import own_signals
+from songswap.terminal.console import paragraphs, printable, shortened
+from songswap.warehouse import grant_states, grants
 
-SOURCES = Path(cli.__file__).parent
-OWN_TABLES = {"terminal.py", "progress.py", "report.py", "command.py"}
+SOURCES = Path(main.__file__).parents[1]
+OWN_TABLES = {"console.py", "progress.py", "report.py", "command.py"}
 """Who may make what rich has: the one for all, and those who show nothing from outside."""
 
 FEW = settings(
@@ -71,7 +71,7 @@ def songswap(tmp_path: Path) -> Iterator[Callable[..., tuple[int, str, str]]]:
         ):
             patch.setattr(sys, "argv", ["songswap", *arguments])
             with pytest.raises(SystemExit) as ended:
-                cli.main()
+                main.main()
         for stream in said:
             stream.flush()
         out, err = (stream.buffer.getvalue().decode() for stream in said)  # type: ignore[attr-defined]
@@ -206,7 +206,7 @@ def test_any_encoding(warehouse_dsn: str, tmp_path: Path, environment: dict[str,
         ([b"import", b"\xff.zip", b"--user", b"1"], 1),
     ):
         done = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", "songswap.cli", *command],
+            [sys.executable, "-m", "songswap.cli.main", *command],
             cwd=tmp_path,
             env=where,
             capture_output=True,
@@ -239,7 +239,7 @@ def test_folder_that_is_gone(tmp_path: Path) -> None:
     """In a folder that somebody has removed the error is the one of any other."""
     gone = tmp_path / "gone"
     gone.mkdir()
-    line = 'rmdir "$PWD"; exec "$0" -m songswap.cli status'
+    line = 'rmdir "$PWD"; exec "$0" -m songswap.cli.main status'
     done = subprocess.run(  # noqa: S603 - our own command
         ["/bin/sh", "-c", line, sys.executable],
         cwd=gone,
@@ -264,7 +264,7 @@ def in_terminal(folder: Path, environment: dict[str, str], *arguments: str) -> l
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     where = {"PATH": os.environ.get("PATH", os.defpath), "TERM": "xterm", "LANG": "C.UTF-8"}
     with subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-m", "songswap.cli", *arguments],
+        [sys.executable, "-m", "songswap.cli.main", *arguments],
         cwd=folder,
         env=where | environment,
         stdin=theirs,
@@ -294,7 +294,7 @@ def test_fits_a_terminal(warehouse_dsn: str, tmp_path: Path) -> None:
         )
         connection.execute('INSERT INTO "SpotifyTokens" SELECT id, \'a\' || id, id FROM "Users"')
         now = datetime.now(UTC)
-        grant.note_authorized(connection, now)
+        grants.note_authorized(connection, now)
         again = (None, now + timedelta(hours=5), now - timedelta(hours=1), None)
         for n, state in enumerate(states):
             connection.execute(
@@ -320,7 +320,7 @@ def test_fits_a_terminal(warehouse_dsn: str, tmp_path: Path) -> None:
             "INSERT INTO songswap.gaps SELECT id, '2026-11-01T10:00Z', '2026-11-01T12:30Z',"
             " '2026-11-01T13:01Z', 'run 1' FROM \"Users\""
         )
-        found = {state for state, n in grant_state.count(connection, now).items() if n}
+        found = {state for state, n in grant_states.count(connection, now).items() if n}
     assert found == {"active", "expiring", "expired", "revoked", "lost", "forbidden"}
     spool = tmp_path / "spool"
     with Spool(spool):

@@ -12,12 +12,12 @@ import psycopg
 import pytest
 from cutting_proxy import CUT, DOWN, CuttingProxy
 
-from songswap import ingest
+from songswap.dev.stack.postgres import Postgres
 from songswap.errors import SongSwapError
-from songswap.fetch import fetch
-from songswap.local.postgres import Postgres
-from songswap.raw.spool import Spool
-from songswap.warehouse import run
+from songswap.pipelines import hourly_load
+from songswap.pipelines.fetch import fetch
+from songswap.storage.spool import Spool
+from songswap.warehouse import runs
 from songswap.warehouse.connection import connect
 
 Make = Callable[..., Any]
@@ -43,9 +43,9 @@ class Hours:
         name = f"hour {self.numbers}"
         settings = replace(self.here.settings, warehouse_dsn=dsn)
         if whole:
-            ingest.load_once(settings, name, lambda *_: None, self.here.clock)
+            hourly_load.load_once(settings, name, lambda *_: None, self.here.clock)
         else:
-            ingest.plan(settings, name, self.here.clock)
+            hourly_load.plan(settings, name, self.here.clock)
             fetch(settings, name, 0, self.here.clock)
         return name
 
@@ -60,7 +60,7 @@ class Hours:
         """The next hour answers everybody; the tokens of the hour before work no more by then."""
         name = self.ask(self.here.settings.warehouse_dsn, whole=False)
         with connect(self.here.settings.warehouse_dsn) as connection:
-            found = run.outcomes(connection, name)
+            found = runs.outcomes(connection, name)
         assert found["answered"] + found["unchanged"] == USERS, (what, found)
         states = self.here.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1")
         assert states == [("active", USERS)], what
@@ -201,7 +201,7 @@ def test_one_that_cannot_be_stored(hours: Hours) -> None:
     for _ in range(2):
         name = hours.ask(here.settings.warehouse_dsn, whole=False)
     with connect(here.settings.warehouse_dsn) as connection:
-        found = run.outcomes(connection, name)
+        found = runs.outcomes(connection, name)
     assert found["answered"] + found["unchanged"] == USERS - 1
     assert found["failed"] == 1
     here.execute("DROP TRIGGER fail ON songswap.tokens")

@@ -16,19 +16,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from songswap import follow, ingest
-from songswap.airflow_connection import Connection, parse_connection
-from songswap.check.given import Given
-from songswap.check.run import run_step
+from songswap.checks.sanity.given import Given
+from songswap.checks.sanity.run import run_step
 from songswap.errors import GrantRefused, TimedOut, UnexpectedFailure
-from songswap.fetch import fetch
-from songswap.raw.kept import RotatedToken
-from songswap.raw.spool import Spool
-from songswap.spotify.client import Tokens
-from songswap.token_exchange import TokenExchanger
-from songswap.warehouse import grant, tokens
+from songswap.models import RotatedToken, Tokens
+from songswap.pipelines import heavy_listeners, hourly_load
+from songswap.pipelines.fetch import fetch
+from songswap.pipelines.tokens import TokenExchanger
+from songswap.settings.airflow_connection import Connection, parse_connection
+from songswap.storage.spool import Spool
+from songswap.warehouse import grants, tokens
 from songswap.warehouse.connection import connect, connect_async, pool
-from songswap.warehouse.run import Users
+from songswap.warehouse.runs import Users
 
 Make = Callable[..., Any]
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -122,7 +121,7 @@ def test_later_login_wins(platform: Make) -> None:
     assert here.rows("SELECT refresh_token, expires_at FROM songswap.current_tokens()") == [
         (b"of the web app", None)
     ]
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
     assert here.rows("SELECT authorized_at FROM songswap.grants") == [(here.clock(),)]
 
 
@@ -395,14 +394,16 @@ def test_unanswered_exchange_goes_first(platform: Make) -> None:
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     with connect(here.settings.warehouse_dsn) as connection:
-        first, *others = grant.askable(connection, Users(0, 2**31 - 1, None), here.clock())
+        first, *others = grants.askable(connection, Users(0, 2**31 - 1, None), here.clock())
     assert (first.user_id, first.expires_at) == (here.user_id("listener-0003"), here.clock())
     assert {one.expires_at for one in others} == {None}
     here.mend()
-    assert follow.plan(here.settings, "too early", here.clock) == [], "its claim still holds"
+    assert heavy_listeners.plan(here.settings, "too early", here.clock) == [], (
+        "its claim still holds"
+    )
     here.execute("UPDATE songswap.token_exchanges SET claimed_until = now()")
     here.advance(minutes=9)
-    assert follow.plan(here.settings, "between", here.clock) == [0]
+    assert heavy_listeners.plan(here.settings, "between", here.clock) == [0]
     here.fault(path="/v1/me/*", status=503)  # no feed answers until the grace is over
     fetch(here.settings, "between", 0, here.clock)
     here.mend()
@@ -421,7 +422,7 @@ def test_time_limit_in_the_middle_of_exchanges(platform: Make) -> None:
     here.load()
     here.advance(hours=1)
     here.fault(path="/api/token", delay_ms=400)
-    ingest.plan(here.settings, "r", here.clock)
+    hourly_load.plan(here.settings, "r", here.clock)
 
     def over(*_: object) -> None:
         raise _Limit

@@ -13,9 +13,9 @@ import psutil
 import psycopg
 import pytest
 
+from songswap.dev.stack.postgres import Postgres
 from songswap.errors import RunFailed, SettingsError, WarehouseBusy, WarehouseUnavailable
-from songswap.local.postgres import Postgres
-from songswap.local.process import wait_until
+from songswap.supervision.process import wait_until
 from songswap.warehouse.connection import connect, pool
 from songswap.warehouse.migrate import migrate
 from songswap.warehouse.trouble import translated

@@ -19,9 +19,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from psycopg.conninfo import make_conninfo
 
+from songswap.dev.stack.postgres import Postgres
 from songswap.errors import SchemaOutdated, WarehouseBusy, WarehouseRefused
-from songswap.local.postgres import Postgres
-from songswap.local.process import wait_until
+from songswap.supervision.process import wait_until
 from songswap.warehouse import version
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import TABLES

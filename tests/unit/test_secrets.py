@@ -9,16 +9,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from songswap.airflow_connection import parse_connection
 from songswap.alerts.webhook import Webhook
-from songswap.check.given import from_environment as checked_environment
-from songswap.check.s3 import CONNECTION, PIPELINE
-from songswap.check.s3 import connections as check_s3
+from songswap.checks.sanity.given import from_environment as checked_environment
+from songswap.checks.sanity.s3 import CONNECTION, PIPELINE
+from songswap.checks.sanity.s3 import connections as check_s3
+from songswap.clock import utc_now
 from songswap.errors import SongSwapError
-from songswap.raw.archive import open_store
 from songswap.settings import another_warehouse, archive_of, from_environment, warehouse_dsn
-from songswap.spotify.client import utc_now
-from songswap.warehouse_dsn import dsn_of, places
+from songswap.settings.airflow_connection import parse_connection
+from songswap.settings.warehouse_dsn import dsn_of, places
+from songswap.storage.archive import open_store
 
 RARE = "QXZJKVW987"
 """What no sentence has two of beside each other, and no file's name or line number four of."""

@@ -25,7 +25,7 @@ def warnings(counts: Mapping[str, int]) -> list[str]:
     """Sentences about a run's counts, of what no next run can mend; none for most runs.
 
     Args:
-        counts: as `songswap.ingest.summarise` gives them.
+        counts: as `songswap.pipelines.hourly_load.summarise` gives them.
     """
     return list(_warnings(counts))
 

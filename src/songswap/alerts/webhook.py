@@ -5,9 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Self
 
-from songswap import addresses
-from songswap.airflow_connection import Connection
 from songswap.errors import SettingsError
+from songswap.settings import addresses
+from songswap.settings.airflow_connection import Connection
 
 DISCORD = "https://discord.com/api/"
 
@@ -45,7 +45,7 @@ class Webhook:
                 API where it says nothing else.
             variable: ``discord_webhook_endpoint``: ``webhooks/ID/TOKEN``, or the whole address as
                 Discord shows it.
-            plain: the hosts that may be spoken to without TLS, see `songswap.addresses`.
+            plain: the hosts that may be spoken to without TLS, see `songswap.settings.addresses`.
 
         Raises:
             SettingsError: neither is set, or what is set is not a webhook, or lacks TLS.

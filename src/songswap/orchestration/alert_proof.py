@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 
 from airflow.sdk import get_current_context
 
+from songswap.checks.acceptance import alert
 from songswap.errors import ProofFailed, UnknownToDiscord
 from songswap.orchestration.alerts import MESSAGE, run_of
 from songswap.orchestration.discord import DiscordHook
-from songswap.proof import alert
 
 log = logging.getLogger(__name__)
 
 
 def arrived() -> None:
-    """`songswap.proof.alert.check`, with the message that Discord has."""
+    """`songswap.checks.acceptance.alert.check`, with the message that Discord has."""
     sent = _sent()
     message = DiscordHook().read(sent) if sent else None
     log.info("%s", alert.check(message, run_of(get_current_context()), datetime.now(UTC)))

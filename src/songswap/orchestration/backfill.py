@@ -7,16 +7,16 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
-from songswap import backfill
 from songswap.errors import RateLimited, Yielded
 from songswap.orchestration.connections import read_settings
+from songswap.pipelines import backfill
 from songswap.warehouse.missing import Found
 
 log = logging.getLogger(__name__)
 
 
 def find(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """`songswap.backfill.find`, in the form in which the next tasks get it.
+    """`songswap.pipelines.backfill.find`, in the form in which the next tasks get it.
 
     Raises:
         AirflowSkipException: the kind was not chosen.
@@ -36,7 +36,7 @@ def find(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fill(kind: str, told: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-    """`songswap.backfill.fill`; it comes back after a pause.
+    """`songswap.pipelines.backfill.fill`; it comes back after a pause.
 
     Raises:
         AirflowSkipException: it is a dry run.
@@ -54,7 +54,7 @@ def fill(kind: str, told: Mapping[str, Any], params: Mapping[str, Any]) -> None:
 
 
 def verify(kind: str, told: Mapping[str, Any]) -> dict[str, int]:
-    """`songswap.backfill.verify`."""
+    """`songswap.pipelines.backfill.verify`."""
     left = backfill.verify(read_settings(), kind, _found(told))
     return {"missing": left.missing, "waiting": left.waiting, "unknown": left.unknown}
 

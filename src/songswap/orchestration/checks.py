@@ -5,10 +5,10 @@ import os
 
 from airflow.sdk import get_current_context
 
-from songswap.check.given import Given
-from songswap.check.run import run_step
+from songswap.checks.sanity.given import Given
+from songswap.checks.sanity.run import run_step
+from songswap.clock import utc_now
 from songswap.orchestration.connections import find_connection, find_variable
-from songswap.spotify.client import utc_now
 
 log = logging.getLogger(__name__)
 

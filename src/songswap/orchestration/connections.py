@@ -6,11 +6,12 @@ from airflow.sdk import Connection, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
-from songswap import airflow_connection, settings, spotify_connection
-from songswap.addresses import plain_hosts
+from songswap import settings
 from songswap.alerts.webhook import Webhook
-from songswap.check.given import connection_named
-from songswap.warehouse_dsn import dsn_of
+from songswap.checks.sanity.given import connection_named
+from songswap.settings import airflow_connection, spotify_connection
+from songswap.settings.addresses import plain_hosts
+from songswap.settings.warehouse_dsn import dsn_of
 
 
 def read_settings() -> settings.Settings:

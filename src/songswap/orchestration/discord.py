@@ -12,7 +12,7 @@ from songswap.alerts.message import Embed
 from songswap.alerts.webhook import Webhook
 from songswap.errors import AlertError, UnknownToDiscord
 from songswap.orchestration.connections import read_webhook
-from songswap.plain_session import read_all
+from songswap.web.session import read_all
 
 CONNECTION = "Discord_Notifier"
 _TIMEOUT_S = 8

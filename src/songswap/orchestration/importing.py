@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from songswap.errors import RunFailed
-from songswap.importing import import_package, total
 from songswap.orchestration.connections import read_settings
-from songswap.raw.inbox import look, packages
+from songswap.pipelines.import_export import import_package, total
+from songswap.storage.export_inbox import look, packages
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def find(params: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Raises:
         ExportRefused: none waits.
-        SettingsError, ArchiveUnreadable: see `songswap.raw.inbox.packages`.
+        SettingsError, ArchiveUnreadable: see `songswap.storage.export_inbox.packages`.
     """
     source = params["source"]
     waiting = look(source, read_settings().library)
@@ -43,7 +43,7 @@ def find(params: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def load(run_id: str, group: Mapping[str, Any]) -> dict[str, Any]:
-    """`songswap.importing.import_package` for each user of a group.
+    """`songswap.pipelines.import_export.import_package` for each user of a group.
 
     Returns:
         The counts; under ``refused`` the users whose export was refused with the reason; under

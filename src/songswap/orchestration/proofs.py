@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import XComArg, chain, task
 
 if TYPE_CHECKING:
-    from songswap.proof.load import LoadProof
+    from songswap.checks.acceptance.load import LoadProof
     from songswap.settings import Settings
 
 
@@ -30,7 +30,7 @@ def prove_load(name: str, folder: str) -> None:
     """Wire the proof that an answer becomes the right rows.
 
     Args:
-        name: of its module in `songswap.proof`.
+        name: of its module in `songswap.checks.acceptance`.
         folder: where the data files are.
     """
     steps = [
@@ -81,7 +81,7 @@ def remove(name: str) -> None:
 def _proof(name: str) -> "LoadProof[Any]":
     from importlib import import_module
 
-    proof: LoadProof[Any] = import_module(f"songswap.proof.{name}").PROOF
+    proof: LoadProof[Any] = import_module(f"songswap.checks.acceptance.{name}").PROOF
     return proof
 
 

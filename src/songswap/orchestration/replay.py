@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from songswap import replay as archive
 from songswap.errors import RunFailed, SettingsError
 from songswap.orchestration.connections import read_settings
+from songswap.pipelines import replay as archive
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ _HOURS = ("%Y-%m-%dT%H", "%Y-%m-%d")
 
 
 def plan(params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """`songswap.replay.plan`, in the form in which the next tasks get it.
+    """`songswap.pipelines.replay.plan`, in the form in which the next tasks get it.
 
     Raises:
         SettingsError: an hour is none, or no key may read the archive.
@@ -33,7 +33,7 @@ def plan(params: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def replay(run_id: str, told: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, int]:
-    """`songswap.replay.replay`, or `songswap.replay.look` in a dry run."""
+    """`songswap.pipelines.replay.replay`, or `songswap.pipelines.replay.look` in a dry run."""
     since, until = _hour(told["since"]), _hour(told["until"])
     unit = archive.Unit(tuple(told["users"]), since, until)
     settings = read_settings()

@@ -22,13 +22,13 @@ def end_row(dag_id: str, run_id: str, problem: str) -> None:
         return
     from songswap.errors import SongSwapError
     from songswap.orchestration.connections import read_warehouse
-    from songswap.warehouse import run
+    from songswap.warehouse import runs
     from songswap.warehouse.connection import connect
 
     row = _BEFORE[dag_id] + run_id
     try:
         with connect(read_warehouse()) as connection:
-            if run.end_early(connection, row, problem, datetime.now(UTC)):
+            if runs.end_early(connection, row, problem, datetime.now(UTC)):
                 log.warning("The row of run %s is ended: %s", row, problem)
     except SongSwapError as error:
         # The next run sees that nobody works on this one.

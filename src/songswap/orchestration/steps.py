@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from songswap import enrich as enrichment
-from songswap import fetch as fetching
-from songswap import follow, ingest
 from songswap.errors import RateLimited
 from songswap.orchestration.alerts import failures, tell
 from songswap.orchestration.connections import read_settings
+from songswap.pipelines import enrich as enrichment
+from songswap.pipelines import fetch as fetching
+from songswap.pipelines import heavy_listeners, hourly_load
 from songswap.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,42 +27,44 @@ _STEPS = {
 
 
 def retry(run_id: str) -> None:
-    """`songswap.ingest.retry`."""
+    """`songswap.pipelines.hourly_load.retry`."""
     with _at_work(run_id) as settings:
-        _say("Retried", ingest.retry(settings, run_id))
+        _say("Retried", hourly_load.retry(settings, run_id))
 
 
 def plan(run_id: str) -> list[int]:
-    """`songswap.ingest.plan`."""
+    """`songswap.pipelines.hourly_load.plan`."""
     with _at_work(run_id) as settings:
-        return ingest.plan(settings, run_id)
+        return hourly_load.plan(settings, run_id)
 
 
 def plan_endangered(run_id: str) -> list[int]:
-    """`songswap.follow.plan`; only a run for somebody is one."""
-    return follow.plan(read_settings(), run_id)
+    """`songswap.pipelines.heavy_listeners.plan`; only a run for somebody is one."""
+    return heavy_listeners.plan(read_settings(), run_id)
 
 
 def fetch(run_id: str, batch: int) -> None:
-    """`songswap.fetch.fetch`."""
+    """`songswap.pipelines.fetch.fetch`."""
     with _at_work(run_id) as settings:
         _say(f"Fetched batch {batch}", fetching.fetch(settings, run_id, batch))
 
 
 def load(run_id: str, batch: int) -> None:
-    """`songswap.ingest.load`."""
+    """`songswap.pipelines.hourly_load.load`."""
     with _at_work(run_id) as settings:
-        _say(f"Loaded batch {batch}", ingest.load(settings, run_id, batch))
+        _say(f"Loaded batch {batch}", hourly_load.load(settings, run_id, batch))
 
 
 def enrich(run_id: str, kind: str) -> None:
-    """`songswap.enrich.enrich`."""
+    """`songswap.pipelines.enrich.enrich`."""
     with _at_work(run_id) as settings:
         _say(f"Enriched {kind}", enrichment.enrich(settings, run_id, kind))
 
 
 def summarise(run_id: str) -> dict[str, int]:
-    """`songswap.ingest.summarise`; what is to be told of it is left for the run's message.
+    """`songswap.pipelines.hourly_load.summarise`.
+
+    What is to be told of it is left for the run's message.
 
     Raises:
         RunFailed: a part of the run failed, or its task did.
@@ -73,7 +75,7 @@ def summarise(run_id: str) -> dict[str, int]:
         for task, problem in failures()
     }
     with _at_work(run_id) as settings:
-        summary = ingest.summarise(settings, run_id, known=known)
+        summary = hourly_load.summarise(settings, run_id, known=known)
     tell(summary.notices)
     summary.require_success()
     width = max(map(len, summary.counts))
@@ -91,7 +93,7 @@ def _at_work(run_id: str) -> Iterator[Settings]:
             it is `summarise` that makes the run red.
     """
     settings = read_settings()
-    with ingest.at_work(settings, run_id):
+    with hourly_load.at_work(settings, run_id):
         try:
             yield settings
         except RateLimited as pause:

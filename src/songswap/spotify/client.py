@@ -1,6 +1,6 @@
 """The one HTTP client of the Web API and its accounts service.
 
-What it waits for and tries again, see `songswap.spotify.caller`; all else that Spotify says has a
+What it waits for and tries again, see `songswap.spotify.http`; all else that Spotify says has a
 meaning of its own, see `songswap.errors`.
 """
 
@@ -8,29 +8,24 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 import aiohttp
 
 from songswap import settings
+from songswap.clock import utc_now
 from songswap.errors import Unauthorized, UnknownToSpotify, UnusableToken
+from songswap.models import Tokens
 from songswap.spotify import tokens
-from songswap.spotify.caller import Budget, Caller, open_session, whole
 from songswap.spotify.clock_watch import ClockWatch
+from songswap.spotify.http import Budget, Caller, open_session, whole
 from songswap.spotify.refusals import ACCOUNTS, WEB_API
-from songswap.spotify.tokens import Tokens as Tokens
 
 TRACKS_PER_CALL = 50
 ARTISTS_PER_CALL = 50
 FEATURES_PER_CALL = 100
-
-
-def utc_now() -> datetime:
-    """Now, aware and to the millisecond."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 _TOKEN_PATIENCE = 4

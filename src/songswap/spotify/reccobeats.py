@@ -11,8 +11,9 @@ from datetime import datetime
 import aiohttp
 
 from songswap import settings
-from songswap.spotify.caller import Caller, open_session, whole
-from songswap.spotify.client import Answer, utc_now
+from songswap.clock import utc_now
+from songswap.spotify.client import Answer
+from songswap.spotify.http import Caller, open_session, whole
 from songswap.spotify.refusals import RECCOBEATS
 
 FEATURES_PER_CALL = 40

@@ -19,7 +19,7 @@ from songswap.errors import (
     Unauthorized,
     UnknownToSpotify,
 )
-from songswap.spotify.caller import Service
+from songswap.spotify.http import Service
 
 # The Web API says this in plain text, without JSON: of a user who is not on the app's allow-list.
 _NOT_ALLOWED = (b"not registered", b"not be registered", b"not approved for app")

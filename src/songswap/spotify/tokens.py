@@ -3,29 +3,15 @@
 import json
 import re
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
+
+from songswap.models import Tokens
 
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S
 
 # A member of a body that was cut off behind it.
 _MEMBER = re.compile(r'"(access_token|refresh_token)"\s*:\s*("(?:[^"\\]|\\.)*")')
-
-
-class Tokens(NamedTuple):
-    """What the accounts service gave.
-
-    ``access_token`` is None where it gave none that can be used: the user fails this time, and the
-    refresh token has to be stored all the same. ``refresh_token`` is None when the old one stays
-    good; it may hold any characters, also such as no database takes.
-    """
-
-    access_token: str | None
-    refresh_token: str | None
-    expires_at: datetime
-
-    def __repr__(self) -> str:
-        return f"Tokens(expires_at={self.expires_at!r})"
 
 
 def parse(body: bytes, now: datetime) -> Tokens | None:

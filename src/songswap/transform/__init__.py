@@ -1,7 +1,7 @@
 """Answers of the Spotify Web API → rows of the platform's tables. Pure: no clock, no I/O.
 
-    answer (bytes) ──▶ answer.py: typed shapes, ──▶ history.py  track.py    ──▶ rows
-                       mended where broken          artist.py   features.py
+    answer (bytes) ──▶ responses.py: typed shapes, ──▶ history.py   ──▶ rows
+                       mended where broken             metadata.py
 
 The rule of the whole package: the smallest broken thing is all that is lost, and it is recorded.
 """

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from songswap.models import Catalogue, History, Play, SetAside
-from songswap.transform import answer
+from songswap.transform import responses
 from songswap.transform.track import add_track
-from songswap.transform.value import clean, is_id, is_plausible, moment
+from songswap.transform.values import clean, is_id, is_plausible, moment
 
 NOT_AN_ANSWER = "the answer is not a list of plays"
 
@@ -39,7 +39,7 @@ def transform(body: bytes, user_id: int, observed_at: datetime, catalogue: Catal
         observed_at: when Spotify gave the answer (aware, UTC).
     """
     history = History()
-    told = answer.read_whole(body, answer.RecentlyPlayed, answer.Item)
+    told = responses.read_whole(body, responses.RecentlyPlayed, responses.Item)
     if told is None:
         digest = hashlib.sha256(body).digest()
         history.set_aside.append(SetAside(digest, NOT_AN_ANSWER, None))
@@ -106,8 +106,8 @@ def fingerprint(body: bytes) -> bytes | None:
         None when the answer had to be mended: then only the transform can say what it tells.
     """
     try:
-        told = answer.decode(body, answer.PlayedLately)
-    except answer.BROKEN:
+        told = responses.decode(body, responses.PlayedLately)
+    except responses.BROKEN:
         return None
     if told.items is None:
         return None
@@ -117,7 +117,7 @@ def fingerprint(body: bytes) -> bytes | None:
 
 
 def _add_item(
-    item: answer.Read[answer.Item],
+    item: responses.Read[responses.Item],
     user_id: int,
     observed_at: datetime,
     history: History,
@@ -136,10 +136,10 @@ def _add_item(
         history.plays.append(Play._make((user_id, played_at, value.track.id)))
         add_track(catalogue, value.track, problems and _of_track(problems), observed_at)
     else:
-        history.set_aside.append(_set_aside(item, reason or answer.MISSING))
+        history.set_aside.append(_set_aside(item, reason or responses.MISSING))
 
 
-def _of_track(problems: answer.Problems) -> answer.Problems:
+def _of_track(problems: responses.Problems) -> responses.Problems:
     return {
         path.removeprefix("track."): problem
         for path, problem in problems.items()
@@ -148,8 +148,8 @@ def _of_track(problems: answer.Problems) -> answer.Problems:
 
 
 def _reason_to_set_aside(
-    value: answer.Item | None,
-    problems: answer.Problems,
+    value: responses.Item | None,
+    problems: responses.Problems,
     played_at: datetime | None,
     plausible: bool,
 ) -> str | None:
@@ -158,17 +158,17 @@ def _reason_to_set_aside(
         if path in problems:
             return f"{path or 'item'}: {problems[path]}"
     if value is None:
-        return f"item: {answer.MISSING}"
+        return f"item: {responses.MISSING}"
     if value.track is None:
-        return f"track: {answer.MISSING}"
+        return f"track: {responses.MISSING}"
     if not _is_a_track(value.track):
         return "track.type: not a track"
     if not value.track.id:
-        return f"track.id: {answer.MISSING}"
+        return f"track.id: {responses.MISSING}"
     if not is_id(value.track.id):
         return "track.id: not an id"
     if not value.played_at:
-        return f"played_at: {answer.MISSING}"
+        return f"played_at: {responses.MISSING}"
     if played_at is None:
         return "played_at: not a time with its zone"
     if not plausible:
@@ -176,7 +176,7 @@ def _reason_to_set_aside(
     return None
 
 
-def _is_a_track(told: answer.Track) -> bool:
+def _is_a_track(told: responses.Track) -> bool:
     """Whether it is a track, by its type and its URI; where neither is told, it is one."""
     if told.type == "track" and told.uri and told.uri.startswith("spotify:track:"):
         return True
@@ -185,7 +185,7 @@ def _is_a_track(told: answer.Track) -> bool:
     return (told.type or "track").casefold() == "track" and kind.casefold() in _KINDS_OF_TRACKS
 
 
-def _set_aside(item: answer.Read[answer.Item], reason: str) -> SetAside:
+def _set_aside(item: responses.Read[responses.Item], reason: str) -> SetAside:
     value, _, raw = item
     claims: Any = raw
     if raw is None and value is not None:

@@ -11,16 +11,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from songswap.models import Artist, Features, Followers, Genre, Metadata, Note, Popularity
-from songswap.transform import answer
+from songswap.transform import responses
 from songswap.transform.catalogue import add_images
-from songswap.transform.track import (
-    ARTIST_NAME,
-    add_track,
-    fit,
-    usable_images,
-    usable_popularity,
-)
-from songswap.transform.value import INTEGER_MAX, clean, whole
+from songswap.transform.track import ARTIST_NAME, add_track, fit, usable_images, usable_popularity
+from songswap.transform.values import INTEGER_MAX, clean, whole
 
 GENRE = 120
 
@@ -49,24 +43,24 @@ class _Told(Protocol):
 def tracks(body: bytes, asked: Collection[str], observed_at: datetime) -> Metadata:
     """What ``/tracks`` tells; see `songswap.transform.track`."""
 
-    def add(metadata: Metadata, told: answer.Track, problems: answer.Problems) -> None:
+    def add(metadata: Metadata, told: responses.Track, problems: responses.Problems) -> None:
         add_track(metadata.catalogue, told, problems, observed_at)
 
-    return _read(body, asked, answer.Tracks, answer.Track, add)
+    return _read(body, asked, responses.Tracks, responses.Track, add)
 
 
 def artists(body: bytes, asked: Collection[str], observed_at: datetime) -> Metadata:
     """What ``/artists`` tells: names, images, popularity, followers, genres."""
 
-    def add(metadata: Metadata, told: answer.Artist, problems: answer.Problems) -> None:
+    def add(metadata: Metadata, told: responses.Artist, problems: responses.Problems) -> None:
         _add_artist(metadata, told, problems, observed_at)
 
-    return _read(body, asked, answer.Artists, answer.Artist, add)
+    return _read(body, asked, responses.Artists, responses.Artist, add)
 
 
 def features(body: bytes, asked: Collection[str]) -> Metadata:
     """What ``/audio-features`` tells. A row has no column to spare: one bad value costs the row."""
-    return _read(body, asked, answer.AudioFeatures, answer.Features, _add_features)
+    return _read(body, asked, responses.AudioFeatures, responses.Features, _add_features)
 
 
 def reccobeats_features(body: bytes, asked: Collection[str]) -> Metadata:
@@ -77,7 +71,7 @@ def reccobeats_features(body: bytes, asked: Collection[str]) -> Metadata:
     """
     metadata = Metadata()
     wanted = set(asked)
-    entries = answer.read(body, answer.ReccoBeatsFeatures, answer.LinkedFeatures)
+    entries = responses.read(body, responses.ReccoBeatsFeatures, responses.LinkedFeatures)
     for told, problems, _ in entries or ():
         track_id = (told.href or "").rpartition("/")[2] if told else ""
         if told is None or track_id not in wanted - metadata.told:
@@ -99,10 +93,10 @@ def _read(
     asked: Collection[str],
     shape: type[Any],
     entry: type[Any],
-    add: Callable[[Metadata, Any, answer.Problems], None],
+    add: Callable[[Metadata, Any, responses.Problems], None],
 ) -> Metadata:
     metadata = Metadata()
-    entries = answer.read(body, shape, entry)
+    entries = responses.read(body, shape, entry)
     if entries is None:
         return metadata
     wanted = set(asked)
@@ -121,7 +115,7 @@ def _read(
 
 
 def _add_artist(
-    metadata: Metadata, told: answer.Artist, problems: answer.Problems, observed_at: datetime
+    metadata: Metadata, told: responses.Artist, problems: responses.Problems, observed_at: datetime
 ) -> None:
     artist_id = told.id or ""
     notes = {Note("artist", artist_id, path, problem) for path, problem in problems.items()}
@@ -147,7 +141,9 @@ def _add_artist(
     metadata.notes |= notes
 
 
-def _add_features(metadata: Metadata, told: answer.Features, problems: answer.Problems) -> None:
+def _add_features(
+    metadata: Metadata, told: responses.Features, problems: responses.Problems
+) -> None:
     track_id = told.id or ""
     values = {name: getattr(told, name) for name in _RANGES}
     bad = [name for name, value in values.items() if not _is_in_range(name, value)]

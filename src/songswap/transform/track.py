@@ -5,19 +5,10 @@ from datetime import datetime
 import msgspec
 from zlib_ng import zlib_ng
 
-from songswap.models import (
-    Artist,
-    ArtistTrack,
-    Catalogue,
-    Image,
-    Note,
-    Popularity,
-    Preview,
-    Track,
-)
-from songswap.transform import answer
+from songswap.models import Artist, ArtistTrack, Catalogue, Image, Note, Popularity, Preview, Track
 from songswap.transform import catalogue as merge
-from songswap.transform.value import INTEGER_MAX, clean, is_id, whole
+from songswap.transform import responses
+from songswap.transform.values import INTEGER_MAX, clean, is_id, whole
 
 TRACK_NAME = 240
 ARTIST_NAME = 120
@@ -25,7 +16,7 @@ URL = 240
 
 
 def add_track(
-    catalogue: Catalogue, told: answer.Track, problems: answer.Problems, observed_at: datetime
+    catalogue: Catalogue, told: responses.Track, problems: responses.Problems, observed_at: datetime
 ) -> None:
     """Add a track to ``catalogue``, with its artists, images, preview and popularity.
 
@@ -91,7 +82,7 @@ def _observe(
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def _form(told: answer.Track) -> int:
+def _form(told: responses.Track) -> int:
     """A checksum, of 64 bits with a sign, of all that is told of a track but its popularity."""
     values = (told.name, told.duration_ms, told.preview_url, told.artists, told.album)
     try:
@@ -104,7 +95,7 @@ def _form(told: answer.Track) -> int:
 def _add_artists(
     catalogue: Catalogue,
     track_id: str,
-    artists: list[answer.Artist | None] | None,
+    artists: list[responses.Artist | None] | None,
     notes: set[Note],
 ) -> None:
     for position, artist in enumerate(artists or ()):
@@ -137,7 +128,7 @@ def _add_preview(catalogue: Catalogue, track_id: str, url: str | None, notes: se
 
 
 def usable_images(
-    kind: str, of: str, images: list[answer.Image | None] | None, notes: set[Note]
+    kind: str, of: str, images: list[responses.Image | None] | None, notes: set[Note]
 ) -> list[Image]:
     """The images that can be rows; each other one is noted. A cut URL would be a wrong one."""
     rows = []

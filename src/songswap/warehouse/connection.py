@@ -7,8 +7,8 @@ from typing import Any, Self
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from songswap.warehouse.limits import Limits
 from songswap.warehouse.session import AsyncSession, Session
+from songswap.warehouse.timeouts import Limits
 from songswap.warehouse.trouble import naming_trouble
 
 _POOL_SIZE = 2

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn
 
-from songswap.warehouse.limits import Limits, ms
+from songswap.warehouse.timeouts import Limits, ms
 
 CONNECT_S = 10
 

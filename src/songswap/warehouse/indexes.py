@@ -15,10 +15,10 @@ import psycopg
 
 from songswap.errors import WarehouseBusy, WarehouseRefused
 from songswap.warehouse import schema
-from songswap.warehouse.limits import Limits, limits_of_migrations, ms
 from songswap.warehouse.schema import quoted
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
+from songswap.warehouse.timeouts import Limits, limits_of_migrations, ms
 from songswap.warehouse.trouble import naming_trouble
 
 log = logging.getLogger(__name__)

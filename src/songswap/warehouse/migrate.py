@@ -10,9 +10,9 @@ from alembic.config import Config
 
 from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError
 from songswap.warehouse import migration_rights, namesake, schema, version
-from songswap.warehouse.limits import limits_of_migrations
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
+from songswap.warehouse.timeouts import limits_of_migrations
 from songswap.warehouse.trouble import naming_trouble, translated
 from songswap.warehouse.turn import wait_for_migrations
 

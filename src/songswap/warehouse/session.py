@@ -19,11 +19,11 @@ from psycopg.rows import TupleRow
 
 from songswap.warehouse import schema
 from songswap.warehouse.conninfo import CONNECT_S, opened_with, server_settings
-from songswap.warehouse.limits import Limits, ms
-from songswap.warehouse.limits import limits as usual_limits
 from songswap.warehouse.retry import retried, retried_async
 from songswap.warehouse.server import require_supported
 from songswap.warehouse.sql import statements
+from songswap.warehouse.timeouts import Limits, ms
+from songswap.warehouse.timeouts import limits as usual_limits
 from songswap.warehouse.watch import Result, Steps, Watch
 
 _SQL = statements("session.sql")

@@ -8,12 +8,13 @@ _HEADING = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 @cache
-def statements(file: str) -> dict[str, bytes]:
+def statements(file: str, package: str = "songswap.warehouse") -> dict[str, bytes]:
     """The statements of ``file`` by the name in the heading above each (``-- name: insert_plays``).
 
-    As bytes, which psycopg takes as a trusted query.
+    As bytes, which psycopg takes as a trusted query. ``file`` is a path below the folder of
+    ``package``.
     """
-    return named(files("songswap.warehouse").joinpath(file).read_text())
+    return named(files(package).joinpath(file).read_text())
 
 
 def named(text: str) -> dict[str, bytes]:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.warehouse import grant_state, missing, pause, tokens
+from songswap.warehouse import grant_states, missing, tokens
+from songswap.warehouse.limits import pauses
+from songswap.warehouse.limits.pauses import Pause
 from songswap.warehouse.missing import Found
-from songswap.warehouse.pause import Pause
 from songswap.warehouse.sql import statements
 
 GAPS = 20
@@ -102,7 +103,7 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
     plays, newest_play = rows("plays")[0]
     gaps, set_aside = rows("troubles")[0]
     return Status(
-        pauses=pause.all_of_now(connection, now),
+        pauses=pauses.all_of_now(connection, now),
         narrow_columns=tokens.narrow_columns(connection),
         users=users,
         users_with_tokens=users_with_tokens,
@@ -116,6 +117,6 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
         newest_gaps=[Gap(*row) for row in rows("open_gaps")],
         feeds=Feeds(*rows("feeds")[0]),
         set_aside=set_aside,
-        grants=grant_state.count(connection, now),
+        grants=grant_states.count(connection, now),
         requests=Requests(*rows("requests")[0]),
     )

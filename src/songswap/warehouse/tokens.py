@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from songswap.raw.kept import RotatedToken, Successor
+from songswap.models import RotatedToken, Successor
 from songswap.warehouse.retry import retried_async
 from songswap.warehouse.sql import statements
 

@@ -2,8 +2,8 @@
 
 import psycopg
 
-from songswap.warehouse.limits import limits, ms
 from songswap.warehouse.sql import statements
+from songswap.warehouse.timeouts import limits, ms
 
 _SQL = statements("turn.sql")
 

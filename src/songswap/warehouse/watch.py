@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import psycopg
 
 from songswap.warehouse.conninfo import to_same_server
-from songswap.warehouse.limits import Limits
 from songswap.warehouse.sql import statements
+from songswap.warehouse.timeouts import Limits
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 
-from songswap.simulator.clock import parse_iso
-from songswap.simulator.server import Running, start
-from songswap.simulator.simulation import Options
+from songswap.dev.simulator.clock import parse_iso
+from songswap.dev.simulator.server import Running, start
+from songswap.dev.simulator.simulation import Options
 
 REDIRECT = "http://127.0.0.1:9999/callback"
 SCOPE = "user-read-recently-played user-read-email"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from songswap.simulator.clock import parse_iso
+from songswap.dev.simulator.clock import parse_iso
 
 NOON = "2026-11-22T12:00:00.000Z"
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "songswap.simulator"]
+COMMAND = [sys.executable, "-m", "songswap.dev.simulator"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from songswap.simulator.recorded import Recorded, RecordingError, read
-from songswap.simulator.server import StartError
+from songswap.dev.simulator.recorded import Recorded, RecordingError, read
+from songswap.dev.simulator.server import StartError
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "recently_played_real_response.json"
 

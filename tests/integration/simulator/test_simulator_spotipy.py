@@ -9,7 +9,7 @@ import pytest
 import requests
 import spotipy
 
-from songswap.local.simulator import Simulator
+from songswap.dev.stack.simulator import Simulator
 
 REDIRECT = "http://127.0.0.1:9999/callback"
 SCOPE = "user-read-recently-played user-read-private"

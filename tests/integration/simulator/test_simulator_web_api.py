@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from songswap.simulator.clock import parse_iso
+from songswap.dev.simulator.clock import parse_iso
 
 FEED = "/me/player/recently-played"
 UNKNOWN = "0000000000000000000000"

@@ -6,16 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songswap.alerts.message import (
-    Embed,
-    Failed,
-    Run,
-    as_text,
-    causes,
-    failure,
-    recovery,
-    warning,
-)
+from songswap.alerts.message import Embed, Failed, Run, as_text, causes, failure, recovery, warning
 from songswap.alerts.problem import Problem
 from songswap.alerts.warning import PAUSED, RESUMED
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from songswap.airflow_connection import Connection
 from songswap.alerts.webhook import Webhook
 from songswap.errors import SettingsError
+from songswap.settings.airflow_connection import Connection
 
 TOLD = {"webhook_endpoint": "webhooks/1/a-b_C"}
 

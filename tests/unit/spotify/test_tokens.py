@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songswap.raw.kept import RotatedToken
-from songswap.spotify.tokens import Tokens, can_be_sent, parse, parse_of_app
+from songswap.models import RotatedToken, Tokens
+from songswap.spotify.tokens import can_be_sent, parse, parse_of_app
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 ANY_TEXT = st.text(st.characters(codec=None), min_size=1, max_size=600)  # lone surrogates too

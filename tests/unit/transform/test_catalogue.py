@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
-from songswap.transform import answer
+from songswap.transform import responses
 from songswap.transform.catalogue import joined, with_one_primary
 from songswap.transform.track import add_track
 
@@ -22,11 +22,11 @@ def told(hours: int = 0, url: str = "u", **changed: Any) -> Catalogue:
         "duration_ms": 5,
         "popularity": 1,
         "preview_url": url,
-        "artists": [answer.Artist("a", "Artist")],
-        "album": answer.Album(images=[answer.Image(url, 9, 9)]),
+        "artists": [responses.Artist("a", "Artist")],
+        "album": responses.Album(images=[responses.Image(url, 9, 9)]),
     }
     catalogue = Catalogue()
-    add_track(catalogue, answer.Track(**track | changed), {}, BEGIN + timedelta(hours=hours))
+    add_track(catalogue, responses.Track(**track | changed), {}, BEGIN + timedelta(hours=hours))
     return catalogue
 
 
@@ -37,10 +37,15 @@ def test_one_is_itself() -> None:
 
 
 PARTS = [
-    told(name=None, artists=[answer.Artist("a", None)]),
+    told(name=None, artists=[responses.Artist("a", None)]),
     told(1, "v", duration_ms=None),
-    told(2, name="Another", artists=[answer.Artist("a", "B"), answer.Artist("b")], duration_ms=7),
-    told(2, popularity=None, artists=[answer.Artist("b", "C"), answer.Artist("a")]),
+    told(
+        2,
+        name="Another",
+        artists=[responses.Artist("a", "B"), responses.Artist("b")],
+        duration_ms=7,
+    ),
+    told(2, popularity=None, artists=[responses.Artist("b", "C"), responses.Artist("a")]),
 ]
 
 

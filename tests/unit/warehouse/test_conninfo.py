@@ -4,7 +4,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from songswap.warehouse.conninfo import opened_with, server_settings
-from songswap.warehouse.limits import limits
+from songswap.warehouse.timeouts import limits
 
 USUAL = {
     "application_name": "songswap",

@@ -52,7 +52,7 @@ ALTER TABLE songswap.grants DROP COLUMN access_digest, DROP COLUMN expires_at;
 ALTER TABLE songswap.steps ADD COLUMN outcomes jsonb NOT NULL DEFAULT '{}';
 COMMENT ON COLUMN songswap.steps.outcomes IS
   'The last outcome of each user who was asked for in this step, by user id: see
-songswap.warehouse.run.OUTCOMES.';
+songswap.warehouse.runs.OUTCOMES.';
 
 ALTER TABLE songswap.grants
   DROP CONSTRAINT grants_state_check,

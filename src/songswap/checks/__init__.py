@@ -1,0 +1,1 @@
+"""Whether what the pipeline needs is set right, and whether it does what it should."""

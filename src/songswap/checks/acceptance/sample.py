@@ -1,0 +1,97 @@
+"""Samples: rows of a test user and of tracks and artists that Spotify cannot have.
+
+Spotify's ids are numbers of 128 bits in base 62 and begin with 0 to 7. A sample's begin with an S,
+so no real row has one, and removing them removes nothing else. The user has the id 0, which a
+serial never gives, and no tokens, so that no hourly run asks for them.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from songswap.errors import ProofFailed
+from songswap.warehouse.sql import statements
+
+USER_ID = 0
+_USER = {
+    "username": "songswap-test",
+    "email": "songswap-test@songswap.invalid",
+    "spotify_id": "songswap-test",
+}
+
+Rows = dict[str, list[tuple[Any, ...]]]
+"""Rows by their table, in no order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What may be written: the user, tracks and artists by their ids.
+
+    Args:
+        at: when the answer that is loaded was given (aware, UTC).
+        user_id: `USER_ID` where plays are loaded.
+        kind: of the answer that is loaded: track, artist or features; None for plays.
+        asked: the ids that it was asked for; of each there is a row without a name or duration.
+    """
+
+    at: datetime
+    tracks: tuple[str, ...] = ()
+    artists: tuple[str, ...] = ()
+    user_id: int | None = None
+    kind: str | None = None
+    asked: tuple[str, ...] = ()
+
+
+def make(connection: psycopg.Connection, sample: Sample) -> None:
+    """Remove what a killed test left, and write what has to be there before a load.
+
+    Raises:
+        ProofFailed: somebody else stands where the test user would: nothing was changed.
+    """
+    sql = statements("sample.sql", "songswap.checks.acceptance")
+    with connection.transaction():
+        remove(connection, sample)
+        if sample.user_id is not None:
+            taken = connection.execute(sql["user_taken"], _parameters(sample)).fetchone()
+            if taken:
+                raise ProofFailed(
+                    f'User {taken[0]} in "Users" has the id, e-mail address or Spotify id of the'
+                    f" test user ({USER_ID}, {_USER['email']}, {_USER['spotify_id']}) and is"
+                    " somebody else. Nothing was changed. Give that user others, then clear the"
+                    " run."
+                )
+            connection.execute(sql["insert_user"], _parameters(sample))
+        if sample.kind:
+            table = "insert_artists" if sample.kind == "artist" else "insert_tracks"
+            connection.execute(sql[table], _parameters(sample))
+            connection.execute(sql["insert_wanted"], _parameters(sample))
+
+
+def found(connection: psycopg.Connection, sample: Sample) -> Rows:
+    """All rows of the sample by table, those of the bookkeeping too; times are aware."""
+    parameters = _parameters(sample)
+    return {
+        table: connection.execute(select, parameters).fetchall()
+        for table, select in statements("sample_found.sql", "songswap.checks.acceptance").items()
+    }
+
+
+def remove(connection: psycopg.Connection, sample: Sample) -> None:
+    """Delete all rows of the sample: what refers to the user, track or artist goes with them."""
+    with connection.transaction():
+        for name, statement in statements("sample.sql", "songswap.checks.acceptance").items():
+            if name.startswith("delete_"):
+                connection.execute(statement, _parameters(sample))
+
+
+def _parameters(sample: Sample) -> dict[str, Any]:
+    lists = {
+        "tracks": list(sample.tracks),
+        "artists": list(sample.artists),
+        "ids": [*sample.tracks, *sample.artists],
+        "asked": list(sample.asked),
+        "kinds": ["artist"] if sample.kind == "artist" else ["track", "features"],
+    }
+    return {**asdict(sample), **lists, **_USER}

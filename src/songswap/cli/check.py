@@ -1,0 +1,49 @@
+"""The command ``songswap check``: runs the sanity checks and prints what each step saw."""
+
+import os
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from rich.text import Text
+
+from songswap.terminal.console import JsonOption, Rows, out, print_json
+
+_MARKS = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text("–", "dim")}
+
+
+def check(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="discord, postgres, s3, spotipy; all if none."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that Discord, PostgreSQL, S3 and Spotify are set right and do what is needed of them.
+
+    The same as the DAGs test_discord, test_postgres, test_s3 and test_spotipy, from the environment
+    and .env. Exits with 1 when a step failed; what to set where stands beside it.
+    """
+    from songswap.checks.sanity.given import from_environment
+    from songswap.checks.sanity.run import CHECKS, run_check
+    from songswap.clock import utc_now
+
+    chosen = dict.fromkeys(names or CHECKS)
+    unknown = [name for name in chosen if name not in CHECKS]
+    if unknown:
+        raise typer.BadParameter(
+            f"{', '.join(unknown)} is unknown; there are {', '.join(CHECKS)}.", param_hint="NAME"
+        )
+    given = from_environment(os.environ, f"check {uuid4()}", utc_now)
+    seen = {name: list(run_check(CHECKS[name], given)) for name in chosen}
+    if as_json:
+        print_json({name: [one._asdict() for one in of] for name, of in seen.items()})
+    else:
+        table = Rows("check", "step", "", "what it saw, or what to do")
+        for name, of in seen.items():
+            for one in of:
+                table.add_row(name, one.step, _MARKS[one.ok], one.told)
+            table.add_section()
+        out.print(table)
+    if any(one.ok is False for of in seen.values() for one in of):
+        raise typer.Exit(1)

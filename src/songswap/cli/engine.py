@@ -1,0 +1,92 @@
+"""What bulk work is spread over: processes of this machine, or a Spark cluster."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import typer
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+
+
+class Engine(StrEnum):
+    """Who does the work; what comes out is the same."""
+
+    LOCAL = "local"
+    SPARK = "spark"
+
+
+def _installed(engine: Engine) -> Engine:
+    """The engine; whoever asks for Spark where it is not installed is told before anything is done.
+
+    Raises:
+        SettingsError: the extra `spark` is not installed.
+    """
+    if engine is Engine.SPARK:
+        from songswap.parallel.spark_runtime import spark_home
+
+        spark_home()
+    return engine
+
+
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        callback=_installed,
+        help="What the work is spread over: this machine, or a Spark cluster.",
+    ),
+]
+MasterOption = Annotated[
+    str,
+    typer.Option(
+        metavar="URL",
+        help="The Spark cluster's master, with --engine spark; 'songswap spark up' prints one.",
+    ),
+]
+ProcessesOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="How many go side by side; 0 is one for each core of this machine, or 2 on Spark.",
+    ),
+]
+
+
+def spread(
+    engine: Engine,
+    master: str,
+    at_once: int,
+    work: Callable[[Unit], Result],
+    units: Sequence[Unit],
+) -> Iterator[Result]:
+    """The results of units, see `songswap.parallel.processes` and `songswap.parallel.spark`.
+
+    Args:
+        master: a Spark master's address; needed there, and only there.
+        at_once: how many units are under way at once, each with one connection to the warehouse; 0
+            for as many as `ProcessesOption` says.
+
+    Raises:
+        typer.BadParameter: ``master`` is missing, or has no use.
+        SpreadFailed: processes, workers or the master were lost.
+        SongSwapError: the first that the work raised.
+    """
+    if (engine is Engine.SPARK) != bool(master):
+        raise typer.BadParameter("--engine spark and --master go together.")
+    if engine is Engine.SPARK:
+        from songswap.parallel.spark import spread as over_cluster
+
+        return over_cluster(work, units, master, at_once=at_once or 2)
+    from songswap.parallel.processes import spread as over_processes
+
+    return over_processes(work, units, processes=max(1, min(at_once or _cores(), len(units))))
+
+
+def _cores() -> int:
+    """Count the cores that this process may use; all of the machine's where, as on macOS, no
+    process is kept to some of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

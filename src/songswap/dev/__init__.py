@@ -1,0 +1,1 @@
+"""What runs the pipeline on one machine, and tries it: no part of production."""

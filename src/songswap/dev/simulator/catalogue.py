@@ -1,0 +1,243 @@
+"""The music: every track, album and artist is derived from its index when somebody asks for it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import gcd, log
+from typing import Any
+
+from songswap.dev.simulator import draw, market, names
+from songswap.dev.simulator.ident import Ids
+
+Json = dict[str, Any]
+
+TRACKS_PER_ARTIST = 5
+_ALBUM_SIZES = (12, 1, 9, 10, 1, 14, 1, 8)  # repeated for ever: albums and singles
+_ALBUM_STARTS = [sum(_ALBUM_SIZES[:position]) for position in range(len(_ALBUM_SIZES))]
+_CYCLE = sum(_ALBUM_SIZES)
+_FLATTENING = 20  # Zipf-Mandelbrot's shift: keeps the first track from taking a tenth of all plays
+_IMAGE_SIDES = {640: "ab67616d0000b273", 300: "ab67616d00001e02", 64: "ab67616d00004851"}
+_WITHOUT_FEATURES = 0.01
+
+
+class Catalogue:
+    """`size` tracks by a fifth as many artists. Indices below them name each thing."""
+
+    def __init__(self, seed: int, size: int) -> None:
+        self.size = size
+        self.artists = max(3, size // TRACKS_PER_ARTIST)
+        self._seed = seed
+        self._track_ids = Ids(seed, "track")
+        self._artist_ids = Ids(seed, "artist")
+        self._album_ids = Ids(seed, "album")
+        self._step = next(n for n in range(int(size * 0.618) + 1, 2 * size) if gcd(n, size) == 1)
+        self._rank_step = pow(self._step, -1, size)
+        self.track_id = lru_cache(65_536)(self._track_ids.of)
+        self.duration_ms = lru_cache(65_536)(self._duration_ms)
+        self.names = lru_cache(65_536)(self._names)
+        self._artist_link = lru_cache(16_384)(self._make_artist_link)
+
+    def ranked(self, part: float) -> int:
+        """Return the track at this part, in [0, 1), of all plays, ordered by popularity."""
+        rank = int(_FLATTENING * ((self.size / _FLATTENING + 1) ** part - 1))
+        return min(rank, self.size - 1) * self._step % self.size
+
+    def track_index(self, ident: str) -> int | None:
+        """Return the index of a track's id, or None when it is unknown."""
+        index = self._track_ids.index(ident)
+        return index if index is not None and index < self.size else None
+
+    def artist_index(self, ident: str) -> int | None:
+        """Return the index of an artist's id, or None when it is unknown."""
+        index = self._artist_ids.index(ident)
+        return index if index is not None and index < self.artists else None
+
+    def artist_id(self, index: int) -> str:
+        """Return the id of an artist."""
+        return self._artist_ids.of(index)
+
+    def album_id(self, album: int) -> str:
+        """Return the id of an album."""
+        return self._album_ids.of(album)
+
+    def album_of(self, track: int) -> tuple[int, int, int]:
+        """Return the album of a track, the track's number on it from 1, and the album's length."""
+        cycle, offset = divmod(track, _CYCLE)
+        place = max(p for p, start in enumerate(_ALBUM_STARTS) if start <= offset)
+        first = cycle * _CYCLE + _ALBUM_STARTS[place]
+        length = min(_ALBUM_SIZES[place], self.size - first)
+        return cycle * len(_ALBUM_SIZES) + place, track - first + 1, length
+
+    def lead_artist(self, album: int) -> int:
+        """Return the artist of an album; a few artists have most albums."""
+        return int(self.artists * draw.share(self._seed, "lead", album) ** 1.5)
+
+    def artists_of(self, track: int) -> list[int]:
+        """Return one to three different artists, the album's first."""
+        rng = draw.stream(self._seed, "artists", track)
+        lead = self.lead_artist(self.album_of(track)[0])
+        guests = rng.choices((0, 1, 2), (78, 17, 5))[0]
+        step = rng.randint(1, self.artists // 3)  # twice a third never comes round to the lead
+        return [(lead + n * step) % self.artists for n in range(guests + 1)]
+
+    def track(self, index: int) -> Json:
+        """Return the full track object."""
+        rng = draw.stream(self._seed, "track", index)
+        album, number, _ = self.album_of(index)
+        markets = _markets(draw.share(self._seed, "markets", album))
+        ident = self.track_id(index)
+        preview = f"https://p.scdn.co/mp3-preview/{rng.getrandbits(160):040x}"
+        return {
+            "album": self._album(album, index, markets),
+            "artists": [self._artist_link(artist) for artist in self.artists_of(index)],
+            "available_markets": markets,
+            "disc_number": 1,
+            "duration_ms": self.duration_ms(index),
+            "explicit": rng.random() < 0.15,
+            "external_ids": {"isrc": f"QZ{rng.choice('ABCDEFGH')}{index % 10**9:09d}"},
+            "external_urls": {"spotify": f"https://open.spotify.com/track/{ident}"},
+            "href": f"https://api.spotify.com/v1/tracks/{ident}",
+            "id": ident,
+            "is_local": False,
+            "name": names.title(rng),
+            "popularity": self.popularity(index),
+            "preview_url": preview if rng.random() < 0.1 else None,
+            "track_number": number,
+            "type": "track",
+            "uri": f"spotify:track:{ident}",
+        }
+
+    def _album(self, album: int, track: int, markets: list[str]) -> Json:
+        """Return the album object as it stands inside a track; one in 50 has no image."""
+        rng = draw.stream(self._seed, "album", album)
+        ident = self.album_id(album)
+        length = self.album_of(track)[2]
+        art = f"{rng.getrandbits(96):024x}"
+        images = [
+            {"height": side, "url": f"https://i.scdn.co/image/{prefix}{art}", "width": side}
+            for side, prefix in _IMAGE_SIDES.items()
+        ]
+        released = f"{rng.randint(1962, 2026)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
+        precision = rng.choices(("day", "month", "year"), (90, 2, 8))[0]
+        return {
+            "album_type": "single" if length == 1 else "album",
+            "artists": [self._artist_link(self.lead_artist(album))],
+            "available_markets": markets,
+            "external_urls": {"spotify": f"https://open.spotify.com/album/{ident}"},
+            "href": f"https://api.spotify.com/v1/albums/{ident}",
+            "id": ident,
+            "images": images if rng.random() >= 0.02 else [],
+            "name": names.title(rng),
+            "release_date": released[: {"day": 10, "month": 7, "year": 4}[precision]],
+            "release_date_precision": precision,
+            "total_tracks": length,
+            "type": "album",
+            "uri": f"spotify:album:{ident}",
+        }
+
+    def artist(self, index: int) -> Json:
+        """Return the full artist object."""
+        popularity = 90 * (1 - index / self.artists)
+        return full_artist(self._seed, self._artist_link(index), popularity)
+
+    def features(self, index: int) -> Json | None:
+        """Return the audio features object, or None for the one track in 100 that has none."""
+        if draw.share(self._seed, "unanalysed", index) < _WITHOUT_FEATURES:
+            return None
+        ident = self.track_id(index)
+        return features(self._seed, ident, self.duration_ms(index))
+
+    def popularity(self, index: int) -> int:
+        """Return a track's popularity, 0 to 100, that follows its rank among all plays."""
+        rank = index * self._rank_step % self.size
+        jitter = draw.number(self._seed, "popularity", index) % 11 - 5
+        return max(0, min(100, round(95 * (1 - log(rank + 1) / log(self.size + 1))) + jitter))
+
+    def _names(self, index: int) -> tuple[str, str, str]:
+        """Return the names of a track, of its album's artist and of its album."""
+        track = self.track(index)
+        album = track["album"]
+        return track["name"], album["artists"][0]["name"], album["name"]
+
+    def _duration_ms(self, index: int) -> int:
+        """Return how long a track is: mostly 2 to 5 minutes, sometimes 31 s, sometimes 20 min."""
+        part = draw.share(self._seed, "duration", index)
+        if part < 0.02:
+            return 31_000 + int(part * 50 * 60_000)
+        if part > 0.98:
+            return 420_000 + int((part - 0.98) * 50 * 780_000)
+        return 120_000 + int((part - 0.02) / 0.96 * 180_000)
+
+    def _make_artist_link(self, index: int) -> Json:
+        ident = self.artist_id(index)
+        return {
+            "external_urls": {"spotify": f"https://open.spotify.com/artist/{ident}"},
+            "href": f"https://api.spotify.com/v1/artists/{ident}",
+            "id": ident,
+            "name": names.artist(draw.stream(self._seed, "artist name", index)),
+            "type": "artist",
+            "uri": f"spotify:artist:{ident}",
+        }
+
+
+def full_artist(seed: int, link: Json, popularity: float) -> Json:
+    """Return the artist object behind its short form; one in 20 has no image, one in 4 no genre."""
+    rng = draw.stream(seed, "artist", link["id"])
+    art = f"{rng.getrandbits(96):024x}"
+    popularity = max(0, min(100, round(popularity) + rng.randint(-10, 10)))
+    images = [
+        {"height": side, "url": f"https://i.scdn.co/image/ab6761610000{part}{art}", "width": side}
+        for side, part in ((640, "e5eb"), (320, "5174"), (160, "f178"))
+    ]
+    return {
+        "external_urls": link["external_urls"],
+        "followers": {"href": None, "total": int(1.17**popularity) + rng.randint(0, 99)},
+        "genres": names.genres(rng),
+        "href": link["href"],
+        "id": link["id"],
+        "images": images if rng.random() >= 0.05 else [],
+        "name": link["name"],
+        "popularity": popularity,
+        "type": "artist",
+        "uri": link["uri"],
+    }
+
+
+def features(seed: int, ident: str, duration_ms: int) -> Json:
+    """Return audio features for a track's id; one in 100 is speech or noise without a beat."""
+    rng = draw.stream(seed, "features", ident)
+    spoken = rng.random() < 0.01
+    loudness = rng.uniform(-2, 3) if rng.random() < 0.02 else max(-60.0, rng.gauss(-9, 5))
+    return {
+        "danceability": 0.0 if spoken else _unit(rng.betavariate(5, 3)),
+        "energy": _unit(rng.betavariate(4, 3)),
+        "key": rng.choice((-1, *range(12))),
+        "loudness": round(min(loudness, 3.0), 3),
+        "mode": rng.randint(0, 1),
+        "speechiness": _unit(rng.uniform(0.7, 0.97) if spoken else rng.betavariate(1, 12)),
+        "acousticness": _unit(rng.betavariate(1, 2)),
+        "instrumentalness": _unit(rng.betavariate(0.3, 1.5)),
+        "liveness": _unit(rng.betavariate(2, 9)),
+        "valence": _unit(rng.random()),
+        "tempo": 0.0 if spoken else round(rng.uniform(55, 215), 3),
+        "type": "audio_features",
+        "id": ident,
+        "uri": f"spotify:track:{ident}",
+        "track_href": f"https://api.spotify.com/v1/tracks/{ident}",
+        "analysis_url": f"https://api.spotify.com/v1/audio-analysis/{ident}",
+        "duration_ms": duration_ms,
+        "time_signature": rng.choice((0, 1)) if spoken else rng.choices((3, 4, 5), (8, 90, 2))[0],
+    }
+
+
+def _unit(value: float) -> float:
+    return round(value, 4)
+
+
+def _markets(part: float) -> list[str]:
+    """Return where an album is sold: mostly everywhere, else nearly so, seldom in a few places."""
+    if part < 0.8:
+        return market.ALL
+    kept = len(market.ALL) - 3 if part < 0.97 else 12
+    first = int(part * 10_000) % 20
+    return (market.ALL * 2)[first : first + kept]

@@ -1,0 +1,103 @@
+"""Everybody and everything that exists under one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from songswap.dev.simulator.catalogue import Catalogue
+from songswap.dev.simulator.clock import iso
+from songswap.dev.simulator.gzip_join import Part, stored
+from songswap.dev.simulator.ident import Ids
+from songswap.dev.simulator.listener import Listener
+from songswap.dev.simulator.play import Play
+from songswap.dev.simulator.recorded import Recorded, read
+from songswap.dev.simulator.shelf import Mode, Shelf
+
+Anybody = Listener | Recorded
+
+LEAST_TRACKS = 2_000
+TRACKS_PER_USER = 10
+
+
+class World:
+    """`users` listeners whose lives begin at `born` (ms), the recorded ones after them."""
+
+    def __init__(
+        self, seed: int, users: int, born: int, recordings: Mapping[str, Path] | None = None
+    ) -> None:
+        self._seed = seed
+        self._born = born
+        self._playlist_ids = Ids(seed, "playlist")
+        self.catalogue = Catalogue(seed, max(LEAST_TRACKS, TRACKS_PER_USER * users))
+        self.listeners: dict[str, Anybody] = {}
+        self._numbered = 0
+        self.add(users)
+        recorded = [read(name, file) for name, file in (recordings or {}).items()]
+        self.listeners |= {each.id: each for each in recorded if isinstance(each, Recorded)}
+        self.shelf = Shelf(seed, self.catalogue, recorded)
+        self._context = lru_cache(65_536)(self._encode_context)
+
+    def add(self, count: int) -> list[str]:
+        """Add listeners with the next numbers, whose lives began when all did; return their ids."""
+        added = [
+            Listener(self._seed, number, self._born, self.catalogue)
+            for number in range(self._numbered + 1, self._numbered + count + 1)
+        ]
+        self._numbered += count
+        self.listeners |= {each.id: each for each in added}
+        return [each.id for each in added]
+
+    def track_id(self, listener: Anybody, play: Play) -> str | None:
+        """Return the id of the track that was played, None where a recording has none."""
+        if isinstance(listener, Recorded):
+            return listener.track_id(play)
+        return self.catalogue.track_id(play.track)
+
+    def items(self, listener: Anybody, plays: Sequence[Play], mode: Mode) -> list[Part]:
+        """Return plays as the items of recently-played, encoded, with commas between them."""
+        if isinstance(listener, Recorded):
+            return [stored(b",".join(listener.items[play.track] for play in plays))]
+        parts, between = [], b""
+        for play in plays:
+            parts += [
+                stored(between + b'{"track":'),
+                self.shelf.track_part(play.track, mode),
+            ]
+            between = b',"played_at":"%b","context":%b},' % (
+                iso(play.played_at).encode(),
+                self._context(play.context),
+            )
+        return [*parts, stored(between[:-1])]
+
+    def _encode_context(self, context: tuple[str, int] | None) -> bytes:
+        if context is None:
+            return b"null"
+        kind, number = context
+        if kind == "collection":
+            owner = f"listener-{number:04d}"
+            return msgspec.json.encode(
+                {
+                    "type": kind,
+                    "href": "https://api.spotify.com/v1/me/tracks",
+                    "external_urls": {"spotify": "https://open.spotify.com/collection/tracks"},
+                    "uri": f"spotify:user:{owner}:collection",
+                }
+            )
+        ids = {
+            "album": self.catalogue.album_id,
+            "artist": self.catalogue.artist_id,
+            "playlist": self._playlist_ids.of,
+        }
+        ident = ids[kind](number)
+        return msgspec.json.encode(
+            {
+                "type": kind,
+                "href": f"https://api.spotify.com/v1/{kind}s/{ident}",
+                "external_urls": {"spotify": f"https://open.spotify.com/{kind}/{ident}"},
+                "uri": f"spotify:{kind}:{ident}",
+            }
+        )

@@ -1,0 +1,220 @@
+"""The parts of a soak: PostgreSQL, S3 and the simulator, in a folder of its own."""
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from songswap import settings
+from songswap.dev.simulator.token import GRANT_LIFE
+from songswap.dev.stack.access import platform_access
+from songswap.dev.stack.loopback import free_port
+from songswap.dev.stack.object_store import REGION, ObjectStore
+from songswap.dev.stack.plan import simulated_spotify
+from songswap.dev.stack.postgres import Postgres
+from songswap.dev.stack.sign_up import sign_up
+from songswap.dev.stack.simulator import Simulator
+from songswap.warehouse import grant_states, grants
+from songswap.warehouse.connection import connect
+from songswap.warehouse.migrate import migrate
+
+_BUCKET = "soak"
+_DATABASE = "soak"
+_WRITES = "-c default_transaction_read_only=off"
+_GRANT_LIFE = timedelta(milliseconds=GRANT_LIFE)
+_AUTHORIZED_BEFORE = (timedelta(days=181.6), timedelta(days=180.2), timedelta(days=160))
+"""How long before the soak some have authorized the app: Spotify's six months are 182 days."""
+
+# A trigger of the soak's own notes when each play arrived. It only appends: nothing of two loads
+# at once has to wait for it.
+_WATCH = """
+CREATE SCHEMA soak;
+CREATE TABLE soak.clock (now timestamptz NOT NULL);
+CREATE TABLE soak.members (spotify_id text PRIMARY KEY, joined_at timestamptz NOT NULL);
+CREATE TABLE soak.delays (minutes integer NOT NULL, plays bigint NOT NULL);
+CREATE FUNCTION soak.note_delays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO soak.delays
+  SELECT (extract(epoch FROM c.now - n.played_at AT TIME ZONE 'UTC') / 60)::integer, count(*)
+  FROM arrived n
+  JOIN public."Users" u ON u.id = n.user_id
+  JOIN soak.members m ON m.spotify_id = u.spotify_id
+  CROSS JOIN soak.clock c
+  WHERE n.played_at AT TIME ZONE 'UTC' > m.joined_at
+  GROUP BY 1;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER soak AFTER INSERT ON "History" REFERENCING NEW TABLE AS arrived
+  FOR EACH STATEMENT EXECUTE FUNCTION soak.note_delays();
+"""
+
+
+@dataclass
+class Parts:
+    """What is running, and how the pipeline reaches it.
+
+    ``deleted`` and ``revoked`` hold Spotify's ids of users who left, or took their grant back;
+    ``old`` those who authorized the app half a year ago, and when Spotify ends that.
+    """
+
+    postgres: Postgres
+    s3: ObjectStore
+    spotify: Simulator
+    settings: settings.Settings
+    deleted: set[str] = field(default_factory=set)
+    revoked: set[str] = field(default_factory=set)
+    old: dict[str, datetime] = field(default_factory=dict)
+    read_only: bool = False
+
+    @property
+    def writable(self) -> bool:
+        """Whether the pipeline can write into the warehouse."""
+        return self.postgres.running and not self.read_only
+
+    def move_to(self, now: datetime) -> None:
+        """Move the time of Spotify to ``now``, and that of the watch while PostgreSQL is up."""
+        self.spotify.post("/admin/clock", {"set": now.isoformat()})
+        if self.postgres.running:
+            self.execute("DELETE FROM soak.clock")
+            self.execute("INSERT INTO soak.clock VALUES (%s)", now)
+
+    def sign_up(self, now: datetime, at_most: int | None = None) -> None:
+        """Sign up who listens and is neither here nor deleted, or only the first so many."""
+        listeners = [
+            one for one in self.spotify.get("/admin/listeners") if one["id"] not in self.deleted
+        ][:at_most]
+        with self.connect() as connection:
+            connection.cursor().executemany(
+                "INSERT INTO soak.members VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                [(one["id"], now) for one in listeners],
+            )
+        writing = make_conninfo(self.settings.warehouse_dsn, options=_WRITES)
+        sign_up(writing, self.spotify.url, listeners, lambda _: None)
+
+    def delete(self, user: str) -> None:
+        """Delete a user, as the platform does, whatever else is going on."""
+        self.execute('DELETE FROM "Users" WHERE spotify_id = %s', user)
+        self.deleted.add(user)
+
+    def authorize_again(self, users: Collection[str], now: datetime) -> None:
+        """Let users authorize the app once more."""
+        self.execute(
+            'DELETE FROM "SpotifyTokens" t USING "Users" u'
+            " WHERE u.id = t.id AND u.spotify_id = ANY (%s)",
+            list(users),
+        )
+        self.sign_up(now)
+        self.revoked.difference_update(users)
+        for user in users:
+            self.old.pop(user, None)
+
+    def users(self) -> set[str]:
+        """Who is signed up."""
+        with psycopg.connect(self.settings.warehouse_dsn) as connection:
+            return {user for (user,) in connection.execute('SELECT spotify_id FROM "Users"')}
+
+    def ended(self, now: datetime) -> list[str]:
+        """Who has to authorize again because six months are over, as the engineers are told."""
+        with connect(self.settings.warehouse_dsn) as connection:
+            told = grant_states.find(connection, ("expired", "revoked"), now)
+            ids = [one.user_id for one in told if one.ask_again_at is None]
+            rows = connection.execute(
+                'SELECT spotify_id FROM "Users" WHERE id = ANY (%s) ORDER BY 1', [ids]
+            ).fetchall()
+        over = {user for user, until in self.old.items() if until <= now}
+        return [user for (user,) in rows if user in over - self.revoked]
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """Run a statement in the warehouse."""
+        with self.connect() as connection:
+            connection.execute(statement.encode(), parameters)
+
+    def connect(self) -> psycopg.Connection:
+        """Open a session that can write, whether others can or not."""
+        return psycopg.connect(self.settings.warehouse_dsn, autocommit=True, options=_WRITES)
+
+    def fail_over(self, read_only: bool) -> None:
+        """Make the warehouse read-only for all new sessions, or writable again; end all others."""
+        self.execute(
+            f"ALTER DATABASE {_DATABASE} "
+            + ("SET default_transaction_read_only = on" if read_only else "RESET ALL")
+        )
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        self.read_only = read_only
+
+    def undelivered(self) -> set[str]:
+        """Whose newest refresh token Spotify has told nobody."""
+        return set(self.spotify.get("/admin/undelivered")) - self.deleted
+
+    def pids(self) -> dict[str, int]:
+        """The process ids of the Python parts that run."""
+        there = {"S3": self.s3.process, "simulator": self.spotify.process}
+        return {name: process.pid for name, process in there.items() if process.running}
+
+
+@contextmanager
+def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[Parts]:
+    """The parts with ``users`` listeners whose lives and accounts begin at ``begins``.
+
+    Raises:
+        StackError: a part did not start.
+    """
+    # A frozen clock would never leave the window of a rate limit: 429s are the storm's.
+    simulated = (
+        *("--users", str(users), "--seed", str(seed), "--rate-limit", "0", "--clock", "frozen"),
+        *("--now", (begins - _AUTHORIZED_BEFORE[0]).isoformat(), "--epoch", begins.isoformat()),
+    )
+    with ExitStack() as stack:
+        postgres = Postgres(folder / "postgres", free_port())
+        stack.callback(postgres.stop)
+        postgres.start()
+        s3 = ObjectStore(folder / "s3", free_port(), platform_access(), buckets=(_BUCKET,))
+        stack.callback(s3.stop)
+        s3.start()
+        spotify = Simulator(folder / "simulator", 0, simulated)
+        stack.callback(spotify.stop)
+        spotify.start()
+        postgres.create_database(_DATABASE)
+        migrate(postgres.dsn(_DATABASE))
+        parts = Parts(postgres, s3, spotify, _settings(folder, postgres, s3, spotify, users))
+        parts.execute(_WATCH)
+        for number, before in enumerate(_AUTHORIZED_BEFORE, 1):
+            parts.move_to(begins - before)
+            parts.sign_up(begins, at_most=number * -(-users // 50))
+            with connect(parts.settings.warehouse_dsn) as connection:
+                grants.note_authorized(connection, begins - before)
+            until = begins - before + _GRANT_LIFE
+            parts.old |= dict.fromkeys(parts.users() - parts.old.keys(), until)
+        parts.move_to(begins)
+        parts.sign_up(begins)
+        yield parts
+
+
+def _settings(
+    folder: Path, postgres: Postgres, s3: ObjectStore, spotify: Simulator, users: int
+) -> settings.Settings:
+    def bucket(key: str) -> settings.Archive:
+        return settings.Archive(_BUCKET, s3.url, REGION, key, s3.access.secrets[key])
+
+    return settings.Settings(
+        warehouse_dsn=postgres.dsn(_DATABASE),
+        # Waits after an answer are as short as they can be and still be waits. Those for an answer
+        # are as in production: how busy the machine is must not decide what comes of an hour.
+        spotify=replace(
+            simulated_spotify(spotify.url),
+            first_wait_s=0.01,
+            longest_wait_s=1.5,
+            window_s=0.3,
+        ),
+        archive=bucket("pipeline"),
+        library=bucket("reader"),
+        spool=folder / "spool",
+        batch_size=min(500, users // 2 + 1),
+    )

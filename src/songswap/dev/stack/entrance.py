@@ -1,0 +1,60 @@
+"""What stands before the demo's S3: it keeps pages from elsewhere out, and greets a browser."""
+
+from pathlib import Path
+
+from nanio.errors import AccessDenied  # type: ignore[import-untyped]  # nanio has no types
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from songswap.dev.simulator import page
+from songswap.dev.simulator.origin import Hosts, refusal_of_host, refusal_of_page
+
+
+class Entrance:
+    """ASGI middleware before all others: asks `songswap.dev.simulator.origin` whom to let in.
+
+    Args:
+        app: what it stands before.
+        hosts: the names that the endpoint is called by.
+        folder: where the objects lie, for the page at `/`.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Hosts, folder: Path) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._folder = folder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through, refuses it with S3's error document, or answers with the page."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        problem = refusal_of_host(request.headers, self._hosts)
+        problem = problem or refusal_of_page(request.method, request.headers)
+        if problem is not None:
+            body = AccessDenied(problem).to_xml()
+            response = Response(body, AccessDenied.http_status, media_type="application/xml")
+            await response(scope, receive, send)
+        elif _is_browser_at_root(request):
+            response = Response(_page(self._folder), headers=page.HEADERS)
+            await response(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _is_browser_at_root(request: Request) -> bool:
+    """Whether nobody's key came with a request for `/`: S3 itself would only call that an error."""
+    signed = "authorization" in request.headers or "X-Amz-Signature" in request.query_params
+    asked = request.method in ("GET", "HEAD") and request.url.path == "/"
+    return asked and not signed and page.is_wanted(request.headers.get("Accept", ""))
+
+
+def _page(folder: Path) -> bytes:
+    body = (
+        "<p>This is the S3 endpoint of the demo. It answers S3 clients, which sign their requests"
+        " with a key; without one it lists nothing.</p>\n"
+        f"<p>Each object is also a file below <code>{page.text(folder)}</code>.</p>"
+    )
+    return page.document("Simulated S3", body)

@@ -1,0 +1,1 @@
+"""What of the package is installed, and where its files are."""

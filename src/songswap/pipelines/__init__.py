@@ -1,0 +1,1 @@
+"""The use cases: each decides the order of its steps."""

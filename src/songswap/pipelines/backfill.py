@@ -1,0 +1,197 @@
+"""Ask Spotify for what the tables lack of tracks and artists, however that came about.
+
+    find ──▶ fill: a page of ids ──▶ a few calls side by side ──▶ the tables ──▶ … ──▶ verify
+
+What is missing is read from the tables before each round, so this can be stopped at any point and
+started again: what is done is not asked for twice. It goes behind the hourly load.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from songswap.clock import utc_now
+from songswap.errors import RateLimited, RunFailed, SongSwapError, Yielded
+from songswap.parallel import event_loop
+from songswap.pipelines.enrich import not_loaded, open_asking
+from songswap.settings import Settings
+from songswap.warehouse import missing, runs
+from songswap.warehouse.connection import connect
+from songswap.warehouse.contract import METADATA
+from songswap.warehouse.deviations import require_fit
+from songswap.warehouse.limits.budgets import Rank
+from songswap.warehouse.migrate import require_schema
+from songswap.warehouse.missing import Found
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_AFTER = timedelta(minutes=1)
+_LONGEST_WAIT = timedelta(minutes=1)
+_POLL_S = 3.0
+
+Told = Callable[[str, int, int], None]
+"""Hears of a kind how many ids were asked for since the start, and how many were chosen."""
+
+
+def find(
+    settings: Settings,
+    kind: str,
+    at_most: int | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Found:
+    """Count what a kind lacks, and choose ``at_most`` of it, or all.
+
+    Args:
+        kind: one of `songswap.pipelines.enrich.KINDS`.
+
+    Raises:
+        WarehouseUnavailable, SchemaOutdated: nothing can be said.
+    """
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        require_fit(connection, METADATA)
+        return missing.find(connection, kind, clock(), at_most)
+
+
+def fill(
+    settings: Settings,
+    kind: str,
+    found: Found,
+    told: Told,
+    clock: Callable[[], datetime] = utc_now,
+) -> dict[str, int]:
+    """Ask for what was found and is still missing, and load it.
+
+    Returns:
+        Counts: ``<kind>_asked``, ``_told``, ``_unknown`` and ``_postponed``, calls.
+
+    Raises:
+        Yielded: an hourly load goes on; what is missing still can be filled after it.
+        RateLimited: Spotify, or ReccoBeats, asked for a long pause, which the error carries.
+        SpotifyUnavailable, ReccoBeatsUnavailable, CredentialsRefused, WarehouseUnavailable,
+            WarehouseRefused, LoadIncomplete: what was loaded until then stays.
+        RunFailed: the rows of some ids were refused; all others are loaded.
+    """
+    counts: Counter[str] = Counter()
+    event_loop.run_cancellable(_fill(settings, kind, found, told, clock, counts))
+    return dict(counts)
+
+
+def verify(settings: Settings, kind: str, found: Found) -> Found:
+    """Count again what was found: nothing of it may be missing, except what waits.
+
+    Raises:
+        RunFailed: something still is.
+    """
+    with connect(settings.warehouse_dsn) as connection:
+        left = missing.find(connection, kind, found.at, through=found.through)
+    if left.missing:
+        raise RunFailed(
+            f"{left.missing} of {found.chosen} ids ({kind}) still lack rows after their backfill."
+            " The others are loaded. Start the backfill again; if they stay, look for a trigger or"
+            " rule on the tables."
+        )
+    return left
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a kind: what was found, the counts of `fill`, what ended it early if any."""
+
+    found: Found | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    problem: str | None = None
+
+
+def backfill(
+    settings: Settings,
+    kinds: Collection[str],
+    at_most: int | None,
+    told: Told,
+    clock: Callable[[], datetime] = utc_now,
+) -> dict[str, Outcome]:
+    """Find, fill and verify the kinds side by side in this process; none fails with another.
+
+    An hourly load that goes on is waited for, and so is Spotify when it asks for a minute or less.
+    """
+    return event_loop.run_cancellable(_backfill(settings, kinds, at_most, told, clock))
+
+
+async def _backfill(
+    settings: Settings,
+    kinds: Collection[str],
+    at_most: int | None,
+    told: Told,
+    clock: Callable[[], datetime],
+) -> dict[str, Outcome]:
+    outcomes = {kind: Outcome() for kind in kinds}
+
+    async def branch(kind: str, outcome: Outcome) -> None:
+        try:
+            found = outcome.found = find(settings, kind, at_most, clock)
+            told(kind, 0, found.chosen)
+            await _fill_patiently(settings, kind, found, told, clock, outcome.counts)
+            verify(settings, kind, found)
+        except SongSwapError as error:
+            outcome.problem = str(error)
+            log.error("%s: %s", kind, error)  # noqa: TRY400 - the operator needs the sentence
+
+    async with asyncio.TaskGroup() as group:
+        for kind, outcome in outcomes.items():
+            group.create_task(branch(kind, outcome))
+    return outcomes
+
+
+async def _fill_patiently(
+    settings: Settings,
+    kind: str,
+    found: Found,
+    told: Told,
+    clock: Callable[[], datetime],
+    counts: Counter[str],
+) -> None:
+    """`_fill`, and go on after each pause that somebody in a terminal waits for."""
+    while True:
+        try:
+            return await _fill(settings, kind, found, told, clock, counts)
+        except Yielded as pause:
+            log.info("%s waits: %s", kind, pause)
+            with connect(settings.warehouse_dsn) as connection:
+                while runs.going_on(connection, clock()):
+                    await asyncio.sleep(_POLL_S)
+        except RateLimited as pause:
+            wait = pause.until - clock()
+            if wait > _LONGEST_WAIT:
+                raise
+            log.info("%s waits: %s", kind, pause)
+            await asyncio.sleep(wait.total_seconds())
+
+
+async def _fill(
+    settings: Settings,
+    kind: str,
+    found: Found,
+    told: Told,
+    clock: Callable[[], datetime],
+    counts: Counter[str],
+) -> None:
+    with connect(settings.warehouse_dsn) as connection:
+        async with open_asking(settings, connection, kind, Rank.BACKFILL, counts, clock) as asking:
+            last = ""
+            while True:
+                if runs.going_on(connection, clock()):
+                    raise Yielded(
+                        "An hourly load is going on, and goes first.",
+                        clock() + _LOOK_AGAIN_AFTER,
+                    )
+                ids = missing.page(connection, kind, found, last, asking.ids_at_once)
+                if not ids:
+                    break
+                await asking.ask(ids)
+                last = ids[-1]
+                told(kind, counts[f"{kind}_asked"], found.chosen)
+    if problem := not_loaded(kind, counts):
+        raise RunFailed(f"{problem}.")

@@ -1,0 +1,120 @@
+"""The files of an export, read one by one: rows, what is archived of them, and whose they are."""
+
+import logging
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from songswap.errors import ExportRefused
+from songswap.storage import keys
+from songswap.storage.export_files import Found, Source
+from songswap.storage.records import Kept, pack
+from songswap.transform.exports import files
+from songswap.transform.exports.files import File
+from songswap.transform.exports.kinds import WITHOUT_TRACKS
+
+log = logging.getLogger(__name__)
+
+MOST_ROWS_IN_ALL = 3_000_000
+"""Music by day and night for twenty years has fewer."""
+
+_WHOLE = (".json", ".txt")
+"""What histories are called; sync programs and editors have other names for what they write."""
+
+Progress = Callable[[str, int, int], None]
+"""Hears the step, and of its work how much is done and how much there is."""
+
+
+@dataclass(slots=True)
+class Contents:
+    """The files of an export, read; ``kept`` is what may be archived of them, gzipped, by key.
+
+    ``left_out`` names what may be a history and is not read, with the reason.
+    """
+
+    files: list[File] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def counts(self) -> Counter[str]:
+        """Rows that were read, what became of those that are no streams, and files left out."""
+        counts = Counter(files_left_out=len(self.left_out)) if self.left_out else Counter[str]()
+        for file in self.files:
+            counts["rows"] += file.rows
+            counts += file.left_out
+            counts["set_aside"] += len(file.set_aside)
+        return counts
+
+
+def read_contents(user_id: int, found: Found, now: datetime, progress: Progress) -> Contents:
+    """Read all files of an export.
+
+    Raises:
+        ExportRefused: one of them is broken, or they have more rows than any history.
+    """
+    package = Contents(left_out=found.left_out)
+    size, done, rows = sum(source.size for source in found.sources), 0, 0
+    for source in found.sources:
+        progress("read", done, size)
+        done += source.size
+        try:
+            file = _read(source, now)
+        except ExportRefused as error:
+            if source.kind not in WITHOUT_TRACKS and source.name.lower().endswith(_WHOLE):
+                raise
+            log.debug("Left out: %s", error)
+            package.left_out.append(f"{source.label} is broken: {_why_it_is_left_out(source)}")
+            continue
+        rows += file.rows
+        if rows > MOST_ROWS_IN_ALL:
+            raise ExportRefused(
+                f"The files have more than {MOST_ROWS_IN_ALL:,} rows, which is no user's history."
+                " Nothing was imported: give the zip as Spotify sent it."
+            )
+        raw_key = None
+        if file.kept:
+            raw_key = keys.for_export(user_id, file.kind.value, file.kept)
+            kept = Kept(len(package.kept), user_id, raw_key, now, None, pack(file.kept))
+            package.kept.append(kept)
+            file.kept = b""
+        package.files.append(file)
+        package.keys.append(raw_key)
+    progress("read", done, size)
+    return package
+
+
+def _why_it_is_left_out(source: Source) -> str:
+    if source.kind in WITHOUT_TRACKS:
+        return "it would hold no music"
+    return "by its name it is what a program has in hand"
+
+
+def _read(source: Source, now: datetime) -> File:
+    body = source.body()
+    files.require_plausible(source.label, body)
+    return files.read(source.label, source.kind, body, now)
+
+
+def require_owner(package: Contents, user_id: int, spotify_id: str) -> None:
+    """The user names that stand in an export have to be the user's.
+
+    Raises:
+        ExportRefused: they are not.
+    """
+    owners = {_plain_name(owner) for file in package.files for owner in file.owners}
+    if owners - {_plain_name(spotify_id)}:
+        raise ExportRefused(
+            f"This is the export of another user than {user_id}: the name at Spotify that stands in"
+            " it is not this user's. Nothing was imported. Some exports have a name where others"
+            " have an id: if it is this user's all the same, import it alone, with"
+            f" --user {user_id} --trust."
+        )
+
+
+def _plain_name(name: str) -> str:
+    """A name, however it is written."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return plain.strip()

@@ -1,0 +1,282 @@
+"""What the pipeline is told from outside, read once and passed on.
+
+Production sets Airflow connections and variables (`songswap.orchestration.connections` reads those,
+wherever they are kept); the command line reads the same names from the environment, as Airflow
+itself does: ``AIRFLOW_CONN_<ID>`` as a URI or JSON, ``AIRFLOW_VAR_<NAME>``.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import make_conninfo
+
+from songswap.errors import SettingsError
+from songswap.settings import addresses, spotify_connection
+from songswap.settings.addresses import plain_hosts
+from songswap.settings.airflow_connection import Connection, parse_connection
+from songswap.settings.s3_connection import access_of
+from songswap.settings.warehouse_dsn import dsn_of
+
+API_URL = "https://api.spotify.com/v1"
+ACCOUNTS_URL = "https://accounts.spotify.com"
+RECCOBEATS_URL = "https://api.reccobeats.com"
+
+_KEEP_TOKENS = "SONGSWAP_KEEP_TOKENS_HOURS"
+
+
+@dataclass(frozen=True, slots=True)
+class Spotify:
+    """Where the Web API is, the app's credentials, and how patient its client is.
+
+    ReccoBeats, with the same patience, is asked for features where Spotify gives the app none.
+    ``window_s`` is the rolling window in which Spotify counts an app's requests. ``token_tries`` is
+    how often a refresh token is sent while the answer may have been lost on its way: Spotify may
+    have put another in its place, and gives that once more for some minutes only.
+    """
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    api_url: str = API_URL
+    accounts_url: str = ACCOUNTS_URL
+    reccobeats_url: str = RECCOBEATS_URL
+    in_flight: int = 64
+    tries: int = 4
+    token_tries: int = 8
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 15.0
+    timeout_s: float = 20.0
+    window_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The bucket of raw answers; without an endpoint and key, AWS's own defaults hold.
+
+    ``root_certificate`` (PEM) is trusted beside the system's own; without ``verify`` any is.
+    """
+
+    bucket: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    root_certificate: bytes | None = field(default=None, repr=False)
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the pipeline.
+
+    ``play_ms`` is from how many ms of listening on a stream of an export counts as a play.
+    ``archive`` is the bucket as the pipeline's own key opens it, which may only put; ``library`` as
+    the key opens it that may read, None where there is none. ``keep_tokens`` is for how long the
+    spool keeps rotated tokens that the warehouse has. A run that finds fewer users than the one
+    before by more than ``lost_users_share``, and ``lost_users_at_least``, says so.
+    """
+
+    warehouse_dsn: str = field(repr=False)
+    spotify: Spotify
+    archive: Archive
+    spool: Path
+    library: Archive | None = None
+    spool_max_bytes: int = 2048 * 2**20
+    batch_size: int = 500
+    stale_after: timedelta = timedelta(days=1)
+    refused_share: float = 0.05
+    refused_at_least: int = 10
+    lost_users_share: float = 0.2
+    lost_users_at_least: int = 3
+    play_ms: int = 30_000
+    keep_tokens: timedelta = timedelta(days=2)
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """The settings as environment variables give them, for use without Airflow.
+
+    Raises:
+        SettingsError: one is missing or cannot be read; the sentence names it.
+    """
+
+    return build(
+        environment,
+        warehouse=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"),
+        s3=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"),
+        s3_read=_if_set(environment, "AIRFLOW_CONN_SONGSWAP_S3_READONLY"),
+        spotify=_if_set(environment, spotify_connection.VARIABLE),
+        bucket=_required(environment, "AIRFLOW_VAR_BUCKET_NAME"),
+    )
+
+
+def warehouse_dsn(environment: Mapping[str, str]) -> str:
+    """A libpq connection string of the warehouse, from the environment alone.
+
+    Raises:
+        SettingsError: the connection is missing or cannot be read.
+    """
+    name = "AIRFLOW_CONN_SONGSWAP_RDS"
+    return dsn_of(_from_variable(environment, name), name)
+
+
+def spool_folder(environment: Mapping[str, str]) -> Path:
+    """The folder of the spool, from the environment alone.
+
+    Raises:
+        SettingsError: it is not set.
+    """
+    return Path(_required(environment, "SONGSWAP_SPOOL"))
+
+
+def spotify_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment, in which the connection to Spotify that it may define has its say.
+
+    Raises:
+        SettingsError: the connection cannot be read.
+    """
+    connection = _if_set(environment, spotify_connection.VARIABLE)
+    return spotify_connection.with_connection(environment, connection)
+
+
+def spotify_of(environment: Mapping[str, str]) -> Spotify:
+    """Where the Web API is and the app's credentials, from the variables ``SPOTIFY_…`` alone.
+
+    Raises:
+        SettingsError: a credential is not set, or an address is none or lacks TLS.
+    """
+    return Spotify(
+        client_id=_required(environment, "SPOTIFY_CLIENT_ID"),
+        client_secret=_required(environment, "SPOTIFY_CLIENT_SECRET"),
+        api_url=_address(environment, "SPOTIFY_API_URL", API_URL),
+        accounts_url=_address(environment, "SPOTIFY_ACCOUNTS_URL", ACCOUNTS_URL),
+        reccobeats_url=_address(environment, "RECCOBEATS_URL", RECCOBEATS_URL),
+        in_flight=_whole(environment, "SONGSWAP_IN_FLIGHT", 64, 1, 1000),
+    )
+
+
+def build(
+    environment: Mapping[str, str],
+    *,
+    warehouse: Connection,
+    s3: Connection,
+    bucket: str,
+    s3_read: Connection | None = None,
+    spotify: Connection | None = None,
+) -> Settings:
+    """The settings from the platform's connections and the environment's other variables.
+
+    Args:
+        s3_read: the connection that may read the archive, where there is one.
+        spotify: the connection with the app's credentials, which wins over the environment; None
+            where there is none.
+
+    Raises:
+        SettingsError: one is missing or cannot be read; the sentence names it.
+    """
+    return Settings(
+        warehouse_dsn=dsn_of(warehouse),
+        spotify=spotify_of(spotify_connection.with_connection(environment, spotify)),
+        archive=archive_of(s3, bucket, environment, "SongSwap_S3_PutOnly"),
+        library=archive_of(s3_read, bucket, environment, "SongSwap_S3_ReadOnly")
+        if s3_read
+        else None,
+        spool=spool_folder(environment),
+        spool_max_bytes=_whole(environment, "SONGSWAP_SPOOL_MAX_MB", 2048, 1, 10**6) * 2**20,
+        batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
+        stale_after=timedelta(hours=_whole(environment, "SONGSWAP_STALE_HOURS", 24, 1, 24 * 365)),
+        lost_users_share=_whole(environment, "SONGSWAP_LOST_USERS_PERCENT", 20, 0, 100) / 100,
+        play_ms=_whole(environment, "SONGSWAP_PLAY_MS", 30_000, 0, 24 * 3_600_000),
+        keep_tokens=timedelta(hours=_whole(environment, _KEEP_TOKENS, 48, 0, 24 * 90)),
+    )
+
+
+def another_warehouse(environment: Mapping[str, str], told: str) -> str:
+    """A libpq connection string of another database than the platform's.
+
+    Args:
+        told: the name of an environment variable that holds a connection as Airflow writes it, or
+            such a connection itself, or a libpq connection string.
+
+    Raises:
+        SettingsError: it is none of these. What was told, which may hold a password, is not said.
+    """
+    name = "The database to replay into"
+    if told in environment:
+        return dsn_of(_from_variable(environment, told), f"The connection {told}")
+    if re.match(r"\s*({|[a-z][a-z0-9+.-]*://)", told, re.IGNORECASE):
+        return dsn_of(parse_connection(name, told), name)
+    try:
+        return make_conninfo(told)
+    except ProgrammingError:
+        raise SettingsError(
+            f"{name} is neither a URI postgresql://…, nor a connection string, nor the name of an"
+            " environment variable that is set and holds one."
+        ) from None
+
+
+def archive_of(
+    connection: Connection,
+    bucket: str,
+    environment: Mapping[str, str],
+    name: str = "an S3 connection (SongSwap_S3_…)",
+) -> Archive:
+    """The bucket as the key of an S3 connection opens it.
+
+    Args:
+        name: what an error calls the connection.
+
+    Raises:
+        SettingsError: its endpoint is no address or lacks TLS, or it asks for what is not done.
+    """
+    access = access_of(connection, bucket, name)
+    endpoint = access.endpoint_url
+    if endpoint:
+        asked = f"endpoint_url in the extra of {name}"
+        endpoint = addresses.checked(asked, endpoint, plain_hosts(environment))
+    return Archive(
+        bucket=bucket,
+        endpoint_url=endpoint,
+        region=access.region,
+        access_key_id=access.access_key_id,
+        secret_access_key=access.secret_access_key,
+        session_token=access.session_token,
+        root_certificate=access.root_certificate,
+        verify=access.verify,
+    )
+
+
+def _from_variable(environment: Mapping[str, str], variable: str) -> Connection:
+    return parse_connection(variable, _required(environment, variable))
+
+
+def _if_set(environment: Mapping[str, str], variable: str) -> Connection | None:
+    return _from_variable(environment, variable) if environment.get(variable, "").strip() else None
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"{name} is not set; .env.example explains what it holds.")
+    return value
+
+
+def _address(environment: Mapping[str, str], name: str, default: str) -> str:
+    address = environment.get(name, "").strip() or default
+    return addresses.checked(name, address, plain_hosts(environment))
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise SettingsError(f"{name} has to be a whole number of {low} to {high}, not {text!r}.")
+    return number

@@ -1,1 +1,0 @@
-"""A Spark cluster from wheels, and work that is spread over one."""

@@ -1,0 +1,155 @@
+"""The tables of the spool's file: whether they are there, and how they come to be."""
+
+import sqlite3
+from collections.abc import Iterable
+
+from songswap.models import RotatedToken
+from songswap.storage import spool_rows
+
+_TABLES = {
+    "answers": {
+        "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "run_id": "TEXT NOT NULL",
+        "batch": "INTEGER NOT NULL",
+        "user_id": "INTEGER NOT NULL",
+        "key": "TEXT NOT NULL",
+        "observed_ms": "INTEGER NOT NULL",
+        "fingerprint": "BLOB",
+        "body": "BLOB NOT NULL",
+        "archived": "INTEGER NOT NULL DEFAULT 0",
+        "loaded": "INTEGER NOT NULL DEFAULT 0",
+        "problem": "TEXT",
+        "checksum": "BLOB",
+    },
+    "rotated_tokens": {
+        "user_id": "INTEGER PRIMARY KEY",
+        "spent": "BLOB NOT NULL",
+        "access_token": "BLOB NOT NULL",
+        "refresh_token": "BLOB NOT NULL",
+        "expires_ms": "INTEGER NOT NULL",
+        "checksum": "BLOB NOT NULL",
+    },
+    "rotations": {
+        "id": "INTEGER PRIMARY KEY",
+        "user_id": "INTEGER NOT NULL",
+        "spent": "BLOB NOT NULL",
+        "successor": "BLOB NOT NULL",
+        "kept_ms": "INTEGER NOT NULL",
+        "access_token": "BLOB",
+        "refresh_token": "BLOB",
+        "expires_ms": "INTEGER",
+        "checksum": "BLOB NOT NULL",
+    },
+    "broken": {
+        "file": "TEXT PRIMARY KEY",
+        "report": "TEXT NOT NULL",
+        "told": "INTEGER NOT NULL DEFAULT 0",
+    },
+}
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS answers_of_batch ON answers (run_id, batch)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS rotations_of_user ON rotations (user_id, spent)",
+    "CREATE INDEX IF NOT EXISTS latest_rotations ON rotations (user_id)"
+    " WHERE refresh_token IS NOT NULL",
+)
+
+_OLD_TABLE = "tokens"
+"""Tokens as the version before kept them, without checksums."""
+
+MOST_ID = 2**60
+
+
+class Broken(sqlite3.DatabaseError):
+    """The file is none of ours, or not in order, although SQLite takes it."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def make(db: sqlite3.Connection) -> None:
+    """Make what is missing, and take over what a version before had.
+
+    Raises:
+        sqlite3.DatabaseError: the file is broken, or another's.
+    """
+    if complaint := _complaint(db):
+        raise Broken(complaint)
+    for name, columns in _TABLES.items():
+        written = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({written})")
+    for index in _INDEXES:
+        db.execute(index)
+    if "checksum" not in _columns(db, "answers"):
+        db.execute("ALTER TABLE answers ADD COLUMN checksum BLOB")
+        for flag in ("archived", "loaded"):
+            done = f"UPDATE answers SET {flag} = ? WHERE {flag} = 1"  # noqa: S608 - our columns
+            db.execute(done, [spool_rows.DONE])
+    if _columns(db, _OLD_TABLE):
+        rows = db.execute(f"SELECT * FROM {_OLD_TABLE}").fetchall()  # noqa: S608 - ours
+        tokens = [token for row in rows if (token := spool_rows.old_token_of(row))]
+        if len(tokens) < len(rows):
+            raise Broken("its tokens are none")
+        keep_tokens(db, tokens)
+        db.execute(f"DROP TABLE {_OLD_TABLE}")
+
+
+def last_id(db: sqlite3.Connection) -> int:
+    """The highest id that an answer has or had; beyond `MOST_ID` where that is none."""
+    (last,) = db.execute(
+        "SELECT max(coalesce((SELECT max(id) FROM answers), 0),"
+        " coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'answers'), 0))"
+    ).fetchone()
+    return last if isinstance(last, int) else MOST_ID + 1
+
+
+def keep_tokens(db: sqlite3.Connection, tokens: Iterable[RotatedToken]) -> None:
+    """Keep tokens, where no newer ones of their users are there."""
+    rows = f"SELECT {spool_rows.ROTATED} FROM rotated_tokens WHERE user_id = ?"  # noqa: S608 - ours
+    for token in tokens:
+        row = db.execute(rows, (token.user_id,)).fetchone()
+        there = spool_rows.token_of(row) if row else None
+        if there is None or not token.is_older_than(there):
+            db.execute(
+                "INSERT OR REPLACE INTO rotated_tokens VALUES (?, ?, ?, ?, ?, ?)",
+                spool_rows.token_row(token),
+            )
+
+
+def _columns(db: sqlite3.Connection, table: str) -> dict[str, tuple[bool, bool]]:
+    """By name, whether a column of a table is its key, and whether it has to be given."""
+    rows = db.execute(f"PRAGMA table_info({table})")
+    return {
+        str(name): (bool(key), bool(not_null) and default is None)
+        for _, name, _, not_null, default, key in rows
+    }
+
+
+def _complaint(db: sqlite3.Connection) -> str | None:
+    """Why the tables are not ours; None where they are, or where there are none."""
+    kinds = dict(db.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')"))
+    if kinds and not {"answers", "sqlite_sequence"} <= kinds.keys():
+        return "its tables are not those of a spool"
+    for table, columns in _TABLES.items():
+        if table not in kinds:
+            continue
+        key = next(name for name, kind in columns.items() if "PRIMARY KEY" in kind)
+        found = _columns(db, table)
+        needed = columns.keys() - {"checksum"} if table == "answers" else columns.keys()
+        unknown = any(given for name, (_, given) in found.items() if name not in columns)
+        if kinds[table] != "table" or needed - found.keys() or unknown or not found[key][0]:
+            return f"its table {table} is not that of a spool"
+    if "answers" in kinds and last_id(db) > MOST_ID:
+        return "it has no more ids to give"
+    return None
+
+
+def is_complete(db: sqlite3.Connection) -> bool:
+    """Whether nothing has to be made or taken over before the file can be used.
+
+    Raises:
+        sqlite3.DatabaseError: it is broken.
+    """
+    if complaint := _complaint(db):
+        raise Broken(complaint)
+    (mode,) = db.execute("PRAGMA journal_mode").fetchone()
+    complete = all(columns.keys() <= _columns(db, name).keys() for name, columns in _TABLES.items())
+    return mode == "wal" and complete and not _columns(db, _OLD_TABLE)

@@ -1,0 +1,85 @@
+"""The times of an export's rows, however they are spelled.
+
+Spotify's own description says UTC, and spells it ``2019-03-14 15:09:26``; most exports have
+``2019-03-14T15:09:26Z``, some have numbers. What could be two times, as ``03/04/2019``, is none.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from songswap.transform.exports.matching import LONGEST_OFFLINE
+from songswap.transform.values import moment
+
+_AHEAD = timedelta(seconds=60)
+"""How far the clock of a phone may be ahead of Spotify's."""
+
+_SPELLED = re.compile(
+    r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T_]| +|, *)"
+    r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?"
+    r" *(?:Z|UTC|GMT|([+-]\d{2}):?(\d{2})?)?",
+    re.IGNORECASE,
+)
+
+
+# Streams that were sent together share a time.
+@lru_cache(4_096)
+def export_time(told: str | float | None) -> datetime | None:
+    """The time that a row tells, in UTC and cut to the millisecond; None where it is none.
+
+    A time without a zone is one of UTC; a day alone is none.
+    """
+    if told is None:
+        return None
+    if not isinstance(told, str):
+        return _since_1970(told)
+    text = told.strip()
+    if text.isascii() and text.isdigit() and len(text) in (10, 13):
+        return _since_1970(int(text))
+    return moment(text) or _spelled(text)
+
+
+def _since_1970(number: float) -> datetime | None:
+    """Of seconds or ms, which have ten and thirteen digits from 2001 to 2286."""
+    if 10**9 <= number < 10**10:
+        number *= 1000
+    elif not 10**12 <= number < 10**13:
+        return None
+    return datetime.fromtimestamp(number // 1000, UTC) + timedelta(milliseconds=number % 1000 // 1)
+
+
+def _spelled(text: str) -> datetime | None:
+    found = _SPELLED.fullmatch(text)
+    if not found:
+        return None
+    *day, fraction, hours, minutes = found.groups()
+    beyond = timedelta(milliseconds=int(f"{fraction or '':0<3.3}"))
+    zone = timedelta(hours=int(hours or 0))
+    zone += timedelta(minutes=int(minutes or 0)) * (-1 if zone < timedelta() else 1)
+    try:
+        return datetime(*(int(part or 0) for part in day), tzinfo=UTC) + beyond - zone  # type: ignore[arg-type, misc]
+    except (ValueError, OverflowError):
+        return None
+
+
+def offline_end(
+    reported_at: datetime, started_at: datetime | None, ms_played: int
+) -> datetime | None:
+    """When a play of an offline phone ended at the earliest, in UTC and whole seconds.
+
+    Args:
+        reported_at: the row's own time, which can be that of its upload.
+        started_at: its ``offline_timestamp``.
+
+    Returns:
+        None where ``started_at`` is not told, or does not fit: the play would have ended after
+        ``reported_at``, or longer before it than a phone can be offline.
+    """
+    if started_at is None:
+        return None
+    # Cut like the row's own times: other exports of the same row have seconds instead of ms.
+    ended_at = started_at.replace(microsecond=0) + timedelta(milliseconds=ms_played)
+    ended_at = ended_at.replace(microsecond=0)
+    if reported_at - LONGEST_OFFLINE <= ended_at <= reported_at + _AHEAD:
+        return ended_at
+    return None

@@ -1,0 +1,1 @@
+"""What exports bring into the warehouse."""

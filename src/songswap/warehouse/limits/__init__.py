@@ -1,0 +1,1 @@
+"""What Spotify allows the app: budgets, pauses, refused endpoints."""

@@ -1,0 +1,105 @@
+"""What the demo starts, by the user's settings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from songswap.dev.stack.access import platform_access
+from songswap.dev.stack.plan import Plan, make_plan
+from songswap.dev.stack.ports import Ports
+from songswap.supervision.errors import StartRefused
+
+RDS = "postgresql://app:secret@db.example.org:5432/platform"
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """The tasks' environment with recognizable local parts."""
+    return plan.environment(
+        warehouse="postgresql://local/songswap",
+        archive="http://127.0.0.1:9010",
+        access=platform_access(),
+        simulator="http://127.0.0.1:8010",
+        spool=Path("/state/spool"),
+    )
+
+
+def test_nothing_set_means_all_is_local() -> None:
+    """Every part is started, at its usual port, and the tasks are told of each."""
+    plan = make_plan({})
+    told = environment(plan)
+    assert plan.started_ports == {
+        "airflow": 8080,
+        "postgres": 5439,
+        "s3": 9010,
+        "simulator": 8010,
+    }
+    assert told["AIRFLOW_CONN_SONGSWAP_RDS"] == "postgresql://local/songswap"
+    assert told["SPOTIFY_API_URL"] == "http://127.0.0.1:8010/v1"
+    assert told["RECCOBEATS_URL"] == "http://127.0.0.1:8010/reccobeats"
+    assert told["AIRFLOW_VAR_BUCKET_NAME"] == "songswap"
+    assert told["SONGSWAP_SPOOL"] == "/state/spool"
+    s3 = json.loads(told["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"])
+    assert (s3["conn_type"], s3["login"]) == ("aws", "pipeline")
+    assert s3["extra"]["endpoint_url"] == "http://127.0.0.1:9010"
+    reading = json.loads(told["AIRFLOW_CONN_SONGSWAP_S3_READONLY"])
+    assert (reading["login"], reading["password"] != s3["password"]) == ("reader", True)
+    discord = json.loads(told["AIRFLOW_CONN_DISCORD_NOTIFIER"])
+    assert discord["host"] == "http://127.0.0.1:8010/discord/"
+    assert (
+        discord["extra"]["webhook_endpoint"] == (told["AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT"]) != ""
+    )
+
+
+def test_real_credentials_keep_the_simulator_away() -> None:
+    """With Spotify's credentials neither its addresses nor the webhook sink are the simulator's."""
+    plan = make_plan({"SPOTIFY_CLIENT_ID": "id", "SPOTIFY_CLIENT_SECRET": "secret"})
+    told = environment(plan)
+    assert not plan.simulated
+    assert "simulator" not in plan.started_ports
+    assert told["SPOTIFY_CLIENT_ID"] == "id"
+    simulated = "SPOTIFY_API_URL SPOTIFY_ACCOUNTS_URL RECCOBEATS_URL AIRFLOW_CONN_DISCORD_NOTIFIER"
+    assert not set(simulated.split()) & set(told)
+
+
+def test_a_real_warehouse_and_archive_win() -> None:
+    """A connection that the user has set is passed on, and its local counterpart not started."""
+    s3 = "aws://key:secret@/?region_name=eu-west-1"
+    plan = make_plan(
+        {
+            "AIRFLOW_CONN_SONGSWAP_RDS": RDS,
+            "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": s3,
+            "AIRFLOW_VAR_BUCKET_NAME": "real-bucket",
+        },
+    )
+    told = environment(plan)
+    assert not plan.local_warehouse
+    assert set(plan.started_ports) == {"airflow", "postgres", "simulator"}
+    assert told["AIRFLOW_CONN_SONGSWAP_RDS"] == RDS
+    assert told["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"] == s3
+    assert told["AIRFLOW_VAR_BUCKET_NAME"] == "real-bucket"
+    assert "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE" not in told
+    assert "AIRFLOW_CONN_SONGSWAP_S3_READONLY" not in told
+
+
+def test_an_empty_setting_counts_as_none() -> None:
+    """What is set to nothing is not set."""
+    plan = make_plan({"SONGSWAP_S3_PORT": "3333", "SPOTIFY_CLIENT_ID": ""})
+    assert plan.ports == Ports(s3=3333)
+    assert plan.simulated
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"SPOTIFY_CLIENT_ID": "id"}, "SPOTIFY_CLIENT_SECRET is not"),
+        ({"SPOTIFY_CLIENT_SECRET": "secret"}, "SPOTIFY_CLIENT_ID is not"),
+        ({"AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": "aws://"}, "AIRFLOW_VAR_BUCKET_NAME"),
+        ({"SONGSWAP_POSTGRES_PORT": "70000"}, "SONGSWAP_POSTGRES_PORT"),
+        ({"SONGSWAP_SPOTIFY_SLOTS": "none"}, "SONGSWAP_SPOTIFY_SLOTS"),
+    ],
+)
+def test_half_a_setting_is_refused(settings: dict[str, str], says: str) -> None:
+    """The sentence names the setting to change."""
+    with pytest.raises(StartRefused, match=says):
+        make_plan(settings)

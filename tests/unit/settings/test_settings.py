@@ -1,0 +1,146 @@
+"""Settings: read once, and every mistake is a sentence that names the variable."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from songswap.errors import SettingsError
+from songswap.settings import another_warehouse, from_environment, warehouse_dsn
+
+ENVIRONMENT = {
+    "AIRFLOW_CONN_SONGSWAP_RDS": "postgresql://me:p%40ss@db.example:5433/songswap?sslmode=require&iam=no",
+    "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": json.dumps(
+        {"conn_type": "aws", "login": "key", "password": "hush", "extra": {"region_name": "eu"}}
+    ),
+    "AIRFLOW_VAR_BUCKET_NAME": "raw",
+    "SPOTIFY_CLIENT_ID": "id",
+    "SPOTIFY_CLIENT_SECRET": "hush",
+    "SONGSWAP_SPOOL": "/var/spool/songswap",
+}
+
+
+def test_whole_environment() -> None:
+    """Each setting comes from where Airflow's users put it; what is left out has a default."""
+    settings = from_environment(ENVIRONMENT)
+    assert conninfo_to_dict(settings.warehouse_dsn) == {
+        "host": "db.example",
+        "port": "5433",
+        "user": "me",
+        "password": "p@ss",
+        "dbname": "songswap",
+        "sslmode": "require",
+    }
+    assert settings.archive.bucket == "raw"
+    assert settings.archive.region == "eu"
+    assert settings.archive.access_key_id == "key"
+    assert settings.spotify.api_url == "https://api.spotify.com/v1"
+    assert settings.spotify.reccobeats_url == "https://api.reccobeats.com"
+    assert settings.spool == Path("/var/spool/songswap")
+    assert settings.spool_max_bytes == 2 * 2**30
+    assert settings.batch_size == 500
+
+
+def test_secrets_are_not_shown() -> None:
+    """A settings object that ends up in a log tells no secret."""
+    shown = repr(from_environment(ENVIRONMENT))
+    assert "hush" not in shown
+    assert "p@ss" not in shown
+    assert "p%40ss" not in shown
+
+
+@pytest.mark.parametrize("name", list(ENVIRONMENT))
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_missing(name: str, value: str | None) -> None:
+    """What is not set is named."""
+    environment = {key: text for key, text in ENVIRONMENT.items() if key != name}
+    if value is not None:
+        environment[name] = value
+    with pytest.raises(SettingsError, match=name):
+        from_environment(environment)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "1000000000"])
+def test_number_out_of_range(text: str) -> None:
+    """A number that makes no sense is refused with its bounds."""
+    with pytest.raises(SettingsError, match="SONGSWAP_BATCH_SIZE has to be a whole number of 1 to"):
+        from_environment({**ENVIRONMENT, "SONGSWAP_BATCH_SIZE": text})
+
+
+def test_warehouse_alone() -> None:
+    """Migrating needs the warehouse's connection and nothing else."""
+    name = "AIRFLOW_CONN_SONGSWAP_RDS"
+    assert "db.example" in warehouse_dsn({name: ENVIRONMENT[name]})
+
+
+def test_reading_the_archive() -> None:
+    """The key that may read the archive is a connection of its own, and may be missing."""
+    assert from_environment(ENVIRONMENT).library is None
+    given = '{"conn_type": "aws", "login": "reader", "password": "hush"}'
+    told = from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": given})
+    assert told.library is not None
+    assert (told.library.bucket, told.library.access_key_id) == ("raw", "reader")
+    assert "hush" not in repr(told)
+    assert (
+        from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": " "}).library is None
+    )
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["postgresql://me:p%40ss@db:5/fresh", "host=db port=5 dbname=fresh user=me password=p@ss", "F"],
+)
+def test_another_warehouse(told: str) -> None:
+    """Another database is told as a URI, as libpq has it, or by the variable that holds it."""
+    dsn = another_warehouse({"F": "postgresql://me:p%40ss@db:5/fresh"}, told)
+    expected = {"host": "db", "port": "5", "user": "me", "password": "p@ss", "dbname": "fresh"}
+    assert conninfo_to_dict(dsn) == expected
+
+
+@pytest.mark.parametrize("told", ["FRESH", "password=hush in", "hush me"])
+def test_no_other_warehouse(told: str) -> None:
+    """What is none of these is refused without being repeated."""
+    with pytest.raises(SettingsError, match="neither") as refused:
+        another_warehouse({}, told)
+    assert told not in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("told", ["postgresql://u:hush@h/d?iam=true", '{"extra": {"iam": true}}'])
+def test_other_warehouse_that_is_not_supported(told: str) -> None:
+    """What another database may not be is said as of the platform's own."""
+    with pytest.raises(SettingsError, match="database to replay into asks for IAM") as refused:
+        another_warehouse({}, told)
+    assert "hush" not in str(refused.value)
+
+
+def test_every_setting_is_explained() -> None:
+    """`.env.example` explains each variable that the settings read."""
+    explained = (Path(__file__).parents[3] / ".env.example").read_text()
+    names: list[Any] = [
+        *ENVIRONMENT,
+        "SPOTIFY_API_URL",
+        "SPOTIFY_ACCOUNTS_URL",
+        "RECCOBEATS_URL",
+        "SONGSWAP_ALLOW_HTTP",
+        "SPOTIFY_REDIRECT_URI",
+        "SONGSWAP_SPOOL_MAX_MB",
+        "SONGSWAP_KEEP_TOKENS_HOURS",
+        "SONGSWAP_BATCH_SIZE",
+        "SONGSWAP_IN_FLIGHT",
+        "SONGSWAP_STALE_HOURS",
+        "SONGSWAP_LOST_USERS_PERCENT",
+        "SONGSWAP_PLAY_MS",
+        "SONGSWAP_RETRY_DELAY_S",
+        "SONGSWAP_WAIT_S",
+        "SONGSWAP_SPOTIFY_SLOTS",
+        "SONGSWAP_STATE",
+        "SONGSWAP_AIRFLOW_PORT",
+        "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE",
+        "AIRFLOW_CONN_SONGSWAP_S3_READONLY",
+        "AIRFLOW_CONN_DISCORD_NOTIFIER",
+        "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT",
+    ]
+    assert [name for name in names if name not in explained] == []

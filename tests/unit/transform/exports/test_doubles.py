@@ -1,0 +1,89 @@
+"""Two rows of one play are one; two plays of one track stay two."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from songswap.models import Stream
+from songswap.transform.exports.doubles import Double, without_doubles
+
+T = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def stream(
+    ended_s: float, ms_played: int = 200_000, track: str = "a", platform: str | None = "phone"
+) -> Stream:
+    return Stream(T + timedelta(seconds=ended_s), ms_played, track, platform=platform)
+
+
+def kept(*streams: Stream, plays: tuple[Stream, ...] = ()) -> list[Stream]:
+    return without_doubles(streams, range(len(streams)), plays)[0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        stream(0, 199_999),
+        stream(3),
+        stream(-3),
+        stream(100),
+        stream(-100, 100_000),
+        stream(-165, 35_000),
+        stream(12, 30_000),
+    ],
+)
+def test_overlapping_streams_are_one_play(other: Stream) -> None:
+    """Whatever differs, end or length, and in whatever order they stand; the longest stays."""
+    assert kept(stream(0), other) in ([stream(0)], [other])
+    assert kept(stream(0), other) == kept(other, stream(0))
+    assert kept(stream(0), other)[0].ms_played == 200_000
+
+
+def test_repeats_stay_two() -> None:
+    """A track that follows itself, with crossfade and times that differ by seconds."""
+    assert len(kept(stream(0), stream(200), stream(385))) == 3
+    assert len(kept(stream(0, 31_000), stream(19, 31_000))) == 2
+
+
+def test_other_devices_and_tracks_stay_two() -> None:
+    """At the same time on another platform, or another track, is another play."""
+    assert len(kept(stream(0), stream(3, platform="computer"), stream(3, track="b"))) == 3
+    assert len(kept(stream(0), stream(3, platform=None), stream(4, platform=None))) == 2
+
+
+def test_three_rows_of_one_play() -> None:
+    """However many rows a play has, one stays, and the next play of the track does too."""
+    rows = [stream(0), stream(3), stream(6, 201_000), stream(206)]
+    left, doubles = without_doubles(rows, range(4), [])
+    assert left == rows[2:]
+    assert sorted(doubles) == [Double(rows[0], rows[2]), Double(rows[1], rows[2])]
+
+
+def test_what_is_a_play_already_stays() -> None:
+    """A row of a play that an earlier import loaded adds none, even if it is longer."""
+    streams = [stream(3, 230_000), stream(500)]
+    assert without_doubles(streams, range(2), [stream(0)]) == (
+        [streams[1]],
+        [Double(streams[0], None)],
+    )
+
+
+def test_only_what_counts_is_compared() -> None:
+    """A stream that is no play, as one of a private session, takes no play away."""
+    streams = [stream(0), stream(0, 210_000)]
+    assert without_doubles(streams, [0], [])[0] == streams
+
+
+def test_account_data() -> None:
+    """To the minute a row is a double where it cannot be a repeat: a short track can end twice in
+    two minutes."""
+
+    def row(minute: int, ms_played: int) -> Stream:
+        return Stream(
+            T + timedelta(minutes=minute), ms_played, None, "Song", "Artist", to_the_minute=True
+        )
+
+    assert len(kept(row(5, 200_000), row(5, 200_001))) == 1
+    assert len(kept(row(5, 200_000), row(6, 200_000))) == 1
+    assert len(kept(row(5, 200_000), row(8, 200_000))) == 2
+    assert len(kept(row(5, 61_000), row(6, 61_000))) == 2

@@ -1,0 +1,349 @@
+"""What the files of an export are, and what their rows become."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songswap.errors import ExportRefused
+from songswap.models import Stream
+from songswap.transform.exports.files import File, read, require_plausible
+from songswap.transform.exports.kinds import Kind
+
+NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
+TRACK = "4uLU6hMCjMI75M1A2tKUQC"
+ROW: dict[str, Any] = {
+    "ts": "2023-01-02T03:04:05Z",
+    "platform": "ios",
+    "ms_played": 200_000,
+    "conn_country": "DE",
+    "ip_addr": "192.0.2.7",
+    "master_metadata_track_name": "Song",
+    "master_metadata_album_artist_name": "Artist",
+    "master_metadata_album_album_name": "Album",
+    "spotify_track_uri": f"spotify:track:{TRACK}",
+    "episode_name": None,
+    "spotify_episode_uri": None,
+    "reason_start": "clickrow",
+    "reason_end": "trackdone",
+    "shuffle": True,
+    "skipped": None,
+    "offline": False,
+    "offline_timestamp": 1672628645.5,
+    "incognito_mode": False,
+}
+
+
+def extended(*rows: Any) -> File:
+    return read("endsong_0.json", Kind.EXTENDED, json.dumps(rows).encode(), NOW)
+
+
+def account(*rows: Any) -> File:
+    return read("StreamingHistory0.json", Kind.ACCOUNT, json.dumps(rows).encode(), NOW)
+
+
+def test_whole_row() -> None:
+    """A row of the extended history is a stream with all that the API never tells."""
+    file = extended(ROW)
+    assert file.streams == [
+        Stream(
+            ended_at=datetime(2023, 1, 2, 3, 4, 5, tzinfo=UTC),
+            ms_played=200_000,
+            track_id=TRACK,
+            track_name="Song",
+            artist_name="Artist",
+            album_name="Album",
+            reason_start="clickrow",
+            reason_end="trackdone",
+            shuffle=True,
+            skipped=None,
+            offline=False,
+            incognito=False,
+            platform="ios",
+            country="DE",
+        )
+    ]
+    assert (file.rows, file.left_out, file.set_aside) == (1, {}, [])
+
+
+def test_account_rows_that_are_equal() -> None:
+    """Equal rows are told apart where a track can have been heard that often in a minute."""
+    told = {"endTime": "2026-11-21 18:00", "artistName": "A", "trackName": "T"}
+    file = account(*[told | {"msPlayed": 31_000}] * 3, *[told | {"msPlayed": 61_000}] * 2)
+    assert [stream.nth for stream in file.streams] == [0, 1, 0, 0, 0]
+
+
+def test_account_row() -> None:
+    """A row of the account data is a stream of names, to the minute."""
+    told = {"endTime": "2026-01-02 03:04", "artistName": "A", "trackName": "T", "msPlayed": 31_000}
+    [stream] = account(told).streams
+    at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    assert stream == Stream(at, 31_000, None, "T", "A", to_the_minute=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"ts": None}, "ts: missing"),
+        ({"ts": 5}, "ts: not a time"),
+        ({"ts": ["2023"]}, "ts: wrong type"),
+        ({"ts": "yesterday"}, "ts: not a time"),
+        ({"ts": "01/02/2023 03:04:05"}, "ts: not a time"),
+        ({"ts": "2003-01-02T03:04:05Z"}, "ts: before Spotify or in the future"),
+        ({"ts": "2027-01-02T03:04:05Z"}, "ts: before Spotify or in the future"),
+        ({"ms_played": None}, "ms_played: missing"),
+        ({"ms_played": "long"}, "ms_played: wrong type"),
+        ({"ms_played": -1}, "ms_played: out of range"),
+        ({"ms_played": 2**40}, "ms_played: out of range"),
+        ({"ms_played": 10**400}, "ms_played: out of range"),
+        ({"spotify_track_uri": "spotify:album:x"}, "spotify_track_uri: not a track's"),
+        ({"spotify_track_uri": "spotify:track:a b"}, "spotify_track_uri: not a track's"),
+        ({"spotify_track_uri": ["x"]}, "spotify_track_uri: wrong type"),
+    ],
+)
+def test_set_aside(change: dict[str, Any], reason: str) -> None:
+    """A row that cannot be a stream is set aside with its reason; its neighbours are streams."""
+    file = extended(ROW, {**ROW, **change}, ROW)
+    assert len(file.streams) == 2
+    assert [one.reason for one in file.set_aside] == [reason]
+
+
+@pytest.mark.parametrize("row", [None, 5, "row", [ROW], True])
+def test_no_row(row: Any) -> None:
+    """What is not even an object costs only itself."""
+    file = extended(ROW, row)
+    assert (len(file.streams), len(file.set_aside)) == (1, 1)
+
+
+def test_broken_field() -> None:
+    """A field that says nothing of the play is taken out alone."""
+    [stream] = extended({**ROW, "shuffle": "perhaps", "platform": 7}).streams
+    assert (stream.shuffle, stream.platform, stream.skipped) == (None, None, None)
+    assert stream.track_id == TRACK
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"spotify_episode_uri": "spotify:episode:e"}, "podcast"),
+        ({"episode_show_name": "S"}, "podcast"),
+        ({"audiobook_title": "B"}, "audiobook"),
+        ({"audiobook_chapter_uri": "spotify:episode:c"}, "audiobook"),
+        ({"spotify_track_uri": "spotify:episode:e", "master_metadata_track_name": "E"}, "podcast"),
+        ({"spotify_track_uri": "spotify:chapter:c"}, "audiobook"),
+    ],
+)
+def test_no_track(change: dict[str, Any], what: str) -> None:
+    """Podcasts and audiobooks are counted and left out."""
+    nothing = {"spotify_track_uri": None, "master_metadata_track_name": None}
+    file = extended({**ROW, **nothing, **change})
+    assert (file.streams, file.left_out) == ([], {what: 1})
+
+
+@pytest.mark.parametrize("kind", [Kind.VIDEO, Kind.PODCAST, Kind.AUDIOBOOK])
+def test_files_without_tracks(kind: Kind) -> None:
+    """Of files that hold no tracks the rows are counted."""
+    file = read("x.json", kind, json.dumps([ROW, ROW]).encode(), NOW)
+    assert (file.rows, file.left_out, file.streams, file.kept) == (2, {kind: 2}, [], b"")
+
+
+@pytest.mark.parametrize("told", ["true", "false", "", 1, 0, 0.5, [], {}, "private"])
+def test_what_is_no_plain_no_is_private(told: Any) -> None:
+    """A stream whose privacy is told in an unknown way is not for others to see."""
+    [stream] = extended({**ROW, "incognito_mode": told}).streams
+    assert stream.incognito is True
+
+
+@pytest.mark.parametrize("told", [False, None])
+def test_what_is_not_private(told: bool | None) -> None:
+    """Spotify's description allows null, which old rows have, beside true and false."""
+    [stream] = extended({**ROW, "incognito_mode": told}).streams
+    assert not stream.incognito
+
+
+@pytest.mark.parametrize("told", ["2023-01-02 03:04:05", "2023-01-02T03:04:05", 1672628645])
+def test_other_spellings_of_a_time(told: str | int) -> None:
+    """A history whose times lack T and Z, or are numbers, is the same history."""
+    assert extended({**ROW, "ts": told}).streams == extended(ROW).streams
+
+
+@pytest.mark.parametrize("told", ["2026-01-02 03:04:59", "2026-01-02T03:04Z", 1767323040])
+def test_other_spellings_in_account_data(told: str | int) -> None:
+    """It stays to the minute: so it is told elsewhere."""
+    row = {"endTime": told, "artistName": "A", "trackName": "T", "msPlayed": 31_000}
+    [stream] = read("StreamingHistory0.json", Kind.ACCOUNT, json.dumps([row]).encode(), NOW).streams
+    assert stream.ended_at == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "stamp", [1672624845, 1672624845.7, 1672624845248, "1672624845", "2023-01-02T02:00:45Z"]
+)
+def test_offline_play_ends_when_it_ended(stamp: float | str) -> None:
+    """A phone that was offline reports hours later; its play began at `offline_timestamp`."""
+    row = {**ROW, "ts": "2023-01-02T09:30:00Z", "offline": True, "offline_timestamp": stamp}
+    (one,) = extended({**row, "ms_played": 200_500}).streams
+    assert one.ended_at == datetime(2023, 1, 2, 2, 4, 5, tzinfo=UTC)
+    assert one.reported_at == datetime(2023, 1, 2, 9, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "offline"),
+    [
+        (0, True),
+        (None, True),
+        (-1, True),
+        ("", True),
+        (1672651800, True),  # the very time of the row: what would be its end
+        (1669000000, True),  # longer ago than a phone can be offline
+        (16726248450, True),
+        (1672624845, False),
+        (1672624845, None),
+    ],
+)
+def test_offline_timestamp_that_is_no_start(stamp: Any, offline: bool | None) -> None:
+    """The row's own time is its end then."""
+    row = {**ROW, "ts": "2023-01-02T09:30:00Z", "offline": offline, "offline_timestamp": stamp}
+    (one,) = extended({**row, "ms_played": 200_500}).streams
+    assert one.ended_at == datetime(2023, 1, 2, 9, 30, tzinfo=UTC)
+    assert one.reported_at is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_encodings(encoding: str) -> None:
+    """What another program has saved in another encoding of Unicode is read."""
+    body = json.dumps([ROW], ensure_ascii=False).encode(encoding)
+    assert read("endsong_0.json", Kind.EXTENDED, body, NOW).streams == extended(ROW).streams
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["1112223334", 1112223334])
+def test_owner(name: Any, encoding: str) -> None:
+    """Whose account data it is stands in a file of its own."""
+    body = json.dumps({"username": name, "email": None}).encode(encoding)
+    assert read("Userdata.json", Kind.OWNER, body, NOW).owners == {"1112223334"}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"username": []}', b"[" * 100_000])
+def test_no_owner(body: bytes) -> None:
+    """A file that does not tell whose it is tells nothing."""
+    assert read("Userdata.json", Kind.OWNER, body, NOW).owners == set()
+
+
+def test_podcasts_and_music_in_one_file() -> None:
+    """A podcast's row among those of music is one, and the other way round, whatever the kind."""
+    music = {"endTime": "2026-01-02 03:04", "artistName": "A", "trackName": "T", "msPlayed": 9}
+    podcast = {"endTime": "2026-01-02 03:04", "podcastName": "P", "msPlayed": 9}
+    body = json.dumps([podcast, music, podcast]).encode()
+    for kind in (Kind.ACCOUNT, Kind.PODCAST):
+        file = read("x.json", kind, body, NOW)
+        assert (len(file.streams), file.left_out, file.kind) == (1, {"podcast": 2}, Kind.ACCOUNT)
+        again = read("x.json", file.kind, file.kept, NOW)
+        assert (again.streams, again.left_out) == (file.streams, file.left_out)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps([ROW] * 5_000).encode(),
+        json.dumps([ROW] * 5_000, indent=4).encode("utf-16"),
+        json.dumps(
+            [{"endTime": "2026-01-02 03:04", "artistName": "", "trackName": "", "msPlayed": 1}]
+            * 5_000,
+            separators=(",", ":"),
+        ).encode(),
+        json.dumps([{}] * 999).encode(),
+        b"",
+    ],
+)
+def test_plausible(body: bytes) -> None:
+    """Histories of every form are plausible, and so is what is small."""
+    require_plausible("x.json", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps([{}] * 3_000).encode(),
+        json.dumps([[]] * 50_000).encode(),
+        json.dumps([None] * 50_000).encode(),
+        json.dumps([{"ts": "2020", "ms_played": 1}] * 3_000).encode(),
+        json.dumps([ROW | {"more": [1] * 9_000}] * 10).encode(),
+    ],
+)
+def test_implausible(body: bytes) -> None:
+    """What would take much more memory than a history of its size is refused before."""
+    with pytest.raises(ExportRefused, match="Nothing was imported"):
+        require_plausible("x.json", body)
+
+
+def test_local_file() -> None:
+    """A file of the user's own has names and no id."""
+    [stream] = extended({**ROW, "spotify_track_uri": "spotify:local:A:B:C:200"}).streams
+    assert (stream.track_id, stream.track_name) == (None, "Song")
+
+
+PERSONAL = {
+    "ip_addr": "192.0.2.7",
+    "ip_addr_decrypted": "192.0.2.8",
+    "user_agent_decrypted": "agent-secret",
+    "username": "name-secret",
+    "something_new": "new-secret",
+}
+
+
+@pytest.mark.parametrize("broken", [{}, {"ms_played": "broken"}])
+def test_nothing_personal_is_kept(broken: dict[str, Any]) -> None:
+    """Addresses, agents, names and fields that nobody knows are dropped, also from broken rows."""
+    file = extended({**ROW, **PERSONAL, **broken}, {**ROW, **PERSONAL})
+    assert file.owners == {"name-secret"}
+    kept = json.loads(file.kept)
+    assert [row.keys() & PERSONAL.keys() for row in kept] == [set(), set()]
+    assert kept[1]["ts"] == ROW["ts"]
+    assert kept[0].get("ms_played") == broken.get("ms_played", ROW["ms_played"])
+    told = f"{file.kept!r}{file.streams}{file.set_aside}"
+    assert not [value for value in PERSONAL.values() if value in told]
+
+
+def test_what_is_kept_is_read_again() -> None:
+    """What is archived tells the same streams, and is kept as the same."""
+    file = extended({**ROW, **PERSONAL}, {**ROW, "ms_played": None}, 5)
+    again = read("x", Kind.EXTENDED, file.kept, NOW)
+    assert again.streams == file.streams
+    assert again.kept == file.kept
+    assert len(again.set_aside) == len(file.set_aside) == 2
+
+
+def test_text_that_postgres_cannot_store() -> None:
+    """NUL and half surrogates are dropped from names."""
+    [stream] = extended({**ROW, "master_metadata_track_name": "a\x00b\ud800"}).streams
+    assert stream.track_name == "ab"
+
+
+def test_unreadable() -> None:
+    """What is not JSON, or no list, is refused by its name."""
+    for body in (b"", b"[", b"\xff\xfe", b"[" * 100_000):
+        with pytest.raises(ExportRefused, match=r"endsong_0\.json is not whole JSON"):
+            read("endsong_0.json", Kind.EXTENDED, body, NOW)
+    with pytest.raises(ExportRefused, match="not a list"):
+        read("endsong_0.json", Kind.EXTENDED, b"{}", NOW)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(rows=st.lists(st.dictionaries(st.sampled_from(sorted(ROW)), JSON) | JSON, max_size=8))
+def test_whatever_stands_there(rows: list[Any]) -> None:
+    """Whatever the rows are, each is a stream, left out or set aside, and nothing is raised."""
+    file = read("x", Kind.EXTENDED, json.dumps(rows).encode(), NOW)
+    left_out = sum(file.left_out.values())
+    assert file.rows == len(rows) == len(file.streams) + left_out + len(file.set_aside)
+    json.loads(file.kept)

@@ -1,0 +1,170 @@
+"""What a file of an export holds, by its rows and its name."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songswap.transform.exports.kinds import HEAD_BYTES, Kind, is_similar, judge, kind_of
+
+EXTENDED = {
+    "ts": "2023-01-02T03:04:05Z",
+    "ms_played": 200_000,
+    "spotify_track_uri": "spotify:track:x",
+    "reason_end": "trackdone",
+}
+MUSIC = {"endTime": "2023-01-02 03:04", "artistName": "A", "trackName": "T", "msPlayed": 31_000}
+PODCAST = {"endTime": "2023-01-02 03:04", "podcastName": "P", "episodeName": "E", "msPlayed": 9}
+BOOK = {"endTime": "2023-01-02 03:04", "audiobookName": "B", "chapterName": "C", "msPlayed": 9}
+
+
+def head(*rows: Any) -> bytes:
+    return json.dumps(rows).encode()[:HEAD_BYTES]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Streaming_History_Audio_2019-2020_1.json", Kind.EXTENDED),
+        ("endsong.json", Kind.EXTENDED),
+        ("endsong_12.json", Kind.EXTENDED),
+        ("endsong_0 (1).json", Kind.EXTENDED),
+        ("endsong_0(1).json", Kind.EXTENDED),
+        ("endsong_0 copy.json", Kind.EXTENDED),
+        ("endsong_0 copy 2.json", Kind.EXTENDED),
+        ("endsong_0 - Kopie.json", Kind.EXTENDED),
+        ("endsong_0 - Copy (2).json", Kind.EXTENDED),
+        ("ENDSONG_0.JSON", Kind.EXTENDED),
+        ("endsong_0.json.txt", Kind.EXTENDED),
+        ("endvideo.json", Kind.VIDEO),
+        ("Streaming_History_Video_2019-2024.json", Kind.VIDEO),
+        ("StreamingHistory.json", Kind.ACCOUNT),
+        ("StreamingHistory3.json", Kind.ACCOUNT),
+        ("StreamingHistory_music_0.json", Kind.ACCOUNT),
+        ("StreamingHistory_podcast_0.json", Kind.PODCAST),
+        ("StreamingHistory_audiobook_0.json", Kind.AUDIOBOOK),
+        ("Userdata.json", Kind.OWNER),
+        ("Userdata (1).json", Kind.OWNER),
+        ("Playlist1.json", None),
+        ("YourLibrary.json", None),
+        ("StreamingHistory notes.json", None),
+        ("endsong_0.csv", None),
+    ],
+)
+def test_kind_of(name: str, kind: Kind | None) -> None:
+    """A name says what a file holds, as Spotify has ever given it, or a copy of such."""
+    assert kind_of(name) is kind
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2019.json", "my history", "Kopie von endsong_0.json", "endsong_0.json.bak", "x.JSON.txt"],
+)
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (EXTENDED, Kind.EXTENDED),
+        (MUSIC, Kind.ACCOUNT),
+        (PODCAST, Kind.PODCAST),
+        (BOOK, Kind.AUDIOBOOK),
+    ],
+)
+def test_rows_tell(name: str, row: dict[str, Any], kind: Kind) -> None:
+    """What is surely a history by its rows is one, whatever its name."""
+    assert judge(name, head(row, row)) == (kind, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "kind"),
+    [
+        ("StreamingHistory_podcast_0.json", MUSIC, Kind.ACCOUNT),
+        ("StreamingHistory_music_0.json", PODCAST, Kind.PODCAST),
+        ("StreamingHistory0.json", EXTENDED, Kind.EXTENDED),
+        ("Streaming_History_Audio_2020.json", MUSIC, Kind.ACCOUNT),
+        ("endvideo.json", EXTENDED, Kind.VIDEO),
+        ("Copia de endvideo.json", EXTENDED, Kind.VIDEO),
+        ("Streaming_History_Vidéo_2020.json", EXTENDED, Kind.VIDEO),
+    ],
+)
+def test_rows_against_name(name: str, row: dict[str, Any], kind: Kind) -> None:
+    """Rows are believed more than a name; but those of a music video are those of a track."""
+    assert judge(name, head(row)).kind is kind
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_encodings(encoding: str) -> None:
+    """Rows are recognised in every encoding of Unicode, also where the last character is cut."""
+    body = json.dumps([EXTENDED | {"platform": "ä"}] * 99, ensure_ascii=False).encode(encoding)
+    assert judge("x.json", body[: HEAD_BYTES - 1]).kind is Kind.EXTENDED
+
+
+def test_first_rows_are_broken() -> None:
+    """A history whose first rows are none is one."""
+    assert judge("x.json", head(None, 5, {}, EXTENDED)).kind is Kind.EXTENDED
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("2019.json", b'[{"ts": "2020-01-01T00:00:00Z", "ms_played": 5}]'),
+        ("2019.json", json.dumps({"rows": [EXTENDED]}).encode()),
+        ("2019.json", json.dumps(EXTENDED).encode() + b"\n" + json.dumps(EXTENDED).encode()),
+        ("2019.json", b'[{"ts": "2020-01-01T00:00:00Z", "ms_played'[:-3] + b'yed": '),
+        ("Kopie von endsong_0.json", b""),
+        ("StreamingHistory notes.json", b"{}"),
+        ("endsong_0.csv", b"ts,ms_played"),
+        ("Streaming History Audio.xlsx", b"PK\x03\x04"),
+    ],
+)
+def test_what_may_be_a_history_is_named(name: str, content: bytes) -> None:
+    """What is left out although it may be a history has a reason."""
+    kind, problem = judge(name, content)
+    assert kind is None
+    assert problem
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("Playlist1.json", b'{"playlists": [{"items": [{"track": {"trackName": "T"}}]}]}'),
+        ("YourLibrary.json", b'{"tracks": [{"artist": "A", "uri": "spotify:track:x"}]}'),
+        ("SearchQueries.json", b'[{"platform": "IPHONE", "searchTime": "2024-01-01T00:00:00Z"}]'),
+        ("Follow.json", b'{"followerCount": 1, "userIsFollowing": []}'),
+        ("Inferences.json", b'{"inferences": ["x"]}'),
+        ("Payments.json", b'{"payment_method": "Other"}'),
+        ("Identity.json", b'{"displayName": "x"}'),
+        ("Marquee.json", b'[{"artistName": "A", "segment": "Light listeners"}]'),
+        ("YourSoundCapsule.json", b'{"stats": [{"secondsPlayed": 9}]}'),
+        ("Wrapped2024.json", b'{"topTracks": {"topTracks": []}}'),
+        ("ReadMeFirst_ExtendedStreamingHistory.pdf", b"%PDF-1.4"),
+        ("my_spotify_data.png", b"\x89PNG"),
+        ("notes.txt", b"[to do]"),
+        ("empty.json", b""),
+        ("list.json", b"[]"),
+        (".DS_Store", b"\x00\x00\x00\x01Bud1"),
+    ],
+)
+def test_what_else_lies_there(name: str, content: bytes) -> None:
+    """The other files of the account data, and of computers, are of no use and not worth a word."""
+    assert judge(name, content) == (None, None)
+
+
+def test_names_of_histories() -> None:
+    """A name is similar in other cases, accents and spaces too."""
+    assert is_similar("STREAMING-HISTORY (old).xml")
+    assert is_similar("my_spotify_data.rar")
+    assert not is_similar("Playlist1.json")
+
+
+@given(name=st.text(max_size=20), content=st.binary(max_size=200))
+def test_whatever_stands_there(name: str, content: bytes) -> None:
+    """No content and no name is more than it can say something of."""
+    for start in (b"", b"[", b"[{", b'[{"ts": ', b"\xff\xfe[\x00"):
+        judge(name, start + content)
+
+
+def test_deep() -> None:
+    """Brackets without an end are no rows."""
+    assert judge("x.json", b"[" * HEAD_BYTES) == (None, None)
