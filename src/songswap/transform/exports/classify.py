@@ -292,8 +292,7 @@ def _merge(
     if not plays:
         return {}
     placed = {
-        (one.ended_at, one.ms_played, one.platform): one
-        for one in in_order(_heard(one) for one in streams)
+        (one.ended_at, one.ms_played, one.platform): one for one in in_order(map(Heard.of, streams))
     }
     heard = [
         placed[one.ended_at, one.ms_played, one.platform]._replace(
@@ -305,18 +304,6 @@ def _merge(
     ]
     pairs = pair_namesakes(plays, heard, [names_of(one) for one in counting], names)
     return {number: plays[place] for number, place in pairs.items()}
-
-
-def _heard(stream: Stream) -> Heard:
-    return Heard(
-        stream.track_id or "",
-        stream.ended_at,
-        stream.ms_played,
-        None,
-        stream.to_the_minute,
-        stream.platform,
-        stream.reported_at,
-    )
 
 
 def names_of(stream: Stream) -> Called:

@@ -24,7 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 NEAR = timedelta(seconds=60)
 """How far a play's time may lie outside of the stream that it is."""
@@ -47,6 +47,23 @@ _TELLING = 10
 _NONE = timedelta(0)
 
 
+class Timed(Protocol):
+    """What of a stream is compared, whether it comes of a file or of the warehouse."""
+
+    @property
+    def track_id(self) -> str | None: ...
+    @property
+    def ended_at(self) -> datetime: ...
+    @property
+    def ms_played(self) -> int: ...
+    @property
+    def to_the_minute(self) -> bool: ...
+    @property
+    def platform(self) -> str | None: ...
+    @property
+    def reported_at(self) -> datetime | None: ...
+
+
 class Heard(NamedTuple):
     """A stream as far as it is compared.
 
@@ -66,6 +83,19 @@ class Heard(NamedTuple):
     reported_at: datetime | None = None
     until: datetime | None = None
     is_crowded: bool = False
+
+    @classmethod
+    def of(cls, stream: "Timed") -> "Heard":
+        """A stream as it is compared, before others say when it can have begun."""
+        return cls(
+            stream.track_id or "",
+            stream.ended_at,
+            stream.ms_played,
+            None,
+            stream.to_the_minute,
+            stream.platform,
+            stream.reported_at,
+        )
 
     @property
     def latest(self) -> datetime:

@@ -88,18 +88,7 @@ def merge(
 def _pairs(plays: list[Play], near: Collection[_Near], names: Names) -> list[tuple[Play, _Near]]:
     ordered = sorted(near, key=lambda one: one.ended_at)
     # The end of the one before is looked for among all; only those made plays are paired.
-    heard = in_order(
-        Heard(
-            one.track_id or "",
-            one.ended_at,
-            one.ms_played,
-            None,
-            one.to_the_minute,
-            one.platform,
-            one.reported_at,
-        )
-        for one in ordered
-    )
+    heard = in_order(map(Heard.of, ordered))
     candidates = [place for place, one in enumerate(ordered) if one.may_be_told]
     found = pair_namesakes(
         [(play.played_at, play.track_id) for play in plays],

@@ -138,18 +138,7 @@ def test_truth(kind: Kind) -> None:
 def told_after(life: Life, settled: Sequence[Settled]) -> int:
     """How many of the plays that were made of streams the API tells afterwards."""
     ordered = sorted(settled, key=lambda one: one.stream.ended_at)
-    heard = in_order(
-        Heard(
-            one.track_id or "",
-            one.ended_at,
-            one.ms_played,
-            None,
-            one.to_the_minute,
-            one.platform,
-            one.reported_at,
-        )
-        for one, *_ in ordered
-    )
+    heard = in_order(Heard.of(one) for one, *_ in ordered)
     made = [
         stream for stream, one in zip(heard, ordered, strict=True) if one.outcome is Outcome.LOADED
     ]
