@@ -161,6 +161,17 @@ def test_nothing_set(tmp_path: Path, command: str) -> None:
     assert done.stderr.startswith("Error: AIRFLOW_CONN_SONGSWAP_RDS is not set")
 
 
+def test_settings_file_that_is_not_utf_8(tmp_path: Path) -> None:
+    """A `.env` in another encoding is a sentence that names it and tells nothing of its content."""
+    (tmp_path / ".env").write_bytes("SONGSWAP_PLAY_MS=30000 # für\n".encode("latin-1"))
+    done = songswap(tmp_path, "status")
+    assert done.returncode == 1
+    assert ".env" in done.stderr
+    assert "UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "PLAY_MS" not in done.stderr
+
+
 def test_unknown_option(tmp_path: Path) -> None:
     """A wrong option is usage: exit code 2."""
     assert songswap(tmp_path, "load", "--bogus").returncode == 2

@@ -25,7 +25,7 @@ from songswap.cli.spark import spark
 from songswap.cli.spool import spool
 from songswap.cli.status import status
 from songswap.dev.simulator.command import simulator
-from songswap.errors import SongSwapError
+from songswap.errors import SettingsError, SongSwapError
 from songswap.supervision.errors import StackError
 from songswap.supervision.interrupt import own_signals
 from songswap.terminal.console import complain, err, print_any_text
@@ -84,6 +84,23 @@ def _options(
     """Every user's listening history, complete and right, every hour."""
 
 
+def _load_settings_file() -> None:
+    """Take what ``.env`` sets into the environment.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        load_dotenv(Path(".env"), interpolate=False)
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"The file .env is not in UTF-8 (byte {error.start}). Nothing was done: save it in"
+            " UTF-8, or set in the environment what is in it."
+        ) from None  # whose text quotes it
+    except OSError as error:
+        raise SettingsError(f"The file .env cannot be read ({error.strerror}).") from error
+
+
 def main() -> None:
     """The entry point: what is expected to go wrong becomes a sentence and exit code 1.
 
@@ -92,8 +109,8 @@ def main() -> None:
     """
     own_signals()
     print_any_text()
-    load_dotenv(Path(".env"), interpolate=False)
     try:
+        _load_settings_file()
         # What typer itself would print of an error is not made for texts from outside.
         sys.exit(app(standalone_mode=False) or 0)
     except SongSwapError as error:
