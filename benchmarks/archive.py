@@ -18,7 +18,7 @@ from benchmarks.size import size
 from songswap import settings
 from songswap.storage import keys
 from songswap.storage.archive import Archive
-from songswap.storage.records import Kept
+from songswap.storage.records import SpooledResponse
 
 _OBJECTS = size(200, 5)
 _ROUNDS = size(7, 1)
@@ -32,10 +32,10 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
     with services.object_store(folder) as store:
         where = services.archive_of(store)
 
-        def kept() -> list[Kept]:
+        def kept() -> list[SpooledResponse]:
             hour = next(hours)
             return [
-                Kept(user, user, keys.for_hour(user, hour), hour, None, body)
+                SpooledResponse(user, user, keys.for_hour(user, hour), hour, None, body)
                 for user, body in packed
             ]
 
@@ -55,7 +55,7 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
     )
 
 
-def _ours(archive: Archive, kept: list[Kept]) -> None:
+def _ours(archive: Archive, kept: list[SpooledResponse]) -> None:
     outcome = asyncio.run(archive.put_all(kept))
     if len(outcome.archived) != len(kept):
         raise RuntimeError(f"S3 did not take all: {next(iter(outcome.problems.values()))}")
@@ -72,7 +72,7 @@ def _client(where: settings.Archive) -> Any:
     )
 
 
-def _theirs(client: Any, bucket: str, kept: list[Kept]) -> None:
+def _theirs(client: Any, bucket: str, kept: list[SpooledResponse]) -> None:
     for one in kept:
         client.put_object(
             Bucket=bucket,

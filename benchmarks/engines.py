@@ -33,11 +33,11 @@ from benchmarks.size import size
 from songswap import settings
 from songswap.dev.stack.object_store import ObjectStore
 from songswap.dev.stack.postgres import Postgres
-from songswap.parallel.processes import spread
+from songswap.parallel.processes import run_parallel
 from songswap.parallel.spark_cluster import Cluster, Layout
 from songswap.storage import keys
 from songswap.storage.archive import Archive
-from songswap.storage.records import Kept
+from songswap.storage.records import SpooledResponse
 from songswap.supervision.process import marked
 from songswap.terminal.progress import Progress
 
@@ -65,10 +65,10 @@ class _Engine(NamedTuple):
     @property
     def options(self) -> list[str]:
         """What the command is told."""
-        spread = ["--processes", str(self.at_once)]
+        run_parallel = ["--processes", str(self.at_once)]
         if self.cluster is None:
-            return spread
-        return [*spread, "--engine", "spark", "--master", self.cluster.url]
+            return run_parallel
+        return [*run_parallel, "--engine", "spark", "--master", self.cluster.url]
 
 
 class _Done(NamedTuple):
@@ -89,13 +89,13 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
     exports = folder / "exports"
     exports.mkdir()
     told(f"making {_EXPORTS} exports")
-    deque(spread(partial(_export, exports), range(1, _EXPORTS + 1), processes=_MAKERS), 0)
+    deque(run_parallel(partial(_export, exports), range(1, _EXPORTS + 1), processes=_MAKERS), 0)
     with services.postgres(folder) as server, services.object_store(folder) as store:
         told(f"making an archive of {_OBJECTS:,} answers")
         each = _LISTENERS // _MAKERS
         parts = [range(first, first + each) for first in range(1, each * _MAKERS, each)]
         archived = partial(_archive, services.archive_of(store), _OBJECTS // _MAKERS)
-        deque(spread(archived, parts, processes=_MAKERS), 0)
+        deque(run_parallel(archived, parts, processes=_MAKERS), 0)
         with _engines(folder) as engines:
 
             def measured(engine: _Engine, *command: str) -> _Done:
@@ -200,7 +200,9 @@ def _archive(where: settings.Archive, objects: int, users: range) -> None:
 async def _put(archive: Archive, answers: Iterator[tuple[datetime, Page]]) -> None:
     while some := list(islice(answers, _PUT_AT_ONCE)):
         kept = [
-            Kept(number, page.user_id, keys.for_hour(page.user_id, at), at, None, page.gzipped)
+            SpooledResponse(
+                number, page.user_id, keys.for_hour(page.user_id, at), at, None, page.gzipped
+            )
             for number, (at, page) in enumerate(some)
         ]
         outcome = await archive.put_all(kept)

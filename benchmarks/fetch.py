@@ -1,4 +1,4 @@
-"""Asking Spotify: many users side by side over TLS, 80 ms away, in a process of its own.
+"""MetadataFetcher Spotify: many users side by side over TLS, 80 ms away, in a process of its own.
 
 A server in another process answers with pages that were packed before, so that what is measured is
 the asking. Spool, S3 and warehouse are real.
@@ -128,7 +128,7 @@ def _step(there: settings.Settings) -> None:
     hour = datetime.now(UTC) + timedelta(hours=time.monotonic_ns() // 1000 % 1_000_000)
     batches = hourly_load.plan(replace(there, batch_size=_USERS), run_id, lambda: hour)
     counts = fetch(there, run_id, batches[0], lambda: hour)
-    if (counts["answers"], counts["archived"]) != (_USERS, _USERS):
+    if (counts["responses"], counts["archived"]) != (_USERS, _USERS):
         raise RuntimeError(f"Not all was fetched: {counts}")
 
 

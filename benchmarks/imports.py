@@ -20,7 +20,7 @@ from benchmarks.figure import Figure, bound, cost, seconds, speed
 from benchmarks.memory import memory_of
 from benchmarks.size import size
 from songswap.dev.stack.postgres import Postgres
-from songswap.parallel.processes import spread
+from songswap.parallel.processes import run_parallel
 from songswap.pipelines.import_export import import_package
 from songswap.settings import Settings, Spotify
 from songswap.storage.export_inbox import Package, look
@@ -56,7 +56,7 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
 
         def imported(dsn: str, processes: int) -> list[_Import]:
             settings = Settings(dsn, Spotify("", ""), archive, folder / "spool")
-            done = list(spread(partial(_import, settings), given, processes=processes))
+            done = list(run_parallel(partial(_import, settings), given, processes=processes))
             if sum(one.counts.get("rows", 0) for one in done) != rows:
                 raise RuntimeError("not all exports were imported")
             return done

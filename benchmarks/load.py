@@ -18,7 +18,7 @@ from songswap.models import Catalogue
 from songswap.transform import history as transform
 from songswap.warehouse import plays
 from songswap.warehouse.connection import connect
-from songswap.warehouse.plays import Answer, Round
+from songswap.warehouse.plays import ParsedResponse, PollBatch
 
 _USERS = size(500, 10)
 _ROUNDS = size(5, 1)
@@ -28,7 +28,7 @@ _FEW_NEW = 0.05
 class _Input(NamedTuple):
     """The same answers for both ways, transformed beforehand."""
 
-    answers: list[Answer]
+    answers: list[ParsedResponse]
     catalogue: Catalogue
     rows: list[previous.Rows]
 
@@ -68,7 +68,7 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
 def _input(answers: Sequence[Page], at: datetime) -> _Input:
     catalogue = Catalogue()
     loaded = [
-        Answer(
+        ParsedResponse(
             page.user_id,
             at,
             f"key of {page.user_id}",
@@ -112,7 +112,7 @@ def _fresh(server: Postgres, deed: Callable[[str], None], before: _Input | None 
 def _ours(dsn: str, given: _Input) -> None:
     with connect(dsn) as connection:
         at = given.answers[0].observed_at
-        told = Round(given.answers, given.catalogue, at)
+        told = PollBatch(given.answers, given.catalogue, at)
         plays.load(connection, [told], "bench", timedelta(days=1))
 
 

@@ -10,13 +10,13 @@ from benchmarks.figure import Figure, bound, cost, cpu_seconds, medians, speed
 from benchmarks.pages import FULL, NOW, Page, pages
 from benchmarks.size import size
 from songswap.pipelines.load import transformed
-from songswap.storage.records import Kept, pack
+from songswap.storage.records import SpooledResponse, pack
 
 _USERS = size(500, 10)
 _ROUNDS = size(7, 1)
 
 
-class _Unpacked(Kept):
+class _Unpacked(SpooledResponse):
     """An answer whose body is there as it came: unpacking is no part of this."""
 
     @property
@@ -55,7 +55,7 @@ def _zlib(body: bytes) -> bytes:
     return gzip.compress(body, compresslevel=6)
 
 
-def _ours(answers: list[Kept]) -> list[object]:
+def _ours(answers: list[SpooledResponse]) -> list[object]:
     return [*transformed(answers, NOW)]
 
 

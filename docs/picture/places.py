@@ -34,7 +34,7 @@ class Group(NamedTuple):
 
 _TRACKS = ("Tracks", "TrackImages", "TrackPopularity", "TrackPreviews")
 _ARTISTS = ("Artists", "ArtistImages", "ArtistPopularity", "ArtistFollowers", "ArtistGenres")
-_OF_USERS = ("polls", "grants", "tokens", "token_exchanges", "gaps", "set_aside")
+_OF_USERS = ("polls", "grants", "tokens", "token_exchanges", "gaps", "rejected_items")
 _OF_EXPORTS = ("streams", "imports", "export_tracks", "estimated_durations")
 _OF_APPS = ("budgets", "requests", "pauses", "refusals")
 

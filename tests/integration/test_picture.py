@@ -41,7 +41,7 @@ def test_up_to_date(
 @pytest.mark.parametrize(
     "change",
     [
-        "ALTER TABLE songswap.notes ADD COLUMN more text",
+        "ALTER TABLE songswap.data_fixes ADD COLUMN more text",
         "ALTER TABLE songswap.polls ALTER COLUMN problem SET NOT NULL",
         "ALTER TABLE songswap.export_tracks DROP CONSTRAINT export_tracks_pkey",
         "ALTER TABLE songswap.gaps ALTER COLUMN run_id TYPE varchar(80)",
