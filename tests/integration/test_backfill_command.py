@@ -120,7 +120,7 @@ def test_hourly_load_is_waited_for(here: Any, tmp_path: Path) -> None:
         finally:
             command.kill()
     assert command.returncode == 0, err
-    assert json.loads(out)["artist"]["told"] == count(here, "Artists")
+    assert json.loads(out)["artist"]["received"] == count(here, "Artists")
 
 
 def test_status(here: Any, songswap: Run) -> None:
