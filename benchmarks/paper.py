@@ -7,9 +7,20 @@ from typing import Any
 _DOCS = Path(__file__).parents[1] / "docs"
 _TABLE = re.compile(r"(<!-- figures -->\n).*?(<!-- end -->)", re.DOTALL)
 _CURVE = re.compile(r"(curve|curve of the DAG): (\d+) users, seconds")
-_WIDTH, _HEIGHT, _EDGE = 640, 320, 60
-_COLOURS = {"curve": "#1f6f43", "curve of the DAG": "#8a4f9e"}
-_TITLES = {"curve": "one process", "curve of the DAG": "the DAG, LocalExecutor"}
+_CURVES = {"curve": "one process", "curve of the DAG": "the DAG, LocalExecutor"}
+_GREY = "#7d8590"
+"""Readable on a white page and on a dark one."""
+_STYLE = {
+    **dict.fromkeys(("background", "plot_background"), "transparent"),
+    **dict.fromkeys(("foreground", "foreground_strong", "foreground_subtle"), _GREY),
+    **dict.fromkeys(("guide_stroke_color", "major_guide_stroke_color"), _GREY),
+    **dict.fromkeys(("label_font_size", "major_label_font_size"), 13),
+    "colors": ("#2da44e", "#a371f7"),
+    "font_family": "sans-serif",
+    "opacity": "1",
+    "stroke_opacity": "1",
+    "stroke_width": "2",
+}
 
 Results = dict[str, Any]
 Point = tuple[int, float]
@@ -26,8 +37,7 @@ def write(results: Results) -> None:
             if found := _CURVE.fullmatch(one["what"]):
                 curves.setdefault(found[1], []).append((int(found[2]), one["ours"]))
     if curves:
-        drawing = _drawn({name: sorted(points) for name, points in curves.items()})
-        (_DOCS / "performance.svg").write_text(drawing)
+        (_DOCS / "performance.svg").write_text(_chart(curves))
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -62,40 +72,33 @@ def _lines(results: Results) -> list[str]:
     return [*heads, *(f"| {' | '.join(row)} |" for row in shown)]
 
 
-def _drawn(curves: dict[str, list[Point]]) -> str:
-    """Seconds over users as lines; both axes begin at 0, so that what is linear is straight."""
+def _chart(curves: dict[str, list[Point]]) -> str:
+    """Draw seconds by users; both axes begin at 0, so that linear growth is a straight line."""
+    # Here, because pygal adds an import hook of the old kind, about which Python 3.11 warns.
+    import pygal  # type: ignore[import-untyped]  # it has no types
+    from pygal.style import Style  # type: ignore[import-untyped]  # as above
+
     most_users = max(users for points in curves.values() for users, _ in points)
     most_s = max(took for points in curves.values() for _, took in points)
-
-    def place(users: float, took: float) -> str:
-        x = _EDGE + users / most_users * (_WIDTH - 2 * _EDGE)
-        y = _HEIGHT - _EDGE - took / most_s * (_HEIGHT - 2 * _EDGE)
-        return f"{x:.1f},{y:.1f}"
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-        ' font-family="sans-serif" font-size="13" fill="#222">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-        '<g stroke="#999" fill="none"><polyline points="'
-        f'{place(0, most_s)} {place(0, 0)} {place(most_users, 0)}"/></g>',
-        _text(_WIDTH - _EDGE, _HEIGHT - _EDGE + 20, f"{most_users:,} users", "end"),
-        _text(_EDGE - 8, _EDGE + 4, f"{most_s:,.0f} s", "end"),
-        _text(_EDGE - 8, _HEIGHT - _EDGE + 4, "0", "end"),
-        _text(_WIDTH / 2, 24, "Seconds of an hourly load by its users, no rate limit", "middle"),
-    ]
-    for number, (name, points) in enumerate(curves.items()):
-        colour = _COLOURS[name]
-        line = " ".join(place(*point) for point in [(0, 0.0), *points])
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [_dot(place(*point), colour) for point in points]
-        parts.append(_text(_EDGE + 20, _EDGE + 18 * number, _TITLES[name], "start", colour))
-    return "\n".join([*parts, "</svg>", ""])
-
-
-def _dot(at: str, colour: str) -> str:
-    x, y = at.split(",")
-    return f'<circle cx="{x}" cy="{y}" r="3.5" fill="{colour}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str, colour: str = "#222") -> str:
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" fill="{colour}">{text}</text>'
+    chart = pygal.XY(
+        style=Style(**_STYLE),
+        width=640,
+        height=320,
+        margin_right=30,
+        js=(),  # nothing is fetched from outside
+        no_prefix=True,
+        disable_xml_declaration=True,
+        title="Seconds of an hourly load by users, without a rate limit",
+        x_title="users",
+        y_title="seconds",
+        xrange=(0, most_users),
+        range=(0, most_s),
+        max_scale=6,
+        value_formatter=lambda took: f"{took:,.0f}",
+        x_value_formatter=lambda users: f"{users:,.0f}",
+        legend_at_bottom=True,
+        dots_size=3.5,
+    )
+    for name, points in curves.items():
+        chart.add(_CURVES[name], [(0, 0), *sorted(points)])
+    return str(chart.render(is_unicode=True)) + "\n"
