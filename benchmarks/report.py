@@ -1,11 +1,11 @@
-"""Results → docs/performance.md (its table) and docs/performance.svg (cost by users)."""
+"""Write the results into docs/performance.md (a table) and docs/performance.svg (a chart)."""
 
 import re
 from pathlib import Path
 from typing import Any
 
 _DOCS = Path(__file__).parents[1] / "docs"
-_TABLE = re.compile(r"(<!-- figures -->\n).*?(<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- measurements -->\n).*?(<!-- end -->)", re.DOTALL)
 _CURVE = re.compile(r"(curve|curve of the DAG): (\d+) users, seconds")
 _CURVES = {"curve": "one process", "curve of the DAG": "the DAG, LocalExecutor"}
 _GREY = "#7d8590"
@@ -27,49 +27,48 @@ Point = tuple[int, float]
 
 
 def write(results: Results) -> None:
-    """Bring both up to date."""
+    """Update the table and the chart."""
     page = _DOCS / "performance.md"
-    table = "\n".join(_lines(results))
+    table = "\n".join(_table(results))
     page.write_text(_TABLE.sub(lambda m: f"{m[1]}{table}\n{m[2]}", page.read_text()))
     curves: dict[str, list[Point]] = {}
     for part in results.values():
-        for one in part["figures"]:
-            if found := _CURVE.fullmatch(one["what"]):
-                curves.setdefault(found[1], []).append((int(found[2]), one["ours"]))
+        for measurement in part["measurements"]:
+            if match := _CURVE.fullmatch(measurement["what"]):
+                curves.setdefault(match[1], []).append((int(match[2]), measurement["ours"]))
     if curves:
         (_DOCS / "performance.svg").write_text(_chart(curves))
 
 
 def amount(value: float | None, unit: str) -> str:
-    """A value with as many digits as mean something."""
+    """Format a value with as many digits as are significant."""
     if value is None:
         return "–"
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3
     return f"{value:,.{digits}f} {unit}"
 
 
-def cells(part: str, figure: dict[str, Any]) -> tuple[str, ...]:
-    """A figure as a row of texts."""
-    ratio, met = figure["ratio"], figure["met"]
+def cells(part: str, measurement: dict[str, Any]) -> tuple[str, ...]:
+    """Format a measurement as a row of texts."""
+    ratio, met = measurement["ratio"], measurement["met"]
     return (
         part,
-        figure["what"],
-        amount(figure["ours"], figure["unit"]),
-        amount(figure["reference"], figure["unit"]),
+        measurement["what"],
+        amount(measurement["ours"], measurement["unit"]),
+        amount(measurement["reference"], measurement["unit"]),
         "–" if ratio is None else f"{ratio:.2f}×",
-        figure["goal"] or "–",
+        measurement["goal"] or "–",
         "–" if met is None else "yes" if met else "no",
     )
 
 
-def _lines(results: Results) -> list[str]:
-    found = [cells(name, one) for name, part in results.items() for one in part["figures"]]
-    shown = [row for row in found if not row[1].startswith("curve")]
-    heads = [
+def _table(results: Results) -> list[str]:
+    rows = [cells(name, row) for name, part in results.items() for row in part["measurements"]]
+    return [
         "| part | what | ours | reference | ratio | goal | met |",
         "|---|---|--:|--:|--:|--:|---|",
+        *(f"| {' | '.join(row)} |" for row in rows if not row[1].startswith("curve")),
     ]
-    return [*heads, *(f"| {' | '.join(row)} |" for row in shown)]
 
 
 def _chart(curves: dict[str, list[Point]]) -> str:
