@@ -22,7 +22,7 @@ the spool meanwhile; the first run after it is mended archives it.
 * *Not set*: set the variable `bucket_name`, or the connection `SongSwap_S3_PutOnly` or
   `SongSwap_S3_TestPutGetDelete`.
 * *InvalidAccessKeyId*, *SignatureDoesNotMatch*: correct login and password of the connection.
-* *overwrites an object*, *answers a second put … with*, *NotImplemented*: the server does not
+* *overwrites an object*, *responds to a second put … with*, *NotImplemented*: the server does not
   support conditional puts, on which the archive relies. Use one that does, as AWS S3 does.
 * *let the pipeline's key put …*: give that key the policy in docs/deployment.md, "The keys of the
   archive".

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from songswap.checks.sanity.given import from_environment
+from songswap.checks.sanity.context import from_environment
 from songswap.checks.sanity.run import CHECKS, run_check, run_step
 from songswap.clock import utc_now
 from songswap.dev.stack.postgres import Postgres
@@ -84,10 +84,12 @@ def test_another_encoding(postgres: Postgres, encoding: str) -> None:
             "AIRFLOW_CONN_SONGSWAP_RDS": f"postgres://{part['user']}:{part['password']}@"
             f"{part['host']}:{part['port']}/{name}"
         }
-        seen = list(run_check(CHECKS["postgres"], from_environment(environment, "a run", utc_now)))
-        (red,) = [one for one in seen if one.ok is False]
+        results = list(
+            run_check(CHECKS["postgres"], from_environment(environment, "a run", utc_now))
+        )
+        (red,) = [result for result in results if result.ok is False]
         assert red.step == "query"
-        assert f"its encoding is {encoding}" in red.told
+        assert f"its encoding is {encoding}" in red.message
     finally:
         postgres.drop_database(name)
 
@@ -106,8 +108,8 @@ def test_tables_in_another_schema(platform: Make, path: str) -> None:
         here.settings = replace(here.settings, warehouse_dsn=settings)
     assert migrate(here.settings.warehouse_dsn).platform == "music"
     assert schemas_with_tables(dsn) == {"music": 14}
-    given = from_environment(here.environment(), "a run", here.clock)
-    assert "in schema music." in run_step("postgres", "tables", given)
+    context = from_environment(here.environment(), "a run", here.clock)
+    assert "in schema music." in run_step("postgres", "tables", context)
     here.load()
     here.advance(hours=1)
     here.load()
@@ -167,8 +169,8 @@ def test_our_tables_were_made_for_another_schema(platform: Make) -> None:
     here.execute("CREATE SCHEMA other")
     for table in TABLES:
         here.execute(f'CREATE TABLE other."{table}" (LIKE public."{table}" INCLUDING ALL)')
-    given = from_environment(here.environment(), "a run", here.clock)
-    assert "Such tables in schema other are not used." in run_step("postgres", "tables", given)
+    context = from_environment(here.environment(), "a run", here.clock)
+    assert "Such tables in schema other are not used." in run_step("postgres", "tables", context)
     here.load()
     there = make_conninfo(dsn, options="-c search_path=other,public")
     here.settings = replace(here.settings, warehouse_dsn=there)

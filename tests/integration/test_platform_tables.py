@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from songswap.checks.acceptance import sample
-from songswap.checks.sanity.given import from_environment
+from songswap.checks.sanity.context import from_environment
 from songswap.checks.sanity.run import run_step
 from songswap.errors import CheckFailed, PlatformUnfit, RunFailed, SongSwapError
 from songswap.pipelines.hourly_load import load_once
@@ -40,9 +40,9 @@ def described(here: Any) -> list[str]:
 
 def checked(here: Any) -> str:
     """What the step ``tables`` of the check says, red or green."""
-    given = from_environment(here.environment(), "a run", here.clock)
+    context = from_environment(here.environment(), "a run", here.clock)
     try:
-        return run_step("postgres", "tables", given)
+        return run_step("postgres", "tables", context)
     except CheckFailed as error:
         return f"red: {error}"
 
@@ -388,7 +388,7 @@ def test_a_trigger_fills_what_is_left_out(platform: Make) -> None:
     )
     load_two_hours(here)
     told = checked(here)
-    assert told.count("Loads go on, but") == 1
+    assert told.count("Loads work, but") == 1
     assert '"Tracks".label is NOT NULL without a default' in told
 
 
@@ -405,7 +405,7 @@ def test_what_only_single_commands_need(platform: Make) -> None:
     )
     load_two_hours(here)
     told = checked(here)
-    assert told.count("Loads go on, but") == 4
+    assert told.count("Loads work, but") == 4
     for words in (
         'public."Users" has no unique key (spotify_id)',
         "theme is NOT NULL without a default, and nobody gives it a value when 'songswap connect'",

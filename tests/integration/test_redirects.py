@@ -13,7 +13,7 @@ import pytest
 from songswap.alerts.webhook import Webhook
 from songswap.checks.sanity import discord as check_discord
 from songswap.checks.sanity import spotipy as check_spotipy
-from songswap.checks.sanity.given import from_environment
+from songswap.checks.sanity.context import from_environment
 from songswap.dev.stack.plan import WEBHOOK
 from songswap.errors import (
     AlertError,
@@ -148,13 +148,13 @@ def test_reccobeats(platform: Make, other: Server) -> None:
 def test_checks_and_connect(platform: Make, other: Server, free_port: Callable[[], int]) -> None:
     """Neither the sanity checks nor `songswap connect` go where a redirect sends them."""
     here = platform(users=1)
-    given = from_environment(here.environment(), "r", here.clock)
+    context = from_environment(here.environment(), "r", here.clock)
     for path in ("/api/token", "/v1/artists/*", "/v1/me", "/discord/*"):
         here.fault(path=path, status=307, headers={"Location": other.url + path})
     with pytest.raises(CheckFailed, match="307"):
-        check_discord.message(given)
-    with pytest.raises(CheckFailed, match="not Spotify's API"):
-        check_spotipy.token(given)
+        check_discord.message(context)
+    with pytest.raises(CheckFailed, match="not from Spotify's API"):
+        check_spotipy.token(context)
     with pytest.raises(ConnectFailed):
         authorize(here.settings.spotify, f"http://127.0.0.1:{free_port()}/", consent(here))
     assert other.asked == []

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from songswap.checks.sanity.given import Given
+from songswap.checks.sanity.context import CheckContext
 from songswap.checks.sanity.run import run_step
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import SongSwapError
@@ -46,7 +46,7 @@ def log_all(here: Any, **more: str) -> None:
 def checked(here: Any) -> str:
     """What the sanity check says of the server's log."""
     variables = here.environment()
-    given = Given(
+    given = CheckContext(
         lambda name: parse_connection(name, variables[f"AIRFLOW_CONN_{name.upper()}"]),
         variables.get,
         variables,

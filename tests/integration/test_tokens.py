@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from songswap.checks.sanity.given import Given
+from songswap.checks.sanity.context import CheckContext
 from songswap.checks.sanity.run import run_step
 from songswap.errors import InvalidGrant, TimedOut, UnexpectedFailure
 from songswap.models import RotatedToken, Tokens
@@ -41,14 +41,14 @@ def states(here: Any) -> dict[str, int]:
     return dict(here.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
 
 
-def checked(here: Any) -> Given:
+def checked(here: Any) -> CheckContext:
     """What a sanity check is given in a terminal."""
     variables = here.environment()
 
     def connection(name: str) -> Connection:
         return parse_connection(name, variables[f"AIRFLOW_CONN_{name.upper()}"])
 
-    return Given(connection, variables.get, variables, "run", here.clock)
+    return CheckContext(connection, variables.get, variables, "run", here.clock)
 
 
 @pytest.mark.parametrize("name", ["refresh_suffix", "access_suffix"])

@@ -33,7 +33,7 @@ def connect(
     SPOTIFY_CLIENT_SECRET. Who is there already gets new tokens, good for another six months.
     """
     from songswap import settings
-    from songswap.checks.sanity.given import installed
+    from songswap.checks.sanity.context import installed
     from songswap.spotify.oauth import authorize
     from songswap.warehouse.connection import connect as connect_to
     from songswap.warehouse.migrate import require_schema

@@ -1,11 +1,11 @@
-"""The steps of the sanity checks as Airflow's tasks run them: given what Airflow keeps."""
+"""The steps of the sanity checks as Airflow's tasks run them: context what Airflow keeps."""
 
 import logging
 import os
 
 from airflow.sdk import get_current_context
 
-from songswap.checks.sanity.given import Given
+from songswap.checks.sanity.context import CheckContext
 from songswap.checks.sanity.run import run_step
 from songswap.clock import utc_now
 from songswap.orchestration.connections import find_connection, find_variable
@@ -20,5 +20,5 @@ def run(check: str, step: str) -> None:
         SongSwapError: it failed; the sentence says what to set or mend, and where.
     """
     run_id = str(get_current_context()["dag_run"].run_id)
-    given = Given(find_connection, find_variable, os.environ, run_id, utc_now)
-    log.info(run_step(check, step, given))
+    context = CheckContext(find_connection, find_variable, os.environ, run_id, utc_now)
+    log.info(run_step(check, step, context))

@@ -8,7 +8,7 @@ from airflow.sdk.log import mask_secret
 
 from songswap import settings
 from songswap.alerts.webhook import Webhook
-from songswap.checks.sanity.given import connection_named
+from songswap.checks.sanity.context import connection_named
 from songswap.settings import airflow_connection, spotify_connection
 from songswap.settings.addresses import plain_hosts
 from songswap.settings.warehouse_dsn import dsn_of

@@ -1,4 +1,4 @@
-"""What a check is told from outside, and how its sentences name what has to be set."""
+"""The settings that a check reads, and how its messages name them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from songswap.settings.airflow_connection import Connection, parse_connection
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """Where a check finds its settings: in Airflow, or in the environment alone.
+class CheckContext:
+    """The settings of one run of a check, from Airflow or from the environment alone.
 
     Args:
-        find_connection: gives a connection by its id; None where it is not set.
-        find_variable: gives a variable by its name; None where it is not set.
+        find_connection: returns a connection by its id; None where it is not set.
+        find_variable: returns a variable by its name; None where it is not set.
         environment: the environment variables.
-        run: tells this run of the check from any other, and is the same in all its steps.
-        clock: gives the time (aware, UTC).
+        run_id: unique to this run of the check, and the same in all its steps.
+        clock: returns the time (aware, UTC).
     """
 
     find_connection: Callable[[str], Connection | None]
     find_variable: Callable[[str], str | None]
     environment: Mapping[str, str]
-    run: str
+    run_id: str
     clock: Callable[[], datetime]
 
     def connection(self, name: str) -> Connection:
-        """A connection that has to be set.
+        """Return a connection that has to be set.
 
         Raises:
-            CheckFailed: it is not.
+            CheckFailed: it is not set.
         """
         found = self.find_connection(name)
         if found is None:
@@ -41,10 +41,10 @@ class Given:
         return found
 
     def variable(self, name: str) -> str:
-        """A variable that has to be set.
+        """Return a variable that has to be set.
 
         Raises:
-            CheckFailed: it is not.
+            CheckFailed: it is not set.
         """
         found = (self.find_variable(name) or "").strip()
         if not found:
@@ -52,10 +52,10 @@ class Given:
         return found
 
     def setting(self, name: str) -> str:
-        """An environment variable that has to be set.
+        """Return an environment variable that has to be set.
 
         Raises:
-            CheckFailed: it is not.
+            CheckFailed: it is not set.
         """
         found = self.environment.get(name, "").strip()
         if not found:
@@ -64,13 +64,15 @@ class Given:
 
 
 class Step(NamedTuple):
-    """A part of a check: ``run`` says in a sentence what it saw, or raises a `SongSwapError`.
+    """A step of a check.
 
-    ``undoes`` names an earlier step: when that one went well, this one runs whatever came between.
+    Args:
+        run: returns what it found, in a sentence, or raises a `SongSwapError`.
+        undoes: an earlier step. Once that step has passed, this one runs whatever failed between.
     """
 
     name: str
-    run: Callable[[Given], str]
+    run: Callable[[CheckContext], str]
     undoes: str | None = None
 
 
@@ -78,7 +80,7 @@ ENVIRONMENT = "the environment of Airflow's parts (in a terminal: also in .env)"
 
 
 def connection_named(name: str) -> str:
-    """A connection, with both places where it can be set."""
+    """Name a connection, with both places where it can be set."""
     return (
         f"the connection {name} (in Airflow's UI: Admin, Connections; or"
         f" AIRFLOW_CONN_{name.upper()} in the environment)"
@@ -86,7 +88,7 @@ def connection_named(name: str) -> str:
 
 
 def variable_named(name: str) -> str:
-    """A variable, with both places where it can be set."""
+    """Name a variable, with both places where it can be set."""
     return (
         f"the variable {name} (in Airflow's UI: Admin, Variables; or"
         f" AIRFLOW_VAR_{name.upper()} in the environment)"
@@ -94,9 +96,9 @@ def variable_named(name: str) -> str:
 
 
 def from_environment(
-    environment: Mapping[str, str], run: str, clock: Callable[[], datetime]
-) -> Given:
-    """What the environment says, named as Airflow names it there."""
+    environment: Mapping[str, str], run_id: str, clock: Callable[[], datetime]
+) -> CheckContext:
+    """Read connections and variables from the environment, by Airflow's names for them."""
 
     def find_connection(name: str) -> Connection | None:
         variable = f"AIRFLOW_CONN_{name.upper()}"
@@ -106,14 +108,14 @@ def from_environment(
     def find_variable(name: str) -> str | None:
         return environment.get(f"AIRFLOW_VAR_{name.upper()}")
 
-    return Given(find_connection, find_variable, environment, run, clock)
+    return CheckContext(find_connection, find_variable, environment, run_id, clock)
 
 
 def installed(*packages: str) -> str:
-    """Say which versions of these packages are installed.
+    """Return the installed versions of packages, as text.
 
     Raises:
-        CheckFailed: one is not.
+        CheckFailed: a package is not installed.
     """
     try:
         return ", ".join(f"{package} {version(package)}" for package in packages)
