@@ -13,7 +13,7 @@ to be red; the run is green when the alert was right.
 
 **When it is red**: read the log of the red task. *No alert was sent*: check the connection
 `Discord_Notifier` or the variable `discord_webhook_endpoint`; the log of `fail_on_purpose` has the
-message and why Discord did not take it. *Not as it has to be*: the code of the alerts is broken.
+message and why Discord did not take it. *These parts are wrong*: the code of the alerts is broken.
 """  # noqa: E501 - a row of a table is one line
 
 from datetime import UTC, datetime

@@ -55,7 +55,7 @@ def keep() -> None:
     from songswap.checks.acceptance import spool
     from songswap.orchestration.connections import read_settings
 
-    spool.keep(read_settings().spool, DATA)
+    spool.store(read_settings().spool, DATA)
 
 
 @task

@@ -144,7 +144,7 @@ def test_proof_of_the_alert(airflow: Any, platform: Make, broken_copy: Callable[
     run = airflow.run(PROOF, here, sources=sources)
     assert run["state"] == "failed"
     assert run["tasks"]["alert_arrived"] == "failed"
-    assert "this is not as it has to be: Los Angeles" in run["log"]
+    assert "these parts are wrong: Los Angeles" in run["log"]
     (left,) = embeds(here)
     assert left["title"] == f"🔴 {PROOF} failed"
     assert "Los Angeles" in left["description"]

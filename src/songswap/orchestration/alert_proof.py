@@ -34,7 +34,7 @@ def nothing_left() -> None:
     """See that Discord has the message no more.
 
     Raises:
-        AcceptanceFailed: it is still there.
+        AcceptanceFailed: Discord still has it.
     """
     try:
         message = DiscordHook().read(_sent() or "0")

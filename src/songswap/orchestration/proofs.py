@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import XComArg, chain, task
 
 if TYPE_CHECKING:
-    from songswap.checks.acceptance.load import LoadProof
+    from songswap.checks.acceptance.load import LoadCheck
     from songswap.settings import Settings
 
 
@@ -78,10 +78,10 @@ def remove(name: str) -> None:
     _proof(name).remove(_settings())
 
 
-def _proof(name: str) -> "LoadProof[Any]":
+def _proof(name: str) -> "LoadCheck[Any]":
     from importlib import import_module
 
-    proof: LoadProof[Any] = import_module(f"songswap.checks.acceptance.{name}").PROOF
+    proof: LoadCheck[Any] = import_module(f"songswap.checks.acceptance.{name}").CHECK
     return proof
 
 
