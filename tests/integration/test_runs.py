@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from songswap.alerts.warning import LOOK, PAUSED, RESUMED
+from songswap.alerts.notices import LOOK, PAUSED, RESUMED
 from songswap.errors import RunFailed, RunPaused, SpotifyUnavailable
 from songswap.pipelines import backfill, hourly_load
 from songswap.pipelines.enrich import enrich
@@ -201,7 +201,7 @@ def test_pause_is_told_once_and_so_is_its_end(platform: Make) -> None:
         assert row(here, name)[0] == "paused"
         # What it told is noted; asked again at once, it tells nothing.
         summary = hourly_load.summarise(here.settings, name, here.clock)
-        return [(one.about, one.sentence) for one in summary.notices]
+        return [(one.kind, one.sentence) for one in summary.notices]
 
     assert notices() == []
     sent = "SELECT subject, detail::timestamptz FROM songswap.notices"
@@ -230,7 +230,7 @@ def test_notices_of_pauses(platform: Make) -> None:
 
     def notices() -> list[tuple[str, str]]:
         summary = hourly_load.summarise(here.settings, "run 1", here.clock)
-        return [(one.about, one.sentence[:40]) for one in summary.notices]
+        return [(one.kind, one.sentence[:40]) for one in summary.notices]
 
     until = f"{now + timedelta(minutes=90):%Y-%m-%d %H:%M}"
     assert notices() == [(PAUSED, f"Paused by Spotify until {until}")]
@@ -256,11 +256,11 @@ def test_dead_grants_are_told_once_a_day(platform: Make) -> None:
 
     def notices() -> list[tuple[str, str]]:
         summary = hourly_load.summarise(here.settings, "run 1", here.clock)
-        return [(one.about, one.sentence) for one in summary.notices]
+        return [(one.kind, one.sentence) for one in summary.notices]
 
     ((about, sentence),) = notices()
     assert about == LOOK
-    assert sentence.startswith("2 users cannot be asked for: 1 revoked, 1 forbidden.")
+    assert sentence.startswith("2 users cannot be polled: 1 revoked, 1 forbidden.")
     here.advance(hours=12)
     assert notices() == []
     here.advance(hours=12)

@@ -1,4 +1,4 @@
-"""What engineers are told of a run beside its failures."""
+"""Notices: what engineers have to know about a run beside its failures."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,26 +15,26 @@ _ENDING = re.compile(r"expiring_in_(?P<days>\d+)_days")
 
 
 class Notice(NamedTuple):
-    """A sentence, and what it is about: `LOOK`, `PAUSED` or `RESUMED`."""
+    """A sentence of a kind: `LOOK`, `PAUSED` or `RESUMED`."""
 
-    about: str
+    kind: str
     sentence: str
 
 
 def warnings(counts: Mapping[str, int]) -> list[str]:
-    """Sentences about a run's counts, of what no next run can mend; none for most runs.
+    """Return a sentence for each problem in a run's counts that no later run can fix.
 
     Args:
-        counts: as `songswap.pipelines.hourly_load.summarise` gives them.
+        counts: as `songswap.pipelines.hourly_load.summarise` returns them.
     """
     return list(_warnings(counts))
 
 
-def unaskable(grants: Mapping[str, int]) -> str | None:
-    """A sentence about users whose grants cannot be asked with; None where there are none.
+def unusable_grants(grants: Mapping[str, int]) -> str | None:
+    """Return a sentence about users whom no run can poll; None where there are none.
 
     Args:
-        grants: how many there are in each state.
+        grants: the number of grants in each state.
     """
     dead = ("expired", "revoked", "lost", "forbidden")
     numbers = {state: grants[state] for state in dead if grants.get(state)}
@@ -48,24 +48,24 @@ def unaskable(grants: Mapping[str, int]) -> str | None:
     if able and "forbidden" in numbers:
         advice = f" All but those who are forbidden {_AGAIN}."
     return (
-        f"{users:,} {'user' if users == 1 else 'users'} cannot be asked for: {each}.{advice}"
+        f"{users:,} {'user' if users == 1 else 'users'} cannot be polled: {each}.{advice}"
         f" `{command}` lists them."
     )
 
 
-def set_back(users: int, since: datetime | None) -> str:
-    """A sentence about a warehouse that went back in time, and the tokens that were put back.
+def warehouse_set_back(users: int, since: datetime | None) -> str:
+    """Return a sentence about a warehouse that went back in time.
 
     Args:
-        users: whose tokens they were.
-        since: when the last hourly run began that the warehouse knows of; None if of none.
+        users: the number of users whose newer tokens were put back.
+        since: when the last hourly run began that the warehouse has; None if it has none.
     """
     start = f" --from {since.astimezone(UTC):%Y-%m-%dT%H}" if since else ""
     return (
         "The warehouse went back in time, as after a failover or a restore: it held older tokens of"
-        f" {users:,} {'user' if users == 1 else 'users'} than Spotify had given. The later ones"
-        " were put back from the spool, nobody has to authorize for it. What had been loaded since"
-        f" is gone from it as well: `songswap replay{start}` brings the plays back, see"
+        f" {users:,} {'user' if users == 1 else 'users'} than Spotify had issued. The newer"
+        " ones were put back from the spool: nobody has to authorize again. What had been loaded"
+        f" since is missing too: `songswap replay{start}` restores the plays, see"
         " docs/deployment.md."
     )
 
@@ -74,15 +74,15 @@ def _warnings(counts: Mapping[str, int]) -> Iterator[str]:
     gaps = counts.get("gaps", 0)
     if gaps:
         yield (
-            f"{gaps:,} users had played more than Spotify remembers since they were last asked for:"
-            " plays of theirs may be missing. songswap.gaps says whose, and between when and when."
+            f"{gaps:,} users had played more than Spotify remembers since their last poll: some of"
+            " their plays may be missing. songswap.gaps says whose, and between which times."
         )
     missing = counts.get("missing_users", 0)
     if missing:
         yield (
-            f"{missing:,} users fewer than before have tokens in the warehouse: they are not asked"
-            " for. Unless they left the platform, look whether SongSwap_RDS leads to the right"
-            " database, and what `songswap check postgres` says. (Told from"
+            f"{missing:,} users fewer than before have tokens in the warehouse: they are not"
+            " polled. Unless they left the platform, check that SongSwap_RDS leads to the right"
+            " database, and run `songswap check postgres`. (Reported from"
             " SONGSWAP_LOST_USERS_PERCENT on.)"
         )
     lost = counts.get("lost_tokens", 0)
@@ -97,6 +97,6 @@ def _warnings(counts: Mapping[str, int]) -> Iterator[str]:
             days = int(ending["days"])
             yield (
                 f"The grants of {users:,} users end within {days} {'day' if days == 1 else 'days'}:"
-                f" they {_AGAIN} before, or nobody can ask for their plays."
+                f" they {_AGAIN} before, or their plays cannot be fetched."
                 " `songswap grants` lists them."
             )

@@ -1,4 +1,4 @@
-"""The tasks of the test DAG of the failure notifications, on Airflow's side."""
+"""The tasks of the test DAG of the failure notifications."""
 
 import logging
 from datetime import UTC, datetime
@@ -13,31 +13,31 @@ from songswap.orchestration.discord import DiscordHook
 log = logging.getLogger(__name__)
 
 
-def arrived() -> None:
-    """`songswap.checks.acceptance.alert.check`, with the message that Discord has."""
-    sent = _sent()
-    message = DiscordHook().read(sent) if sent else None
+def check_arrived() -> None:
+    """`songswap.checks.acceptance.alert.check`, on the message that Discord has."""
+    message_id = _message_id()
+    message = DiscordHook().read(message_id) if message_id else None
     log.info("%s", alert.check(message, run_of(get_current_context()), datetime.now(UTC)))
 
 
-def take_away() -> None:
+def delete() -> None:
     """Delete the message, where one was sent."""
-    sent = _sent()
-    if sent:
-        DiscordHook().delete(sent)
+    message_id = _message_id()
+    if message_id:
+        DiscordHook().delete(message_id)
         log.info("The message is deleted.")
     else:
         log.info("No message was sent: there is nothing to delete.")
 
 
-def nothing_left() -> None:
-    """See that Discord has the message no more.
+def check_deleted() -> None:
+    """Check that Discord does not have the message.
 
     Raises:
-        AcceptanceFailed: Discord still has it.
+        AcceptanceFailed: it does.
     """
     try:
-        message = DiscordHook().read(_sent() or "0")
+        message = DiscordHook().read(_message_id() or "0")
     except UnknownToDiscord:
         log.info("Nothing is left of this test.")
         return
@@ -46,8 +46,8 @@ def nothing_left() -> None:
     )
 
 
-def _sent() -> str | None:
+def _message_id() -> str | None:
     """The id of the message about the failed task."""
     task = get_current_context()["ti"]
-    sent: str | None = task.xcom_pull(task_ids=alert.TASK, key=MESSAGE)
-    return sent
+    message_id: str | None = task.xcom_pull(task_ids=alert.TASK, key=MESSAGE)
+    return message_id
