@@ -1,4 +1,4 @@
-"""The test DAGs: green on a platform that is well, red on broken code, and never a trace left."""
+"""The test DAGs: green on a healthy platform, red on broken code, and they leave nothing."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import pytest
 
 from songswap.checks.acceptance import spool
 
-PROOFS = [
+TEST_DAGS = [
     "test_rds_load_history",
     "test_rds_load_track",
     "test_rds_load_artist",
@@ -26,7 +26,7 @@ Make = Callable[..., Any]
 
 
 def everything(here: Any) -> dict[str, Any]:
-    """Each row of each table, each object of the bucket, each file of the spool's folder."""
+    """Return all rows of all tables, all objects in the bucket, and all files of the spool."""
     tables = here.rows(
         "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables"
         " WHERE schemaname IN ('public', 'songswap')"
@@ -37,10 +37,10 @@ def everything(here: Any) -> dict[str, Any]:
 
 
 def red_tasks(runs: dict[str, Any]) -> dict[str, set[str]]:
-    """The tasks that failed themselves, by their DAG."""
+    """Return the tasks that failed themselves, by DAG."""
     return {
         dag: {task for task, state in runs[dag]["tasks"].items() if state == "failed"}
-        for dag in PROOFS
+        for dag in TEST_DAGS
     }
 
 
@@ -52,26 +52,26 @@ def here(platform: Make) -> Any:
     return made
 
 
-def test_green_also_after_a_kill(airflow: Any, here: Any) -> None:
-    """All are green, also after one was killed in the middle, and leave everything as it was."""
+def test_green_after_a_kill_and_nothing_is_left(airflow: Any, here: Any) -> None:
+    """One DAG was killed while it loaded."""
     before = everything(here)
     assert len(before['public."History"']) > 10
     _kill_while_it_inserts(airflow, here)
     assert everything(here) != before
 
-    runs = airflow.run(",".join(PROOFS), here)
-    states = {dag: runs[dag]["state"] for dag in PROOFS}
-    assert states == dict.fromkeys(PROOFS, "success"), runs["log"]
+    runs = airflow.run(",".join(TEST_DAGS), here)
+    states = {dag: runs[dag]["state"] for dag in TEST_DAGS}
+    assert states == dict.fromkeys(TEST_DAGS, "success"), runs["log"]
     assert everything(here) == before
 
 
 def _kill_while_it_inserts(airflow: Any, here: Any) -> None:
     script = str(Path(__file__).parent / "run_dag.py")
     with psycopg.connect(here.settings.warehouse_dsn) as guard:
-        # The load writes this table last: it waits with all its rows in hand.
+        # The load writes this table last: it waits with its other rows written.
         guard.execute("LOCK TABLE songswap.polls IN EXCLUSIVE MODE")
         run = subprocess.Popen(  # noqa: S603  (our own script)
-            [sys.executable, script, PROOFS[0], str(airflow.home / "killed.json"), "null"],
+            [sys.executable, script, TEST_DAGS[0], str(airflow.home / "killed.json"), "null"],
             env=airflow.environment(here),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -96,8 +96,10 @@ def _wait_for_a_lock(here: Any) -> None:
     pytest.fail("the load did not come to the table that is locked")
 
 
-def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
-    """Each is red in the step that covers what is broken, and leaves everything as it was."""
+def test_broken_code_is_red_in_the_task_that_covers_it(
+    airflow: Any, here: Any, broken_copy: Make
+) -> None:
+    """Nothing is left."""
     before = everything(here)
     sources = broken_copy(
         ("transform/values.py", "if beyond else parsed", "if 0 else parsed.replace(microsecond=0)"),
@@ -119,7 +121,7 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
         ("storage/records.py", "zlib_ng.compress(body,", "zlib_ng.compress(body.strip(),"),
         ("storage/archive.py", 'mode="create"', 'mode="overwrite"'),
     )
-    runs = airflow.run(",".join(PROOFS), here, sources=sources)
+    runs = airflow.run(",".join(TEST_DAGS), here, sources=sources)
     assert red_tasks(runs) == {
         "test_rds_load_history": {"transform"},
         "test_rds_load_track": {"verify"},
@@ -128,7 +130,7 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
         "test_file_utils": {"read"},
         "test_s3_user_load_history": {"put"},
     }
-    assert {runs[dag]["state"] for dag in PROOFS} == {"failed"}
+    assert {runs[dag]["state"] for dag in TEST_DAGS} == {"failed"}
     for says in (
         "History: 4 of 4 rows are missing and 4 are wrong",
         "Look at songswap/transform/history.py",
@@ -140,10 +142,10 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
     assert everything(here) == before
 
 
-def test_red_at_the_end(airflow: Any, here: Any, broken_copy: Make) -> None:
-    """Red where only the second load is wrong, rights are too wide, or something is not removed.
+def test_failures_of_the_last_tasks_are_red(airflow: Any, here: Any, broken_copy: Make) -> None:
+    """Only the second load is wrong, rights are too wide, or a folder is not removed.
 
-    What was not removed is removed by the next set-up.
+    The next set-up removes it.
     """
     before = everything(here)
     sources = broken_copy(
@@ -171,7 +173,7 @@ def test_red_at_the_end(airflow: Any, here: Any, broken_copy: Make) -> None:
     )
     wide = here.environment()["AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"]
     runs = airflow.run(
-        ",".join(PROOFS), here, sources=sources, AIRFLOW_CONN_SONGSWAP_S3_PUTONLY=wide
+        ",".join(TEST_DAGS), here, sources=sources, AIRFLOW_CONN_SONGSWAP_S3_PUTONLY=wide
     )
     assert red_tasks(runs) == {
         "test_rds_load_history": {"insert_again"},
@@ -181,7 +183,7 @@ def test_red_at_the_end(airflow: Any, here: Any, broken_copy: Make) -> None:
         "test_file_utils": {"remove"},
         "test_s3_user_load_history": {"check_refusals"},
     }
-    assert {runs[dag]["state"] for dag in PROOFS} == {"failed"}
+    assert {runs[dag]["state"] for dag in TEST_DAGS} == {"failed"}
     assert "was allowed to PUT tests/user0" in runs["log"]
     assert everything(here) != before
     spool.remove(here.settings.spool)
