@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from benchmarks.size import size
 from songswap.dev.simulator.gzip_join import joined, stored
-from songswap.dev.simulator.play import Play
-from songswap.dev.simulator.world import Anybody, World
+from songswap.dev.simulator.play import SimulatedPlay
+from songswap.dev.simulator.world import AnyListener, SimulatedWorld
 from songswap.storage.records import pack
 
 SEED = 5
@@ -42,9 +42,9 @@ class Page(NamedTuple):
 
 
 @cache
-def world() -> World:
+def world() -> SimulatedWorld:
     """Everybody and everything."""
-    return World(SEED, LISTENERS, _ms(NOW - LIVED))
+    return SimulatedWorld(SEED, LISTENERS, _ms(NOW - LIVED))
 
 
 def pages(users: int, at: datetime = NOW, *, packed: bool = False) -> list[Page]:
@@ -67,7 +67,7 @@ def hourly(users: range, objects: int) -> Iterator[tuple[datetime, Page]]:
     Hour after hour of the listeners with these ids, from 1 on, until there are so many answers.
     """
     listeners = list(islice(world().listeners.values(), users.start - 1, users.stop - 1))
-    told: dict[int, Play] = {}
+    told: dict[int, SimulatedPlay] = {}
     given = 0
     for hour in range((LIVED - _SETTLED) // _HOUR):
         at = NOW - LIVED + _SETTLED + hour * _HOUR
@@ -84,7 +84,7 @@ def hourly(users: range, objects: int) -> Iterator[tuple[datetime, Page]]:
     raise ValueError(f"{len(users)} listeners have no {objects} answers in {LIVED.days} days")
 
 
-def _answer(listener: Anybody, newest: Sequence[Play]) -> tuple[bytes, bytes]:
+def _answer(listener: AnyListener, newest: Sequence[SimulatedPlay]) -> tuple[bytes, bytes]:
     """The page that tells of these plays: as it is, and as the simulator's gzip file."""
     cursors = {"after": str(newest[0].played_at), "before": str(newest[-1].played_at)}
     href = "https://api.spotify.com/v1/me/player/recently-played"

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from songswap.dev.simulator.clock import parse_iso
-from songswap.dev.simulator.server import Running, start
+from songswap.dev.simulator.server import RunningSimulator, start
 from songswap.dev.simulator.simulation import Options
 
 REDIRECT = "http://127.0.0.1:9999/callback"
@@ -31,7 +31,7 @@ class Reply:
 class Caller:
     """An app with the simulator's credentials."""
 
-    running: Running
+    running: RunningSimulator
     session: aiohttp.ClientSession
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 

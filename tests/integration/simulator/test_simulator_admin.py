@@ -18,10 +18,10 @@ async def test_ledger_knows_what_was_told(spotify: Any) -> None:
     caller = await spotify()
     for each in await caller.admin("GET", "listeners"):
         user = each["id"]
-        assert not any(line["told"] for line in await caller.ledger(user))
+        assert not any(line["returned"] for line in await caller.ledger(user))
         items = (await caller.plays(user, limit=50)).body["items"]
         lines = await caller.ledger(user)
-        told = {line["played_at"]: line["track_id"] for line in lines if line["told"]}
+        told = {line["played_at"]: line["track_id"] for line in lines if line["returned"]}
         assert told == {item["played_at"]: item["track"]["id"] for item in items}
         reachable = {
             line["played_at"]
@@ -29,7 +29,7 @@ async def test_ledger_knows_what_was_told(spotify: Any) -> None:
             if line["listed_at"] <= NOON and line["reachable_until"] is None
         }
         assert reachable == set(told)
-        assert all(line["told"] == line["reachable_when_asked"] for line in lines)
+        assert all(line["returned"] == line["reachable_when_polled"] for line in lines)
         assert all(line["played_at"] <= NOON for line in lines)
 
 
@@ -38,8 +38,8 @@ async def test_small_limit_reaches_more_than_it_tells(spotify: Any) -> None:
     caller = await spotify()
     await caller.plays("listener-0001", limit=1)
     lines = await caller.ledger("listener-0001")
-    assert sum(line["told"] for line in lines) == 1
-    assert sum(line["reachable_when_asked"] for line in lines) == min(50, len(lines))
+    assert sum(line["returned"] for line in lines) == 1
+    assert sum(line["reachable_when_polled"] for line in lines) == min(50, len(lines))
 
 
 async def test_whole_ledger_is_everybodys(spotify: Any) -> None:

@@ -202,7 +202,7 @@ async def samples_of(caller: Any) -> list[Sample]:
     await caller.admin("POST", "clock", {"advance_s": 3600})
     await ask(FEED, {}, 401)
     caller.tokens.clear()
-    caller.running.simulation.window.extend([caller.running.simulation.clock.now()] * 3000)
+    caller.running.simulation.recent_requests.extend([caller.running.simulation.clock.now()] * 3000)
     await ask("/artists/{id}", {"id": artist}, 429)
     return found
 

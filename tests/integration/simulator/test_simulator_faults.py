@@ -13,7 +13,7 @@ FEED = "/v1/me/player/recently-played"
 async def told(caller: Any, user: str = "listener-0001") -> bool:
     """Whether any play counts as told or reached."""
     lines = await caller.ledger(user)
-    return any(line["told"] or line["reachable_when_asked"] for line in lines)
+    return any(line["returned"] or line["reachable_when_polled"] for line in lines)
 
 
 async def test_respond_answers_instead(spotify: Any) -> None:
@@ -161,7 +161,7 @@ async def test_stalled_feed_stands_still_and_then_fills(spotify: Any) -> None:
     lines = await caller.ledger("listener-0001")
     later = [line for line in lines if since < line["listed_at"] <= now]
     assert later
-    assert not any(line["told"] or line["reachable_when_asked"] for line in later)
+    assert not any(line["returned"] or line["reachable_when_polled"] for line in later)
     await caller.admin("DELETE", "faults")
     after = (await caller.plays("listener-0001", limit=50)).body["items"]
     assert after[0]["played_at"] == later[-1]["played_at"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from songswap.dev.simulator.recorded import Recorded, RecordingError, read
+from songswap.dev.simulator.recorded import RecordedListener, RecordingError, read_recording
 from songswap.dev.simulator.server import StartError
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "recently_played_real_response.json"
@@ -42,7 +42,7 @@ async def test_recorded_answer_is_told_as_it_stands(spotify: Any, tmp_path: Path
     times = [line["played_at"] for line in lines[:2]]
     assert times == ["2023-06-05T23:00:00.123Z", "2023-06-05T23:01:00.500Z"]
     assert lines[0]["track_id"] is None
-    assert all(line["told"] for line in lines)
+    assert all(line["returned"] for line in lines)
 
 
 async def test_recorded_tracks_are_in_the_catalogue(spotify: Any, tmp_path: Path) -> None:
@@ -102,9 +102,9 @@ async def test_file_that_is_no_answer_is_refused(spotify: Any, tmp_path: Path, t
     """The start says which file it is."""
     file = tmp_path / "broken.json"
     file.write_text(text)
-    with pytest.raises(RecordingError, match=r"broken\.json is no recently-played answer"):
-        Recorded("real", file)
+    with pytest.raises(RecordingError, match=r"broken\.json is no recently-played response"):
+        RecordedListener("real", file)
     with pytest.raises(RecordingError, match=r"broken\.json"):
-        read("real", file)
+        read_recording("real", file)
     with pytest.raises(StartError, match=r"broken\.json"):
         await spotify(recorded=(("real", file),))

@@ -36,7 +36,7 @@ async def test_a_page_from_elsewhere_sets_no_fault(spotify: Any) -> None:
     ):
         reply = await caller.call(method, path, headers=plain, data=fault)
         assert reply.status == 403, (method, path)
-        assert "a page from elsewhere" in reply.body["error"]
+        assert "a page of another site" in reply.body["error"]
         assert "Access-Control-Allow-Origin" not in reply.headers
     assert await caller.admin("GET", "faults") == []
     assert await caller.admin("GET", "discord") == []

@@ -135,7 +135,7 @@ async def test_filtered_page_is_cut_before_it_is_filtered(spotify: Any) -> None:
         unreachable = {
             line["played_at"]
             for line in await caller.ledger(user)
-            if not line["reachable_when_asked"]
+            if not line["reachable_when_polled"]
         }
         assert {item["played_at"] for item in left_out} <= unreachable
         if len(page["items"]) == 50 and left_out:

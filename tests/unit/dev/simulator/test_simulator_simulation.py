@@ -1,32 +1,32 @@
-"""Options that make sense, and the rate limit's rolling window."""
+"""Contradictory options are refused, and the rate limit has a rolling window."""
 
 from pathlib import Path
 
 import pytest
 
-from songswap.dev.simulator.simulation import WINDOW, OptionError, Options, Simulation
+from songswap.dev.simulator.simulation import RATE_WINDOW, OptionError, Options, Simulation
 
 NOW = 1_800_000_000_000
 
 
-def test_window_rolls() -> None:
-    """A place is free again 30 s after it was taken, not at a fixed border."""
+def test_rate_limit_has_a_rolling_window() -> None:
+    """Each request counts for 30 s."""
     sim = Simulation.of(Options(clock="frozen", now=NOW, rate_limit=2))
-    assert sim.take_place() is None
+    assert sim.count_request() is None
     sim.clock.set(NOW + 10_000)
-    assert sim.take_place() is None
-    assert sim.take_place() == WINDOW - 10_000
-    sim.clock.set(NOW + WINDOW - 1)
-    assert sim.take_place() == 1
-    sim.clock.set(NOW + WINDOW)
-    assert sim.take_place() is None
-    assert sim.take_place() == 10_000
+    assert sim.count_request() is None
+    assert sim.count_request() == RATE_WINDOW - 10_000
+    sim.clock.set(NOW + RATE_WINDOW - 1)
+    assert sim.count_request() == 1
+    sim.clock.set(NOW + RATE_WINDOW)
+    assert sim.count_request() is None
+    assert sim.count_request() == 10_000
 
 
-def test_no_limit_lets_everything_pass() -> None:
-    """A rate limit of 0 is none."""
+def test_rate_limit_of_zero_is_no_limit() -> None:
+    """Every request passes."""
     sim = Simulation.of(Options(clock="frozen", now=NOW, rate_limit=0))
-    assert [sim.take_place() for _ in range(100)] == [None] * 100
+    assert [sim.count_request() for _ in range(100)] == [None] * 100
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,6 @@ def test_no_limit_lets_everything_pass() -> None:
     ],
 )
 def test_contradicting_options_are_refused(options: dict) -> None:
-    """What cannot be meant is said before anything starts."""
+    """The error comes before anything is started."""
     with pytest.raises(OptionError):
         Options(**options)
