@@ -137,15 +137,6 @@ async def test_responses_are_those_of_rfc_6749(spotify: Any) -> None:
         assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+", reply.body["error_description"])
 
 
-async def test_unknown_grants_are_refused(spotify: Any) -> None:
-    """So are missing ones: of grant types as of refresh tokens."""
-    caller = await spotify()
-    assert (await caller.token(grant_type="magic")).body["error"] == "unsupported_grant_type"
-    assert (await caller.token(grant_type="refresh_token")).body["error"] == "invalid_request"
-    reply = await refresh(caller, "AQnonsense")
-    assert (reply.status, reply.body["error"]) == (400, "invalid_grant")
-
-
 async def test_configured_share_of_refreshes_rotates(spotify: Any) -> None:
     """0 is never, 1 always; the same seed rotates the same refreshes."""
     seen = []

@@ -285,11 +285,8 @@ async def test_metadata_has_the_shape_of_real_metadata(spotify: Any) -> None:
     assert simulated["tracks"].pop("[].preview_url") == {"str", "NoneType"}
     assert tracks.pop("[].preview_url") == {"NoneType"}
     by_market = {
-        "[].is_playable",
-        "[].album.is_playable",
-        "[].restrictions",
-        "[].restrictions.reason",
-    }
+        "[].is_playable", "[].album.is_playable", "[].restrictions", "[].restrictions.reason",
+    }  # fmt: skip
     assert simulated["tracks"] == {
         path: types for path, types in tracks.items() if path not in by_market
     }

@@ -59,17 +59,8 @@ def client(url: str, http: requests.Session, auth: Any) -> spotipy.Spotify:
 
 @pytest.fixture
 def frozen(simulator: Callable[..., Simulator]) -> Callable[..., Simulator]:
-    clock = (
-        "--users",
-        "8",
-        "--clock",
-        "frozen",
-        "--now",
-        "2026-11-22T18:00:00Z",
-        "--epoch",
-        "2026-10-01",
-    )
-    return lambda *options: simulator(*clock, *options)
+    clock = "--users 8 --clock frozen --now 2026-11-22T18:00:00Z --epoch 2026-10-01"
+    return lambda *options: simulator(*clock.split(), *options)
 
 
 def test_spotipy_makes_all_calls_of_the_pipeline(frozen: Any, http: requests.Session) -> None:

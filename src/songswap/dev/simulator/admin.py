@@ -18,7 +18,7 @@ from songswap.dev.simulator.fault import Fault
 from songswap.dev.simulator.front_page import front_page
 from songswap.dev.simulator.listener import Listener
 from songswap.dev.simulator.metadata import Mode
-from songswap.dev.simulator.response import json_response
+from songswap.dev.simulator.response import JSON_TYPE
 from songswap.dev.simulator.simulation import Simulation
 
 SIMULATION = web.AppKey("simulation", Simulation)
@@ -26,6 +26,7 @@ routes = web.RouteTableDef()
 T = TypeVar("T")
 _MOST_NEW = 1_000_000
 _DONE = {"done": True}
+_ERRORS = {400: web.HTTPBadRequest, 404: web.HTTPNotFound, 409: web.HTTPConflict}
 
 
 class _ClockChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -84,16 +85,16 @@ async def move_clock(request: web.Request) -> web.Response:
     sim = request.app[SIMULATION]
     change = await _decode(request, _ClockChange)
     if (change.set is None) == (change.advance_s is None):
-        return _error(400, "give either set or advance_s")
+        raise _error(400, "give either set or advance_s")
     try:
         if change.set is not None:
             sim.clock.set(parse_iso(change.set))
         else:
             sim.clock.set(sim.clock.now() + round((change.advance_s or 0) * 1000))
     except ClockError as error:
-        return _error(409, str(error))
+        raise _error(409, str(error)) from error
     except ValueError as error:
-        return _error(400, str(error))
+        raise _error(400, str(error)) from error
     return _time(sim)
 
 
@@ -114,7 +115,7 @@ async def add_listeners(request: web.Request) -> web.Response:
     """Add `{"count": n}` listeners, with plays since `--epoch`; return their ids."""
     new = await _decode(request, _NewListeners)
     if not 1 <= new.count <= _MOST_NEW:
-        return _error(400, f"count must lie between 1 and {_MOST_NEW}")
+        raise _error(400, f"count must lie between 1 and {_MOST_NEW}")
     return _json({"added": request.app[SIMULATION].world.add(new.count)})
 
 
@@ -123,7 +124,7 @@ async def revoke(request: web.Request) -> web.Response:
     """Revoke every grant of a listener; only a new authorization gives another."""
     sim, ident = request.app[SIMULATION], request.match_info["id"]
     if ident not in sim.world.listeners:
-        return _error(404, f"there is no listener {ident}")
+        raise _error(404, f"there is no listener {ident}")
     sim.tokens.revoke(ident)
     return _json(_DONE)
 
@@ -155,7 +156,7 @@ async def whole_ledger(request: web.Request) -> web.StreamResponse:
     """Stream the ledger up to now as NDJSON, a line per play, of `?user=` or of all."""
     sim, user = request.app[SIMULATION], request.query.get("user")
     if user is not None and user not in sim.world.listeners:
-        return _error(404, f"there is no listener {user}")
+        raise _error(404, f"there is no listener {user}")
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await response.prepare(request)
     now = sim.clock.now()
@@ -211,7 +212,7 @@ async def remove_fault(request: web.Request) -> web.Response:
     """Remove a fault."""
     ident = int(request.match_info["id"])
     if not request.app[SIMULATION].faults.remove(ident):
-        return _error(404, f"there is no fault {ident}")
+        raise _error(404, f"there is no fault {ident}")
     return _json(_DONE)
 
 
@@ -243,37 +244,32 @@ async def _export(request: web.Request) -> PrivacyExport:
     sim, ident = request.app[SIMULATION], request.match_info["id"]
     listener = sim.world.listeners.get(ident)
     if not isinstance(listener, Listener):
-        raise _http_error(web.HTTPNotFound, f"there is no simulated listener {ident}")
+        raise _error(404, f"there is no simulated listener {ident}")
     try:
         query = msgspec.convert(dict(request.query), _ExportQuery, strict=False)
     except msgspec.ValidationError as error:
-        raise _http_error(web.HTTPBadRequest, str(error)) from error
+        raise _error(400, str(error)) from error
     # In a thread, since years of plays take seconds and other requests must not wait.
     return await asyncio.to_thread(
         make_export, listener, sim.clock.now(), query.kind, query.rows_a_file
     )
 
 
-def _http_error(kind: type[web.HTTPException], message: str) -> web.HTTPException:
-    text = json_response({"error": message}).body.decode()
-    return kind(text=text, content_type="application/json")
-
-
 async def _decode(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except msgspec.MsgspecError as error:
-        raise _http_error(web.HTTPBadRequest, str(error)) from error
+        raise _error(400, str(error)) from error
 
 
 def _time(sim: Simulation) -> web.Response:
     return _json({"now": iso(sim.clock.now()), "frozen": sim.clock.is_frozen})
 
 
-def _json(value: object, status: int = 200) -> web.Response:
-    response = json_response(value)
-    return web.Response(status=status, body=response.body, headers=response.headers)
+def _json(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), headers={"Content-Type": JSON_TYPE})
 
 
-def _error(status: int, message: str) -> web.Response:
-    return _json({"error": message}, status)
+def _error(status: int, message: str) -> web.HTTPException:
+    text = msgspec.json.encode({"error": message}).decode()
+    return _ERRORS[status](text=text, content_type="application/json")

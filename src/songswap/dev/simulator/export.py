@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -22,6 +22,7 @@ from songswap.dev.simulator.export_row import RowBuilder
 from songswap.dev.simulator.listener import DAY, Listener
 from songswap.dev.simulator.listening import ListeningEvent, listening_events
 
+Events = list[ListeningEvent]
 ExportKind = Literal["extended", "endsong", "account", "account-older"]
 
 _ROWS_A_FILE = {"extended": 16_000, "endsong": 16_000, "account": 10_000, "account-older": 10_000}
@@ -37,8 +38,8 @@ class _RowFile(NamedTuple):
     """A file of rows, and what builds a row of an event."""
 
     name: str
-    events: Sequence[ListeningEvent]
-    build: Callable[[ListeningEvent], msgspec.Struct]
+    events: Events
+    build: Callable[[ListeningEvent], object]
 
 
 class Truth(msgspec.Struct, frozen=True, gc=False):
@@ -102,31 +103,30 @@ def make_export(
         rows = msgspec.json.encode([build(event) for event in part])
         # Account data is indented, the streaming history is not.
         files[name] = msgspec.json.format(rows) if is_account else rows
-        truth += [_true(name, index, event, builder) for index, event in enumerate(part)]
+        for index, event in enumerate(part):
+            played_at = None if event.played_at is None else iso(event.played_at)
+            truth.append(Truth(name, index, played_at, builder.track_id(event), event.category))
     return PrivacyExport(at, files, truth)
 
 
-class _Parts:
+class _Parts(NamedTuple):
     """Divides events among files; the last ones of a file are the first ones of the next."""
 
-    def __init__(self, size: int, rng: Random) -> None:
-        self._size = size
-        self._rng = rng
+    size: int
+    rng: Random
 
-    def of(self, events: list[ListeningEvent]) -> Iterator[tuple[int, list[ListeningEvent]]]:
+    def of(self, events: Events) -> Iterator[tuple[int, Events]]:
         """Yield the number and the events of each file."""
         begin = number = 0
         while begin < len(events):
-            yield number, events[begin : begin + self._size]
-            if begin + self._size >= len(events):
+            yield number, events[begin : begin + self.size]
+            if begin + self.size >= len(events):
                 return
-            begin += self._size - self._rng.randint(1, min(_MOST_REPEATED, self._size - 1))
+            begin += self.size - self.rng.randint(1, min(_MOST_REPEATED, self.size - 1))
             number += 1
 
 
-def _extended(
-    events: list[ListeningEvent], builder: RowBuilder, parts: _Parts
-) -> Iterator[_RowFile]:
+def _extended(events: Events, builder: RowBuilder, parts: _Parts) -> Iterator[_RowFile]:
     for number, part in parts.of(_without(events, "video")):
         name = f"Streaming_History_Audio_{_years(part)}_{number}.json"
         yield _RowFile(f"{_EXTENDED}/{name}", part, builder.extended)
@@ -135,16 +135,12 @@ def _extended(
         yield _RowFile(f"{_EXTENDED}/{name}", video, builder.extended)
 
 
-def _endsong(
-    events: list[ListeningEvent], builder: RowBuilder, parts: _Parts
-) -> Iterator[_RowFile]:
+def _endsong(events: Events, builder: RowBuilder, parts: _Parts) -> Iterator[_RowFile]:
     for number, part in parts.of(_without(events, "chapter", "video")):
         yield _RowFile(f"{_OLDER}/endsong_{number}.json", part, builder.endsong)
 
 
-def _account(
-    events: list[ListeningEvent], builder: RowBuilder, parts: _Parts
-) -> Iterator[_RowFile]:
+def _account(events: Events, builder: RowBuilder, parts: _Parts) -> Iterator[_RowFile]:
     for number, part in parts.of(_without(events, "episode", "chapter", "video")):
         name = f"StreamingHistory_music_{number}.json"
         yield _RowFile(f"{_ACCOUNT}/{name}", part, builder.account)
@@ -152,9 +148,7 @@ def _account(
     yield _RowFile(f"{_ACCOUNT}/StreamingHistory_podcast_0.json", podcasts, builder.podcast)
 
 
-def _older_account(
-    events: list[ListeningEvent], builder: RowBuilder, parts: _Parts
-) -> Iterator[_RowFile]:
+def _older_account(events: Events, builder: RowBuilder, parts: _Parts) -> Iterator[_RowFile]:
     """Yield files with the episodes among the songs, their show in place of the artist."""
     for number, part in parts.of(_without(events, "chapter", "video")):
         yield _RowFile(f"{_OLDER}/StreamingHistory{number}.json", part, builder.account)
@@ -169,7 +163,7 @@ _ROW_FILES = {
 
 
 def _other_files(
-    kind: ExportKind, listener: Listener, events: list[ListeningEvent], builder: RowBuilder
+    kind: ExportKind, listener: Listener, events: Events, builder: RowBuilder
 ) -> dict[str, bytes]:
     """Return the files without plays."""
     match kind:
@@ -207,15 +201,10 @@ def _other_files(
     }
 
 
-def _without(events: list[ListeningEvent], *categories: str) -> list[ListeningEvent]:
+def _without(events: Events, *categories: str) -> Events:
     return [event for event in events if event.category not in categories]
 
 
-def _years(events: list[ListeningEvent]) -> str:
+def _years(events: Events) -> str:
     first, last = iso(events[0].ended_at)[:4], iso(events[-1].ended_at)[:4]
     return first if first == last else f"{first}-{last}"
-
-
-def _true(name: str, index: int, event: ListeningEvent, builder: RowBuilder) -> Truth:
-    played_at = None if event.played_at is None else iso(event.played_at)
-    return Truth(name, index, played_at, builder.track_id(event), event.category)

@@ -1,13 +1,14 @@
-"""The privacy export's rows, made of what a listener heard."""
+"""The rows of the privacy export, made of what a listener heard."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from songswap.dev.simulator import draw, market, names
 from songswap.dev.simulator.clock import iso
-from songswap.dev.simulator.export_format import AccountRow, EndsongRow, ExtendedRow, PodcastRow
 from songswap.dev.simulator.ident import Ids
 from songswap.dev.simulator.listener import Listener
 from songswap.dev.simulator.listening import ListeningEvent
@@ -25,31 +26,60 @@ _PLATFORMS = (
 )
 """The names of each platform until 2021 and since."""
 _AGENTS = ("unknown", "unknown", "Dalvik%2F2.1.0", None)
-_STARTS = (
-    "trackdone",
-    "trackdone",
-    "fwdbtn",
-    "clickrow",
-    "playbtn",
-    "appload",
-    "remote",
-    "backbtn",
-)
-_BREAKS = (
-    "endplay",
-    "fwdbtn",
-    "logout",
-    "unexpected-exit",
-    "remote",
-    "backbtn",
-    "endplay",
-    "fwdbtn",
-)
-_SKIP_ENDS = ("fwdbtn", "fwdbtn", "fwdbtn", "backbtn")
-_SILENT_ENDS = ("trackerror", "unknown", "fwdbtn", "")
-_SHARED_FIELDS = [
-    field for field in EndsongRow.__struct_fields__ if field in ExtendedRow.__struct_fields__
-]
+_START_REASONS = (
+    "trackdone", "trackdone", "fwdbtn", "clickrow", "playbtn", "appload", "remote", "backbtn",
+)  # fmt: skip
+_BREAK_REASONS = (
+    "endplay", "fwdbtn", "logout", "unexpected-exit", "remote", "backbtn", "endplay", "fwdbtn",
+)  # fmt: skip
+_SKIP_REASONS = ("fwdbtn", "fwdbtn", "fwdbtn", "backbtn")
+_SILENT_REASONS = ("trackerror", "unknown", "fwdbtn", "")
+
+
+class ExtendedRow(msgspec.Struct, gc=False):
+    """A row of the extended streaming history. `ts` is its end, in whole seconds."""
+
+    ts: str
+    platform: str
+    ms_played: int
+    conn_country: str
+    ip_addr: str
+    master_metadata_track_name: str | None
+    master_metadata_album_artist_name: str | None
+    master_metadata_album_album_name: str | None
+    spotify_track_uri: str | None
+    episode_name: str | None
+    episode_show_name: str | None
+    spotify_episode_uri: str | None
+    audiobook_title: str | None
+    audiobook_uri: str | None
+    audiobook_chapter_uri: str | None
+    audiobook_chapter_title: str | None
+    reason_start: str
+    reason_end: str
+    shuffle: bool
+    skipped: bool | None
+    offline: bool
+    offline_timestamp: int | None
+    incognito_mode: bool
+
+
+class AccountRow(msgspec.Struct, rename="camel", gc=False):
+    """A row of the account data's music. `end_time` is to the minute."""
+
+    end_time: str
+    artist_name: str
+    track_name: str
+    ms_played: int
+
+
+class PodcastRow(msgspec.Struct, rename="camel", gc=False):
+    """A row of the account data's podcasts."""
+
+    end_time: str
+    podcast_name: str
+    episode_name: str
+    ms_played: int
 
 
 class _Title(NamedTuple):
@@ -121,15 +151,17 @@ class RowBuilder:
             event.category == "private",
         )
 
-    def endsong(self, event: ListeningEvent) -> EndsongRow:
+    def endsong(self, event: ListeningEvent) -> dict[str, object]:
         """Return the row of the extended history in its older form."""
-        row = self.extended(event)
-        return EndsongRow(
-            **{field: getattr(row, field) for field in _SHARED_FIELDS},
-            username=self._listener.id,
-            ip_addr_decrypted=row.ip_addr,
-            user_agent_decrypted=_AGENTS[event.bits >> 40 & 3],
-        )
+        row = msgspec.structs.asdict(self.extended(event))
+        older = {"ts": row.pop("ts"), "username": self._listener.id}
+        for field, value in row.items():
+            if field == "ip_addr":
+                agent = _AGENTS[event.bits >> 40 & 3]
+                older |= {"ip_addr_decrypted": value, "user_agent_decrypted": agent}
+            elif not field.startswith("audiobook"):
+                older[field] = value
+        return older
 
     def account(self, event: ListeningEvent) -> AccountRow:
         """Return the row of account data; an episode's show is its artist."""
@@ -217,12 +249,12 @@ class RowBuilder:
 
 def _reasons(event: ListeningEvent) -> tuple[str, str]:
     """Return why it began and why it ended."""
-    start, drawn = _STARTS[event.bits >> 20 & 7], event.bits >> 23 & 7
+    start, drawn = _START_REASONS[event.bits >> 20 & 7], event.bits >> 23 & 7
     if event.category == "skip":
-        return start, _SKIP_ENDS[drawn & 3]
+        return start, _SKIP_REASONS[drawn & 3]
     if event.category == "silent":
-        return start, _SILENT_ENDS[drawn & 3]
-    return start, _BREAKS[drawn] if event.bits >> 26 & 7 == 0 else "trackdone"
+        return start, _SILENT_REASONS[drawn & 3]
+    return start, _BREAK_REASONS[drawn] if event.bits >> 26 & 7 == 0 else "trackdone"
 
 
 def _skipped(event: ListeningEvent, second: int, end: str) -> bool | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from itertools import islice
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import asdict
 
 from songswap.dev.simulator.clock import iso
 from songswap.dev.simulator.fault import Fault
@@ -82,13 +82,8 @@ def _faults(sim: Simulation, host: str) -> str:
 
 def _json(fault: Fault) -> str:
     """Return a fault's fields that differ from their defaults."""
-    changed: dict[str, Any] = {}
-    for field in msgspec.structs.fields(Fault):
-        default = field.default
-        if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
-            default = field.default_factory()
-        if (value := getattr(fault, field.name)) != default:
-            changed[field.name] = value
+    defaults = asdict(Fault())
+    changed = {name: value for name, value in asdict(fault).items() if value != defaults[name]}
     return msgspec.json.encode(changed).decode(errors="replace")
 
 

@@ -10,6 +10,7 @@ from random import Random
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from songswap.dev.simulator import draw
 from songswap.dev.simulator.listener import DAY, HOUR, MINUTE, SECOND, Listener
@@ -50,7 +51,7 @@ class ListeningEvent(msgspec.Struct, frozen=True, gc=False):
     number: int
     """The catalogue's index of the track, or the number of the episode, chapter or video."""
     bits: int
-    """64 random bits, from which an export draws the incidental fields of its row."""
+    """64 random bits; each incidental field of its row in an export depends on some of them."""
     synced_at: int | None = None
     """When a phone that was offline uploaded it, in ms; None if it was online."""
     played_at: int | None = None
@@ -110,25 +111,14 @@ def _played(play: SimulatedPlay, bits: int) -> Iterator[ListeningEvent]:
     """Yield a play, and of one in 128 a duplicate."""
     synced_at = play.listed_at if play.listed_at - play.ended_at > MINUTE else None
     event = ListeningEvent(
-        play.ended_at,
-        play.listened_ms,
-        "play",
-        play.track,
-        bits,
-        synced_at,
-        play.played_at,
-        play.device,
-        play.paused_ms,
-    )
+        play.ended_at, play.listened_ms, "play", play.track, bits,
+        synced_at, play.played_at, play.device, play.paused_ms,
+    )  # fmt: skip
     yield event
     if bits >> 52 & 127 == 0:
         longer, later = _DUPLICATES[bits >> 59 & 3]
-        yield msgspec.structs.replace(
-            event,
-            category="duplicate",
-            ended_at=event.ended_at + later,
-            ms_played=event.ms_played + longer,
-        )
+        ended_at, ms_played = event.ended_at + later, event.ms_played + longer
+        yield replace(event, category="duplicate", ended_at=ended_at, ms_played=ms_played)
 
 
 def _beside(

@@ -21,20 +21,9 @@ _SECOND = _words(
     "θάλασσα Himmel Księżyc Gökyüzü "
 )
 _TAIL = (
-    "",
-    "",
-    "",
-    "",
-    "",
-    " - Remastered 2011",
-    " (Live)",
-    ' (12" Mix)',
-    " (feat. Someone Else)",
-    " - Radio Edit",
-    ", Pt. 2",
-    "!",
-    " 🌙",
-)
+    *[""] * 5, " - Remastered 2011", " (Live)", ' (12" Mix)', " (feat. Someone Else)",
+    " - Radio Edit", ", Pt. 2", "!", " 🌙",
+)  # fmt: skip
 _GIVEN = _words(
     "Ana Ben Chloé Dmitri Elif Farah Gus Hana Ivo Jürgen Kofi Lena Mei Noor Óscar Priya Quinn Rosa "
     "Søren Tomás Uma Viktor Wei Xenia Yuki Zoë "

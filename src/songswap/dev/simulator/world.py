@@ -24,13 +24,9 @@ TRACKS_PER_USER = 10
 
 
 class SimulatedWorld:
-    """A catalogue and its listeners.
+    """A catalogue, `users` listeners whose first plays begin at `born` (ms), and recordings.
 
-    Args:
-        seed: Determines everything but the recordings.
-        users: The number of simulated listeners.
-        born: When their first plays may begin, in ms.
-        recordings: Recorded responses by name; recorded listeners come after the simulated ones.
+    Recorded listeners come after the simulated ones.
     """
 
     def __init__(

@@ -20,30 +20,12 @@ AT = parse_iso("2024-02-20T17:00:00Z")
 LONG = ("extended", "endsong")
 SHORT = ("account", "account-older")
 NEW_FIELDS = [
-    "ts",
-    "platform",
-    "ms_played",
-    "conn_country",
-    "ip_addr",
-    "master_metadata_track_name",
-    "master_metadata_album_artist_name",
-    "master_metadata_album_album_name",
-    "spotify_track_uri",
-    "episode_name",
-    "episode_show_name",
-    "spotify_episode_uri",
-    "audiobook_title",
-    "audiobook_uri",
-    "audiobook_chapter_uri",
-    "audiobook_chapter_title",
-    "reason_start",
-    "reason_end",
-    "shuffle",
-    "skipped",
-    "offline",
-    "offline_timestamp",
-    "incognito_mode",
-]
+    "ts", "platform", "ms_played", "conn_country", "ip_addr", "master_metadata_track_name",
+    "master_metadata_album_artist_name", "master_metadata_album_album_name", "spotify_track_uri",
+    "episode_name", "episode_show_name", "spotify_episode_uri", "audiobook_title",
+    "audiobook_uri", "audiobook_chapter_uri", "audiobook_chapter_title", "reason_start",
+    "reason_end", "shuffle", "skipped", "offline", "offline_timestamp", "incognito_mode",
+]  # fmt: skip
 
 WORLD = SimulatedWorld(5, 12, BORN)
 BY_ID = WORLD.listeners
