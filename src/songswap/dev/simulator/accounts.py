@@ -50,7 +50,7 @@ async def authorize(sim: Simulation, request: web.Request) -> Response:
         raise text_error(400, "INVALID_SCOPE: Invalid scope")
     user = query.get("simulated_user")
     if user is None:
-        return _consent(sim, request)
+        return _consent_page(sim, request)
     if user not in sim.world.listeners:
         raise text_error(404, f"There is no listener {user}")
     code = os.urandom(24).hex()
@@ -166,7 +166,7 @@ def _error(code: str, description: str) -> ErrorResponse:
     return ErrorResponse(json_response({"error": code, "error_description": description}, 400))
 
 
-def _consent(sim: Simulation, request: web.Request) -> Response:
+def _consent_page(sim: Simulation, request: web.Request) -> Response:
     links = "\n".join(
         f'<li><a href="{text(request.rel_url.update_query(simulated_user=listener.id))}">'
         f"{text(listener.name)}</a> ({text(listener.id)})</li>"

@@ -24,7 +24,7 @@ from songswap.dev.simulator.simulation import Simulation
 SIMULATION = web.AppKey("simulation", Simulation)
 routes = web.RouteTableDef()
 T = TypeVar("T")
-_MOST_NEW = 1_000_000
+_MAX_NEW = 1_000_000
 _DONE = {"done": True}
 _ERRORS = {400: web.HTTPBadRequest, 404: web.HTTPNotFound, 409: web.HTTPConflict}
 
@@ -114,8 +114,8 @@ async def listeners(request: web.Request) -> web.Response:
 async def add_listeners(request: web.Request) -> web.Response:
     """Add `{"count": n}` listeners, with plays since `--epoch`; return their ids."""
     new = await _decode(request, _NewListeners)
-    if not 1 <= new.count <= _MOST_NEW:
-        raise _error(400, f"count must lie between 1 and {_MOST_NEW}")
+    if not 1 <= new.count <= _MAX_NEW:
+        raise _error(400, f"count must lie between 1 and {_MAX_NEW}")
     return _json({"added": request.app[SIMULATION].world.add(new.count)})
 
 

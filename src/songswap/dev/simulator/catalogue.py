@@ -15,9 +15,9 @@ TRACKS_PER_ARTIST = 5
 _ALBUM_SIZES = (12, 1, 9, 10, 1, 14, 1, 8)  # albums and singles, repeated
 _ALBUM_STARTS = [sum(_ALBUM_SIZES[:position]) for position in range(len(_ALBUM_SIZES))]
 _CYCLE = sum(_ALBUM_SIZES)
-_FLATTENING = 20  # Zipf-Mandelbrot's shift: without it the first track has a tenth of all plays
+_ZIPF_SHIFT = 20  # of the Zipf-Mandelbrot law: without it the first track has a tenth of all plays
 _IMAGE_SIDES = {640: "ab67616d0000b273", 300: "ab67616d00001e02", 64: "ab67616d00004851"}
-_WITHOUT_FEATURES = 0.01
+_WITHOUT_FEATURES = 0.01  # share of tracks
 
 
 class MusicCatalogue:
@@ -39,7 +39,7 @@ class MusicCatalogue:
 
     def ranked(self, quantile: float) -> int:
         """Return the track at a quantile, in [0, 1), of all plays, the most popular first."""
-        rank = int(_FLATTENING * ((self.size / _FLATTENING + 1) ** quantile - 1))
+        rank = int(_ZIPF_SHIFT * ((self.size / _ZIPF_SHIFT + 1) ** quantile - 1))
         return min(rank, self.size - 1) * self._step % self.size
 
     def track_index(self, ident: str) -> int | None:

@@ -14,7 +14,7 @@ from songswap.dev.simulator.simulation import Simulation
 
 WEBHOOK_ID = "1000000000000000001"
 WEBHOOK_TOKEN = "simulated-webhook-token"  # noqa: S105 - the token of a simulated webhook
-_ALL_TEXT = 6_000
+_MAX_EMBED_TEXT = 6_000
 _FIRST_ID = 2_000_000_000_000_000_000
 _UNKNOWN_WEBHOOK = json_response({"message": "Unknown Webhook", "code": 10015}, 404)
 
@@ -108,7 +108,7 @@ def _errors(message: _Message) -> dict[str, Any]:
         for field, size, limit in sizes
         if size > limit
     }
-    if sum(len(text) for _, text, _ in texts) > _ALL_TEXT:
+    if sum(len(text) for _, text, _ in texts) > _MAX_EMBED_TEXT:
         errors["embeds"] = _error("MAX_EMBED_SIZE_EXCEEDED", "Embed size exceeds maximum of 6000")
     return errors
 

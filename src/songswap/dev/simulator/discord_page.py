@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 
 from songswap.dev.simulator.page import document, text
 
-_MOST = 200
+_MAX_MESSAGES = 200
 
 
 def discord_page(messages: list[dict[str, Any]]) -> bytes:
     """Return a page of the stored messages, newest first."""
-    newest = list(reversed(messages[-_MOST:]))
+    newest = list(reversed(messages[-_MAX_MESSAGES:]))
     count = f"{len(messages):,} message{'' if len(messages) == 1 else 's'}, newest first"
-    if len(messages) > _MOST:
-        count += f"; the newest {_MOST} are shown"
+    if len(messages) > _MAX_MESSAGES:
+        count += f"; the newest {_MAX_MESSAGES} are shown"
     status = count if messages else "No messages yet. Failed and recovered runs appear here."
     head = f'<p class="quiet">{status} · <a href="/">the simulator</a></p>'
     return document("Simulated Discord", "\n".join([head, *map(_message, newest)]))

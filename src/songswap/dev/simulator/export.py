@@ -29,7 +29,7 @@ _ROWS_A_FILE = {"extended": 16_000, "endsong": 16_000, "account": 10_000, "accou
 _EXTENDED = "Spotify Extended Streaming History"
 _ACCOUNT = "Spotify Account Data"
 _OLDER = "MyData"
-_MOST_REPEATED = 40
+_MAX_REPEATED = 40
 _YEAR = 365 * DAY
 _PDF = b"%PDF-1.4\n% Read me first: what each field means.\n%%EOF\n"
 
@@ -122,7 +122,7 @@ class _Parts(NamedTuple):
             yield number, events[begin : begin + self.size]
             if begin + self.size >= len(events):
                 return
-            begin += self.size - self.rng.randint(1, min(_MOST_REPEATED, self.size - 1))
+            begin += self.size - self.rng.randint(1, min(_MAX_REPEATED, self.size - 1))
             number += 1
 
 

@@ -16,7 +16,7 @@ from songswap.dev.simulator.page import document, table, text
 from songswap.dev.simulator.simulation import Simulation
 from songswap.dev.simulator.world import AnyListener
 
-_MOST = 100
+_MAX_LISTENERS = 100
 _LINKS = {
     "/admin/discord": "Discord's messages",
     "/admin/calls": "calls",
@@ -101,8 +101,8 @@ def _listeners(sim: Simulation) -> str:
         return text(listener.name), shown_id, links, f"{calls[listener.id]:,}"
 
     listeners = sim.world.listeners
-    rows = map(row, islice(listeners.values(), _MOST))
+    rows = map(row, islice(listeners.values(), _MAX_LISTENERS))
     shown = table(("name", "id", "download", "#calls"), rows)
-    if (more := len(listeners) - _MOST) > 0:
+    if (more := len(listeners) - _MAX_LISTENERS) > 0:
         shown += f'\n<p>And <a href="/admin/listeners">{more:,} more</a>.</p>'
     return shown

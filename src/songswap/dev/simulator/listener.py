@@ -22,7 +22,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _SHORTEST = 30 * SECOND  # Spotify counts a play from about here
-_MOST_DEVICES = 3
+_MAX_DEVICES = 3
 _REPORT_START = 1 / 3  # share of devices whose `played_at` is the start; the others report the end
 _CUT_SHORT, _REPEATED, _PAUSED = 0.15, 0.06, 0.03  # shares of plays
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 5 * SECOND, 10 * MINUTE
@@ -65,7 +65,7 @@ class Listener:
             session_plays=rng.uniform(4, 12),
             shift=rng.randint(-3, 4),
             zone=int(rng.choice(_ZONES) * HOUR),
-            devices=rng.choices(range(1, _MOST_DEVICES + 1), (45, 40, 15))[0],
+            devices=rng.choices(range(1, _MAX_DEVICES + 1), (45, 40, 15))[0],
             offline=rng.choice((0.0, 0.02, 0.05, 0.1)),
             skims=rng.random() < 0.05,
             library=rng.randint(30, 300),
@@ -75,7 +75,7 @@ class Listener:
     @cached_property
     def reports_start(self) -> list[bool]:
         """Whether each device's `played_at` is the start of a play, not its end."""
-        draws = [draw.share(self.seed, "tells", self.number, n) for n in range(_MOST_DEVICES)]
+        draws = [draw.share(self.seed, "tells", self.number, n) for n in range(_MAX_DEVICES)]
         return [drawn < _REPORT_START for drawn in draws]
 
     def day(self, day: int) -> list[SimulatedPlay]:
@@ -214,7 +214,7 @@ class _Day:
         return duration
 
     def _free_ms(self, played_at: int) -> int:
-        """Return the first ms from here on that no other play has."""
+        """Return the first ms, from `played_at` on, that no other play has."""
         while played_at in self._plays:
             played_at += 1
         return played_at

@@ -10,7 +10,7 @@ from songswap.dev.simulator import draw
 from songswap.dev.simulator.response import Response, json_response
 from songswap.dev.simulator.simulation import Simulation
 
-_BATCH = 40
+_MAX_IDS = 40
 _UNKNOWN = 0.03  # share of tracks
 _FIELD_NAMES = (
     "acousticness danceability energy instrumentalness key liveness loudness mode speechiness "
@@ -22,9 +22,9 @@ _FIELDS = _FIELD_NAMES.split()
 async def several_features(sim: Simulation, request: web.Request) -> Response:
     """GET /reccobeats/v1/audio-features?ids=: the known ones, with Spotify's id in `href`."""
     idents = [ident for ident in request.query.get("ids", "").split(",") if ident]
-    if not 1 <= len(idents) <= _BATCH:
+    if not 1 <= len(idents) <= _MAX_IDS:
         return json_response(
-            {"error": f"ids must have a size between 1 and {_BATCH}", "path": request.path}, 400
+            {"error": f"ids must have a size between 1 and {_MAX_IDS}", "path": request.path}, 400
         )
     content = []
     for ident in dict.fromkeys(idents):

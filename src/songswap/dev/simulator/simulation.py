@@ -16,7 +16,7 @@ from songswap.dev.simulator.play import SimulatedPlay
 from songswap.dev.simulator.token import AuthorizationCode, TokenIssuer
 from songswap.dev.simulator.world import SimulatedWorld
 
-DEFAULT_LIFE = 3 * 24 * 3_600 * 1000
+DEFAULT_HISTORY = 3 * 24 * 3_600 * 1000
 """How long before the clock's start the first plays begin by default, in ms."""
 RATE_WINDOW = 30_000
 """The rate limit's rolling window, in ms."""
@@ -103,7 +103,7 @@ class Simulation:
             RecordingError: A recorded file cannot be read.
         """
         clock = Clock(options.now)
-        epoch = clock.now() - DEFAULT_LIFE if options.epoch is None else options.epoch
+        epoch = clock.now() - DEFAULT_HISTORY if options.epoch is None else options.epoch
         return cls(
             options=options,
             clock=clock,

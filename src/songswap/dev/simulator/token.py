@@ -60,9 +60,10 @@ class TokenIssuer:
         self._key = hashlib.blake2b(f"tokens/{seed}".encode()).digest()
         self._clock = clock
         self._decoder = msgspec.msgpack.Decoder(Token)
+        # Times by user; generations (and when they began) by user and time of the authorization.
         self._revoked: dict[str, int] = {}
-        self._current: dict[tuple[str, int], tuple[int, int]] = {}
         self._authorized: dict[str, int] = {}
+        self._current: dict[tuple[str, int], tuple[int, int]] = {}
         self._delivered: dict[tuple[str, int], int] = {}
 
     def authorize(self, user: str) -> int:

@@ -29,7 +29,7 @@ STALLED_AT = web.RequestKey("stalled_at", int)
 """When the feed listed its last play (ms), for a request that a stall strikes."""
 ALLOWED_IN_DEVELOPMENT = 5
 """How many users an app in development mode has: the first listeners."""
-_MOST_IDS = {"tracks": 50, "artists": 50, "audio-features": 100}
+_MAX_IDS = {"tracks": 50, "artists": 50, "audio-features": 100}
 
 
 def authenticate(sim: Simulation, request: web.Request) -> Token:
@@ -174,7 +174,7 @@ def _batch(
     if sim.mode == "development":
         raise api_error(403, None if kind == "audio-features" else "Forbidden")
     idents = request.query.get("ids", "").split(",")
-    if len(idents) > _MOST_IDS[kind]:
+    if len(idents) > _MAX_IDS[kind]:
         raise api_error(400, "Too many ids requested")
     if not all(map(is_well_formed, idents)):
         raise api_error(400, "invalid id")

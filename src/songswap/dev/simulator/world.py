@@ -19,7 +19,7 @@ from songswap.dev.simulator.recorded import RecordedListener, read_recording
 
 AnyListener = Listener | RecordedListener
 
-LEAST_TRACKS = 2_000
+MIN_TRACKS = 2_000
 TRACKS_PER_USER = 10
 
 
@@ -35,7 +35,7 @@ class SimulatedWorld:
         self._seed = seed
         self._born = born
         self._playlist_ids = Ids(seed, "playlist")
-        self.catalogue = MusicCatalogue(seed, max(LEAST_TRACKS, TRACKS_PER_USER * users))
+        self.catalogue = MusicCatalogue(seed, max(MIN_TRACKS, TRACKS_PER_USER * users))
         self.listeners: dict[str, AnyListener] = {}
         self._numbered = 0
         self.add(users)
@@ -67,17 +67,17 @@ class SimulatedWorld:
         """Return plays as the encoded items of recently-played, separated by commas."""
         if isinstance(listener, RecordedListener):
             return [stored(b",".join(listener.items[play.track] for play in plays))]
-        parts, between = [], b""
+        parts, between_tracks = [], b""
         for play in plays:
             parts += [
-                stored(between + b'{"track":'),
+                stored(between_tracks + b'{"track":'),
                 self.metadata.track_part(play.track, mode),
             ]
-            between = b',"played_at":"%b","context":%b},' % (
+            between_tracks = b',"played_at":"%b","context":%b},' % (
                 iso(play.played_at).encode(),
                 self._context(play.context),
             )
-        return [*parts, stored(between[:-1])]
+        return [*parts, stored(between_tracks[:-1])]
 
     def _encode_context(self, context: tuple[str, int] | None) -> bytes:
         if context is None:
