@@ -50,6 +50,7 @@ def test_program_prints_its_address_and_stops_at_a_signal(
     ("options", "sentence"),
     [
         (["--clock", "frozen"], "a frozen clock needs --now"),
+        (["--users", "-1"], "--users"),
         (["--now", "tomorrow"], "no ISO 8601 time"),
         (["--recorded", "x"], "not NAME=FILE"),
         (["--port", "0", "--recorded", "x=/proc/none"], "/proc/none is no recently-played"),

@@ -23,15 +23,15 @@ RATE_WINDOW = 30_000
 
 
 class OptionError(ValueError):
-    """The options contradict each other."""
+    """The options contradict each other, or a name is too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to start a simulator. Times in ms since 1970 UTC.
+    """How to start a simulator. Times are in ms since 1970 UTC; the command checks ranges.
 
     Raises:
-        OptionError: They contradict each other.
+        OptionError: They contradict each other, or a name is too long.
     """
 
     host: str = "127.0.0.1"
@@ -63,12 +63,6 @@ class Options:
     def __post_init__(self) -> None:
         if (self.clock == "frozen") != (self.now is not None):
             raise OptionError("a frozen clock needs --now, a real one does not allow it")
-        if self.users < 0 or self.rate_limit < 0:
-            raise OptionError("--users and --rate-limit must not be negative")
-        if not 0 <= self.rotate_refresh_tokens <= 1:
-            raise OptionError("--rotate-refresh-tokens must lie between 0 and 1")
-        if not 0 <= self.filtered <= 1:
-            raise OptionError("--filtered must lie between 0 and 1")
         if any(not 0 < len(name) <= 64 for name, _ in self.recorded):
             raise OptionError("the NAME of --recorded must have 1 to 64 characters")
 

@@ -67,6 +67,7 @@ class SimulatedWorld:
         """Return plays as the encoded items of recently-played, separated by commas."""
         if isinstance(listener, RecordedListener):
             return [stored(b",".join(listener.items[play.track] for play in plays))]
+        # One stored part closes an item and opens the next: half as many blocks as one for each.
         parts, between_tracks = [], b""
         for play in plays:
             parts += [

@@ -34,9 +34,6 @@ def test_rate_limit_of_zero_is_no_limit() -> None:
     [
         {"clock": "frozen"},
         {"now": NOW},
-        {"users": -1},
-        {"rate_limit": -1},
-        {"rotate_refresh_tokens": 1.1},
         {"recorded": (("", Path("x")),)},
     ],
 )
