@@ -42,8 +42,8 @@ def main() -> int:
         seed = random.SystemRandom().randrange(2**32)
         words = command(seed, arguments)
         print(f"Round {number}, seed {seed}", flush=True)
-        side_by_side = ("--numprocesses", "2", "--dist", "loadgroup")
-        code = subprocess.run([*words, *side_by_side], cwd=ROOT, check=False).returncode  # noqa: S603
+        run_concurrently = ("--numprocesses", "2", "--dist", "loadgroup")
+        code = subprocess.run([*words, *run_concurrently], cwd=ROOT, check=False).returncode  # noqa: S603
         if code:
             again = "" if code == NO_TESTS else f" Once more:\n  {shlex.join(words)}"
             print(f"Round {number} ended with {code}, seed {seed}.{again}", flush=True)

@@ -61,7 +61,7 @@ MUTANTS = (
     Mutant(
         "a rotated token goes to the warehouse only, not to the disk first",
         "pipelines/tokens.py",
-        "[token for token in rotated if token.refresh_token != token.spent]",
+        "[token for token in rotated if token.refresh_token != token.old_refresh_token]",
         "[]",
         "tests/integration/test_crash.py::test_killed_with_rotated_tokens_in_hand",
     ),

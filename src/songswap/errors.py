@@ -1,45 +1,47 @@
-"""The errors of the pipeline, as a tree. What retries, and how, is decided by the branch.
+"""The errors of the pipeline, as a tree. The branch decides what is retried, and how.
 
 SongSwapError
-├── SettingsError              a setting is missing or cannot be read: nothing was done
+├── SettingsError              a setting is missing or unreadable: nothing was done
 ├── SpotifyError
-│   ├── SpotifyUnavailable     no usable answer after several tries: ask again later
-│   ├── RateLimited            asked to wait longer than an attempt may, by Spotify or ReccoBeats
-│   │   └── HeldBack           what is left of the day's quota is kept for what is more urgent
+│   ├── SpotifyUnavailable     no usable response after several tries: try again later
+│   ├── RateLimited            Spotify or ReccoBeats demands a longer wait than an attempt may take
+│   │   └── QuotaReserved      the rest of the day's quota is reserved for what is more urgent
 │   ├── Unauthorized           the access token was refused (401)
 │   │   └── UnusableToken      no HTTP header can carry the access token: it was not sent
-│   ├── GrantRefused           the user's refresh token was refused (invalid_grant)
-│   │   └── TokenLost          its successor died with a process, or never arrived
+│   ├── InvalidGrant           the user's refresh token was refused (invalid_grant)
+│   │   └── TokenLost          its successor was lost in a crash, or never arrived
+│   ├── InvalidClient          the app's own id and secret were refused (invalid_client)
 │   ├── UnexpectedFailure      of one user, and of a class that nobody foresaw
 │   ├── Forbidden              not for this app or this user (403)
 │   ├── UnknownToSpotify       no such id (404)
-│   └── RequestRefused         any other 4xx: asking the same again will not help
-├── ClockWrong                 this machine's clock differs from Spotify's: nobody else was asked
-├── ReccoBeatsUnavailable      no usable answer after several tries: ask again later
-├── ArchiveError               S3 did not take an answer: it stays in the spool
-├── ArchiveUnreadable          S3 did not list or give answers: a replay can be started again
-├── SpoolError                 the local disk did not take an answer
-│   └── AnswerDamaged          the local disk did not keep an answer whole
+│   └── RequestRefused         any other 4xx: the same request will fail again
+├── ClockWrong                 this machine's clock differs from Spotify's: polling stopped
+├── ReccoBeatsUnavailable      no usable response after several tries: try again later
+├── ArchiveError               S3 did not store a response: it stays in the spool
+├── ArchiveUnreadable          S3 did not list or return objects: a replay can be started again
+├── SpoolError                 the local disk did not store a response
+│   └── CorruptResponse        the local disk did not return a response whole
 ├── WarehouseError
-│   ├── WarehouseUnavailable   PostgreSQL refused or was lost: what was to be loaded is spooled
-│   │   └── WarehouseBusy      others held locks for too long: says who
+│   ├── WarehouseUnavailable   PostgreSQL refused or dropped the connection: rows stay spooled
+│   │   └── WarehouseBusy      others held locks for too long: names them
 │   ├── WarehouseRefused       rights, a read-only server, a trigger, a full disk: no outage
-│   ├── SchemaOutdated         the tables are not at the version that this code needs
-│   ├── CodeOutdated           the tables are of a later version than this code
-│   └── LoadIncomplete         rows were not there after their own load: rolled back
-├── AlertError                 Discord did not take a message
+│   │   └── PlatformUnfit      the platform's tables do not allow a correct load
+│   ├── SchemaOutdated         the tables are older than this code needs
+│   ├── CodeOutdated           the tables are newer than this code
+│   └── LoadIncomplete         rows were missing after their own load: rolled back
+├── AlertError                 Discord did not accept a message
 │   └── UnknownToDiscord       no such webhook or message (404)
-├── ExportRefused              a user's export is not one, or not that user's: nothing was imported
+├── ExportRefused              not an export, or another user's: nothing was imported
 ├── ConnectFailed              a user could not be connected: nothing was stored
-├── Interrupted                a signal stopped the work; what was under way is stored
-│   └── TimedOut               the task's time limit was over
-├── CheckFailed                a service, or a setting of it, is not as it has to be
-├── Yielded                    the hourly load goes first: carries when to look again
-├── ProofFailed                a test DAG found something else than it expects of production's code
-├── SpreadFailed               units of work had nobody left to do them; what was done stays
-└── RunFailed                  a part of a run failed; says which, and where its data lies
-    ├── RunPaused              nothing failed, but a pause was asked for: not all was done
-    └── RunOverdue             it took so long that it gave way to the next
+├── Interrupted                a signal stopped the work; what was in progress is stored
+│   └── TimedOut               the task's time limit was reached
+├── CheckFailed                a service, or a setting of it, is not as required
+├── Deferred                   the hourly load has priority: carries when to try again
+├── AcceptanceFailed           a test DAG found that production's code does something else
+├── WorkerLost                 no worker is left for some units of work; finished ones stay
+└── RunFailed                  a part of a run failed: says which, and where its data is
+    ├── RunPaused              nothing failed, but a pause was demanded: not all was done
+    └── RunOverdue             it took so long that it gave way to the next run
 """
 
 import copyreg
@@ -67,18 +69,18 @@ class SettingsError(SongSwapError):
 
 
 class SpotifyError(SongSwapError):
-    """Spotify's answer was not the one asked for."""
+    """Spotify did not return what was requested."""
 
 
 class SpotifyUnavailable(SpotifyError):
-    """No usable answer after several tries."""
+    """No usable response after several tries."""
 
 
 class RateLimited(SpotifyError):
-    """Spotify, or ReccoBeats, asked for a pause that is longer than an attempt may wait.
+    """Spotify, or ReccoBeats, demanded a longer pause than an attempt may wait.
 
     Args:
-        until: when to ask again (aware, UTC).
+        until: when to try again (aware, UTC).
     """
 
     def __init__(self, message: str, until: datetime) -> None:
@@ -86,8 +88,8 @@ class RateLimited(SpotifyError):
         self.until = until
 
 
-class HeldBack(RateLimited):
-    """What is left of the day's quota is kept for what is more urgent: nobody was asked."""
+class QuotaReserved(RateLimited):
+    """The rest of the day's quota is reserved for what is more urgent: nothing was sent."""
 
 
 class Unauthorized(SpotifyError):
@@ -95,18 +97,18 @@ class Unauthorized(SpotifyError):
 
 
 class UnusableToken(Unauthorized):
-    """The access token holds what no HTTP header can carry; a new one has to be asked for."""
+    """No HTTP header can carry the access token: a new one has to be requested."""
 
 
-class GrantRefused(SpotifyError):
+class InvalidGrant(SpotifyError):
     """The user's refresh token was refused: the user has to authorize again."""
 
 
-class TokenLost(GrantRefused):
-    """A refresh token was refused that had been sent before without a stored answer.
+class TokenLost(InvalidGrant):
+    """A refused refresh token had been sent before, and no response to that was stored.
 
     Args:
-        unanswered_at: when it was sent first (aware, UTC).
+        unanswered_at: when it was first sent (aware, UTC).
     """
 
     def __init__(self, message: str, unanswered_at: datetime) -> None:
@@ -115,7 +117,7 @@ class TokenLost(GrantRefused):
 
     @classmethod
     def since(cls, unanswered_at: datetime) -> Self:
-        """The error of a token that was sent at that time."""
+        """Make the error of a token that was first sent at that time."""
         return cls(
             "lost in a crash, or on the way, at"
             f" {unanswered_at:%Y-%m-%d %H:%M:%S} UTC: has to authorize again",
@@ -124,15 +126,15 @@ class TokenLost(GrantRefused):
 
 
 class UnexpectedFailure(SpotifyError):
-    """What was asked for one user failed in a way that nobody foresaw."""
+    """A request for one user failed in a way that nobody foresaw."""
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """Name an error by its type alone: its text may hold a token or rows."""
+        """Make one that names the error's type alone: its text may hold a token or rows."""
         return cls(f"an unexpected {type(error).__name__}")
 
 
-class CredentialsRefused(SpotifyError):
+class InvalidClient(SpotifyError):
     """The app's own id and secret were refused."""
 
 
@@ -141,39 +143,39 @@ class Forbidden(SpotifyError):
 
 
 class UnknownToSpotify(SpotifyError):
-    """Spotify knows no such id."""
+    """Spotify has no such id."""
 
 
 class RequestRefused(SpotifyError):
-    """Spotify refused the request itself; the same request will be refused again."""
+    """Spotify refused the request itself; the same request will fail again."""
 
 
 class ClockWrong(SongSwapError):
-    """This machine's clock differs from the date of Spotify's answers; no others were asked."""
+    """This machine's clock differs from the date of Spotify's responses: polling stopped."""
 
 
 class ReccoBeatsUnavailable(SongSwapError):
-    """No usable answer of ReccoBeats after several tries."""
+    """No usable response from ReccoBeats after several tries."""
 
 
 class ArchiveError(SongSwapError):
-    """S3 did not take an answer."""
+    """S3 did not store a response."""
 
 
 class ArchiveUnreadable(SongSwapError):
-    """S3 did not list or give answers."""
+    """S3 did not list or return objects."""
 
 
 class SpoolError(SongSwapError):
-    """The local disk did not take an answer."""
+    """The local disk did not store a response."""
 
 
-class AnswerDamaged(SpoolError):
-    """The local disk did not keep an answer whole."""
+class CorruptResponse(SpoolError):
+    """The local disk did not return a response whole."""
 
 
 class WarehouseError(SongSwapError):
-    """The warehouse did not do what was asked."""
+    """The warehouse did not do what was requested."""
 
 
 class WarehouseUnavailable(WarehouseError):
@@ -181,15 +183,15 @@ class WarehouseUnavailable(WarehouseError):
 
 
 class WarehouseBusy(WarehouseUnavailable):
-    """Others held locks, or a statement went on, for longer than anybody waits."""
+    """Others held locks, or a statement ran, for longer than the limit."""
 
 
 class WarehouseRefused(WarehouseError):
-    """PostgreSQL is there and does not do it: rights, a read-only server, a trigger, its disk."""
+    """PostgreSQL runs but refuses: rights, a read-only server, a trigger, its disk."""
 
 
 class PlatformUnfit(WarehouseRefused):
-    """The platform's tables are such that a load cannot be done, or would be wrong."""
+    """The platform's tables do not allow a correct load."""
 
 
 class SchemaOutdated(WarehouseError):
@@ -197,19 +199,19 @@ class SchemaOutdated(WarehouseError):
 
 
 class CodeOutdated(WarehouseError):
-    """The tables are of a later version than this code, which would write them wrongly."""
+    """The tables are newer than this code, which would write them wrongly."""
 
 
 class LoadIncomplete(WarehouseError):
-    """Rows were not in the tables after their own load."""
+    """Rows were missing from the tables after their own load."""
 
 
 class AlertError(SongSwapError):
-    """Discord did not take a message, or did not give it back."""
+    """Discord did not accept a message, or did not return it."""
 
 
 class UnknownToDiscord(AlertError):
-    """Discord knows no such webhook, or no such message."""
+    """Discord has no such webhook or message."""
 
 
 class ConnectFailed(SongSwapError):
@@ -221,22 +223,22 @@ class ExportRefused(SongSwapError):
 
 
 class Interrupted(SongSwapError):
-    """A signal stopped the work; what was under way was brought to its end and stored."""
+    """A signal stopped the work; what was in progress was finished and stored."""
 
 
 class TimedOut(Interrupted):
-    """The time limit of the task was over; stopped as by a signal."""
+    """The task's time limit was reached; stopped as by a signal."""
 
 
 class CheckFailed(SongSwapError):
-    """A service, or a setting of it, is not as it has to be; says what to set, and where."""
+    """A service, or a setting of it, is not as required; says what to set, and where."""
 
 
-class Yielded(SongSwapError):
-    """The hourly load is going on, and goes first.
+class Deferred(SongSwapError):
+    """An hourly load is running, and has priority.
 
     Args:
-        until: when to look again (aware, UTC).
+        until: when to try again (aware, UTC).
     """
 
     def __init__(self, message: str, until: datetime) -> None:
@@ -244,20 +246,19 @@ class Yielded(SongSwapError):
         self.until = until
 
 
-class ProofFailed(SongSwapError):
-    """The code that production runs did not do what a test DAG expects of it."""
+class AcceptanceFailed(SongSwapError):
+    """Production's code did not do what a test DAG expects."""
 
 
-class SpreadFailed(SongSwapError):
-    """Units of work had nobody left to do them: a process died with one, or no worker is there."""
+class WorkerLost(SongSwapError):
+    """No worker is left for some units of work: a process died with one, or none ever came."""
 
 
 class RunFailed(SongSwapError):
     """A part of a run failed.
 
     Args:
-        causes: what ended its parts: of each the name of the error, as far as it is known, and a
-            sentence.
+        causes: what ended its parts: each the name of the error, where known, and a sentence.
     """
 
     def __init__(self, message: str, causes: Sequence[tuple[str, str]] = ()) -> None:
@@ -266,8 +267,8 @@ class RunFailed(SongSwapError):
 
 
 class RunPaused(RunFailed):
-    """Nothing failed in a run, but Spotify or ReccoBeats took no requests until a later time."""
+    """Nothing failed in a run, but Spotify or ReccoBeats demanded a pause."""
 
 
 class RunOverdue(RunFailed):
-    """A run took so long that it gave way to the next."""
+    """A run took so long that it gave way to the next run."""

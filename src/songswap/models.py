@@ -132,7 +132,7 @@ class Stream(NamedTuple):
         return self.ended_at - timedelta(milliseconds=self.ms_played)
 
 
-class SetAside(NamedTuple):
+class RejectedItem(NamedTuple):
     """Something that cannot be a row, and why.
 
     ``fingerprint`` is the same for the same broken item in every answer that repeats it, so that it
@@ -144,7 +144,7 @@ class SetAside(NamedTuple):
     played_at: str | None
 
 
-class Note(NamedTuple):
+class DataFix(NamedTuple):
     """A part of a row that was cut, cleaned or left out, while the row itself is kept."""
 
     kind: str
@@ -176,13 +176,13 @@ class Catalogue:
     track_images: dict[tuple[str, int, int], Image] = field(default_factory=dict)
     track_previews: dict[str, Preview] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)
-    notes: set[Note] = field(default_factory=set)
+    data_fixes: set[DataFix] = field(default_factory=set)
     forms: dict[str, int] = field(default_factory=dict, compare=False)
     last: dict[str, tuple[int, int | None]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(slots=True)
-class History:
+class RecentPlays:
     """What one answer of recently played holds for one user.
 
     ``oldest`` and ``newest`` bound every time that the answer names, set-aside items included;
@@ -194,7 +194,7 @@ class History:
     items: int = 0
     full: bool = False
     plays: list[Play] = field(default_factory=list)
-    set_aside: list[SetAside] = field(default_factory=list)
+    rejected_items: list[RejectedItem] = field(default_factory=list)
     oldest: datetime | None = None
     newest: datetime | None = None
     since: datetime | None = None
@@ -217,7 +217,7 @@ class Metadata:
     followers: list[Followers] = field(default_factory=list)
     genres: set[Genre] = field(default_factory=set)
     features: list[Features] = field(default_factory=list)
-    notes: set[Note] = field(default_factory=set)
+    data_fixes: set[DataFix] = field(default_factory=set)
 
 
 class AuthorizedUser(NamedTuple):
@@ -250,10 +250,10 @@ class Tokens(NamedTuple):
 
 
 class RotatedToken(NamedTuple):
-    """Tokens that Spotify gave in exchange for ``spent`` and that the warehouse did not take."""
+    """Tokens got for ``old_refresh_token`` that the warehouse could not store."""
 
     user_id: int
-    spent: str
+    old_refresh_token: str
     access_token: str
     refresh_token: str
     expires_at: datetime
@@ -263,9 +263,9 @@ class RotatedToken(NamedTuple):
         return f"RotatedToken(user_id={self.user_id}, expires_at={self.expires_at.isoformat()})"
 
     @property
-    def spent_digest(self) -> bytes:
+    def old_digest(self) -> bytes:
         """The digest of the token that these took the place of."""
-        return token_digest(self.spent)
+        return token_digest(self.old_refresh_token)
 
     def is_older_than(self, other: "RotatedToken") -> bool:
         """Whether ``other``, of the same user, was given later.
@@ -274,9 +274,9 @@ class RotatedToken(NamedTuple):
         ends later did.
         """
         if self.refresh_token != other.refresh_token:
-            if self.refresh_token == other.spent:
+            if self.refresh_token == other.old_refresh_token:
                 return True
-            if self.spent == other.refresh_token:
+            if self.old_refresh_token == other.refresh_token:
                 return False
         return self.expires_at < other.expires_at
 
@@ -285,7 +285,7 @@ class Successor(NamedTuple):
     """The tokens that came, maybe over others, of the refresh token with the digest."""
 
     user_id: int
-    spent_digest: bytes
+    old_digest: bytes
     access_token: str
     refresh_token: str
     expires_at: datetime

@@ -26,7 +26,7 @@ def branches(run: dict[str, Any]) -> dict[str, list[str]]:
 def forget(here: Any) -> None:
     """Delete metadata of each kind, and what is known of it."""
     here.execute(
-        'TRUNCATE "ArtistPopularity", "TrackPopularity", "TrackFeatures", songswap.metadata'
+        'TRUNCATE "ArtistPopularity", "TrackPopularity", "TrackFeatures", songswap.enrichment_queue'
     )
     here.spotify.delete("/admin/calls")
 
@@ -73,6 +73,6 @@ def test_branches(airflow: Any, platform: Callable[..., Any]) -> None:
     green = airflow.run(DAG, here, conf={"at_most": 7})
     assert green["state"] == "success", green["log"]
     assert branches(green) == dict.fromkeys(BRANCHES, GREEN)
-    told = "SELECT kind, count(*) FROM songswap.metadata GROUP BY 1 ORDER BY 1"
+    told = "SELECT kind, count(*) FROM songswap.enrichment_queue GROUP BY 1 ORDER BY 1"
     assert here.rows(told) == [("artist", 7), ("features", 7), ("track", 7)]
     assert here.calls()["artists"] == 2

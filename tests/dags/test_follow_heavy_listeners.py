@@ -10,7 +10,7 @@ def test_nobody_and_somebody(airflow: Any, platform: Callable[..., Any]) -> None
     """With nobody endangered all but the question is skipped; else they are asked for."""
     here = platform(users=4, real_time=True)
     here.load()
-    here.execute("UPDATE songswap.polls SET pace = 1")
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 1")
     here.spotify.delete("/admin/calls")
     run = airflow.run(DAG, here)
     assert run["state"] == "success", run["log"]
@@ -19,7 +19,7 @@ def test_nobody_and_somebody(airflow: Any, platform: Callable[..., Any]) -> None
     assert here.calls() == {}
 
     user = here.user_id("listener-0003")
-    here.execute("UPDATE songswap.polls SET pace = 1000 WHERE user_id = %s", user)
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 1000 WHERE user_id = %s", user)
     run = airflow.run(DAG, here)
     assert run["state"] == "success", run["log"]
     assert set(run["tasks"].values()) == {"success"}

@@ -107,12 +107,12 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
             "Popularity(artist_id, observed_at, 50)",
         ),
         (
-            "warehouse/metadata.sql",
+            "warehouse/enrichment.sql",
             "(id text, acousticness float, danceability float,",
             "(id text, danceability float, acousticness float,",
         ),
         (
-            "warehouse/metadata.sql",
+            "warehouse/enrichment.sql",
             "coalesce(nullif(s.name, ''), t.name)",
             "coalesce(nullif(t.name, ''), s.id)",
         ),
@@ -133,7 +133,7 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
         "History: 4 of 4 rows are missing and 4 are wrong",
         "Look at songswap/transform/history.py",
         "TrackFeatures: 1 of 2 rows",
-        "Look at songswap/warehouse/metadata.py and metadata.sql",
+        "Look at songswap/warehouse/enrichment.py and enrichment.sql",
         "Nothing real was touched",
     ):
         assert says in runs["log"]
@@ -149,21 +149,21 @@ def test_red_at_the_end(airflow: Any, here: Any, broken_copy: Make) -> None:
     sources = broken_copy(
         (
             "transform/history.py",
-            "return SetAside(digest,",
-            "import os; return SetAside(os.urandom(32),",
+            "return RejectedItem(digest,",
+            "import os; return RejectedItem(os.urandom(32),",
         ),
         (
-            "warehouse/metadata.sql",
+            "warehouse/enrichment.sql",
             "coalesce(nullif(s.duration_ms, 0), t.duration_ms)",
             "t.duration_ms + s.duration_ms",
         ),
         (
-            "warehouse/metadata.sql",
+            "warehouse/enrichment.sql",
             "'UTC', s.followers",
             "'UTC', s.followers + 1",
         ),
         (
-            "warehouse/metadata.sql",
+            "warehouse/enrichment.sql",
             "speechiness float, tempo float",
             "tempo float, speechiness float",
         ),

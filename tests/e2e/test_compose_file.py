@@ -290,7 +290,7 @@ def test_image_has_the_projects_version(compose: Any) -> None:
     assert images == {f"songswap-airflow{more}:{version}" for more in ("", "-demo", "-spark")}
     assert f'image.version="{version}"' in (REPOSITORY / "Dockerfile").read_text()
     assert re.search(
-        rf"^## {re.escape(version)} – \d{{4}}-\d\d-\d\d$",
+        rf"^## (Unreleased \({re.escape(version)}\)|{re.escape(version)} – \d{{4}}-\d\d-\d\d)$",
         (REPOSITORY / "CHANGELOG.md").read_text(),
         re.M,
     )

@@ -174,7 +174,7 @@ def test_demo_from_start_to_stop(
         assert report["users"] == 12
         assert report["plays"] == len(demo.history()) > 100
         assert demo.history() == demo.reachable()
-        assert report["counts"]["features_asked"] == report["tracks"]
+        assert report["counts"]["features_requested"] == report["tracks"]
 
         addresses = demo.addresses()
         assert len(addresses) == 4

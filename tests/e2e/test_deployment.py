@@ -20,7 +20,7 @@ from songswap.dev.stack.airflow_api import UNFINISHED, AirflowApi
 from songswap.dev.stack.loopback import HTTPError, call_json
 from songswap.dev.stack.plan import SIMULATED_APP
 from songswap.dev.stack.postgres import Postgres
-from songswap.parallel.spark import spread
+from songswap.parallel.spark import run_parallel
 from songswap.storage.spool import Spool
 from songswap.supervision.process import Process, wait_until
 
@@ -345,7 +345,7 @@ def test_spark(
     assert wait_until(lambda: is_up.search(started[1].output()), 60)
     monkeypatch.setenv("SONGSWAP_SPARK_SECRET", secret)
     master = f"spark://127.0.0.1:{deployment.ports['7077']}"
-    assert sorted(spread(math.factorial, range(5), master, at_once=2)) == [1, 1, 2, 6, 24]
+    assert sorted(run_parallel(math.factorial, range(5), master, at_once=2)) == [1, 1, 2, 6, 24]
     for process in reversed(started):
         process.ask_to_stop()
         process.wait_success(20)

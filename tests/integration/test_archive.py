@@ -22,8 +22,8 @@ from songswap.settings import Archive as Where
 from songswap.storage import archive as archive_module
 from songswap.storage import keys as key
 from songswap.storage.archive import Archive
-from songswap.storage.archive_reader import Library
-from songswap.storage.records import Kept, pack
+from songswap.storage.archive_reader import ArchiveReader
+from songswap.storage.records import SpooledResponse, pack
 from songswap.storage.spool import Spool
 
 Make = Callable[..., Any]
@@ -43,9 +43,9 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_module, "_CONFLICT_WAITS_S", (0, 0, 0))
 
 
-def answer(body: bytes = b'{"items": []}') -> Kept:
+def answer(body: bytes = b'{"items": []}') -> SpooledResponse:
     """An answer of user 1."""
-    return Kept(1, 1, key.for_hour(1, AT), AT, None, pack(body))
+    return SpooledResponse(1, 1, key.for_hour(1, AT), AT, None, pack(body))
 
 
 def through(front: S3Front, store: ObjectStore) -> Where:
@@ -149,8 +149,8 @@ def test_signed_request_is_not_quoted(own_objects: ObjectStore) -> None:
         where = through(front, own_objects)
         for refused in (
             lambda: asyncio.run(Archive(where).put(answer())),
-            lambda: Library(where).users(),
-            lambda: list(Library(where).answers(1)),
+            lambda: ArchiveReader(where).users(),
+            lambda: list(ArchiveReader(where).answers(1)),
         ):
             with pytest.raises((ArchiveError, ArchiveUnreadable)) as error:
                 refused()

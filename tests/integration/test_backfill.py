@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from songswap.errors import LoadIncomplete, RateLimited, RunFailed, Yielded
+from songswap.errors import Deferred, LoadIncomplete, RateLimited, RunFailed
 from songswap.pipelines import backfill, hourly_load
 from songswap.pipelines.backfill import Outcome
 from songswap.pipelines.enrich import KINDS, enrich
-from songswap.warehouse import metadata
+from songswap.warehouse import enrichment
 
 Make = Callable[..., Any]
 
@@ -36,7 +36,7 @@ def forget(here: Any) -> None:
     here.execute(
         'TRUNCATE "TrackImages", "TrackPopularity", "TrackPreviews", "TrackFeatures",'
         ' "ArtistImages", "ArtistPopularity", "ArtistFollowers", "ArtistGenres",'
-        " songswap.metadata, songswap.refusals"
+        " songswap.enrichment_queue, songswap.blocked_endpoints"
     )
     here.spotify.delete("/admin/calls")
 
@@ -56,7 +56,7 @@ def ids(here: Any, table: str) -> set[str]:
 def answered(here: Any, kind: str) -> int:
     """How many ids of a kind Spotify has answered, be it that it does not know them."""
     found = (
-        "SELECT count(*) FROM songswap.metadata"
+        "SELECT count(*) FROM songswap.enrichment_queue"
         " WHERE kind = %s AND (answered_at IS NOT NULL OR misses > 0)"
     )
     return int(here.rows(found, kind)[0][0])
@@ -74,7 +74,7 @@ def test_fills_what_is_missing_and_ends(platform: Make) -> None:
     for kind, total in (("track", tracks), ("artist", artists), ("features", tracks)):
         outcome: Outcome = outcomes[kind]
         assert outcome.found
-        assert outcome.found.missing == outcome.counts[f"{kind}_asked"] == total
+        assert outcome.found.missing == outcome.counts[f"{kind}_requested"] == total
     calls = here.calls()
     assert {name: calls[name] for name in ("tracks", "artists", "audio-features")} == {
         "tracks": -(-tracks // 50),
@@ -120,7 +120,7 @@ def test_unknown_ids_are_asked_four_times(platform: Make) -> None:
             here.advance(days=days, seconds=-1)
             assert [outcome.counts["calls"] for outcome in run(here).values()] == [0, 0, 0]
             here.advance(seconds=1)
-    assert here.rows("SELECT DISTINCT misses, known, source FROM songswap.metadata") == [
+    assert here.rows("SELECT DISTINCT misses, known, source FROM songswap.enrichment_queue") == [
         (4, False, "spotify")
     ]
 
@@ -130,12 +130,16 @@ def test_missed_at_random(platform: Make) -> None:
     here = platform("--mode", "development", users=2)
     here.fault(path="/v1/artists/*", status=404, times=2, body="")
     here.load()
-    missed = {one for (one,) in here.rows("SELECT id FROM songswap.metadata WHERE misses = 1")}
+    missed = {
+        one for (one,) in here.rows("SELECT id FROM songswap.enrichment_queue WHERE misses = 1")
+    }
     assert len(missed & ids(here, "Artists")) == 2
     assert not missed & ids(here, "ArtistImages")
     here.advance(days=1)
     here.load()
-    told = "SELECT id FROM songswap.metadata WHERE known AND misses = 0 AND wanted_since IS NULL"
+    told = (
+        "SELECT id FROM songswap.enrichment_queue WHERE known AND misses = 0 AND queued_at IS NULL"
+    )
     assert missed <= {one for (one,) in here.rows(told)}
 
 
@@ -159,7 +163,7 @@ def test_one_refused_row_costs_only_itself(platform: Make) -> None:
         assert outcome.problem
         assert "refused the rows of 1 ids" in outcome.problem
         assert outcome.counts["artist_not_loaded"] == 1
-        assert outcome.counts["artist_told"] == len(ids(here, "Artists")) - 1
+        assert outcome.counts["artist_received"] == len(ids(here, "Artists")) - 1
         assert ids(here, "ArtistPopularity") == ids(here, "Artists") - {bad}
         again = backfill.find(here.settings, "artist", None, here.clock)
         assert again[:3] == (0, 1, 0)
@@ -189,10 +193,12 @@ def test_stopped_and_started_again(platform: Make) -> None:
     here.mend()
     here.advance(hours=1)
     counts = backfill.fill(here.settings, "track", found, nobody, here.clock)
-    assert counts["track_asked"] == counts["track_told"] == 220
+    assert counts["track_requested"] == counts["track_received"] == 220
     assert answered(here, "track") == 420
     assert backfill.verify(here.settings, "track", found).missing == 0
-    chosen = here.rows("SELECT max(id) FROM songswap.metadata WHERE answered_at IS NOT NULL")
+    chosen = here.rows(
+        "SELECT max(id) FROM songswap.enrichment_queue WHERE answered_at IS NOT NULL"
+    )
     assert chosen == [(found.through,)]
     assert backfill.fill(here.settings, "track", found, nobody, here.clock) == {}
 
@@ -212,7 +218,7 @@ def test_one_call_fails_beside_others(platform: Make) -> None:
     assert answered(here, "track") == 150
     here.advance(hours=1)
     counts = backfill.fill(here.settings, "track", found, nobody, here.clock)
-    assert counts["track_asked"] == 50
+    assert counts["track_requested"] == 50
 
 
 def test_what_waits_is_left(platform: Make) -> None:
@@ -234,7 +240,7 @@ def test_what_waits_is_left(platform: Make) -> None:
     assert here.calls() == {}
     here.advance(hours=25)
     late = run(here, ("features",))["features"]
-    assert late.counts["features_asked"] == found.missing
+    assert late.counts["features_requested"] == found.missing
     assert late.counts["features"] > 0
 
 
@@ -248,10 +254,10 @@ def test_postponed_ids_are_wanted_again_when_heard(platform: Make) -> None:
     run(here, ("artist", "features"))
     assert answered(here, "artist") == answered(here, "features") == 0
     here.mend()
-    here.execute("DELETE FROM songswap.refusals")
+    here.execute("DELETE FROM songswap.blocked_endpoints")
     here.execute('DELETE FROM "History"')
     here.execute("DELETE FROM songswap.polls")
-    here.execute("UPDATE songswap.metadata SET not_before = %s", here.clock())
+    here.execute("UPDATE songswap.enrichment_queue SET not_before = %s", here.clock())
     here.load()
     assert answered(here, "artist") == len(ids(here, "Artists"))
     assert answered(here, "features") == len(ids(here, "Tracks"))
@@ -271,7 +277,7 @@ def test_comes_up_while_filling(platform: Make) -> None:
     backfill.fill(here.settings, "track", tracks, nobody, here.clock)
     assert ids(here, "Artists") == set(everybody)
     counts = backfill.fill(here.settings, "artist", artists, nobody, here.clock)
-    assert counts["artist_told"] == len(known) == artists.chosen
+    assert counts["artist_received"] == len(known) == artists.chosen
     assert ids(here, "ArtistPopularity") == set(known)
     left = backfill.verify(here.settings, "artist", artists)
     assert left.waiting == sum(one <= known[-1] for one in everybody) - len(known) > 0
@@ -284,12 +290,12 @@ def test_goes_behind_the_hourly_load(platform: Make) -> None:
     forget(here)
     found = backfill.find(here.settings, "artist", None, here.clock)
     here.execute("UPDATE songswap.runs SET state = 'running', started_at = %s", here.clock())
-    with pytest.raises(Yielded) as caught:
+    with pytest.raises(Deferred) as caught:
         backfill.fill(here.settings, "artist", found, nobody, here.clock)
     assert caught.value.until == here.clock() + timedelta(minutes=1)
     assert here.calls() == {}
     here.advance(minutes=56)
-    assert backfill.fill(here.settings, "artist", found, nobody, here.clock)["artist_told"] > 0
+    assert backfill.fill(here.settings, "artist", found, nobody, here.clock)["artist_received"] > 0
 
 
 def test_branch_fails_alone(platform: Make) -> None:
@@ -339,16 +345,17 @@ def test_answers_about_what_is_not_there(warehouse_dsn: str) -> None:
     with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
         connection.execute("""INSERT INTO "Tracks" VALUES ('there', '', 0)""")
         connection.execute(
-            "INSERT INTO songswap.metadata (kind, id, wanted_since) VALUES ('track', 'gone', now())"
+            "INSERT INTO songswap.enrichment_queue (kind, id, queued_at)"
+            " VALUES ('track', 'gone', now())"
         )
         now = connection.execute("SELECT now()").fetchone()[0]  # type: ignore[index]  # one row
         both = {"there", "gone", "unheard"}
-        empty = metadata.Metadata(unknown=both)
-        metadata.load(connection, "track", both, empty, now, timedelta(hours=1))
-        metadata.postpone(connection, "artist", both, now)
-        metadata.postpone(connection, "features", both, now)
+        empty = enrichment.Metadata(unknown=both)
+        enrichment.load(connection, "track", both, empty, now, timedelta(hours=1))
+        enrichment.postpone(connection, "artist", both, now)
+        enrichment.postpone(connection, "features", both, now)
         rows = connection.execute(
-            "SELECT kind, id, misses, known FROM songswap.metadata ORDER BY kind, id"
+            "SELECT kind, id, misses, known FROM songswap.enrichment_queue ORDER BY kind, id"
         ).fetchall()
     assert rows == [
         ("features", "there", 0, None),

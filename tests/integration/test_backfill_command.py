@@ -43,7 +43,7 @@ def songswap(here: Any, tmp_path: Path) -> Run:
 def forget(here: Any) -> None:
     """Delete what is known of artists and of features."""
     here.execute(
-        'TRUNCATE "ArtistPopularity", "ArtistFollowers", "TrackFeatures", songswap.metadata'
+        'TRUNCATE "ArtistPopularity", "ArtistFollowers", "TrackFeatures", songswap.enrichment_queue'
     )
     here.spotify.delete("/admin/calls")
 
@@ -75,7 +75,7 @@ def test_backfill(here: Any, songswap: Run) -> None:
     assert some.returncode == 0, some.stderr
     told = json.loads(some.stdout)
     assert told.keys() == {"features"}
-    assert (told["features"]["asked"], told["features"]["problem"]) == (10, None)
+    assert (told["features"]["requested"], told["features"]["problem"]) == (10, None)
     assert "Z features: done (10 asked for)" in some.stderr
 
     # A branch that fails neither stops the others nor loses what it has.
@@ -84,7 +84,7 @@ def test_backfill(here: Any, songswap: Run) -> None:
     assert failed.returncode == 1
     told = json.loads(failed.stdout)
     assert "refused the access token" in told["artist"]["problem"]
-    assert told["features"]["asked"] == tracks - 10
+    assert told["features"]["requested"] == tracks - 10
     assert told["features"]["problem"] is None
     assert "Traceback" not in failed.stderr
 
@@ -120,7 +120,7 @@ def test_hourly_load_is_waited_for(here: Any, tmp_path: Path) -> None:
         finally:
             command.kill()
     assert command.returncode == 0, err
-    assert json.loads(out)["artist"]["told"] == count(here, "Artists")
+    assert json.loads(out)["artist"]["received"] == count(here, "Artists")
 
 
 def test_status(here: Any, songswap: Run) -> None:
@@ -152,7 +152,7 @@ def test_status(here: Any, songswap: Run) -> None:
             "genres": here.rows('SELECT count(DISTINCT id) FROM "ArtistGenres"')[0][0],
         },
     }
-    missed = here.rows("SELECT count(*) FROM songswap.metadata WHERE misses = 1")[0][0]
+    missed = here.rows("SELECT count(*) FROM songswap.enrichment_queue WHERE misses = 1")[0][0]
     assert told["missing"] == {
         "track": {"missing": tracks, "waiting": 0, "unknown": 0},
         "artist": {"missing": 0, "waiting": 0, "unknown": 0},
@@ -161,8 +161,8 @@ def test_status(here: Any, songswap: Run) -> None:
     states = ("active", "expiring", "expired", "revoked", "forbidden", "lost")
     assert told["grants"] == dict.fromkeys(states, 0) | {"active": 3}
     gaps = here.rows("SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL")
-    set_aside = here.rows("SELECT count(*) FROM songswap.set_aside")
-    assert [(told["gaps"],), (told["set_aside"],)] == gaps + set_aside
+    rejected_items = here.rows("SELECT count(*) FROM songswap.rejected_items")
+    assert [(told["gaps"],), (told["rejected_items"],)] == gaps + rejected_items
     assert set(told["spool"].values()) == {0}
     assert told["narrow_columns"] == told["pauses"] == []
 

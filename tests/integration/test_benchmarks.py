@@ -60,7 +60,7 @@ def test_no_part_is_left_out(bench: list[str]) -> None:
     for name in parts:
         assert list(signature(import_module(f"benchmarks.{name}").run).parameters) == [
             "folder",
-            "told",
+            "on_progress",
         ]
 
 

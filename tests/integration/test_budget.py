@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from songswap.errors import HeldBack, RunFailed
+from songswap.errors import QuotaReserved, RunFailed
 from songswap.storage.spool import Spool
-from songswap.warehouse.limits.budgets import Budget, Rank
+from songswap.warehouse.limits.budgets import Budget, Priority
 
 Make = Callable[..., Any]
 
@@ -19,7 +19,7 @@ AN_HOUR = 3600.0
 """A window out of which nothing falls while a test runs."""
 
 
-def budget(here: Any, rank: Rank = Rank.PLAYS, dsn: str | None = None) -> Budget:
+def budget(here: Any, rank: Priority = Priority.PLAYS, dsn: str | None = None) -> Budget:
     where = here.settings
     return Budget(dsn or where.warehouse_dsn, where.spotify.client_id, rank, here.clock, AN_HOUR)
 
@@ -55,7 +55,7 @@ def test_window_is_shared_by_rank(platform: Make) -> None:
 
     async def draw() -> list[int]:
         found = []
-        for rank in (Rank.BACKFILL, Rank.ENRICHMENT, Rank.PLAYS, Rank.PLAYS):
+        for rank in (Priority.BACKFILL, Priority.ENRICHMENT, Priority.PLAYS, Priority.PLAYS):
             one = budget(here, rank)
             found.append(await taken(one))
             await one.close()
@@ -149,13 +149,13 @@ def test_day_is_kept_for_plays(platform: Make) -> None:
     assert "calls audio-features 200" not in counts
 
     async def backfill() -> None:
-        one = budget(here, Rank.BACKFILL)
+        one = budget(here, Priority.BACKFILL)
         try:
             await one.take()
         finally:
             await one.close()
 
-    with pytest.raises(HeldBack) as held:
+    with pytest.raises(QuotaReserved) as held:
         asyncio.run(backfill())
     assert here.clock() < held.value.until <= here.clock() + timedelta(hours=1)
     assert here.rows("SELECT * FROM songswap.pauses") == []
@@ -201,6 +201,9 @@ def test_every_request_is_counted(platform: Make) -> None:
     tokens = sum(number for name, number in counts.items() if name.startswith("calls token "))
     assert tokens
     assert here.rows(COUNTED, "hour") == [(counts["calls"] - tokens,)]
-    assert [rank for (rank,) in here.rows("SELECT DISTINCT rank FROM songswap.requests")] == [0, 1]
+    assert [rank for (rank,) in here.rows("SELECT DISTINCT priority FROM songswap.requests")] == [
+        0,
+        1,
+    ]
     with Spool(here.settings.spool) as spool:
         assert spool.waiting() == (0, 0)

@@ -27,7 +27,7 @@ def imported(here: Any, path: Path, **options: Any) -> Imported:
 
 def plays(counts: dict[str, int]) -> dict[str, int]:
     """The counts of plays and of what is none, without the zeros and what comes with them."""
-    beside = ("rows", "tracks", "notes", "gaps_closed", "files_left_out")
+    beside = ("rows", "tracks", "data_fixes", "gaps_closed", "files_left_out")
     return {name: count for name, count in counts.items() if count and name not in beside}
 
 

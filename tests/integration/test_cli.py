@@ -210,5 +210,5 @@ def test_killed_at_any_moment(platform: Callable[..., Any], tmp_path: Path) -> N
     ]
     with Spool(here.settings.spool) as spool:
         assert spool.waiting() == (0, 0)
-    wanted = "SELECT DISTINCT misses FROM songswap.metadata WHERE wanted_since IS NOT NULL"
+    wanted = "SELECT DISTINCT misses FROM songswap.enrichment_queue WHERE queued_at IS NOT NULL"
     assert here.rows(wanted) in ([], [(1,)]), "only what Spotify does not know is asked for again"

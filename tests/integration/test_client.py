@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from songswap.errors import (
-    GrantRefused,
+    InvalidGrant,
     ReccoBeatsUnavailable,
     RunFailed,
     SongSwapError,
@@ -177,7 +177,7 @@ def test_any_token(platform: Make) -> None:
                 with pytest.raises(SongSwapError) as failed:
                     await client.recently_played(text)
                 assert isinstance(failed.value, UnusableToken) or text.isascii()
-                with pytest.raises(GrantRefused):
+                with pytest.raises(InvalidGrant):
                     await client.refresh(text)
 
     texts = ["a\r\nX-Evil: 1", "\x00", "é", "日本", "\ud800", " ", "a b", "x" * 3000, "%", "a&b=c"]

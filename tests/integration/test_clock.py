@@ -11,14 +11,14 @@ from songswap.pipelines import hourly_load, replay
 from songswap.pipelines.fetch import fetch
 from songswap.pipelines.heavy_listeners import INTERVAL, TOO_MANY
 from songswap.storage import keys
-from songswap.storage.records import Answer
+from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
 from songswap.warehouse import runs
 from songswap.warehouse.connection import connect
 from songswap.warehouse.limits import pauses as pause
 
 SLOW, FAST = timedelta(hours=-26), timedelta(hours=26)
-UNTIMELY = "SELECT count(*) FROM songswap.set_aside"
+UNTIMELY = "SELECT count(*) FROM songswap.rejected_items"
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def fetched(here: Any, run_id: str, wrong: timedelta) -> None:
             0,
             [
                 # As the archive has it: of another hour.
-                Answer(one.user_id, keys.for_hour(one.user_id, at), at, one.fingerprint, one.body)
+                RawResponse(
+                    one.user_id, keys.for_hour(one.user_id, at), at, one.fingerprint, one.body
+                )
                 for one, at in answers
             ],
         )
@@ -89,6 +91,6 @@ def test_heavy_listener_of_a_fast_clock_is_followed(here: Any) -> None:
     """An answer that was noted in the future does not say that a user was just asked for."""
     here.load()
     now = here.clock()
-    here.execute("UPDATE songswap.polls SET pace = 60, answered_at = %s", now + FAST)
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 60, answered_at = %s", now + FAST)
     with connect(here.settings.warehouse_dsn) as connection:
-        assert len(runs.endangered(connection, now, INTERVAL, TOO_MANY)) == 4
+        assert len(runs.at_risk(connection, now, INTERVAL, TOO_MANY)) == 4

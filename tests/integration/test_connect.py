@@ -77,7 +77,7 @@ def test_connect(platform: Make, tmp_path: Path, free_port: Callable[[], int]) -
     assert here.rows('SELECT count(*), max(length(username)) FROM "Users"') == [(2, 20)], (
         "the name stays"
     )
-    assert here.load()["asked"] == 2
+    assert here.load()["polled"] == 2
     assert here.history() == here.reachable()
 
 

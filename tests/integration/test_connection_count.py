@@ -13,8 +13,8 @@ from psycopg.conninfo import make_conninfo
 
 from songswap.errors import SongSwapError, WarehouseUnavailable
 from songswap.warehouse.connection import connect
+from songswap.warehouse.error_translation import MOST, NEEDED
 from songswap.warehouse.migrate import migrate
-from songswap.warehouse.trouble import MOST, NEEDED
 
 SENTENCE = f"needs {NEEDED} and takes up to {MOST}"
 

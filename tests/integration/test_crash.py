@@ -113,7 +113,7 @@ def test_killed_with_rotated_tokens_in_hand(platform: Make) -> None:
             ("before songswap.storage.spool:Spool._drop_done 2",), id="about to be forgotten"
         ),
         pytest.param(
-            ("after songswap.warehouse.metadata:load", "before songswap.warehouse.runs:end_run"),
+            ("after songswap.warehouse.enrichment:load", "before songswap.warehouse.runs:end_run"),
             id="metadata in part, then the run about to end",
         ),
         pytest.param(

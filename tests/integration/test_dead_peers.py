@@ -21,10 +21,10 @@ from songswap.dev.stack.postgres import Postgres
 from songswap.errors import WarehouseUnavailable
 from songswap.supervision.process import wait_until
 from songswap.warehouse.conninfo import opened_with
+from songswap.warehouse.error_translation import translate_errors
+from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.session import Session
 from songswap.warehouse.timeouts import limits
-from songswap.warehouse.trouble import naming_trouble
-from songswap.warehouse.turn import wait_for_turn
 
 SERVER, CLIENT = "10.213.1.2", "10.213.2.2"
 _CLONE_NEWNET = 0x40000000
@@ -189,7 +189,7 @@ def test_server_lets_go_of_the_locks(
         # The server's other limits are off: it is the vanished host that has to be noticed.
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         connection.execute("SET LOCAL statement_timeout = 0")
-        wait_for_turn(connection)
+        lock_loads(connection)
         connection.execute("LOCK TABLE held")
         if at:
             connection.pgconn.send_query(at)
@@ -243,6 +243,6 @@ def test_client_gives_up_what_it_sends(
         closing(connection),
         vanished(router),
         pytest.raises(WarehouseUnavailable),
-        naming_trouble(),
+        translate_errors(),
     ):
         connection.execute("SELECT 1")

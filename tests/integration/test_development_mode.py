@@ -23,7 +23,10 @@ def ids(here: Any, table: str) -> set[str]:
 def sources(here: Any, kind: str) -> dict[str | None, int]:
     """How many ids of a kind were answered, by who told of them; None are those without answer."""
     return dict(
-        here.rows("SELECT source, count(*) FROM songswap.metadata WHERE kind = %s GROUP BY 1", kind)
+        here.rows(
+            "SELECT source, count(*) FROM songswap.enrichment_queue WHERE kind = %s GROUP BY 1",
+            kind,
+        )
     )
 
 
@@ -53,7 +56,7 @@ def test_loads_whole(here: Any) -> None:
         "artist": len(artists),
         "reccobeats": -(-len(tracks) // 40),
     }
-    assert counts["track_told"] == len(tracks) > 100
+    assert counts["track_received"] == len(tracks) > 100
     assert counts["calls reccobeats 200"] == -(-len(tracks) // 40)
 
     # A field that development mode leaves out is no row, and nothing to wait for.
@@ -69,11 +72,12 @@ def test_loads_whole(here: Any) -> None:
     assert sources(here, "features") == {"reccobeats": len(with_features), None: unknown}
     assert unknown > 0
     assert here.rows('SELECT DISTINCT time_signature FROM "TrackFeatures"') == [(0,)]
-    notes = (
-        "SELECT count(*) FROM songswap.notes WHERE (kind, field) = ('features', 'time_signature')"
+    fixes = (
+        "SELECT count(*) FROM songswap.data_fixes"
+        " WHERE (kind, field) = ('features', 'time_signature')"
     )
-    assert here.rows(notes) == [(len(with_features),)]
-    waits = "SELECT DISTINCT known, not_before FROM songswap.metadata WHERE source IS NULL"
+    assert here.rows(fixes) == [(len(with_features),)]
+    waits = "SELECT DISTINCT known, not_before FROM songswap.enrichment_queue WHERE source IS NULL"
     assert here.rows(waits) == [(None, here.clock() + timedelta(days=30))]
 
     fresh_calls(here)
@@ -125,8 +129,8 @@ def test_backfill_ends(here: Any) -> None:
     here.load()
     before = {table: ids(here, table) for table in ("TrackImages", "ArtistImages", "TrackFeatures")}
     here.execute(
-        'TRUNCATE "TrackImages", "ArtistImages", "TrackFeatures", songswap.metadata,'
-        " songswap.refusals"
+        'TRUNCATE "TrackImages", "ArtistImages", "TrackFeatures", songswap.enrichment_queue,'
+        " songswap.blocked_endpoints"
     )
     fresh_calls(here)
     first = backfill.backfill(here.settings, KINDS, None, lambda *_: None, here.clock)
@@ -156,6 +160,8 @@ def test_single_call_says_no(platform: Make) -> None:
     here.fault(path=f"/v1/tracks/{forbidden}", status=403)
     counts = backfill.backfill(here.settings, ["track"], None, lambda *_: None, here.clock)
     assert counts["track"].problem is None
-    rows = here.rows("SELECT id, known, misses, not_before FROM songswap.metadata ORDER BY id")
+    rows = here.rows(
+        "SELECT id, known, misses, not_before FROM songswap.enrichment_queue ORDER BY id"
+    )
     tomorrow = here.clock() + timedelta(days=1)
     assert rows == [(unknown, None, 1, tomorrow), (forbidden, None, 0, tomorrow)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from songswap.cli.engine import Engine, spread
+from songswap.cli.engine import Engine, run_parallel
 from songswap.dev.stack.loopback import call
 from songswap.dev.stack.postgres import Postgres
 from songswap.parallel.spark_cluster import Cluster, Layout
@@ -36,10 +36,11 @@ TABLES = (
     'SELECT * FROM "TrackImages"',
     'SELECT * FROM "TrackPreviews"',
     "SELECT user_id, after, before, found_at, closed_at IS NULL FROM songswap.gaps",
-    "SELECT user_id, fingerprint, reason, played_at, raw_key, found_at FROM songswap.set_aside",
+    "SELECT user_id, fingerprint, reason, played_at, raw_key, found_at"
+    " FROM songswap.rejected_items",
     "SELECT * FROM songswap.streams",
     "SELECT * FROM songswap.export_tracks",
-    "SELECT kind, id, wanted_since IS NULL FROM songswap.metadata",
+    "SELECT kind, id, queued_at IS NULL FROM songswap.enrichment_queue",
 )
 
 
@@ -110,14 +111,14 @@ def test_replay_and_import(
     units = replay.plan(local)
     for settings in (local, remote):
         replay.copy_users(settings, here.settings.warehouse_dsn, units)
-    on_processes = partial(spread, Engine.LOCAL, "", 2)
-    on_cluster = partial(spread, Engine.SPARK, cluster.url, 2)
+    on_processes = partial(run_parallel, Engine.LOCAL, "", 2)
+    on_cluster = partial(run_parallel, Engine.SPARK, cluster.url, 2)
     done = replay.total(on_processes(partial(replay.replay, local, "replay"), units))
     again = on_cluster(partial(replay.replay, remote, "replay"), units)
     told = replay.total(losing_a_worker(again, cluster))
     # What the lost worker had loaded is there, and not new, when its unit is done again.
-    assert [told[name] for name in ("users", "objects", "answers")] == [
-        done[name] for name in ("users", "objects", "answers")
+    assert [told[name] for name in ("users", "objects", "responses")] == [
+        done[name] for name in ("users", "objects", "responses")
     ]
     assert done["plays"] > 300
     equal(local, remote)

@@ -387,4 +387,4 @@ def test_kinds_that_hold_no_music_are_counted(tmp_path: Path) -> None:
     search = found(tmp_path, path)
     assert {source.kind for source in search.sources} == {Kind.VIDEO, Kind.PODCAST}
     contents = read_contents(1, search, NOW, lambda *_: None)
-    assert contents.counts() == {"rows": 3, "video": 1, "podcast": 2, "set_aside": 0}
+    assert contents.counts() == {"rows": 3, "video": 1, "podcast": 2, "rejected_items": 0}

@@ -14,7 +14,7 @@ import pytest
 from songswap.dev.stack.object_store import ObjectStore
 from songswap.dev.stack.sign_up import sign_up
 from songswap.errors import (
-    CredentialsRefused,
+    InvalidClient,
     RateLimited,
     RunFailed,
     SchemaOutdated,
@@ -181,7 +181,7 @@ def test_rotated_token_survives_a_lost_warehouse(platform: Make) -> None:
     assert here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id') == before
     with Spool(here.settings.spool) as spool:
         kept = spool.tokens()
-        assert sorted((token.user_id, token.spent) for token in kept) == before
+        assert sorted((token.user_id, token.old_refresh_token) for token in kept) == before
     # The old ones are worthless by now.
     here.advance(minutes=30)
     counts = here.load()
@@ -214,7 +214,7 @@ def end_sessions(dsn: str) -> None:
         ({"action": "cut"}, "failed"),
         ({"action": "truncate"}, "failed"),
         ({"status": 200, "body": "<html>maintenance</html>"}, "failed"),
-        ({"status": 200, "body": {"items": None}}, "set_aside"),
+        ({"status": 200, "body": {"items": None}}, "rejected_items"),
     ],
 )
 def test_one_users_trouble(platform: Make, fault: dict[str, Any], counted: str) -> None:
@@ -247,7 +247,7 @@ def test_dead_grant(platform: Make) -> None:
     ]
     assert here.history() == here.reachable()
     counts = here.load()
-    assert (counts["resting"], counts["asked"]) == (1, 3)
+    assert (counts["paused"], counts["polled"]) == (1, 3)
 
     here.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', user)
     sign_up(
@@ -256,7 +256,7 @@ def test_dead_grant(platform: Make) -> None:
         here.spotify.get("/admin/listeners"),
         lambda _: None,
     )
-    assert here.load()["asked"] == 4
+    assert here.load()["polled"] == 4
     assert here.history() == here.reachable()
 
 
@@ -273,7 +273,7 @@ def test_refused_grant_is_asked_for_again(platform: Make) -> None:
     states = "SELECT count(*) FROM songswap.grants WHERE state = %s AND refusals = %s"
     assert here.rows(states, "revoked", 1) == [(1,)]
     here.advance(hours=1)
-    assert here.load()["asked"] == 5
+    assert here.load()["polled"] == 5
     assert here.rows(states, "active", 0) == [(5,)]
     assert here.history() == here.reachable()
 
@@ -283,7 +283,7 @@ def test_refused_grant_is_asked_for_again(platform: Make) -> None:
     for hours in (1, 1, 1, 22, 1, 24, 7 * 24, 30 * 24):
         here.advance(hours=hours)
         counts = here.load()
-        asked.append((counts.get("refused", 0), counts.get("resting", 0)))
+        asked.append((counts.get("refused", 0), counts.get("paused", 0)))
         # Refused with the other two, this one would make an incident of it.
         here.spotify.post("/admin/listeners/listener-0004/revoke", {})
     assert asked == [(2, 0), (3, 0), (1, 2), (0, 3), (2, 1), (1, 2), (3, 0), (0, 3)]
@@ -300,7 +300,7 @@ def test_everybody_refused_is_an_incident(platform: Make) -> None:
         here.load()
     assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
     here.mend()
-    assert here.load()["asked"] == 12
+    assert here.load()["polled"] == 12
     assert here.history() == here.reachable()
 
 
@@ -345,11 +345,11 @@ def test_forbidden_rests_only_when_repeated(platform: Make) -> None:
     for hours in (1, 1, 1, 5, 1, 24, 24, 7 * 24):
         here.advance(hours=hours)
         counts = here.load()
-        seen.append((counts.get("forbidden", 0), counts.get("resting", 0)))
+        seen.append((counts.get("forbidden", 0), counts.get("paused", 0)))
     assert seen == [(1, 0), (1, 0), (0, 1), (1, 0), (0, 1), (1, 0), (0, 1), (1, 0)]
     here.mend()
     here.advance(days=8)
-    assert here.load()["asked"] == 5
+    assert here.load()["polled"] == 5
     assert here.rows("SELECT DISTINCT state, forbidden_runs FROM songswap.grants") == [
         ("active", 0)
     ]
@@ -370,7 +370,7 @@ def test_everybody_forbidden_is_an_incident(platform: Make, users: int) -> None:
         ("active", 0)
     ]
     here.mend()
-    assert here.load()["asked"] == users
+    assert here.load()["polled"] == users
     assert here.history() == here.reachable()
 
 
@@ -382,7 +382,7 @@ def test_wrong_credentials(platform: Make) -> None:
     wrong = replace(here.settings.spotify, client_secret="wrong")
     here.settings = replace(here.settings, spotify=wrong)
     hourly_load.plan(here.settings, "r", here.clock)
-    with pytest.raises(CredentialsRefused, match="SPOTIFY_CLIENT_SECRET"):
+    with pytest.raises(InvalidClient, match="SPOTIFY_CLIENT_SECRET"):
         fetch(here.settings, "r", 0, here.clock)
     assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
 
@@ -473,9 +473,9 @@ def test_broken_items(platform: Make) -> None:
     counts = here.load()
     told = len(list(here.spotify.ledger()))
     assert told > 12
-    assert counts["set_aside"] == 5
+    assert counts["rejected_items"] == 5
     assert counts["plays"] == min(told, 50) - 5
-    reasons = here.rows("SELECT reason, raw_key FROM songswap.set_aside ORDER BY reason")
+    reasons = here.rows("SELECT reason, raw_key FROM songswap.rejected_items ORDER BY reason")
     assert [reason for reason, _ in reasons] == [
         "item: wrong type",
         "played_at: not a time with its zone",
@@ -489,9 +489,9 @@ def test_broken_items(platform: Make) -> None:
     assert here.rows("SELECT count(*) FROM \"Tracks\" WHERE name = '' OR duration_ms = 0") == [(0,)]
     assert here.rows("SELECT count(*) FROM \"Artists\" WHERE name = ''") == [(0,)]
     assert here.rows('SELECT max(length(name)) FROM "Tracks"')[0][0] <= 240
-    notes = {row[0] for row in here.rows("SELECT problem FROM songswap.notes")}
+    notes = {row[0] for row in here.rows("SELECT problem FROM songswap.data_fixes")}
     assert {"cut to 240 characters", "characters that cannot be stored dropped"} <= notes
-    assert "set_aside" not in here.load()
+    assert "rejected_items" not in here.load()
 
 
 @pytest.mark.parametrize("s3_is_there", [True, False])
@@ -514,7 +514,7 @@ def test_set_aside_names_its_own_answer(
         own_objects.start()
         here.use(own_objects)
         here.load()
-    ((key,),) = here.rows("SELECT raw_key FROM songswap.set_aside")
+    ((key,),) = here.rows("SELECT raw_key FROM songswap.rejected_items")
     assert key.rsplit("/", 1)[1] in stored(own_objects)
     raw = gzip.decompress((own_objects.objects / "own" / key).read_bytes())
     assert json.loads(raw)["items"][0]["track"] is None
@@ -529,11 +529,13 @@ def test_key_taken_by_another_track(platform: Make) -> None:
     relinked = [{"path": "items/0/track/id", "value": other}]
     here.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": relinked})
     before = here.history()
-    assert here.load()["set_aside"] == 1
+    assert here.load()["rejected_items"] == 1
     assert here.history() == before
-    assert here.rows("SELECT reason FROM songswap.set_aside") == [("key taken by another track",)]
+    assert here.rows("SELECT reason FROM songswap.rejected_items") == [
+        ("key taken by another track",)
+    ]
     here.advance(hours=1)
-    assert "set_aside" not in here.load()
+    assert "rejected_items" not in here.load()
 
 
 def test_unknown_ids_are_remembered_and_errors_are_not(platform: Make) -> None:
@@ -544,7 +546,9 @@ def test_unknown_ids_are_remembered_and_errors_are_not(platform: Make) -> None:
     with pytest.raises(RunFailed, match="enrich artist"):
         here.load()
     assert here.history() == here.reachable()
-    assert here.rows("SELECT count(*) FROM songswap.metadata WHERE known IS NOT NULL") == [(0,)]
+    assert here.rows("SELECT count(*) FROM songswap.enrichment_queue WHERE known IS NOT NULL") == [
+        (0,)
+    ]
     here.mend()
     here.spotify.delete("/admin/calls")
     here.load()
@@ -555,7 +559,7 @@ def test_unknown_ids_are_remembered_and_errors_are_not(platform: Make) -> None:
     here.advance(days=1, hours=1)
     here.load()
     features = here.rows(
-        "SELECT known, count(*) FROM songswap.metadata WHERE kind = 'features' GROUP BY 1"
+        "SELECT known, count(*) FROM songswap.enrichment_queue WHERE kind = 'features' GROUP BY 1"
     )
     assert dict(features).keys() == {True, None}, "ReccoBeats calls no id unknown"
     here.spotify.delete("/admin/calls")
@@ -568,11 +572,11 @@ def test_one_bad_id_does_not_cost_the_call(platform: Make) -> None:
     here = platform(users=1)
     here.execute("INSERT INTO \"Artists\" VALUES ('not-a-real-id', 'web app')")
     here.execute(
-        "INSERT INTO songswap.metadata (kind, id, wanted_since)"
+        "INSERT INTO songswap.enrichment_queue (kind, id, queued_at)"
         " VALUES ('artist', 'not-a-real-id', '2020-01-01Z')"
     )
     counts = here.load()
-    assert counts["artist_told"] == here.rows('SELECT count(*) - 1 FROM "Artists"')[0][0]
+    assert counts["artist_received"] == here.rows('SELECT count(*) - 1 FROM "Artists"')[0][0]
     assert counts.get("artist_postponed", 0) + counts.get("artist_unknown", 0) == 1
 
 

@@ -37,7 +37,7 @@ def test_gap_behind_a_filtered_page_is_recorded(platform: Make) -> None:
         assert 0 < len(told) < 50
 
     loaded = here.history()
-    here.execute('TRUNCATE "History", songswap.gaps, songswap.polls, songswap.set_aside')
+    here.execute('TRUNCATE "History", songswap.gaps, songswap.polls, songswap.rejected_items')
     for unit in replay.plan(here.settings):
         replay.replay(here.settings, "replay", unit)
     assert here.history() == loaded

@@ -16,7 +16,8 @@ Make = Callable[..., Any]
 def paces(here: Any) -> dict[str, float]:
     """Each listener's pace: plays in the busiest hour seen lately."""
     rows = here.rows(
-        'SELECT u.spotify_id, p.pace FROM songswap.polls p JOIN "Users" u ON u.id = p.user_id'
+        "SELECT u.spotify_id, p.plays_per_hour FROM songswap.polls p"
+        ' JOIN "Users" u ON u.id = p.user_id'
     )
     return dict(rows)
 
@@ -24,7 +25,7 @@ def paces(here: Any) -> dict[str, float]:
 def run_users(here: Any) -> list[str]:
     """The listeners in the order in which a batch asks for them."""
     with connect(here.settings.warehouse_dsn) as connection:
-        grants = grant.askable(connection, Users(0, 2**31 - 1, None), here.clock())
+        grants = grant.load_credentials(connection, Users(0, 2**31 - 1, None), here.clock())
     names = dict(here.rows('SELECT id, spotify_id FROM "Users"'))
     return [names[one.user_id] for one in grants]
 
@@ -37,9 +38,9 @@ def test_only_the_endangered_are_asked_for(platform: Make) -> None:
     assert here.rows("SELECT count(*) FROM songswap.runs") == [(1,)], "it left something behind"
 
     heavy = [here.user_id("listener-0002"), here.user_id("listener-0004")]
-    here.execute("UPDATE songswap.polls SET pace = 20")
-    here.execute("UPDATE songswap.polls SET pace = 100 WHERE user_id = %s", heavy[0])
-    here.execute("UPDATE songswap.polls SET pace = 81 WHERE user_id = %s", heavy[1])
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 20")
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 100 WHERE user_id = %s", heavy[0])
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 81 WHERE user_id = %s", heavy[1])
     here.advance(minutes=10)
     assert heavy_listeners.plan(here.settings, "early", here.clock) == []
     here.advance(minutes=10)
@@ -47,7 +48,7 @@ def test_only_the_endangered_are_asked_for(platform: Make) -> None:
     here.spotify.delete("/admin/calls")
     counts = fetch(here.settings, "in time", 0, here.clock)
     hourly_load.load(here.settings, "in time", 0, here.clock)
-    assert (counts["users"], counts["asked"]) == (2, 2)
+    assert (counts["users"], counts["polled"]) == (2, 2)
     asked = here.spotify.get("/admin/calls")["by_user"]
     assert {user for user in asked if "recently-played" in asked[user]} == {
         "listener-0002",
@@ -56,7 +57,7 @@ def test_only_the_endangered_are_asked_for(platform: Make) -> None:
     assert hourly_load.summarise(here.settings, "in time", here.clock).problem is None
     assert here.history() == here.reachable()
     here.advance(minutes=40)
-    assert here.load()["asked"] == 5
+    assert here.load()["polled"] == 5
 
 
 def test_who_cannot_be_asked_for_is_not_followed(platform: Make) -> None:
@@ -64,15 +65,17 @@ def test_who_cannot_be_asked_for_is_not_followed(platform: Make) -> None:
     a question every ten minutes would change nothing."""
     here = platform(users=4)
     here.load()
-    here.execute("UPDATE songswap.polls SET pace = 0")
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 0")
     gone, dead, fine = (here.user_id(f"listener-000{number}") for number in (1, 2, 3))
-    here.execute("UPDATE songswap.polls SET pace = 500 WHERE user_id = ANY (%s)", [gone, dead])
+    here.execute(
+        "UPDATE songswap.polls SET plays_per_hour = 500 WHERE user_id = ANY (%s)", [gone, dead]
+    )
     here.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', gone)
     here.execute("UPDATE songswap.grants SET state = 'revoked' WHERE user_id = %s", dead)
     here.advance(minutes=10)
     assert heavy_listeners.plan(here.settings, "nobody", here.clock) == []
 
-    here.execute("UPDATE songswap.polls SET pace = 500 WHERE user_id = %s", fine)
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 500 WHERE user_id = %s", fine)
     here.execute(
         "INSERT INTO songswap.pauses VALUES (%s, %s, 'quota', %s)",
         here.settings.spotify.client_id,
@@ -89,9 +92,9 @@ def test_refusal_is_left_to_the_hourly_load(platform: Make) -> None:
     here = platform(users=3)
     here.load()
     here.advance(hours=2)
-    here.execute("UPDATE songswap.polls SET pace = 0")
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 0")
     heavy = here.user_id("listener-0002")
-    here.execute("UPDATE songswap.polls SET pace = 500 WHERE user_id = %s", heavy)
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 500 WHERE user_id = %s", heavy)
     dead = {"error": "invalid_grant", "error_description": "Refresh token revoked"}
     here.fault(path="/api/token", status=400, body=dead, user="listener-0002")
     for run_id in ("look 1", "look 2"):
@@ -112,8 +115,8 @@ def test_most_endangered_first(platform: Make) -> None:
     here.load()
     for number, pace in ((3, 60.0), (5, 90.0), (1, 30.0)):
         user = here.user_id(f"listener-000{number}")
-        here.execute("UPDATE songswap.polls SET pace = %s WHERE user_id = %s", pace, user)
-    here.execute("UPDATE songswap.polls SET pace = 0 WHERE pace < 30")
+        here.execute("UPDATE songswap.polls SET plays_per_hour = %s WHERE user_id = %s", pace, user)
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 0 WHERE plays_per_hour < 30")
     here.advance(hours=2)
     users = run_users(here)
     assert users[:3] == ["listener-0005", "listener-0003", "listener-0001"]
@@ -131,6 +134,6 @@ def test_pace_is_that_of_the_busiest_hour_and_calms_down(platform: Make) -> None
             if name == user and datetime.fromisoformat(at) > now - timedelta(hours=1)
         ]
         assert pace == len(plays)
-    here.execute("UPDATE songswap.polls SET pace = 100")
+    here.execute("UPDATE songswap.polls SET plays_per_hour = 100")
     here.load()
     assert set(paces(here).values()) == {90.0}

@@ -101,8 +101,8 @@ def test_half_a_year(platform: Make) -> None:
     assert standing(here)[third] == ("active", None)
     # The second was refused once, a week ago: the next try is due, and is the last.
     counts = here.load()
-    assert (counts["asked"], counts["refused"]) == (3, 1)
-    assert here.load()["resting"] == 1
+    assert (counts["polled"], counts["refused"]) == (3, 1)
+    assert here.load()["paused"] == 1
     assert standing(here)[third][0] == "active"
     assert here.rows("SELECT max(authorized_at) FROM songswap.grants") == [(here.clock(),)]
 
@@ -115,7 +115,7 @@ def test_many_end_at_once(platform: Make) -> None:
     assert here.load()["refused"] == 12
     assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("revoked",)]
     assert {state for state, _ in standing(here).values()} == {"expired"}
-    assert here.load()["resting"] == 12
+    assert here.load()["paused"] == 12
 
 
 def test_authorized_during_a_run(platform: Make) -> None:

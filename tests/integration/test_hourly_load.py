@@ -47,11 +47,13 @@ def test_loads_what_spotify_could_tell(platform: Make) -> None:
     # Spotify has no features of some tracks: those, and only those, are asked for again.
     without = here.rows(
         'SELECT count(*) FROM "Tracks" t LEFT JOIN "TrackFeatures" f USING (id)'
-        " LEFT JOIN songswap.metadata m ON m.kind = 'features' AND m.id = t.id"
+        " LEFT JOIN songswap.enrichment_queue m ON m.kind = 'features' AND m.id = t.id"
         " WHERE f.id IS NULL AND m.known"
     )
     assert without == [(0,)]
-    wanted = "SELECT DISTINCT kind, misses FROM songswap.metadata WHERE wanted_since IS NOT NULL"
+    wanted = (
+        "SELECT DISTINCT kind, misses FROM songswap.enrichment_queue WHERE queued_at IS NOT NULL"
+    )
     assert here.rows(wanted) == [("features", 1)]
     assert here.rows("SELECT state, counts ->> 'plays' FROM songswap.runs") == [
         ("success", str(counts["plays"]))
@@ -79,7 +81,7 @@ def test_hours_pass(platform: Make) -> None:
         here.advance(minutes=60)
     late = [p for p in here.spotify.ledger() if p["listed_at"] > p["ended_at"][:14] + "59:59.999Z"]
     assert late, "the simulated days had no late plays: choose another seed"
-    asked = here.rows("SELECT count(*) FROM songswap.polls WHERE asked_at >= '2026-11-23 23:00Z'")
+    asked = here.rows("SELECT count(*) FROM songswap.polls WHERE polled_at >= '2026-11-23 23:00Z'")
     assert asked == [(6,)]
 
 
@@ -121,7 +123,7 @@ def test_second_answer_of_an_hour_is_kept_beside(platform: Make) -> None:
     counts = here.load()
     assert counts["plays"] > 0, "nobody played in these 45 minutes: choose another seed"
     assert len(here.objects()) == 20 + counts["archived"]
-    assert counts["archived"] == counts["answers"]
+    assert counts["archived"] == counts["responses"]
     for key, body in first.items():
         assert bytes(obstore.get(here.bucket, key).bytes()) == body
 
@@ -183,7 +185,7 @@ def test_stale_metadata_is_asked_again(platform: Make) -> None:
         'SELECT count(DISTINCT artist_id) FROM "History" JOIN "ArtistTracks" USING (track_id)'
         " WHERE played_at > '2026-11-22 18:00'"
     )[0][0]
-    assert soon.get("artist_asked", 0) < heard_again
+    assert soon.get("artist_requested", 0) < heard_again
     here.advance(hours=30)
     here.load()
     twice = here.rows('SELECT count(*) FROM "ArtistPopularity" GROUP BY id HAVING count(*) > 1')
@@ -228,7 +230,7 @@ def test_step_tried_again(platform: Make) -> None:
     fetch(here.settings, "r", 0, here.clock)
     fetch(here.settings, "r", 0, here.clock)
     (counts,) = here.rows("SELECT counts FROM songswap.steps WHERE step = 'fetch'")[0]
-    assert (counts["users"], counts["asked"], counts["answers"]) == (5, 5, 5)
+    assert (counts["users"], counts["polled"], counts["responses"]) == (5, 5, 5)
     assert here.calls()["recently-played"] == 5
     hourly_load.load(here.settings, "r", 0, here.clock)
     assert here.history() == here.reachable()

@@ -20,11 +20,11 @@ from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import ArchiveError, ExportRefused
 from songswap.pipelines.import_export import import_export
 from songswap.supervision.process import wait_until
-from songswap.warehouse.turn import wait_for_turn
+from songswap.warehouse.locks import lock_loads
 
 Make = Callable[..., Any]
-ROWS = ("loaded", "merged", "again", "repeated", "short", "private", "unidentified")
-LEFT = ("podcast", "audiobook", "video", "set_aside")
+ROWS = ("loaded", "merged", "duplicates", "repeated", "short", "private", "unidentified")
+LEFT = ("podcast", "audiobook", "video", "rejected_items")
 
 
 def imported(here: Any, user: int, *paths: Path, trust: bool = False) -> Counter[str]:
@@ -150,7 +150,7 @@ def test_what_the_api_never_told(platform: Make, tmp_path: Path) -> None:
         "podcast": 1,
         "audiobook": 1,
         "video": 1,
-        "set_aside": 4,
+        "rejected_items": 4,
         "tracks": 3,
     }
     assert told(here, user) == [
@@ -173,7 +173,7 @@ def test_what_the_api_never_told(platform: Make, tmp_path: Path) -> None:
         ("short", 1),
         ("unidentified", 2),
     ]
-    reasons = here.rows("SELECT reason FROM songswap.set_aside ORDER BY 1")
+    reasons = here.rows("SELECT reason FROM songswap.rejected_items ORDER BY 1")
     assert [reason for (reason,) in reasons] == [
         "ms_played: out of range",
         "row: wrong type",
@@ -186,7 +186,7 @@ def test_what_the_api_never_told(platform: Make, tmp_path: Path) -> None:
     archived = zlib_ng.decompress(bytes(here.bucket.get(raw_key).bytes()), 31)
     assert len(json.loads(archived)) == 14
     assert b"192.0.2.7" not in archived
-    wanted = here.rows("SELECT kind, id FROM songswap.metadata WHERE wanted_since IS NOT NULL")
+    wanted = here.rows("SELECT kind, id FROM songswap.enrichment_queue WHERE queued_at IS NOT NULL")
     assert {one for one in wanted if one[0] == "track"} == {("track", f"t{n}") for n in (1, 2, 6)}
 
 
@@ -227,7 +227,7 @@ def test_told_by_both(platform: Make, tmp_path: Path, first: str) -> None:
 
     before = told(here, user), here.rows("SELECT * FROM songswap.streams ORDER BY 1, 2, 3, 4")
     again = imported(here, user, zipped)
-    assert again["again"] == again["rows"]
+    assert again["duplicates"] == again["rows"]
     here.load()
     assert (
         told(here, user),
@@ -237,7 +237,7 @@ def test_told_by_both(platform: Make, tmp_path: Path, first: str) -> None:
 
 def nothing_stored(here: Any) -> bool:
     """Whether no import left anything."""
-    tables = ("songswap.streams", "songswap.imports", '"History"', "songswap.set_aside")
+    tables = ("songswap.streams", "songswap.imports", '"History"', "songswap.rejected_items")
     return here.objects() == [] and not any(
         here.rows(f"SELECT FROM {table} LIMIT 1") for table in tables
     )
@@ -403,7 +403,7 @@ def test_account_data_first(platform: Make, tmp_path: Path) -> None:
         ("2026-01-02T03:08:00.000", "t1"),
     ]
     counts = imported(here, user, second)
-    assert (counts["loaded"], counts["short"], counts["again"]) == (3, 1, 0)
+    assert (counts["loaded"], counts["short"], counts["duplicates"]) == (3, 1, 0)
     expected = [
         ("2026-01-02T03:04:00.000", "t1"),
         ("2026-01-02T03:04:55.000", "t2"),
@@ -439,7 +439,7 @@ def test_private_after_all(platform: Make, tmp_path: Path) -> None:
     counts = imported(here, user, second)
     assert (counts["loaded"], counts["private"]) == (1, 1)
     assert [track for _, track in told(here, user)] == ["t1"]
-    assert imported(here, user, first)["again"] == 2
+    assert imported(here, user, first)["duplicates"] == 2
     assert imported(here, user, second)["loaded"] == 0
     assert [track for _, track in told(here, user)] == ["t1"]
 
@@ -557,7 +557,7 @@ def test_what_counts_is_a_setting(platform: Make, tmp_path: Path) -> None:
     assert imported(here, user, zipped)["short"] == 2
     here.settings = replace(here.settings, play_ms=20_000)
     counts = imported(here, user, zipped)
-    assert (counts["loaded"], counts["short"], counts["again"]) == (1, 1, 1)
+    assert (counts["loaded"], counts["short"], counts["duplicates"]) == (1, 1, 1)
     assert [track for _, track in told(here, user)] == ["t30000", "t20000"]
     assert len(here.rows("SELECT * FROM songswap.streams")) == 3
 
@@ -587,7 +587,7 @@ def test_two_at_once(platform: Make, tmp_path: Path) -> None:
 
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with ThreadPoolExecutor(3) as threads, psycopg.connect(here.settings.warehouse_dsn) as holder:
-        wait_for_turn(holder)
+        lock_loads(holder)
         loading = threads.submit(here.load)
         imports = [threads.submit(once, number) for number in range(2)]
         assert wait_until(lambda: here.rows(waiting) == [(3,)], 60)

@@ -17,7 +17,7 @@ TABLES = (
     'SELECT * FROM "Tracks"',
     "SELECT * FROM songswap.streams",
     "SELECT * FROM songswap.export_tracks",
-    "SELECT kind, id FROM songswap.metadata",
+    "SELECT kind, id FROM songswap.enrichment_queue",
 )
 
 
@@ -71,7 +71,7 @@ def test_import(platform: Make, tmp_path: Path) -> None:
     code, out, err = songswap(here, tmp_path, zipped, "--user", user, "--json")
     assert code == 0, err
     counts = json.loads(out)
-    assert (counts["user"], counts["rows"], counts["again"]) == (int(user), 100, 100)
+    assert (counts["user"], counts["rows"], counts["duplicates"]) == (int(user), 100, 100)
 
 
 def test_mistakes(platform: Make, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_what_is_not_read_is_named(platform: Make, tmp_path: Path) -> None:
     assert left_out["user"] == first
     assert "my_streaming_history.csv" in left_out["what"]
     assert list(told["refused"]) == [str(second)]
-    assert (told["again"], told["video"], told["files_left_out"]) == (20, 0, 1)
+    assert (told["duplicates"], told["video"], told["files_left_out"]) == (20, 0, 1)
 
 
 def test_one_of_many(platform: Make, tmp_path: Path) -> None:

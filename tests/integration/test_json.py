@@ -125,7 +125,7 @@ def test_full_warehouse(
     fetch(here.settings, "r", 0, here.clock)
     waiting = songswap(environment, "spool list")
     fits("spool list", waiting)
-    fits("spool show", songswap(environment, f"spool show {waiting['answers'][0]['id']}"))
+    fits("spool show", songswap(environment, f"spool show {waiting['responses'][0]['id']}"))
     retried = songswap(environment, "spool retry")
     assert retried.keys() == {"counts", *(waiting.keys() - {"broken"})}
     fits("load", {"run_id": "", **retried["counts"]})

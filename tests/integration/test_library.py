@@ -11,11 +11,17 @@ from obstore.exceptions import PermissionDeniedError
 from obstore.store import S3Store
 
 from songswap.dev.stack.object_store import REGION, ObjectStore
-from songswap.errors import AnswerDamaged, ArchiveUnreadable
+from songswap.errors import ArchiveUnreadable, CorruptResponse
 from songswap.settings import Archive
 from songswap.storage import archive_reader as library_module
 from songswap.storage import keys
-from songswap.storage.archive_reader import Damaged, Found, Library, Raw, Unusable
+from songswap.storage.archive_reader import (
+    ArchivedResponse,
+    ArchiveReader,
+    Damaged,
+    ObjectRef,
+    Unusable,
+)
 
 HOUR = datetime(2026, 11, 22, 8, tzinfo=UTC)
 Put = Callable[..., str]
@@ -65,7 +71,7 @@ def put(admin: S3Store) -> Put:
 
 def test_users_and_hours(where: Archive, put: Put) -> None:
     """Users come in the order of their ids, hours in that of time, each within its bounds."""
-    library = Library(where)
+    library = ArchiveReader(where)
     assert library.users() == []
     hours = [HOUR + timedelta(hours=n) for n in (-20, 0, 1, 16, 400)]
     for user in (10, 9, 2):
@@ -95,9 +101,9 @@ def test_read_all(where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch) -> 
             put(user, HOUR + timedelta(hours=hour), b"%d %d" % (user, hour))
     at = HOUR + timedelta(minutes=1)
     put(3, at, b"3 0 again", under=keys.beside(keys.for_hour(3, HOUR), b"3 0 again"))
-    library = Library(where)
+    library = ArchiveReader(where)
     parts = [
-        [one.body.decode() for one in part if isinstance(one, Raw)]
+        [one.body.decode() for one in part if isinstance(one, ArchivedResponse)]
         for part in library.read_all(library.found([1, 2, 3], until=HOUR + timedelta(hours=2)))
     ]
     assert [sorted(part) for part in parts] == [
@@ -112,7 +118,7 @@ def test_more_than_a_listing_holds(where: Archive, put: Put) -> None:
     hours = [HOUR + timedelta(hours=number) for number in range(1010)]
     for hour in hours:
         put(3, hour)
-    assert [one.hour for one in Library(where).answers(3)] == hours
+    assert [one.hour for one in ArchiveReader(where).answers(3)] == hours
 
 
 def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
@@ -121,7 +127,7 @@ def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
     for foreign in ("user1/notes.json", "user1/deep/down.json", "user1x/a.json", "a.json"):
         put(1, HOUR, under=keys.PREFIX + foreign)
     put(1, HOUR, under="history/elsewhere/a.json")
-    library = Library(where)
+    library = ArchiveReader(where)
     assert library.users() == [1]
     assert [one.key for one in library.answers(1)] == [ours]
     assert library.foreign.total() == 4
@@ -139,15 +145,15 @@ def test_answers_and_damage(where: Archive, put: Put, admin: S3Store) -> None:
     gone = put(7, at)
     torn = put(8, at, packed=gzip.compress(b"{}" * 100)[:-9])
     plain = put(9, at, packed=b'{"items": []}')
-    found = [one for user in range(1, 10) for one in Library(where).answers(user)]
+    found = [one for user in range(1, 10) for one in ArchiveReader(where).answers(user)]
     obstore.delete(admin, gone)
-    given = {one.key: one for one in Library(where).read(found)}
-    assert given[good] == Raw(1, good, HOUR, at, given[good].packed)  # type: ignore[union-attr]
+    given = {one.key: one for one in ArchiveReader(where).read(found)}
+    assert given[good] == ArchivedResponse(1, good, HOUR, at, given[good].packed)  # type: ignore[union-attr]
     whole = given[good]
-    assert isinstance(whole, Raw)
+    assert isinstance(whole, ArchivedResponse)
     assert whole.body == b'{"items": []}'
     other = given[zoned]
-    assert isinstance(other, Raw)
+    assert isinstance(other, ArchivedResponse)
     assert (other.observed_at, other.observed_at.tzinfo) == (at, UTC)
     for damaged, says in (
         (nonsense, "not of its hour"),
@@ -161,15 +167,15 @@ def test_answers_and_damage(where: Archive, put: Put, admin: S3Store) -> None:
     assert given[nothing] == Unusable(nothing, "tells of no plays")
     for broken in (torn, plain):
         one = given[broken]
-        assert isinstance(one, Raw)
-        with pytest.raises(AnswerDamaged, match="not a whole gzip file"):
+        assert isinstance(one, ArchivedResponse)
+        with pytest.raises(CorruptResponse, match="not a whole gzip file"):
             _ = one.body
 
 
 def test_rights(where: Archive, put: Put, objects: ObjectStore) -> None:
     """The key only reads below history/; without its rights the sentence names the connection."""
     there = put(1, HOUR)
-    reader = Library(where)._store
+    reader = ArchiveReader(where)._store
     with pytest.raises(PermissionDeniedError):
         obstore.put(reader, there, b"{}")
     with pytest.raises(PermissionDeniedError):
@@ -179,11 +185,11 @@ def test_rights(where: Archive, put: Put, objects: ObjectStore) -> None:
     pipeline = replace(
         where, access_key_id="pipeline", secret_access_key=objects.access.secrets["pipeline"]
     )
-    found = Found(there, 1, HOUR, 1)
+    found = ObjectRef(there, 1, HOUR, 1)
     for attempt in (
-        Library(pipeline).users,
-        lambda: list(Library(pipeline).answers(1)),
-        lambda: Library(pipeline).read([found]),
+        ArchiveReader(pipeline).users,
+        lambda: list(ArchiveReader(pipeline).answers(1)),
+        lambda: ArchiveReader(pipeline).read([found]),
     ):
         with pytest.raises(ArchiveUnreadable, match="SongSwap_S3_ReadOnly"):
             attempt()

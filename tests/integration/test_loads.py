@@ -16,10 +16,10 @@ from songswap.errors import LoadIncomplete
 from songswap.models import Catalogue, Metadata, Play
 from songswap.transform import history as transform
 from songswap.transform import metadata as read
-from songswap.warehouse import metadata, runs
+from songswap.warehouse import enrichment, runs
 from songswap.warehouse import plays as history
 from songswap.warehouse.connection import connect
-from songswap.warehouse.plays import Answer, Round
+from songswap.warehouse.plays import ParsedResponse, PollBatch
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
 NOW, STALE_AFTER = BEGIN + timedelta(days=2), timedelta(days=1)
@@ -71,12 +71,12 @@ def load(
     return history.load(connection, [alone(user_id, at, body, now)], run, STALE_AFTER)
 
 
-def alone(user_id: int, at: datetime, body: bytes, now: datetime) -> Round:
+def alone(user_id: int, at: datetime, body: bytes, now: datetime) -> PollBatch:
     """A round of one answer."""
     catalogue = Catalogue()
     told = transform.transform(body, user_id, at, catalogue)
-    answer = Answer(user_id, at, f"key {at}", transform.fingerprint(body), told)
-    return Round([answer], catalogue, now)
+    answer = ParsedResponse(user_id, at, f"key {at}", transform.fingerprint(body), told)
+    return PollBatch([answer], catalogue, now)
 
 
 def load_at_once(connection: psycopg.Connection, told: list[tuple[int, datetime, bytes]]) -> None:
@@ -93,8 +93,8 @@ def contents(connection: psycopg.Connection) -> dict[str, list[Any]]:
         "Artists": 'SELECT * FROM "Artists"',
         "ArtistTracks": 'SELECT * FROM "ArtistTracks"',
         "TrackImages": 'SELECT * FROM "TrackImages"',
-        "wanted": "SELECT kind, id FROM songswap.metadata",
-        "set_aside": "SELECT user_id, fingerprint, reason FROM songswap.set_aside",
+        "wanted": "SELECT kind, id FROM songswap.enrichment_queue",
+        "rejected_items": "SELECT user_id, fingerprint, reason FROM songswap.rejected_items",
     }
     return {
         name: sorted(connection.execute(query.encode()).fetchall())
@@ -104,8 +104,8 @@ def contents(connection: psycopg.Connection) -> dict[str, list[Any]]:
 
 def empty(connection: psycopg.Connection) -> None:
     connection.execute(
-        'TRUNCATE "Tracks", "Artists", songswap.metadata, songswap.set_aside, songswap.gaps,'
-        " songswap.polls, songswap.notes, songswap.track_forms CASCADE"
+        'TRUNCATE "Tracks", "Artists", songswap.enrichment_queue, songswap.rejected_items,'
+        " songswap.gaps, songswap.polls, songswap.data_fixes, songswap.track_forms CASCADE"
     )
 
 
@@ -172,7 +172,7 @@ def test_times_are_utc_whatever_the_servers_zone(users: str) -> None:
         assert told == ("2026-11-22 01:30:00",)
         artist = json.dumps({"artists": [{"id": "artist1", "popularity": 5}]}).encode()
         told_of = read.artists(artist, ["artist1"], BEGIN)
-        metadata.load(connection, "artist", ["artist1"], told_of, BEGIN, timedelta(hours=1))
+        enrichment.load(connection, "artist", ["artist1"], told_of, BEGIN, timedelta(hours=1))
         observed = connection.execute(
             'SELECT date::text FROM "TrackPopularity"'
             ' UNION ALL SELECT date::text FROM "ArtistPopularity"'
@@ -242,14 +242,14 @@ def test_item_that_was_set_aside_for_its_time_joins_nothing(users: str) -> None:
 
         a_day = 1440
         assert told(9, range(10))["plays"] == 10
-        assert told(9, range(3000, 3050))["set_aside"] == 50
+        assert told(9, range(3000, 3050))["rejected_items"] == 50
         counts = told(3039 - a_day, range(3020, 3070))
         assert (counts["plays"], counts["gaps"]) == (20, 1)
         found = connection.execute("SELECT after, before FROM songswap.gaps").fetchall()
         assert found == [(BEGIN + timedelta(minutes=9), BEGIN + timedelta(minutes=3020))]
         assert told(3070, range(2990, 3040))["gaps"] == 0
         assert told(3070, range(3021, 3071))["plays"] == 31
-        left = connection.execute("SELECT count(*) FROM songswap.set_aside").fetchone()
+        left = connection.execute("SELECT count(*) FROM songswap.rejected_items").fetchone()
         assert left == (0,), "what is loaded after all is not set aside any more"
 
 
@@ -270,8 +270,8 @@ def test_gap_after_a_feed_that_stood_still(users: str) -> None:
     late = BEGIN + timedelta(minutes=620)
     found = "SELECT user_id, after, before FROM songswap.gaps"
     with connect(users) as connection:
-        for user, asked_at in ((1, BEGIN), (1, late), (2, late)):
-            load(connection, user, asked_at, page([]))
+        for user, polled_at in ((1, BEGIN), (1, late), (2, late)):
+            load(connection, user, polled_at, page([]))
         for user, gaps in ((1, 1), (2, 0), (3, 0)):
             assert load(connection, user, BEGIN + timedelta(days=1), full)["gaps"] == gaps
         told = connection.execute(found).fetchall()
@@ -309,12 +309,12 @@ def test_metadata_is_looked_up_by_key_however_tables_grow(users: str) -> None:
         for number in range(12):
             ids = [f"a{number}-{n}" for n in range(50)]
             told = read.artists(artists(number), ids, BEGIN)
-            metadata.load(connection, "artist", ids, told, BEGIN, timedelta(hours=1))
+            enrichment.load(connection, "artist", ids, told, BEGIN, timedelta(hours=1))
         scans = "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname LIKE 'Artist%'"
         connection.execute("SELECT pg_stat_force_next_flush()")
         before = connection.execute(scans).fetchone()
         told = read.artists(artists(99), [f"a99-{n}" for n in range(50)], BEGIN)
-        metadata.load(connection, "artist", sorted(told.told), told, BEGIN, timedelta(hours=1))
+        enrichment.load(connection, "artist", sorted(told.told), told, BEGIN, timedelta(hours=1))
         connection.execute("SELECT pg_stat_force_next_flush()")
         assert connection.execute(scans).fetchone() == before
         assert connection.execute('SELECT count(*) FROM "ArtistGenres"').fetchone() == (13 * 50,)
@@ -326,7 +326,7 @@ def test_metadata_completes_a_track(users: str) -> None:
         body = json.dumps({"items": [{"played_at": BEGIN.isoformat(), "track": {"id": "t"}}]})
         load(connection, 1, BEGIN, body.encode())
         assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [("t", "", 0)]
-        assert metadata.wanted(connection, "track", 9, NOW) == ["t"]
+        assert enrichment.queued_ids(connection, "track", 9, NOW) == ["t"]
 
         whole = json.dumps(
             {
@@ -341,23 +341,23 @@ def test_metadata_completes_a_track(users: str) -> None:
             }
         )
         told = read.tracks(whole.encode(), ["t"], BEGIN)
-        metadata.load(connection, "track", ["t"], told, BEGIN, timedelta(hours=1))
+        enrichment.load(connection, "track", ["t"], told, BEGIN, timedelta(hours=1))
         assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [("t", "T", 5)]
         assert connection.execute('SELECT * FROM "ArtistTracks"').fetchall() == [("t", "a", True)]
-        assert metadata.wanted(connection, "track", 9, NOW) == []
-        assert metadata.wanted(connection, "artist", 9, NOW) == ["a"]
+        assert enrichment.queued_ids(connection, "track", 9, NOW) == []
+        assert enrichment.queued_ids(connection, "artist", 9, NOW) == ["a"]
 
 
 def test_unanswered_ids_wait(users: str) -> None:
     """An id that an answer says nothing of is asked for later, neither at once nor never."""
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([(1, 1)]))
-        told = metadata.wanted(connection, "features", 9, NOW)
+        told = enrichment.queued_ids(connection, "features", 9, NOW)
         assert told == ["track1"]
         later = timedelta(hours=6)
-        metadata.load(connection, "features", told, Metadata(), NOW, later)
-        assert metadata.wanted(connection, "features", 9, NOW) == []
-        assert metadata.wanted(connection, "features", 9, NOW + later) == told
+        enrichment.load(connection, "features", told, Metadata(), NOW, later)
+        assert enrichment.queued_ids(connection, "features", 9, NOW) == []
+        assert enrichment.queued_ids(connection, "features", 9, NOW + later) == told
 
 
 @pytest.mark.parametrize(
@@ -373,12 +373,12 @@ def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: M
     def hear(minute: int, now: datetime) -> list[str]:
         body = page([(minute, 1)]).replace(b'"popularity"', b'"left_out"')
         load(connection, 1, now, body, now=now)
-        return metadata.wanted(connection, kind, 9, now)
+        return enrichment.queued_ids(connection, kind, 9, now)
 
     with connect(users) as connection:
         ids = hear(1, BEGIN)
         assert ids == [f"{kind}1"]
-        metadata.load(connection, kind, ids, told, BEGIN, timedelta(hours=1))
+        enrichment.load(connection, kind, ids, told, BEGIN, timedelta(hours=1))
         assert hear(2, BEGIN + timedelta(hours=23)) == []
         assert hear(3, BEGIN + timedelta(hours=25)) == ids
 
@@ -390,9 +390,9 @@ def test_artists_told_later_are_wanted(users: str) -> None:
     without = whole.replace(*BROKEN["artists"])
     with connect(users) as connection:
         load(connection, 1, BEGIN, without)
-        assert metadata.wanted(connection, "artist", 9, NOW) == []
+        assert enrichment.queued_ids(connection, "artist", 9, NOW) == []
         assert load(connection, 1, BEGIN + timedelta(hours=1), whole)["artists"] == 1
-        assert metadata.wanted(connection, "artist", 9, NOW) == ["artist1"]
+        assert enrichment.queued_ids(connection, "artist", 9, NOW) == ["artist1"]
 
 
 def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
@@ -466,11 +466,13 @@ EVERYTHING = {
     "TrackPreviews": 'SELECT * FROM "TrackPreviews"',
     "gaps": "SELECT * FROM songswap.gaps",
     "polls": "SELECT * FROM songswap.polls",
-    "set_aside": "SELECT * FROM songswap.set_aside",
-    "notes": "SELECT * FROM songswap.notes",
-    "metadata": "SELECT kind, id, wanted_since IS NULL FROM songswap.metadata",
+    "rejected_items": "SELECT * FROM songswap.rejected_items",
+    "data_fixes": "SELECT * FROM songswap.data_fixes",
+    "metadata": "SELECT kind, id, queued_at IS NULL FROM songswap.enrichment_queue",
 }
-IN_ANY_ORDER = EVERYTHING | {"notes": "SELECT kind, id, field, problem FROM songswap.notes"}
+IN_ANY_ORDER = EVERYTHING | {
+    "data_fixes": "SELECT kind, id, field, problem FROM songswap.data_fixes"
+}
 """All but when a note was made."""
 
 Told = tuple[int, datetime, bytes]
@@ -529,8 +531,8 @@ def test_batches_of_users_in_any_order(users: str) -> None:
                 for number in batch:
                     body = page([(number, 1), (99, 2)]).replace(*BROKEN[different[number]])
                     told = transform.transform(body, number + 1, BEGIN, catalogue)
-                    answers.append(Answer(number + 1, BEGIN, "key", None, told))
-                history.load(connection, [Round(answers, catalogue, NOW)], "run", STALE_AFTER)
+                    answers.append(ParsedResponse(number + 1, BEGIN, "key", None, told))
+                history.load(connection, [PollBatch(answers, catalogue, NOW)], "run", STALE_AFTER)
             return {
                 name: sorted(map(repr, connection.execute(query.encode())))
                 for name, query in IN_ANY_ORDER.items()
@@ -574,9 +576,9 @@ def test_what_tracks_and_artists_told_stands(users: str) -> None:
 
     def enrich() -> None:
         told = read.tracks(json.dumps({"tracks": [track]}).encode(), ["track1"], at)
-        metadata.load(connection, "track", ["track1"], told, at, timedelta(hours=1))
+        enrichment.load(connection, "track", ["track1"], told, at, timedelta(hours=1))
         told = read.artists(json.dumps({"artists": [artist]}).encode(), ["artist0"], at)
-        metadata.load(connection, "artist", ["artist0"], told, at, timedelta(hours=1))
+        enrichment.load(connection, "artist", ["artist0"], told, at, timedelta(hours=1))
 
     first, second = partial(hear, 1, 1, track), partial(hear, 2, 10, other)
     with connect(users) as connection:
@@ -608,12 +610,12 @@ def test_two_tracks_at_one_moment(users: str) -> None:
             Play(1, BEGIN + timedelta(minutes=1), "track1"),
             Play(1, BEGIN + timedelta(minutes=1), "track2"),
         ]
-        answer = Answer(1, BEGIN, "key", None, told)
-        told_at_once = Round([answer], catalogue, NOW)
+        answer = ParsedResponse(1, BEGIN, "key", None, told)
+        told_at_once = PollBatch([answer], catalogue, NOW)
         counts = history.load(connection, [told_at_once], "run", STALE_AFTER)
-        assert (counts["plays"], counts["set_aside"]) == (1, 1)
+        assert (counts["plays"], counts["rejected_items"]) == (1, 1)
         again = history.load(connection, [told_at_once], "run", STALE_AFTER)
-        assert (again["plays"], again["set_aside"]) == (0, 0)
+        assert (again["plays"], again["rejected_items"]) == (0, 0)
 
 
 def test_what_an_answer_left_out_is_filled_in(users: str) -> None:
@@ -651,9 +653,11 @@ def test_popularity_by_batches(users: str) -> None:
             body = page([(hour, 1)]).replace(b'"popularity": 1', b'"popularity": %d' % value)
             at = BEGIN + timedelta(hours=hour)
             answers.append(
-                Answer(user, at, "key", None, transform.transform(body, user, at, catalogue))
+                ParsedResponse(
+                    user, at, "key", None, transform.transform(body, user, at, catalogue)
+                )
             )
-        history.load(connection, [Round(answers, catalogue, NOW)], "run", STALE_AFTER)
+        history.load(connection, [PollBatch(answers, catalogue, NOW)], "run", STALE_AFTER)
 
     with connect(users) as connection:
         orders = ([told[:3], told[3:]], [told[3:], told[:3]], [[one] for one in reversed(told)])
@@ -677,8 +681,10 @@ def test_earliest_answer_stands_for_what_was_set_aside(users: str) -> None:
         for order in ((early, late), (late, early)):
             empty(connection)
             counts = [load(connection, 1, at, body, f"run of {at.hour}") for at in order]
-            assert [count["set_aside"] for count in counts] == [1, 0]
-            found = connection.execute("SELECT found_at, run_id FROM songswap.set_aside").fetchall()
+            assert [count["rejected_items"] for count in counts] == [1, 0]
+            found = connection.execute(
+                "SELECT found_at, run_id FROM songswap.rejected_items"
+            ).fetchall()
             assert found == [(early, "run of 1")]
 
 
@@ -687,7 +693,7 @@ def test_gap_after_an_empty_feed_begins_with_its_first_answer(users: str) -> Non
     full = page([(600 + n, n % 20) for n in range(50)])
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([]))
-        runs.note_asked(connection, {1: None}, BEGIN + timedelta(hours=5))
+        runs.record_polls(connection, {1: None}, BEGIN + timedelta(hours=5))
         assert load(connection, 1, BEGIN + timedelta(days=1), full)["gaps"] == 1
         found = connection.execute("SELECT after FROM songswap.gaps").fetchall()
     assert found == [(BEGIN,)]

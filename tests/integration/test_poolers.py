@@ -48,7 +48,7 @@ TABLES = (
     '"ArtistPopularity"',
     "songswap.polls",
     "songswap.gaps",
-    "songswap.metadata",
+    "songswap.enrichment_queue",
     "songswap.streams",
 )
 

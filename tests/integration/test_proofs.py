@@ -9,10 +9,10 @@ import pytest
 from songswap import settings
 from songswap.checks.acceptance import artist, features, history, spool, track
 from songswap.checks.acceptance.load import LoadProof
-from songswap.errors import ProofFailed
+from songswap.errors import AcceptanceFailed
 from songswap.models import Metadata
 from songswap.pipelines.enrich import KINDS
-from songswap.warehouse import metadata, missing
+from songswap.warehouse import enrichment, missing
 
 DATA = Path(__file__).parents[2] / "dags/tests/data"
 PROOFS = [history.PROOF, track.PROOF, artist.PROOF, features.PROOF]
@@ -43,10 +43,10 @@ def test_a_real_user_in_the_way(
         warehouse.execute('INSERT INTO "Users" VALUES (%s, %s, %s, %s)', user)
         warehouse.execute("""INSERT INTO "Tracks" VALUES ('real', 'Real', 1)""")
         warehouse.execute("""INSERT INTO "History" VALUES (%s, '2026-11-02', 'real')""", [user_id])
-        with pytest.raises(ProofFailed, match=f"User {user_id} .* Nothing was changed"):
+        with pytest.raises(AcceptanceFailed, match=f"User {user_id} .* Nothing was changed"):
             history.PROOF.make(here)
         if user_id == 0:
-            with pytest.raises(ProofFailed, match="left in Users, History"):
+            with pytest.raises(AcceptanceFailed, match="left in Users, History"):
                 history.PROOF.remove(here)
         assert warehouse.execute('SELECT * FROM "Users"').fetchall() == [user]
         assert warehouse.execute('SELECT count(*) FROM "History"').fetchone() == (1,)
@@ -64,7 +64,7 @@ def test_what_a_killed_run_left(here: settings.Settings, proof: LoadProof) -> No
     proof.verify(here)
     proof.insert_again(here, DATA)
     proof.remove(here)
-    with pytest.raises(ProofFailed, match=r": \d of \d rows are missing"):
+    with pytest.raises(AcceptanceFailed, match=r": \d of \d rows are missing"):
         proof.verify(here)
 
 
@@ -101,11 +101,11 @@ def _ask_for_all(dsn: str) -> set[str]:
         for kind in KINDS:
             lacking = missing.find(warehouse, kind, now)
             ids = {
-                *metadata.wanted(warehouse, kind, 1000, now),
+                *enrichment.queued_ids(warehouse, kind, 1000, now),
                 *missing.page(warehouse, kind, lacking, "", 1000),
             }
             told = Metadata(unknown=ids)
-            metadata.load(warehouse, kind, ids, told, now, timedelta(hours=6))
+            enrichment.load(warehouse, kind, ids, told, now, timedelta(hours=6))
             asked |= ids
     return asked
 
@@ -115,7 +115,7 @@ def test_a_spool_that_others_may_read(tmp_path: Path) -> None:
     file = tmp_path / "test_file_utils" / "spool.sqlite3"
     file.parent.mkdir()
     file.touch(mode=0o644)
-    with pytest.raises(ProofFailed, match=r"modes .* found .*644"):
+    with pytest.raises(AcceptanceFailed, match=r"modes .* found .*644"):
         spool.keep(tmp_path, DATA)
     spool.remove(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -74,8 +74,8 @@ def test_real_feeds(platform: Make) -> None:
     assert counts["plays"] == sum(map(len, answers.values())) == 50
     for query, expected in of_tracks([i["track"] for one in answers.values() for i in one]).items():
         assert set(here.rows(query)) == expected, query
-    assert "set_aside" not in counts
-    assert here.rows("SELECT * FROM songswap.notes") == []
+    assert "rejected_items" not in counts
+    assert here.rows("SELECT * FROM songswap.data_fixes") == []
     assert here.rows("SELECT * FROM songswap.gaps") == []
 
 

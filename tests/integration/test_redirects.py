@@ -30,8 +30,8 @@ from songswap.spotify.client import open_client
 from songswap.spotify.oauth import authorize
 from songswap.spotify.reccobeats import open_reccobeats
 from songswap.storage.archive import Archive
-from songswap.storage.archive_reader import Library
-from songswap.storage.records import Kept, pack
+from songswap.storage.archive_reader import ArchiveReader
+from songswap.storage.records import SpooledResponse, pack
 
 Make = Callable[..., Any]
 STATUSES = (301, 302, 303, 307, 308)
@@ -97,11 +97,11 @@ def test_s3(redirecting: Server, other: Server, status: int, platform: Make) -> 
     redirecting.status = status
     bucket = Bucket("b", redirecting.url, "us-east-1", "key", "secret", "session token")
     now = platform(users=1).clock()
-    kept = Kept(1, 1, "history/1/2026/11/22/18.json", now, None, pack(b"{}"))
+    kept = SpooledResponse(1, 1, "history/1/2026/11/22/18.json", now, None, pack(b"{}"))
     with pytest.raises(ArchiveError, match="redirects to another address") as failed:
         asyncio.run(Archive(bucket).put(kept))
     assert other.url not in str(failed.value)
-    library = Library(bucket)
+    library = ArchiveReader(bucket)
     with pytest.raises(ArchiveUnreadable, match="redirects to another address"):
         library.users()
     with pytest.raises(obstore.exceptions.BaseError):

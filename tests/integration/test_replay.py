@@ -18,7 +18,7 @@ from psycopg import sql
 from songswap.dev.soak import run as soak
 from songswap.dev.soak.parts import Parts, running
 from songswap.dev.soak.storm import storm
-from songswap.parallel.processes import spread
+from songswap.parallel.processes import run_parallel
 from songswap.pipelines import hourly_load, replay
 from songswap.pipelines.enrich import KINDS, enrich
 from songswap.settings import Settings
@@ -37,8 +37,8 @@ EXACT = {
     "TrackPreviews": 'SELECT * FROM "TrackPreviews"',
     "TrackPopularity": 'SELECT * FROM "TrackPopularity"',
     "gaps": "SELECT user_id, after, before, found_at, closed_at FROM songswap.gaps",
-    "set_aside": "SELECT user_id, fingerprint, reason, played_at, raw_key, found_at"
-    " FROM songswap.set_aside",
+    "rejected_items": "SELECT user_id, fingerprint, reason, played_at, raw_key, found_at"
+    " FROM songswap.rejected_items",
     "polls": "SELECT user_id, first_answered_at, fingerprint, newest_played_at FROM songswap.polls",
 }
 """What the archive alone decides, exactly: all but the ids of runs, when a user was asked without
@@ -50,8 +50,8 @@ ENRICHED = {
     "ArtistGenres": 'SELECT * FROM "ArtistGenres"',
     "ArtistPopularity": 'SELECT DISTINCT id, popularity FROM "ArtistPopularity"',
     "ArtistFollowers": 'SELECT DISTINCT id, followers FROM "ArtistFollowers"',
-    "metadata": "SELECT kind, id, known, wanted_since IS NULL FROM songswap.metadata",
-    "notes": "SELECT kind, id, field, problem FROM songswap.notes",
+    "metadata": "SELECT kind, id, known, queued_at IS NULL FROM songswap.enrichment_queue",
+    "data_fixes": "SELECT kind, id, field, problem FROM songswap.data_fixes",
 }
 """What enrichment asks for, and so has dates of its own; it is no part of the archive."""
 
@@ -106,7 +106,7 @@ def everything(settings: Settings) -> dict[str, list[Any]]:
 def replay_all(settings: Settings, processes: int = 2, **chosen: Any) -> dict[str, int]:
     """A replay as the command does it."""
     work = partial(replay.replay, settings, "a replay")
-    return replay.total(spread(work, replay.plan(settings, **chosen), processes=processes))
+    return replay.total(run_parallel(work, replay.plan(settings, **chosen), processes=processes))
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_fresh_database(soaked: Soaked) -> None:
     assert tables(fresh, EXACT) == soaked.loaded
     assert all(soaked.loaded.values()), "a table without rows proves nothing"
     assert counts["plays"] == len(soaked.loaded["History"])
-    assert counts["objects"] == counts["answers"] > USERS
+    assert counts["objects"] == counts["responses"] > USERS
     assert replay.problem(counts) is None
 
     now = datetime.fromisoformat(soaked.parts.spotify.get("/admin/clock")["now"])
@@ -155,7 +155,7 @@ def test_live_tables(soaked: Soaked) -> None:
     assert {name for name, count in counts.items() if count} - {"gone_users"} == {
         "users",
         "objects",
-        "answers",
+        "responses",
         "known",
     }
 

@@ -19,7 +19,8 @@ TABLES = (
     'SELECT id FROM "Tracks"',
     "SELECT * FROM songswap.streams",
     "SELECT * FROM songswap.export_tracks",
-    "SELECT user_id, fingerprint, reason, played_at, raw_key, found_at FROM songswap.set_aside",
+    "SELECT user_id, fingerprint, reason, played_at, raw_key, found_at"
+    " FROM songswap.rejected_items",
     "SELECT user_id, started_at, raw_keys FROM songswap.imports",
     "SELECT user_id, after, before, closed_at IS NULL FROM songswap.gaps",
 )

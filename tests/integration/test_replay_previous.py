@@ -115,7 +115,7 @@ def tables(settings: Settings) -> dict[str, list[Any]]:
             '"ArtistTracks"': "*",
             '"TrackPopularity"': "*",
             "songswap.gaps": "user_id, after, before, found_at, closed_at",
-            "songswap.set_aside": "user_id, fingerprint, found_at, raw_key",
+            "songswap.rejected_items": "user_id, fingerprint, found_at, raw_key",
             "songswap.polls": "user_id, answered_at, fingerprint, newest_played_at",
         }.items()
     }
@@ -128,7 +128,7 @@ def test_empty_warehouse(here: Any, fresh: Settings) -> None:
     found = set(rows(fresh, 'SELECT user_id, played_at, track_id FROM "History"'))
     assert found == set().union(*plays.values())
     assert counts["plays"] == len(found)
-    assert counts["answers"] == counts["objects"] == len(plays)
+    assert counts["responses"] == counts["objects"] == len(plays)
     assert replay.problem(counts) is None
     assert counts.get("unusable", 0) == 0
     # Each of its answers begins where the hour does: that it joins none says nothing.

@@ -162,7 +162,7 @@ def test_last_outcome_decides(platform: Make) -> None:
     good = attempt(down, here.mend)
     assert good.problem is None
     assert row(here, "r") == ("success", None, 7)
-    assert good.counts["asked"] == 30
+    assert good.counts["polled"] == 30
     assert "failed" not in good.counts
     assert here.history() == here.reachable()
 

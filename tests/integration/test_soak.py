@@ -155,7 +155,7 @@ def test_missed_plays_that_nobody_can_know_of() -> None:
         play(4),
     ]
     counts, wrong = account(ledger, told(ledger), [], ["2026-11-22T00:03:00.000Z"], None)
-    assert (counts["unseen"], counts["set_aside"], counts["gaps_true"], wrong) == (1, 1, 0, [])
+    assert (counts["unseen"], counts["rejected_items"], counts["gaps_true"], wrong) == (1, 1, 0, [])
 
 
 def test_late_plays_that_came_in_order_are_a_true_gap() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from songswap.errors import SpoolError
 from songswap.models import RotatedToken
-from songswap.storage.records import Answer, Kept
+from songswap.storage.records import RawResponse, SpooledResponse
 from songswap.storage.spool import Spool
 
 AT = datetime(2026, 11, 22, 8, 1, 2, 345000, tzinfo=UTC)
@@ -33,17 +33,17 @@ def spool(folder: Path) -> Iterator[Spool]:
         yield opened
 
 
-def answer(user_id: int, body: bytes = b'{"items": []}') -> Answer:
-    return Answer(user_id, f"key-{user_id}", AT, None, body)
+def answer(user_id: int, body: bytes = b'{"items": []}') -> RawResponse:
+    return RawResponse(user_id, f"key-{user_id}", AT, None, body)
 
 
-def ids(kept: list[Kept]) -> list[int]:
+def ids(kept: list[SpooledResponse]) -> list[int]:
     return [one.id for one in kept]
 
 
 def test_kept_as_it_came(spool: Spool, folder: Path) -> None:
     """An answer comes back byte for byte, with its time, also in another process's hands."""
-    whole = Answer(7, "some/key.json", AT, b"\x00print", bytes(range(256)) * 9)
+    whole = RawResponse(7, "some/key.json", AT, b"\x00print", bytes(range(256)) * 9)
     kept = spool.keep("run", 3, [whole])
     with Spool(folder) as other:
         assert other.batch("run", 3) == kept

@@ -16,7 +16,7 @@ from songswap.errors import RunFailed, SpoolError
 from songswap.models import RotatedToken
 from songswap.pipelines import hourly_load
 from songswap.pipelines.fetch import fetch
-from songswap.storage.records import Answer
+from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
 
 Run = Callable[..., Result]
@@ -77,8 +77,8 @@ def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> Non
             [RotatedToken(1, "spent", "secret access", "secret refresh", here.clock())]
         )
     listed = json.loads(songswap("list", "--json").stdout)
-    assert [one["id"] for one in listed["answers"]] == [1, 2, 3, 4]
-    assert {tuple(one["waits_for"]) for one in listed["answers"]} == {("S3", "warehouse")}
+    assert [one["id"] for one in listed["responses"]] == [1, 2, 3, 4]
+    assert {tuple(one["waits_for"]) for one in listed["responses"]} == {("S3", "warehouse")}
     assert listed["tokens"] == 1
     shown = json.loads(songswap("show", "1", "--json").stdout)
     assert shown["key"].startswith(f"history/spotify/user{shown['user_id']}/")
@@ -87,7 +87,7 @@ def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> Non
 
     refused = songswap("retry", "2", "--json")
     assert refused.exit_code == 1
-    (left,) = json.loads(refused.stdout)["answers"]
+    (left,) = json.loads(refused.stdout)["responses"]
     assert (left["id"], left["waits_for"]) == (2, ["S3"])
     assert "SongSwap_S3_PutOnly" in left["problem"]
     table = songswap("list")
@@ -184,7 +184,7 @@ def test_full_spool(here: Any, own_objects: Any) -> None:
         Spool(here.settings.spool, 11 * 4096) as spool,
         pytest.raises(SpoolError, match="SONGSWAP_SPOOL_MAX_MB"),
     ):
-        spool.keep("r2", 0, [Answer(1, "key", here.clock(), None, b"{}")])
+        spool.keep("r2", 0, [RawResponse(1, "key", here.clock(), None, b"{}")])
     own_objects.start()
     here.use(own_objects)
     here.load()

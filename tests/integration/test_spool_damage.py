@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from songswap.cli.main import app
-from songswap.errors import AnswerDamaged, RunFailed, SpoolError
+from songswap.errors import CorruptResponse, RunFailed, SpoolError
 from songswap.models import RotatedToken
 from songswap.pipelines.fetch import fetch
 from songswap.pipelines.hourly_load import plan
-from songswap.storage.records import Answer, Kept, pack
+from songswap.storage.records import RawResponse, SpooledResponse, pack
 from songswap.storage.spool import Spool
 from songswap.storage.spool_rows import token_of, token_row
 
@@ -33,18 +33,18 @@ TOKENS = [RotatedToken(user, f"spent {user}", f"a{user}", "r" * 300, AT) for use
 CORRUPTIONS = 40
 
 
-def content(kept: Kept) -> Answer:
-    return Answer(kept.user_id, kept.key, kept.observed_at, kept.fingerprint, kept.body)
+def content(kept: SpooledResponse) -> RawResponse:
+    return RawResponse(kept.user_id, kept.key, kept.observed_at, kept.fingerprint, kept.body)
 
 
-def fill(folder: Path) -> dict[int, Answer]:
+def fill(folder: Path) -> dict[int, RawResponse]:
     """A spool with answers on a page and on several, and tokens; by id what was kept."""
     rng = random.Random(1)  # noqa: S311  (no secret)
-    kept: dict[int, Answer] = {}
+    kept: dict[int, RawResponse] = {}
     with Spool(folder) as spool:
         for batch in range(6):
             answers = [
-                Answer(
+                RawResponse(
                     1 + (7 * batch + n) % 19,
                     f"history/key-{batch}-{n}",
                     AT + timedelta(seconds=batch),
@@ -60,14 +60,14 @@ def fill(folder: Path) -> dict[int, Answer]:
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, Answer]]:
+def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, RawResponse]]:
     """The folder of a spool in order, and what is in it."""
     folder = tmp_path_factory.mktemp("sound")
     return folder, fill(folder)
 
 
 @pytest.fixture(scope="module")
-def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, Answer]]:
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, RawResponse]]:
     """The same as a crash leaves it: everything is in the log."""
     folder = tmp_path_factory.mktemp("crashed")
     with Spool(folder / "live"):
@@ -77,16 +77,16 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, A
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sound: tuple[Path, dict[int, Answer]]) -> Path:
+def folder(tmp_path: Path, sound: tuple[Path, dict[int, RawResponse]]) -> Path:
     """A copy of the spool in order."""
     return shutil.copytree(sound[0], tmp_path / "spool")
 
 
-def drain(spool: Spool) -> dict[int, Kept]:
+def drain(spool: Spool) -> dict[int, SpooledResponse]:
     """Read all that waits in parts, as the loads do, and have it leave; what was not damaged."""
     spool.check()
     spool.users_of("run", 3)
-    whole: dict[int, Kept] = {}
+    whole: dict[int, SpooledResponse] = {}
     last = 0
     while part := spool.not_loaded(last, 7):
         last = part[-1].id
@@ -123,8 +123,8 @@ def scramble(data: bytes, rng: random.Random) -> bytes:
 @pytest.mark.parametrize("file", [FILE, f"{FILE}-wal"])
 def test_whatever_the_disk_does(
     file: str,
-    sound: tuple[Path, dict[int, Answer]],
-    crashed: tuple[Path, dict[int, Answer]],
+    sound: tuple[Path, dict[int, RawResponse]],
+    crashed: tuple[Path, dict[int, RawResponse]],
     tmp_path: Path,
 ) -> None:
     """No error but a `SpoolError`, no changed row that is believed, and no row gone in silence."""
@@ -148,7 +148,7 @@ def test_whatever_the_disk_does(
             # Of a log that ends too early nothing tells that it went on.
             assert not lost or told or (cut and file != FILE), seed
             recovered += bool(told)
-            (new,) = spool.keep("run 2", 0, [Answer(1, "key", AT, None, b"{}")])
+            (new,) = spool.keep("run 2", 0, [RawResponse(1, "key", AT, None, b"{}")])
             assert new.id > max(whole, default=0), "whoever has an id in hand means that answer"
     assert recovered > CORRUPTIONS / 4
 
@@ -211,7 +211,7 @@ def test_broken_file(
     trouble: Callable[[Path], None],
     saved: int,
     folder: Path,
-    sound: tuple[Path, dict[int, Answer]],
+    sound: tuple[Path, dict[int, RawResponse]],
 ) -> None:
     """A broken file is put aside, what can be read of it goes on in a new one, and it is told."""
     trouble(folder / FILE)
@@ -235,7 +235,7 @@ def test_damage_that_comes_while_it_is_open(folder: Path) -> None:
     with Spool(folder) as spool, Spool(folder) as other:
         assert len(spool.not_loaded(0, 3)) == 3
         cut(folder / FILE)
-        kept = spool.keep("run 2", 0, [Answer(1, "key", AT, None, b"{}")])
+        kept = spool.keep("run 2", 0, [RawResponse(1, "key", AT, None, b"{}")])
         assert len(spool.not_loaded(0, 100)) > 30
         assert len(list(folder.glob("*.broken-*Z"))) == 1
         other.archived({kept[0].id: "key"})
@@ -302,7 +302,7 @@ def test_damaged_row(change: str, folder: Path) -> None:
         (entry,) = spool.entries()
         assert entry.id == 7
         assert "songswap spool drop 7" in (entry.problem or "")
-        with pytest.raises(AnswerDamaged):
+        with pytest.raises(CorruptResponse):
             _ = spool.find(7).body
         assert 7 not in {one.id for one in spool.batch("run", 0) if not one.damage()}
         spool.drop([7])
@@ -378,7 +378,7 @@ def test_not_broken(trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch)
             case _:
                 other.execute("BEGIN IMMEDIATE")
         with pytest.raises(SpoolError):
-            spool.keep("run", 9, [Answer(1, "key", AT, None, os.urandom(9**6))])
+            spool.keep("run", 9, [RawResponse(1, "key", AT, None, os.urandom(9**6))])
         assert spool.waiting() == (48, 48)
     assert list(folder.glob("*.broken-*")) == []
 

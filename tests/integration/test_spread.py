@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from songswap.dev.stack.loopback import call_json
-from songswap.errors import RateLimited, SpreadFailed
+from songswap.errors import RateLimited, WorkerLost
 from songswap.parallel import processes as local
 from songswap.parallel import spark as spark
 from songswap.parallel.spark_cluster import Cluster, Layout
@@ -65,8 +65,8 @@ given.close()
 """
 
 ENGINES: dict[str, Callable[..., Iterator[Any]]] = {
-    "processes": partial(local.spread, processes=2),
-    "spark": partial(spark.spread, master="local[2]", at_once=2),
+    "processes": partial(local.run_parallel, processes=2),
+    "spark": partial(spark.run_parallel, master="local[2]", at_once=2),
 }
 
 
@@ -171,7 +171,7 @@ def test_errors_are_results(work: Any) -> None:
 def test_a_process_that_dies_is_told_of(work: Any, engine: str) -> None:
     """Work that ends its process is a sentence, and nothing of the engine is left."""
     before, environment = signal.getsignal(signal.SIGINT), dict(os.environ)
-    with pytest.raises(SpreadFailed, match="What other units have done stays"):
+    with pytest.raises(WorkerLost, match="What other units have done stays"):
         list(ENGINES[engine](work.die, range(3)))
     assert signal.getsignal(signal.SIGINT) is before
     assert dict(os.environ) == environment
@@ -192,7 +192,7 @@ def test_what_spark_never_answers_keeps_nobody(tmp_path: Path) -> None:
 
 def test_processes_give_each_result(tmp_path: Path, work: Any) -> None:
     """Units go side by side, and each has its result."""
-    results = list(local.spread(partial(work.meet, tmp_path), range(9), processes=2))
+    results = list(local.run_parallel(partial(work.meet, tmp_path), range(9), processes=2))
     assert sorted(unit for unit, _ in results) == list(range(9))
 
 
@@ -237,7 +237,7 @@ def test_a_cluster_as_users_start_it(
 
     monkeypatch.setenv("SONGSWAP_SPARK_SECRET", "hush-hush")
     results = []
-    for result in spark.spread(partial(work.meet, tmp_path), range(9), master, at_once=2):
+    for result in spark.run_parallel(partial(work.meet, tmp_path), range(9), master, at_once=2):
         if not results:
             pids = marked(folder)
             assert len(pids) > 5
@@ -279,7 +279,7 @@ def test_a_worker_is_killed_in_the_middle(tmp_path: Path, cluster: Cluster, work
     worker left there is a sentence."""
     folder = tmp_path / "units"
     folder.mkdir()
-    given = spark.spread(partial(work.hold, folder), range(6), cluster.url, at_once=2)
+    given = spark.run_parallel(partial(work.hold, folder), range(6), cluster.url, at_once=2)
     lost = tmp_path / "cluster/work/1"
     with ThreadPoolExecutor(1) as thread:
         results = thread.submit(list, given)
@@ -298,14 +298,14 @@ def test_a_worker_is_killed_in_the_middle(tmp_path: Path, cluster: Cluster, work
     assert cluster.require_running() == [cluster.workers[0]]
 
     cluster.workers[1].kill()
-    with pytest.raises(SpreadFailed, match="No worker of spark://"):
-        list(spark.spread(work.refuse, range(2), cluster.url, at_once=2, patience_s=1))
+    with pytest.raises(WorkerLost, match="No worker of spark://"):
+        list(spark.run_parallel(work.refuse, range(2), cluster.url, at_once=2, patience_s=1))
 
 
 def test_nobody_answers(free_port: Callable[[], int]) -> None:
     """A master's address where nobody listens is a sentence that tells how to start one."""
-    with pytest.raises(SpreadFailed, match="songswap spark up"):
-        list(spark.spread(len, [""], f"spark://127.0.0.1:{free_port()}", at_once=1))
+    with pytest.raises(WorkerLost, match="songswap spark up"):
+        list(spark.run_parallel(len, [""], f"spark://127.0.0.1:{free_port()}", at_once=1))
 
 
 def test_spark_is_imported_when_it_is_used() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from songswap.checks.sanity.given import Given
 from songswap.checks.sanity.run import run_step
-from songswap.errors import GrantRefused, TimedOut, UnexpectedFailure
+from songswap.errors import InvalidGrant, TimedOut, UnexpectedFailure
 from songswap.models import RotatedToken, Tokens
 from songswap.pipelines import heavy_listeners, hourly_load
 from songswap.pipelines.fetch import fetch
@@ -275,7 +275,7 @@ async def test_claim_of_a_killed_process_ends(warehouse_dsn: str, tmp_path: Path
         raise AssertionError(token)
 
     async def refuse(token: str) -> Tokens:
-        raise GrantRefused(token)
+        raise InvalidGrant(token)
 
     with users(warehouse_dsn, 1):
         async with exchanging(warehouse_dsn, tmp_path / "a", hang, lease) as killed:
@@ -394,7 +394,9 @@ def test_unanswered_exchange_goes_first(platform: Make) -> None:
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     with connect(here.settings.warehouse_dsn) as connection:
-        first, *others = grants.askable(connection, Users(0, 2**31 - 1, None), here.clock())
+        first, *others = grants.load_credentials(
+            connection, Users(0, 2**31 - 1, None), here.clock()
+        )
     assert (first.user_id, first.expires_at) == (here.user_id("listener-0003"), here.clock())
     assert {one.expires_at for one in others} == {None}
     here.mend()

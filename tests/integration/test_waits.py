@@ -17,9 +17,9 @@ from songswap.dev.stack.postgres import Postgres
 from songswap.errors import RunFailed, SettingsError, WarehouseBusy, WarehouseUnavailable
 from songswap.supervision.process import wait_until
 from songswap.warehouse.connection import connect, pool
+from songswap.warehouse.error_translation import translated
+from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.migrate import migrate
-from songswap.warehouse.trouble import translated
-from songswap.warehouse.turn import wait_for_turn
 
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'songswap'"
@@ -42,7 +42,7 @@ def held(dsn: str, statement: str) -> Iterator[int]:
 FREEZE = """
 import os, signal, sys
 from songswap.warehouse.connection import connect
-from songswap.warehouse.turn import wait_for_turn
+from songswap.warehouse.locks import wait_for_turn
 with connect(sys.argv[1]) as connection, connection.transaction():
     wait_for_turn(connection)
     if sys.argv[2] == "copying":
@@ -129,7 +129,7 @@ def test_frozen_process(warehouse_dsn: str, where: str) -> None:
     ):
         assert look.execute(LOCKS).fetchone() == (1,)
         with connection.transaction():
-            wait_for_turn(connection)
+            lock_loads(connection)
         assert look.execute(LOCKS).fetchone() == (0,)
 
 
@@ -137,7 +137,7 @@ def test_turn_is_waited_for_longer(warehouse_dsn: str, monkeypatch: pytest.Monke
     """Other loads may take longer than a stranger, but not for ever."""
     monkeypatch.setenv("SONGSWAP_WAIT_S", "0.1")
     with psycopg.connect(warehouse_dsn, application_name="imports") as holder, closing(holder):
-        wait_for_turn(holder)
+        lock_loads(holder)
         # Busy all the while, as a large import is.
         holder.pgconn.send_query(b"SELECT pg_sleep(60)")
         holder.pgconn.flush()
@@ -146,7 +146,7 @@ def test_turn_is_waited_for_longer(warehouse_dsn: str, monkeypatch: pytest.Monke
             connect(warehouse_dsn) as connection,
             connection.transaction(),
         ):
-            wait_for_turn(connection)
+            lock_loads(connection)
 
 
 def signal_all(server: Postgres, number: signal.Signals) -> None:

@@ -20,7 +20,7 @@ _LOOK_AT_SPOTIFY = "Look at Spotify's status page. The next run asks again."
 WHAT_TO_DO = {
     "SettingsError": f"Set what is named. {_CLEAR}",
     "SpotifyError": _LOOK_AT_SPOTIFY,
-    "CredentialsRefused": (
+    "InvalidClient": (
         "Set SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET, or the connection SongSwap_Spotify, to"
         " those of the app."
     ),
@@ -28,7 +28,7 @@ WHAT_TO_DO = {
         "Set the machine's clock and keep it right (chrony, systemd-timesyncd), then clear the run."
     ),
     "RateLimited": "Nothing: the first run after that time asks for the rest.",
-    "GrantRefused": (
+    "InvalidGrant": (
         "Look at Spotify's status page: nobody has to authorize again yet. The next run asks again."
     ),
     "Forbidden": (
@@ -51,7 +51,7 @@ WHAT_TO_DO = {
         "Free or mend the disk of SONGSWAP_SPOOL; `songswap spool list` says what waits. The next"
         " run asks again."
     ),
-    "AnswerDamaged": (
+    "CorruptResponse": (
         "Check the disk of SONGSWAP_SPOOL, then take the answer out with `songswap spool drop`."
     ),
     "WarehouseError": (
@@ -88,12 +88,12 @@ WHAT_TO_DO = {
         " clearing the task does it at once."
     ),
     "CheckFailed": "Set or mend what is named, then clear the task.",
-    "Yielded": "Nothing: it goes on after the hourly load.",
-    "ProofFailed": (
+    "Deferred": "Nothing: it goes on after the hourly load.",
+    "AcceptanceFailed": (
         "The code or the service that the test covers does not do what production relies on."
         " Read the log before anything is deployed. No real row was touched."
     ),
-    "SpreadFailed": "Start it again, with more memory or more workers: what was done stays.",
+    "WorkerLost": "Start it again, with more memory or more workers: what was done stays.",
     "TimedOut": (
         "Look what took so long: the task's log, PostgreSQL's locks, Spotify's status page. The"
         " next run asks for the rest."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from songswap.settings import Settings
 
 _FOUND = ("missing", "waiting", "unknown")
-_ASKED = ("asked", "told", "unknown", "postponed")
+_REQUESTED = ("requested", "received", "unknown", "postponed")
 
 
 class Kind(StrEnum):
@@ -86,7 +86,7 @@ def _row(kind: str, outcome: "Outcome") -> dict[str, Any]:
     found, counts = outcome.found, outcome.counts
     return {
         "found": {name: getattr(found, name) for name in (*_FOUND, "chosen")} if found else None,
-        **{name: counts[f"{kind}_{name}"] for name in _ASKED},
+        **{name: counts[f"{kind}_{name}"] for name in _REQUESTED},
         "calls": counts["calls"],
         "problem": outcome.problem,
     }
@@ -98,10 +98,10 @@ def _print(rows: dict[str, dict[str, Any]], dry_run: bool) -> None:
         for kind, row in rows.items():
             table.add_row(kind, *(f"{row['found'][name]:,}" for name in (*_FOUND, "chosen")))
     else:
-        table = Rows("kind", "missing", *_ASKED, "calls", "")
+        table = Rows("kind", "missing", *_REQUESTED, "calls", "")
         for kind, row in rows.items():
             missing = f"{row['found']['missing']:,}" if row["found"] else "–"
-            counts = (f"{row[name]:,}" for name in (*_ASKED, "calls"))
+            counts = (f"{row[name]:,}" for name in (*_REQUESTED, "calls"))
             table.add_row(kind, missing, *counts, "failed" if row["problem"] else "done")
     for column in table.columns[1:]:
         column.justify = "right"

@@ -54,7 +54,7 @@ ProcessesOption = Annotated[
 ]
 
 
-def spread(
+def run_parallel(
     engine: Engine,
     master: str,
     at_once: int,
@@ -70,16 +70,16 @@ def spread(
 
     Raises:
         typer.BadParameter: ``master`` is missing, or has no use.
-        SpreadFailed: processes, workers or the master were lost.
+        WorkerLost: processes, workers or the master were lost.
         SongSwapError: the first that the work raised.
     """
     if (engine is Engine.SPARK) != bool(master):
         raise typer.BadParameter("--engine spark and --master go together.")
     if engine is Engine.SPARK:
-        from songswap.parallel.spark import spread as over_cluster
+        from songswap.parallel.spark import run_parallel as over_cluster
 
         return over_cluster(work, units, master, at_once=at_once or 2)
-    from songswap.parallel.processes import spread as over_processes
+    from songswap.parallel.processes import run_parallel as over_processes
 
     return over_processes(work, units, processes=max(1, min(at_once or _cores(), len(units))))
 

@@ -11,7 +11,7 @@ import typer
 from songswap.terminal.console import JsonOption, Rows, as_json, out, print_json, shortened
 
 if TYPE_CHECKING:
-    from songswap.warehouse.grant_states import Standing
+    from songswap.warehouse.grant_states import GrantStatus
 
 _NAME_CELLS = 20
 _AGAIN = "authorize again"
@@ -70,7 +70,7 @@ def grants(
         out.say(column.sentence)
 
 
-def _told(one: "Standing", now: datetime) -> dict[str, Any]:
+def _told(one: "GrantStatus", now: datetime) -> dict[str, Any]:
     left = None if one.ends_at is None else max(one.ends_at - now, timedelta(0)).days
     return as_json(one._asdict() | {"days_left": left})
 

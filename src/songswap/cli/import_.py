@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, TaskProgressColumn, TimeRemainingColumn
 
-from songswap.cli.engine import Engine, EngineOption, MasterOption, ProcessesOption, spread
+from songswap.cli.engine import Engine, EngineOption, MasterOption, ProcessesOption, run_parallel
 from songswap.errors import FIND_ID
 from songswap.terminal.console import JsonOption, Rows, Steps, err, log_to_stderr, out, print_json
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ROWS = {
     "loaded": "new plays",
     "merged": "plays that the API had told",
-    "again": "known from an earlier import",
+    "duplicates": "known from an earlier import",
     "repeated": "a second time in this export",
     "short": "not listened to for long enough",
     "private": "in a private session",
@@ -29,7 +29,7 @@ _ROWS = {
     "podcast": "podcasts",
     "audiobook": "audiobooks",
     "video": "video",
-    "set_aside": "unreadable, set aside with the reason",
+    "rejected_items": "unreadable, set aside with the reason",
 }
 _MORE = {
     "tracks": "tracks that were new",
@@ -83,7 +83,7 @@ def import_(
     if user is not None:
         _import_one(read, user, files, trust, as_json)
     else:
-        _import_many(read, files[0], partial(spread, engine, master, processes), as_json)
+        _import_many(read, files[0], partial(run_parallel, engine, master, processes), as_json)
 
 
 def _import_one(read: "Settings", user: int, files: list[str], trust: bool, as_json: bool) -> None:

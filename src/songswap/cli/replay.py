@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from songswap.cli.engine import Engine, EngineOption, MasterOption, ProcessesOption, spread
+from songswap.cli.engine import Engine, EngineOption, MasterOption, ProcessesOption, run_parallel
 from songswap.terminal.console import JsonOption, Rows, Steps, err, log_to_stderr, out, print_json
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ _HOUR = ["%Y-%m-%dT%H", "%Y-%m-%d_%H", "%Y-%m-%d"]
 _WOULD = ("users", "gone_users", "objects", "bytes", "foreign")
 _DID = (
     *("users", "gone_users", "users_copied", "objects", "damaged", "unusable", "foreign"),
-    *("answers", "refused"),
-    *("plays", "known", "gone", "tracks", "artists", "set_aside", "gaps", "gaps_closed"),
+    *("responses", "refused"),
+    *("plays", "known", "gone", "tracks", "artists", "rejected_items", "gaps", "gaps_closed"),
 )
 _TITLES = {
     "users": "Users",
@@ -33,14 +33,14 @@ _TITLES = {
     "damaged": "  damaged",
     "unusable": "  of no use (errors of Spotify, empty)",
     "foreign": "Other objects, left alone",
-    "answers": "Answers loaded",
+    "responses": "Answers loaded",
     "refused": "  refused by PostgreSQL",
     "plays": "Plays, new",
     "known": "  known before",
     "gone": "  of users who are not there",
     "tracks": "Tracks, new",
     "artists": "Artists, new",
-    "set_aside": "Set aside, new",
+    "rejected_items": "Set aside, new",
     "gaps": "Gaps, new",
     "gaps_closed": "  closed",
 }
@@ -108,7 +108,7 @@ def replay(
         if copy_users:
             counts["users_copied"] = archive.copy_users(read, live.warehouse_dsn, units)
         archive.require_users(read, units)
-    counts |= _replay(read, units, partial(spread, engine, master, processes), dry_run)
+    counts |= _replay(read, units, partial(run_parallel, engine, master, processes), dry_run)
     if as_json:
         print_json({name: counts.get(name, 0) for name in _TITLES})
     else:

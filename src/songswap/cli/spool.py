@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from songswap.cli.command import WithSettings, examples
-from songswap.errors import AnswerDamaged, SpoolError
+from songswap.errors import CorruptResponse, SpoolError
 from songswap.terminal.console import JsonOption, Rows, err, log_to_stderr, out, print_json
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def show(
     """Show one answer that waits: where it belongs, and how many plays it tells of, from when."""
     with _open() as opened:
         (entry,) = _choose(opened, [id_])
-        (row,) = _told(opened, [entry])["answers"]
+        (row,) = _told(opened, [entry])["responses"]
         told = {**row, "key": entry.key, **_plays(opened, entry)}
     if as_json:
         print_json(told)
@@ -81,16 +81,16 @@ def retry(
         run_id = f"spool__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
         with connect(read.warehouse_dsn) as connection:
             require_schema(connection)
-            counts = load.bring_in(read, connection, run_id, utc_now, chosen)
+            counts = load.drain_spool(read, connection, run_id, utc_now, chosen)
         told = _told(opened, [one for one in opened.entries() if one.id in chosen])
     if as_json:
         print_json({"counts": run_counts.as_json(counts), **told})
     else:
-        left = len(told["answers"])
+        left = len(told["responses"])
         err.say(f"{len(chosen) - left:,} answers left the spool, {left:,} could not.")
         if left:
             out.print(_table(told))
-    raise typer.Exit(int(bool(told["answers"])))
+    raise typer.Exit(int(bool(told["responses"])))
 
 
 @spool.command(cls=WithSettings, epilog=examples("spool drop 17", "spool drop --damaged-tokens"))
@@ -168,7 +168,7 @@ def _told(opened: "Spool", entries: list["Entry"]) -> dict[str, Any]:
         for one in entries
     ]
     return {
-        "answers": answers,
+        "responses": answers,
         "tokens": len(opened.tokens()),
         "damaged_tokens": opened.damaged_tokens(),
         "bytes": opened.size(),
@@ -181,10 +181,10 @@ def _broken(opened: "Spool") -> list[dict[str, Any]]:
         {
             "file": one.file,
             "found_at": one.found_at.isoformat(),
-            "answers_saved": one.answers,
+            "responses_saved": one.answers,
             "tokens_saved": one.tokens,
-            "answers_lost": [
-                {"user_id": user or None, "answers": number}
+            "responses_lost": [
+                {"user_id": user or None, "responses": number}
                 for user, number in sorted(one.lost_answers.items())
             ],
             "tokens_lost": [user or None for user in one.lost_tokens],
@@ -196,7 +196,7 @@ def _broken(opened: "Spool") -> list[dict[str, Any]]:
 
 
 def _table(told: dict[str, Any]) -> Rows:
-    answers = told["answers"]
+    answers = told["responses"]
     table = Rows("id", "run", "user", "age", "waits for", "KB", "problem")
     for row in answers:
         hours, minutes = divmod(row["age_s"] // 60, 60)
@@ -227,7 +227,7 @@ def _plays(opened: "Spool", entry: "Entry") -> dict[str, Any]:
     kept = opened.find(entry.id)
     try:
         told = history.transform(kept.body, kept.user_id, kept.observed_at, Catalogue())
-    except AnswerDamaged as error:
+    except CorruptResponse as error:
         return {
             **dict.fromkeys(("plays", "first_play", "last_play")),
             "problem": str(error),

@@ -88,7 +88,7 @@ def _told(found: "Status") -> dict[str, Any]:
         "gaps": found.gaps,
         "newest_gaps": [as_json(gap._asdict()) for gap in found.newest_gaps],
         "feeds": found.feeds._asdict(),
-        "set_aside": found.set_aside,
+        "rejected_items": found.rejected_items,
         "grants": found.grants,
         "narrow_columns": [
             column._asdict() | {"sentence": column.sentence} for column in found.narrow_columns
@@ -133,8 +133,8 @@ def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     quiet = ((feeds["empty"], "never told of a play"), (feeds["quiet"], "of none for a day"))
     if any(feeds.values()):
         yield "Feeds", _present(quiet)
-    if told["set_aside"]:
-        yield "Set aside", f"{told['set_aside']:,}"
+    if told["rejected_items"]:
+        yield "Set aside", f"{told['rejected_items']:,}"
     tokens = f", {told['users_with_tokens']:,} of them with tokens"
     yield "Users", f"{told['users']:,}{tokens}" if told["users"] else "none"
     newest = f", the newest at {_second(told['newest_play'] or '')} UTC"
@@ -217,7 +217,7 @@ def _sections(told: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str]]
         ("open gaps", told["gaps"], ""),
         ("feeds that never told of a play", told["feeds"]["empty"], ""),
         ("feeds without a play for a day", told["feeds"]["quiet"], ""),
-        ("set aside", told["set_aside"], ""),
+        ("set aside", told["rejected_items"], ""),
         *((f"grants {state}", count, "") for state, count in told["grants"].items()),
         *((name.replace("_", " "), count, "") for name, count in (spool or {}).items()),
     ]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from airflow.sdk import get_current_context
 
 from songswap.checks.acceptance import alert
-from songswap.errors import ProofFailed, UnknownToDiscord
+from songswap.errors import AcceptanceFailed, UnknownToDiscord
 from songswap.orchestration.alerts import MESSAGE, run_of
 from songswap.orchestration.discord import DiscordHook
 
@@ -34,14 +34,16 @@ def nothing_left() -> None:
     """See that Discord has the message no more.
 
     Raises:
-        ProofFailed: it is still there.
+        AcceptanceFailed: it is still there.
     """
     try:
         message = DiscordHook().read(_sent() or "0")
     except UnknownToDiscord:
         log.info("Nothing is left of this test.")
         return
-    raise ProofFailed(f"The message {message['id']} of this test is still on Discord: delete it.")
+    raise AcceptanceFailed(
+        f"The message {message['id']} of this test is still on Discord: delete it."
+    )
 
 
 def _sent() -> str | None:

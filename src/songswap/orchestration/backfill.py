@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
-from songswap.errors import RateLimited, Yielded
+from songswap.errors import Deferred, RateLimited
 from songswap.orchestration.connections import read_settings
 from songswap.pipelines import backfill
-from songswap.warehouse.missing import Found
+from songswap.warehouse.missing import Backlog
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def fill(kind: str, told: Mapping[str, Any], params: Mapping[str, Any]) -> None:
         raise AirflowSkipException("A dry run only counts.")
     try:
         counts = backfill.fill(read_settings(), kind, _found(told), _log)
-    except (Yielded, RateLimited) as pause:
+    except (Deferred, RateLimited) as pause:
         log.info("%s This task goes on at %s UTC.", pause, f"{pause.until:%Y-%m-%d %H:%M:%S}")
         later = AirflowRescheduleException(pause.until)  # type: ignore[no-untyped-call]  # Airflow's
         raise later from pause
@@ -59,8 +59,8 @@ def verify(kind: str, told: Mapping[str, Any]) -> dict[str, int]:
     return {"missing": left.missing, "waiting": left.waiting, "unknown": left.unknown}
 
 
-def _found(told: Mapping[str, Any]) -> Found:
-    return Found(**{**told, "at": datetime.fromisoformat(told["at"])})
+def _found(told: Mapping[str, Any]) -> Backlog:
+    return Backlog(**{**told, "at": datetime.fromisoformat(told["at"])})
 
 
 def _log(kind: str, asked: int, chosen: int) -> None:

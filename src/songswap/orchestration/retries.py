@@ -26,7 +26,7 @@ _RETRIES = 2
 
 _WITHOUT_USE = (
     "RateLimited",
-    "CredentialsRefused",
+    "InvalidClient",
     "ClockWrong",
     "SettingsError",
     "SchemaOutdated",

@@ -16,13 +16,13 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from songswap.errors import SpreadFailed
+from songswap.errors import WorkerLost
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
 
-def spread(
+def run_parallel(
     work: Callable[[Unit], Result], units: Iterable[Unit], *, processes: int
 ) -> Iterator[Result]:
     """The results of all units, in the order in which they end.
@@ -37,7 +37,7 @@ def spread(
         processes: how many units are under way at once; 1 is this process alone.
 
     Raises:
-        SpreadFailed: a process was killed with its unit, for lack of memory for example.
+        WorkerLost: a process was killed with its unit, for lack of memory for example.
         Exception: what the work raised, as it is.
     """
     if processes == 1:
@@ -52,7 +52,7 @@ def spread(
     try:
         yield from as_they_end(lambda unit: pool.submit(work, unit), units, processes)
     except BrokenProcessPool as error:
-        raise SpreadFailed(
+        raise WorkerLost(
             "A process that worked was killed, perhaps for lack of memory. What other units have "
             "done stays. Start again with fewer processes or more memory."
         ) from error

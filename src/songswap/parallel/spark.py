@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from songswap.errors import SpreadFailed
+from songswap.errors import WorkerLost
 from songswap.parallel.processes import as_they_end
 from songswap.parallel.spark_runtime import spark_home
 from songswap.parallel.spark_session import SECRET, session
@@ -33,7 +33,7 @@ _REMEDY = (
 _log = logging.getLogger(__name__)
 
 
-def spread(
+def run_parallel(
     work: Callable[[Unit], Result],
     units: Iterable[Unit],
     master: str,
@@ -56,7 +56,7 @@ def spread(
 
     Raises:
         SettingsError: the extra `spark` is not installed.
-        SpreadFailed: the master or its workers are away, or processes die with a unit.
+        WorkerLost: the master or its workers are away, or processes die with a unit.
         Exception: what the work raised, as it is, with its traceback as a note.
     """
     spark_home()
@@ -73,7 +73,7 @@ def spread(
             try:
                 yield from as_they_end(submit, units, at_once, look=crew.look, look_every_s=_LOOK_S)
             except Py4JError as trouble:  # whose text Java has to tell
-                raise SpreadFailed(
+                raise WorkerLost(
                     "Spark could not bring a unit of work to its end. What other units have done "
                     f"stays; start again when the reason is gone: {_reason(trouble)}"
                 ) from trouble
@@ -131,12 +131,12 @@ class _Crew:
         self._seen_at = time.monotonic()
 
     def look(self) -> None:
-        """Tell of those who were lost; raise SpreadFailed when nobody has been there for long."""
+        """Tell of those who were lost; raise WorkerLost when nobody has been there for long."""
         if self._master.startswith("local"):
             return
         spark = self._context._jsc.sc()
         if spark.isStopped():
-            raise SpreadFailed(f"{self._master} gave the work up. {_REMEDY}")
+            raise WorkerLost(f"{self._master} gave the work up. {_REMEDY}")
         count = spark.getExecutorMemoryStatus().size() - 1  # the session itself is counted too
         now = time.monotonic()
         if count < self._count:
@@ -144,7 +144,7 @@ class _Crew:
         if count:
             self._seen_at = now
         elif now - self._seen_at > self._patience_s:
-            raise SpreadFailed(
+            raise WorkerLost(
                 f"No worker of {self._master} has taken the work for {self._patience_s:g} s. "
                 f"{_REMEDY}"
             )

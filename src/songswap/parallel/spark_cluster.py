@@ -75,7 +75,7 @@ class Cluster:
         Raises:
             SettingsError: the extra `spark` is not installed.
             StackError: a part did not start; the text begins with the last lines of its log.
-            SpreadFailed: the master that runs elsewhere does not answer.
+            WorkerLost: the master that runs elsewhere does not answer.
         """
         spark_home()
         shutil.rmtree(self._work, ignore_errors=True)

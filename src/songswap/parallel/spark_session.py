@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from songswap.errors import SpreadFailed
+from songswap.errors import WorkerLost
 from songswap.parallel.spark_runtime import JAVA_OPTIONS, java_environment
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def session(master: str, cores: int) -> Iterator["SparkContext"]:
 
     Raises:
         SettingsError: the extra `spark` is not installed.
-        SpreadFailed: nobody answers at the master's address, or it does not take the session.
+        WorkerLost: nobody answers at the master's address, or it does not take the session.
     """
     address = own_address(master)
     with ExitStack() as stack:
@@ -90,7 +90,7 @@ def own_address(master: str) -> str:
     """The address that this machine reaches a master from: all who work for it reach us there.
 
     Raises:
-        SpreadFailed: nobody answers there.
+        WorkerLost: nobody answers there.
     """
     if not master.startswith("spark://"):
         return "127.0.0.1"
@@ -102,7 +102,7 @@ def own_address(master: str) -> str:
                 return str(connection.getsockname()[0])
         except (OSError, ValueError) as error:
             problem = str(error)
-    raise SpreadFailed(
+    raise WorkerLost(
         f"No Spark master answers at {master} ({problem}). Nothing was done. Start a cluster with "
         "'songswap spark up', or name another with --master."
     )
@@ -124,7 +124,7 @@ def _context(log: Path, master: str) -> Iterator["SparkContext"]:
             with _kept_signal():
                 context = SparkContext(conf=SparkConf(), gateway=gateway)
         except (Py4JError, PySparkException) as error:
-            raise SpreadFailed(
+            raise WorkerLost(
                 f"The Spark master {master} did not take the work. Nothing was done. The end of "
                 f"what Spark said:\n{_tail(log)}"
             ) from error

@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 
 
-async def side_by_side(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def run_concurrently(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run all; when one fails, cancel the others and raise its error, not a group of errors."""
     try:
         async with asyncio.TaskGroup() as group:

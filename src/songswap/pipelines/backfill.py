@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from songswap.clock import utc_now
-from songswap.errors import RateLimited, RunFailed, SongSwapError, Yielded
+from songswap.errors import Deferred, RateLimited, RunFailed, SongSwapError
 from songswap.parallel import event_loop
-from songswap.pipelines.enrich import not_loaded, open_asking
+from songswap.pipelines.enrich import not_loaded, open_fetcher
 from songswap.settings import Settings
 from songswap.warehouse import missing, runs
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import METADATA
 from songswap.warehouse.deviations import require_fit
-from songswap.warehouse.limits.budgets import Rank
+from songswap.warehouse.limits.budgets import Priority
 from songswap.warehouse.migrate import require_schema
-from songswap.warehouse.missing import Found
+from songswap.warehouse.missing import Backlog
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def find(
     kind: str,
     at_most: int | None = None,
     clock: Callable[[], datetime] = utc_now,
-) -> Found:
+) -> Backlog:
     """Count what a kind lacks, and choose ``at_most`` of it, or all.
 
     Args:
@@ -59,19 +59,19 @@ def find(
 def fill(
     settings: Settings,
     kind: str,
-    found: Found,
+    found: Backlog,
     told: Told,
     clock: Callable[[], datetime] = utc_now,
 ) -> dict[str, int]:
     """Ask for what was found and is still missing, and load it.
 
     Returns:
-        Counts: ``<kind>_asked``, ``_told``, ``_unknown`` and ``_postponed``, calls.
+        Counts: ``<kind>_requested``, ``_received``, ``_unknown`` and ``_postponed``, calls.
 
     Raises:
-        Yielded: an hourly load goes on; what is missing still can be filled after it.
+        Deferred: an hourly load goes on; what is missing still can be filled after it.
         RateLimited: Spotify, or ReccoBeats, asked for a long pause, which the error carries.
-        SpotifyUnavailable, ReccoBeatsUnavailable, CredentialsRefused, WarehouseUnavailable,
+        SpotifyUnavailable, ReccoBeatsUnavailable, InvalidClient, WarehouseUnavailable,
             WarehouseRefused, LoadIncomplete: what was loaded until then stays.
         RunFailed: the rows of some ids were refused; all others are loaded.
     """
@@ -80,7 +80,7 @@ def fill(
     return dict(counts)
 
 
-def verify(settings: Settings, kind: str, found: Found) -> Found:
+def verify(settings: Settings, kind: str, found: Backlog) -> Backlog:
     """Count again what was found: nothing of it may be missing, except what waits.
 
     Raises:
@@ -101,7 +101,7 @@ def verify(settings: Settings, kind: str, found: Found) -> Found:
 class Outcome:
     """What became of a kind: what was found, the counts of `fill`, what ended it early if any."""
 
-    found: Found | None = None
+    found: Backlog | None = None
     counts: Counter[str] = field(default_factory=Counter)
     problem: str | None = None
 
@@ -148,7 +148,7 @@ async def _backfill(
 async def _fill_patiently(
     settings: Settings,
     kind: str,
-    found: Found,
+    found: Backlog,
     told: Told,
     clock: Callable[[], datetime],
     counts: Counter[str],
@@ -157,7 +157,7 @@ async def _fill_patiently(
     while True:
         try:
             return await _fill(settings, kind, found, told, clock, counts)
-        except Yielded as pause:
+        except Deferred as pause:
             log.info("%s waits: %s", kind, pause)
             with connect(settings.warehouse_dsn) as connection:
                 while runs.going_on(connection, clock()):
@@ -173,25 +173,27 @@ async def _fill_patiently(
 async def _fill(
     settings: Settings,
     kind: str,
-    found: Found,
+    found: Backlog,
     told: Told,
     clock: Callable[[], datetime],
     counts: Counter[str],
 ) -> None:
     with connect(settings.warehouse_dsn) as connection:
-        async with open_asking(settings, connection, kind, Rank.BACKFILL, counts, clock) as asking:
+        async with open_fetcher(
+            settings, connection, kind, Priority.BACKFILL, counts, clock
+        ) as fetcher:
             last = ""
             while True:
                 if runs.going_on(connection, clock()):
-                    raise Yielded(
+                    raise Deferred(
                         "An hourly load is going on, and goes first.",
                         clock() + _LOOK_AGAIN_AFTER,
                     )
-                ids = missing.page(connection, kind, found, last, asking.ids_at_once)
+                ids = missing.page(connection, kind, found, last, fetcher.ids_at_once)
                 if not ids:
                     break
-                await asking.ask(ids)
+                await fetcher.fetch(ids)
                 last = ids[-1]
-                told(kind, counts[f"{kind}_asked"], found.chosen)
+                told(kind, counts[f"{kind}_requested"], found.chosen)
     if problem := not_loaded(kind, counts):
         raise RunFailed(f"{problem}.")

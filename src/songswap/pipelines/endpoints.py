@@ -17,13 +17,13 @@ from songswap.spotify.client import (
     ARTISTS_PER_CALL,
     FEATURES_PER_CALL,
     TRACKS_PER_CALL,
-    Answer,
     Client,
+    Response,
     open_client,
 )
 from songswap.spotify.reccobeats import ReccoBeats, open_reccobeats
 from songswap.transform import metadata as transform
-from songswap.warehouse.limits.budgets import Rank, open_budget
+from songswap.warehouse.limits.budgets import Priority, open_budget
 
 SPOTIFY = "spotify"
 RECCOBEATS = "reccobeats"
@@ -38,23 +38,23 @@ class Clients(NamedTuple):
 
 @asynccontextmanager
 async def open_clients(
-    read: Settings, rank: Rank, clock: Callable[[], datetime]
+    read: Settings, priority: Priority, clock: Callable[[], datetime]
 ) -> AsyncIterator[Clients]:
     """The clients with sessions of their own, closed at the end; ``rank`` is how urgent it is."""
     where = read.spotify
     async with (
-        open_budget(read, rank, clock) as budget,
+        open_budget(read, priority, clock) as budget,
         open_client(where, clock, budget) as spotify,
         open_reccobeats(where, clock) as other,
     ):
         yield Clients(spotify, other)
 
 
-class Way(NamedTuple):
+class Endpoint(NamedTuple):
     """A way to ask for a kind.
 
     Args:
-        endpoint: its name in ``songswap.refusals``.
+        name: its name in ``songswap.blocked_endpoints``.
         ids: how many one call takes.
         ask: asks for so many ids.
         read: reads the answer about these ids.
@@ -62,40 +62,40 @@ class Way(NamedTuple):
         ask_again_after: when to ask again for ids that were not answered.
     """
 
-    endpoint: str
+    name: str
     ids: int
-    ask: Callable[[Clients, Sequence[str]], Awaitable[Answer]]
-    read: Callable[[Answer, Collection[str]], Metadata]
+    ask: Callable[[Clients, Sequence[str]], Awaitable[Response]]
+    read: Callable[[Response, Collection[str]], Metadata]
     source: str = SPOTIFY
     # An id that was not answered is not unknown.
     ask_again_after: timedelta = timedelta(hours=6)
 
 
-def _tracks(answer: Answer, ids: Collection[str]) -> Metadata:
+def _tracks(answer: Response, ids: Collection[str]) -> Metadata:
     return transform.tracks(answer.body, ids, answer.observed_at)
 
 
-def _artists(answer: Answer, ids: Collection[str]) -> Metadata:
+def _artists(answer: Response, ids: Collection[str]) -> Metadata:
     return transform.artists(answer.body, ids, answer.observed_at)
 
 
-WAYS = {
+ENDPOINTS = {
     "track": (
-        Way("tracks", TRACKS_PER_CALL, lambda to, ids: to.spotify.tracks(ids), _tracks),
-        Way("track", 1, lambda to, ids: to.spotify.track(ids[0]), _tracks),
+        Endpoint("tracks", TRACKS_PER_CALL, lambda to, ids: to.spotify.tracks(ids), _tracks),
+        Endpoint("track", 1, lambda to, ids: to.spotify.track(ids[0]), _tracks),
     ),
     "artist": (
-        Way("artists", ARTISTS_PER_CALL, lambda to, ids: to.spotify.artists(ids), _artists),
-        Way("artist", 1, lambda to, ids: to.spotify.artist(ids[0]), _artists),
+        Endpoint("artists", ARTISTS_PER_CALL, lambda to, ids: to.spotify.artists(ids), _artists),
+        Endpoint("artist", 1, lambda to, ids: to.spotify.artist(ids[0]), _artists),
     ),
     "features": (
-        Way(
+        Endpoint(
             "audio-features",
             FEATURES_PER_CALL,
             lambda to, ids: to.spotify.audio_features(ids),
             lambda answer, ids: transform.features(answer.body, ids),
         ),
-        Way(
+        Endpoint(
             "reccobeats",
             reccobeats.FEATURES_PER_CALL,
             lambda to, ids: to.reccobeats.audio_features(ids),

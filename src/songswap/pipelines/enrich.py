@@ -1,6 +1,6 @@
 """Ask Spotify about the tracks and artists that came by and are unknown or stale.
 
-    songswap.metadata (wanted) ──▶ calls side by side, see `endpoints` ──▶ the tables
+    songswap.enrichment_queue (wanted) ──▶ calls side by side, see `endpoints` ──▶ the tables
 
 What is wanted stays wanted until it is answered, so this can be stopped at any point.
 """
@@ -17,20 +17,20 @@ from itertools import chain
 import psycopg
 
 from songswap.clock import utc_now
-from songswap.errors import Forbidden, HeldBack, RateLimited, RequestRefused, SongSwapError
+from songswap.errors import Forbidden, QuotaReserved, RateLimited, RequestRefused, SongSwapError
 from songswap.parallel import event_loop
-from songswap.pipelines.endpoints import SPOTIFY, WAYS, Clients, Way, open_clients
+from songswap.pipelines.endpoints import ENDPOINTS, SPOTIFY, Clients, Endpoint, open_clients
 from songswap.pipelines.fetch import call_counts
 from songswap.pipelines.load import REFUSED, reason
 from songswap.settings import Settings
-from songswap.spotify.client import Answer
-from songswap.warehouse import metadata, runs
+from songswap.spotify.client import Response
+from songswap.warehouse import enrichment, runs
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import METADATA
 from songswap.warehouse.deviations import require_fit
-from songswap.warehouse.limits import pauses, refusals
-from songswap.warehouse.limits.budgets import Rank
-from songswap.warehouse.trouble import naming_trouble
+from songswap.warehouse.error_translation import translate_errors
+from songswap.warehouse.limits import blocked_endpoints, pauses
+from songswap.warehouse.limits.budgets import Priority
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ KINDS = ("track", "artist", "features")
 _CALLS_IN_TURN = 8
 """How many calls follow each other at each of the places side by side, without a wait for all."""
 
-CALLS_AT_ONCE = {Rank.ENRICHMENT: 8, Rank.BACKFILL: 4}
+CALLS_AT_ONCE = {Priority.ENRICHMENT: 8, Priority.BACKFILL: 4}
 
 # An id that is refused alone is not worth an hourly call.
 _FORBIDDEN_FOR = timedelta(days=1)
@@ -58,12 +58,12 @@ def enrich(
         kind: one of `KINDS`.
 
     Returns:
-        Counts: ``<kind>_asked``, ``_told``, ``_unknown``, ``_postponed`` and, of these,
+        Counts: ``<kind>_requested``, ``_received``, ``_unknown``, ``_postponed`` and, of these,
         ``_not_loaded`` (PostgreSQL refused the rows), calls; and ``_held_back``: 1 when the rest
         waits because the day's quota is kept for plays.
 
     Raises:
-        SpotifyUnavailable, ReccoBeatsUnavailable, RateLimited, CredentialsRefused,
+        SpotifyUnavailable, ReccoBeatsUnavailable, RateLimited, InvalidClient,
             WarehouseUnavailable: what is wanted stays so and is asked for by the next run.
         WarehouseRefused, LoadIncomplete: PostgreSQL refuses what is told, not of one id alone; as
             above.
@@ -80,11 +80,11 @@ async def _enrich(
     with connect(settings.warehouse_dsn) as connection:
         runs.require_plan(connection, run_id)
         try:
-            with naming_trouble():
+            with translate_errors():
                 require_fit(connection, METADATA)
                 await _ask_for_all(settings, connection, kind, counts, clock)
             problem = not_loaded(kind, counts)
-        except HeldBack as pause:
+        except QuotaReserved as pause:
             log.info("%s until %s UTC: %s", kind, f"{pause.until:%Y-%m-%d %H:%M}", pause)
             counts[f"{kind}_held_back"] = 1
             problem = None
@@ -104,14 +104,16 @@ async def _ask_for_all(
     counts: Counter[str],
     clock: Callable[[], datetime],
 ) -> None:
-    async with open_asking(settings, connection, kind, Rank.ENRICHMENT, counts, clock) as asking:
-        at_once = asking.ids_at_once * _CALLS_IN_TURN
-        while ids := metadata.wanted(connection, kind, at_once, asking.clock()):
-            await asking.ask(ids)
-            log.info("Asked for %d ids (%s) so far.", counts[f"{kind}_asked"], kind)
+    async with open_fetcher(
+        settings, connection, kind, Priority.ENRICHMENT, counts, clock
+    ) as fetcher:
+        at_once = fetcher.ids_at_once * _CALLS_IN_TURN
+        while ids := enrichment.queued_ids(connection, kind, at_once, fetcher.clock()):
+            await fetcher.fetch(ids)
+            log.info("Asked for %d ids (%s) so far.", counts[f"{kind}_requested"], kind)
         # Also where nothing was left to be asked for when it was found.
-        if asking.clients.spotify.watch.wrong:
-            raise asking.clients.spotify.watch.wrong
+        if fetcher.clients.spotify.watch.wrong:
+            raise fetcher.clients.spotify.watch.wrong
 
 
 def not_loaded(kind: str, counts: Mapping[str, int]) -> str | None:
@@ -126,7 +128,7 @@ def not_loaded(kind: str, counts: Mapping[str, int]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class MetadataFetcher:
     """What ids of one kind are asked for and loaded with, and the counts of what came of it.
 
     ``tried`` are the ways that were taken already, ``refused`` the ids whose rows PostgreSQL
@@ -145,9 +147,9 @@ class Asking:
     @property
     def ids_at_once(self) -> int:
         """How many ids are worth being asked for together."""
-        return WAYS[self.kind][0].ids * self.calls_at_once
+        return ENDPOINTS[self.kind][0].ids * self.calls_at_once
 
-    async def ask(self, ids: Sequence[str]) -> None:
+    async def fetch(self, ids: Sequence[str]) -> None:
         """Ask for ids, in as many calls as they need, some side by side, and load each answer.
 
         Each id is answered or postponed then: it is not asked for again at once.
@@ -157,21 +159,23 @@ class Asking:
         """
         left = list(ids)
         while left:
-            way = self._way()
+            endpoint = self._endpoint()
             # The first call goes alone: if Spotify refuses a way, it is asked for it once.
-            number = len(left) if way.endpoint in self.tried else way.ids
-            left = await self._side_by_side(way, left[:number]) + left[number:]
-            self.tried.add(way.endpoint)
+            number = len(left) if endpoint.name in self.tried else endpoint.ids
+            left = await self._call_concurrently(endpoint, left[:number]) + left[number:]
+            self.tried.add(endpoint.name)
 
-    async def _side_by_side(self, way: Way, ids: list[str]) -> list[str]:
+    async def _call_concurrently(self, endpoint: Endpoint, ids: list[str]) -> list[str]:
         """Ask for ids, some calls at once, and return those to be asked for in another way."""
-        parts = iter([ids[start : start + way.ids] for start in range(0, len(ids), way.ids)])
+        parts = iter(
+            [ids[start : start + endpoint.ids] for start in range(0, len(ids), endpoint.ids)]
+        )
         left: list[str] = []
 
         async def ask_in_turn() -> None:
             for part in parts:
                 try:
-                    refused = await self._call(way, part)
+                    refused = await self._call(endpoint, part)
                 except BaseException:
                     deque(parts, maxlen=0)  # nobody begins another
                     raise
@@ -179,8 +183,8 @@ class Asking:
                     left.extend(chain(refused, *parts))
 
         app = self.clients.spotify.app
-        with pauses.kept_to(
-            self.connection, app if way.source == SPOTIFY else way.source, self.clock
+        with pauses.respecting_pause(
+            self.connection, app if endpoint.source == SPOTIFY else endpoint.source, self.clock
         ):
             # When one fails, the others go on to their end: what was answered is not asked twice.
             askers = (ask_in_turn() for _ in range(self.calls_at_once))
@@ -191,21 +195,23 @@ class Asking:
                 raise next((one for one in errors if isinstance(one, RateLimited)), errors[0])
         return left
 
-    def _way(self) -> Way:
-        first, second = WAYS[self.kind]
+    def _endpoint(self) -> Endpoint:
+        first, second = ENDPOINTS[self.kind]
         app, now = self.clients.spotify.app, self.clock()
-        return second if refusals.stands(self.connection, app, first.endpoint, now) else first
+        return (
+            second if blocked_endpoints.is_blocked(self.connection, app, first.name, now) else first
+        )
 
-    async def _call(self, way: Way, ids: list[str]) -> list[str]:
+    async def _call(self, endpoint: Endpoint, ids: list[str]) -> list[str]:
         """Ask once and load the answer; one id that breaks the call costs only itself.
 
         Returns the ids if they have to be asked for in another way.
         """
         try:
-            answer = await way.ask(self.clients, ids)
+            answer = await endpoint.ask(self.clients, ids)
         except Forbidden:
-            if way is WAYS[self.kind][0]:
-                self._refused(way)
+            if endpoint is ENDPOINTS[self.kind][0]:
+                self._refused(endpoint)
                 return ids
             self._postpone(ids, _FORBIDDEN_FOR)
         except RequestRefused:
@@ -213,30 +219,32 @@ class Asking:
                 self._postpone(ids, _REFUSED_FOR)
                 return []
             middle = len(ids) // 2
-            return await self._call(way, ids[:middle]) + await self._call(way, ids[middle:])
+            return await self._call(endpoint, ids[:middle]) + await self._call(
+                endpoint, ids[middle:]
+            )
         else:
-            self._load(way, answer, ids)
+            self._load(endpoint, answer, ids)
         return []
 
-    def _refused(self, way: Way) -> None:
+    def _refused(self, endpoint: Endpoint) -> None:
         app = self.clients.spotify.app
-        again = refusals.note(self.connection, app, way.endpoint, self.clock())
+        again = blocked_endpoints.block(self.connection, app, endpoint.name, self.clock())
         log.warning(
             "Spotify does not give %s to this app (403): asked for otherwise until %s UTC.",
-            way.endpoint,
+            endpoint.name,
             f"{again:%Y-%m-%d %H:%M:%S}",
         )
 
-    def _load(self, way: Way, answer: Answer, ids: Sequence[str]) -> None:
+    def _load(self, endpoint: Endpoint, answer: Response, ids: Sequence[str]) -> None:
         """Load an answer; an id whose rows PostgreSQL refuses costs only itself.
 
         Raises:
             WarehouseRefused, LoadIncomplete: so many were refused one after the other that the
                 trouble is not theirs.
         """
-        told = way.read(answer, ids)
+        told = endpoint.read(answer, ids)
         not_loaded: set[str] = set()
-        for part, refused in self._loaded(way, answer, ids, told.unknown):
+        for part, refused in self._loaded(endpoint, answer, ids, told.unknown):
             if refused is None:
                 self.refused.clear()
                 continue
@@ -246,27 +254,27 @@ class Asking:
             log.warning(
                 "%s of %s %s, which is asked for again in a day.", reason(refused), self.kind, *part
             )
-            metadata.postpone(self.connection, self.kind, part, self.clock() + _FORBIDDEN_FOR)
+            enrichment.postpone(self.connection, self.kind, part, self.clock() + _FORBIDDEN_FOR)
             not_loaded.update(part)
         told_of, unknown = told.told - not_loaded, told.unknown - not_loaded
-        self.counts[f"{self.kind}_asked"] += len(ids)
-        self.counts[f"{self.kind}_told"] += len(told_of)
+        self.counts[f"{self.kind}_requested"] += len(ids)
+        self.counts[f"{self.kind}_received"] += len(told_of)
         self.counts[f"{self.kind}_unknown"] += len(unknown)
         self.counts[f"{self.kind}_postponed"] += len(ids) - len(told_of) - len(unknown)
         self.counts[f"{self.kind}_not_loaded"] += len(not_loaded)
         self.counts["features"] += sum(row.id in told_of for row in told.features)
 
     def _loaded(
-        self, way: Way, answer: Answer, ids: Sequence[str], unknown: Collection[str]
+        self, endpoint: Endpoint, answer: Response, ids: Sequence[str], unknown: Collection[str]
     ) -> Iterator[tuple[Sequence[str], Exception | None]]:
         """Load an answer, in halves where it is refused; gives the parts, and why not loaded."""
-        told = way.read(answer, ids)
+        told = endpoint.read(answer, ids)
         # Of a part the answer's nulls do not tell whose they are.
         told.unknown = set(unknown).intersection(ids)
-        after = way.ask_again_after
+        after = endpoint.ask_again_after
         try:
-            metadata.load(
-                self.connection, self.kind, ids, told, answer.observed_at, after, way.source
+            enrichment.load(
+                self.connection, self.kind, ids, told, answer.observed_at, after, endpoint.source
             )
         except REFUSED as error:
             if len(ids) == 1:
@@ -276,29 +284,29 @@ class Asking:
             yield ids, None
             return
         middle = len(ids) // 2
-        yield from self._loaded(way, answer, ids[:middle], unknown)
-        yield from self._loaded(way, answer, ids[middle:], unknown)
+        yield from self._loaded(endpoint, answer, ids[:middle], unknown)
+        yield from self._loaded(endpoint, answer, ids[middle:], unknown)
 
     def _postpone(self, ids: Sequence[str], wait: timedelta) -> None:
-        metadata.postpone(self.connection, self.kind, ids, self.clock() + wait)
-        self.counts[f"{self.kind}_asked"] += len(ids)
+        enrichment.postpone(self.connection, self.kind, ids, self.clock() + wait)
+        self.counts[f"{self.kind}_requested"] += len(ids)
         self.counts[f"{self.kind}_postponed"] += len(ids)
 
 
 @asynccontextmanager
-async def open_asking(
+async def open_fetcher(
     settings: Settings,
     connection: psycopg.Connection,
     kind: str,
-    rank: Rank,
+    priority: Priority,
     counts: Counter[str],
     clock: Callable[[], datetime],
-) -> AsyncIterator[Asking]:
-    """An `Asking` with clients of its own; at the end their calls are added to ``counts``."""
-    async with open_clients(settings, rank, clock) as clients:
+) -> AsyncIterator[MetadataFetcher]:
+    """Yield a `MetadataFetcher` with its own clients; adds their calls to ``counts`` at the end."""
+    async with open_clients(settings, priority, clock) as clients:
         try:
             now = clients.spotify.watch.now
-            yield Asking(connection, clients, kind, CALLS_AT_ONCE[rank], counts, now)
+            yield MetadataFetcher(connection, clients, kind, CALLS_AT_ONCE[priority], counts, now)
         finally:
             counts += call_counts(clients.spotify)
             others = clients.reccobeats.calls

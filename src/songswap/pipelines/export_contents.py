@@ -10,7 +10,7 @@ from datetime import datetime
 from songswap.errors import ExportRefused
 from songswap.storage import keys
 from songswap.storage.export_files import Found, Source
-from songswap.storage.records import Kept, pack
+from songswap.storage.records import SpooledResponse, pack
 from songswap.transform.exports import files
 from songswap.transform.exports.files import File
 from songswap.transform.exports.kinds import WITHOUT_TRACKS
@@ -36,7 +36,7 @@ class Contents:
 
     files: list[File] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[SpooledResponse] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter[str]:
@@ -45,7 +45,7 @@ class Contents:
         for file in self.files:
             counts["rows"] += file.rows
             counts += file.left_out
-            counts["set_aside"] += len(file.set_aside)
+            counts["rejected_items"] += len(file.rejected_items)
         return counts
 
 
@@ -77,7 +77,7 @@ def read_contents(user_id: int, found: Found, now: datetime, progress: Progress)
         raw_key = None
         if file.kept:
             raw_key = keys.for_export(user_id, file.kind.value, file.kept)
-            kept = Kept(len(package.kept), user_id, raw_key, now, None, pack(file.kept))
+            kept = SpooledResponse(len(package.kept), user_id, raw_key, now, None, pack(file.kept))
             package.kept.append(kept)
             file.kept = b""
         package.files.append(file)

@@ -21,10 +21,10 @@ import psycopg
 
 from songswap.clock import utc_now
 from songswap.errors import (
-    CredentialsRefused,
     Forbidden,
-    GrantRefused,
     Interrupted,
+    InvalidClient,
+    InvalidGrant,
     RateLimited,
     SongSwapError,
     SpoolError,
@@ -35,27 +35,26 @@ from songswap.errors import (
     UnexpectedFailure,
 )
 from songswap.parallel import event_loop
-from songswap.parallel.tasks import side_by_side
+from songswap.parallel.tasks import run_concurrently
 from songswap.pipelines.spooled_tokens import put_back, store_waiting
 from songswap.pipelines.tokens import TokenExchanger
 from songswap.settings import Settings
-from songswap.spotify.client import Answer as Told
-from songswap.spotify.client import Client, open_client
+from songswap.spotify.client import Client, Response, open_client
 from songswap.storage import keys
 from songswap.storage.archive import Archive
-from songswap.storage.records import Answer, Kept
+from songswap.storage.records import RawResponse, SpooledResponse
 from songswap.storage.spool import Spool
 from songswap.transform import history
 from songswap.warehouse import grants as grant
 from songswap.warehouse import runs
 from songswap.warehouse.connection import connect
 from songswap.warehouse.connection import pool as connection_pool
-from songswap.warehouse.grants import EXPIRES_SOON, Grant
+from songswap.warehouse.grants import EXPIRES_SOON, Credentials
 from songswap.warehouse.limits import pauses
-from songswap.warehouse.limits.budgets import Rank, open_budget
+from songswap.warehouse.limits.budgets import Priority, open_budget
 from songswap.warehouse.retry import retried
 
-KEPT_AT_ONCE = 64
+SPOOL_BATCH = 64
 """Answers that go to the disk in one transaction, and to S3 side by side."""
 
 _CLAIMED_AT_ONCE = 32
@@ -80,7 +79,7 @@ def fetch(
         RateLimited: Spotify asked for a long pause, in this attempt or in an earlier one that is
             not over; the rest of the batch was not asked for.
         SpotifyUnavailable: so many failed in a row that the rest was not asked for.
-        CredentialsRefused: the app itself may not ask.
+        InvalidClient: the app itself may not ask.
         SpoolError: the disk failed, or the spool is full; the rest was not asked for.
         WarehouseUnavailable: the database failed.
         Interrupted, TimedOut: a signal, or the time limit of an Airflow task; the rest was not
@@ -108,12 +107,12 @@ async def _fetch(
         waiting = await store_waiting(settings.warehouse_dsn, spool, clock())
         users = runs.users_of(connection, run_id, number)
         returned = await put_back(settings.warehouse_dsn, spool, users, clock())
-        grants = grant.askable(connection, users, clock())
+        grants = grant.load_credentials(connection, users, clock())
         unusable = waiting.left | returned.left
         there = spool.users_of(run_id, number) | unusable
-        to_ask = [one for one in grants if not one.resting and one.user_id not in there]
+        to_ask = [one for one in grants if not one.paused and one.user_id not in there]
         async with (
-            open_budget(settings, Rank.PLAYS, clock) as budget,
+            open_budget(settings, Priority.PLAYS, clock) as budget,
             open_client(settings.spotify, clock, budget) as client,
             connection_pool(settings.warehouse_dsn) as pool,
         ):
@@ -131,7 +130,7 @@ async def _fetch(
             batch.counts["users"] = len(grants)
             if returned.users:
                 batch.counts["tokens_put_back"] = returned.users
-            batch.counts["resting"] = sum(one.resting for one in grants)
+            batch.counts["paused"] = sum(one.paused for one in grants)
             for user_id in unusable.intersection(one.user_id for one in grants):
                 batch.outcomes[user_id] = "failed"
                 batch.polled[user_id] = "the tokens wait in the spool for the warehouse"
@@ -169,8 +168,8 @@ class _Batch:
     archive: Archive
     clock: Callable[[], datetime]
     stop: asyncio.Event
-    answers: asyncio.Queue[Answer | None] = field(
-        default_factory=lambda: asyncio.Queue(maxsize=2 * KEPT_AT_ONCE)
+    answers: asyncio.Queue[RawResponse | None] = field(
+        default_factory=lambda: asyncio.Queue(maxsize=2 * SPOOL_BATCH)
     )
     counts: Counter[str] = field(default_factory=Counter)
     polled: dict[int, str | None] = field(default_factory=dict)
@@ -180,12 +179,12 @@ class _Batch:
     failures_in_a_row: int = 0
     stopped_by: SongSwapError | None = None
 
-    async def ask_all(self, grants: list[Grant], in_flight: int) -> None:
+    async def ask_all(self, grants: list[Credentials], in_flight: int) -> None:
         """Ask with all grants, ``in_flight`` at a time, and keep what is answered."""
 
         async def ask_and_end() -> None:
             try:
-                await event_loop.until(self.stop, self._ask_side_by_side(grants, in_flight))
+                await event_loop.until(self.stop, self._poll_concurrently(grants, in_flight))
             finally:
                 if self.stop.is_set():
                     self.stopped_by = self.stopped_by or Interrupted(
@@ -194,16 +193,16 @@ class _Batch:
                 await self.exchanger.finish(_STOPS_WITHIN_S if self.stop.is_set() else None)
                 await self.answers.put(None)
 
-        await side_by_side((ask_and_end(), self._keep()))
+        await run_concurrently((ask_and_end(), self._keep()))
 
-    async def _ask_side_by_side(self, grants: list[Grant], in_flight: int) -> None:
+    async def _poll_concurrently(self, grants: list[Credentials], in_flight: int) -> None:
         """Refresh access tokens in groups ahead of the asking; a slow one holds up no other."""
         enough = max(20, in_flight)
         waiting = takewhile(lambda _: self._goes_on(enough), grants)
-        ready: asyncio.Queue[Grant | None] = asyncio.Queue(in_flight)
+        ready: asyncio.Queue[Credentials | None] = asyncio.Queue(in_flight)
         exchanging = asyncio.Semaphore(in_flight)
 
-        async def refresh(group: list[Grant]) -> None:
+        async def refresh(group: list[Credentials]) -> None:
             async for one in self._refreshed(group):
                 exchanging.release()
                 if one is not None:
@@ -232,13 +231,13 @@ class _Batch:
                 if self._goes_on(enough):
                     await self._ask(one)
 
-        await side_by_side((make_all_ready(), *(ask_in_turn() for _ in range(in_flight))))
+        await run_concurrently((make_all_ready(), *(ask_in_turn() for _ in range(in_flight))))
 
     def note(self, connection: psycopg.Connection, problem: str | SongSwapError | None) -> None:
         """Note what happened, in one transaction."""
         counts, now = self.counts, self.client.watch.now()
         found = Counter(self.outcomes.values())
-        counts["asked"] = len(self.outcomes)
+        counts["polled"] = len(self.outcomes)
         for name in ("failed", "refused", "forbidden", "unchanged"):
             counts[name] = found[name]
         counts.update(call_counts(self.client))
@@ -250,7 +249,7 @@ class _Batch:
                 grant.note_refused(connection, self.refused, self.run_id)
                 grant.note_forbidden(connection, forbidden, self.run_id)
                 grant.note_answered(connection, self.recovered)
-                runs.note_asked(connection, self.polled, now)
+                runs.record_polls(connection, self.polled, now)
                 runs.end_step(
                     connection,
                     self.run_id,
@@ -273,7 +272,7 @@ class _Batch:
             )
         return self.stopped_by is None
 
-    async def _refreshed(self, group: list[Grant]) -> AsyncIterator[Grant | None]:
+    async def _refreshed(self, group: list[Credentials]) -> AsyncIterator[Credentials | None]:
         """Each of a group with a new access token, or None for who could get none."""
         by_user = {one.user_id: one for one in group}
         known = {one.user_id: one.access_token for one in group}
@@ -286,7 +285,7 @@ class _Batch:
                     self._failed(user_id, token)
                 yield None
 
-    async def _ask(self, one: Grant) -> None:
+    async def _ask(self, one: Credentials) -> None:
         """Ask for one user; what goes wrong is noted for that user, or stops the batch."""
         try:
             told = await self._told_of(one)
@@ -301,7 +300,7 @@ class _Batch:
             else:
                 await self._take(one, told)
 
-    async def _told_of(self, one: Grant) -> Told | None:
+    async def _told_of(self, one: Credentials) -> Response | None:
         """What Spotify tells of a user, None when the user is gone."""
         try:
             return await self.client.recently_played(one.access_token)
@@ -315,14 +314,14 @@ class _Batch:
 
     def _failed(self, user_id: int, error: SongSwapError) -> None:
         match error:
-            case GrantRefused():
+            case InvalidGrant():
                 unanswered_at = error.unanswered_at if isinstance(error, TokenLost) else None
                 self.refused[user_id] = unanswered_at
                 self.outcomes[user_id] = "refused"
                 self.polled[user_id] = str(error) if unanswered_at else "grant refused"
             case Forbidden():
                 self.outcomes[user_id] = self.polled[user_id] = "forbidden"
-            case SpotifyError() if not isinstance(error, RateLimited | CredentialsRefused):
+            case SpotifyError() if not isinstance(error, RateLimited | InvalidClient):
                 self.failures_in_a_row += 1
                 self.outcomes[user_id] = "failed"
                 self.polled[user_id] = str(error)
@@ -331,7 +330,7 @@ class _Batch:
                 if not isinstance(error, Interrupted):
                     self.polled[user_id] = type(error).__name__
 
-    async def _take(self, one: Grant, told: Told) -> None:
+    async def _take(self, one: Credentials, told: Response) -> None:
         if not one.settled:
             self.recovered.append(one.user_id)
         fingerprint = history.fingerprint(told.body)
@@ -340,7 +339,7 @@ class _Batch:
             self.polled[one.user_id] = None
         else:
             where = keys.for_hour(one.user_id, told.observed_at)
-            answer = Answer(one.user_id, where, told.observed_at, fingerprint, told.body)
+            answer = RawResponse(one.user_id, where, told.observed_at, fingerprint, told.body)
             await self.answers.put(answer)
             self.outcomes[one.user_id] = "answered"
 
@@ -349,8 +348,8 @@ class _Batch:
         s3_takes = True
         more = True
         while more:
-            group: list[Answer] = []
-            while more and len(group) < KEPT_AT_ONCE and not (group and self.answers.empty()):
+            group: list[RawResponse] = []
+            while more and len(group) < SPOOL_BATCH and not (group and self.answers.empty()):
                 answer = await self.answers.get()
                 more = answer is not None
                 if answer is not None:
@@ -363,12 +362,12 @@ class _Batch:
                 self.stopped_by = self.stopped_by or error
                 self.counts["dropped"] += len(group)
                 continue
-            self.counts["answers"] += len(kept)
+            self.counts["responses"] += len(kept)
             if s3_takes:
                 # Where it takes none, the rest would only wait for its timeouts.
                 s3_takes = bool(await event_loop.until(self.stop, self._archive(kept)))
 
-    async def _archive(self, kept: list[Kept]) -> bool:
+    async def _archive(self, kept: list[SpooledResponse]) -> bool:
         """Put answers into S3; False when it took none."""
         outcome = await self.archive.put_all(kept)
         await asyncio.to_thread(self.spool.archived, outcome.archived)

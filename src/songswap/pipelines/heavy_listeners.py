@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 INTERVAL = timedelta(minutes=10)
 """After how long the next look is."""
 
-TOO_MANY = 40
+POLL_THRESHOLD = 40
 """Plays since the last answer at which a user is asked for: a fifth of the 50 is left for haste."""
 
 
@@ -44,12 +44,12 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
         if pauses.find(connection, settings.spotify.client_id, now):
             log.info("Spotify takes no requests now: the hourly load says until when.")
             return []
-        endangered = runs.endangered(connection, now, INTERVAL, TOO_MANY)
-        endangered += tokens.orphaned(connection, now)
-        if not endangered:
+        at_risk = runs.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)
+        at_risk += tokens.orphaned(connection, now)
+        if not at_risk:
             return []
-        grants = grant.askable(connection, Users.these(endangered), now)
-        users = [one.user_id for one in grants if not one.resting]
+        grants = grant.load_credentials(connection, Users.these(at_risk), now)
+        users = [one.user_id for one in grants if not one.paused]
         if not users:
             return []
         log.info("%d users are asked for between the hours.", len(users))

@@ -43,7 +43,7 @@ def retry(
     Where S3 does not take it, it stays, and the run goes on.
 
     Returns:
-        Counts, see `songswap.pipelines.load.bring_in`.
+        Counts, see `songswap.pipelines.load.drain_spool`.
 
     Raises:
         WarehouseUnavailable, SchemaOutdated, SpoolError: nothing more can be done.
@@ -51,7 +51,7 @@ def retry(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         runs.start(connection, run_id, clock())
-        counts = deliver.bring_in(settings, connection, run_id, clock)
+        counts = deliver.drain_spool(settings, connection, run_id, clock)
         runs.end_step(connection, run_id, "retry", 0, counts, clock())
     return counts
 
@@ -174,8 +174,8 @@ def _limits(settings: Settings) -> Limits:
 
 def _counts(totals: Mapping[str, int], outcomes: Counter[str]) -> dict[str, int]:
     """Sums over all tries, but of users only those by what came of each last."""
-    users = ("asked", *runs.OUTCOMES)
-    last = {"asked": outcomes.total(), **{name: outcomes[name] for name in runs.OUTCOMES}}
+    users = ("polled", *runs.OUTCOMES)
+    last = {"polled": outcomes.total(), **{name: outcomes[name] for name in runs.OUTCOMES}}
     counts = {name: total for name, total in totals.items() if name not in users}
     return counts | {name: number for name, number in last.items() if number}
 

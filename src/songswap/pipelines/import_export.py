@@ -19,11 +19,11 @@ import psycopg
 
 from songswap.clock import utc_now
 from songswap.errors import ExportRefused, LoadIncomplete
-from songswap.parallel.garbage import uncollected
+from songswap.parallel.gc_pause import gc_paused
 from songswap.pipelines.export_contents import Contents, Progress, read_contents, require_owner
 from songswap.settings import Settings
 from songswap.storage.archive import Archive
-from songswap.storage.archive_reader import RawExport
+from songswap.storage.archive_reader import ArchivedExport
 from songswap.storage.export_files import Given, sources
 from songswap.storage.export_folder import shown
 from songswap.storage.export_inbox import Package, fetched
@@ -92,7 +92,7 @@ def import_files(
     Returns:
         Counts: rows, which are the sum of loaded, merged, again (told by an earlier import),
         repeated (a second time in this export), short, private, unidentified, podcast, audiobook,
-        video and set_aside; new tracks, notes, gaps_closed; and files_left_out.
+        video and rejected_items; new tracks, notes, gaps_closed; and files_left_out.
 
     Raises:
         ExportRefused: what was given is no export, or not this user's. Nothing was imported.
@@ -154,7 +154,7 @@ def _import(
         require_schema(connection)
         require_fit(connection)
         spotify_id = stream.spotify_id(connection, user_id)
-    with uncollected():
+    with gc_paused():
         package = read_contents(user_id, sources(given, folder), now, progress)
         if not trust:
             require_owner(package, user_id, spotify_id)
@@ -166,7 +166,7 @@ def _import(
 
 
 def import_archived(
-    settings: Settings, run_id: str, user_id: int, given: Sequence[RawExport]
+    settings: Settings, run_id: str, user_id: int, given: Sequence[ArchivedExport]
 ) -> dict[str, int]:
     """Load the rows of a user's exports from the archive, import by import.
 
@@ -177,7 +177,7 @@ def import_archived(
         Counts, see `import_export`.
 
     Raises:
-        AnswerDamaged, ExportRefused: an object is not whole, or the user is gone. What was loaded
+        CorruptResponse, ExportRefused: an object is not whole, or the user is gone. What was loaded
             until then stays.
         WarehouseUnavailable, LoadIncomplete: as above.
     """
@@ -212,13 +212,15 @@ def _load(
     is_replay: bool = False,
 ) -> Counter[str]:
     streams = list(chain.from_iterable(file.streams for file in package.files))
-    set_aside = [
+    rejected_items = [
         (item, raw_key or "")
         for file, raw_key in zip(package.files, package.keys, strict=True)
-        for item in file.set_aside
+        for item in file.rejected_items
     ]
     raw_keys = sorted({one for one in package.keys if one})
-    told = stream.Export(user_id, streams, _spans(package.files), set_aside, raw_keys, is_replay)
+    told = stream.Export(
+        user_id, streams, _spans(package.files), rejected_items, raw_keys, is_replay
+    )
     progress("load", 0, len(streams))
     with connect(settings.warehouse_dsn) as connection:
         try:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from songswap.alerts.problem import Problem
 from songswap.warehouse.runs import Unfinished, UsersFound
 
-PAUSES = {"RateLimited", "HeldBack"}
+PAUSES = {"RateLimited", "QuotaReserved"}
 """The kinds of problems that are no failure: somebody asked to wait."""
 
 _NO_END = Problem("", "did not end, its task log says why")
@@ -105,7 +105,7 @@ def of_refusals(refused: int, incident: bool) -> Iterator[Trouble]:
         yield Trouble(
             "",
             Problem(
-                "GrantRefused",
+                "InvalidGrant",
                 f"Spotify refused the grants of {refused} users at once. This looks like an"
                 " incident at Spotify: nobody's grant was taken for dead, the next run asks again.",
             ),

@@ -14,26 +14,26 @@ from typing import TypeVar
 import psycopg
 
 from songswap.clock import utc_now
-from songswap.errors import AnswerDamaged, LoadIncomplete
+from songswap.errors import CorruptResponse, LoadIncomplete
 from songswap.models import Catalogue
-from songswap.parallel.garbage import uncollected
-from songswap.pipelines.fetch import KEPT_AT_ONCE
+from songswap.parallel.gc_pause import gc_paused
+from songswap.pipelines.fetch import SPOOL_BATCH
 from songswap.pipelines.spooled_tokens import store_waiting
 from songswap.settings import Settings
 from songswap.storage.archive import Archive
-from songswap.storage.archive_reader import Raw
-from songswap.storage.records import Kept
+from songswap.storage.archive_reader import ArchivedResponse
+from songswap.storage.records import SpooledResponse
 from songswap.storage.spool import Spool
 from songswap.transform import history
 from songswap.warehouse import plays as warehouse_history
 from songswap.warehouse import runs
 from songswap.warehouse.deviations import require_fit
-from songswap.warehouse.plays import Round
+from songswap.warehouse.plays import PollBatch
 from songswap.warehouse.retry import retried
 
 log = logging.getLogger(__name__)
 
-Waiting = TypeVar("Waiting", Kept, Raw)
+Waiting = TypeVar("Waiting", SpooledResponse, ArchivedResponse)
 
 _AT_ONCE = 500
 """Answers of the spool that are read into memory, and loaded, together."""
@@ -43,12 +43,12 @@ REFUSED = (
     psycopg.IntegrityError,
     psycopg.errors.RaiseException,
     LoadIncomplete,
-    AnswerDamaged,
+    CorruptResponse,
 )
 """What one answer alone can be the reason of: the others are loaded without it."""
 
 
-def bring_in(
+def drain_spool(
     settings: Settings,
     connection: psycopg.Connection,
     run_id: str,
@@ -88,7 +88,7 @@ def load(
     settings: Settings,
     connection: psycopg.Connection,
     spool: Spool,
-    kept: list[Kept],
+    kept: list[SpooledResponse],
     run_id: str,
     now: datetime,
     step: int | None = None,
@@ -107,13 +107,13 @@ def load(
     """
     require_fit(connection)
 
-    def load_these(these: list[Kept]) -> Counter[str]:
-        told = [transformed(one, now) for one in rounds(these)]
+    def load_these(these: list[SpooledResponse]) -> Counter[str]:
+        told = [transformed(one, now) for one in poll_batches(these)]
         return warehouse_history.load(connection, told, run_id, settings.stale_after)
 
     @retried
     def load_all(connection: psycopg.Connection) -> Counter[str]:
-        with uncollected(), connection.transaction():
+        with gc_paused(), connection.transaction():
             counts = load_these(kept)
             if step is not None:
                 runs.end_step(connection, run_id, "load", step, counts, now)
@@ -141,26 +141,26 @@ def load(
     return counts
 
 
-def transformed(kept: Iterable[Kept | Raw], now: datetime) -> Round:
+def transformed(kept: Iterable[SpooledResponse | ArchivedResponse], now: datetime) -> PollBatch:
     """A round of answers as the warehouse takes it: one of a user at most, and all they tell.
 
     Raises:
-        AnswerDamaged: one of them is not whole.
+        CorruptResponse: one of them is not whole.
     """
     catalogue = Catalogue()
-    with uncollected():
+    with gc_paused():
         answers = [
-            warehouse_history.Answer(
+            warehouse_history.ParsedResponse(
                 one.user_id,
                 one.observed_at,
                 one.key,
-                one.fingerprint if isinstance(one, Kept) else history.fingerprint(body),
+                one.fingerprint if isinstance(one, SpooledResponse) else history.fingerprint(body),
                 history.transform(body, one.user_id, one.observed_at, catalogue),
             )
             for one in kept
             for body in (one.body,)
         ]
-    return Round(answers, catalogue, now)
+    return PollBatch(answers, catalogue, now)
 
 
 def reason(refused: Exception) -> str:
@@ -180,7 +180,7 @@ async def _archive_waiting(
     """Put what waits for S3 there, until it takes nothing; returns how many it took."""
     archive = Archive(settings.archive)
     archived = 0
-    for part in _parts(spool.not_archived, KEPT_AT_ONCE, only):
+    for part in _parts(spool.not_archived, SPOOL_BATCH, only):
         damaged = {one.id: damage for one in part if (damage := one.damage())}
         kept = [one for one in part if one.id not in damaged]
         outcome = await archive.put_all(kept)
@@ -198,8 +198,8 @@ async def _archive_waiting(
 
 
 def _parts(
-    waiting: Callable[[int, int], list[Kept]], size: int, only: Collection[int] | None
-) -> Iterator[list[Kept]]:
+    waiting: Callable[[int, int], list[SpooledResponse]], size: int, only: Collection[int] | None
+) -> Iterator[list[SpooledResponse]]:
     """What waits, all or ``only`` these ids, read in parts; what is done meanwhile is not seen."""
     last = 0
     while kept := waiting(last, size):
@@ -208,7 +208,7 @@ def _parts(
             yield part
 
 
-def rounds(kept: Iterable[Waiting]) -> Iterator[list[Waiting]]:
+def poll_batches(kept: Iterable[Waiting]) -> Iterator[list[Waiting]]:
     """Parts with one answer of a user at most, in order: what is new in the next depends on it."""
     part: list[Waiting] = []
     users: set[int] = set()

@@ -17,18 +17,25 @@ from typing import NamedTuple
 
 import psycopg
 
-from songswap.errors import AnswerDamaged, ExportRefused, RunFailed, SettingsError
-from songswap.parallel.garbage import uncollected
+from songswap.errors import CorruptResponse, ExportRefused, RunFailed, SettingsError
+from songswap.parallel.gc_pause import gc_paused
 from songswap.pipelines.import_export import import_archived
-from songswap.pipelines.load import REFUSED, reason, rounds, transformed
+from songswap.pipelines.load import REFUSED, poll_batches, reason, transformed
 from songswap.settings import Settings
-from songswap.storage.archive_reader import Damaged, Library, Raw, RawExport, Read, Unusable
+from songswap.storage.archive_reader import (
+    ArchivedExport,
+    ArchivedResponse,
+    ArchiveReader,
+    Damaged,
+    ReadResult,
+    Unusable,
+)
 from songswap.warehouse import plays as history
 from songswap.warehouse import users as user
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.migrate import require_schema
-from songswap.warehouse.plays import Round
+from songswap.warehouse.plays import PollBatch
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +95,7 @@ def require_users(settings: Settings, units: Sequence[Unit]) -> None:
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         require_fit(connection)
-        there = user.there(connection, users)
+        there = user.existing(connection, users)
     if users and not there:
         raise RunFailed(
             f'None of the {len(users)} users to replay is in "Users" of this warehouse, and plays'
@@ -126,7 +133,7 @@ def look(settings: Settings, unit: Unit) -> dict[str, int]:
         counts["bytes"] += size
     counts["foreign"] = library.foreign.total()
     with connect(settings.warehouse_dsn) as connection:
-        counts["gone_users"] = len(users) - len(user.there(connection, users))
+        counts["gone_users"] = len(users) - len(user.existing(connection, users))
     return dict(counts)
 
 
@@ -134,7 +141,7 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
     """Load all answers of a unit in the order of time, then the exports of its users.
 
     Args:
-        run_id: what is noted in ``songswap.gaps`` and ``songswap.set_aside``.
+        run_id: what is noted in ``songswap.gaps`` and ``songswap.rejected_items``.
 
     Returns:
         users, gone_users, objects, answers (loaded), known (plays that were there), damaged
@@ -149,11 +156,11 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
     users = unit.users
     with connect(settings.warehouse_dsn) as connection:
         this = _Replay(settings, connection, run_id, Counter(users=len(users)))
-        this.counts["gone_users"] = len(users) - len(user.there(connection, users))
+        this.counts["gone_users"] = len(users) - len(user.existing(connection, users))
         for given in library.read_all(library.found(users, unit.since, unit.until)):
             this.load_part(given)
         # After all that the API told, so that which was told first decides nothing.
-        for user_id in user.there(connection, users):
+        for user_id in user.existing(connection, users):
             this.load_exports(user_id, unit, library.exports(user_id))
         this.counts["foreign"] = library.foreign.total()
         return dict(this.counts)
@@ -187,7 +194,7 @@ class _Replay(NamedTuple):
     run_id: str
     counts: Counter[str]
 
-    def load_part(self, given: Sequence[Read]) -> None:
+    def load_part(self, given: Sequence[ReadResult]) -> None:
         """Load what was read, in the order of time."""
         self.counts["objects"] += len(given)
         for one in given:
@@ -195,12 +202,14 @@ class _Replay(NamedTuple):
                 self._leave("damaged", one.key, one.problem)
             elif isinstance(one, Unusable):
                 self._leave("unusable", one.key, one.problem)
-        whole = [one for one in given if isinstance(one, Raw)]
+        whole = [one for one in given if isinstance(one, ArchivedResponse)]
         whole.sort(key=lambda one: (one.observed_at, one.key))
         if whole:
             self._load(whole)
 
-    def load_exports(self, user_id: int, unit: Unit, given: Sequence[RawExport | Damaged]) -> None:
+    def load_exports(
+        self, user_id: int, unit: Unit, given: Sequence[ArchivedExport | Damaged]
+    ) -> None:
         """Load the exports of a user that were imported in the hours of the unit."""
         chosen = []
         for one in given:
@@ -213,25 +222,25 @@ class _Replay(NamedTuple):
             return
         try:
             counts = import_archived(self.settings, self.run_id, user_id, chosen)
-        except AnswerDamaged as error:
+        except CorruptResponse as error:
             self._leave("damaged", chosen[0].key, str(error))
         except ExportRefused as error:
             self._leave("refused", chosen[0].key, str(error))
         else:
             self.counts["plays"] += counts.get("loaded", 0)
-            self.counts["known"] += counts.get("again", 0) + counts.get("repeated", 0)
+            self.counts["known"] += counts.get("duplicates", 0) + counts.get("repeated", 0)
             self.counts["tracks"] += counts.get("tracks", 0)
 
-    @uncollected()
-    def _load(self, answers: list[Raw]) -> None:
+    @gc_paused()
+    def _load(self, answers: list[ArchivedResponse]) -> None:
         """Load answers in one transaction; if that is refused, each half of them."""
         try:
-            told = list(_rounds(answers))
+            told = list(_poll_batches(answers))
             stale_after = self.settings.stale_after
             counts = history.load(self.connection, told, self.run_id, stale_after)
         except REFUSED as error:
             if len(answers) == 1:
-                kind = "damaged" if isinstance(error, AnswerDamaged) else "refused"
+                kind = "damaged" if isinstance(error, CorruptResponse) else "refused"
                 self._leave(kind, answers[0].key, reason(error))
             else:
                 middle = len(answers) // 2
@@ -240,7 +249,7 @@ class _Replay(NamedTuple):
         else:
             plays = sum(len(one.history.plays) for some in told for one in some.answers)
             self.counts.update(counts)
-            self.counts["answers"] += len(answers)
+            self.counts["responses"] += len(answers)
             self.counts["known"] += plays - counts["plays"] - counts["gone"]
 
     def _leave(self, kind: str, key: str, why: str) -> None:
@@ -248,10 +257,10 @@ class _Replay(NamedTuple):
         log.warning("%s: %s. Everything else goes on.", key, why.removeprefix(key).strip())
 
 
-def _rounds(answers: Iterable[Raw]) -> Iterator[Round]:
+def _poll_batches(answers: Iterable[ArchivedResponse]) -> Iterator[PollBatch]:
     """Answers hour by hour: what was stale in the hour in which they came is stale now."""
     for _, of_hour in groupby(answers, key=lambda one: one.hour):
-        for some in rounds(of_hour):
+        for some in poll_batches(of_hour):
             yield transformed(some, max(one.observed_at for one in some))
 
 
@@ -266,10 +275,10 @@ def _all_users(settings: Settings) -> list[int]:
     return users
 
 
-def _library(settings: Settings) -> Library:
+def _library(settings: Settings) -> ArchiveReader:
     if settings.library is None:
         raise SettingsError(
             "No key may read the archive: define the connection SongSwap_S3_ReadOnly"
             " (AIRFLOW_CONN_SONGSWAP_S3_READONLY) with one that may list and get below history/."
         )
-    return Library(settings.library)
+    return ArchiveReader(settings.library)

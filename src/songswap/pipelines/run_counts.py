@@ -7,13 +7,13 @@ _CALLS = "calls "
 _ENRICHED = tuple(
     f"{kind}_{what}"
     for kind in ("track", "artist", "features")
-    for what in ("asked", "told", "unknown", "postponed", "not_loaded", "held_back")
+    for what in ("requested", "received", "unknown", "postponed", "not_loaded", "held_back")
 )
 NAMES = (
-    *("users", "missing_users", "asked", "resting", "answered", "unchanged", "failed", "refused"),
-    *("forbidden", "deleted", "tokens_put_back", "lost_tokens", "answers", "archived", "dropped"),
+    *("users", "missing_users", "polled", "paused", "answered", "unchanged", "failed", "refused"),
+    *("forbidden", "deleted", "tokens_put_back", "lost_tokens", "responses", "archived", "dropped"),
     *("plays", "merged", "gone", "tracks", "artists", "artist_tracks", "track_images"),
-    *("track_popularity", "track_previews", "features", "set_aside", "notes", "gaps"),
+    *("track_popularity", "track_previews", "features", "rejected_items", "data_fixes", "gaps"),
     *("gaps_closed", *_ENRICHED, "calls", "retried_archived", "retried_loaded", "tokens_stored"),
     *("expiring_in_30_days", "expiring_in_7_days", "expiring_in_1_days", "waiting_for_s3"),
     *("waiting_for_warehouse", "waiting_tokens", "seconds"),

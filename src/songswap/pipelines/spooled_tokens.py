@@ -19,8 +19,8 @@ from songswap.models import RotatedToken, Successor
 from songswap.storage.spool import Spool
 from songswap.warehouse import tokens
 from songswap.warehouse.connection import connect_async
+from songswap.warehouse.error_translation import translated
 from songswap.warehouse.runs import Users
-from songswap.warehouse.trouble import translated
 
 log = logging.getLogger(__name__)
 

@@ -26,9 +26,9 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from songswap.errors import (
-    CredentialsRefused,
-    GrantRefused,
     Interrupted,
+    InvalidClient,
+    InvalidGrant,
     RateLimited,
     SongSwapError,
     SpoolError,
@@ -39,8 +39,8 @@ from songswap.errors import (
 from songswap.models import RotatedToken, Tokens
 from songswap.storage.spool import Spool
 from songswap.warehouse import tokens
+from songswap.warehouse.error_translation import translated
 from songswap.warehouse.tokens import Claimed
-from songswap.warehouse.trouble import translated
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +217,7 @@ class TokenExchanger:
                 return _Exchanged(user_id, None, stopped)
             try:
                 given = await self._refresh(spent)
-            except GrantRefused as error:
+            except InvalidGrant as error:
                 lost = claimed.unanswered_at and TokenLost.since(claimed.unanswered_at)
                 return _Exchanged(user_id, None, lost or error)
             except SongSwapError as error:
@@ -237,7 +237,9 @@ class TokenExchanger:
     async def _store(self, rotated: Sequence[RotatedToken]) -> None:
         if not rotated:
             return
-        await self._keep([token for token in rotated if token.refresh_token != token.spent])
+        await self._keep(
+            [token for token in rotated if token.refresh_token != token.old_refresh_token]
+        )
         try:
             async with self._pool.connection() as connection:
                 await tokens.store(connection, rotated, self._clock())
@@ -267,7 +269,7 @@ class TokenExchanger:
     async def _end_claims(self, ended: Iterable[_Exchanged]) -> None:
         """End the claims that brought no token."""
         failed = [(one.user_id, one.error) for one in ended if one.token is None]
-        harmless = (GrantRefused, RateLimited, CredentialsRefused, Interrupted)
+        harmless = (InvalidGrant, RateLimited, InvalidClient, Interrupted)
         if not failed:
             return
         try:

@@ -33,7 +33,7 @@ _TOKEN_PATIENCE = 4
 nobody waited for are lost."""
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """A successful answer: its body as it came, and when it came."""
 
     body: bytes
@@ -73,7 +73,7 @@ class Client:
         self._app_token: Tokens | None = None
         self._app_token_lock = asyncio.Lock()
 
-    async def recently_played(self, access_token: str) -> Answer:
+    async def recently_played(self, access_token: str) -> Response:
         """The user's newest plays, up to 50; no cursor, because plays arrive late.
 
         Raises:
@@ -82,23 +82,23 @@ class Client:
         path, endpoint = "/me/player/recently-played", "recently-played"
         return await self._get(path, {"limit": "50"}, access_token, endpoint)
 
-    async def tracks(self, ids: Collection[str]) -> Answer:
+    async def tracks(self, ids: Collection[str]) -> Response:
         """Up to 50 tracks, with a token of the app's own."""
         return await self._get_many("tracks", ids)
 
-    async def track(self, track_id: str) -> Answer:
+    async def track(self, track_id: str) -> Response:
         """One track, in the shape that `tracks` answers: null when Spotify knows no such id."""
         return await self._get_one("tracks", track_id)
 
-    async def artists(self, ids: Collection[str]) -> Answer:
+    async def artists(self, ids: Collection[str]) -> Response:
         """Up to 50 artists."""
         return await self._get_many("artists", ids)
 
-    async def artist(self, artist_id: str) -> Answer:
+    async def artist(self, artist_id: str) -> Response:
         """One artist, as `track`."""
         return await self._get_one("artists", artist_id)
 
-    async def audio_features(self, ids: Collection[str]) -> Answer:
+    async def audio_features(self, ids: Collection[str]) -> Response:
         """The features of up to 100 tracks."""
         return await self._get_many("audio-features", ids)
 
@@ -110,24 +110,24 @@ class Client:
         only, and who does not learn the new token by then has to authorize again.
 
         Raises:
-            GrantRefused: it is dead or revoked; asking again will not help.
+            InvalidGrant: it is dead or revoked; asking again will not help.
             SpotifyError: see the module.
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         return await self._token(form, tokens.parse)
 
-    async def _get_many(self, name: str, ids: Collection[str]) -> Answer:
+    async def _get_many(self, name: str, ids: Collection[str]) -> Response:
         return await self._get_as_app(f"/{name}", {"ids": ",".join(ids)}, name)
 
-    async def _get_one(self, name: str, one: str) -> Answer:
+    async def _get_one(self, name: str, one: str) -> Response:
         path = f"/{name}/{quote(one, safe='')}"
         try:
             body, observed_at = await self._get_as_app(path, {}, name.removesuffix("s"))
         except UnknownToSpotify:
             body, observed_at = b"null", self.watch.now()
-        return Answer(b'{"%b":[%b]}' % (name.encode(), body), observed_at)
+        return Response(b'{"%b":[%b]}' % (name.encode(), body), observed_at)
 
-    async def _get_as_app(self, path: str, query: Mapping[str, str], endpoint: str) -> Answer:
+    async def _get_as_app(self, path: str, query: Mapping[str, str], endpoint: str) -> Response:
         token = await self._app_access_token()
         try:
             return await self._get(path, query, token.access_token, endpoint)
@@ -164,7 +164,7 @@ class Client:
 
     async def _get(
         self, path: str, query: Mapping[str, str], access_token: str | None, endpoint: str
-    ) -> Answer:
+    ) -> Response:
         if access_token is None or not tokens.can_be_sent(access_token):
             raise UnusableToken("No HTTP header can carry the access token: it needs a new one.")
         body = await self._caller.send(
@@ -175,7 +175,7 @@ class Client:
             params=query,
             headers={"Authorization": f"Bearer {access_token}"},
         )
-        return Answer(body, self.watch.now())
+        return Response(body, self.watch.now())
 
 
 @asynccontextmanager

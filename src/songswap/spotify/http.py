@@ -161,7 +161,7 @@ class Caller:
 
         Raises:
             RateLimited: the service asked for a long pause.
-            HeldBack: the budget is kept for what is more urgent.
+            QuotaReserved: the budget is kept for what is more urgent.
             ClockWrong: this machine's clock differs from the service's; nothing was asked for.
             SongSwapError: one of the service's own errors. Nothing else is raised.
         """

@@ -59,7 +59,7 @@ def authorize(
     )
     manager.OAUTH_AUTHORIZE_URL = f"{where.accounts_url}/authorize"
     manager.OAUTH_TOKEN_URL = f"{where.accounts_url}/api/token"
-    with Redirects(redirect_uri, state) as redirects, _naming_trouble():
+    with Redirects(redirect_uri, state) as redirects, _translate_errors():
         open_address(manager.get_authorize_url())
         answer = redirects.wait(patience_s)
         if "error" in answer:
@@ -96,7 +96,7 @@ def _profile(where: Spotify, access_token: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _naming_trouble() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Turn what spotipy and requests raise into sentences."""
     import requests
     import spotipy

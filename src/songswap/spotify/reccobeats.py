@@ -12,7 +12,7 @@ import aiohttp
 
 from songswap import settings
 from songswap.clock import utc_now
-from songswap.spotify.client import Answer
+from songswap.spotify.client import Response
 from songswap.spotify.http import Caller, open_session, whole
 from songswap.spotify.refusals import RECCOBEATS
 
@@ -39,7 +39,7 @@ class ReccoBeats:
         self._url = f"{where.reccobeats_url}/v1/audio-features"
         self._clock = clock
 
-    async def audio_features(self, ids: Collection[str]) -> Answer:
+    async def audio_features(self, ids: Collection[str]) -> Response:
         """The features of up to 40 tracks, of those that it knows and in an order of its own.
 
         Raises:
@@ -49,7 +49,7 @@ class ReccoBeats:
         """
         query = {"ids": ",".join(ids)}
         body = await self._caller.send("reccobeats", "GET", self._url, whole, params=query)
-        return Answer(body, self._clock())
+        return Response(body, self._clock())
 
 
 @asynccontextmanager

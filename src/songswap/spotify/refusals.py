@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from songswap.errors import (
-    CredentialsRefused,
     Forbidden,
-    GrantRefused,
+    InvalidClient,
+    InvalidGrant,
     ReccoBeatsUnavailable,
     RequestRefused,
     SongSwapError,
@@ -55,9 +55,9 @@ def of_accounts(endpoint: str, status: int, body: bytes) -> SongSwapError | None
         return None
     error = _object(body).get("error")
     if error == "invalid_grant":
-        return GrantRefused("Spotify refused the refresh token: the user has to authorize again.")
+        return InvalidGrant("Spotify refused the refresh token: the user has to authorize again.")
     if error == "invalid_client":
-        return CredentialsRefused(
+        return InvalidClient(
             "Spotify refused the app's own credentials: check SPOTIFY_CLIENT_ID and"
             " SPOTIFY_CLIENT_SECRET, or the connection SongSwap_Spotify where it is defined."
         )

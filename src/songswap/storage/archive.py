@@ -18,9 +18,9 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from songswap import settings
-from songswap.errors import AnswerDamaged, ArchiveError
+from songswap.errors import ArchiveError, CorruptResponse
 from songswap.storage import keys
-from songswap.storage.records import Kept
+from songswap.storage.records import SpooledResponse
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Credential  # of the stub alone
@@ -53,7 +53,7 @@ class Archive:
         self._bucket = where.bucket
         self._store = open_store(where)
 
-    async def put(self, kept: Kept) -> str:
+    async def put(self, kept: SpooledResponse) -> str:
         """Put an answer where it belongs, and return its key.
 
         The object is the gzipped body; ``observed-at`` in its metadata is when Spotify gave it, so
@@ -61,9 +61,9 @@ class Archive:
 
         Raises:
             ArchiveError: S3 did not take it.
-            AnswerDamaged: its place is taken, and without its body there is no other.
+            CorruptResponse: its place is taken, and without its body there is no other.
         """
-        with self._naming_trouble():
+        with self._translate_errors():
             if await self._put(kept.key, kept):
                 return kept.key
             # Where it is refused here too, the very same answer was put by an attempt cut off.
@@ -71,30 +71,30 @@ class Archive:
             await self._put(other, kept)
         return other
 
-    async def put_once(self, kept: Kept) -> None:
+    async def put_once(self, kept: SpooledResponse) -> None:
         """Put what has a key that tells its content: where there is an object, it is this one.
 
         Raises:
             ArchiveError: S3 did not take it.
         """
-        with self._naming_trouble():
+        with self._translate_errors():
             await self._put(kept.key, kept)
 
-    async def put_all(self, kept: list[Kept]) -> Outcome:
+    async def put_all(self, kept: list[SpooledResponse]) -> Outcome:
         """Put many at once; what cannot be put is told, not raised."""
         results = await asyncio.gather(*(self.put(one) for one in kept), return_exceptions=True)
         outcome = Outcome({}, {})
         for one, result in zip(kept, results, strict=True):
             if isinstance(result, str):
                 outcome.archived[one.id] = result
-            elif isinstance(result, ArchiveError | AnswerDamaged):
+            elif isinstance(result, ArchiveError | CorruptResponse):
                 outcome.problems[one.id] = str(result)
             else:
                 raise result
         return outcome
 
     @contextmanager
-    def _naming_trouble(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (BaseError, OSError) as error:
@@ -103,7 +103,7 @@ class Archive:
                 f" answer: {said(error)}"
             ) from None
 
-    async def _put(self, key: str, kept: Kept) -> bool:
+    async def _put(self, key: str, kept: SpooledResponse) -> bool:
         """Put an object; False when there is one already (412), which stays as it is.
 
         Raises:

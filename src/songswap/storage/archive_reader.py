@@ -17,7 +17,7 @@ import obstore
 from obstore.exceptions import BaseError
 
 from songswap import settings
-from songswap.errors import AnswerDamaged, ArchiveUnreadable
+from songswap.errors import ArchiveUnreadable, CorruptResponse
 from songswap.storage import keys, previous
 from songswap.storage.archive import open_store, said
 from songswap.storage.export_files import MOST_BYTES
@@ -35,7 +35,7 @@ _IN_A_PART = 256
 """Objects that are read into memory together; a little more, to the end of a user's hour."""
 
 
-class Found(NamedTuple):
+class ObjectRef(NamedTuple):
     """An object of the archive by its key: whose answer it is, of which hour, its bytes."""
 
     key: str
@@ -44,7 +44,7 @@ class Found(NamedTuple):
     size: int
 
 
-class Raw(NamedTuple):
+class ArchivedResponse(NamedTuple):
     """An answer as the archive holds it; ``packed`` is its body with gzip.
 
     Where the object has no ``observed-at``, that is approximate: see `songswap.storage.previous`.
@@ -61,12 +61,12 @@ class Raw(NamedTuple):
         """The body as it came from Spotify.
 
         Raises:
-            AnswerDamaged: it is not whole, or larger than any answer.
+            CorruptResponse: it is not whole, or larger than any answer.
         """
         return _whole(self.key, self.packed, LARGEST)
 
 
-class RawExport(NamedTuple):
+class ArchivedExport(NamedTuple):
     """Rows of a user's export as the archive holds them; ``told_at`` is when it was imported."""
 
     user_id: int
@@ -80,7 +80,7 @@ class RawExport(NamedTuple):
         """The rows, a JSON list.
 
         Raises:
-            AnswerDamaged: it is not whole, or larger than any file of an export.
+            CorruptResponse: it is not whole, or larger than any file of an export.
         """
         return _whole(self.key, self.packed, MOST_BYTES)
 
@@ -99,11 +99,11 @@ class Unusable(NamedTuple):
     problem: str
 
 
-Read = Raw | Damaged | Unusable
+ReadResult = ArchivedResponse | Damaged | Unusable
 """What getting an object gives."""
 
 
-class Library:
+class ArchiveReader:
     """The bucket that ``where`` names; ``foreign`` counts what in it is no answer of a user.
 
     Raises:
@@ -119,7 +119,7 @@ class Library:
         """The ids of all users of whom there are answers or exports, in their order."""
         known: set[int] = set()
         for prefix in (keys.PREFIX, keys.EXPORTS):
-            with self._naming_trouble():
+            with self._translate_errors():
                 found = obstore.list_with_delimiter(self._store, prefix)
             users = {folder: keys.user_of(folder) for folder in found["common_prefixes"]}
             self.foreign.update(one["path"] for one in found["objects"])
@@ -129,7 +129,7 @@ class Library:
 
     def answers(
         self, user_id: int, since: datetime | None = None, until: datetime | None = None
-    ) -> Iterator[Found]:
+    ) -> Iterator[ObjectRef]:
         """A user's answers, hour by hour; those of one hour are in no order.
 
         Args:
@@ -139,7 +139,7 @@ class Library:
         folder = keys.folder(user_id)
         offset = keys.before(user_id, since) if since else None
         last: datetime | None = None
-        with self._naming_trouble():
+        with self._translate_errors():
             for objects in obstore.list(self._store, folder, offset=offset, chunk_size=1000):
                 for one in objects:
                     place = keys.parse(one["path"])
@@ -155,25 +155,27 @@ class Library:
                         )
                     else:
                         last = place.hour
-                        yield Found(one["path"], user_id, place.hour, one["size"])
+                        yield ObjectRef(one["path"], user_id, place.hour, one["size"])
 
     def found(
         self, users: Iterable[int], since: datetime | None = None, until: datetime | None = None
-    ) -> Iterator[Found]:
+    ) -> Iterator[ObjectRef]:
         """The answers of users, hour by hour, each user's of an hour beside each other."""
         return heapq.merge(*(self.answers(one, since, until) for one in users), key=_user_hour)
 
-    def exports(self, user_id: int) -> list["RawExport | Damaged"]:
+    def exports(self, user_id: int) -> list["ArchivedExport | Damaged"]:
         """The rows of a user's exports, in the order in which they were imported."""
-        with self._naming_trouble():
+        with self._translate_errors():
             read = [self._get_export(path, user_id) for path, _ in self.export_sizes(user_id)]
-        return sorted(read, key=lambda one: one.told_at if isinstance(one, RawExport) else _NEVER)
+        return sorted(
+            read, key=lambda one: one.told_at if isinstance(one, ArchivedExport) else _NEVER
+        )
 
     def export_sizes(self, user_id: int) -> list[tuple[str, int]]:
         """The keys of the rows of a user's exports, and their bytes."""
         folder = keys.folder(user_id, keys.EXPORTS)
         found = []
-        with self._naming_trouble():
+        with self._translate_errors():
             for objects in obstore.list(self._store, folder):
                 for one in objects:
                     place = keys.parse_export(one["path"])
@@ -183,7 +185,7 @@ class Library:
                         found.append((one["path"], one["size"]))
         return found
 
-    def _get_export(self, path: str, user_id: int) -> "RawExport | Damaged":
+    def _get_export(self, path: str, user_id: int) -> "ArchivedExport | Damaged":
         _, kind = keys.parse_export(path) or (user_id, "")
         given = obstore.get(self._store, path)
         if given.meta["size"] > MOST_BYTES:
@@ -192,9 +194,9 @@ class Library:
         told_at = _moment(given.attributes.get("observed-at", ""))
         if told_at is None:
             return Damaged(path, "has no observed-at in its metadata")
-        return RawExport(user_id, path, kind, told_at, packed)
+        return ArchivedExport(user_id, path, kind, told_at, packed)
 
-    def read_all(self, found: Iterable[Found]) -> Iterator[list[Read]]:
+    def read_all(self, found: Iterable[ObjectRef]) -> Iterator[list[ReadResult]]:
         """Get what was `found`, part by part; the next is read while one is used.
 
         A part fits into memory, and what a user was told in an hour is not torn apart.
@@ -208,21 +210,21 @@ class Library:
             if reading:
                 yield reading.result()
 
-    def read(self, found: Sequence[Found]) -> list[Read]:
+    def read(self, found: Sequence[ObjectRef]) -> list[ReadResult]:
         """Get objects, some side by side."""
         return asyncio.run(self._read(found))
 
-    async def _read(self, found: Sequence[Found]) -> list[Read]:
+    async def _read(self, found: Sequence[ObjectRef]) -> list[ReadResult]:
         turns = asyncio.Semaphore(_AT_ONCE)
 
-        async def in_turn(one: Found) -> Read:
+        async def in_turn(one: ObjectRef) -> ReadResult:
             async with turns:
                 return await self._get(one)
 
-        with self._naming_trouble():
+        with self._translate_errors():
             return await asyncio.gather(*(in_turn(one) for one in found))
 
-    async def _get(self, found: Found) -> Read:
+    async def _get(self, found: ObjectRef) -> ReadResult:
         try:
             given = await obstore.get_async(self._store, found.key)
             if given.meta["size"] > LARGEST:
@@ -238,10 +240,10 @@ class Library:
             found.user_id, found.hour
         ):
             return Damaged(found.key, "has an observed-at that is not of its hour")
-        return Raw(found.user_id, found.key, found.hour, observed_at, packed)
+        return ArchivedResponse(found.user_id, found.key, found.hour, observed_at, packed)
 
     @contextmanager
-    def _naming_trouble(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (BaseError, OSError) as error:
@@ -252,7 +254,7 @@ class Library:
             ) from None
 
 
-def _without_metadata(found: Found, content: bytes, last_modified: datetime) -> Read:
+def _without_metadata(found: ObjectRef, content: bytes, last_modified: datetime) -> ReadResult:
     """An answer of the system before this one, or of a bucket whose copy lost the metadata."""
     try:
         body = previous.answer(content)
@@ -261,15 +263,15 @@ def _without_metadata(found: Found, content: bytes, last_modified: datetime) -> 
     except ValueError as error:
         return Damaged(found.key, f"is {error}")
     observed_at = previous.observed(found.hour, last_modified)
-    return Raw(found.user_id, found.key, found.hour, observed_at, pack(body))
+    return ArchivedResponse(found.user_id, found.key, found.hour, observed_at, pack(body))
 
 
-def _user_hour(found: Found) -> tuple[datetime, int]:
+def _user_hour(found: ObjectRef) -> tuple[datetime, int]:
     return found.hour, found.user_id
 
 
-def _parts(found: Iterable[Found]) -> Iterator[list[Found]]:
-    part: list[Found] = []
+def _parts(found: Iterable[ObjectRef]) -> Iterator[list[ObjectRef]]:
+    part: list[ObjectRef] = []
     for _, of_hour in groupby(found, key=_user_hour):
         part += of_hour
         if len(part) >= _IN_A_PART:
@@ -283,7 +285,7 @@ def _whole(path: str, packed: bytes, largest: int) -> bytes:
     try:
         return unpack(packed, largest)
     except ValueError as error:
-        raise AnswerDamaged(f"{path} is {error}") from error
+        raise CorruptResponse(f"{path} is {error}") from error
 
 
 def _moment(text: str) -> datetime | None:

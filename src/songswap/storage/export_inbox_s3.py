@@ -66,7 +66,7 @@ class S3Inbox:
         except BaseError:
             # S3 may be away as well: then this does not get far either.
             pass
-        with self._naming_trouble():
+        with self._translate_errors():
             top = obstore.list_with_delimiter(self._store, self._prefix)
         found = {self._below(one["path"]): one["size"] for one in top["objects"]}
         for path in top["common_prefixes"]:
@@ -146,11 +146,11 @@ class S3Inbox:
 
     def _require_there(self) -> None:
         """What cannot be got while S3 lists is the trouble of that object."""
-        with self._naming_trouble():
+        with self._translate_errors():
             obstore.list_with_delimiter(self._store, self._prefix)
 
     @contextmanager
-    def _naming_trouble(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (BaseError, OSError) as error:

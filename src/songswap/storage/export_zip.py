@@ -46,7 +46,7 @@ class Zip:
 
     def __init__(self, path: Path, label: str) -> None:
         self._label = label
-        with _naming_trouble("is not a whole zip"):
+        with _translate_errors("is not a whole zip"):
             self._file = _Bounded(path)
             try:
                 self._package = zipfile.ZipFile(self._file)
@@ -93,7 +93,7 @@ class Zip:
         Raises:
             Unreadable: they cannot be read.
         """
-        with _naming_trouble("cannot be read"), self._open(member.place) as file:
+        with _translate_errors("cannot be read"), self._open(member.place) as file:
             return file.read(size)
 
     def body(self, place: int, size: int) -> bytes:
@@ -102,7 +102,7 @@ class Zip:
         Raises:
             Unreadable: it cannot be read, or is not what the zip says of it.
         """
-        with _naming_trouble("cannot be read"):
+        with _translate_errors("cannot be read"):
             return b"".join(self._chunks(place, size))
 
     def copy(self, member: Member, path: Path) -> None:
@@ -111,7 +111,7 @@ class Zip:
         Raises:
             Unreadable: as `body`, or the disk does not take it.
         """
-        with _naming_trouble("cannot be unpacked"), path.open("wb") as into:
+        with _translate_errors("cannot be unpacked"), path.open("wb") as into:
             into.writelines(self._chunks(member.place, member.size))
 
     def _open(self, place: int) -> IO[bytes]:
@@ -141,7 +141,7 @@ class _Bounded(FileIO):
 
 
 @contextmanager
-def _naming_trouble(problem: str) -> Iterator[None]:
+def _translate_errors(problem: str) -> Iterator[None]:
     try:
         yield
     except SongSwapError:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from zlib_ng import zlib_ng
 
-from songswap.errors import AnswerDamaged
+from songswap.errors import CorruptResponse
 from songswap.web.bodies import LARGEST
 
 # The window bits by which zlib knows a gzip file.
@@ -40,7 +40,7 @@ def unpack(packed: bytes, largest: int = LARGEST) -> bytes:
     return body
 
 
-class Answer(NamedTuple):
+class RawResponse(NamedTuple):
     """A raw answer: ``body`` as it came, ``observed_at`` when it came, ``key`` where it belongs.
 
     ``fingerprint`` says what it tells of plays, see `songswap.transform.history.fingerprint`.
@@ -53,7 +53,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Kept(NamedTuple):
+class SpooledResponse(NamedTuple):
     """An answer in the spool, by its place there; ``packed`` is its body with gzip.
 
     Where it is not ``whole``, its checksum is not that of what the disk gives: whose it is and when
@@ -73,12 +73,12 @@ class Kept(NamedTuple):
         """The body as it came.
 
         Raises:
-            AnswerDamaged: the disk did not keep it whole.
+            CorruptResponse: the disk did not keep it whole.
         """
         try:
             return unpack(self.packed if self.whole else b"")
         except ValueError as error:
-            raise AnswerDamaged(
+            raise CorruptResponse(
                 f"The spool's answer {self.id} of user {self.user_id} is damaged: it can be neither"
                 f" archived nor loaded. 'songswap spool drop {self.id}' takes it out."
             ) from error
@@ -87,7 +87,7 @@ class Kept(NamedTuple):
         """What is wrong with the body; None where it is whole."""
         try:
             _ = self.body
-        except AnswerDamaged as error:
+        except CorruptResponse as error:
             return str(error)
         return None
 

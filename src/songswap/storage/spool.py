@@ -22,7 +22,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from songswap.errors import SpoolError
 from songswap.models import RotatedToken, Successor
 from songswap.storage import spool_rotations, spool_rows, spool_salvage, spool_tables
-from songswap.storage.records import Answer, Entry, Kept, Recovery, pack
+from songswap.storage.records import Entry, RawResponse, Recovery, SpooledResponse, pack
 from songswap.storage.spool_file import SpoolFile
 from songswap.storage.spool_rows import DONE
 from songswap.storage.spool_tables import Broken
@@ -89,7 +89,9 @@ class Spool:
         """Read all of the file: where it is broken, it is replaced as everywhere."""
         self.file.check()
 
-    def keep(self, run_id: str, batch: int, answers: Sequence[Answer]) -> list[Kept]:
+    def keep(
+        self, run_id: str, batch: int, answers: Sequence[RawResponse]
+    ) -> list[SpooledResponse]:
         """Write ``answers`` to the disk, all or none.
 
         Raises:
@@ -100,7 +102,9 @@ class Spool:
         return self._keep(run_id, batch, [(one, pack(one.body)) for one in answers])
 
     @_writes
-    def _keep(self, run_id: str, batch: int, packed: Sequence[tuple[Answer, bytes]]) -> list[Kept]:
+    def _keep(
+        self, run_id: str, batch: int, packed: Sequence[tuple[RawResponse, bytes]]
+    ) -> list[SpooledResponse]:
         begin = spool_tables.last_id(self.file.db) + 1
         rows = [
             spool_rows.answer_row(id_, run_id, batch, answer, body)
@@ -147,7 +151,7 @@ class Spool:
         """Everything that waits here, oldest first; of what is damaged, what it claims."""
         return [_entry(row) for row in self.file.db.execute(f"{_ANSWERS} ORDER BY id")]
 
-    def find(self, id_: int) -> Kept:
+    def find(self, id_: int) -> SpooledResponse:
         """One answer, by its id.
 
         Raises:
@@ -172,15 +176,15 @@ class Spool:
         rows = self.file.db.execute(f"{_ANSWERS} WHERE run_id = ? AND batch = ?", of)
         return {row[3] for row in rows if row[1:3] == of and spool_rows.is_whole(row[:9])}
 
-    def not_archived(self, after: int, limit: int) -> list[Kept]:
+    def not_archived(self, after: int, limit: int) -> list[SpooledResponse]:
         """Up to ``limit`` answers that wait for S3, oldest first, with an id > ``after``."""
         return self._answers("archived IS NOT ? AND id > ?", (DONE, after), limit)
 
-    def not_loaded(self, after: int, limit: int) -> list[Kept]:
+    def not_loaded(self, after: int, limit: int) -> list[SpooledResponse]:
         """The same of answers that wait for the warehouse."""
         return self._answers("loaded IS NOT ? AND id > ?", (DONE, after), limit)
 
-    def batch(self, run_id: str, batch: int) -> list[Kept]:
+    def batch(self, run_id: str, batch: int) -> list[SpooledResponse]:
         """The answers of a batch that wait for the warehouse."""
         return self._answers("loaded IS NOT ? AND run_id = ? AND batch = ?", (DONE, run_id, batch))
 
@@ -312,7 +316,9 @@ class Spool:
         )
 
     @_reads
-    def _answers(self, where: str, parameters: tuple[object, ...], limit: int = -1) -> list[Kept]:
+    def _answers(
+        self, where: str, parameters: tuple[object, ...], limit: int = -1
+    ) -> list[SpooledResponse]:
         query = f"{_ANSWERS} WHERE {where} ORDER BY id LIMIT ?"
         rows = self.file.db.execute(query, (*parameters, limit)).fetchall()
         if any(one[0] >= other[0] for one, other in pairwise(rows)):

@@ -29,9 +29,9 @@ _ROW_BYTES = 220
 def keep(db: sqlite3.Connection, tokens: Iterable[RotatedToken], now: datetime) -> None:
     """Keep what refresh tokens were rotated to, as of ``now``; what was not rotated is left out."""
     for token in tokens:
-        if token.refresh_token == token.spent:
+        if token.refresh_token == token.old_refresh_token:
             continue
-        spent = token.spent_digest
+        spent = token.old_digest
         before = f"{_ROWS} AND successor = ? AND refresh_token IS NOT NULL"
         for row in db.execute(before, (token.user_id, spent)).fetchall():
             if _is_whole(row):

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 from songswap.models import RotatedToken
-from songswap.storage.records import Answer, Kept
+from songswap.storage.records import RawResponse, SpooledResponse
 
 DONE = 0x5A3C_96E1_0FB7_4D28
 """What ``archived`` and ``loaded`` hold where it was done."""
@@ -39,7 +39,9 @@ def from_ms(ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=ms)
 
 
-def answer_row(id_: int, run_id: str, batch: int, answer: Answer, packed: bytes) -> tuple[Any, ...]:
+def answer_row(
+    id_: int, run_id: str, batch: int, answer: RawResponse, packed: bytes
+) -> tuple[Any, ...]:
     """An answer as a row of the columns `ANSWER`."""
     return sealed(
         id_,
@@ -78,13 +80,15 @@ def is_whole(row: Sequence[Any]) -> bool:
     )
 
 
-def kept(row: Sequence[Any]) -> Kept:
+def kept(row: Sequence[Any]) -> SpooledResponse:
     """The answer of a row of the columns `ANSWER`; whatever the row holds, nothing is raised."""
     id_, _, _, user_id, key, observed_ms, fingerprint, packed, _ = row
     if is_whole(row):
-        return Kept(id_, user_id, key, from_ms(observed_ms), fingerprint, packed)
+        return SpooledResponse(id_, user_id, key, from_ms(observed_ms), fingerprint, packed)
     observed_at = _moment(observed_ms) or EPOCH
-    return Kept(id_, claimed_user(user_id), str(key), observed_at, None, b"", whole=False)
+    return SpooledResponse(
+        id_, claimed_user(user_id), str(key), observed_at, None, b"", whole=False
+    )
 
 
 def claimed_user(value: object) -> int:
@@ -94,7 +98,9 @@ def claimed_user(value: object) -> int:
 
 def token_row(token: RotatedToken) -> tuple[Any, ...]:
     """Tokens as a row of the columns `ROTATED`; any string is kept, lone surrogates and all."""
-    texts = (blob(text) for text in (token.spent, token.access_token, token.refresh_token))
+    texts = (
+        blob(text) for text in (token.old_refresh_token, token.access_token, token.refresh_token)
+    )
     return sealed(token.user_id, *texts, to_ms(token.expires_at))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
 
 
-def joined(told: Sequence[Catalogue]) -> Catalogue:
+def merge_catalogues(told: Sequence[Catalogue]) -> Catalogue:
     """The rows of catalogues.
 
     Notes, and which tracks are incomplete, stay with the answers that told them.

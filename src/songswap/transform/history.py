@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from songswap.models import Catalogue, History, Play, SetAside
+from songswap.models import Catalogue, Play, RecentPlays, RejectedItem
 from songswap.transform import responses
 from songswap.transform.track import add_track
 from songswap.transform.values import clean, is_id, is_plausible, moment
@@ -27,7 +27,9 @@ UNTIMELY = "played_at: before Spotify or in the future"
 item does not count as seen, and is looked at again when it comes again."""
 
 
-def transform(body: bytes, user_id: int, observed_at: datetime, catalogue: Catalogue) -> History:
+def transform(
+    body: bytes, user_id: int, observed_at: datetime, catalogue: Catalogue
+) -> RecentPlays:
     """Read one user's answer; add the tracks it names to ``catalogue``.
 
     Whatever ``body`` is, nothing is raised: an item that cannot be a row is set aside with its
@@ -38,11 +40,11 @@ def transform(body: bytes, user_id: int, observed_at: datetime, catalogue: Catal
         user_id: the platform's id of the user.
         observed_at: when Spotify gave the answer (aware, UTC).
     """
-    history = History()
+    history = RecentPlays()
     told = responses.read_whole(body, responses.RecentlyPlayed, responses.Item)
     if told is None:
         digest = hashlib.sha256(body).digest()
-        history.set_aside.append(SetAside(digest, NOT_AN_ANSWER, None))
+        history.rejected_items.append(RejectedItem(digest, NOT_AN_ANSWER, None))
         return history
     items, page = told
     history.items = len(items)
@@ -117,10 +119,10 @@ def fingerprint(body: bytes) -> bytes | None:
 
 
 def _add_item(
-    item: responses.Read[responses.Item],
+    item: responses.Parsed[responses.Item],
     user_id: int,
     observed_at: datetime,
-    history: History,
+    history: RecentPlays,
     catalogue: Catalogue,
 ) -> None:
     value, problems, _ = item
@@ -131,12 +133,12 @@ def _add_item(
             history.oldest = played_at
         if history.newest is None or played_at > history.newest:
             history.newest = played_at
-    reason = _reason_to_set_aside(value, problems, played_at, plausible)
+    reason = _reason_to_reject(value, problems, played_at, plausible)
     if reason is None and value and value.track and value.track.id and played_at:
         history.plays.append(Play._make((user_id, played_at, value.track.id)))
         add_track(catalogue, value.track, problems and _of_track(problems), observed_at)
     else:
-        history.set_aside.append(_set_aside(item, reason or responses.MISSING))
+        history.rejected_items.append(_rejected_item(item, reason or responses.MISSING))
 
 
 def _of_track(problems: responses.Problems) -> responses.Problems:
@@ -147,7 +149,7 @@ def _of_track(problems: responses.Problems) -> responses.Problems:
     }
 
 
-def _reason_to_set_aside(
+def _reason_to_reject(
     value: responses.Item | None,
     problems: responses.Problems,
     played_at: datetime | None,
@@ -185,7 +187,7 @@ def _is_a_track(told: responses.Track) -> bool:
     return (told.type or "track").casefold() == "track" and kind.casefold() in _KINDS_OF_TRACKS
 
 
-def _set_aside(item: responses.Read[responses.Item], reason: str) -> SetAside:
+def _rejected_item(item: responses.Parsed[responses.Item], reason: str) -> RejectedItem:
     value, _, raw = item
     claims: Any = raw
     if raw is None and value is not None:
@@ -204,7 +206,7 @@ def _set_aside(item: responses.Read[responses.Item], reason: str) -> SetAside:
     ]
     digest = hashlib.sha256(json.dumps([reason, *identity]).encode()).digest()
     told = record.get("played_at")
-    return SetAside(digest, reason, clean(told)[:40] if isinstance(told, str) else None)
+    return RejectedItem(digest, reason, clean(told)[:40] if isinstance(told, str) else None)
 
 
 def _scalar(value: Any) -> Any:

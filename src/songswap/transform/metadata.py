@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, Protocol
 
-from songswap.models import Artist, Features, Followers, Genre, Metadata, Note, Popularity
+from songswap.models import Artist, DataFix, Features, Followers, Genre, Metadata, Popularity
 from songswap.transform import responses
 from songswap.transform.catalogue import add_images
 from songswap.transform.track import ARTIST_NAME, add_track, fit, usable_images, usable_popularity
@@ -84,7 +84,7 @@ def reccobeats_features(body: bytes, asked: Collection[str]) -> Metadata:
             metadata.told.add(track_id)
             if no_signature:
                 problem = "not told by ReccoBeats, kept as 0"
-                metadata.notes.add(Note("features", track_id, "time_signature", problem))
+                metadata.data_fixes.add(DataFix("features", track_id, "time_signature", problem))
     return metadata
 
 
@@ -118,12 +118,12 @@ def _add_artist(
     metadata: Metadata, told: responses.Artist, problems: responses.Problems, observed_at: datetime
 ) -> None:
     artist_id = told.id or ""
-    notes = {Note("artist", artist_id, path, problem) for path, problem in problems.items()}
+    data_fixes = {DataFix("artist", artist_id, path, problem) for path, problem in problems.items()}
     if told.name is not None:
-        name = fit(told.name, ARTIST_NAME, "artist", artist_id, notes)
+        name = fit(told.name, ARTIST_NAME, "artist", artist_id, data_fixes)
         metadata.catalogue.artists[artist_id] = Artist(artist_id, name)
-    add_images(metadata.images, usable_images("artist", artist_id, told.images, notes))
-    popularity = usable_popularity("artist", artist_id, told.popularity, notes)
+    add_images(metadata.images, usable_images("artist", artist_id, told.images, data_fixes))
+    popularity = usable_popularity("artist", artist_id, told.popularity, data_fixes)
     if popularity is not None:
         metadata.popularity.append(Popularity(artist_id, observed_at, popularity))
     total = told.followers.total if told.followers else None
@@ -131,14 +131,14 @@ def _add_artist(
     if followers is not None:
         metadata.followers.append(Followers(artist_id, observed_at, followers))
     elif total is not None:
-        notes.add(Note("artist", artist_id, "followers", "out of range, left out"))
+        data_fixes.add(DataFix("artist", artist_id, "followers", "out of range, left out"))
     for genre in told.genres or []:
         text = clean(genre or "")
         if 0 < len(text) <= GENRE:
             metadata.genres.add(Genre(artist_id, text))
         else:
-            notes.add(Note("artist", artist_id, "genres", "empty or too long, left out"))
-    metadata.notes |= notes
+            data_fixes.add(DataFix("artist", artist_id, "genres", "empty or too long, left out"))
+    metadata.data_fixes |= data_fixes
 
 
 def _add_features(
@@ -150,7 +150,7 @@ def _add_features(
     if bad:
         for name in bad:
             problem = problems.get(name, "missing or out of range")
-            metadata.notes.add(Note("features", track_id, name, f"{problem}: no row"))
+            metadata.data_fixes.add(DataFix("features", track_id, name, f"{problem}: no row"))
     else:
         metadata.features.append(Features(track_id, **values))
 

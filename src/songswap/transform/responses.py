@@ -167,7 +167,7 @@ Problems = dict[str, str]
 NONE: Problems = {}
 
 
-class Read(NamedTuple, Generic[Shape]):
+class Parsed(NamedTuple, Generic[Shape]):
     """One entry of an answer's list.
 
     ``value`` is None for a null and for what is not an object; ``problems`` maps the path of each
@@ -180,7 +180,9 @@ class Read(NamedTuple, Generic[Shape]):
     raw: Any = None
 
 
-def read(body: bytes, answer: type[msgspec.Struct], entry: type[Shape]) -> list[Read[Shape]] | None:
+def read(
+    body: bytes, answer: type[msgspec.Struct], entry: type[Shape]
+) -> list[Parsed[Shape]] | None:
     """Read the one list that an answer carries.
 
     Args:
@@ -197,7 +199,7 @@ def read(body: bytes, answer: type[msgspec.Struct], entry: type[Shape]) -> list[
 
 def read_whole(
     body: bytes, answer: type[Whole], entry: type[Shape]
-) -> tuple[list[Read[Shape]], Whole] | None:
+) -> tuple[list[Parsed[Shape]], Whole] | None:
     """Read the list that an answer carries, and what stands beside it.
 
     Returns:
@@ -210,7 +212,7 @@ def read_whole(
     entries = getattr(whole, _list_of(answer))
     if entries is None:
         return None
-    return [*map(Read._make, zip(entries, repeat(NONE), repeat(None)))], whole
+    return [*map(Parsed._make, zip(entries, repeat(NONE), repeat(None)))], whole
 
 
 def decode(body: bytes, answer: type[Whole]) -> Whole:
@@ -235,7 +237,7 @@ def _decoder(answer: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 def _read_leniently(
     body: bytes, answer: type[Whole], entry: type[Shape]
-) -> tuple[list[Read[Shape]], Whole] | None:
+) -> tuple[list[Parsed[Shape]], Whole] | None:
     try:
         # The standard decoder takes lone surrogates and NaN, which must not cost the whole answer.
         text = body.decode("utf-8-sig", errors="replace")
@@ -247,13 +249,13 @@ def _read_leniently(
     if not isinstance(entries, list):
         return None
     beside = answer(**{other: whole.get(other) for other in others})
-    return [mended(raw, entry) for raw in entries], beside
+    return [parse_leniently(raw, entry) for raw in entries], beside
 
 
-def mended(raw: Any, kind: type[Shape]) -> Read[Shape]:
+def parse_leniently(raw: Any, kind: type[Shape]) -> Parsed[Shape]:
     """A value of JSON as ``kind``, without what is not of its type."""
     problems: Problems = {}
-    return Read(_mend(raw, kind, "", problems), problems, raw)
+    return Parsed(_mend(raw, kind, "", problems), problems, raw)
 
 
 def parse_int(digits: str) -> int | float:

@@ -5,7 +5,16 @@ from datetime import datetime
 import msgspec
 from zlib_ng import zlib_ng
 
-from songswap.models import Artist, ArtistTrack, Catalogue, Image, Note, Popularity, Preview, Track
+from songswap.models import (
+    Artist,
+    ArtistTrack,
+    Catalogue,
+    DataFix,
+    Image,
+    Popularity,
+    Preview,
+    Track,
+)
 from songswap.transform import catalogue as merge
 from songswap.transform import responses
 from songswap.transform.values import INTEGER_MAX, clean, is_id, whole
@@ -40,32 +49,34 @@ def add_track(
         catalogue.last[track_id] = as_told
     if catalogue.forms.setdefault(track_id, form) != form:
         catalogue.forms[track_id] = 0
-    notes = {Note("track", track_id, path, problem) for path, problem in problems.items()}
+    data_fixes = {DataFix("track", track_id, path, problem) for path, problem in problems.items()}
     duration_ms = whole(told.duration_ms, 0, INTEGER_MAX)
     if duration_ms is None:
-        notes.add(Note("track", track_id, "duration_ms", "missing or out of range, kept as 0"))
+        data_fixes.add(
+            DataFix("track", track_id, "duration_ms", "missing or out of range, kept as 0")
+        )
     if told.name is None:
-        notes.add(Note("track", track_id, "name", "missing, kept as empty"))
-    name = fit(told.name or "", TRACK_NAME, "track", track_id, notes)
+        data_fixes.add(DataFix("track", track_id, "name", "missing, kept as empty"))
+    name = fit(told.name or "", TRACK_NAME, "track", track_id, data_fixes)
     known = track_id in catalogue.tracks
     merge.add_track(catalogue, Track(track_id, name, duration_ms or 0))
 
-    _add_artists(catalogue, track_id, told.artists, notes)
+    _add_artists(catalogue, track_id, told.artists, data_fixes)
     images = told.album.images if told.album else None
-    merge.add_images(catalogue.track_images, usable_images("track", track_id, images, notes))
-    _add_preview(catalogue, track_id, told.preview_url, notes)
-    popularity = usable_popularity("track", track_id, told.popularity, notes)
+    merge.add_images(catalogue.track_images, usable_images("track", track_id, images, data_fixes))
+    _add_preview(catalogue, track_id, told.preview_url, data_fixes)
+    popularity = usable_popularity("track", track_id, told.popularity, data_fixes)
     _observe(catalogue, track_id, popularity, observed_at)
 
     # A cut name is as complete as the column allows: asking again would tell nothing new.
-    broken = notes and any(
-        note.field != "name" or note.problem.startswith("missing") for note in notes
+    broken = data_fixes and any(
+        note.field != "name" or note.problem.startswith("missing") for note in data_fixes
     )
     if not (broken or images is None or popularity is None or not told.artists):
         catalogue.incomplete.discard(track_id)
     elif not known:
         catalogue.incomplete.add(track_id)
-    catalogue.notes |= notes
+    catalogue.data_fixes |= data_fixes
 
 
 def _observe(
@@ -96,13 +107,15 @@ def _add_artists(
     catalogue: Catalogue,
     track_id: str,
     artists: list[responses.Artist | None] | None,
-    notes: set[Note],
+    data_fixes: set[DataFix],
 ) -> None:
     for position, artist in enumerate(artists or ()):
         artist_id = artist and artist.id
         known = catalogue.artists.get(artist_id) if artist_id else None
         if not artist or not artist_id or not (known or is_id(artist_id)):
-            notes.add(Note("track", track_id, "artists", "an artist without a usable id left out"))
+            data_fixes.add(
+                DataFix("track", track_id, "artists", "an artist without a usable id left out")
+            )
             continue
         # The first artist alone is primary: where that one has no id, nobody is.
         if position == 0 or (track_id, artist_id) not in catalogue.artist_tracks:
@@ -111,24 +124,26 @@ def _add_artists(
         if known and known.name == artist.name:
             continue
         if artist.name is None:
-            notes.add(Note("artist", artist_id, "name", "missing, kept as empty"))
-        name = fit(artist.name or "", ARTIST_NAME, "artist", artist_id, notes)
+            data_fixes.add(DataFix("artist", artist_id, "name", "missing, kept as empty"))
+        name = fit(artist.name or "", ARTIST_NAME, "artist", artist_id, data_fixes)
         if not known or known.name < name:
             catalogue.artists[artist_id] = Artist(artist_id, name)
 
 
-def _add_preview(catalogue: Catalogue, track_id: str, url: str | None, notes: set[Note]) -> None:
+def _add_preview(
+    catalogue: Catalogue, track_id: str, url: str | None, data_fixes: set[DataFix]
+) -> None:
     if url is None:
         return
     url = clean(url)
     if 0 < len(url) <= URL:
         merge.add_preview(catalogue, Preview(track_id, url))
     else:
-        notes.add(Note("track", track_id, "preview_url", "empty or too long, left out"))
+        data_fixes.add(DataFix("track", track_id, "preview_url", "empty or too long, left out"))
 
 
 def usable_images(
-    kind: str, of: str, images: list[responses.Image | None] | None, notes: set[Note]
+    kind: str, of: str, images: list[responses.Image | None] | None, data_fixes: set[DataFix]
 ) -> list[Image]:
     """The images that can be rows; each other one is noted. A cut URL would be a wrong one."""
     rows = []
@@ -144,23 +159,27 @@ def usable_images(
         ):
             rows.append(Image._make((of, height, width, url)))
         else:
-            notes.add(Note(kind, of, "images", "an image without a usable size or URL left out"))
+            data_fixes.add(
+                DataFix(kind, of, "images", "an image without a usable size or URL left out")
+            )
     return rows
 
 
-def usable_popularity(kind: str, of: str, value: int | None, notes: set[Note]) -> int | None:
+def usable_popularity(
+    kind: str, of: str, value: int | None, data_fixes: set[DataFix]
+) -> int | None:
     """A popularity of 0-100, or None; a value out of range is noted."""
     popularity = whole(value, 0, 100)
     if value is not None and popularity is None:
-        notes.add(Note(kind, of, "popularity", "outside of 0-100, left out"))
+        data_fixes.add(DataFix(kind, of, "popularity", "outside of 0-100, left out"))
     return popularity
 
 
-def fit(text: str, length: int, kind: str, of: str, notes: set[Note]) -> str:
+def fit(text: str, length: int, kind: str, of: str, data_fixes: set[DataFix]) -> str:
     """``text`` cleaned and cut to ``length`` characters; both are noted."""
     cleaned = clean(text)
     if cleaned != text:
-        notes.add(Note(kind, of, "name", "characters that cannot be stored dropped"))
+        data_fixes.add(DataFix(kind, of, "name", "characters that cannot be stored dropped"))
     if len(cleaned) > length:
-        notes.add(Note(kind, of, "name", f"cut to {length} characters"))
+        data_fixes.add(DataFix(kind, of, "name", f"cut to {length} characters"))
     return cleaned[:length]

@@ -23,7 +23,7 @@ SELECT id, height, width, coalesce(url, '') FROM "TrackImages" WHERE id = ANY (%
 SELECT id, coalesce(url, '') FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
 
 -- name: answered
-SELECT id FROM songswap.metadata
+SELECT id FROM songswap.enrichment_queue
 WHERE kind = %(kind)s AND known AND answered_at IS NOT NULL AND id = ANY (%(ids)s)
 
 -- name: forms

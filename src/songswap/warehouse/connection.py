@@ -7,9 +7,9 @@ from typing import Any, Self
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from songswap.warehouse.error_translation import translate_errors
 from songswap.warehouse.session import AsyncSession, Session
 from songswap.warehouse.timeouts import Limits
-from songswap.warehouse.trouble import naming_trouble
 
 _POOL_SIZE = 2
 """Of short transactions only, while many tokens are exchanged."""
@@ -30,14 +30,14 @@ def connect(dsn: str, limits: Limits | None = None) -> Iterator[psycopg.Connecti
         SchemaOutdated: a table that is needed is not there.
         WarehouseRefused: any other error of PostgreSQL.
     """
-    with naming_trouble(), Session.connect(dsn, autocommit=True, limits=limits) as connection:
+    with translate_errors(), Session.connect(dsn, autocommit=True, limits=limits) as connection:
         yield connection
 
 
 async def connect_async(dsn: str) -> psycopg.AsyncConnection:
     """A connection for coroutines, which the caller closes; errors are psycopg's own.
 
-    `songswap.warehouse.trouble.translated` makes them sentences.
+    `songswap.warehouse.error_translation.translated` makes them sentences.
     """
     return await AsyncSession.connect(dsn, autocommit=True)
 

@@ -15,7 +15,7 @@ was lost in a crash or on the way; not allowed to the app."""
 _SQL = statements("grant_states.sql")
 
 
-class Standing(NamedTuple):
+class GrantStatus(NamedTuple):
     """How a user's grant stands; a time is None while it is not known.
 
     A refused grant is tried once more after ``ask_again_at``, see docs/adr/0008; never when None.
@@ -37,10 +37,12 @@ def count(connection: psycopg.Connection, now: datetime) -> dict[str, int]:
     return {state: found.get(state, 0) for state in STATES}
 
 
-def find(connection: psycopg.Connection, states: Collection[str], now: datetime) -> list[Standing]:
+def find(
+    connection: psycopg.Connection, states: Collection[str], now: datetime
+) -> list[GrantStatus]:
     """The grants in some of the states; those that end first come first."""
     rows = connection.execute(_SQL["list"], {"states": list(states), "now": now})
-    return [Standing(*row) for row in rows]
+    return [GrantStatus(*row) for row in rows]
 
 
 def warn(connection: psycopg.Connection, now: datetime) -> dict[str, int]:

@@ -17,7 +17,7 @@ _SOME = 3
 """Refusals that are more than one user's own affair, when they are most of a run's."""
 
 
-class Grant(NamedTuple):
+class Credentials(NamedTuple):
     """A user and the access token to ask with.
 
     ``expires_at`` is None where it is not known, because the web app wrote the token.
@@ -30,7 +30,7 @@ class Grant(NamedTuple):
     access_token: str
     expires_at: datetime | None
     fingerprint: bytes | None
-    resting: bool
+    paused: bool
     settled: bool
 
     def __repr__(self) -> str:
@@ -45,10 +45,14 @@ def note_authorized(connection: psycopg.Connection, now: datetime) -> None:
     connection.execute(statements("grants.sql")["note_authorized"], {"now": now})
 
 
-def askable(connection: psycopg.Connection, users: Users, now: datetime) -> list[Grant]:
+def load_credentials(
+    connection: psycopg.Connection, users: Users, now: datetime
+) -> list[Credentials]:
     """The grants of users; first those who play so much that their oldest play may be forgotten."""
-    rows = connection.execute(statements("grants.sql")["askable"], {**users._asdict(), "now": now})
-    return [Grant(user_id, decode(token), *others) for user_id, token, *others in rows]
+    rows = connection.execute(
+        statements("grants.sql")["load_credentials"], {**users._asdict(), "now": now}
+    )
+    return [Credentials(user_id, decode(token), *others) for user_id, token, *others in rows]
 
 
 def note_refused(

@@ -1,7 +1,7 @@
 -- Tokens of users: the web app writes "SpotifyTokens" when somebody authorizes, the pipeline when it
 -- refreshes. What songswap.grants says of a token holds only while its digest is that token's.
 
--- name: askable
+-- name: load_credentials
 -- Whose refresh token was sent without an outcome comes first, and has a new access token got before
 -- anything else: Spotify may give the successor of that token for some minutes more.
 SELECT u.id, c.access_token, CASE WHEN e.user_id IS NULL THEN c.expires_at ELSE %(now)s END,
@@ -18,7 +18,7 @@ LEFT JOIN songswap.token_exchanges e
   ON e.user_id = u.id AND e.refresh_digest = sha256(c.refresh_token)
 WHERE u.id BETWEEN %(first)s AND %(last)s
   AND (%(only)s::integer[] IS NULL OR u.id = ANY (%(only)s))
-ORDER BY e.user_id, p.pace * extract(epoch FROM %(now)s - p.answered_at) DESC NULLS LAST, u.id
+ORDER BY e.user_id, p.plays_per_hour * extract(epoch FROM %(now)s - p.answered_at) DESC NULLS LAST, u.id
 
 -- name: note_authorized
 -- Tokens that the pipeline has not noted are an authorization. They are locked, so that nobody

@@ -15,11 +15,11 @@ import psycopg
 
 from songswap.errors import WarehouseBusy, WarehouseRefused
 from songswap.warehouse import schema
+from songswap.warehouse.error_translation import translate_errors
 from songswap.warehouse.schema import quoted
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
 from songswap.warehouse.timeouts import Limits, limits_of_migrations, ms
-from songswap.warehouse.trouble import naming_trouble
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def build(dsn: str, on_progress: OnProgress) -> list[str]:
         WarehouseUnavailable: PostgreSQL cannot be reached.
     """
     within = limits_of_migrations()
-    with naming_trouble(), Session.connect(dsn, autocommit=True, limits=within) as connection:
+    with translate_errors(), Session.connect(dsn, autocommit=True, limits=within) as connection:
         platform = schema.find(connection)
         wanted = _wanted(connection, platform, on_progress)
         if wanted:

@@ -10,13 +10,13 @@ from alembic.config import Config
 
 from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError
 from songswap.warehouse import migration_rights, namesake, schema, version
+from songswap.warehouse.error_translation import translate_errors, translated
+from songswap.warehouse.locks import lock_migrations
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
 from songswap.warehouse.timeouts import limits_of_migrations
-from songswap.warehouse.trouble import naming_trouble, translated
-from songswap.warehouse.turn import wait_for_migrations
 
-VERSION = "0010"
+VERSION = "0011"
 """The version of the schema that this code reads and writes."""
 
 OLDEST = "0005"
@@ -60,7 +60,7 @@ def migrate(dsn: str, to: str = VERSION) -> Migrated:
     )
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with naming_trouble():
+    with translate_errors():
         try:
             with engine.begin() as connection:
                 platform, found = _open(connection, to)
@@ -122,7 +122,7 @@ def _open(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
     """
     driver = _driver(connection)
     # Two that migrate at once wait for each other instead of failing halfway.
-    wait_for_migrations(driver)
+    lock_migrations(driver)
     platform = schema.find(driver)
     found = version.read(driver).number
     _require_known(found)

@@ -8,7 +8,7 @@ import psycopg
 from songswap.warehouse.sql import statements
 
 
-class Found(NamedTuple):
+class Backlog(NamedTuple):
     """How many ids of a kind lack rows, and the part of them that is to be asked for.
 
     ``missing`` can be asked for; ``waiting`` are postponed, or have come up since ``at``;
@@ -31,7 +31,7 @@ def find(
     at: datetime,
     at_most: int | None = None,
     through: str | None = None,
-) -> Found:
+) -> Backlog:
     """Count what a kind lacks.
 
     An artist lacks popularity or followers, a track popularity or images, features their row; what
@@ -47,11 +47,11 @@ def find(
     row = connection.execute(_query(kind, "count"), parameters).fetchone()
     missing, waiting, unknown, last = row or (0, 0, 0, "")
     chosen = missing if at_most is None else min(missing, at_most)
-    return Found(missing, waiting, unknown, chosen, last, at)
+    return Backlog(missing, waiting, unknown, chosen, last, at)
 
 
 def page(
-    connection: psycopg.Connection, kind: str, found: Found, after: str, limit: int
+    connection: psycopg.Connection, kind: str, found: Backlog, after: str, limit: int
 ) -> list[str]:
     """The first ids after ``after`` that were found and are still missing, in their order."""
     parameters = {"at": found.at, "through": found.through, "after": after, "limit": limit}

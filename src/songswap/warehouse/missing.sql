@@ -5,24 +5,24 @@
 
 -- name: artist
 WITH lacking AS (
-  SELECT a.id, m.known, m.answered_at, m.wanted_since, m.not_before
-  FROM "Artists" a LEFT JOIN songswap.metadata m ON m.kind = 'artist' AND m.id = a.id
+  SELECT a.id, m.known, m.answered_at, m.queued_at, m.not_before
+  FROM "Artists" a LEFT JOIN songswap.enrichment_queue m ON m.kind = 'artist' AND m.id = a.id
   WHERE (SELECT id FROM "ArtistPopularity" p WHERE p.id = a.id LIMIT 1) IS NULL
      OR (SELECT id FROM "ArtistFollowers" f WHERE f.id = a.id LIMIT 1) IS NULL
 )
 
 -- name: track
 WITH lacking AS (
-  SELECT t.id, m.known, m.answered_at, m.wanted_since, m.not_before
-  FROM "Tracks" t LEFT JOIN songswap.metadata m ON m.kind = 'track' AND m.id = t.id
+  SELECT t.id, m.known, m.answered_at, m.queued_at, m.not_before
+  FROM "Tracks" t LEFT JOIN songswap.enrichment_queue m ON m.kind = 'track' AND m.id = t.id
   WHERE (SELECT id FROM "TrackPopularity" p WHERE p.id = t.id LIMIT 1) IS NULL
      OR (SELECT id FROM "TrackImages" i WHERE i.id = t.id LIMIT 1) IS NULL
 )
 
 -- name: features
 WITH lacking AS (
-  SELECT t.id, m.known, m.answered_at, m.wanted_since, m.not_before
-  FROM "Tracks" t LEFT JOIN songswap.metadata m ON m.kind = 'features' AND m.id = t.id
+  SELECT t.id, m.known, m.answered_at, m.queued_at, m.not_before
+  FROM "Tracks" t LEFT JOIN songswap.enrichment_queue m ON m.kind = 'features' AND m.id = t.id
   WHERE (SELECT id FROM "TrackFeatures" f WHERE f.id = t.id) IS NULL
 )
 
@@ -30,7 +30,7 @@ WITH lacking AS (
 -- What has come up, or was postponed, since the moment of counting is left for later.
 SELECT id FROM lacking
 WHERE answered_at IS NULL AND id > %(after)s AND id <= %(through)s
-  AND coalesce(wanted_since <= %(at)s, true) AND coalesce(not_before <= %(at)s, true)
+  AND coalesce(queued_at <= %(at)s, true) AND coalesce(not_before <= %(at)s, true)
 ORDER BY id LIMIT %(limit)s
 
 -- name: count
@@ -41,7 +41,7 @@ FROM (
   SELECT *, count(*) FILTER (WHERE missing) OVER (ORDER BY id) AS number
   FROM (
     SELECT id, known, answered_at IS NULL AS open,
-      answered_at IS NULL AND coalesce(wanted_since <= %(at)s, true)
+      answered_at IS NULL AND coalesce(queued_at <= %(at)s, true)
         AND coalesce(not_before <= %(at)s, true) AS missing
     FROM lacking WHERE id <= coalesce(%(through)s, id)
   ) judged

@@ -17,18 +17,18 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.models import Catalogue, History, Play, SetAside
-from songswap.transform.catalogue import joined
+from songswap.models import Catalogue, Play, RecentPlays, RejectedItem
+from songswap.transform.catalogue import merge_catalogues
 from songswap.transform.history import UNTIMELY
 from songswap.transform.values import moment
 from songswap.warehouse import catalogue
 from songswap.warehouse.copying import copy
 from songswap.warehouse.exports.merge import merge
+from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
-from songswap.warehouse.turn import wait_for_turn
 
-CALMER = 0.9
+PACE_DECAY = 0.9
 """What is left of a user's pace with each answer that tells of fewer plays: half after seven."""
 
 _HOUR = timedelta(hours=1)
@@ -36,30 +36,30 @@ _HOUR = timedelta(hours=1)
 KEY_TAKEN = "key taken by another track"
 
 
-class Answer(NamedTuple):
+class ParsedResponse(NamedTuple):
     """One user's answer, transformed: what it holds, when it was given, where its raw form lies."""
 
     user_id: int
     observed_at: datetime
     raw_key: str
     fingerprint: bytes | None
-    history: History
+    history: RecentPlays
 
 
-class Round(NamedTuple):
+class PollBatch(NamedTuple):
     """Answers of one time, at most one of each user, and all that they tell of tracks.
 
     ``now`` (UTC) decides whether metadata of what is heard again is stale.
     """
 
-    answers: Sequence[Answer]
+    answers: Sequence[ParsedResponse]
     catalogue: Catalogue
     now: datetime
 
 
 @retried
 def load(
-    connection: psycopg.Connection, rounds: Sequence[Round], run_id: str, stale_after: timedelta
+    connection: psycopg.Connection, rounds: Sequence[PollBatch], run_id: str, stale_after: timedelta
 ) -> Counter[str]:
     """Load answers, with all that they tell, as if each round had been loaded before the next.
 
@@ -69,18 +69,18 @@ def load(
 
     Returns:
         New rows by name: plays, tracks, artists, artist_tracks, track_images, track_popularity,
-        track_previews, set_aside, notes, gaps, gaps_closed; merged, the plays that an export had
-        told; and gone, the plays of users who are not there now.
+        track_previews, rejected_items, data_fixes, gaps, gaps_closed; merged, the plays that an
+        export had brought; and gone, the plays of users who are not there now.
 
     Raises:
         LoadIncomplete: rows were not in their table after their load; all is rolled back.
         psycopg.Error: the server's own, all is rolled back.
     """
-    rows = joined([one.catalogue for one in rounds])
+    rows = merge_catalogues([one.catalogue for one in rounds])
     answers = [answer for one in rounds for answer in one.answers]
     with connection.transaction():
         this = _Load(connection, run_id, stale_after)
-        wait_for_turn(connection)
+        lock_loads(connection)
         users = this.execute("lock_users", users=sorted({one.user_id for one in answers}))
         there = {user for (user,) in users}
         this.look_up([one for one in answers if one.user_id in there])
@@ -121,10 +121,10 @@ class _Load:
     counts: Counter[str] = field(default_factory=Counter)
 
     def execute(self, name: str, /, **parameters: object) -> psycopg.Cursor:
-        about = {"run_id": self.run_id, "calmer": CALMER}
+        about = {"run_id": self.run_id, "decay": PACE_DECAY}
         return self.connection.execute(statements("plays.sql")[name], about | parameters)
 
-    def look_up(self, answers: Sequence[Answer]) -> None:
+    def look_up(self, answers: Sequence[ParsedResponse]) -> None:
         """Look up which plays are there."""
         spans: dict[int, tuple[datetime, datetime]] = {}
         for one in answers:
@@ -141,7 +141,7 @@ class _Load:
             )
             self.known = {(user_id, played_at): track for user_id, played_at, track in rows}
 
-    def load(self, given: Round, there: Collection[int]) -> None:
+    def load(self, given: PollBatch, there: Collection[int]) -> None:
         """Load a round of the users who are there; the rows of its catalogue are loaded already."""
         told = sorted((one for one in given.answers if one.user_id in there), key=_user)
         gone = (len(one.history.plays) for one in given.answers if one.user_id not in there)
@@ -158,14 +158,14 @@ class _Load:
         self.known |= {play[:2]: play.track_id for play in plays}
         self.waiting += plays
         self.counts["plays"] += len(plays) - len(merged)
-        self.counts["set_aside"] += self.set_aside(told, taken)
-        self.counts["notes"] += self.note(given)
-        self.want(given, plays)
+        self.counts["rejected_items"] += self.rejected_items(told, taken)
+        self.counts["data_fixes"] += self.note(given)
+        self.enqueue(given, plays)
         self.execute(
             "upsert_polls",
             **_spans(told),
             fingerprints=[_seen(one) for one in told],
-            paces=[_pace(one) for one in told],
+            plays_per_hour=[_plays_per_hour(one) for one in told],
         )
 
     def copy_plays(self) -> None:
@@ -173,7 +173,7 @@ class _Load:
         copy(self.connection, "History", Play._fields, sorted(self.waiting))
         self.waiting.clear()
 
-    def insert_gaps(self, told: Sequence[Answer], merged: Collection[_Key]) -> int:
+    def insert_gaps(self, told: Sequence[ParsedResponse], merged: Collection[_Key]) -> int:
         """Note where a full answer joins nothing that is known; how many gaps are new."""
         full = [
             one
@@ -190,7 +190,7 @@ class _Load:
         aside = [
             (one, item)
             for one in full
-            for item in one.history.set_aside
+            for item in one.history.rejected_items
             if item.reason != UNTIMELY and moment(item.played_at or "")
         ]
         return self.execute(
@@ -201,14 +201,14 @@ class _Load:
             fingerprints=[item.fingerprint for _, item in aside],
         ).rowcount
 
-    def set_aside(self, told: Sequence[Answer], taken: Sequence[Play]) -> int:
+    def rejected_items(self, told: Sequence[ParsedResponse], taken: Sequence[Play]) -> int:
         """Set aside what cannot be a row, and the plays whose moment another track holds."""
         of = {one.user_id: one for one in told}
-        items = [(one, item) for one in told for item in one.history.set_aside]
+        items = [(one, item) for one in told for item in one.history.rejected_items]
         for play in taken:
             claim = f"{KEY_TAKEN} {play.played_at} {play.track_id}"
             digest = hashlib.sha256(claim.encode()).digest()
-            item = SetAside(digest, KEY_TAKEN, play.played_at.isoformat())
+            item = RejectedItem(digest, KEY_TAKEN, play.played_at.isoformat())
             items.append((of[play.user_id], item))
         if not items:
             return 0
@@ -218,10 +218,10 @@ class _Load:
             "reasons": [item.reason for _, item in items],
             "played_at": [item.played_at for _, item in items],
             "raw_keys": [one.raw_key for one, _ in items],
-            "asked_at": [one.observed_at for one, _ in items],
+            "polled_at": [one.observed_at for one, _ in items],
         }
-        self.execute("set_aside_earlier", **columns)
-        return self.execute("insert_set_aside", **columns).rowcount
+        self.execute("reject_earlier", **columns)
+        return self.execute("insert_rejected_items", **columns).rowcount
 
     def forget_untimely(self, users: Collection[int]) -> None:
         """Take away what was set aside for its time and is loaded by now: the clock was wrong."""
@@ -235,13 +235,13 @@ class _Load:
                 "forget_untimely", users=list(of), fingerprints=list(digests), moments=list(moments)
             )
 
-    def note(self, given: Round) -> int:
+    def note(self, given: PollBatch) -> int:
         """Note what was mended of tracks and artists."""
-        if not given.catalogue.notes:
+        if not given.catalogue.data_fixes:
             return 0
-        kinds, ids, fields, problems = zip(*given.catalogue.notes, strict=True)
+        kinds, ids, fields, problems = zip(*given.catalogue.data_fixes, strict=True)
         return self.execute(
-            "insert_notes",
+            "insert_data_fixes",
             kinds=list(kinds),
             ids=list(ids),
             fields=list(fields),
@@ -249,7 +249,7 @@ class _Load:
             now=given.now,
         ).rowcount
 
-    def want(self, given: Round, plays: Sequence[Play]) -> None:
+    def enqueue(self, given: PollBatch, plays: Sequence[Play]) -> None:
         """Want what is unknown or stale of the tracks that were heard, and of their artists.
 
         Artists that were missing when their track was heard are wanted when they are told.
@@ -258,13 +258,15 @@ class _Load:
         new_artists = sorted(self.new_artists.intersection(given.catalogue.artists))
         about = {"heard": heard, "now": given.now, "stale": given.now - self.stale_after}
         if heard:
-            self.execute("want_features", **about)
-            self.execute("want_tracks", **about, incomplete=list(given.catalogue.incomplete))
+            self.execute("enqueue_features", **about)
+            self.execute("enqueue_tracks", **about, incomplete=list(given.catalogue.incomplete))
         if heard or new_artists:
-            self.execute("want_artists", **about, new_artists=new_artists)
+            self.execute("enqueue_artists", **about, new_artists=new_artists)
 
 
-def _new_plays(told: Sequence[Answer], known: Mapping[_Key, str]) -> tuple[list[Play], list[Play]]:
+def _new_plays(
+    told: Sequence[ParsedResponse], known: Mapping[_Key, str]
+) -> tuple[list[Play], list[Play]]:
     """The plays that are not known, in key order, and those whose key another track holds."""
     new: dict[_Key, Play] = {}
     taken: list[Play] = []
@@ -276,26 +278,26 @@ def _new_plays(told: Sequence[Answer], known: Mapping[_Key, str]) -> tuple[list[
     return list(new.values()), taken
 
 
-def _spans(told: Sequence[Answer]) -> dict[str, list[Any]]:
+def _spans(told: Sequence[ParsedResponse]) -> dict[str, list[Any]]:
     """Of each answer: whose it is, when it was given, and the time of which it speaks."""
     return {
         "users": [one.user_id for one in told],
-        "asked_at": [one.observed_at for one in told],
+        "polled_at": [one.observed_at for one in told],
         "oldest": [one.history.oldest for one in told],
         "newest": [one.history.newest for one in told],
     }
 
 
-def _seen(answer: Answer) -> bytes | None:
+def _seen(answer: ParsedResponse) -> bytes | None:
     """The fingerprint of an answer that need not be looked at again; None where it has to be."""
-    is_untimely = any(item.reason == UNTIMELY for item in answer.history.set_aside)
+    is_untimely = any(item.reason == UNTIMELY for item in answer.history.rejected_items)
     return None if is_untimely else answer.fingerprint
 
 
-def _user(answer: Answer) -> int:
+def _user(answer: ParsedResponse) -> int:
     return answer.user_id
 
 
-def _pace(answer: Answer) -> int:
+def _plays_per_hour(answer: ParsedResponse) -> int:
     """The plays of the hour before it."""
     return sum(play.played_at > answer.observed_at - _HOUR for play in answer.history.plays)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import psycopg
 
 from songswap.warehouse import schema
+from songswap.warehouse.error_translation import translated
 from songswap.warehouse.sql import statements
-from songswap.warehouse.trouble import translated
 
 _SQL = statements("rights.sql")
 
@@ -39,12 +39,12 @@ NEEDED = {
     "songswap.token_exchanges": (*_KEEP, "DELETE"),
     "songswap.notices": (*_KEEP, "DELETE"),
     "songswap.gaps": _KEEP,
-    "songswap.set_aside": (*_KEEP, "DELETE"),  # of what is loaded after all
-    "songswap.notes": _ADD,
-    "songswap.metadata": _KEEP,
+    "songswap.rejected_items": (*_KEEP, "DELETE"),  # of what is loaded after all
+    "songswap.data_fixes": _ADD,
+    "songswap.enrichment_queue": _KEEP,
     "songswap.track_forms": _KEEP,
     "songswap.pauses": _KEEP,
-    "songswap.refusals": _KEEP,
+    "songswap.blocked_endpoints": _KEEP,
     "songswap.budgets": _KEEP,
     "songswap.requests": (*_KEEP, "DELETE"),
     "songswap.imports": _KEEP,

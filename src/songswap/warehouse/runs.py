@@ -12,7 +12,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from songswap.errors import RunFailed, SongSwapError
-from songswap.warehouse.plays import CALMER
+from songswap.warehouse.plays import PACE_DECAY
 from songswap.warehouse.retry import retried
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
@@ -188,7 +188,7 @@ def plan_users(
         connection.execute(statements("runs.sql")["plan_users"], parameters)
 
 
-def endangered(
+def at_risk(
     connection: psycopg.Connection, now: datetime, interval: timedelta, plays: int
 ) -> list[int]:
     """Users who may have ``plays`` plays since their last answer when ``interval`` has passed.
@@ -196,7 +196,7 @@ def endangered(
     By the pace of the busiest hour that was seen of each lately, whatever their grants are worth.
     """
     parameters = {"now": now, "interval": interval, "plays": plays}
-    return [row[0] for row in connection.execute(statements("runs.sql")["endangered"], parameters)]
+    return [row[0] for row in connection.execute(statements("runs.sql")["at_risk"], parameters)]
 
 
 def users_of(connection: psycopg.Connection, run_id: str, batch: int) -> Users:
@@ -317,16 +317,16 @@ def going_on(connection: psycopg.Connection, now: datetime) -> bool:
     return bool(row and row[0])
 
 
-def note_asked(
+def record_polls(
     connection: psycopg.Connection, problems: Mapping[int, str | None], now: datetime
 ) -> None:
     """Note when users were asked for; None where the answer told nothing new."""
     connection.execute(
-        statements("runs.sql")["note_asked"],
+        statements("runs.sql")["record_polls"],
         {
             "users": list(problems),
             "problems": list(problems.values()),
             "now": now,
-            "calmer": CALMER,
+            "decay": PACE_DECAY,
         },
     )

@@ -35,12 +35,12 @@ FROM (
 ) b CROSS JOIN (VALUES ('fetch'), ('load')) steps (step)
 WHERE NOT EXISTS (SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch')
 
--- name: endangered
+-- name: at_risk
 -- Who could have played enough since the last answer that the oldest play is forgotten before the
 -- next look, which is after %(interval)s. An answer in the future was noted by a clock that is wrong:
 -- it counts as the hourly load's.
 SELECT user_id FROM songswap.polls
-WHERE pace * extract(epoch FROM %(now)s + %(interval)s - CASE
+WHERE plays_per_hour * extract(epoch FROM %(now)s + %(interval)s - CASE
   WHEN answered_at > %(now)s THEN %(now)s - interval '1 hour' ELSE answered_at
 END) / 3600 >= %(plays)s
 
@@ -155,15 +155,15 @@ SELECT EXISTS (
   WHERE r.state = 'running' AND r.started_at > %(since)s AND NOT songswap.is_overtaken(r)
 )
 
--- name: note_asked
+-- name: record_polls
 -- Users whose answer told nothing new, or who could not be asked for.
-INSERT INTO songswap.polls AS p (user_id, asked_at, answered_at, problem)
+INSERT INTO songswap.polls AS p (user_id, polled_at, answered_at, problem)
 SELECT u.id, %(now)s, CASE WHEN t.problem IS NULL THEN %(now)s END, t.problem
 FROM unnest(%(users)s::integer[], %(problems)s::text[]) AS t (user_id, problem)
 JOIN "Users" u ON u.id = t.user_id
 ORDER BY u.id
 ON CONFLICT (user_id) DO UPDATE SET
-  asked_at = greatest(p.asked_at, EXCLUDED.asked_at),
+  polled_at = greatest(p.polled_at, EXCLUDED.polled_at),
   answered_at = coalesce(EXCLUDED.answered_at, p.answered_at),
   problem = EXCLUDED.problem,
-  pace = CASE WHEN EXCLUDED.answered_at IS NULL THEN p.pace ELSE %(calmer)s * p.pace END
+  plays_per_hour = CASE WHEN EXCLUDED.answered_at IS NULL THEN p.plays_per_hour ELSE %(decay)s * p.plays_per_hour END

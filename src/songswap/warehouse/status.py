@@ -9,7 +9,7 @@ import psycopg
 from songswap.warehouse import grant_states, missing, tokens
 from songswap.warehouse.limits import pauses
 from songswap.warehouse.limits.pauses import Pause
-from songswap.warehouse.missing import Found
+from songswap.warehouse.missing import Backlog
 from songswap.warehouse.sql import statements
 
 GAPS = 20
@@ -79,11 +79,11 @@ class Status:
     last_run: LastRun | None
     tracks: Covered
     artists: Covered
-    missing: dict[str, Found]
+    missing: dict[str, Backlog]
     gaps: int
     newest_gaps: list[Gap]
     feeds: Feeds
-    set_aside: int
+    rejected_items: int
     grants: dict[str, int]
     requests: Requests
 
@@ -101,7 +101,7 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
 
     users, users_with_tokens = rows("users")[0]
     plays, newest_play = rows("plays")[0]
-    gaps, set_aside = rows("troubles")[0]
+    gaps, rejected_items = rows("troubles")[0]
     return Status(
         pauses=pauses.all_of_now(connection, now),
         narrow_columns=tokens.narrow_columns(connection),
@@ -116,7 +116,7 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
         gaps=gaps,
         newest_gaps=[Gap(*row) for row in rows("open_gaps")],
         feeds=Feeds(*rows("feeds")[0]),
-        set_aside=set_aside,
+        rejected_items=rejected_items,
         grants=grant_states.count(connection, now),
         requests=Requests(*rows("requests")[0]),
     )

@@ -30,7 +30,7 @@ SELECT (SELECT count(*) FROM "Artists"), json_build_object(
 
 -- name: troubles
 SELECT (SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL),
-  (SELECT count(*) FROM songswap.set_aside)
+  (SELECT count(*) FROM songswap.rejected_items)
 
 -- name: requests
 -- Of all apps together; what was learned of the one of which the least is known to be taken.

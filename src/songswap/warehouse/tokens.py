@@ -145,7 +145,7 @@ async def store(
     """
     spent = {
         "user_id": [token.user_id for token in given],
-        "spent": [token.spent_digest for token in given],
+        "spent": [token.old_digest for token in given],
     }
     # The one statement that has to carry tokens.
     columns = {name: [encode(getattr(token, name)) for token in given] for name in COLUMNS}

@@ -56,7 +56,7 @@ def keep(
     return found[0], found[1]
 
 
-def there(connection: psycopg.Connection, ids: Collection[int]) -> set[int]:
+def existing(connection: psycopg.Connection, ids: Collection[int]) -> set[int]:
     """Those of the users who are in the warehouse."""
     rows = connection.execute(statements("users.sql")["there"], {"ids": list(ids)})
     return {user for (user,) in rows}

@@ -64,7 +64,7 @@ def test_every_error_has_an_advice() -> None:
     ]
     without = {one.__name__ for one in known if advice_for(one.__name__) is None}
     assert without == {"SongSwapError"}
-    assert advice_for("AnswerDamaged") != advice_for("SpoolError")
+    assert advice_for("CorruptResponse") != advice_for("SpoolError")
     assert advice_for("UnknownToSpotify") == WHAT_TO_DO["SpotifyError"]
 
 

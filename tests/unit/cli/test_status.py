@@ -41,7 +41,7 @@ FULL: dict[str, Any] = {
     ]
     * 20,
     "feeds": {"empty": 12_345, "quiet": 12_345},
-    "set_aside": 12_345,
+    "rejected_items": 12_345,
     "grants": dict.fromkeys(
         ("active", "expiring", "expired", "revoked", "lost", "forbidden"), 12_345
     ),

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songswap.errors import (
-    CredentialsRefused,
     Forbidden,
-    GrantRefused,
+    InvalidClient,
+    InvalidGrant,
     RequestRefused,
     SongSwapError,
     Unauthorized,
@@ -47,10 +47,10 @@ def test_web_api(status: int, body: bytes, meaning: type[SongSwapError] | None) 
 @pytest.mark.parametrize(
     ("status", "body", "meaning"),
     [
-        (400, b'{"error": "invalid_grant", "error_description": "revoked"}', GrantRefused),
-        (400, b'{"error_description": "", "error": "invalid_grant"}', GrantRefused),
-        (400, b'{"error": "invalid_client"}', CredentialsRefused),
-        (401, b'{"error": "invalid_client"}', CredentialsRefused),
+        (400, b'{"error": "invalid_grant", "error_description": "revoked"}', InvalidGrant),
+        (400, b'{"error_description": "", "error": "invalid_grant"}', InvalidGrant),
+        (400, b'{"error": "invalid_client"}', InvalidClient),
+        (401, b'{"error": "invalid_client"}', InvalidClient),
         (400, b'{"error": "invalid_request"}', RequestRefused),
         (400, b'{"error": "server_error", "error_description": "invalid_grant"}', None),
         (400, b'{"error": {"message": "invalid_grant"}}', None),
@@ -89,4 +89,4 @@ def test_whatever_comes(status: int, body: bytes) -> None:
     """Any bytes are judged without an error, and accounts never by chance refuses a grant."""
     for judge in (of_web_api, of_accounts, of_reccobeats):
         assert isinstance(judge("any", status, body), SongSwapError | None)
-    assert not isinstance(of_accounts("any", status, body), GrantRefused)
+    assert not isinstance(of_accounts("any", status, body), InvalidGrant)

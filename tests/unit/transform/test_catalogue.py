@@ -8,7 +8,7 @@ import pytest
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
 from songswap.transform import responses
-from songswap.transform.catalogue import joined, with_one_primary
+from songswap.transform.catalogue import merge_catalogues, with_one_primary
 from songswap.transform.track import add_track
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
@@ -33,7 +33,7 @@ def told(hours: int = 0, url: str = "u", **changed: Any) -> Catalogue:
 def test_one_is_itself() -> None:
     """A load of one round has nothing to join."""
     one = told()
-    assert joined([one]) is one
+    assert merge_catalogues([one]) is one
 
 
 PARTS = [
@@ -52,7 +52,7 @@ PARTS = [
 @pytest.mark.parametrize("order", [*itertools.permutations(range(len(PARTS)))])
 def test_the_larger_stands(order: tuple[int, ...]) -> None:
     """Of each value, and any is larger than one that is missing."""
-    rows = joined([PARTS[number] for number in order])
+    rows = merge_catalogues([PARTS[number] for number in order])
     assert rows.tracks == {"t": Track("t", "Track", 7)}
     assert rows.artists == {"a": Artist("a", "B"), "b": Artist("b", "C")}
     assert rows.track_previews == {"t": Preview("t", "v")}
@@ -65,7 +65,7 @@ def test_the_larger_stands(order: tuple[int, ...]) -> None:
         ArtistTrack("t", "b", is_primary=True),
     ]
     assert rows.forms == {"t": 0}
-    assert joined([PARTS[0], PARTS[0]]).forms == PARTS[0].forms
+    assert merge_catalogues([PARTS[0], PARTS[0]]).forms == PARTS[0].forms
 
 
 def test_one_primary_of_those_that_were_told_so() -> None:
@@ -76,7 +76,7 @@ def test_one_primary_of_those_that_were_told_so() -> None:
 
 def test_the_earliest_observation_stands() -> None:
     """Of a day and value the earliest is kept, in whichever order; another day has its own."""
-    rows = joined([told(2), told(1), told(3, popularity=4), told(25)])
+    rows = merge_catalogues([told(2), told(1), told(3, popularity=4), told(25)])
     assert set(rows.track_popularity.values()) == {
         Popularity("t", BEGIN + timedelta(hours=hours), value)
         for hours, value in ((1, 1), (3, 4), (25, 1))
@@ -86,5 +86,5 @@ def test_the_earliest_observation_stands() -> None:
 def test_what_was_told_is_left_as_it_is() -> None:
     """Catalogues keep what is theirs: a load that is refused is tried again with parts of them."""
     parts = [told(2, name=None), told(1)]
-    joined(parts)
+    merge_catalogues(parts)
     assert parts == [told(2, name=None), told(1)]

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from songswap.models import Catalogue, History, Play
+from songswap.models import Catalogue, Play, RecentPlays
 from songswap.transform import history
 
 
-def transform(items: Any, observed_at: datetime) -> tuple[History, Catalogue]:
+def transform(items: Any, observed_at: datetime) -> tuple[RecentPlays, Catalogue]:
     catalogue = Catalogue()
     body = json.dumps({"items": items}).encode()
     return history.transform(body, 7, observed_at, catalogue), catalogue
@@ -22,15 +22,15 @@ def test_whole_item(item: Any, observed_at: datetime) -> None:
     played_at = datetime(2026, 11, 22, 7, 55, 2, 5000, tzinfo=UTC)
     assert told.plays == [Play(7, played_at, f"{5:022d}")]
     assert (told.items, told.oldest, told.newest) == (1, played_at, played_at)
-    assert told.set_aside == []
-    assert catalogue.notes == set()
+    assert told.rejected_items == []
+    assert catalogue.data_fixes == set()
     assert catalogue.incomplete == set()
 
 
 def test_no_items(observed_at: datetime) -> None:
     """A user who has played nothing is not a malformed answer."""
     told, _ = transform([], observed_at)
-    assert told == History()
+    assert told == RecentPlays()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_set_aside(item: Any, observed_at: datetime, change: dict[str, Any], rea
     """An item that cannot be a row is set aside with its reason; its neighbours are loaded."""
     told, catalogue = transform([item(1), item(2, **change), item(3)], observed_at)
     assert [play.track_id for play in told.plays] == [f"{1:022d}", f"{3:022d}"]
-    assert [one.reason for one in told.set_aside] == [reason]
+    assert [one.reason for one in told.rejected_items] == [reason]
     assert set(catalogue.tracks) == {f"{1:022d}", f"{3:022d}"}
 
 
@@ -180,7 +180,7 @@ def test_not_an_item(item: Any, observed_at: datetime, broken: Any, reason: str)
     """What is no item at all costs only itself."""
     told, _ = transform([item(1), broken], observed_at)
     assert len(told.plays) == 1
-    assert [one.reason for one in told.set_aside] == [reason]
+    assert [one.reason for one in told.rejected_items] == [reason]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_not_an_answer(observed_at: datetime, body: bytes) -> None:
     """A body that is not a list of plays is set aside as a whole, and nothing is raised."""
     told = history.transform(body, 7, observed_at, Catalogue())
     assert told.plays == []
-    assert [one.reason for one in told.set_aside] == [history.NOT_AN_ANSWER]
+    assert [one.reason for one in told.rejected_items] == [history.NOT_AN_ANSWER]
     assert history.fingerprint(body) is None
 
 
@@ -202,9 +202,9 @@ def test_set_aside_once(item: Any, observed_at: datetime) -> None:
     first, _ = transform([broken], observed_at)
     second, _ = transform([item(1), mended_elsewhere, broken], observed_at)
     other, _ = transform([item(4, track=None)], observed_at)
-    assert first.set_aside == second.set_aside
-    assert first.set_aside[0].fingerprint != other.set_aside[0].fingerprint
-    assert first.set_aside[0].played_at == broken["played_at"]
+    assert first.rejected_items == second.rejected_items
+    assert first.rejected_items[0].fingerprint != other.rejected_items[0].fingerprint
+    assert first.rejected_items[0].played_at == broken["played_at"]
 
 
 def test_bounds_name_every_time(item: Any, observed_at: datetime) -> None:

@@ -81,14 +81,14 @@ def test_artist(observed_at: datetime) -> None:
     assert told.popularity == [Popularity("x", observed_at, 40)]
     assert told.followers == [Followers("x", observed_at, 12345)]
     assert told.genres == {Genre("x", "post-punk"), Genre("x", "art rock")}
-    assert told.notes == set()
+    assert told.data_fixes == set()
 
 
 def test_artist_in_development_mode(observed_at: datetime) -> None:
     """Fields that development mode leaves out are no rows, and the artist is complete."""
     told = metadata.artists(body(artists=[{"id": "x", "name": "X"}]), ["x"], observed_at)
     assert told.told == {"x"}
-    assert not any((told.popularity, told.followers, told.genres, told.images, told.notes))
+    assert not any((told.popularity, told.followers, told.genres, told.images, told.data_fixes))
 
 
 def test_broken_parts_of_an_artist(observed_at: datetime) -> None:
@@ -103,7 +103,12 @@ def test_broken_parts_of_an_artist(observed_at: datetime) -> None:
     told = metadata.artists(body(artists=[broken]), ["x"], observed_at)
     assert told.genres == {Genre("x", "ok")}
     assert not any((told.popularity, told.followers, told.images))
-    assert {note.field for note in told.notes} >= {"genres", "images", "popularity", "followers"}
+    assert {note.field for note in told.data_fixes} >= {
+        "genres",
+        "images",
+        "popularity",
+        "followers",
+    }
 
 
 def test_features() -> None:
@@ -127,7 +132,7 @@ def test_features_of_reccobeats() -> None:
     assert told.unknown == set()
     assert rows["x"]._asdict() == {"id": "x", **FEATURES, "time_signature": 0}
     assert rows["y"].key == 7
-    assert {(note.id, note.field) for note in told.notes} == {
+    assert {(note.id, note.field) for note in told.data_fixes} == {
         ("x", "time_signature"),
         ("y", "time_signature"),
     }
@@ -138,10 +143,10 @@ def test_incomplete_features_of_reccobeats() -> None:
     with_signature = reccobeats("x", time_signature=3)
     told = metadata.reccobeats_features(body(content=[with_signature]), ["x"])
     assert [row.time_signature for row in told.features] == [3]
-    assert told.notes == set()
+    assert told.data_fixes == set()
     told = metadata.reccobeats_features(body(content=[reccobeats("x", tempo=None)]), ["x"])
     assert (told.told, told.unknown, told.features) == (set(), set(), [])
-    assert {note.field for note in told.notes} == {"tempo"}
+    assert {note.field for note in told.data_fixes} == {"tempo"}
     for nonsense in (b"", b'{"content": null}', b'{"content": [{"href": 5}]}'):
         assert metadata.reccobeats_features(nonsense, ["x"]).told == set()
 
@@ -153,4 +158,4 @@ def test_bad_features(name: str, value: Any) -> None:
     told = metadata.features(body(audio_features=[{"id": "x", **FEATURES, name: value}]), ["x"])
     assert told.features == []
     assert told.told == {"x"}
-    assert {note.field for note in told.notes} == {name}
+    assert {note.field for note in told.data_fixes} == {name}

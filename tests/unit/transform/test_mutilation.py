@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songswap.models import Catalogue, History
+from songswap.models import Catalogue, RecentPlays
 from songswap.transform import history
 
 ODD_VALUES = st.one_of(
@@ -62,7 +62,7 @@ def mutilated(draw: st.DrawFn, item: Any) -> Any:
     return item
 
 
-def assert_every_row_fits(told: History, catalogue: Catalogue, observed_at: datetime) -> None:
+def assert_every_row_fits(told: RecentPlays, catalogue: Catalogue, observed_at: datetime) -> None:
     """The platform's contract, written down a second time and without the pipeline's own rules."""
 
     def fits(text: str, length: int) -> bool:
@@ -96,9 +96,9 @@ def assert_every_row_fits(told: History, catalogue: Catalogue, observed_at: date
         assert fits(image.url, 240)
     for preview in catalogue.track_previews.values():
         assert fits(preview.url, 240)
-    for aside in told.set_aside:
+    for aside in told.rejected_items:
         assert fits(aside.reason + (aside.played_at or ""), 200)
-    for note in catalogue.notes:
+    for note in catalogue.data_fixes:
         assert is_id(note.id)
         assert fits(note.field + note.problem, 200)
 
@@ -118,7 +118,7 @@ def test_mutilated_items(item: Any, observed_at: datetime, data: st.DataObject) 
     told = history.transform(body, 7, observed_at, catalogue)
     history.fingerprint(body)
     assert told.items == len(order)
-    assert len(told.plays) + len(told.set_aside) == len(order)
+    assert len(told.plays) + len(told.rejected_items) == len(order)
     assert_every_row_fits(told, catalogue, observed_at)
 
     alone = Catalogue()

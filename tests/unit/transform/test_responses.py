@@ -8,7 +8,7 @@ import pytest
 from songswap.transform import responses
 
 
-def read(text: str | bytes) -> list[responses.Read[responses.Track]] | None:
+def read(text: str | bytes) -> list[responses.Parsed[responses.Track]] | None:
     body = text if isinstance(text, bytes) else text.encode()
     return responses.read(body, responses.Tracks, responses.Track)
 

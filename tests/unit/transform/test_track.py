@@ -23,7 +23,7 @@ def add(told: dict[str, Any], observed_at: datetime, into: Catalogue | None = No
 
 
 def noted(catalogue: Catalogue) -> set[str]:
-    return {note.field for note in catalogue.notes}
+    return {note.field for note in catalogue.data_fixes}
 
 
 def test_whole_track(track: Any, observed_at: datetime) -> None:
@@ -117,7 +117,7 @@ def test_long_name_is_cut(track: Any, observed_at: datetime) -> None:
     catalogue = add(track(1, name=long, artists=[{"id": "a", "name": long}]), observed_at)
     assert catalogue.tracks[ID].name == "é" * 240
     assert catalogue.artists["a"].name == "é" * 120
-    assert {(note.kind, note.problem) for note in catalogue.notes} == {
+    assert {(note.kind, note.problem) for note in catalogue.data_fixes} == {
         ("track", "cut to 240 characters"),
         ("artist", "cut to 120 characters"),
     }
@@ -137,7 +137,7 @@ def test_left_out_is_not_noted(track: Any, observed_at: datetime, left_out: str)
     told = track(1)
     del told[left_out]
     catalogue = add(told, observed_at)
-    assert catalogue.notes == set()
+    assert catalogue.data_fixes == set()
     assert catalogue.incomplete == {ID}
 
 
@@ -145,7 +145,7 @@ def test_no_preview_and_no_images_are_complete(track: Any, observed_at: datetime
     """Most tracks have no preview, some albums no image: there is nothing to ask for."""
     catalogue = add(track(1, preview_url=None, album={"images": []}), observed_at)
     assert catalogue.incomplete == set()
-    assert catalogue.notes == set()
+    assert catalogue.data_fixes == set()
 
 
 @pytest.mark.parametrize("whole_first", [True, False])

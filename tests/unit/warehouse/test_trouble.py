@@ -12,7 +12,7 @@ from songswap.errors import (
     WarehouseRefused,
     WarehouseUnavailable,
 )
-from songswap.warehouse.trouble import MOST, NEEDED, naming_trouble, translated
+from songswap.warehouse.error_translation import MOST, NEEDED, translate_errors, translated
 
 CLASSES = {
     kind
@@ -26,7 +26,7 @@ def test_every_error_is_a_sentence() -> None:
     """Whatever psycopg raises is one of the pipeline's own, and has no cause that prints more."""
     assert len(CLASSES) > 200
     for kind in CLASSES:
-        with pytest.raises(SongSwapError) as raised, naming_trouble():
+        with pytest.raises(SongSwapError) as raised, translate_errors():
             raise kind("heard-it\nDETAIL: heard-it")
         assert "DETAIL" not in str(raised.value)
         assert raised.value.__suppress_context__

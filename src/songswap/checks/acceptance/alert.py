@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 from songswap.alerts.message import Run
-from songswap.errors import ProofFailed, RunFailed
+from songswap.errors import AcceptanceFailed, RunFailed
 
 TASK = "fail_on_purpose"
 SENTENCE = "This failure is a test of the alerts: nothing is wrong and nothing has to be done."
@@ -32,10 +32,10 @@ def check(message: dict[str, Any] | None, run: Run, now: datetime) -> str:
         now: bounds the time in it (aware).
 
     Raises:
-        ProofFailed: it did not arrive, or something in it is not as it has to be.
+        AcceptanceFailed: it did not arrive, or something in it is not as it has to be.
     """
     if message is None:
-        raise ProofFailed(
+        raise AcceptanceFailed(
             "No alert was sent: the log of the failed task says why. Check the connection"
             " Discord_Notifier or the variable discord_webhook_endpoint."
         )
@@ -65,7 +65,7 @@ def check(message: dict[str, Any] | None, run: Run, now: datetime) -> str:
     if _HIDDEN in json.dumps(message):
         wrong.append("a line that is not for people")
     if wrong:
-        raise ProofFailed(
+        raise AcceptanceFailed(
             f"The alert arrived, but this is not as it has to be: {', '.join(wrong)}. Look at"
             " songswap.alerts.message; until it is mended, alerts may mislead."
         )

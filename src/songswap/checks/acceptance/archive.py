@@ -18,10 +18,10 @@ from obstore.store import S3Store
 
 from songswap import settings
 from songswap.checks.acceptance.expectation import expect
-from songswap.errors import ArchiveUnreadable, ProofFailed
+from songswap.errors import AcceptanceFailed, ArchiveUnreadable
 from songswap.storage import keys
 from songswap.storage.archive import Archive, open_store, said
-from songswap.storage.records import Kept
+from songswap.storage.records import SpooledResponse
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def put(archive: settings.Archive, folder: Path) -> None:
     """Archive an answer with the pipeline's key, the same twice again, and another of that hour.
 
     Raises:
-        ProofFailed: an answer has another key than it has to have.
+        AcceptanceFailed: an answer has another key than it has to have.
         ArchiveError: S3 did not take it.
     """
     body = (folder / _DATA).read_bytes()
@@ -58,13 +58,13 @@ def verify(tests: settings.Archive, folder: Path) -> None:
     """Read the objects with the tests' key: bodies and the time of the answer as they were given.
 
     Raises:
-        ProofFailed: they are not as they were given.
+        AcceptanceFailed: they are not as they were given.
         ArchiveUnreadable: S3 does not give them.
     """
     store = open_store(tests)
     first = (folder / _DATA).read_bytes()
     for name, body in ((_KEY, first), (_AGAIN, first), (_OTHER, _OTHER_BODY)):
-        with _naming_trouble(f"GET {name}"):
+        with _translate_errors(f"GET {name}"):
             answer = obstore.get(store, name)
             packed = bytes(answer.bytes())
         expect(f"The body of {name}", body, gzip.decompress(packed), _MODULE)
@@ -76,7 +76,7 @@ def check_refusals(archive: settings.Archive) -> None:
     """Try with the pipeline's key what it must not do.
 
     Raises:
-        ProofFailed: it was allowed; says what.
+        AcceptanceFailed: it was allowed; says what.
         ArchiveUnreadable: S3 answered with something else than a refusal.
     """
     store = open_store(archive)
@@ -87,7 +87,7 @@ def check_refusals(archive: settings.Archive) -> None:
     }
     allowed = [name for name, attempt in attempts.items() if not _is_refused(name, attempt)]
     if allowed:
-        raise ProofFailed(
+        raise AcceptanceFailed(
             f"The key of SongSwap_S3_PutOnly was allowed to {', '.join(allowed)}. It must only PUT"
             " below history/: take the other rights from it. Nothing real was touched; the rest of"
             " the test removes its objects."
@@ -98,16 +98,16 @@ def remove(tests: settings.Archive) -> None:
     """Remove all objects of this test with the tests' key, and see that they are gone.
 
     Raises:
-        ProofFailed: an object is left.
+        AcceptanceFailed: an object is left.
         ArchiveUnreadable: S3 does not let them be removed.
     """
     store = open_store(tests)
     for name in _KEYS:
-        with _naming_trouble(f"DELETE {name}"), suppress(FileNotFoundError):
+        with _translate_errors(f"DELETE {name}"), suppress(FileNotFoundError):
             obstore.delete(store, name)
     left = [name for name in _KEYS if not _is_gone(store, name)]
     if left:
-        raise ProofFailed(
+        raise AcceptanceFailed(
             f"{', '.join(left)} is still there after its own deletion: look at the rights of"
             " SongSwap_S3_TestPutGetDelete. It is no real user's; the next run removes it."
         )
@@ -116,12 +116,12 @@ def remove(tests: settings.Archive) -> None:
 
 def _put(archive: settings.Archive, body: bytes) -> str:
     packed = gzip.compress(body, mtime=0)
-    kept = Kept(0, 0, keys.for_hour(0, _AT), _AT, None, packed)
+    kept = SpooledResponse(0, 0, keys.for_hour(0, _AT), _AT, None, packed)
     return asyncio.run(Archive(archive).put(kept))
 
 
 @contextmanager
-def _naming_trouble(request: str) -> Iterator[None]:
+def _translate_errors(request: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
@@ -132,7 +132,7 @@ def _naming_trouble(request: str) -> Iterator[None]:
 
 
 def _is_refused(request: str, attempt: Callable[[], object]) -> bool:
-    with _naming_trouble(request):
+    with _translate_errors(request):
         try:
             attempt()
         except PermissionDeniedError:
@@ -141,7 +141,7 @@ def _is_refused(request: str, attempt: Callable[[], object]) -> bool:
 
 
 def _is_gone(store: S3Store, name: str) -> bool:
-    with _naming_trouble(f"HEAD {name}"):
+    with _translate_errors(f"HEAD {name}"):
         try:
             obstore.head(store, name)
         except (FileNotFoundError, PermissionDeniedError):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from songswap.errors import ProofFailed
+from songswap.errors import AcceptanceFailed
 
 _NO_HARM = "Nothing real was touched; the rest of the test removes what it made."
 
@@ -17,10 +17,10 @@ def expect(what: str, expected: object, found: object, module: str) -> None:
         module: the code to be looked at.
 
     Raises:
-        ProofFailed: they are not equal; says what was expected and what was found.
+        AcceptanceFailed: they are not equal; says what was expected and what was found.
     """
     if found != expected:
-        raise ProofFailed(
+        raise AcceptanceFailed(
             f"{what}: expected {_short(expected)}, found {_short(found)}."
             f" Look at {module}. {_NO_HARM}"
         )
@@ -34,13 +34,13 @@ def expect_rows(
     """Compare rows, table by table, in any order; a table that is not expected has to be empty.
 
     Raises:
-        ProofFailed: they are not equal; names each missing and each wrong row of the first table.
+        AcceptanceFailed: they differ; names each missing and wrong row of the first table.
     """
     for table in [*expected, *(found.keys() - expected.keys())]:
         want, got = Counter(expected.get(table, ())), Counter(found.get(table, ()))
         if want != got:
             missing, wrong = list((want - got).elements()), list((got - want).elements())
-            raise ProofFailed(
+            raise AcceptanceFailed(
                 f"{table}: {len(missing)} of {want.total()} rows are missing and {len(wrong)} are"
                 f" wrong. Look at {module}. {_NO_HARM}\nMissing: {missing}\nWrong: {wrong}"
             )

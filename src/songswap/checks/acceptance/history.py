@@ -10,10 +10,10 @@ import psycopg
 
 from songswap.checks.acceptance.load import LoadProof, catalogue_rows
 from songswap.checks.acceptance.sample import USER_ID, Rows, Sample
-from songswap.models import Catalogue, History
+from songswap.models import Catalogue, RecentPlays
 from songswap.transform import history as transform
 from songswap.warehouse import plays as warehouse
-from songswap.warehouse.plays import Answer, Round
+from songswap.warehouse.plays import ParsedResponse, PollBatch
 
 _AT = datetime.fromisoformat("2026-11-02T04:30:00.250Z")
 _TRACK_1, _TRACK_2, _TRACK_3 = _TRACKS = (
@@ -32,7 +32,7 @@ _IMAGES = "https://images.songswap.invalid"
 
 class _Told(NamedTuple):
     body: bytes
-    history: History
+    history: RecentPlays
     catalogue: Catalogue
 
 
@@ -45,14 +45,18 @@ def _rows_of(told: _Told) -> Rows:
     return {
         **catalogue_rows(told.catalogue),
         "History": list(told.history.plays),
-        "set_aside": [(USER_ID, one.reason, one.played_at) for one in told.history.set_aside],
+        "rejected_items": [
+            (USER_ID, one.reason, one.played_at) for one in told.history.rejected_items
+        ],
         "bounds": [(told.history.items, told.history.oldest, told.history.newest)],
     }
 
 
 def _load(connection: psycopg.Connection, told: _Told) -> dict[str, int]:
-    answer = Answer(USER_ID, _AT, "no object", transform.fingerprint(told.body), told.history)
-    told_at_once = Round([answer], told.catalogue, _AT)
+    answer = ParsedResponse(
+        USER_ID, _AT, "no object", transform.fingerprint(told.body), told.history
+    )
+    told_at_once = PollBatch([answer], told.catalogue, _AT)
     return warehouse.load(connection, [told_at_once], "test_rds_load_history", timedelta(days=1))
 
 
@@ -72,7 +76,7 @@ PROOF = LoadProof(
         "track_popularity": 3,
         "track_images": 9,
         "track_previews": 2,
-        "set_aside": 1,
+        "rejected_items": 1,
     },
     both={
         "History": [
@@ -113,7 +117,7 @@ PROOF = LoadProof(
             (_TRACK_1, "https://previews.songswap.invalid/harbour"),
             (_TRACK_3, "https://previews.songswap.invalid/etude"),
         ],
-        "set_aside": [(USER_ID, "track: missing", "2026-11-02T04:13:20.009Z")],
+        "rejected_items": [(USER_ID, "track: missing", "2026-11-02T04:13:20.009Z")],
     },
     told={"bounds": [(5, datetime.fromisoformat("2026-11-01T23:59:59.999Z"), _NEWEST)]},
     stored={

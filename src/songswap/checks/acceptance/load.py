@@ -11,7 +11,7 @@ import psycopg
 from songswap.checks.acceptance import sample
 from songswap.checks.acceptance.expectation import expect, expect_rows
 from songswap.checks.acceptance.sample import Rows, Sample
-from songswap.errors import ProofFailed
+from songswap.errors import AcceptanceFailed
 from songswap.models import Catalogue
 from songswap.settings import Settings
 from songswap.warehouse.connection import connect
@@ -32,7 +32,7 @@ def catalogue_rows(catalogue: Catalogue) -> Rows:
         "TrackPopularity": list(catalogue.track_popularity.values()),
         "TrackImages": list(catalogue.track_images.values()),
         "TrackPreviews": list(catalogue.track_previews.values()),
-        "notes": list(catalogue.notes),
+        "data_fixes": list(catalogue.data_fixes),
         "incomplete": [(track_id,) for track_id in catalogue.incomplete],
     }
 
@@ -69,7 +69,7 @@ class LoadProof(Generic[Told]):
         """Write what has to be there before the load.
 
         Raises:
-            ProofFailed: the test user is somebody else; nothing was changed.
+            AcceptanceFailed: the test user is somebody else; nothing was changed.
             WarehouseUnavailable, SchemaOutdated: nothing was changed.
         """
         with connect(settings.warehouse_dsn) as connection:
@@ -81,7 +81,7 @@ class LoadProof(Generic[Told]):
         """Transform the answer in ``folder``, and check each key and value.
 
         Raises:
-            ProofFailed: a row is missing, wrong, or one too many.
+            AcceptanceFailed: a row is missing, wrong, or one too many.
         """
         told = self.transform(self._answer(folder))
         expect_rows({**self.both, **self.told}, self.rows_of(told), self.transforms)
@@ -90,7 +90,7 @@ class LoadProof(Generic[Told]):
         """Load the answer for the first time.
 
         Raises:
-            ProofFailed: it counted something else as new than what is new.
+            AcceptanceFailed: it counted something else as new than what is new.
         """
         self._load(settings, folder, self.counts)
 
@@ -98,7 +98,7 @@ class LoadProof(Generic[Told]):
         """Check all rows that are in the warehouse.
 
         Raises:
-            ProofFailed: a row is missing, wrong, or one too many.
+            AcceptanceFailed: a row is missing, wrong, or one too many.
         """
         with connect(settings.warehouse_dsn) as connection:
             found = sample.found(connection, self.sample)
@@ -108,7 +108,7 @@ class LoadProof(Generic[Told]):
         """Load the same answer once more: nothing is new, and no row is another.
 
         Raises:
-            ProofFailed: something was counted as new, or changed.
+            AcceptanceFailed: something was counted as new, or changed.
         """
         self._load(settings, folder, {})
         self.verify(settings)
@@ -117,14 +117,14 @@ class LoadProof(Generic[Told]):
         """Remove all that was written, and see that nothing of it is left.
 
         Raises:
-            ProofFailed: a row is left.
+            AcceptanceFailed: a row is left.
         """
         with connect(settings.warehouse_dsn) as connection:
             sample.remove(connection, self.sample)
             found = sample.found(connection, self.sample)
         left = [table for table, rows in found.items() if rows]
         if left:
-            raise ProofFailed(
+            raise AcceptanceFailed(
                 f"Rows are left in {', '.join(left)}: look at the foreign keys of these tables, at"
                 " songswap/checks/acceptance/sample.sql, and whether user 0 is somebody real."
                 " Nothing real was removed; the next run tries again."

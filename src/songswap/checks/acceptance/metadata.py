@@ -7,13 +7,13 @@ import psycopg
 from songswap.checks.acceptance.load import catalogue_rows
 from songswap.checks.acceptance.sample import Rows, Sample
 from songswap.models import Metadata
-from songswap.warehouse import metadata as warehouse
+from songswap.warehouse import enrichment as warehouse
 
 AT = datetime.fromisoformat("2026-11-02T04:30:00.250Z")
 """When the answers were given."""
 
 TRANSFORMS = "songswap/transform/metadata.py"
-LOADS = "songswap/warehouse/metadata.py and metadata.sql"
+LOADS = "songswap/warehouse/enrichment.py and enrichment.sql"
 
 
 def rows_of(told: Metadata) -> Rows:
@@ -25,7 +25,7 @@ def rows_of(told: Metadata) -> Rows:
         "ArtistFollowers": list(told.followers),
         "ArtistGenres": list(told.genres),
         "TrackFeatures": list(told.features),
-        "notes": list(told.catalogue.notes | told.notes),
+        "data_fixes": list(told.catalogue.data_fixes | told.data_fixes),
         "told": [(one,) for one in told.told],
         "unknown": [(one,) for one in told.unknown],
     }

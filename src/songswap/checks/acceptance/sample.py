@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from songswap.errors import ProofFailed
+from songswap.errors import AcceptanceFailed
 from songswap.warehouse.sql import statements
 
 USER_ID = 0
@@ -48,7 +48,7 @@ def make(connection: psycopg.Connection, sample: Sample) -> None:
     """Remove what a killed test left, and write what has to be there before a load.
 
     Raises:
-        ProofFailed: somebody else stands where the test user would: nothing was changed.
+        AcceptanceFailed: somebody else stands where the test user would: nothing was changed.
     """
     sql = statements("sample.sql", "songswap.checks.acceptance")
     with connection.transaction():
@@ -56,7 +56,7 @@ def make(connection: psycopg.Connection, sample: Sample) -> None:
         if sample.user_id is not None:
             taken = connection.execute(sql["user_taken"], _parameters(sample)).fetchone()
             if taken:
-                raise ProofFailed(
+                raise AcceptanceFailed(
                     f'User {taken[0]} in "Users" has the id, e-mail address or Spotify id of the'
                     f" test user ({USER_ID}, {_USER['email']}, {_USER['spotify_id']}) and is"
                     " somebody else. Nothing was changed. Give that user others, then clear the"

@@ -20,7 +20,7 @@ INSERT INTO "Artists" (id, name) SELECT unnest(%(asked)s::text[]), ''
 
 -- name: insert_wanted
 -- Nobody else asks Spotify for them, an hourly run or a backfill: not_before never comes.
-INSERT INTO songswap.metadata (kind, id, wanted_since, not_before)
+INSERT INTO songswap.enrichment_queue (kind, id, queued_at, not_before)
 SELECT kind, id, %(at)s, 'infinity'
 FROM unnest(%(kinds)s::text[]) kind, unnest(%(asked)s::text[]) id
 
@@ -36,10 +36,10 @@ DELETE FROM "Tracks" WHERE id = ANY (%(tracks)s)
 DELETE FROM "Artists" WHERE id = ANY (%(artists)s)
 
 -- name: delete_metadata
-DELETE FROM songswap.metadata WHERE id = ANY (%(ids)s)
+DELETE FROM songswap.enrichment_queue WHERE id = ANY (%(ids)s)
 
 -- name: delete_notes
-DELETE FROM songswap.notes WHERE id = ANY (%(ids)s)
+DELETE FROM songswap.data_fixes WHERE id = ANY (%(ids)s)
 
 -- name: delete_track_forms
 DELETE FROM songswap.track_forms WHERE id = ANY (%(tracks)s)

@@ -50,17 +50,17 @@ SELECT id, genre FROM "ArtistGenres" WHERE id = ANY (%(artists)s)
 -- asks for.
 SELECT kind, id, answered_at IS NOT DISTINCT FROM %(at)s AND known IS TRUE,
   misses = 1 AND not_before = 'infinity'
-FROM songswap.metadata WHERE id = ANY (%(ids)s)
+FROM songswap.enrichment_queue WHERE id = ANY (%(ids)s)
 
 -- name: notes
-SELECT kind, id, field, problem FROM songswap.notes WHERE id = ANY (%(ids)s)
+SELECT kind, id, field, problem FROM songswap.data_fixes WHERE id = ANY (%(ids)s)
 
 -- name: polls
-SELECT user_id, asked_at, answered_at, newest_played_at, problem FROM songswap.polls
+SELECT user_id, polled_at, answered_at, newest_played_at, problem FROM songswap.polls
 WHERE user_id = %(user_id)s
 
--- name: set_aside
-SELECT user_id, reason, played_at FROM songswap.set_aside WHERE user_id = %(user_id)s
+-- name: rejected_items
+SELECT user_id, reason, played_at FROM songswap.rejected_items WHERE user_id = %(user_id)s
 
 -- name: gaps
 SELECT user_id, after, before FROM songswap.gaps WHERE user_id = %(user_id)s

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from songswap.checks.acceptance.expectation import expect
 from songswap.errors import SpoolError
-from songswap.storage.records import Answer
+from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def check_files(folder: Path) -> None:
     """Read the data files in ``folder`` as what they are: JSON in the shape of Spotify's answers.
 
     Raises:
-        ProofFailed: one is something else.
+        AcceptanceFailed: one is something else.
         OSError: one cannot be read.
     """
     for name, entries, count in _FILES:
@@ -46,10 +46,10 @@ def keep(spool: Path, folder: Path) -> None:
     """Keep the data files as answers in a spool within the folder ``spool``, for its owner alone.
 
     Raises:
-        ProofFailed: others may read its files.
+        AcceptanceFailed: others may read its files.
         SpoolError: the disk does not take them.
     """
-    answers = [Answer(0, name, _AT, None, (folder / name).read_bytes()) for name, *_ in _FILES]
+    answers = [RawResponse(0, name, _AT, None, (folder / name).read_bytes()) for name, *_ in _FILES]
     with Spool(spool / _FOLDER) as kept:
         kept.keep(_RUN, 0, answers)
         modes = {f"{file.stat().st_mode & 0o777:o}" for file in kept.path.parent.iterdir()}
@@ -60,7 +60,7 @@ def read(spool: Path, folder: Path) -> None:
     """Open the spool again and find each answer as it was kept, waiting for S3 and the warehouse.
 
     Raises:
-        ProofFailed: one is missing or another.
+        AcceptanceFailed: one is missing or another.
         SpoolError: the disk does not give them.
     """
     expected = [(0, name, _AT, (folder / name).read_bytes()) for name, *_ in _FILES]
@@ -74,7 +74,7 @@ def finish(spool: Path) -> None:
     """Note the answers as archived, then as loaded: only then they leave.
 
     Raises:
-        ProofFailed: they left too early, or stay.
+        AcceptanceFailed: they left too early, or stay.
         SpoolError: the disk does not do it.
     """
     with Spool(spool / _FOLDER) as kept:

@@ -59,7 +59,7 @@ def environment(given: Given) -> str:
 
 def token(given: Given) -> str:
     """spotipy gets a token for the app itself."""
-    with _naming_trouble(given):
+    with _translate_errors(given):
         _client(given).auth_manager.get_access_token(as_dict=False)
     return "Spotify gave a token for these credentials."
 
@@ -69,7 +69,7 @@ def read(given: Given) -> str:
     import spotipy
 
     try:
-        with _naming_trouble(given):
+        with _translate_errors(given):
             name = _client(given).artist(ARTIST)["name"]
     except CheckFailed as error:
         cause = error.__cause__
@@ -134,7 +134,7 @@ def _client(given: Given) -> "Spotify":
 
 
 @contextmanager
-def _naming_trouble(given: Given) -> Iterator[None]:
+def _translate_errors(given: Given) -> Iterator[None]:
     """Turn what spotipy raises into a sentence."""
     import requests
     import spotipy

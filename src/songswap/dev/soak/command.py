@@ -42,7 +42,7 @@ _OUTCOME = (
     ("gaps_adjoining", "  recorded where exactly 50 plays joined"),
     ("in_gaps", "Missed plays within recorded gaps"),
     ("unseen", "Missed plays that came late and left unseen"),
-    ("set_aside", "Missed plays told only in items set aside"),
+    ("rejected_items", "Missed plays told only in items set aside"),
     ("outside", "Missed plays before the first or after the last known"),
 )
 
@@ -107,7 +107,7 @@ def as_report(verdict: Verdict, tally: Tally, seconds: float) -> dict[str, Any]:
     return {
         "good": verdict.good,
         **{name: counts.get(name, 0) for name, _ in _OUTCOME},
-        "set_aside_by_reason": verdict.set_aside,
+        "set_aside_by_reason": verdict.rejected_items,
         "faults": dict(sorted(tally.came.items())),
         "calls_struck": dict(sorted(tally.struck.items())),
         "runs": dict(sorted(tally.runs.items())),

@@ -92,7 +92,7 @@ def load_heavy(settings: Settings, run_id: str, now: datetime) -> int:
     try:
         for batch in heavy_listeners.plan(settings, run_id, clock):
             try:
-                asked += fetch(settings, run_id, batch, clock)["asked"]
+                asked += fetch(settings, run_id, batch, clock)["polled"]
             finally:
                 hourly_load.load(settings, run_id, batch, clock)
                 hourly_load.summarise(settings, run_id, clock)

@@ -43,10 +43,9 @@ class Gap(NamedTuple):
 class Verdict:
     """The sums over all users; ``examples`` tells of the first cases of what must not be.
 
-    Missed plays, by what accounts for them: ``in_gaps`` of the record; ``set_aside``; ``unseen``,
-    which came into the feed after newer ones and were pushed out again between two answers that
-    joined, so that no caller can know of them; before the first or after the last known play:
-    ``outside``.
+    Missed plays, by what accounts for them: ``in_gaps`` of the record; ``rejected_items``;
+    ``unseen``, pushed out of the feed again between two responses that joined, so that no caller
+    can know of them; ``outside``, before the first or after the last known play.
     ``stranded`` are the users who do not come back; of them ``undelivered`` counts those whose
     rotated token stood in no answer that went out whole: it never came, or nobody waited for it.
     ``unknown`` are tracks and artists that are taken for unknown and exist; ``clock_unnoticed``
@@ -56,7 +55,7 @@ class Verdict:
     """
 
     counts: Counter[str] = field(default_factory=Counter)
-    set_aside: dict[str, int] = field(default_factory=dict)
+    rejected_items: dict[str, int] = field(default_factory=dict)
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     delays: dict[str, int | None] = field(default_factory=dict)
     stranded: list[str] = field(default_factory=list)
@@ -89,9 +88,9 @@ def judge(parts: Parts, begins: datetime, now: datetime) -> Verdict:
         for listener, user_id in users.items():
             ledger = [_play(line) for line in parts.spotify.ledger(listener)]
             _judge_user(verdict, connection, listener, user_id, ledger, begins)
-        verdict.set_aside = dict(
+        verdict.rejected_items = dict(
             connection.execute(
-                "SELECT reason, count(*) FROM songswap.set_aside GROUP BY 1 ORDER BY 1"
+                "SELECT reason, count(*) FROM songswap.rejected_items GROUP BY 1 ORDER BY 1"
             ).fetchall()
         )
         verdict.stranded = _stranded(connection, parts.revoked, now)
@@ -109,7 +108,7 @@ def account(
     ledger: Sequence[Play],
     history: Mapping[datetime, str],
     gaps: Sequence[Gap],
-    set_aside: Iterable[str],
+    rejected_items: Iterable[str],
     known_from: datetime | None,
 ) -> tuple[Counter[str], list[tuple[str, datetime]]]:
     """Account for every play of one user.
@@ -122,7 +121,7 @@ def account(
         ledger: the user's plays in the order in which they were played.
         history: the tracks in "History" by the time they were played.
         gaps: those that are recorded and not closed.
-        set_aside: what the items that were set aside say of when they were played.
+        rejected_items: what the items that were set aside say of when they were played.
         known_from: when Spotify was asked first and told of nothing; None when it told of plays.
 
     Returns:
@@ -134,7 +133,7 @@ def account(
     due = {play.played_at: play.track_id for play in ledger if play.reachable}
     wrong = [("lost", at) for at, track in due.items() if history.get(at) != track]
     wrong += [("invented", at) for at, track in history.items() if told.get(at) != track]
-    aside = set(set_aside)
+    aside = set(rejected_items)
     late = _late(ledger)
     founded: set[Gap] = set()
     for hole in _holes(ledger, history, known_from):
@@ -142,7 +141,7 @@ def account(
         around = {gap for play in missed for gap in gaps if gap.after < play.played_at < gap.before}
         is_true = any(play.played_at not in late for play in missed)
         founded |= around
-        counts["set_aside"] += len(hole) - len(missed)
+        counts["rejected_items"] += len(hole) - len(missed)
         counts["gaps_true"] += is_true
         counts["in_gaps" if around else "unseen"] += len(missed)
         if is_true and not around:
@@ -152,7 +151,7 @@ def account(
     counts.update(name for name, _ in wrong)
     counts["gaps_adjoining"] = len(bare) - counts["gaps_unfounded"]
     missing = len(told.keys() - history.keys() - due.keys())
-    counts["outside"] = missing - counts["set_aside"] - counts["in_gaps"] - counts["unseen"]
+    counts["outside"] = missing - counts["rejected_items"] - counts["in_gaps"] - counts["unseen"]
     return counts, wrong
 
 
@@ -209,7 +208,7 @@ def _judge_user(
     gaps = rows(
         "SELECT after, before, found_at FROM songswap.gaps WHERE user_id = %s AND closed_at IS NULL"
     )
-    aside = rows("SELECT played_at FROM songswap.set_aside WHERE user_id = %s")
+    aside = rows("SELECT played_at FROM songswap.rejected_items WHERE user_id = %s")
     first = rows('SELECT joined_at FROM soak.members JOIN "Users" USING (spotify_id) WHERE id = %s')
     known_from = begins if first == [(begins,)] else None
     aside_at = [at for (at,) in aside if at]
@@ -235,7 +234,7 @@ def _stranded(connection: psycopg.Connection[Any], revoked: set[str], now: datet
 def _unknown(connection: psycopg.Connection[Any]) -> int:
     """How many tracks and artists are taken for unknown: all that the feeds name exist."""
     row = connection.execute(
-        "SELECT count(*) FROM songswap.metadata"
+        "SELECT count(*) FROM songswap.enrichment_queue"
         " WHERE NOT known AND kind IN ('track', 'artist') AND id ~ '^[0-9A-Za-z]{22}$'"
     ).fetchone()
     return int(row[0]) if row else 0

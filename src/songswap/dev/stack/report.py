@@ -16,7 +16,7 @@ SELECT
   (SELECT count(*) FROM "Tracks") AS tracks,
   (SELECT count(*) FROM "Artists") AS artists,
   (SELECT count(*) FROM "TrackFeatures") AS features,
-  (SELECT count(*) FROM songswap.set_aside) AS set_aside,
+  (SELECT count(*) FROM songswap.rejected_items) AS rejected_items,
   (SELECT count(*) FROM songswap.gaps) AS gaps
 """
 _RUN = """
@@ -29,7 +29,7 @@ _TITLES = {
     "tracks": "Tracks",
     "artists": "Artists",
     "features": "Tracks with features",
-    "set_aside": "Set aside",
+    "rejected_items": "Set aside",
     "gaps": "Gaps",
     "api_calls": "API calls of this run",
     "seconds": "Seconds of this run",

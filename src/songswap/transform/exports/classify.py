@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from songswap.models import Stream
 from songswap.transform.exports.doubles import without_doubles
-from songswap.transform.exports.matching import Heard, Play, in_order
-from songswap.transform.exports.name_matching import Called, Names, pair_namesakes
+from songswap.transform.exports.matching import Play, StreamInterval, in_order
+from songswap.transform.exports.name_matching import Called, Names, match_by_names
 
 _MS = timedelta(milliseconds=1)
 _MINUTE_MS = 60_000
@@ -38,7 +38,7 @@ class Outcome(StrEnum):
     UNIDENTIFIED = "unidentified"
 
 
-class Settled(NamedTuple):
+class ClassifiedStream(NamedTuple):
     """A stream, what it is, and the row of "History" that it is: None where it is none.
 
     ``place`` tells streams apart that ended together after as many ms.
@@ -69,7 +69,7 @@ class Rule(NamedTuple):
         return outcome is None or (outcome is Outcome.UNIDENTIFIED and stream.to_the_minute)
 
 
-class Told(NamedTuple):
+class NewStreams(NamedTuple):
     """What is new of an export.
 
     ``streams`` have to be settled; ``places`` has, by their `identity`, those of them that are
@@ -80,9 +80,9 @@ class Told(NamedTuple):
     """
 
     streams: list[Stream]
-    places: dict[Hashable, Settled]
-    takes_over: dict[Stream, Settled]
-    dissolved: list[Settled]
+    places: dict[Hashable, ClassifiedStream]
+    takes_over: dict[Stream, ClassifiedStream]
+    dissolved: list[ClassifiedStream]
     counts: Counter[str]
 
 
@@ -93,7 +93,7 @@ def identity(stream: Stream) -> Hashable:
     return stream.ended_at, stream.ms_played, stream.to_the_minute, stream.nth, item
 
 
-def told_apart(streams: Iterable[Stream]) -> list[Stream]:
+def number_repeats(streams: Iterable[Stream]) -> list[Stream]:
     """The streams of one file, those that are equal to the minute numbered.
 
     A short track that is heard again and again ends more than once in a minute. Where it cannot
@@ -116,7 +116,9 @@ def _by_the_minute(stream: Stream) -> Hashable:
     return minute, stream.ms_played, stream.track_name, stream.artist_name
 
 
-def news(streams: Sequence[Stream], known: Sequence[Settled], rule: Rule) -> Told:
+def deduplicate(
+    streams: Sequence[Stream], known: Sequence[ClassifiedStream], rule: Rule
+) -> NewStreams:
     """Leave out what files tell twice, and what was known before.
 
     The account data tells to the minute what the extended history tells to the second: of one
@@ -129,14 +131,14 @@ def news(streams: Sequence[Stream], known: Sequence[Settled], rule: Rule) -> Tol
     # Those to the second first: they decide which of the others are told twice.
     ordered = sorted(streams, key=attrgetter("to_the_minute", "ended_at"))
     rough = _Rough(known, ordered)
-    counts = Counter("again" if one.of is None else "repeated" for one in doubles)
-    told = Told([], {}, {}, [], counts)
+    counts = Counter("duplicates" if one.of is None else "repeated" for one in doubles)
+    told = NewStreams([], {}, {}, [], counts)
     seen: set[Hashable] = set()
     for stream in ordered:
         key = identity(stream)
         before = there.get(key)
         if before and before.played_at:
-            counts["again"] += 1
+            counts["duplicates"] += 1
             continue
         if key in seen:
             counts["repeated"] += 1
@@ -158,7 +160,7 @@ def news(streams: Sequence[Stream], known: Sequence[Settled], rule: Rule) -> Tol
     return told
 
 
-def _dissolve(told: Told, stream: Stream | None, old: Settled) -> None:
+def _dissolve(told: NewStreams, stream: Stream | None, old: ClassifiedStream) -> None:
     """A row told to the minute turns out to be one with a stream that may have taken over another:
     the one that the API told stays."""
     if stream is None:
@@ -173,17 +175,17 @@ def _dissolve(told: Told, stream: Stream | None, old: Settled) -> None:
 class _Rough:
     """The streams that are told to the minute, beside those that are told to the second."""
 
-    def __init__(self, known: Sequence[Settled], ordered: Sequence[Stream]) -> None:
+    def __init__(self, known: Sequence[ClassifiedStream], ordered: Sequence[Stream]) -> None:
         # Account data has no part in nearly all imports; what it needs is not looked up for them.
         streams = (*ordered[-1:], *(old.stream for old in known))
         self.is_needed = any(one.to_the_minute for one in streams)
-        self._rough: defaultdict[Hashable, list[Settled]] = defaultdict(list)
-        self._exact: dict[str, Counter[Hashable]] = {"again": Counter(), "repeated": Counter()}
+        self._rough: defaultdict[Hashable, list[ClassifiedStream]] = defaultdict(list)
+        self._exact: dict[str, Counter[Hashable]] = {"duplicates": Counter(), "repeated": Counter()}
         for one in known if self.is_needed else ():
             if one.stream.to_the_minute:
                 self._rough[_by_the_minute(one.stream)].append(one)
             else:
-                self._exact["again"][_by_the_minute(one.stream)] += 1
+                self._exact["duplicates"][_by_the_minute(one.stream)] += 1
 
     def is_told_exactly(self, stream: Stream) -> str | None:
         """Whether a stream is told to the second as well: by an earlier import (again), or by this
@@ -195,7 +197,7 @@ class _Rough:
                 return name
         return None
 
-    def taken_over_by(self, stream: Stream) -> Settled | None:
+    def taken_over_by(self, stream: Stream) -> ClassifiedStream | None:
         """The stream known to the minute that this is, told to the second."""
         minute = _by_the_minute(stream)
         self._exact["repeated"][minute] += 1
@@ -225,14 +227,14 @@ def share_told(streams: Iterable[Stream], plays: Sequence[Play]) -> float | None
     return told / len(plays)
 
 
-def settle(
-    told: Told,
-    known: Sequence[Settled],
+def classify(
+    told: NewStreams,
+    known: Sequence[ClassifiedStream],
     plays: Sequence[Play],
     taken: Iterable[datetime],
     rule: Rule,
     names: Names,
-) -> list[Settled]:
+) -> list[ClassifiedStream]:
     """Decide what each new stream is.
 
     Args:
@@ -244,17 +246,17 @@ def settle(
     """
     place = _Places(known)
     moments = set(taken)
-    settled: list[Settled] = []
+    settled: list[ClassifiedStream] = []
     counting: list[Stream] = []
     for stream in told.streams:
         outcome = rule.of(stream)
         rough = told.takes_over.get(stream) if told.takes_over else None
         if outcome is None and rough and _keeps_play(stream, rough):
-            settled.append(Settled(stream, place(stream), rough.outcome, rough.played_at))
+            settled.append(ClassifiedStream(stream, place(stream), rough.outcome, rough.played_at))
         elif outcome is None or rule.may_be_play(stream):
             counting.append(stream)
         else:
-            settled.append(Settled(stream, place(stream, told), outcome, None))
+            settled.append(ClassifiedStream(stream, place(stream, told), outcome, None))
     merged = _merge(counting, [*told.streams, *(one.stream for one in known)], plays, names)
     for number, stream in enumerate(counting):
         outcome = Outcome.MERGED
@@ -270,11 +272,11 @@ def settle(
             while at in moments:
                 at += _MS
             moments.add(at)
-        settled.append(Settled(stream, place(stream, told), outcome, at))
+        settled.append(ClassifiedStream(stream, place(stream, told), outcome, at))
     return settled
 
 
-def _keeps_play(stream: Stream, rough: Settled) -> bool:
+def _keeps_play(stream: Stream, rough: ClassifiedStream) -> bool:
     """Whether the play that was made of account data stays; not where it stands at the time when
     an offline phone told of it."""
     if rough.outcome is Outcome.LOADED and stream.reported_at:
@@ -292,7 +294,8 @@ def _merge(
     if not plays:
         return {}
     placed = {
-        (one.ended_at, one.ms_played, one.platform): one for one in in_order(map(Heard.of, streams))
+        (one.ended_at, one.ms_played, one.platform): one
+        for one in in_order(map(StreamInterval.of, streams))
     }
     heard = [
         placed[one.ended_at, one.ms_played, one.platform]._replace(
@@ -302,7 +305,7 @@ def _merge(
         )
         for one in counting
     ]
-    pairs = pair_namesakes(plays, heard, [names_of(one) for one in counting], names)
+    pairs = match_by_names(plays, heard, [names_of(one) for one in counting], names)
     return {number: plays[place] for number, place in pairs.items()}
 
 
@@ -314,13 +317,13 @@ def names_of(stream: Stream) -> Called:
 class _Places:
     """Gives each stream a place among those that ended together after as many ms."""
 
-    def __init__(self, known: Iterable[Settled]) -> None:
+    def __init__(self, known: Iterable[ClassifiedStream]) -> None:
         self._next: Counter[tuple[datetime, int]] = Counter()
         for one in known:
             key = one.stream.ended_at, one.stream.ms_played
             self._next[key] = max(self._next[key], one.place + 1)
 
-    def __call__(self, stream: Stream, told: Told | None = None) -> int:
+    def __call__(self, stream: Stream, told: NewStreams | None = None) -> int:
         if told and told.places and (before := told.places.get(identity(stream))):
             return before.place
         key = stream.ended_at, stream.ms_played

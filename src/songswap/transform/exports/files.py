@@ -22,9 +22,9 @@ from typing import Any
 import msgspec
 
 from songswap.errors import ExportRefused
-from songswap.models import SetAside, Stream
+from songswap.models import RejectedItem, Stream
 from songswap.transform import responses
-from songswap.transform.exports.classify import told_apart
+from songswap.transform.exports.classify import number_repeats
 from songswap.transform.exports.kinds import WITHOUT_TRACKS, Kind
 from songswap.transform.exports.rows import AccountEntry, Entry
 from songswap.transform.exports.times import export_time, offline_end
@@ -70,7 +70,7 @@ class File:
     rows: int = 0
     streams: list[Stream] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    set_aside: list[SetAside] = field(default_factory=list)
+    rejected_items: list[RejectedItem] = field(default_factory=list)
     owners: set[str] = field(default_factory=set)
     kept: bytes = b""
 
@@ -113,9 +113,9 @@ def read(name: str, kind: Kind, body: bytes, told_at: datetime) -> File:
         if reason is None:
             reason = add(file, value, told_at)
         if reason:
-            file.set_aside.append(_set_aside(row, reason))
+            file.rejected_items.append(_rejected_item(row, reason))
     if kind is Kind.ACCOUNT:
-        file.streams = told_apart(file.streams)
+        file.streams = number_repeats(file.streams)
     file.kept = _kept(rows, entry)
     return file
 
@@ -135,15 +135,15 @@ def require_plausible(name: str, body: bytes) -> None:
         raise _implausible_file(name)
 
 
-def _rows(name: str, body: bytes, entry: type[Any]) -> list[responses.Read[Any]]:
+def _rows(name: str, body: bytes, entry: type[Any]) -> list[responses.Parsed[Any]]:
     try:
         whole = _decoder(entry).decode(body)
     except responses.BROKEN:
         rows = _rows_one_by_one(name, body)
-        return [responses.mended(row, entry) for row in rows]
+        return [responses.parse_leniently(row, entry) for row in rows]
     if len(whole) > MOST_ROWS:
         raise _implausible_file(name)
-    return [responses.Read(one, responses.NONE) for one in whole]
+    return [responses.Parsed(one, responses.NONE) for one in whole]
 
 
 def _rows_one_by_one(name: str, body: bytes) -> list[Any]:
@@ -315,16 +315,16 @@ def _track_of(uri: str) -> str | None:
     return track_id if track_id != uri and is_id(track_id) else None
 
 
-def _set_aside(row: responses.Read[Any], reason: str) -> SetAside:
+def _rejected_item(row: responses.Parsed[Any], reason: str) -> RejectedItem:
     value, _, raw = row
     claims = raw if value is None else msgspec.to_builtins(value)
     told = claims.get("ts", claims.get("endTime")) if isinstance(claims, dict) else None
     claim = json.dumps([reason, claims], sort_keys=True, default=str)
     digest = hashlib.sha256(claim.encode(errors="replace")).digest()
-    return SetAside(digest, reason, clean(told)[:40] if isinstance(told, str) else None)
+    return RejectedItem(digest, reason, clean(told)[:40] if isinstance(told, str) else None)
 
 
-def _kept(rows: Sequence[responses.Read[Any]], entry: type[Any]) -> bytes:
+def _kept(rows: Sequence[responses.Parsed[Any]], entry: type[Any]) -> bytes:
     """The rows without what may not be kept; a value that could not be read stands as it came."""
     allowed = [name for name in entry.__struct_fields__ if name != "username"]
     kept: list[Any] = []

@@ -64,7 +64,7 @@ class Timed(Protocol):
     def reported_at(self) -> datetime | None: ...
 
 
-class Heard(NamedTuple):
+class StreamInterval(NamedTuple):
     """A stream as far as it is compared.
 
     ``after`` is when the stream before it ended, None where there is none, see `in_order`;
@@ -85,7 +85,7 @@ class Heard(NamedTuple):
     is_crowded: bool = False
 
     @classmethod
-    def of(cls, stream: "Timed") -> "Heard":
+    def of(cls, stream: "Timed") -> "StreamInterval":
         """A stream as it is compared, before others say when it can have begun."""
         return cls(
             stream.track_id or "",
@@ -159,7 +159,7 @@ Play = tuple[datetime, str]
 """When the API says that it was played, and the track."""
 
 
-def in_order(streams: Iterable[Heard]) -> list[Heard]:
+def in_order(streams: Iterable[StreamInterval]) -> list[StreamInterval]:
     """Streams by their ends, each with what the others say of when it can have begun and ended:
     ``after`` is the end of the last one on its platform that had ended when it began, as far as is
     counted; ``until`` and ``is_crowded`` as in `Heard`.
@@ -182,7 +182,7 @@ def in_order(streams: Iterable[Heard]) -> list[Heard]:
     return heard
 
 
-def _add_latest(heard: list[Heard]) -> None:
+def _add_latest(heard: list[StreamInterval]) -> None:
     """Where a start is known, the end can be as late as the next start on the same platform."""
     starts: dict[str | None, datetime] = {}
     for place in reversed(range(len(heard))):
@@ -194,7 +194,7 @@ def _add_latest(heard: list[Heard]) -> None:
         starts[one.platform] = one.started_at
 
 
-def _add_crowded(heard: list[Heard]) -> None:
+def _add_crowded(heard: list[StreamInterval]) -> None:
     """Account data's streams that cannot both have ended in their minutes on one device."""
     for place in range(1, len(heard)):
         one, later = heard[place - 1 : place + 1]
@@ -204,11 +204,11 @@ def _add_crowded(heard: list[Heard]) -> None:
             heard[place] = later._replace(is_crowded=True)
 
 
-def _end(stream: Heard) -> datetime:
+def _end(stream: StreamInterval) -> datetime:
     return stream.ended_at
 
 
-def pair(plays: Sequence[Play], streams: Sequence[Heard]) -> dict[int, int]:
+def match(plays: Sequence[Play], streams: Sequence[StreamInterval]) -> dict[int, int]:
     """Pair plays with streams of the same track, one to one.
 
     Returns:
@@ -229,12 +229,12 @@ def pair(plays: Sequence[Play], streams: Sequence[Heard]) -> dict[int, int]:
     return pairs
 
 
-def _roomy(stream: Heard) -> Heard:
+def _roomy(stream: StreamInterval) -> StreamInterval:
     """A stream of which others do not say when it can have begun, where that is not sure."""
     return stream._replace(after=None) if stream.to_the_minute else stream
 
 
-def _habits(pairs: Iterable[tuple[datetime, Heard]]) -> dict[str | None, Habit]:
+def _habits(pairs: Iterable[tuple[datetime, StreamInterval]]) -> dict[str | None, Habit]:
     """What plays tell, by the platform, where it is clear."""
     told: defaultdict[str | None, Counter[Habit]] = defaultdict(Counter)
     for played_at, stream in pairs:
@@ -249,7 +249,9 @@ def _habits(pairs: Iterable[tuple[datetime, Heard]]) -> dict[str | None, Habit]:
     }
 
 
-def _pair(plays: Sequence[Play], streams: Sequence[Heard], habits: _Habits) -> dict[int, int]:
+def _pair(
+    plays: Sequence[Play], streams: Sequence[StreamInterval], habits: _Habits
+) -> dict[int, int]:
     played: defaultdict[str, list[int]] = defaultdict(list)
     for place, (_, track_id) in enumerate(plays):
         played[track_id].append(place)
@@ -267,7 +269,7 @@ def _pair(plays: Sequence[Play], streams: Sequence[Heard], habits: _Habits) -> d
 
 def _pair_track(
     plays: Sequence[Play],
-    streams: Sequence[Heard],
+    streams: Sequence[StreamInterval],
     told: list[int],
     heard: list[int],
     habits: _Habits,
@@ -296,7 +298,7 @@ def _pair_track(
 
 def _best(
     plays: Sequence[Play],
-    streams: Sequence[Heard],
+    streams: Sequence[StreamInterval],
     told: list[int],
     heard: list[int],
     habits: _Habits,

@@ -6,7 +6,7 @@ data tells names alone, which several tracks may share.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from songswap.transform.exports.matching import Heard, Play, pair
+from songswap.transform.exports.matching import Play, StreamInterval, match
 from songswap.transform.track import ARTIST_NAME, TRACK_NAME
 
 Called = tuple[str, str]
@@ -16,8 +16,8 @@ Names = Callable[[Sequence[str]], Mapping[str, Called]]
 """Gives the names of tracks by their ids, as far as they are known."""
 
 
-def pair_namesakes(
-    plays: Sequence[Play], streams: Sequence[Heard], called: Sequence[Called], names: Names
+def match_by_names(
+    plays: Sequence[Play], streams: Sequence[StreamInterval], called: Sequence[Called], names: Names
 ) -> dict[int, int]:
     """Pair plays with streams of the same track, one to one, and what is left by names.
 
@@ -28,7 +28,7 @@ def pair_namesakes(
     Returns:
         By a stream's place in ``streams``, the place in ``plays`` of the play that it is.
     """
-    pairs = pair(plays, streams)
+    pairs = match(plays, streams)
     paired = set(pairs.values())
     left = [place for place in range(len(plays)) if place not in paired]
     rest = [place for place, (name, _) in enumerate(called) if name and place not in pairs]
@@ -37,11 +37,11 @@ def pair_namesakes(
     if left:
         told = [(at, _spoken(named[track_id])) for at, track_id in map(plays.__getitem__, left)]
         heard = [_by_names(streams[place], called[place]) for place in rest]
-        pairs |= {rest[stream]: left[play] for stream, play in pair(told, heard).items()}
+        pairs |= {rest[stream]: left[play] for stream, play in match(told, heard).items()}
     return pairs
 
 
-def _by_names(stream: Heard, called: Called) -> Heard:
+def _by_names(stream: StreamInterval, called: Called) -> StreamInterval:
     """A stream as it is compared by names."""
     # Under another id a long pause is no reason to take it for the same.
     if stream.track_id:

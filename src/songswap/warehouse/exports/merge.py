@@ -13,8 +13,8 @@ import psycopg
 
 from songswap.models import Play
 from songswap.transform.exports.classify import Outcome
-from songswap.transform.exports.matching import Heard, in_order
-from songswap.transform.exports.name_matching import Names, pair_namesakes
+from songswap.transform.exports.matching import StreamInterval, in_order
+from songswap.transform.exports.name_matching import Names, match_by_names
 from songswap.warehouse.exports.tracks import names
 from songswap.warehouse.sql import statements
 
@@ -88,9 +88,9 @@ def merge(
 def _pairs(plays: list[Play], near: Collection[_Near], names: Names) -> list[tuple[Play, _Near]]:
     ordered = sorted(near, key=lambda one: one.ended_at)
     # The end of the one before is looked for among all; only those made plays are paired.
-    heard = in_order(map(Heard.of, ordered))
+    heard = in_order(map(StreamInterval.of, ordered))
     candidates = [place for place, one in enumerate(ordered) if one.may_be_told]
-    found = pair_namesakes(
+    found = match_by_names(
         [(play.played_at, play.track_id) for play in plays],
         [heard[place] for place in candidates],
         [(ordered[place].track_name, ordered[place].artist_name) for place in candidates],

@@ -18,23 +18,23 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from songswap.errors import FIND_ID, ExportRefused
-from songswap.models import Play, SetAside, Stream
+from songswap.models import Play, RejectedItem, Stream
 from songswap.transform.exports.classify import (
+    ClassifiedStream,
     Outcome,
     Rule,
-    Settled,
+    classify,
+    deduplicate,
     identity,
-    news,
-    settle,
-    told_apart,
+    number_repeats,
 )
 from songswap.transform.exports.matching import LONGEST_PAUSE
 from songswap.warehouse.catalogue import fill_durations
 from songswap.warehouse.copying import copy
 from songswap.warehouse.exports.tracks import identified, keep_names, load_tracks, names
+from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
-from songswap.warehouse.turn import wait_for_turn
 
 _DAY = timedelta(days=1)
 
@@ -65,14 +65,14 @@ _COLUMNS = (
 class Export(NamedTuple):
     """An export as the warehouse takes it.
 
-    ``spans`` are the times of which it tells everything; ``set_aside`` comes with the object that
+    ``spans`` are the times that it covers whole; ``rejected_items`` comes with the object that
     holds its row, ``raw_keys`` are all objects. ``is_replay`` says that it comes from the archive.
     """
 
     user_id: int
     streams: Sequence[Stream]
     spans: Sequence[tuple[datetime, datetime]]
-    set_aside: Sequence[tuple[SetAside, str]]
+    rejected_items: Sequence[tuple[RejectedItem, str]]
     raw_keys: Sequence[str]
     is_replay: bool = False
 
@@ -132,7 +132,7 @@ def load(
     # Settled before others have to wait, and again only if somebody has loaded plays meanwhile.
     ready = this.settled(this.there())
     with connection.transaction():
-        wait_for_turn(connection)
+        lock_loads(connection)
         if not connection.execute(
             statements("plays.sql")["lock_users"], {"users": [export.user_id]}
         ).fetchone():
@@ -140,7 +140,7 @@ def load(
         there = this.there()
         told += this.load(ready if there == ready.there else this.settled(there))
         told["gaps_closed"] = this.close_gaps()
-        this.keep_set_aside()
+        this.store_rejected_items()
         this.execute(
             "insert_import",
             raw_keys=list(export.raw_keys),
@@ -166,8 +166,8 @@ class _Ready(NamedTuple):
 
     there: _There
     counts: Counter[str]
-    old: list[Settled]
-    new: list[Settled]
+    old: list[ClassifiedStream]
+    new: list[ClassifiedStream]
     rows: list[tuple[Any, ...]]
     plays: list[Play]
     taken_back: list[datetime]
@@ -204,10 +204,10 @@ class _Load:
         """Decide what becomes of each stream, and make the rows of it."""
         streams = identified(self.connection, self.export.user_id, self.export.streams)
         known = _settled(there.streams)
-        told = news(streams, known, self.rule)
+        told = deduplicate(streams, known, self.rule)
         free = [(at, track_id) for at, track_id, outcome in there.plays if outcome is None]
         taken = [row[0] for row in there.plays]
-        settled = settle(told, known, free, taken, self.rule, partial(names, self.connection))
+        settled = classify(told, known, free, taken, self.rule, partial(names, self.connection))
         counts = told.counts + Counter(one.outcome.value for one in settled)
 
         old = [*told.takes_over.values(), *told.dissolved]
@@ -249,7 +249,7 @@ class _Load:
         copy(self.connection, "songswap.streams", _COLUMNS, ready.rows)
         return counts
 
-    def delete(self, old: Collection[Settled]) -> None:
+    def delete(self, old: Collection[ClassifiedStream]) -> None:
         if old:
             self.execute(
                 "delete",
@@ -264,7 +264,7 @@ class _Load:
             users = [self.export.user_id] * len(times)
             self.execute("delete_plays", users=users, held=times)
 
-    def correct(self, settled: Sequence[Settled]) -> None:
+    def correct(self, settled: Sequence[ClassifiedStream]) -> None:
         """Plays that were made of names alone are of the track that is told now."""
         made = [one for one in settled if one.outcome is Outcome.LOADED]
         if made:
@@ -279,22 +279,22 @@ class _Load:
         oldest, newest = [one[0] for one in spans], [one[1] for one in spans]
         return self.execute("close_gaps", oldest=oldest, newest=newest).rowcount
 
-    def keep_set_aside(self) -> None:
-        items = self.export.set_aside
+    def store_rejected_items(self) -> None:
+        items = self.export.rejected_items
         if items:
             self.execute(
-                "insert_set_aside",
+                "insert_rejected_items",
                 "plays.sql",
                 users=[self.export.user_id] * len(items),
                 fingerprints=[item.fingerprint for item, _ in items],
                 reasons=[item.reason for item, _ in items],
                 played_at=[item.played_at for item, _ in items],
                 raw_keys=[raw_key for _, raw_key in items],
-                asked_at=[self.now] * len(items),
+                polled_at=[self.now] * len(items),
             )
 
 
-def _row(user_id: int, settled: Settled) -> tuple[Any, ...]:
+def _row(user_id: int, settled: ClassifiedStream) -> tuple[Any, ...]:
     """A row of ``songswap.streams``."""
     stream, place, outcome, played_at = settled
     return (
@@ -326,16 +326,16 @@ def _untold(stream: Stream) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _settled(rows: Iterable[tuple[Any, ...]]) -> list[Settled]:
+def _settled(rows: Iterable[tuple[Any, ...]]) -> list[ClassifiedStream]:
     known = [_known(row) for row in rows]
-    # Account data tells a short track that is heard again in the same words; see `told_apart`.
+    # Account data tells a short track that is heard again in the same words; see `number_repeats`.
     rough = sorted((one for one in known if one.stream.to_the_minute), key=attrgetter("place"))
-    apart = told_apart(one.stream for one in rough)
+    apart = number_repeats(one.stream for one in rough)
     exact = [one for one in known if not one.stream.to_the_minute]
     return exact + [one._replace(stream=stream) for one, stream in zip(rough, apart, strict=True)]
 
 
-def _known(row: tuple[Any, ...]) -> Settled:
+def _known(row: tuple[Any, ...]) -> ClassifiedStream:
     ended_at, ms_played, track_id, name, artist, incognito, platform, rough, *settled = row
     place, outcome, played_at, reported_at = settled
     stream = Stream(
@@ -349,4 +349,4 @@ def _known(row: tuple[Any, ...]) -> Settled:
         to_the_minute=rough,
         reported_at=reported_at,
     )
-    return Settled(stream, place, Outcome(outcome), played_at)
+    return ClassifiedStream(stream, place, Outcome(outcome), played_at)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import psycopg
 
-from songswap.models import Note, Stream, Track
+from songswap.models import DataFix, Stream, Track
 from songswap.transform.exports.classify import names_of
 from songswap.transform.track import TRACK_NAME, fit
 from songswap.warehouse.copying import copy
@@ -89,18 +89,18 @@ def load_tracks(
     known = statements("catalogue.sql")["there"]
     rows = connection.execute(known, {"ids": sorted(heard)})
     missing = sorted(heard.keys() - {row[0] for row in rows})
-    notes: set[Note] = set()
+    data_fixes: set[DataFix] = set()
     tracks = [
         # Its length is filled in, see `catalogue.fill_durations`.
-        Track(one, fit(heard[one].track_name or "", TRACK_NAME, "track", one, notes), 0)
+        Track(one, fit(heard[one].track_name or "", TRACK_NAME, "track", one, data_fixes), 0)
         for one in missing
     ]
     counts = Counter({"tracks": copy(connection, "Tracks", Track._fields, tracks)})
-    if notes:
-        kinds, of, fields, problems = map(list, zip(*sorted(notes), strict=True))
+    if data_fixes:
+        kinds, of, fields, problems = map(list, zip(*sorted(data_fixes), strict=True))
         about = {"kinds": kinds, "ids": of, "fields": fields, "problems": problems, "now": now}
-        counts["notes"] = connection.execute(sql["insert_notes"], about).rowcount
+        counts["data_fixes"] = connection.execute(sql["insert_data_fixes"], about).rowcount
     wanted = {"heard": missing, "incomplete": missing, "stale": now, "now": now}
-    for name in ("want_features", "want_tracks"):
+    for name in ("enqueue_features", "enqueue_tracks"):
         connection.execute(sql[name], wanted)
     return counts

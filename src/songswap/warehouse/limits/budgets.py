@@ -16,11 +16,11 @@ from enum import IntEnum
 
 import psycopg
 
-from songswap.errors import HeldBack
+from songswap.errors import QuotaReserved
 from songswap.settings import Settings
 from songswap.warehouse.connection import connect_async
+from songswap.warehouse.error_translation import translated
 from songswap.warehouse.sql import statements
-from songswap.warehouse.trouble import translated
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _FEW_A_DAY = 1000
 """A refusal after fewer requests has another reason than their number."""
 
 
-class Rank(IntEnum):
+class Priority(IntEnum):
     """What requests are for; the first goes first."""
 
     PLAYS = 0
@@ -49,7 +49,7 @@ class Rank(IntEnum):
     BACKFILL = 2
 
 
-SHARES = {Rank.PLAYS: 1.0, Rank.ENRICHMENT: 0.9, Rank.BACKFILL: 0.7}
+SHARES = {Priority.PLAYS: 1.0, Priority.ENRICHMENT: 0.9, Priority.BACKFILL: 0.7}
 """How much of a window, and of a day, may be used up when a request of that rank is sent."""
 
 
@@ -64,11 +64,11 @@ class Budget:
     """
 
     def __init__(
-        self, dsn: str, app: str, rank: Rank, clock: Callable[[], datetime], window_s: float
+        self, dsn: str, app: str, priority: Priority, clock: Callable[[], datetime], window_s: float
     ) -> None:
         self._dsn = dsn
-        self._about = {"app": app, "rank": rank, "window": timedelta(seconds=window_s)}
-        self._rank = rank
+        self._about = {"app": app, "priority": priority, "window": timedelta(seconds=window_s)}
+        self._priority = priority
         self._clock = clock
         self._connection: psycopg.AsyncConnection | None = None
         self._lock = asyncio.Lock()
@@ -82,7 +82,7 @@ class Budget:
         """Wait until one request may be sent, and count it.
 
         Raises:
-            HeldBack: what is left of the day's quota is kept for what is more urgent.
+            QuotaReserved: what is left of the day's quota is kept for what is more urgent.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -137,9 +137,9 @@ class Budget:
         per_window, per_day, closed_s = await cursor.fetchone() or (None, None, 0.0)
         cursor = await connection.execute(_SQL["used"], about)
         in_window, in_day, full_s = await cursor.fetchone() or (0, 0, 0.0)
-        share = SHARES[self._rank]
-        if per_day is not None and self._rank and in_day >= share * per_day:
-            raise HeldBack(
+        share = SHARES[self._priority]
+        if per_day is not None and self._priority and in_day >= share * per_day:
+            raise QuotaReserved(
                 f"Spotify takes about {per_day:,} requests a day of this app, and {in_day:,} were"
                 " sent in the last 24 hours: the rest is kept for plays. What is wanted stays so.",
                 self._clock().replace(minute=0, second=0, microsecond=0) + _HOUR,
@@ -183,11 +183,11 @@ class Budget:
 
 @asynccontextmanager
 async def open_budget(
-    settings: Settings, rank: Rank, clock: Callable[[], datetime]
+    settings: Settings, priority: Priority, clock: Callable[[], datetime]
 ) -> AsyncIterator[Budget]:
     """A budget with a session of its own, closed at the end."""
     where = settings.spotify
-    budget = Budget(settings.warehouse_dsn, where.client_id, rank, clock, where.window_s)
+    budget = Budget(settings.warehouse_dsn, where.client_id, priority, clock, where.window_s)
     try:
         yield budget
     finally:

@@ -30,10 +30,10 @@ WHERE app = %(app)s AND (
   OR span = 'hour' AND at > %(now)s - interval '1 day' AND at <= %(now)s)
 
 -- name: count
-INSERT INTO songswap.requests AS r (app, span, at, rank, requests) VALUES
-  (%(app)s, 'second', date_trunc('second', clock_timestamp()), %(rank)s, %(granted)s),
-  (%(app)s, 'hour', date_trunc('hour', %(now)s::timestamptz), %(rank)s, %(granted)s - %(unspent)s)
-ON CONFLICT (app, span, at, rank) DO UPDATE SET requests = r.requests + EXCLUDED.requests
+INSERT INTO songswap.requests AS r (app, span, at, priority, requests) VALUES
+  (%(app)s, 'second', date_trunc('second', clock_timestamp()), %(priority)s, %(granted)s),
+  (%(app)s, 'hour', date_trunc('hour', %(now)s::timestamptz), %(priority)s, %(granted)s - %(unspent)s)
+ON CONFLICT (app, span, at, priority) DO UPDATE SET requests = r.requests + EXCLUDED.requests
 
 -- name: forget
 DELETE FROM songswap.requests

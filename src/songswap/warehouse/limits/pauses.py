@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from songswap.errors import HeldBack, RateLimited
+from songswap.errors import QuotaReserved, RateLimited
 from songswap.warehouse.sql import statements
 
 
@@ -46,7 +46,7 @@ def note(connection: psycopg.Connection, app: str, pause: RateLimited, now: date
 
 
 @contextmanager
-def kept_to(
+def respecting_pause(
     connection: psycopg.Connection, app: str, clock: Callable[[], datetime]
 ) -> Iterator[None]:
     """Do not even begin while a pause holds, and note the one that ends the block.
@@ -59,7 +59,7 @@ def kept_to(
         raise pause
     try:
         yield
-    except HeldBack:
+    except QuotaReserved:
         raise
     except RateLimited as error:
         note(connection, app, error, clock())

@@ -18,7 +18,7 @@ PROOFS = [history.PROOF, track.PROOF, artist.PROOF, features.PROOF]
 def test_the_transform_gives_what_is_written_out(proof: LoadProof[Any]) -> None:
     """Each file becomes exactly the rows of its proof, and no note."""
     proof.check_transform(DATA)
-    assert not {"notes", "incomplete"} & {*proof.both, *proof.told, *proof.stored}
+    assert not {"data_fixes", "incomplete"} & {*proof.both, *proof.told, *proof.stored}
 
 
 def test_files_have_the_shape_of_answers() -> None:

@@ -5,19 +5,21 @@ from datetime import UTC, datetime
 import pytest
 
 from songswap.checks.acceptance.expectation import expect, expect_rows
-from songswap.errors import ProofFailed
+from songswap.errors import AcceptanceFailed
 
 
 def test_expect() -> None:
     """Equal is silent; anything else says what was expected and found, and where to look."""
     expect("The key", "a", "a", "key.py")
-    with pytest.raises(ProofFailed, match=r"^The key: expected 'a', found 'b'\. Look at key\.py\."):
+    with pytest.raises(
+        AcceptanceFailed, match=r"^The key: expected 'a', found 'b'\. Look at key\.py\."
+    ):
         expect("The key", "a", "b", "key.py")
 
 
 def test_long_values_are_cut() -> None:
     """A whole answer does not stand in a log."""
-    with pytest.raises(ProofFailed) as failure:
+    with pytest.raises(AcceptanceFailed) as failure:
         expect("The body", b"a" * 10_000, b"b" * 10_000, "spool.py")
     assert len(str(failure.value)) < 1_500
 
@@ -46,5 +48,5 @@ def test_rows_in_any_order() -> None:
 )
 def test_other_rows(found: dict[str, list[tuple[object, ...]]], says: str) -> None:
     """A row that is missing, doubled, other or of a table that nobody expects is named."""
-    with pytest.raises(ProofFailed, match=says):
+    with pytest.raises(AcceptanceFailed, match=says):
         expect_rows({"T": [(1, "a"), (2, "b")]}, found, "load.py")

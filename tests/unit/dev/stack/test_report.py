@@ -12,7 +12,7 @@ REPORT = {
     "tracks": 471,
     "artists": 213,
     "features": 462,
-    "set_aside": 1,
+    "rejected_items": 1,
     "gaps": 2,
     "api_calls": 37,
     "seconds": 9.4,

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from songswap.models import Stream
 from songswap.transform.exports.classify import (
+    ClassifiedStream,
     Outcome,
     Rule,
-    Settled,
+    classify,
+    deduplicate,
     identity,
-    news,
-    settle,
+    number_repeats,
     share_told,
-    told_apart,
 )
 
 T = datetime(2026, 1, 2, tzinfo=UTC)
@@ -37,13 +37,13 @@ def nobody(_: Sequence[str]) -> Mapping[str, tuple[str, str]]:
 def settled(
     streams: Sequence[Stream],
     plays: Sequence[tuple[datetime, str]] = (),
-    known: Sequence[Settled] = (),
-) -> list[Settled]:
-    told = news(streams, known, RULE)
-    return settle(told, known, plays, [play[0] for play in plays], RULE, nobody)
+    known: Sequence[ClassifiedStream] = (),
+) -> list[ClassifiedStream]:
+    told = deduplicate(streams, known, RULE)
+    return classify(told, known, plays, [play[0] for play in plays], RULE, nobody)
 
 
-def outcomes(found: Sequence[Settled]) -> list[tuple[str, datetime | None]]:
+def outcomes(found: Sequence[ClassifiedStream]) -> list[tuple[str, datetime | None]]:
     return [
         (one.outcome.value, one.played_at)
         for one in sorted(found, key=lambda one: one.stream.ended_at)
@@ -80,7 +80,7 @@ def test_moments_are_one_plays_own() -> None:
 
 def test_told_twice_by_files() -> None:
     """The same row of two files is one stream; of another track, or at another time, it is not."""
-    told = news([stream(100), stream(100), stream(100, "b"), stream(160)], [], RULE)
+    told = deduplicate([stream(100), stream(100), stream(100, "b"), stream(160)], [], RULE)
     assert (len(told.streams), told.counts) == (3, {"repeated": 1})
 
 
@@ -93,8 +93,8 @@ def test_merged_before_loaded() -> None:
 def test_known_play_is_not_told_again() -> None:
     """A stream that is a play already stays what it is."""
     known = settled([stream(60)], [(at(60.3), "a")])
-    told = news([stream(60)], known, RULE)
-    assert (told.streams, told.counts) == ([], {"again": 1})
+    told = deduplicate([stream(60)], known, RULE)
+    assert (told.streams, told.counts) == ([], {"duplicates": 1})
 
 
 def test_by_name_and_artist() -> None:
@@ -105,8 +105,8 @@ def test_by_name_and_artist() -> None:
         return {one: ("song A".replace("A", "a"), "ARTIST") for one in ids}
 
     def merged(play: datetime, one: Stream) -> bool:
-        told = news([stream(-5000, "b"), one], [], RULE)
-        found = settle(told, [], [(play, "other")], [play], RULE, names)
+        told = deduplicate([stream(-5000, "b"), one], [], RULE)
+        found = classify(told, [], [(play, "other")], [play], RULE, names)
         return any(each.outcome is Outcome.MERGED for each in found)
 
     assert merged(at(60.3), stream(60))
@@ -128,42 +128,44 @@ def test_api_tells_which_of_the_names() -> None:
     """Where several tracks share their names, a row of account data is the one that the API told
     near it, and else none that is known."""
     plays = [(at(305), "x"), (at(630), "y")]
-    told = news([named(5), named(10), named(20)], [], RULE)
-    found = settle(told, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
+    told = deduplicate([named(5), named(10), named(20)], [], RULE)
+    found = classify(told, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
     assert outcomes(found) == [("merged", at(305)), ("merged", at(630)), ("unidentified", None)]
     assert [one.stream.track_id for one in found] == ["x", "y", None]
-    wrong = settle(news([named(5, track="z")], [], RULE), [], plays, [], RULE, by_names("x", "z"))
+    wrong = classify(
+        deduplicate([named(5, track="z")], [], RULE), [], plays, [], RULE, by_names("x", "z")
+    )
     assert [(one.stream.track_id, one.played_at) for one in wrong] == [("x", at(305))]
 
 
 def test_identified_later() -> None:
     """A row that no track could be told of becomes a play once: what the API told meanwhile, if it
     did, else a new one; and nothing when it is told again."""
-    first = settle(news([named(5), named(10)], [], RULE), [], [], [], RULE, nobody)
+    first = classify(deduplicate([named(5), named(10)], [], RULE), [], [], [], RULE, nobody)
     assert outcomes(first) == [("unidentified", None)] * 2
     plays = [(at(305), "x")]
-    told = news([named(5, track="x"), named(10, track="x")], first, RULE)
-    second = settle(told, first, plays, [at(305)], RULE, nobody)
+    told = deduplicate([named(5, track="x"), named(10, track="x")], first, RULE)
+    second = classify(told, first, plays, [at(305)], RULE, nobody)
     assert outcomes(second) == [("merged", at(305)), ("loaded", at(600))]
     assert [one.place for one in second] == [one.place for one in first]
-    third = news([named(5), named(10)], second, RULE)
-    assert (third.streams, third.counts) == ([], {"again": 2})
+    third = deduplicate([named(5), named(10)], second, RULE)
+    assert (third.streams, third.counts) == ([], {"duplicates": 2})
 
 
 def test_short_track_again_and_again() -> None:
     """A short track that ends twice in a minute is two plays, in however many files the rows stand;
     a longer one cannot have, and its row is there twice."""
-    looped = told_apart([named(5, 31), named(5, 31), named(6, 31), named(7), named(7)])
-    told = news([*looped, *looped[1:]], [], RULE)
+    looped = number_repeats([named(5, 31), named(5, 31), named(6, 31), named(7), named(7)])
+    told = deduplicate([*looped, *looped[1:]], [], RULE)
     assert [one.nth for one in told.streams] == [0, 1, 0, 0]
-    found = settle(told, [], [], [], RULE, nobody)
+    found = classify(told, [], [], [], RULE, nobody)
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in found}) == 4
-    assert news(told_apart([named(5, 31)] * 2), found, RULE).places.keys() == {
+    assert deduplicate(number_repeats([named(5, 31)] * 2), found, RULE).places.keys() == {
         identity(one) for one in looped[:2]
     }
     exact = [stream(310, "x", 31), stream(342, "x", 31)]
     names = [one._replace(track_name="Song", artist_name="Artist") for one in exact]
-    assert news([*names, *looped[:2]], [], RULE).streams == names
+    assert deduplicate([*names, *looped[:2]], [], RULE).streams == names
 
 
 def test_whose_export_it_is() -> None:
@@ -198,9 +200,9 @@ def test_one_play_each(rows: list[tuple[int, str | None, int, bool]], split: int
     first = settled(streams[:split], plays)
     used = {one.played_at for one in first}
     rest = [play for play in plays if play[0] not in used]
-    told = news(streams[split:], first, RULE)
+    told = deduplicate(streams[split:], first, RULE)
     times = {play[0] for play in plays} | {one.played_at for one in first if one.played_at}
-    second = settle(told, first, rest, times, RULE, nobody)
+    second = classify(told, first, rest, times, RULE, nobody)
     both = [*first, *(one for one in second if identity(one.stream) not in told.places)]
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in both}) == len(
         both
@@ -217,16 +219,16 @@ def test_one_play_each(rows: list[tuple[int, str | None, int, bool]], split: int
 def test_offline_play_replaces_what_account_data_made_of_it() -> None:
     """Account data has it at the minute of its upload; the extended history tells when it was."""
     upload = named(600, 200, track="a")
-    made = settle(news([upload], [], RULE), [], [], [], RULE, nobody)
+    made = classify(deduplicate([upload], [], RULE), [], [], [], RULE, nobody)
     exact = Stream(at(900), 200_000, "a", "Song", "Artist", reported_at=at(36_010))
-    told = news([exact], made, RULE)
+    told = deduplicate([exact], made, RULE)
     assert told.takes_over == {exact: made[0]}
     plays = [(at(900.2), "a")]
-    assert outcomes(settle(told, made, plays, [at(900.2), at(36_000)], RULE, nobody)) == [
+    assert outcomes(classify(told, made, plays, [at(900.2), at(36_000)], RULE, nobody)) == [
         ("merged", at(900.2))
     ]
-    again = news([upload], settle(told, made, [], [], RULE, nobody), RULE)
-    assert (again.streams, again.counts) == ([], {"again": 1})
+    again = deduplicate([upload], classify(told, made, [], [], RULE, nobody), RULE)
+    assert (again.streams, again.counts) == ([], {"duplicates": 1})
 
 
 def test_account_data_that_took_one_play_for_two() -> None:
@@ -234,15 +236,15 @@ def test_account_data_that_took_one_play_for_two() -> None:
     of its two rows the one that the API told stays."""
     rough = [named(5, track="a"), named(6, track="a")]
     plays = [(at(360), "a")]
-    made = settle(news(rough, [], RULE), [], plays, [at(360)], RULE, nobody)
+    made = classify(deduplicate(rough, [], RULE), [], plays, [at(360)], RULE, nobody)
     assert sorted(one.outcome for one in made) == ["loaded", "merged"]
     exact = [
         Stream(at(358), 60_000, "a", "Song", "Artist"),
         Stream(at(360), 60_000, "a", "Song", "Artist"),
     ]
-    told = news(exact, made, RULE)
+    told = deduplicate(exact, made, RULE)
     (left,) = told.streams
     assert told.takes_over[left].outcome is Outcome.MERGED
     assert [one.outcome for one in told.dissolved] == [Outcome.LOADED]
     assert told.counts == {"repeated": 1}
-    assert outcomes(settle(told, made, [], [], RULE, nobody)) == [("merged", at(360))]
+    assert outcomes(classify(told, made, [], [], RULE, nobody)) == [("merged", at(360))]

@@ -13,10 +13,16 @@ from songswap.dev.simulator.export import ExportKind, make_export
 from songswap.dev.simulator.listener import DAY, Listener
 from songswap.dev.simulator.world import SimulatedWorld
 from songswap.models import Stream
-from songswap.transform.exports.classify import Outcome, Rule, Settled, news, settle
+from songswap.transform.exports.classify import (
+    ClassifiedStream,
+    Outcome,
+    Rule,
+    classify,
+    deduplicate,
+)
 from songswap.transform.exports.files import read
 from songswap.transform.exports.kinds import kind_of
-from songswap.transform.exports.matching import Heard, in_order, pair
+from songswap.transform.exports.matching import StreamInterval, in_order, match
 
 NOW = parse_iso("2026-11-22T18:00:00Z")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -108,9 +114,9 @@ def test_truth(kind: ExportKind) -> None:
     merged = right = findable = plays = wrong = 0
     for life, names in lives(kind):
         streams = identified(life.streams, names)
-        told = news(streams, [], RULE)
+        told = deduplicate(streams, [], RULE)
         times = [at for at, _ in life.plays]
-        found = settle(told, [], life.plays, times, RULE, lambda _, names=names: names)
+        found = classify(told, [], life.plays, times, RULE, lambda _, names=names: names)
         pairs = [one for one in found if one.outcome is Outcome.MERGED]
         merged += len(pairs)
         right += len(
@@ -124,7 +130,7 @@ def test_truth(kind: ExportKind) -> None:
         findable += len(in_export.intersection(times))
 
         loaded = sum(one.outcome is Outcome.LOADED for one in found)
-        later = settle(told, [], [], [], RULE, lambda _: {})
+        later = classify(told, [], [], [], RULE, lambda _: {})
         loaded_first = sum(one.outcome is Outcome.LOADED for one in later)
         assert loaded == loaded_first - told_after(life, later)
         plays += number(life, found)
@@ -135,17 +141,17 @@ def test_truth(kind: ExportKind) -> None:
     assert wrong / plays <= (0 if kind == "extended" else 0.001), "number"
 
 
-def told_after(life: Life, settled: Sequence[Settled]) -> int:
+def told_after(life: Life, settled: Sequence[ClassifiedStream]) -> int:
     """How many of the plays that were made of streams the API tells afterwards."""
     ordered = sorted(settled, key=lambda one: one.stream.ended_at)
-    heard = in_order(Heard.of(one) for one, *_ in ordered)
+    heard = in_order(StreamInterval.of(one) for one, *_ in ordered)
     made = [
         stream for stream, one in zip(heard, ordered, strict=True) if one.outcome is Outcome.LOADED
     ]
-    return len(pair(life.plays, made))
+    return len(match(life.plays, made))
 
 
-def number(life: Life, settled: Sequence[Settled]) -> int:
+def number(life: Life, settled: Sequence[ClassifiedStream]) -> int:
     """How many plays there are: those that the API told or whose track is known, and of account
     data the private ones, which it does not tell apart."""
     unknown = {key_of(one.stream) for one in settled if one.outcome is Outcome.UNIDENTIFIED}

@@ -66,7 +66,7 @@ def test_whole_row() -> None:
             country="DE",
         )
     ]
-    assert (file.rows, file.left_out, file.set_aside) == (1, {}, [])
+    assert (file.rows, file.left_out, file.rejected_items) == (1, {}, [])
 
 
 def test_account_rows_that_are_equal() -> None:
@@ -108,14 +108,14 @@ def test_set_aside(change: dict[str, Any], reason: str) -> None:
     """A row that cannot be a stream is set aside with its reason; its neighbours are streams."""
     file = extended(ROW, {**ROW, **change}, ROW)
     assert len(file.streams) == 2
-    assert [one.reason for one in file.set_aside] == [reason]
+    assert [one.reason for one in file.rejected_items] == [reason]
 
 
 @pytest.mark.parametrize("row", [None, 5, "row", [ROW], True])
 def test_no_row(row: Any) -> None:
     """What is not even an object costs only itself."""
     file = extended(ROW, row)
-    assert (len(file.streams), len(file.set_aside)) == (1, 1)
+    assert (len(file.streams), len(file.rejected_items)) == (1, 1)
 
 
 def test_broken_field() -> None:
@@ -303,7 +303,7 @@ def test_nothing_personal_is_kept(broken: dict[str, Any]) -> None:
     assert [row.keys() & PERSONAL.keys() for row in kept] == [set(), set()]
     assert kept[1]["ts"] == ROW["ts"]
     assert kept[0].get("ms_played") == broken.get("ms_played", ROW["ms_played"])
-    told = f"{file.kept!r}{file.streams}{file.set_aside}"
+    told = f"{file.kept!r}{file.streams}{file.rejected_items}"
     assert not [value for value in PERSONAL.values() if value in told]
 
 
@@ -313,7 +313,7 @@ def test_what_is_kept_is_read_again() -> None:
     again = read("x", Kind.EXTENDED, file.kept, NOW)
     assert again.streams == file.streams
     assert again.kept == file.kept
-    assert len(again.set_aside) == len(file.set_aside) == 2
+    assert len(again.rejected_items) == len(file.rejected_items) == 2
 
 
 def test_text_that_postgres_cannot_store() -> None:
@@ -345,5 +345,5 @@ def test_whatever_stands_there(rows: list[Any]) -> None:
     """Whatever the rows are, each is a stream, left out or set aside, and nothing is raised."""
     file = read("x", Kind.EXTENDED, json.dumps(rows).encode(), NOW)
     left_out = sum(file.left_out.values())
-    assert file.rows == len(rows) == len(file.streams) + left_out + len(file.set_aside)
+    assert file.rows == len(rows) == len(file.streams) + left_out + len(file.rejected_items)
     json.loads(file.kept)

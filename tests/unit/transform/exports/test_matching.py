@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songswap.transform.exports.matching import NEAR, Heard, in_order, pair
+from songswap.transform.exports.matching import NEAR, StreamInterval, in_order, match
 
 T = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -15,29 +15,31 @@ def at(seconds: float) -> datetime:
     return T + timedelta(seconds=seconds)
 
 
-def heard(*rows: tuple[str, float, float]) -> list[Heard]:
+def heard(*rows: tuple[str, float, float]) -> list[StreamInterval]:
     """Streams of (track, end in s, listened s)."""
-    return in_order(Heard(track, at(end), round(1000 * length)) for track, end, length in rows)
+    return in_order(
+        StreamInterval(track, at(end), round(1000 * length)) for track, end, length in rows
+    )
 
 
 @pytest.mark.parametrize("told", [300.4, 100.2, 299, 101, 300 + 59, 100 - 59, 200])
 def test_same_play(told: float) -> None:
     """A play is the stream whose end or start it tells, or whose time holds it."""
-    assert pair([(at(told), "a")], heard(("a", 300, 200))) == {0: 0}
+    assert match([(at(told), "a")], heard(("a", 300, 200))) == {0: 0}
 
 
 @pytest.mark.parametrize(("track", "told"), [("b", 300), ("a", 300 + 61), ("a", 100 - 61)])
 def test_another_play(track: str, told: float) -> None:
     """Another track, or a time too far outside, is another play."""
-    assert pair([(at(told), track)], heard(("c", 100, 50), ("a", 300, 200))) == {}
+    assert match([(at(told), track)], heard(("c", 100, 50), ("a", 300, 200))) == {}
 
 
 def test_paused() -> None:
     """A play that tells its start lies before the pauses, after the stream before it."""
     streams = heard(("b", 0, 100), ("a", 1000, 200))
-    assert pair([(at(30), "a")], streams) == {1: 0}
-    assert pair([(at(-30), "a")], streams) == {1: 0}
-    assert pair([(at(-90), "a")], streams) == {}
+    assert match([(at(30), "a")], streams) == {1: 0}
+    assert match([(at(-30), "a")], streams) == {1: 0}
+    assert match([(at(-90), "a")], streams) == {}
 
 
 def test_heard_again_at_once() -> None:
@@ -45,12 +47,12 @@ def test_heard_again_at_once() -> None:
     streams = heard(("a", 200, 200), ("a", 400, 200))
     ends = [(at(200.3), "a"), (at(400.3), "a")]
     starts = [(at(0.1), "a"), (at(200.1), "a")]
-    assert pair(ends, streams) == pair(starts, streams) == {0: 0, 1: 1}
+    assert match(ends, streams) == match(starts, streams) == {0: 0, 1: 1}
 
 
 def test_one_of_two_is_told() -> None:
     """One play is one stream, also where it lies near two."""
-    assert len(pair([(at(200), "a")], heard(("a", 200, 200), ("a", 400, 200)))) == 1
+    assert len(match([(at(200), "a")], heard(("a", 200, 200), ("a", 400, 200)))) == 1
 
 
 def test_habit() -> None:
@@ -59,41 +61,41 @@ def test_habit() -> None:
     streams = heard(*life, ("a", 30_000, 200), ("a", 30_200, 200))
     ends = [(at(end), track) for track, end, _ in life] + [(at(30_000.4), "a")]
     starts = [(at(end - 100), track) for track, end, _ in life] + [(at(29_999.6), "a")]
-    assert pair(ends, streams)[19] == 19
-    assert pair(starts, streams)[20] == 19
+    assert match(ends, streams)[19] == 19
+    assert match(starts, streams)[20] == 19
 
 
 def test_pause_while_another_device_plays() -> None:
     """What plays on another platform meanwhile says nothing of when a stream began."""
     streams = in_order(
         [
-            Heard("b", at(900), 60_000, platform="phone"),
-            Heard("a", at(1000), 200_000, platform="computer"),
+            StreamInterval("b", at(900), 60_000, platform="phone"),
+            StreamInterval("a", at(1000), 200_000, platform="computer"),
         ]
     )
-    assert pair([(at(300), "a")], streams) == {1: 0}
+    assert match([(at(300), "a")], streams) == {1: 0}
 
 
 def test_nearest_is_taken() -> None:
     """Of all ways with as many pairs the nearest is taken."""
-    assert pair([(at(331), "a")], heard(("a", 300, 31), ("a", 331, 31), ("a", 362, 30.5))) in (
+    assert match([(at(331), "a")], heard(("a", 300, 31), ("a", 331, 31), ("a", 362, 30.5))) in (
         {1: 0},
         {2: 0},
     )
-    assert pair([(at(300.2), "a")], heard(("a", 300, 200), ("a", 340, 31))) == {0: 0}
+    assert match([(at(300.2), "a")], heard(("a", 300, 200), ("a", 340, 31))) == {0: 0}
 
 
 def test_minute() -> None:
     """What is known to the minute is the play that ended in it."""
-    rough = in_order([Heard("a", at(0), 200_000, to_the_minute=True)])
-    assert pair([(at(59), "a")], rough) == {0: 0}
-    assert pair([(at(60 + NEAR.seconds + 1), "a")], rough) == {}
+    rough = in_order([StreamInterval("a", at(0), 200_000, to_the_minute=True)])
+    assert match([(at(59), "a")], rough) == {0: 0}
+    assert match([(at(60 + NEAR.seconds + 1), "a")], rough) == {}
 
 
-def to_the_minute(*rows: tuple[str, float, float]) -> list[Heard]:
+def to_the_minute(*rows: tuple[str, float, float]) -> list[StreamInterval]:
     """Streams of (track, minute in s, listened s), as account data tells them."""
     return in_order(
-        Heard(track, at(minute), round(1000 * length), to_the_minute=True)
+        StreamInterval(track, at(minute), round(1000 * length), to_the_minute=True)
         for track, minute, length in rows
     )
 
@@ -104,28 +106,28 @@ def test_minute_of_the_start() -> None:
     life = [(f"t{number}", 900.0 * number, 200.0) for number in range(1, 20)]
     streams = to_the_minute(*life, ("a", 30_000, 200), ("a", 30_240, 200))
     starts = [(at(minute + 40 - 200), track) for track, minute, _ in life]
-    assert pair([*starts, (at(30_055), "a")], streams)[20] == 19
+    assert match([*starts, (at(30_055), "a")], streams)[20] == 19
     ends = [(at(minute + 40), track) for track, minute, _ in life]
-    assert pair([*ends, (at(30_055), "a")], streams)[19] == 19
+    assert match([*ends, (at(30_055), "a")], streams)[19] == 19
 
 
 def test_pause_on_an_unknown_device() -> None:
     """Where no platform is told, what ended during a pause may have sounded elsewhere."""
     streams = to_the_minute(("b", 600, 60), ("a", 960, 200))
-    assert pair([(at(300), "a")], streams) == {1: 0}
-    assert pair([(at(300), "a")], heard(("b", 600, 60), ("a", 960, 200))) == {}
+    assert match([(at(300), "a")], streams) == {1: 0}
+    assert match([(at(300), "a")], heard(("b", 600, 60), ("a", 960, 200))) == {}
 
 
 def test_one_track_on_two_devices_at_once() -> None:
     """Both plays are found, also where the one that is told first ended last."""
     streams = in_order(
         [
-            Heard("b", at(465), 60_000, platform="phone"),
-            Heard("a", at(500), 32_000, platform="phone"),
-            Heard("a", at(900), 600_000, platform="computer"),
+            StreamInterval("b", at(465), 60_000, platform="phone"),
+            StreamInterval("a", at(500), 32_000, platform="phone"),
+            StreamInterval("a", at(900), 600_000, platform="computer"),
         ]
     )
-    assert pair([(at(300), "a"), (at(500), "a")], streams) == {1: 1, 2: 0}
+    assert match([(at(300), "a"), (at(500), "a")], streams) == {1: 1, 2: 0}
 
 
 def test_paused_offline() -> None:
@@ -133,27 +135,27 @@ def test_paused_offline() -> None:
     the phone told of it."""
     streams = in_order(
         [
-            Heard("a", at(200), 200_000, platform="phone", reported_at=at(9_000)),
-            Heard("b", at(1_100), 100_000, platform="phone", reported_at=at(9_000)),
+            StreamInterval("a", at(200), 200_000, platform="phone", reported_at=at(9_000)),
+            StreamInterval("b", at(1_100), 100_000, platform="phone", reported_at=at(9_000)),
         ]
     )
-    assert pair([(at(990), "a"), (at(8_000), "b")], streams) == {0: 0, 1: 1}
-    assert pair([(at(1_100), "a"), (at(9_100), "b")], streams) == {}
-    assert pair([(at(-70), "a")], streams) == {}
+    assert match([(at(990), "a"), (at(8_000), "b")], streams) == {0: 0, 1: 1}
+    assert match([(at(1_100), "a"), (at(9_100), "b")], streams) == {}
+    assert match([(at(-70), "a")], streams) == {}
 
 
 def test_reported_together() -> None:
     """Account data's rows that cannot all have ended in their minute may have begun long before."""
     rows = ("a", 90_000, 200), ("b", 90_000, 180)
-    assert pair([(at(300), "a"), (at(480), "b")], to_the_minute(*rows)) == {0: 0, 1: 1}
-    assert pair([(at(300), "a")], to_the_minute(rows[0])) == {}
+    assert match([(at(300), "a"), (at(480), "b")], to_the_minute(*rows)) == {0: 0, 1: 1}
+    assert match([(at(300), "a")], to_the_minute(rows[0])) == {}
 
 
 def test_looped_for_a_week() -> None:
     """A track that was looped for a week is paired play by play, and costs no more than others."""
     streams = heard(*(("a", 60.0 * number, 60.0) for number in range(1, 10_081)))
     plays = [(stream.ended_at + timedelta(milliseconds=300), "a") for stream in streams]
-    assert pair(plays, streams) == {place: place for place in range(10_080)}
+    assert match(plays, streams) == {place: place for place in range(10_080)}
 
 
 LIFE = st.lists(
@@ -183,7 +185,7 @@ def test_a_life_on_one_device(
             truth[len(plays)] = number
             plays.append((at((start if starts else now) + jitter[number]), track))
         now += wait + 3
-    pairs = pair(plays, heard(*rows))
+    pairs = match(plays, heard(*rows))
     assert sorted(pairs.values()) == list(range(len(plays)))
     assert all(rows[stream][0] == plays[play][1] for stream, play in pairs.items())
     alone = {

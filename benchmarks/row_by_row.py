@@ -1,6 +1,6 @@
-"""The row-by-row way, as a reference: plain json, dicts, no deduplication, one user after another.
+"""The row-by-row reference: plain json and dicts, nothing deduplicated, one user after another.
 
-What it loads is right; it is how such a pipeline is written first.
+It loads the right rows, as such a pipeline is usually written first.
 """
 
 import json
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import psycopg2
-from psycopg2.extras import execute_values
+import psycopg2  # type: ignore[import-untyped]  # it has no types
+from psycopg2.extras import execute_values  # type: ignore[import-untyped]  # as above
 
 _COLUMNS = {
     "Artists": ("id", "name"),
@@ -21,20 +21,21 @@ _COLUMNS = {
     "TrackPreviews": ("id", "url"),
     "History": ("user_id", "played_at", "track_id"),
 }
-_A_PAGE = 100
+_PAGE_SIZE = 100
 
 Rows = dict[str, list[dict[str, Any]]]
+"""Rows by table, repeated as often as responses repeat them."""
 
 
 def transform(body: bytes, user_id: int, observed_at: datetime) -> Rows:
-    """The rows of an answer as it came."""
+    """Return the rows of a response body."""
     return rows(json.loads(body), user_id, observed_at)
 
 
-def rows(told: dict[str, Any], user_id: int, observed_at: datetime) -> Rows:
-    """The rows that one answer tells of, by their tables, as often as it tells of them."""
+def rows(response: dict[str, Any], user_id: int, observed_at: datetime) -> Rows:
+    """Return the rows of a decoded response."""
     rows: Rows = defaultdict(list)
-    for item in told["items"]:
+    for item in response["items"]:
         track = item["track"]
         rows["Tracks"].append(
             {"id": track["id"], "name": track["name"][:240], "duration_ms": track["duration_ms"]}
@@ -63,7 +64,7 @@ def rows(told: dict[str, Any], user_id: int, observed_at: datetime) -> Rows:
 
 
 def load(dsn: str, users: Sequence[Rows]) -> None:
-    """Load the rows of one user after another, a transaction for each."""
+    """Load one user's rows after another's, a transaction for each."""
     connection = psycopg2.connect(dsn, options="-c TimeZone=UTC")
     try:
         for rows in users:
@@ -74,7 +75,7 @@ def load(dsn: str, users: Sequence[Rows]) -> None:
                         cursor,
                         f'INSERT INTO "{table}" ({names}) VALUES %s ON CONFLICT DO NOTHING',
                         [tuple(row[column] for column in columns) for row in rows[table]],
-                        page_size=_A_PAGE,
+                        page_size=_PAGE_SIZE,
                     )
     finally:
         connection.close()

@@ -9,23 +9,24 @@ from songswap.warehouse.sql import statements
 _ASK_AGAIN_AFTER = timedelta(days=7)
 
 
-def stands(connection: psycopg.Connection, app: str, endpoint: str, now: datetime) -> bool:
+def is_blocked(connection: psycopg.Connection, app: str, endpoint: str, now: datetime) -> bool:
     """Whether an endpoint was refused to an app, and is not to be tried yet.
 
     Args:
         app: the client id.
     """
     row = connection.execute(
-        statements("limits/refusals.sql")["stands"], {"app": app, "endpoint": endpoint, "now": now}
+        statements("limits/blocked_endpoints.sql")["stands"],
+        {"app": app, "endpoint": endpoint, "now": now},
     ).fetchone()
     return row is not None
 
 
-def note(connection: psycopg.Connection, app: str, endpoint: str, now: datetime) -> datetime:
+def block(connection: psycopg.Connection, app: str, endpoint: str, now: datetime) -> datetime:
     """Remember a refusal, and return when to try again: in a week."""
     again = now + _ASK_AGAIN_AFTER
     connection.execute(
-        statements("limits/refusals.sql")["note"],
+        statements("limits/blocked_endpoints.sql")["note"],
         {"app": app, "endpoint": endpoint, "now": now, "again": again},
     )
     return again

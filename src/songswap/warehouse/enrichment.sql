@@ -6,38 +6,38 @@
 SELECT set_config(name, 'off', true)
 FROM unnest('{enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) name
 
--- name: wanted
-SELECT id FROM songswap.metadata
-WHERE kind = %(kind)s AND wanted_since IS NOT NULL
+-- name: queued_ids
+SELECT id FROM songswap.enrichment_queue
+WHERE kind = %(kind)s AND queued_at IS NOT NULL
   AND (not_before IS NULL OR not_before <= %(now)s)
-ORDER BY wanted_since, id LIMIT %(limit)s
+ORDER BY queued_at, id LIMIT %(limit)s
 
 -- name: known
 -- Also of ids that nobody wanted; but nothing is remembered of a track or artist that is not there.
-INSERT INTO songswap.metadata (kind, id, answered_at, known, source)
+INSERT INTO songswap.enrichment_queue (kind, id, answered_at, known, source)
 SELECT %(kind)s, id, %(now)s, true, %(source)s
 FROM unnest(%(ids)s::text[]) asked (id)
-WHERE EXISTS (SELECT FROM songswap.metadata m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
+WHERE EXISTS (SELECT FROM songswap.enrichment_queue m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
   OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = asked.id)
      ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = asked.id) END
 ORDER BY id
 ON CONFLICT (kind, id) DO UPDATE SET
-  wanted_since = NULL, not_before = NULL, answered_at = EXCLUDED.answered_at,
+  queued_at = NULL, not_before = NULL, answered_at = EXCLUDED.answered_at,
   known = true, source = EXCLUDED.source, misses = 0
 
 -- name: missed
 -- Spotify misses ids at times that it knows. So an id is wanted still, after each of the waits, and is
 -- believed to be unknown when it was missed once more than there are waits.
-INSERT INTO songswap.metadata AS m (kind, id, wanted_since, not_before, misses)
+INSERT INTO songswap.enrichment_queue AS m (kind, id, queued_at, not_before, misses)
 SELECT %(kind)s, id, %(now)s, %(now)s + (%(waits)s::interval[])[1], 1
 FROM unnest(%(ids)s::text[]) asked (id)
-WHERE EXISTS (SELECT FROM songswap.metadata m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
+WHERE EXISTS (SELECT FROM songswap.enrichment_queue m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
   OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = asked.id)
      ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = asked.id) END
 ORDER BY id
-ON CONFLICT (kind, id) DO UPDATE SET (misses, wanted_since, not_before, answered_at, known, source) = (
+ON CONFLICT (kind, id) DO UPDATE SET (misses, queued_at, not_before, answered_at, known, source) = (
   SELECT missed.times,
-    CASE WHEN missed.wait IS NOT NULL THEN coalesce(m.wanted_since, %(now)s) END,
+    CASE WHEN missed.wait IS NOT NULL THEN coalesce(m.queued_at, %(now)s) END,
     CASE WHEN missed.wait IS NOT NULL THEN greatest(m.not_before, %(now)s + missed.wait) END,
     CASE WHEN missed.wait IS NULL THEN %(now)s ELSE m.answered_at END,
     CASE WHEN missed.wait IS NULL THEN false ELSE m.known END,
@@ -48,10 +48,10 @@ ON CONFLICT (kind, id) DO UPDATE SET (misses, wanted_since, not_before, answered
 WHERE m.misses = 0 OR m.not_before IS NULL OR m.not_before <= %(now)s
 
 -- name: postpone
-INSERT INTO songswap.metadata (kind, id, not_before)
+INSERT INTO songswap.enrichment_queue (kind, id, not_before)
 SELECT %(kind)s, id, %(until)s
 FROM unnest(%(ids)s::text[]) asked (id)
-WHERE EXISTS (SELECT FROM songswap.metadata m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
+WHERE EXISTS (SELECT FROM songswap.enrichment_queue m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
   OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = asked.id)
      ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = asked.id) END
 ORDER BY id
@@ -69,8 +69,8 @@ UPDATE "Tracks" t SET
   duration_ms = coalesce(nullif(s.duration_ms, 0), t.duration_ms)
 FROM told s WHERE t.id = s.id
 
--- name: want_new_artists
-INSERT INTO songswap.metadata (kind, id, wanted_since)
+-- name: enqueue_new_artists
+INSERT INTO songswap.enrichment_queue (kind, id, queued_at)
 SELECT DISTINCT 'artist', s.artist_id, %(now)s
 FROM json_to_recordset(%(rows)s) s (artist_id text)
 WHERE NOT EXISTS (SELECT FROM "Artists" WHERE id = s.artist_id)
@@ -146,8 +146,8 @@ SELECT s.* FROM json_to_recordset(%(rows)s) s (id text, acousticness float, danc
 JOIN "Tracks" USING (id)
 ON CONFLICT (id) DO NOTHING
 
--- name: insert_notes
-INSERT INTO songswap.notes (kind, id, field, problem, found_at)
+-- name: insert_data_fixes
+INSERT INTO songswap.data_fixes (kind, id, field, problem, found_at)
 SELECT s.kind, s.id, s.field, s.problem, %(now)s
 FROM json_to_recordset(%(rows)s) s (kind text, id text, field text, problem text)
 ON CONFLICT DO NOTHING

@@ -12,9 +12,9 @@ from psycopg.types.json import Json
 from songswap.errors import LoadIncomplete
 from songswap.models import Metadata
 from songswap.warehouse.catalogue import observe
+from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
-from songswap.warehouse.turn import wait_for_turn
 
 MISSED_WAITS = [timedelta(days=1), timedelta(days=7), timedelta(days=30)]
 """When to ask again for an id that Spotify said it does not know, before that is believed."""
@@ -22,14 +22,14 @@ MISSED_WAITS = [timedelta(days=1), timedelta(days=7), timedelta(days=30)]
 _dumps = partial(json.dumps, default=str)  # a time as PostgreSQL reads it
 
 
-def wanted(connection: psycopg.Connection, kind: str, limit: int, now: datetime) -> list[str]:
+def queued_ids(connection: psycopg.Connection, kind: str, limit: int, now: datetime) -> list[str]:
     """Ids of which metadata is to be asked now, those that wait longest first.
 
     Args:
         kind: ``track``, ``artist`` or ``features``.
     """
     rows = connection.execute(
-        statements("metadata.sql")["wanted"], {"kind": kind, "limit": limit, "now": now}
+        statements("enrichment.sql")["queued_ids"], {"kind": kind, "limit": limit, "now": now}
     )
     return [row[0] for row in rows]
 
@@ -40,7 +40,8 @@ def postpone(
     """Do not ask for these before ``until``: an error is not a word about the id."""
     if ids:
         connection.execute(
-            statements("metadata.sql")["postpone"], {"kind": kind, "ids": list(ids), "until": until}
+            statements("enrichment.sql")["postpone"],
+            {"kind": kind, "ids": list(ids), "until": until},
         )
 
 
@@ -69,7 +70,7 @@ def load(
     # The third is the table in which the rows have to be then.
     parts: tuple[tuple[str, Iterable[NamedTuple], str | None], ...] = (
         ("update_track", catalogue.tracks.values(), None),
-        ("want_new_artists", catalogue.artist_tracks.values(), None),
+        ("enqueue_new_artists", catalogue.artist_tracks.values(), None),
         ("upsert_artists", catalogue.artists.values(), "Artists"),
         ("change_primary_artists", catalogue.artist_tracks.values(), None),
         ("insert_artist_tracks", catalogue.artist_tracks.values(), "ArtistTracks"),
@@ -80,23 +81,23 @@ def load(
         ("insert_artist_genres", metadata.genres, "ArtistGenres"),
         ("upsert_artist_images", metadata.images.values(), "ArtistImages"),
         ("insert_features", metadata.features, "TrackFeatures"),
-        ("insert_notes", catalogue.notes | metadata.notes, None),
+        ("insert_data_fixes", catalogue.data_fixes | metadata.data_fixes, None),
     )
     with connection.transaction(), connection.cursor() as cursor:
-        wait_for_turn(connection)
-        cursor.execute(statements("metadata.sql")["by_key"])
+        lock_loads(connection)
+        cursor.execute(statements("enrichment.sql")["by_key"])
         for statement, rows, table in parts:
             # In key order, so that who inserts without the lock does not deadlock with this.
             told = [row._asdict() for row in sorted(rows)]
             if told:
                 values = {"rows": Json(told, _dumps), "now": observed_at}
-                cursor.execute(statements("metadata.sql")[statement], values)
+                cursor.execute(statements("enrichment.sql")[statement], values)
                 _verify(cursor, table, values, len(told))
         observe(connection, catalogue.track_popularity.values())
         about = {"kind": kind, "now": observed_at, "source": source, "waits": MISSED_WAITS}
         for statement, ids in (("known", metadata.told), ("missed", metadata.unknown)):
             if ids:
-                cursor.execute(statements("metadata.sql")[statement], about | {"ids": list(ids)})
+                cursor.execute(statements("enrichment.sql")[statement], about | {"ids": list(ids)})
         unanswered = set(asked) - metadata.told - metadata.unknown
         postpone(connection, kind, unanswered, observed_at + ask_again_after)
 
@@ -105,7 +106,7 @@ def _verify(cursor: psycopg.Cursor, table: str | None, values: dict[str, Any], n
     """Raise `LoadIncomplete` unless the table has the rows that were just written to it."""
     if table is None:
         return
-    counted = cursor.execute(statements("metadata.sql")[f"lacking_{table}"], values).fetchone()
+    counted = cursor.execute(statements("enrichment.sql")[f"lacking_{table}"], values).fetchone()
     if counted and counted[0]:
         raise LoadIncomplete(
             f"{counted[0]} of {number} rows were not in {table} after their own load. What came"

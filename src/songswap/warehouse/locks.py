@@ -5,14 +5,14 @@ import psycopg
 from songswap.warehouse.sql import statements
 from songswap.warehouse.timeouts import limits, ms
 
-_SQL = statements("turn.sql")
+_SQL = statements("locks.sql")
 
 # Any numbers; they only have to be the same for all.
 _LOADS = 7_317_530  # stands in watch.sql too
 _MIGRATIONS = 7_317_529
 
 
-def wait_for_turn(connection: psycopg.Connection) -> None:
+def lock_loads(connection: psycopg.Connection) -> None:
     """Be the only load until the end of the transaction.
 
     What one has looked up as missing, no other inserts meanwhile. All who insert into the
@@ -24,8 +24,8 @@ def wait_for_turn(connection: psycopg.Connection) -> None:
     _lock(connection, _LOADS)
 
 
-def wait_for_migrations(connection: psycopg.Connection) -> None:
-    """Be the only migration until the end of the transaction; raises as `wait_for_turn`."""
+def lock_migrations(connection: psycopg.Connection) -> None:
+    """Be the only migration until the end of the transaction; raises as `lock_loads`."""
     _lock(connection, _MIGRATIONS)
 
 

@@ -54,7 +54,7 @@ _REFUSED = (errors.DiskFull, errors.ConfigurationLimitExceeded)
 
 
 @contextmanager
-def naming_trouble() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn what psycopg raises into the pipeline's own errors, see `translated`."""
     try:
         yield
@@ -182,5 +182,5 @@ def _place(error: psycopg.Error) -> str:
 
 def _holders(error: psycopg.Error) -> str:
     """Who was in the way, as the session's watch has noted it."""
-    notes = getattr(error, "__notes__", [])
-    return f" {notes[-1]}" if notes else ""
+    data_fixes = getattr(error, "__notes__", [])
+    return f" {data_fixes[-1]}" if data_fixes else ""

@@ -1,11 +1,11 @@
 -- What an app may not ask for.
 
 -- name: stands
-SELECT ask_again_at FROM songswap.refusals
+SELECT ask_again_at FROM songswap.blocked_endpoints
 WHERE app = %(app)s AND endpoint = %(endpoint)s AND ask_again_at > %(now)s
 
 -- name: note
-INSERT INTO songswap.refusals (app, endpoint, refused_at, ask_again_at)
+INSERT INTO songswap.blocked_endpoints (app, endpoint, refused_at, ask_again_at)
 VALUES (%(app)s, %(endpoint)s, %(now)s, %(again)s)
 ON CONFLICT (app, endpoint) DO UPDATE SET
   refused_at = EXCLUDED.refused_at, ask_again_at = EXCLUDED.ask_again_at
