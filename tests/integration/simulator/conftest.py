@@ -67,7 +67,9 @@ class Caller:
         assert reply.status == 302
         result = parse_qs(urlsplit(reply.headers["Location"]).query)
         assert result["state"] == ["s"]
-        return result["code"][0]
+        code: str
+        [code] = result["code"]
+        return code
 
     async def sign_in(self, user: str, scope: str = SCOPE) -> dict[str, Any]:
         """Return a listener's tokens."""

@@ -17,8 +17,8 @@ from songswap.dev.simulator.world import SimulatedWorld
 
 BORN = parse_iso("2016-11-20T05:00:00Z")
 AT = parse_iso("2024-02-20T17:00:00Z")
-LONG = ("extended", "endsong")
-SHORT = ("account", "account-older")
+LONG: tuple[ExportKind, ...] = ("extended", "endsong")
+SHORT: tuple[ExportKind, ...] = ("account", "account-older")
 NEW_FIELDS = [
     "ts", "platform", "ms_played", "conn_country", "ip_addr", "master_metadata_track_name",
     "master_metadata_album_artist_name", "master_metadata_album_album_name", "spotify_track_uri",

@@ -88,10 +88,11 @@ def test_front_page_escapes_every_value() -> None:
 
 def test_discord_page_shows_the_newest_message_first() -> None:
     """A card has the author, the time, the text, and embeds with title, fields, color, footer."""
+    description = "**Spotify** did not answer\nfor [an hour](https://example.com)"
     embed = {
         "title": "load failed",
         "url": "https://airflow.example/dags/load",
-        "description": "**Spotify** did not answer\nfor [an hour](https://example.com)",
+        "description": description,
         "color": 0xD7263D,
         "fields": [{"name": "DAG", "value": "load", "inline": True}, {"name": "Log", "value": "x"}],
         "footer": {"text": "SongSwap"},
@@ -102,7 +103,7 @@ def test_discord_page_shows_the_newest_message_first() -> None:
     seen.require_harmless()
     assert seen.text.index("load failed") < seen.text.index("older")
     assert "2 messages" in seen.text
-    assert embed["description"] in seen.text, "Markdown stays as it was written"
+    assert description in seen.text, "Markdown stays as it was written"
     for shown in ("SongSwap", "DAG", "2026-11-22T11:59:00Z"):
         assert shown in seen.text
     assert ("div", {"class": "embed", "style": "border-color:#d7263d"}) in seen.tags

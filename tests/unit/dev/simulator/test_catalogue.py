@@ -1,6 +1,7 @@
 """The catalogue is plausible, in Spotify's shape, and the same for the same seed."""
 
 from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
@@ -40,7 +41,7 @@ def test_ids_beyond_the_catalogue_are_unknown() -> None:
 
 def test_tracks_have_one_to_three_different_artists() -> None:
     """The artists of a track differ, and the first is the album's."""
-    sizes = Counter()
+    sizes: Counter[int] = Counter()
     for track in TRACKS:
         ids = [artist["id"] for artist in track["artists"]]
         assert len(set(ids)) == len(ids)
@@ -51,7 +52,7 @@ def test_tracks_have_one_to_three_different_artists() -> None:
 
 def test_tracks_of_an_album_share_it() -> None:
     """An album is the same object in each of its tracks, and numbers run from 1 to its length."""
-    albums: dict[str, list] = {}
+    albums: dict[str, list[dict[str, Any]]] = {}
     for track in TRACKS[:560]:
         albums.setdefault(track["album"]["id"], []).append(track)
     assert len(albums) == 80

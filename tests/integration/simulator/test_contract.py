@@ -25,7 +25,7 @@ FEED = "/me/player/recently-played"
 UNKNOWN = "0000000000000000000000"
 WITH_ALL = "user-read-recently-played user-read-email user-read-private"
 
-NULLABLE = {"nullable": True}
+NULLABLE: dict[str, Any] = {"nullable": True}
 AMENDMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "schemas/CursorPagingObject/properties/next": (NULLABLE, "null if none, as its text says"),
     "schemas/CursorPagingObject/properties/cursors": (NULLABLE, "beside no items: web-api 1405"),
@@ -113,8 +113,8 @@ def closed(schema: Any, defined: Any) -> dict[str, Any]:
 FORMATS = FormatChecker(formats=())
 
 
-@FORMATS.checks("date-time", raises=ValueError)
-def is_moment(text: Any) -> bool:
+@FORMATS.checks("date-time", raises=ValueError)  # type: ignore[untyped-decorator]  # no types
+def is_moment(text: str) -> bool:
     return datetime.fromisoformat(text).tzinfo is not None
 
 
@@ -230,10 +230,12 @@ async def test_description_is_amended_only_where_it_is_wrong(spotify: Any) -> No
         assert errors_of(samples, without=path), f"{path}: {reason}"
 
 
-def shape(value: Any, path: str = "", found: Any = None) -> dict[str, set[str]]:
+def shape(
+    value: Any, path: str = "", found: dict[str, set[str]] | None = None
+) -> dict[str, set[str]]:
     """Return the JSON types at every path; the items of a list share a path."""
-    found = defaultdict(set) if found is None else found
-    found[path].add(type(value).__name__)
+    found = {} if found is None else found
+    found.setdefault(path, set()).add(type(value).__name__)
     if isinstance(value, dict):
         for key, inner in value.items():
             shape(inner, f"{path}.{key}", found)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-import spotipy
+import spotipy  # type: ignore[import-untyped]  # it has no types
 
 from songswap.dev.stack.simulator import Simulator
 
@@ -28,7 +28,7 @@ def grant(
 ) -> spotipy.SpotifyOAuth:
     """Return the result of the authorization code flow, with consent given at once."""
 
-    class OAuth(spotipy.SpotifyOAuth):
+    class OAuth(spotipy.SpotifyOAuth):  # type: ignore[misc]  # spotipy has no types
         OAUTH_AUTHORIZE_URL = f"{url}/authorize"
         OAUTH_TOKEN_URL = f"{url}/api/token"
 
@@ -104,7 +104,7 @@ def test_spotipy_makes_all_calls_of_the_pipeline(frozen: Any, http: requests.Ses
     artists = [artist["id"] for artist in tracks[0]["artists"]]
     assert spotify.artists(artists)["artists"][0] == spotify.artist(artists[0])
 
-    class Credentials(spotipy.SpotifyClientCredentials):
+    class Credentials(spotipy.SpotifyClientCredentials):  # type: ignore[misc]  # as above
         OAUTH_TOKEN_URL = f"{url}/api/token"
 
     app = Credentials(

@@ -1,6 +1,7 @@
 """Contradictory options are refused, and the rate limit has a rolling window."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_rate_limit_of_zero_is_no_limit() -> None:
         {"recorded": (("", Path("x")),)},
     ],
 )
-def test_contradicting_options_are_refused(options: dict) -> None:
+def test_contradicting_options_are_refused(options: dict[str, Any]) -> None:
     """The error comes before anything is started."""
     with pytest.raises(OptionError):
         Options(**options)

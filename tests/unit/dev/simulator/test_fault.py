@@ -1,5 +1,7 @@
 """Faults strike the calls they match, as often as they should, the same every time."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -83,7 +85,7 @@ def test_removed_fault_strikes_no_more() -> None:
         ({"action": "stall", "since": "noon"}, "no ISO 8601 time"),
     ],
 )
-def test_contradictory_fault_is_refused(fields: dict, message: str) -> None:
+def test_contradictory_fault_is_refused(fields: dict[str, Any], message: str) -> None:
     """The error says which fields are wrong."""
     with pytest.raises(FaultError, match=message):
         Fault(**fields)
@@ -101,7 +103,7 @@ def test_contradictory_fault_is_refused(fields: dict, message: str) -> None:
         (Patch("new", "x"), {"items": [{"id": 1}, {"id": 2}], "new": "x"}),
     ],
 )
-def test_mutation_changes_existing_paths(patch: Patch, expected: dict) -> None:
+def test_mutation_changes_existing_paths(patch: Patch, expected: dict[str, Any]) -> None:
     """It sets and removes values, and skips paths that do not exist."""
     body = b'{"items":[{"id":1},{"id":2}]}'
     assert msgspec.json.decode(mutated(body, Mutation([patch]))) == expected
