@@ -111,8 +111,9 @@ def _played(play: SimulatedPlay, bits: int) -> Iterator[ListeningEvent]:
     """Yield a play, and of one in 128 a duplicate."""
     synced_at = play.listed_at if play.listed_at - play.ended_at > MINUTE else None
     event = ListeningEvent(
-        play.ended_at, play.listened_ms, "play", play.track, bits,
-        synced_at, play.played_at, play.device, play.paused_ms,
+        ended_at=play.ended_at, ms_played=play.listened_ms, category="play", number=play.track,
+        bits=bits, synced_at=synced_at, played_at=play.played_at, device=play.device,
+        paused_ms=play.paused_ms,
     )  # fmt: skip
     yield event
     if bits >> 52 & 127 == 0:
@@ -124,7 +125,7 @@ def _played(play: SimulatedPlay, bits: int) -> Iterator[ListeningEvent]:
 def _beside(
     listener: Listener, play: SimulatedPlay, drawn: float, rng: Random
 ) -> Iterator[ListeningEvent]:
-    """Yield what surrounds a play: skips before it, or something of 0 ms that ends with it."""
+    """Yield what surrounds a play: skips, a track of 0 ms that ends with it, or an unnamed one."""
     if drawn < _SKIPS:
         ended_at = play.started_at
         for _ in range(rng.randint(1, 3)):
