@@ -170,48 +170,51 @@ class _Day:
 
     def _add_session(self, begins: int, device: int, *, skims: bool) -> int:
         """Add a session's plays, and return when its device is free again."""
-        rng, catalogue = self._rng, self._listener.catalogue
-        if skims:
-            length = rng.randint(90, 140)
-        else:
-            length = 1 + int(rng.expovariate(1 / self._habits.session_plays))
+        rng, habits, listener = self._rng, self._habits, self._listener
+        length = (
+            rng.randint(90, 140) if skims else 1 + int(rng.expovariate(1 / habits.session_plays))
+        )
         kind = rng.choices(_CONTEXTS, _CONTEXT_WEIGHTS)[0]
-        track = self._listener.draw_track(rng)
-        album, number, total = catalogue.album_of(track)
+        track = listener.draw_track(rng)
+        album, number, total = listener.catalogue.album_of(track)
         context = self._draw_context(kind, track, album)
-        uploaded_after = None
-        if rng.random() < self._habits.offline:
-            uploaded_after = rng.randint(1 * HOUR, 12 * HOUR)
+        is_offline = rng.random() < habits.offline
+        uploaded_after = rng.randint(1 * HOUR, 12 * HOUR) if is_offline else 0
         now, added = begins, []
         for position in range(length):
-            listened = self._draw_listened(catalogue.duration_ms(track), skims=skims)
-            paused = _draw_pause(self._pauses)
-            now += listened + paused + int(rng.random() * 2 * SECOND)
-            reports_start = self._listener.reports_start[device]
-            played_at = self._free_ms(now - listened - paused if reports_start else now)
-            if max(now, played_at) >= self._begins + DAY:
+            play = self._draw_play(now, track, context, device, skims=skims)
+            now = play.ended_at
+            if max(now, play.played_at) >= self._begins + DAY:
                 break
-            added.append(played_at)
-            self._plays[played_at] = SimulatedPlay(
-                0, 0, played_at, now, now + 300, track, context, listened, paused, device
-            )
+            added.append(play)
+            self._plays[play.played_at] = play
             if rng.random() < _REPEATED:
                 continue
             follows = kind == "album" and number + position < total
-            track = track + 1 if follows else self._listener.draw_track(rng)
-        if uploaded_after is not None:
-            for played_at in added:
-                late = replace(self._plays[played_at], listed_at=now + uploaded_after)
-                self._plays[played_at] = late
+            track = track + 1 if follows else listener.draw_track(rng)
+        if is_offline:
+            for play in added:
+                self._plays[play.played_at] = replace(play, listed_at=now + uploaded_after)
         return now
 
-    def _draw_listened(self, duration: int, *, skims: bool) -> int:
-        """Draw how long a track sounds, in ms."""
+    def _draw_play(
+        self, begins: int, track: int, context: tuple[str, int] | None, device: int, *, skims: bool
+    ) -> SimulatedPlay:
+        """Draw how long a track sounds and is paused after the one before it."""
+        rng = self._rng
+        listened = duration = self._listener.catalogue.duration_ms(track)
         if skims:
-            return _SHORTEST + int(self._rng.random() * 20 * SECOND)
-        if self._rng.random() < _CUT_SHORT:
-            return self._rng.randint(_SHORTEST, duration)
-        return duration
+            listened = _SHORTEST + int(rng.random() * 20 * SECOND)
+        elif rng.random() < _CUT_SHORT:
+            listened = rng.randint(_SHORTEST, duration)
+        paused = _draw_pause(self._pauses)
+        ended_at = begins + listened + paused + int(rng.random() * 2 * SECOND)
+        reports_start = self._listener.reports_start[device]
+        return SimulatedPlay(
+            day=0, index=0, track=track, context=context, device=device,
+            played_at=self._free_ms(ended_at - listened - paused if reports_start else ended_at),
+            ended_at=ended_at, listed_at=ended_at + 300, listened_ms=listened, paused_ms=paused,
+        )  # fmt: skip
 
     def _free_ms(self, played_at: int) -> int:
         """Return the first ms, from `played_at` on, that no other play has."""
