@@ -26,7 +26,7 @@ from benchmarks.measurement import seconds
 from benchmarks.pages import LISTENERS, LIVED, SEED
 from songswap.dev.simulator.accounts import READ_EMAIL, READ_RECENTLY_PLAYED
 from songswap.dev.simulator.clock import Clock
-from songswap.dev.simulator.token import Grants
+from songswap.dev.simulator.token import TokenIssuer
 from songswap.dev.stack.access import Access, platform_access
 from songswap.dev.stack.airflow import Airflow
 from songswap.dev.stack.airflow_api import UNFINISHED
@@ -250,7 +250,7 @@ def _options(per_30_s: int) -> tuple[str, ...]:
 def _sign_up(dsn: str, users: int) -> None:
     """Add the first listeners with tokens of an hour ago, as a load of that hour leaves them."""
     an_hour_ago = time.time_ns() // 1_000_000 - 3_600_000
-    grants = Grants(SEED, Clock(an_hour_ago))
+    issuer = TokenIssuer(SEED, Clock(an_hour_ago))
     scopes = READ_EMAIL | READ_RECENTLY_PLAYED
     with psycopg.connect(dsn) as connection:
         cursor = connection.cursor()
@@ -261,7 +261,7 @@ def _sign_up(dsn: str, users: int) -> None:
         with cursor.copy('COPY "SpotifyTokens" FROM STDIN') as copy:
             for number in range(1, users + 1):
                 grant = (f"listener-{number:04d}", an_hour_ago, scopes)
-                copy.write_row([number, grants.access(*grant), grants.refresh(*grant)])
+                copy.write_row([number, issuer.issue_access(*grant), issuer.issue_refresh(*grant)])
         cursor.execute(
             "INSERT INTO songswap.grants (user_id, refresh_digest, authorized_at)"
             " SELECT user_id, platform_digest, now() - interval '1 hour'"

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from benchmarks.size import size
 from songswap.dev.simulator.gzip_join import joined, stored
-from songswap.dev.simulator.play import Play
-from songswap.dev.simulator.world import Anybody, World
+from songswap.dev.simulator.play import SimulatedPlay
+from songswap.dev.simulator.world import AnyListener, SimulatedWorld
 from songswap.storage.records import pack
 
 SEED = 5
@@ -42,9 +42,9 @@ class Page(NamedTuple):
 
 
 @cache
-def world() -> World:
+def world() -> SimulatedWorld:
     """Return the world with all its listeners."""
-    return World(SEED, LISTENERS, _ms(NOW - LIVED))
+    return SimulatedWorld(SEED, LISTENERS, _ms(NOW - LIVED))
 
 
 def pages(users: int, at: datetime = NOW, *, compress: bool = False) -> list[Page]:
@@ -70,7 +70,7 @@ def hourly(users: range, objects: int) -> Iterator[tuple[datetime, Page]]:
     They come hour after hour from the listeners with these ids, which count from 1.
     """
     listeners = list(islice(world().listeners.values(), users.start - 1, users.stop - 1))
-    last: dict[int, Play] = {}
+    last: dict[int, SimulatedPlay] = {}
     yielded = 0
     for hour in range((LIVED - _FULL_AFTER) // _HOUR):
         at = NOW - LIVED + _FULL_AFTER + hour * _HOUR
@@ -89,7 +89,7 @@ def hourly(users: range, objects: int) -> Iterator[tuple[datetime, Page]]:
     )
 
 
-def _response(listener: Anybody, newest: Sequence[Play]) -> tuple[bytes, bytes]:
+def _response(listener: AnyListener, newest: Sequence[SimulatedPlay]) -> tuple[bytes, bytes]:
     """Return the page with these plays: as it is, and as the simulator's gzip."""
     cursors = {"after": str(newest[0].played_at), "before": str(newest[-1].played_at)}
     href = "https://api.spotify.com/v1/me/player/recently-played"

@@ -272,7 +272,7 @@ class Platform:
         return Counter(
             (play["user"], play["played_at"], play["track_id"])
             for play in self.spotify.ledger()
-            if play["reachable_when_asked"]
+            if play["reachable_when_polled"]
         )
 
     def objects(self) -> list[str]:

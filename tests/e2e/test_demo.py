@@ -103,7 +103,7 @@ class Demo:
         return {
             (play["user"], play["played_at"], play["track_id"])
             for play in plays
-            if play["reachable_when_asked"]
+            if play["reachable_when_polled"]
         }
 
     def spotify(self, method: str, what: str, body: object = None) -> Any:

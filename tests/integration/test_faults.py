@@ -115,7 +115,7 @@ def true_gaps(here: Any) -> set[tuple[str, str]]:
     missed: set[str] = set()
     for play in sorted(here.spotify.ledger(), key=lambda play: (play["user"], play["played_at"])):
         user = play["user"]
-        if not play["reachable_when_asked"]:
+        if not play["reachable_when_polled"]:
             if play["reachable_until"] and play["listed_at"] < play["reachable_until"]:
                 missed |= {user} & told
         else:

@@ -67,7 +67,7 @@ def import_all(here: Any, folder: Path, kind: str, users: int) -> Truth:
             else:
                 end = row["endTime"].replace(" ", "T") + ":00Z"
                 key = (user, end, row["msPlayed"], row.get("trackName"), row.get("artistName"))
-            truth[key].add((one["played_at"], one["what"]))
+            truth[key].add((one["played_at"], one["category"]))
     return truth
 
 
@@ -142,7 +142,7 @@ def lived(here: Any) -> Counter[str]:
     return Counter(
         one["user"]
         for one in here.spotify.ledger()
-        if one["reachable_when_asked"]
+        if one["reachable_when_polled"]
         or datetime.fromisoformat(one["listed_at"]).timestamp() <= made
     )
 

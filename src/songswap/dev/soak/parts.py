@@ -10,7 +10,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from songswap import settings
-from songswap.dev.simulator.token import GRANT_LIFE
+from songswap.dev.simulator.token import GRANT_LIFETIME
 from songswap.dev.stack.access import platform_access
 from songswap.dev.stack.loopback import free_port
 from songswap.dev.stack.object_store import REGION, ObjectStore
@@ -25,7 +25,7 @@ from songswap.warehouse.migrate import migrate
 _BUCKET = "soak"
 _DATABASE = "soak"
 _WRITES = "-c default_transaction_read_only=off"
-_GRANT_LIFE = timedelta(milliseconds=GRANT_LIFE)
+_GRANT_LIFETIME = timedelta(milliseconds=GRANT_LIFETIME)
 _AUTHORIZED_BEFORE = (timedelta(days=181.6), timedelta(days=180.2), timedelta(days=160))
 """How long before the soak some have authorized the app: Spotify's six months are 182 days."""
 
@@ -190,7 +190,7 @@ def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[P
             parts.sign_up(begins, at_most=number * -(-users // 50))
             with connect(parts.settings.warehouse_dsn) as connection:
                 grants.note_authorized(connection, begins - before)
-            until = begins - before + _GRANT_LIFE
+            until = begins - before + _GRANT_LIFETIME
             parts.old |= dict.fromkeys(parts.users() - parts.old.keys(), until)
         parts.move_to(begins)
         parts.sign_up(begins)

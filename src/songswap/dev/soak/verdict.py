@@ -257,7 +257,7 @@ def _play(line: Mapping[str, Any]) -> Play:
         datetime.fromisoformat(line["played_at"]),
         line["track_id"],
         datetime.fromisoformat(line["listed_at"]),
-        line["reachable_when_asked"],
+        line["reachable_when_polled"],
     )
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from songswap.dev.simulator import page
-from songswap.dev.simulator.origin import Hosts, refusal_of_host, refusal_of_page
+from songswap.dev.simulator.origin import Hosts, check_host, check_origin
 
 
 class Entrance:
@@ -31,8 +31,8 @@ class Entrance:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        problem = refusal_of_host(request.headers, self._hosts)
-        problem = problem or refusal_of_page(request.method, request.headers)
+        problem = check_host(request.headers, self._hosts)
+        problem = problem or check_origin(request.method, request.headers)
         if problem is not None:
             body = AccessDenied(problem).to_xml()
             response = Response(body, AccessDenied.http_status, media_type="application/xml")
@@ -48,7 +48,7 @@ def _is_browser_at_root(request: Request) -> bool:
     """Whether nobody's key came with a request for `/`: S3 itself would only call that an error."""
     signed = "authorization" in request.headers or "X-Amz-Signature" in request.query_params
     asked = request.method in ("GET", "HEAD") and request.url.path == "/"
-    return asked and not signed and page.is_wanted(request.headers.get("Accept", ""))
+    return asked and not signed and page.accepts_html(request.headers.get("Accept", ""))
 
 
 def _page(folder: Path) -> bytes:

@@ -1,19 +1,19 @@
-"""Pages from elsewhere are kept out, whatever they try; programs and the user come in."""
+"""Requests of other sites' pages are refused; programs and the user pass."""
 
 import pytest
 from multidict import CIMultiDict
 
-from songswap.dev.simulator.origin import Hosts, refusal_of_host, refusal_of_page
+from songswap.dev.simulator.origin import Hosts, check_host, check_origin
 
 HOST = "127.0.0.1:8010"
 LOOPBACK = ["127.0.0.1", "127.0.0.1:8010", "127.8.9.1", "localhost", "LOCALHOST:1", "localhost."]
 
 
 @pytest.mark.parametrize("host", [*LOOPBACK, "[::1]", "[::1]:8010"])
-def test_loopback_names_are_known(host: str) -> None:
-    """Whatever the port: one that is forwarded has another here than there."""
-    assert refusal_of_host({"Host": host}, Hosts.of("127.0.0.1")) is None
-    assert refusal_of_host({"Host": host}, Hosts.of("0.0.0.0")) is None  # noqa: S104 - not bound
+def test_loopback_names_are_accepted(host: str) -> None:
+    """With any port, since a forwarded port differs from the one that is bound."""
+    assert check_host({"Host": host}, Hosts.of("127.0.0.1")) is None
+    assert check_host({"Host": host}, Hosts.of("0.0.0.0")) is None  # noqa: S104 - not bound
 
 
 @pytest.mark.parametrize(
@@ -36,19 +36,19 @@ def test_loopback_names_are_known(host: str) -> None:
     ],
 )
 def test_other_names_are_refused(host: str) -> None:
-    """Also those that look like loopback, and addresses that are not this machine's."""
-    problem = refusal_of_host({"Host": host}, Hosts.of("127.0.0.1"))
+    """So are names that look like loopback, and addresses that are not this machine's."""
+    problem = check_host({"Host": host}, Hosts.of("127.0.0.1"))
     assert problem is not None
     assert "--allow-host" in problem
 
 
 def test_a_request_without_a_host_is_refused() -> None:
-    """HTTP/1.0 may leave it out; no client that is meant does."""
-    assert refusal_of_host({}, Hosts.of("127.0.0.1")) is not None
+    """HTTP/1.0 allows it, but no known client does it."""
+    assert check_host({}, Hosts.of("127.0.0.1")) is not None
 
 
 @pytest.mark.parametrize(
-    ("bound", "more", "known", "unknown"),
+    ("bound", "more", "accepted", "refused"),
     [
         ("0.0.0.0", ["demo-simulator"], ["demo-simulator:8010", "172.18.0.4"], "demo-s3"),  # noqa: S104 - not bound
         ("::", [], ["[fd00::4]:8010"], "demo-s3"),
@@ -56,18 +56,18 @@ def test_a_request_without_a_host_is_refused() -> None:
         ("my-machine", [" Other.Example. "], ["my-machine", "other.example"], "example"),
     ],
 )
-def test_further_names_are_known_where_they_are_said(
-    bound: str, more: list[str], known: list[str], unknown: str
+def test_configured_names_are_accepted(
+    bound: str, more: list[str], accepted: list[str], refused: str
 ) -> None:
-    """The bound address, what `--allow-host` says, and any address where it listens on all."""
+    """The bound address, each `--allow-host`, and any address if it listens on all."""
     hosts = Hosts.of(bound, more)
-    assert all(hosts.allow(host) for host in known)
-    assert not hosts.allow(unknown)
+    assert all(hosts.allows(host) for host in accepted)
+    assert not hosts.allows(refused)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize(
-    "marks",
+    "headers",
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
@@ -83,16 +83,16 @@ def test_further_names_are_known_where_they_are_said(
         {"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"},
     ],
 )
-def test_pages_from_elsewhere_are_refused(method: str, marks: dict[str, str]) -> None:
-    """By either mark, from another port too, to read as to change, and inside of a frame."""
-    problem = refusal_of_page(method, CIMultiDict(marks, Host=HOST))
+def test_pages_of_other_sites_are_refused(method: str, headers: dict[str, str]) -> None:
+    """By either header, also from another port, for reading and changing, and within a frame."""
+    problem = check_origin(method, CIMultiDict(headers, Host=HOST))
     assert problem is not None
-    assert "a page from elsewhere" in problem
+    assert "a page of another site" in problem
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize(
-    "marks",
+    "headers",
     [
         {},
         {"Origin": f"http://{HOST}"},
@@ -100,26 +100,26 @@ def test_pages_from_elsewhere_are_refused(method: str, marks: dict[str, str]) ->
         {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
     ],
 )
-def test_programs_and_own_pages_come_in(method: str, marks: dict[str, str]) -> None:
-    """Programs send no mark; an address that is typed has no origin."""
-    assert refusal_of_page(method, CIMultiDict(marks, Host=HOST)) is None
+def test_programs_and_own_pages_pass(method: str, headers: dict[str, str]) -> None:
+    """Programs send neither header; a typed address has no origin."""
+    assert check_origin(method, CIMultiDict(headers, Host=HOST)) is None
 
 
-def test_following_a_link_is_no_request_of_the_page() -> None:
-    """A GET of a whole page comes in from anywhere, as at the end of a login; a form does not."""
+def test_following_a_link_passes() -> None:
+    """A GET of a whole page passes from any site, as at the end of a login; a form does not."""
     visit = {
         "Host": HOST,
         "Sec-Fetch-Site": "cross-site",
         "Sec-Fetch-Mode": "navigate",
         "Sec-Fetch-Dest": "document",
     }
-    assert refusal_of_page("GET", visit) is None
-    assert refusal_of_page("POST", {**visit, "Origin": "https://evil.example"}) is not None
+    assert check_origin("GET", visit) is None
+    assert check_origin("POST", {**visit, "Origin": "https://evil.example"}) is not None
 
 
-def test_what_was_sent_is_shown_harmlessly() -> None:
-    """Short, and without control characters."""
-    problem = refusal_of_host({"Host": "\x1b[31m" + "x" * 5_000}, Hosts.of("127.0.0.1"))
+def test_refusal_quotes_the_host_harmlessly() -> None:
+    """The quote is short, and has no control characters."""
+    problem = check_host({"Host": "\x1b[31m" + "x" * 5_000}, Hosts.of("127.0.0.1"))
     assert problem is not None
     assert problem.isprintable()
     assert len(problem) < 400

@@ -1,4 +1,4 @@
-"""The simulator is a program of its own."""
+"""The simulator is independent of the pipeline."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The privacy export has Spotify's shape and tells of every play once, and the truth says which."""
+"""The privacy export has Spotify's shape and every play once, and the truth says what rows are."""
 
 import io
 import zipfile
@@ -11,86 +11,69 @@ import msgspec
 import pytest
 
 from songswap.dev.simulator.clock import iso, parse_iso
-from songswap.dev.simulator.export import Export, Kind, Truth, export
+from songswap.dev.simulator.export import ExportKind, PrivacyExport, Truth, make_export
 from songswap.dev.simulator.listener import DAY, Listener
-from songswap.dev.simulator.world import World
+from songswap.dev.simulator.world import SimulatedWorld
 
 BORN = parse_iso("2016-11-20T05:00:00Z")
 AT = parse_iso("2024-02-20T17:00:00Z")
-LONG = ("extended", "endsong")
-SHORT = ("account", "account-older")
+LONG: tuple[ExportKind, ...] = ("extended", "endsong")
+SHORT: tuple[ExportKind, ...] = ("account", "account-older")
 NEW_FIELDS = [
-    "ts",
-    "platform",
-    "ms_played",
-    "conn_country",
-    "ip_addr",
-    "master_metadata_track_name",
-    "master_metadata_album_artist_name",
-    "master_metadata_album_album_name",
-    "spotify_track_uri",
-    "episode_name",
-    "episode_show_name",
-    "spotify_episode_uri",
-    "audiobook_title",
-    "audiobook_uri",
-    "audiobook_chapter_uri",
-    "audiobook_chapter_title",
-    "reason_start",
-    "reason_end",
-    "shuffle",
-    "skipped",
-    "offline",
-    "offline_timestamp",
-    "incognito_mode",
-]
+    "ts", "platform", "ms_played", "conn_country", "ip_addr", "master_metadata_track_name",
+    "master_metadata_album_artist_name", "master_metadata_album_album_name", "spotify_track_uri",
+    "episode_name", "episode_show_name", "spotify_episode_uri", "audiobook_title",
+    "audiobook_uri", "audiobook_chapter_uri", "audiobook_chapter_title", "reason_start",
+    "reason_end", "shuffle", "skipped", "offline", "offline_timestamp", "incognito_mode",
+]  # fmt: skip
 
-WORLD = World(5, 12, BORN)
+WORLD = SimulatedWorld(5, 12, BORN)
 BY_ID = WORLD.listeners
 
 
 def someone() -> Listener:
-    """A listener of some thousands of plays."""
+    """Return a listener with some thousands of plays."""
     found = BY_ID["listener-0003"]
     assert isinstance(found, Listener)
     return found
 
 
-MADE: dict[str, Export] = {kind: export(someone(), AT, kind, 4_000) for kind in (*LONG, *SHORT)}
+MADE: dict[str, PrivacyExport] = {
+    kind: make_export(someone(), AT, kind, 4_000) for kind in (*LONG, *SHORT)
+}
 
 
-def rows(made: Export) -> list[tuple[Truth, dict[str, Any]]]:
-    """Each row of the export beside its truth."""
-    files = {each.file for each in made.truth}
+def rows(made: PrivacyExport) -> list[tuple[Truth, dict[str, Any]]]:
+    """Return each row of the export with its truth."""
+    files = {truth.file for truth in made.truth}
     decoded = {name: msgspec.json.decode(made.files[name]) for name in files}
     assert len(made.truth) == sum(map(len, decoded.values()))
-    return [(each, decoded[each.file][each.index]) for each in made.truth]
+    return [(truth, decoded[truth.file][truth.index]) for truth in made.truth]
 
 
 def ended(row: dict[str, Any]) -> int:
-    """When a row ended, in ms."""
+    """Return when a row ended, in ms."""
     return parse_iso(row["ts"])
 
 
 @pytest.mark.parametrize("kind", LONG)
-def test_every_play_of_the_ledger_is_there(kind: Kind) -> None:
-    """Each play that Spotify knows of has its row, forgotten by the API or not, and none two but
-    those that are marked as doubles."""
+def test_every_play_of_the_ledger_has_a_row(kind: ExportKind) -> None:
+    """Each listed play has one row, still reachable or not; a second one is marked a duplicate."""
     plays = {iso(p.played_at): p for p in someone().plays(AT) if p.listed_at <= AT}
-    told = [(each, row) for each, row in rows(MADE[kind]) if each.what == "play"]
-    assert {each.played_at for each, _ in told} == plays.keys()
+    found = [(truth, row) for truth, row in rows(MADE[kind]) if truth.category == "play"]
+    assert {truth.played_at for truth, _ in found} == plays.keys()
     assert len(plays) > 10_000
-    for each, row in told:
-        play = plays[str(each.played_at)]
-        assert each.track_id == WORLD.track_id(someone(), play)
-        assert row["spotify_track_uri"] == f"spotify:track:{each.track_id}"
+    for truth, row in found:
+        play = plays[str(truth.played_at)]
+        assert truth.track_id == WORLD.track_id(someone(), play)
+        assert row["spotify_track_uri"] == f"spotify:track:{truth.track_id}"
         assert row["ms_played"] == play.listened_ms
         assert abs(ended(row) - play.ended_at) <= 4_000 or row["offline"]
         assert not row["incognito_mode"]
 
 
 @pytest.mark.parametrize("kind", LONG)
-def test_rows_are_in_spotifys_shape(kind: Kind) -> None:
+def test_rows_are_in_spotifys_shape(kind: ExportKind) -> None:
     """The fields, their order and types; `ts` in whole seconds; a row names one kind of thing."""
     fields = list(NEW_FIELDS)
     if kind == "endsong":
@@ -111,12 +94,12 @@ def test_rows_are_in_spotifys_shape(kind: Kind) -> None:
         assert {row["username"] for _, row in rows(MADE[kind])} == {"listener-0003"}
 
 
-def test_names_are_the_catalogues() -> None:
-    """A row names its track, the artist of the album and the album as the Web API does."""
+def test_names_are_those_of_the_catalogue() -> None:
+    """A row has the Web API's names of the track, the album's artist and the album."""
     catalogue = WORLD.catalogue
-    told = [(each, row) for each, row in rows(MADE["extended"]) if each.track_id][:500]
-    for each, row in told:
-        index = catalogue.track_index(str(each.track_id))
+    found = [(truth, row) for truth, row in rows(MADE["extended"]) if truth.track_id][:500]
+    for truth, row in found:
+        index = catalogue.track_index(str(truth.track_id))
         assert index is not None
         track = catalogue.track(index)
         assert row["master_metadata_track_name"] == track["name"]
@@ -124,18 +107,18 @@ def test_names_are_the_catalogues() -> None:
         assert row["master_metadata_album_album_name"] == track["album"]["name"]
 
 
-def test_what_the_api_never_tells_is_marked() -> None:
-    """Skips, private sessions, silence, episodes, chapters and videos: none has a `played_at`."""
+def test_rows_that_the_api_never_returns_are_marked() -> None:
+    """Skips, private sessions, silence, episodes, chapters and videos have no `played_at`."""
     found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for each, row in rows(MADE["extended"]):
-        assert (each.played_at is not None) == (each.what in ("play", "double"))
-        assert ("_Video_" in each.file) == (each.what == "video")
-        found[each.what].append(row)
+    for truth, row in rows(MADE["extended"]):
+        assert (truth.played_at is not None) == (truth.category in ("play", "duplicate"))
+        assert ("_Video_" in truth.file) == (truth.category == "video")
+        found[truth.category].append(row)
     assert set(found) == {
-        "play", "double", "skip", "nothing", "unnamed", "private", "episode", "chapter", "video",
+        "play", "duplicate", "skip", "silent", "unnamed", "private", "episode", "chapter", "video",
     }  # fmt: skip
     assert all(0 < row["ms_played"] < 30_000 for row in found["skip"])
-    assert {row["ms_played"] for row in found["nothing"]} == {0}
+    assert {row["ms_played"] for row in found["silent"]} == {0}
     assert all(row["incognito_mode"] for row in found["private"])
     assert any(row["ms_played"] > 60_000 for row in found["private"])
     assert all(row["spotify_episode_uri"] for row in found["episode"])
@@ -165,29 +148,29 @@ def test_incidentals_vary_by_era() -> None:
     assert skipped["2023"] == {True, False, None}
 
 
-def test_offline_rows_are_those_told_late() -> None:
-    """A play that an offline phone told of later says that it was offline."""
+def test_late_plays_are_marked_offline() -> None:
+    """`offline` is true for plays that a phone uploaded later, and for no others."""
     late = {
         iso(p.played_at)
         for p in someone().plays(AT)
         if p.listed_at - p.ended_at > 60_000 and p.listed_at <= AT
     }
-    told = {each.played_at for each, row in rows(MADE["extended"]) if row["offline"]}
-    assert told == late
+    found = {truth.played_at for truth, row in rows(MADE["extended"]) if row["offline"]}
+    assert found == late
     assert len(late) > 10
 
 
-def test_phones_that_tell_when_they_were_online_again() -> None:
-    """Their `ts` is the upload, the same for all that they held, and `offline_timestamp` the start;
-    where that is null, 0 or the end, `ts` is the end."""
+def test_ts_of_some_offline_plays_is_their_upload() -> None:
+    """It is the same for all plays of an upload, and `offline_timestamp` is the start; if that is
+    null, 0 or the end, `ts` is the end."""
     offline = BY_ID["listener-0007"]
     assert isinstance(offline, Listener)
     plays = {iso(p.played_at): p for p in offline.plays(AT)}
     uploads: defaultdict[str, list[Any]] = defaultdict(list)
     unknown = 0
-    for each, row in rows(export(offline, AT, "extended")):
-        if row["offline"] and each.what == "play":
-            play, stamp = plays[str(each.played_at)], row["offline_timestamp"]
+    for truth, row in rows(make_export(offline, AT, "extended")):
+        if row["offline"] and truth.category == "play":
+            play, stamp = plays[str(truth.played_at)], row["offline_timestamp"]
             began = stamp and (stamp if stamp > 10**11 else 1000 * stamp)
             if not began or 0 <= play.ended_at - began < 1_000:
                 assert abs(ended(row) - play.ended_at) <= 4_000
@@ -201,40 +184,41 @@ def test_phones_that_tell_when_they_were_online_again() -> None:
     assert max(map(len, uploads.values())) > 3
 
 
-def test_doubles() -> None:
-    """Now and then a play has a second row, of another length or some seconds later."""
-    told: defaultdict[str | None, list[Any]] = defaultdict(list)
-    for each, row in rows(MADE["extended"]):
-        if each.played_at and not row["offline"]:
-            told[each.played_at].append((each.what, row))
-    pairs = [sorted(of, key=lambda one: one[0]) for of in told.values() if len(of) == 2]
-    apart = set()
-    for (double, again), (what, row) in pairs:
-        if double == "double":
-            assert what == "play"
-            assert again["spotify_track_uri"] == row["spotify_track_uri"]
-            apart.add((ended(again) - ended(row), again["ms_played"] - row["ms_played"]))
-    assert apart == {(0, 1), (3_000, 0), (1_000, 0), (-5_000, -5_000)}
+def test_some_plays_have_a_second_row() -> None:
+    """It is 1 ms longer, or some seconds beside the first."""
+    found: defaultdict[str | None, list[Any]] = defaultdict(list)
+    for truth, row in rows(MADE["extended"]):
+        if truth.played_at and not row["offline"]:
+            found[truth.played_at].append((truth.category, row))
+    pairs = [sorted(both, key=lambda pair: pair[0]) for both in found.values() if len(both) == 2]
+    differences = set()
+    for (first, duplicate), (second, play) in pairs:
+        if first == "duplicate":
+            assert second == "play"
+            assert duplicate["spotify_track_uri"] == play["spotify_track_uri"]
+            longer = duplicate["ms_played"] - play["ms_played"]
+            differences.add((ended(duplicate) - ended(play), longer))
+    assert differences == {(0, 1), (3_000, 0), (1_000, 0), (-5_000, -5_000)}
 
 
-def test_songs_share_a_second_and_sound_again() -> None:
-    """Different songs have the same `ts`, and the same song is heard twice in a row."""
+def test_songs_share_a_second_and_are_repeated() -> None:
+    """Different songs have the same `ts`, and a song is played twice in a row."""
     by_second: defaultdict[str, set[Any]] = defaultdict(set)
-    songs = [row for each, row in rows(MADE["extended"]) if each.what in ("play", "nothing")]
+    songs = [row for truth, row in rows(MADE["extended"]) if truth.category in ("play", "silent")]
     for row in songs:
         by_second[row["ts"]].add(row["spotify_track_uri"])
     assert sum(len(uris) > 1 for uris in by_second.values()) > 10
-    plays = [each.track_id for each in MADE["extended"].truth if each.what == "play"]
+    plays = [truth.track_id for truth in MADE["extended"].truth if truth.category == "play"]
     assert sum(a == b for a, b in pairwise(plays)) > 100
 
 
 @pytest.mark.parametrize("kind", [*LONG, *SHORT])
-def test_some_rows_stand_in_two_files(kind: Kind) -> None:
-    """The last rows of a file are the first of the next, byte for byte, with the same truth."""
-    made = export(someone(), AT, kind, 500)
+def test_some_rows_are_in_two_files(kind: ExportKind) -> None:
+    """The last rows of a file are the first of the next, field for field, with the same truth."""
+    made = make_export(someone(), AT, kind, 500)
     files: defaultdict[str, list[tuple[Truth, dict[str, Any]]]] = defaultdict(list)
-    for each, row in rows(made):
-        files[each.file].append((each, row))
+    for truth, row in rows(made):
+        files[truth.file].append((truth, row))
     songs = [part for name, part in files.items() if "podcast" not in name and "Video" not in name]
     assert len(songs) > 2
     assert {len(part) for part in songs[:-1]} == {500}
@@ -243,30 +227,30 @@ def test_some_rows_stand_in_two_files(kind: Kind) -> None:
             n for n in range(40, 0, -1) if [r for _, r in before[-n:]] == [r for _, r in after[:n]]
         )
         for old, new in zip(before[-repeated:], after[:repeated], strict=True):
-            assert (old[0].played_at, old[0].what) == (new[0].played_at, new[0].what)
-    once = Counter(each.played_at for each in made.truth if each.what == "play")
+            assert (old[0].played_at, old[0].category) == (new[0].played_at, new[0].category)
+    once = Counter(truth.played_at for truth in made.truth if truth.category == "play")
     assert set(once.values()) == {1, 2}
 
 
 @pytest.mark.parametrize("kind", SHORT)
-def test_account_data_is_a_year_to_the_minute(kind: Kind) -> None:
-    """Four fields without ids, of the last 365 days."""
+def test_account_data_is_a_year_to_the_minute(kind: ExportKind) -> None:
+    """Rows of the last 365 days have four fields and no ids."""
     plays = {
         iso(p.played_at): p
         for p in someone().plays(AT)
         if p.listed_at <= AT and p.ended_at >= AT - 365 * DAY
     }
     made = rows(MADE[kind])
-    assert {each.played_at for each, _ in made if each.played_at} == plays.keys()
-    for each, row in made:
-        if "podcast" in each.file:
+    assert {truth.played_at for truth, _ in made if truth.played_at} == plays.keys()
+    for truth, row in made:
+        if "podcast" in truth.file:
             assert list(row) == ["endTime", "podcastName", "episodeName", "msPlayed"]
-            assert each.what == "episode"
+            assert truth.category == "episode"
             continue
         assert list(row) == ["endTime", "artistName", "trackName", "msPlayed"]
         assert len(row["endTime"]) == len("2024-02-20 17:00")
-        if each.what == "play":
-            play = plays[str(each.played_at)]
+        if truth.category == "play":
+            play = plays[str(truth.played_at)]
             minute = parse_iso(row["endTime"])
             ends = (play.ended_at, play.listed_at)
             assert any(-4_000 <= end - minute < 64_000 for end in ends)
@@ -276,7 +260,7 @@ def test_account_data_is_a_year_to_the_minute(kind: Kind) -> None:
 
 
 def test_files_are_named_as_spotify_names_them() -> None:
-    """Names and folders of each kind."""
+    """Each kind has its own names and folders."""
     assert [name for name in MADE["extended"].files if "Audio" not in name] == [
         "Spotify Extended Streaming History/ReadMeFirst_ExtendedStreamingHistory.pdf",
         "Spotify Extended Streaming History/Streaming_History_Video_2016-2024.json",
@@ -303,33 +287,33 @@ def test_files_are_named_as_spotify_names_them() -> None:
 
 
 @pytest.mark.parametrize("kind", [*LONG, *SHORT])
-def test_same_seed_gives_the_same_zip(kind: Kind) -> None:
-    """Another world of the same seed sends the same bytes, of another seed different ones."""
-    again, other = (World(seed, 12, BORN).listeners["listener-0003"] for seed in (5, 6))
+def test_same_seed_gives_the_same_zip(kind: ExportKind) -> None:
+    """An equal world gives equal bytes, one of another seed different ones."""
+    again, other = (SimulatedWorld(seed, 12, BORN).listeners["listener-0003"] for seed in (5, 6))
     assert isinstance(again, Listener)
     assert isinstance(other, Listener)
     zipped = MADE[kind].zipped()
-    repeated = export(again, AT, kind, 4_000)
+    repeated = make_export(again, AT, kind, 4_000)
     assert repeated.zipped() == zipped
     assert repeated.truth_lines() == MADE[kind].truth_lines()
-    assert export(other, AT, kind, 4_000).zipped() != zipped
+    assert make_export(other, AT, kind, 4_000).zipped() != zipped
     with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
         assert archive.testzip() is None
         assert {name: archive.read(name) for name in archive.namelist()} == MADE[kind].files
 
 
 def test_later_export_repeats_the_rows_of_an_earlier_one() -> None:
-    """What was sent once is sent again, row for row; only what phones told late comes between."""
-    earlier = export(someone(), AT - 40 * DAY, "extended")
+    """Every earlier row is repeated; only plays that were uploaded late come between."""
+    earlier = make_export(someone(), AT - 40 * DAY, "extended")
     before = Counter(msgspec.json.encode(row) for _, row in rows(earlier))
     after = Counter(msgspec.json.encode(row) for _, row in rows(MADE["extended"]))
     assert before.keys() <= after.keys()
 
 
-def test_listener_who_has_heard_nothing_is_sent_no_rows() -> None:
-    """A life that begins now gives a zip without a row, and says so in the truth."""
+def test_listener_without_plays_has_an_export_without_rows() -> None:
+    """The zip has no row, and neither has the truth."""
     newborn = Listener(5, 3, AT, WORLD.catalogue)
     for kind in (*LONG, *SHORT):
-        made = export(newborn, AT, kind)
+        made = make_export(newborn, AT, kind)
         assert made.truth == []
         assert made.zipped()

@@ -1,4 +1,4 @@
-"""The simulator's pages: everything is shown, and nothing of it is read as HTML or Markdown."""
+"""The simulator's pages show every value as text, never as HTML or Markdown."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -9,7 +9,7 @@ from songswap.dev.simulator.clock import parse_iso
 from songswap.dev.simulator.discord_page import discord_page
 from songswap.dev.simulator.fault import Fault
 from songswap.dev.simulator.front_page import front_page
-from songswap.dev.simulator.page import HEADERS, document, is_wanted
+from songswap.dev.simulator.page import HEADERS, accepts_html, document
 from songswap.dev.simulator.simulation import Options, Simulation
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"' & </title></style>"
@@ -27,15 +27,15 @@ class Seen(HTMLParser):
         self.text = " ".join(self.words)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keeps a tag."""
+        """Store a tag."""
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        """Keeps a text."""
+        """Store a text."""
         self.words.append(data)
 
     def require_harmless(self) -> None:
-        """Nothing runs and nothing is fetched."""
+        """Assert that nothing runs and nothing is fetched."""
         assert not {tag for tag, _ in self.tags} & {"script", "img", "iframe", "link", "object"}
         for _, attributes in self.tags:
             assert not [name for name in attributes if name.startswith("on") or name == "src"]
@@ -43,41 +43,41 @@ class Seen(HTMLParser):
 
 
 def simulation(**options: Any) -> Simulation:
-    """A simulation whose time stands still."""
+    """Return a simulation with a frozen clock."""
     now = parse_iso("2026-11-22T12:00:00Z")
     return Simulation.of(Options(clock="frozen", now=now, **{"users": 3, **options}))
 
 
 def message(**more: Any) -> dict[str, Any]:
-    """What the sink keeps of a message."""
+    """Return a message as the webhook stores it."""
     return {"id": "1", "received_at": "2026-11-22T12:00:00.000Z", **more}
 
 
 def test_front_page_shows_listeners_calls_faults_and_links() -> None:
-    """All that the task of a look is: who is there, what was called, what goes wrong."""
+    """Each in its own part of the page."""
     sim = simulation()
     sim.calls["recently-played", "listener-0002", "200"] += 41
     sim.calls["recently-played", "listener-0002", "429"] += 2
     sim.faults.add(Fault(path="/v1/*", status=503, share=0.25))
     seen = Seen(front_page(sim, "127.0.0.1:8010"))
     seen.require_harmless()
-    for told in ("listener-0003", "recently-played", "200 × 41, 429 × 2", "43", "2026-11-22"):
-        assert told in seen.text
+    for shown in ("listener-0003", "recently-played", "200 × 41, 429 × 2", "43", "2026-11-22"):
+        assert shown in seen.text
     assert '{"path":"/v1/*","share":0.25,"status":503}' in seen.text
     assert "http://127.0.0.1:8010/admin/faults" in seen.text
     links = {attributes.get("href") for tag, attributes in seen.tags if tag == "a"}
     assert {"/admin/discord", "/admin/ledger?user=listener-0001"} <= links
 
 
-def test_front_page_names_a_part_of_many_listeners() -> None:
-    """A hundred, and how many there are besides."""
+def test_front_page_lists_a_hundred_listeners() -> None:
+    """It also shows how many more there are."""
     seen = Seen(front_page(simulation(users=1_234), "127.0.0.1"))
     assert "1,134 more" in seen.text
     assert "listener-0101" not in seen.text
 
 
-def test_what_stands_on_the_front_page_is_text() -> None:
-    """Orders of faults and the name it was asked for with come from outside."""
+def test_front_page_escapes_every_value() -> None:
+    """Faults and the request's host name come from outside."""
     sim = simulation()
     sim.faults.add(Fault(path=HOSTILE, status=500, body=HOSTILE, user=HOSTILE))
     sim.calls[HOSTILE, HOSTILE, HOSTILE] += 1
@@ -86,12 +86,13 @@ def test_what_stands_on_the_front_page_is_text() -> None:
     assert "<script>" in seen.text
 
 
-def test_discord_page_draws_cards_newest_first() -> None:
-    """Each message with who, when, what, its embeds with title, fields, color and footer."""
+def test_discord_page_shows_the_newest_message_first() -> None:
+    """A card has the author, the time, the text, and embeds with title, fields, color, footer."""
+    description = "**Spotify** did not answer\nfor [an hour](https://example.com)"
     embed = {
         "title": "load failed",
         "url": "https://airflow.example/dags/load",
-        "description": "**Spotify** did not answer\nfor [an hour](https://example.com)",
+        "description": description,
         "color": 0xD7263D,
         "fields": [{"name": "DAG", "value": "load", "inline": True}, {"name": "Log", "value": "x"}],
         "footer": {"text": "SongSwap"},
@@ -102,24 +103,24 @@ def test_discord_page_draws_cards_newest_first() -> None:
     seen.require_harmless()
     assert seen.text.index("load failed") < seen.text.index("older")
     assert "2 messages" in seen.text
-    assert embed["description"] in seen.text, "Markdown stays as it was written"
-    for told in ("SongSwap", "DAG", "2026-11-22T11:59:00Z"):
-        assert told in seen.text
+    assert description in seen.text, "Markdown stays as it was written"
+    for shown in ("SongSwap", "DAG", "2026-11-22T11:59:00Z"):
+        assert shown in seen.text
     assert ("div", {"class": "embed", "style": "border-color:#d7263d"}) in seen.tags
     links = [attributes["href"] for tag, attributes in seen.tags if tag == "a"]
     assert links == ["/", "https://airflow.example/dags/load"]
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", " JavaScript:x", "//["])
-def test_only_addresses_of_the_web_are_links(url: str) -> None:
-    """Another one stays without a link."""
+def test_only_http_urls_are_links(url: str) -> None:
+    """A title with another URL has no link."""
     seen = Seen(discord_page([message(embeds=[{"title": "t", "url": url}])]))
     seen.require_harmless()
     assert [attributes["href"] for tag, attributes in seen.tags if tag == "a"] == ["/"]
 
 
-def test_what_a_message_says_is_text() -> None:
-    """In every place of it."""
+def test_discord_page_escapes_every_value() -> None:
+    """Each field of a message may contain HTML."""
     embed = {
         "title": HOSTILE,
         "url": f"https://x/{HOSTILE}",
@@ -145,20 +146,20 @@ def test_what_a_message_says_is_text() -> None:
             {"name": "n", "value": "v", "inline": "yes"}]}]},
     ],
 )  # fmt: skip
-def test_odd_messages_are_drawn(odd: dict[str, Any]) -> None:
-    """The sink checks what Discord limits; all else can be anything."""
+def test_fields_of_other_types_are_left_out(odd: dict[str, Any]) -> None:
+    """The webhook only checks what Discord limits; every other field can be anything."""
     seen = Seen(discord_page([message(**odd)]))
     seen.require_harmless()
     assert not [attributes for _, attributes in seen.tags if "style" in attributes]
 
 
-def test_no_messages_are_said_to_be_none() -> None:
-    """With what would come."""
-    assert "Nothing so far" in Seen(discord_page([])).text
+def test_discord_page_without_messages_says_so() -> None:
+    """An empty page would look broken."""
+    assert "No messages yet" in Seen(discord_page([])).text
 
 
-def test_a_page_forbids_what_it_does_not_use() -> None:
-    """Scripts, other servers, forms and frames."""
+def test_policy_forbids_what_pages_do_not_use() -> None:
+    """Pages use no scripts, other servers, forms or frames."""
     policy = HEADERS["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -167,9 +168,9 @@ def test_a_page_forbids_what_it_does_not_use() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accept", "wanted"),
+    ("accept", "expected"),
     [("text/html,application/xhtml+xml,*/*;q=0.8", True), ("*/*", False), ("", False)],
 )
-def test_only_browsers_are_given_pages(accept: str, wanted: bool) -> None:
+def test_only_browsers_accept_html(accept: str, expected: bool) -> None:
     """Programs accept anything, and get JSON."""
-    assert is_wanted(accept) is wanted
+    assert accepts_html(accept) is expected

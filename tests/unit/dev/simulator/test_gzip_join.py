@@ -1,4 +1,4 @@
-"""Joined parts are one gzip file."""
+"""Joined parts are a valid gzip file."""
 
 import gzip
 
@@ -10,7 +10,7 @@ from songswap.dev.simulator.gzip_join import compressed, joined, stored
 
 @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=500)), min_size=1))
 def test_joined_parts_unpack_to_the_joined_bytes(pieces: list[tuple[bool, bytes]]) -> None:
-    """Compressed and stored parts, in any order, unpack to what went in."""
+    """Compressed and stored parts may come in any order."""
     parts = [compressed(raw) if squeezed else stored(raw) for squeezed, raw in pieces]
     body, packed = joined(parts)
     assert body == b"".join(raw for _, raw in pieces)

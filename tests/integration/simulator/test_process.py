@@ -1,4 +1,4 @@
-"""The simulator as a program: its address, its end, its refusals."""
+"""The simulator as a program: how it starts, stops, and refuses options."""
 
 import http.client
 import signal
@@ -15,7 +15,7 @@ COMMAND = [sys.executable, "-m", "songswap.dev.simulator"]
 def test_program_prints_its_address_and_stops_at_a_signal(
     number: signal.Signals, in_background: list[str]
 ) -> None:
-    """One line with the address, exit code 0, nothing on standard error."""
+    """It prints one line, its exit code is 0, and standard error is empty."""
     with subprocess.Popen(  # noqa: S603 - our own program
         [*in_background, *COMMAND, "--port", "0", "--users", "2"],
         stdout=subprocess.PIPE,
@@ -50,6 +50,7 @@ def test_program_prints_its_address_and_stops_at_a_signal(
     ("options", "sentence"),
     [
         (["--clock", "frozen"], "a frozen clock needs --now"),
+        (["--users", "-1"], "--users"),
         (["--now", "tomorrow"], "no ISO 8601 time"),
         (["--recorded", "x"], "not NAME=FILE"),
         (["--port", "0", "--recorded", "x=/proc/none"], "/proc/none is no recently-played"),
@@ -57,7 +58,7 @@ def test_program_prints_its_address_and_stops_at_a_signal(
     ],
 )
 def test_wrong_options_are_refused(options: list[str], sentence: str) -> None:
-    """Exit code 2 and a sentence."""
+    """The exit code is 2, and a sentence says why."""
     done = subprocess.run(  # noqa: S603 - our own program
         [*COMMAND, *options], capture_output=True, text=True, timeout=60, check=False
     )

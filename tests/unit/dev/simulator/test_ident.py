@@ -1,4 +1,4 @@
-"""Ids look like Spotify's and lead back to what they name."""
+"""Ids look like Spotify's and can be decoded to their index."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ TRACKS = Ids(1, "track")
 
 @given(st.integers(0, 2**64 - 1))
 def test_index_comes_back_from_its_id(index: int) -> None:
-    """Every index has a well-formed id, and the id gives the index back."""
+    """Every index has a well-formed id, which is decoded to that index."""
     ident = TRACKS.of(index)
     assert is_well_formed(ident)
     assert TRACKS.index(ident) == index
@@ -22,18 +22,18 @@ def test_index_comes_back_from_its_id(index: int) -> None:
     )
 )
 def test_foreign_id_is_unknown(ident: str) -> None:
-    """An id that was not made here is told from one that was."""
+    """An id that was not made here has no index."""
     assert TRACKS.index(ident) is None
 
 
 def test_kinds_and_seeds_do_not_share_ids() -> None:
-    """The same index is another id for another kind and under another seed."""
+    """An index has another id for another kind and for another seed."""
     assert TRACKS.index(Ids(1, "artist").of(7)) is None
     assert TRACKS.index(Ids(2, "track").of(7)) is None
 
 
 def test_malformed_id_is_unknown() -> None:
-    """What is no id at all has no index."""
+    """A text that is no id has no index."""
     assert [TRACKS.index(text) for text in ("", "short", "x" * 23, "-" * 22, "é" * 22)] == [
         None
     ] * 5

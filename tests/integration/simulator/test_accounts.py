@@ -1,4 +1,4 @@
-"""The accounts service gives tokens, takes them away, and words its errors as Spotify does."""
+"""The accounts service issues and revokes tokens, and its errors are Spotify's."""
 
 import re
 from contextlib import suppress
@@ -16,8 +16,8 @@ async def refresh(caller: Any, token: str) -> Any:
     return await caller.token(grant_type="refresh_token", refresh_token=token)
 
 
-async def test_code_is_good_once(spotify: Any) -> None:
-    """A code gives tokens for an hour and their scope; the second time nothing."""
+async def test_code_works_once(spotify: Any) -> None:
+    """It gives tokens for an hour and their scope; the second time an error."""
     caller = await spotify()
     form = {
         "grant_type": "authorization_code",
@@ -34,7 +34,7 @@ async def test_code_is_good_once(spotify: Any) -> None:
 
 
 async def test_code_is_bound_to_its_redirect_and_time(spotify: Any) -> None:
-    """Another redirect URI, or ten minutes, spoil it."""
+    """With another redirect URI, or after ten minutes, it does not work."""
     caller = await spotify()
     form = {"grant_type": "authorization_code", "code": await caller.code("listener-0001")}
     reply = await caller.token(**form, redirect_uri="https://elsewhere.example/")
@@ -49,7 +49,7 @@ async def test_code_is_bound_to_its_redirect_and_time(spotify: Any) -> None:
 
 
 async def test_consent_page_lists_the_listeners(spotify: Any) -> None:
-    """Without a listener's name, a page of links that consent."""
+    """Each link gives consent for one of them."""
     caller = await spotify(users=3)
     query = {"client_id": "songswap", "response_type": "code", "redirect_uri": REDIRECT}
     reply = await caller.call("GET", "/authorize", params=query)
@@ -71,41 +71,41 @@ async def test_consent_page_lists_the_listeners(spotify: Any) -> None:
         ({"simulated_user": "nobody"}, 404),
     ],
 )
-async def test_authorization_checks_what_it_is_asked(
+async def test_authorization_checks_its_parameters(
     spotify: Any, change: dict[str, str], status: int
 ) -> None:
-    """Only https or a loopback literal, only known apps, scopes and listeners."""
+    """Redirects are https or a loopback literal; the app, the scopes and the listener exist."""
     caller = await spotify()
-    usual = {
+    defaults = {
         "client_id": "songswap",
         "response_type": "code",
         "redirect_uri": REDIRECT,
         "simulated_user": "listener-0001",
     }
-    reply = await caller.call("GET", "/authorize", params=usual | change)
+    reply = await caller.call("GET", "/authorize", params=defaults | change)
     assert reply.status == status
 
 
 async def test_wrong_credentials_are_an_invalid_client(spotify: Any) -> None:
-    """In the body or as HTTP Basic: right ones work, wrong ones are refused."""
+    """Both in the body and as HTTP Basic."""
     caller = await spotify()
     form = {"grant_type": "client_credentials"}
     for basic, status in (("simulated", 200), ("wrong", 400)):
         headers = {"Authorization": encode_basic_auth("songswap", basic)}
         reply = await caller.call("POST", "/api/token", data=form, headers=headers)
         assert reply.status == status
-    said = {"error": "invalid_client", "error_description": "Invalid client secret"}
-    assert reply.body == said
+    error = {"error": "invalid_client", "error_description": "Invalid client secret"}
+    assert reply.body == error
     reply = await caller.call("POST", "/api/token", data=form, headers={"Authorization": "Basic é"})
-    assert reply.body == said | {"error_description": "Invalid client"}
+    assert reply.body == error | {"error_description": "Invalid client"}
     reply = await caller.token(grant_type="client_credentials", client_secret="wrong")
     assert reply.body["error"] == "invalid_client"
 
 
-async def test_answers_are_those_of_rfc_6749(spotify: Any) -> None:
-    """Tokens as section 5.1 has them, never to be cached; errors as section 5.2, never a token.
+async def test_responses_are_those_of_rfc_6749(spotify: Any) -> None:
+    """Tokens follow section 5.1 and are not cached; errors follow section 5.2.
 
-    Spotify answers 400 where the RFC has 401 for credentials in a header: public reports agree.
+    For wrong credentials in a header Spotify sends 400, not the RFC's 401: public reports agree.
     """
     caller = await spotify(rotate_refresh_tokens=1)
     code = await caller.code("listener-0001")
@@ -114,14 +114,14 @@ async def test_answers_are_those_of_rfc_6749(spotify: Any) -> None:
     renewed = await refresh(caller, given.body["refresh_token"])
     app = await caller.token(grant_type="client_credentials")
     for reply in (given, renewed, app):
-        told = reply.body
+        body = reply.body
         assert reply.status == 200
-        assert (told["token_type"], told["expires_in"]) == ("Bearer", 3600)
+        assert (body["token_type"], body["expires_in"]) == ("Bearer", 3600)
         assert reply.headers["Cache-Control"] == "no-store"
         assert reply.headers["Pragma"] == "no-cache"
         with_user = {"refresh_token", "scope"} if reply is not app else set()
-        assert set(told) == {"access_token", "token_type", "expires_in"} | with_user
-        assert all(re.fullmatch("[\x20-\x7e]+", each) for each in told.values() if each != 3600)
+        assert set(body) == {"access_token", "token_type", "expires_in"} | with_user
+        assert all(re.fullmatch("[\x20-\x7e]+", text) for text in body.values() if text != 3600)
     for wrong, code in (
         (form, "invalid_grant"),
         ({"grant_type": "refresh_token"}, "invalid_request"),
@@ -137,17 +137,8 @@ async def test_answers_are_those_of_rfc_6749(spotify: Any) -> None:
         assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+", reply.body["error_description"])
 
 
-async def test_unknown_grants_are_refused(spotify: Any) -> None:
-    """Grant types and refresh tokens that were never given."""
-    caller = await spotify()
-    assert (await caller.token(grant_type="magic")).body["error"] == "unsupported_grant_type"
-    assert (await caller.token(grant_type="refresh_token")).body["error"] == "invalid_request"
-    reply = await refresh(caller, "AQnonsense")
-    assert (reply.status, reply.body["error"]) == (400, "invalid_grant")
-
-
-async def test_refresh_rotates_for_the_share_that_is_set(spotify: Any) -> None:
-    """Never at 0, always at 1, between them sometimes, the same times for the same seed."""
+async def test_configured_share_of_refreshes_rotates(spotify: Any) -> None:
+    """0 is never, 1 always; the same seed rotates the same refreshes."""
     seen = []
     for share in (0, 1, 0.3, 0.3):
         caller = await spotify(rotate_refresh_tokens=share)
@@ -165,7 +156,7 @@ async def test_refresh_rotates_for_the_share_that_is_set(spotify: Any) -> None:
 
 
 async def test_rotated_token_stops_working_ten_minutes_later(spotify: Any) -> None:
-    """Until then a second refresh with it is given the generation that the first was given."""
+    """Until then a second refresh with it gets the generation that the first one got."""
     caller = await spotify(rotate_refresh_tokens=1)
     old = (await caller.sign_in("listener-0001"))["refresh_token"]
     first = (await refresh(caller, old)).body["refresh_token"]
@@ -179,8 +170,8 @@ async def test_rotated_token_stops_working_ten_minutes_later(spotify: Any) -> No
     assert (await refresh(caller, first)).status == 200
 
 
-async def test_rotated_token_that_nobody_was_told_of(spotify: Any) -> None:
-    """It is listed from its rotation until an answer with it, or a new authorization."""
+async def test_undelivered_rotated_token_is_listed(spotify: Any) -> None:
+    """It is listed until a response with it is sent completely, or a new authorization."""
     caller = await spotify(rotate_refresh_tokens=1)
 
     async def undelivered() -> Any:
@@ -189,8 +180,8 @@ async def test_rotated_token_that_nobody_was_told_of(spotify: Any) -> None:
     for action in ("cut", "truncate"):
         token = (await caller.sign_in("listener-0001"))["refresh_token"]
         assert not await undelivered()
-        order = {"path": "/api/token", "action": action, "times": 1}
-        await caller.admin("POST", "faults", order)
+        fault = {"path": "/api/token", "action": action, "times": 1}
+        await caller.admin("POST", "faults", fault)
         with suppress(aiohttp.ClientPayloadError, ValueError):
             await refresh(caller, token)
         assert await undelivered() == ["listener-0001"]
@@ -199,8 +190,8 @@ async def test_rotated_token_that_nobody_was_told_of(spotify: Any) -> None:
         await caller.admin("POST", "clock", {"advance_s": 1})
 
 
-async def test_stranger_answers_like_spotify(spotify: Any) -> None:
-    """Below its path there are another's plays, and tokens that are worth nothing."""
+async def test_stranger_responds_like_spotify(spotify: Any) -> None:
+    """Its plays are another user's, and its tokens do not work."""
     caller = await spotify()
     reply = await caller.call("GET", "/stranger/v1/me/player/recently-played")
     assert reply.body["items"]
@@ -208,7 +199,7 @@ async def test_stranger_answers_like_spotify(spotify: Any) -> None:
     assert (await refresh(caller, tokens["refresh_token"])).body["error"] == "invalid_grant"
 
 
-async def test_grant_dies_after_six_months(spotify: Any) -> None:
+async def test_grant_expires_after_six_months(spotify: Any) -> None:
     """Refreshing does not extend it."""
     caller = await spotify(rotate_refresh_tokens=0)
     token = (await caller.sign_in("listener-0001"))["refresh_token"]
@@ -218,8 +209,8 @@ async def test_grant_dies_after_six_months(spotify: Any) -> None:
     assert (await refresh(caller, token)).body["error_description"] == "Refresh token revoked"
 
 
-async def test_revoked_listener_comes_back_by_authorizing(spotify: Any) -> None:
-    """The old refresh token stays dead, the new one works."""
+async def test_revoked_listener_can_authorize_again(spotify: Any) -> None:
+    """The old refresh token stays invalid, the new one works."""
     caller = await spotify(rotate_refresh_tokens=0)
     old = (await caller.sign_in("listener-0001"))["refresh_token"]
     await caller.admin("POST", "listeners/listener-0001/revoke")
@@ -230,7 +221,7 @@ async def test_revoked_listener_comes_back_by_authorizing(spotify: Any) -> None:
 
 
 async def test_tokens_survive_a_restart(spotify: Any) -> None:
-    """Another process of the same seed takes both kinds; one of another seed takes none."""
+    """Another process of the same seed accepts both kinds, one of another seed neither."""
     tokens = await (await spotify(seed=4)).sign_in("listener-0001")
     again, other = await spotify(seed=4), await spotify(seed=5)
     assert (await again.call("GET", "/v1/me", tokens["access_token"])).status == 200

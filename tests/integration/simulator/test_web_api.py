@@ -1,4 +1,4 @@
-"""The Web API's calls, limits, cursors, nulls, error bodies and headers."""
+"""The Web API has Spotify's calls, limits, cursors, nulls, errors and headers."""
 
 import json
 from typing import Any
@@ -12,19 +12,19 @@ UNKNOWN = "0000000000000000000000"
 
 
 async def someone_busy(caller: Any) -> str:
-    """A listener with a full feed."""
-    for each in await caller.admin("GET", "listeners"):
-        if len((await caller.plays(each["id"], limit=50)).body["items"]) == 50:
-            return str(each["id"])
-    raise AssertionError("nobody has played 50 tracks")
+    """Return the id of a listener with a full feed."""
+    for listener in await caller.admin("GET", "listeners"):
+        if len((await caller.plays(listener["id"], limit=50)).body["items"]) == 50:
+            return str(listener["id"])
+    raise AssertionError("no listener has played 50 tracks")
 
 
 def error(status: int, message: str) -> dict[str, Any]:
     return {"error": {"status": status, "message": message}}
 
 
-async def test_same_seed_answers_the_same_bytes(spotify: Any) -> None:
-    """Two simulators of one seed, at one time, say the same."""
+async def test_same_seed_returns_the_same_bytes(spotify: Any) -> None:
+    """Two simulators of one seed, at one time, are equal."""
     first, second = await spotify(seed=9), await spotify(seed=9)
     for path in (FEED + "?limit=50", "/me"):
         a, b = await first.get("listener-0002", path), await second.get("listener-0002", path)
@@ -33,7 +33,7 @@ async def test_same_seed_answers_the_same_bytes(spotify: Any) -> None:
 
 
 async def test_page_has_spotifys_shape(spotify: Any) -> None:
-    """Newest first, 20 by default, full tracks, cursors as strings, next towards the past."""
+    """It has 20 full tracks by default, newest first, cursors as strings, next to the past."""
     caller = await spotify()
     user = await someone_busy(caller)
     reply = await caller.plays(user)
@@ -55,8 +55,8 @@ async def test_page_has_spotifys_shape(spotify: Any) -> None:
     assert reply.headers["Date"] == "Sun, 22 Nov 2026 12:00:00 GMT"
 
 
-async def test_headers_are_those_of_real_answers(spotify: Any) -> None:
-    """Answers and errors carry what public reports show of real ones; accounts have their own."""
+async def test_headers_are_those_of_real_responses(spotify: Any) -> None:
+    """Responses and errors have those of public reports; the accounts service has its own."""
     caller = await spotify(rate_limit=2)
     replies = [await caller.get("listener-0001", path) for path in ("/me", "/tracks/short", "/me")]
     assert [reply.status for reply in replies] == [200, 400, 429]
@@ -75,8 +75,8 @@ async def test_headers_are_those_of_real_answers(spotify: Any) -> None:
     assert "X-Robots-Tag" not in (await caller.token(grant_type="client_credentials")).headers
 
 
-async def test_gzip_only_for_those_who_take_it(spotify: Any) -> None:
-    """The same JSON either way."""
+async def test_gzip_is_sent_only_if_accepted(spotify: Any) -> None:
+    """The JSON is the same either way."""
     caller = await spotify()
     user = await someone_busy(caller)
     token = caller.tokens[user]["access_token"]
@@ -89,7 +89,7 @@ async def test_gzip_only_for_those_who_take_it(spotify: Any) -> None:
 
 
 async def test_paging_backwards_ends_after_fifty(spotify: Any) -> None:
-    """Following before visits each play once; past the fiftieth there is nothing."""
+    """Following `before` returns each play once, and nothing past the fiftieth."""
     caller = await spotify()
     user = await someone_busy(caller)
     whole = [item["played_at"] for item in (await caller.plays(user, limit=50)).body["items"]]
@@ -102,10 +102,10 @@ async def test_paging_backwards_ends_after_fifty(spotify: Any) -> None:
     assert (body["next"], body["cursors"], body["limit"]) == (None, None, 7)
 
 
-async def test_next_ends_where_the_plays_end(spotify: Any) -> None:
-    """Towards the past the last page names no next one, unless it is full; with after, each does.
+async def test_next_is_null_after_the_last_page(spotify: Any) -> None:
+    """Towards the past it is null unless the page is full; with `after` every page has a next.
 
-    So it was seen: 2 items of 50 asked for with after, and the newest 50 behind which is nothing.
+    Real responses show both: 2 items of 50 with `after`, and 50 items that were all.
     """
     caller = await spotify()
     user = await someone_busy(caller)
@@ -117,34 +117,35 @@ async def test_next_ends_where_the_plays_end(spotify: Any) -> None:
     assert rest["cursors"]["before"] == whole["cursors"]["before"]
     newer = (await caller.plays(user, limit=50, after=whole["cursors"]["before"])).body
     assert (len(newer["items"]), newer["next"].count("after=")) == (49, 1)
-    for way in ({"after": whole["cursors"]["after"]}, {"before": whole["cursors"]["before"]}):
-        assert (await caller.plays(user, **way)).body["next"] is None
+    for query in ({"after": whole["cursors"]["after"]}, {"before": whole["cursors"]["before"]}):
+        assert (await caller.plays(user, **query)).body["next"] is None
 
 
-async def test_filtered_page_is_cut_before_it_is_filtered(spotify: Any) -> None:
-    """Fewer items than asked for, cursors and next of the whole page, and the rest unreachable."""
+async def test_pages_are_filtered_after_paging(spotify: Any) -> None:
+    """They keep the cursors and the next of the full page; removed plays are unreachable."""
     caller = await spotify(filtered=0.1)
     whole = await spotify()
     for number in range(1, 9):
         user = f"listener-{number:04d}"
-        page, told = (await whole.plays(user, limit=50)).body, (await caller.plays(user, limit=50))
-        left_out = [item for item in page["items"] if item not in told.body["items"]]
-        assert [item for item in page["items"] if item not in left_out] == told.body["items"]
-        assert told.body["cursors"] == page["cursors"]
-        assert (told.body["next"] is None) == (page["next"] is None)
+        page = (await whole.plays(user, limit=50)).body
+        filtered = (await caller.plays(user, limit=50)).body
+        removed = [item for item in page["items"] if item not in filtered["items"]]
+        assert [item for item in page["items"] if item not in removed] == filtered["items"]
+        assert filtered["cursors"] == page["cursors"]
+        assert (filtered["next"] is None) == (page["next"] is None)
         unreachable = {
             line["played_at"]
             for line in await caller.ledger(user)
-            if not line["reachable_when_asked"]
+            if not line["reachable_when_polled"]
         }
-        assert {item["played_at"] for item in left_out} <= unreachable
-        if len(page["items"]) == 50 and left_out:
+        assert {item["played_at"] for item in removed} <= unreachable
+        if len(page["items"]) == 50 and removed:
             return
-    raise AssertionError("no full page of which something was left out")
+    raise AssertionError("no play was removed from a full page")
 
 
 async def test_after_and_before_are_exclusive(spotify: Any) -> None:
-    """A play at the cursor itself is not told again."""
+    """A play at the cursor itself is not returned again."""
     caller = await spotify()
     user = await someone_busy(caller)
     items = (await caller.plays(user, limit=50)).body["items"]
@@ -157,7 +158,7 @@ async def test_after_and_before_are_exclusive(spotify: Any) -> None:
 
 
 async def test_new_plays_appear_as_time_passes(spotify: Any) -> None:
-    """The newest at noon is not the newest at midnight, and the feed never exceeds 50."""
+    """The feed at noon differs from that at midnight, and neither exceeds 50."""
     caller = await spotify()
     user = await someone_busy(caller)
     noon = (await caller.plays(user, limit=50)).body
@@ -180,15 +181,15 @@ async def test_new_plays_appear_as_time_passes(spotify: Any) -> None:
         ({"after": 1, "before": 2}, "Only one of after and before may be given"),
     ],
 )
-async def test_senseless_paging_is_refused(spotify: Any, query: Any, message: str) -> None:
-    """400 with the reason."""
+async def test_wrong_paging_is_refused(spotify: Any, query: Any, message: str) -> None:
+    """The status is 400, with the reason."""
     caller = await spotify()
     reply = await caller.plays("listener-0001", **query)
     assert (reply.status, reply.body) == (400, error(400, message))
 
 
-async def test_token_errors_are_worded_like_spotifys(spotify: Any) -> None:
-    """None, a foreign one, a refresh token, a wrong scheme, one of the app, one without scope."""
+async def test_token_errors_are_spotifys(spotify: Any) -> None:
+    """No token, a foreign one, a refresh token, a wrong scheme, the app's, one without scope."""
     caller = await spotify()
     tokens = await caller.sign_in("listener-0001", scope="")
     app = (await caller.token(grant_type="client_credentials")).body["access_token"]
@@ -207,8 +208,8 @@ async def test_token_errors_are_worded_like_spotifys(spotify: Any) -> None:
     assert reply.body == error(400, "Only valid bearer authentication supported")
 
 
-async def test_profile_shows_the_address_only_with_its_scope(spotify: Any) -> None:
-    """The e-mail needs user-read-email."""
+async def test_profile_has_the_email_only_with_its_scope(spotify: Any) -> None:
+    """The scope is user-read-email."""
     caller = await spotify()
     assert (await caller.get("listener-0001", "/me")).body["email"] == "listener-0001@example.com"
     token = (await caller.sign_in("listener-0001", "user-read-private"))["access_token"]
@@ -225,22 +226,22 @@ async def test_profile_shows_the_address_only_with_its_scope(spotify: Any) -> No
         ("audio-features", "audio_features", 100),
     ],
 )
-async def test_batches_keep_order_and_tell_the_unknown(
+async def test_batches_keep_order_and_have_null_for_unknown_ids(
     spotify: Any, path: str, field: str, most: int
 ) -> None:
-    """Each in its place, null for the unknown, as many as allowed, and the same as one by one."""
+    """Batches have limits, and their objects equal those of single calls."""
     caller = await spotify()
     catalogue = caller.running.simulation.world.catalogue
-    of = catalogue.artist_id if path == "artists" else catalogue.track_id
-    ids = [of(index) for index in range(most - 1)]
+    id_of = catalogue.artist_id if path == "artists" else catalogue.track_id
+    ids = [id_of(index) for index in range(most - 1)]
     reply = await caller.get("listener-0001", f"/{path}", ids=",".join([*ids, UNKNOWN]))
     found = reply.body[field]
     assert found[-1] is None
-    for ident, each in zip(ids, found, strict=False):
-        assert each is None or each["id"] == ident
-    assert sum(each is not None for each in found) >= most * 0.9
-    alone = await caller.get("listener-0001", f"/{path}/{found[0]['id']}")
-    assert alone.body == found[0]
+    for ident, item in zip(ids, found, strict=False):
+        assert item is None or item["id"] == ident
+    assert sum(item is not None for item in found) >= most * 0.9
+    single = await caller.get("listener-0001", f"/{path}/{found[0]['id']}")
+    assert single.body == found[0]
 
     too_many = ",".join([*ids, UNKNOWN, UNKNOWN])
     for query, message in ((too_many, "Too many ids requested"), ("", "invalid id")):
@@ -254,15 +255,15 @@ async def test_batches_keep_order_and_tell_the_unknown(
 
 
 async def test_app_token_reads_metadata(spotify: Any) -> None:
-    """Tracks need no user."""
+    """A track needs no user."""
     caller = await spotify()
     token = (await caller.token(grant_type="client_credentials")).body["access_token"]
     ident = caller.running.simulation.world.catalogue.track_id(0)
     assert (await caller.call("GET", f"/v1/tracks/{ident}", token)).body["id"] == ident
 
 
-async def test_window_answers_429_with_the_seconds_to_wait(spotify: Any) -> None:
-    """After that many seconds, and not before, calls pass again."""
+async def test_rate_limit_returns_429_with_the_seconds_to_wait(spotify: Any) -> None:
+    """Calls pass again after that many seconds, and not before."""
     caller = await spotify(rate_limit=3)
     replies = [await caller.get("listener-0001", "/me") for _ in range(4)]
     assert [reply.status for reply in replies] == [200, 200, 200, 429]
@@ -275,8 +276,8 @@ async def test_window_answers_429_with_the_seconds_to_wait(spotify: Any) -> None
     assert (await caller.get("listener-0001", "/me")).status == 200
 
 
-async def test_development_mode_closes_calls_and_drops_fields(spotify: Any) -> None:
-    """No batches, no features, no popularity or markets, and five users only."""
+async def test_development_mode_has_fewer_calls_fields_and_users(spotify: Any) -> None:
+    """It has no batches, no features, no popularity or markets, and only five users."""
     caller = await spotify(mode="development")
     catalogue = caller.running.simulation.world.catalogue
     track, artist = catalogue.track_id(3), catalogue.artist_id(3)
@@ -298,28 +299,28 @@ async def test_development_mode_closes_calls_and_drops_fields(spotify: Any) -> N
     assert (await caller.plays("listener-0008")).status == 200
 
 
-async def test_reccobeats_tells_what_it_knows_by_href(spotify: Any) -> None:
-    """Reordered, partial, with ids of its own, without time_signature; at most 40."""
+async def test_reccobeats_returns_known_tracks_by_href(spotify: Any) -> None:
+    """They are reordered, with ids of its own and without time_signature; 40 ids at most."""
     caller = await spotify()
     catalogue = caller.running.simulation.world.catalogue
     ids = [catalogue.track_id(index) for index in range(40)]
     path = "/reccobeats/v1/audio-features"
     content = (await caller.call("GET", path, params={"ids": ",".join(ids)})).body["content"]
-    told = [each["href"].removeprefix("https://open.spotify.com/track/") for each in content]
-    assert set(told) < set(ids)
-    assert len(told) >= 30
-    assert told != [ident for ident in ids if ident in told]
-    truth = catalogue.features(ids.index(told[0]))
-    assert truth is not None
-    assert content[0]["tempo"] == truth["tempo"]
+    found = [track["href"].removeprefix("https://open.spotify.com/track/") for track in content]
+    assert set(found) < set(ids)
+    assert len(found) >= 30
+    assert found != [ident for ident in ids if ident in found]
+    features = catalogue.features(ids.index(found[0]))
+    assert features is not None
+    assert content[0]["tempo"] == features["tempo"]
     assert "time_signature" not in content[0]
-    assert content[0]["id"] != told[0]
+    assert content[0]["id"] != found[0]
     reply = await caller.call("GET", path, params={"ids": ",".join([*ids, ids[0]])})
     assert reply.status == 400
 
 
 async def test_unknown_path_is_404(spotify: Any) -> None:
-    """As Spotify says it."""
+    """The error is Spotify's."""
     reply = await (await spotify()).call("GET", "/v1/nothing")
     assert (reply.status, reply.body) == (404, error(404, "Service not found"))
     assert json.loads(reply.raw) == reply.body

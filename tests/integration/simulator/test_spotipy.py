@@ -1,4 +1,4 @@
-"""spotipy, unchanged, does against the simulator all that the pipeline does."""
+"""spotipy, unchanged, makes all calls of the pipeline against the simulator."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-import spotipy
+import spotipy  # type: ignore[import-untyped]  # it has no types
 
 from songswap.dev.stack.simulator import Simulator
 
@@ -18,17 +18,17 @@ USER = "listener-0004"
 
 @pytest.fixture
 def http() -> Iterator[requests.Session]:
-    """A session of the caller's own: without it spotipy sleeps on Retry-After and hides it."""
-    with requests.Session() as own:
-        yield own
+    """Yield a plain session: with its default one spotipy sleeps on Retry-After and hides it."""
+    with requests.Session() as session:
+        yield session
 
 
 def grant(
     url: str, http: requests.Session, user: str = USER, scope: str = SCOPE
 ) -> spotipy.SpotifyOAuth:
-    """The authorization code flow up to its tokens, consent given at once."""
+    """Return the result of the authorization code flow, with consent given at once."""
 
-    class OAuth(spotipy.SpotifyOAuth):
+    class OAuth(spotipy.SpotifyOAuth):  # type: ignore[misc]  # spotipy has no types
         OAUTH_AUTHORIZE_URL = f"{url}/authorize"
         OAUTH_TOKEN_URL = f"{url}/api/token"
 
@@ -52,28 +52,19 @@ def grant(
 
 
 def client(url: str, http: requests.Session, auth: Any) -> spotipy.Spotify:
-    opened = spotipy.Spotify(auth_manager=auth, requests_session=http)
-    opened.prefix = f"{url}/v1/"
-    return opened
+    spotify = spotipy.Spotify(auth_manager=auth, requests_session=http)
+    spotify.prefix = f"{url}/v1/"
+    return spotify
 
 
 @pytest.fixture
 def frozen(simulator: Callable[..., Simulator]) -> Callable[..., Simulator]:
-    clock = (
-        "--users",
-        "8",
-        "--clock",
-        "frozen",
-        "--now",
-        "2026-11-22T18:00:00Z",
-        "--epoch",
-        "2026-10-01",
-    )
-    return lambda *options: simulator(*clock, *options)
+    clock = "--users 8 --clock frozen --now 2026-11-22T18:00:00Z --epoch 2026-10-01"
+    return lambda *options: simulator(*clock.split(), *options)
 
 
-def test_all_that_the_pipeline_does(frozen: Any, http: requests.Session) -> None:
-    """Sign-up, refresh, profile, plays in both directions and by next, and all metadata."""
+def test_spotipy_makes_all_calls_of_the_pipeline(frozen: Any, http: requests.Session) -> None:
+    """They are sign-up, refresh, profile, plays in both directions and by next, and metadata."""
     url = frozen("--rotate-refresh-tokens", "1").url
     oauth = grant(url, http)
     first = oauth.cache_handler.get_cached_token()
@@ -88,11 +79,11 @@ def test_all_that_the_pipeline_does(frozen: Any, http: requests.Session) -> None
     items = whole["items"]
     assert len(items) == 50
     page = spotify.current_user_recently_played(limit=20)
-    told = page["items"]
+    returned = page["items"]
     while page["next"]:
         page = spotify.next(page)
-        told += page["items"]
-    assert told == items
+        returned += page["items"]
+    assert returned == items
     cursor = whole["cursors"]["before"]
     assert spotify.next(whole)["items"] == []
     assert spotify.current_user_recently_played(after=cursor, limit=50)["items"] == items[:-1]
@@ -107,13 +98,13 @@ def test_all_that_the_pipeline_does(frozen: Any, http: requests.Session) -> None
         warnings.simplefilter("ignore", DeprecationWarning)
         features = spotify.audio_features(ids)
         assert features[0] in spotify.audio_features(ids[0])
-    assert [each and each["id"] for each in features if each] == [
-        ident for ident, each in zip(ids, features, strict=True) if each
+    assert [track["id"] for track in features if track] == [
+        ident for ident, track in zip(ids, features, strict=True) if track
     ]
     artists = [artist["id"] for artist in tracks[0]["artists"]]
     assert spotify.artists(artists)["artists"][0] == spotify.artist(artists[0])
 
-    class Credentials(spotipy.SpotifyClientCredentials):
+    class Credentials(spotipy.SpotifyClientCredentials):  # type: ignore[misc]  # as above
         OAUTH_TOKEN_URL = f"{url}/api/token"
 
     app = Credentials(
@@ -122,7 +113,7 @@ def test_all_that_the_pipeline_does(frozen: Any, http: requests.Session) -> None
     assert client(url, http, app).track(ids[0]) == tracks[0]
 
 
-def test_errors_carry_what_spotify_says(frozen: Any, http: requests.Session) -> None:
+def test_spotipy_errors_have_spotifys_details(frozen: Any, http: requests.Session) -> None:
     """Status, message, reason and Retry-After of the Web API; the codes of the accounts service."""
     spotify = frozen("--rate-limit", "6")
     oauth = grant(spotify.url, http)
@@ -130,18 +121,18 @@ def test_errors_carry_what_spotify_says(frozen: Any, http: requests.Session) -> 
     narrow = client(spotify.url, http, grant(spotify.url, http, scope="user-read-private"))
     unknown = "0" * 22
 
-    def refused(call: Callable[..., Any], *given: Any, **named: Any) -> spotipy.SpotifyException:
+    def refused(call: Callable[..., Any], *args: Any, **kwargs: Any) -> spotipy.SpotifyException:
         with pytest.raises(spotipy.SpotifyException) as caught:
-            call(*given, **named)
+            call(*args, **kwargs)
         return caught.value
 
     assert "Resource not found" in refused(ours.track, unknown).msg
     assert refused(ours.artist, unknown).http_status == 404
     assert refused(narrow.current_user_recently_played).http_status == 403
     assert "Invalid limit" in refused(ours.current_user_recently_played, limit=51).msg
-    strange = client(spotify.url, http, None)
-    strange.set_auth("nonsense")
-    assert refused(strange.me).http_status == 401
+    foreign = client(spotify.url, http, None)
+    foreign.set_auth("nonsense")
+    assert refused(foreign.me).http_status == 401
 
     spotify.post("/admin/mode", {"mode": "development"})
     assert refused(ours.tracks, [unknown]).http_status == 403

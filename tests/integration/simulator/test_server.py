@@ -1,4 +1,4 @@
-"""Who is let in: the user, programs, and no page of another server."""
+"""The user and programs are let in, pages of other sites are not; own pages work in a browser."""
 
 import html
 import re
@@ -18,8 +18,8 @@ VISIT = {
 }
 
 
-async def test_a_page_from_elsewhere_sets_no_fault(spotify: Any) -> None:
-    """403 with a sentence, whatever a fetch may send without asking first, and asking first too."""
+async def test_page_of_another_site_sets_no_fault(spotify: Any) -> None:
+    """It gets 403 with a sentence, for simple requests as for preflights."""
     caller = await spotify(users=1)
     fault = '{"status": 503}'
     plain = {**FOREIGN, "Content-Type": "text/plain"}
@@ -36,15 +36,15 @@ async def test_a_page_from_elsewhere_sets_no_fault(spotify: Any) -> None:
     ):
         reply = await caller.call(method, path, headers=plain, data=fault)
         assert reply.status == 403, (method, path)
-        assert "a page from elsewhere" in reply.body["error"]
+        assert "a page of another site" in reply.body["error"]
         assert "Access-Control-Allow-Origin" not in reply.headers
     assert await caller.admin("GET", "faults") == []
     assert await caller.admin("GET", "discord") == []
     assert (await caller.admin("GET", "calls"))["total"] == 0
 
 
-async def test_a_name_that_leads_here_is_refused(spotify: Any) -> None:
-    """DNS rebinding: the page and the request then have one origin, and a name that is not ours."""
+async def test_dns_rebinding_is_refused(spotify: Any) -> None:
+    """The page and the request have one origin then, but the host name is not this server's."""
     caller = await spotify(users=1)
     same = {"Host": "evil.example", "Origin": "http://evil.example"}
     for headers in ({**same, "Sec-Fetch-Site": "same-origin"}, {"Host": "evil.example:8010"}):
@@ -59,8 +59,8 @@ async def test_a_name_that_leads_here_is_refused(spotify: Any) -> None:
     assert await caller.admin("GET", "faults") == []
 
 
-async def test_a_network_may_give_it_a_name(spotify: Any) -> None:
-    """One that was said on the command line, and no other."""
+async def test_configured_host_name_is_accepted(spotify: Any) -> None:
+    """A network may give the server a name; no other is accepted."""
     caller = await spotify(users=1, allowed_hosts=("demo-simulator",))
     for host, status in (("demo-simulator:8010", 200), ("localhost:1", 200), ("demo-s3", 403)):
         reply = await caller.call("GET", "/admin/health", headers={"Host": host})
@@ -68,7 +68,7 @@ async def test_a_network_may_give_it_a_name(spotify: Any) -> None:
 
 
 async def test_own_pages_and_programs_are_let_in(spotify: Any) -> None:
-    """Without a mark, or with the marks of this server's own page."""
+    """Programs send no header of a browser, own pages those of the same origin."""
     caller = await spotify(users=1)
     own = {"Origin": caller.running.url, "Sec-Fetch-Site": "same-origin"}
     for headers in ({}, own):
@@ -78,26 +78,26 @@ async def test_own_pages_and_programs_are_let_in(spotify: Any) -> None:
 
 
 async def test_consent_is_reached_from_other_pages(spotify: Any) -> None:
-    """A web app sends its user to the page of consent, and the consent leads back with a code."""
+    """A web app sends its user to the consent page, which redirects back with a code."""
     caller = await spotify(users=2)
-    asked = {
+    query = {
         "client_id": "songswap",
         "response_type": "code",
         "redirect_uri": "https://app.example/callback",
     }
-    page = await caller.call("GET", "/authorize", params=asked, headers=VISIT)
+    page = await caller.call("GET", "/authorize", params=query, headers=VISIT)
     assert page.status == 200
     assert b"simulated_user=listener-0002" in page.raw
-    consent = {**asked, "simulated_user": "listener-0002"}
+    consent = {**query, "simulated_user": "listener-0002"}
     reply = await caller.call("GET", "/authorize", params=consent, headers=VISIT)
     assert reply.status == 302
     assert reply.headers["Location"].startswith("https://app.example/callback?code=")
     framed = {**VISIT, "Sec-Fetch-Dest": "iframe"}
-    assert (await caller.call("GET", "/authorize", params=asked, headers=framed)).status == 403
+    assert (await caller.call("GET", "/authorize", params=query, headers=framed)).status == 403
 
 
 async def test_web_api_is_open_to_pages_with_a_token(spotify: Any) -> None:
-    """As Spotify's is."""
+    """Spotify's is too."""
     caller = await spotify(users=1)
     token = (await caller.sign_in("listener-0001"))["access_token"]
     reply = await caller.call("GET", "/v1/me", token, headers=FOREIGN)
@@ -106,8 +106,8 @@ async def test_web_api_is_open_to_pages_with_a_token(spotify: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/admin/discord"])
-async def test_pages_are_for_browsers(spotify: Any, path: str) -> None:
-    """Visited from anywhere, they are HTML; no fault strikes them, and no call is counted."""
+async def test_browsers_get_pages(spotify: Any, path: str) -> None:
+    """They are HTML when visited from any site; no fault strikes them, and no call is counted."""
     caller = await spotify(users=3)
     await caller.admin("POST", "faults", {"status": 503})
     reply = await caller.call("GET", path, headers=VISIT)
@@ -117,8 +117,8 @@ async def test_pages_are_for_browsers(spotify: Any, path: str) -> None:
     assert (await caller.admin("GET", "calls"))["total"] == 0
 
 
-async def test_discord_page_shows_what_was_sent(spotify: Any) -> None:
-    """To a browser as a page, to a program as JSON."""
+async def test_discord_page_shows_the_messages(spotify: Any) -> None:
+    """A browser gets a page, a program JSON."""
     caller = await spotify(users=1)
     hook = (await caller.admin("GET", "health"))["webhook"]
     await caller.call("POST", hook, json={"embeds": [{"title": "<b>load</b> failed"}]})
@@ -128,7 +128,7 @@ async def test_discord_page_shows_what_was_sent(spotify: Any) -> None:
 
 
 async def test_every_link_of_the_front_page_opens(spotify: Any, tmp_path: Path) -> None:
-    """Also that of a recorded listener whose name means something in an address and in HTML."""
+    """So does that of a recorded listener whose name has special characters of URLs and HTML."""
     (tmp_path / "feed.json").write_text('{"items": []}')
     name = "a&b=<i>?#/ é"
     caller = await spotify(users=2, recorded=((name, tmp_path / "feed.json"),))

@@ -1,4 +1,6 @@
-"""Faults strike whom they should, as often as they should, the same every time."""
+"""Faults strike the calls they match, as often as they should, the same every time."""
+
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ def strikes(faults: Faults, user: str | None, calls: int = 200) -> list[bool]:
 
 
 def test_fault_matches_path_and_user() -> None:
-    """A glob for the path, an id for the user; None is all."""
+    """The path is a glob, the user an id; None is any."""
     faults = Faults(1)
     faults.add(Fault(path="/v1/me/*", user="a", status=500))
     assert faults.strike("/v1/me/player/recently-played", "a") is not None
@@ -19,18 +21,18 @@ def test_fault_matches_path_and_user() -> None:
     assert faults.strike("/v1/tracks", "a") is None
 
 
-def test_first_fault_wins_until_it_is_spent() -> None:
-    """`times` bounds the first; then the second strikes."""
+def test_first_fault_wins_until_it_struck_often_enough() -> None:
+    """`times` limits the first; then the second strikes."""
     faults = Faults(1)
     faults.add(Fault(times=2, status=500))
     faults.add(Fault(status=503))
     statuses = [(fault := faults.strike("/v1/me", None)) and fault.status for _ in range(4)]
     assert statuses == [500, 500, 503, 503]
-    assert [standing.struck for standing in faults.all()] == [2, 2]
+    assert [active.struck for active in faults.all()] == [2, 2]
 
 
-def test_fault_that_comes_first() -> None:
-    """It strikes before those that were there."""
+def test_first_fault_precedes_active_ones() -> None:
+    """With `first`, a new fault strikes before older ones."""
     faults = Faults(1)
     faults.add(Fault(status=500))
     faults.add(Fault(status=503, first=True, times=1))
@@ -39,7 +41,7 @@ def test_fault_that_comes_first() -> None:
 
 
 def test_share_is_drawn_by_seed_and_call_number() -> None:
-    """The same calls of a user are struck whatever others do; another seed strikes others."""
+    """The same calls of a user are struck whatever other users do; another seed strikes others."""
     alone, crowded, other = Faults(1), Faults(1), Faults(2)
     for faults in (alone, crowded, other):
         faults.add(Fault(share=0.3, status=500))
@@ -54,13 +56,13 @@ def test_share_is_drawn_by_seed_and_call_number() -> None:
 
 
 def test_removed_fault_strikes_no_more() -> None:
-    """One by its id, or all."""
+    """One is removed by its id, or all are."""
     faults = Faults(1)
     first = faults.add(Fault(status=500))
     faults.add(Fault(status=503))
     assert faults.remove(first.id)
     assert not faults.remove(first.id)
-    assert [standing.fault.status for standing in faults.all()] == [503]
+    assert [active.fault.status for active in faults.all()] == [503]
     faults.clear()
     assert faults.strike("/v1/me", None) is None
 
@@ -83,8 +85,8 @@ def test_removed_fault_strikes_no_more() -> None:
         ({"action": "stall", "since": "noon"}, "no ISO 8601 time"),
     ],
 )
-def test_senseless_fault_is_refused(fields: dict, message: str) -> None:
-    """An order that cannot be meant says what is wrong with it."""
+def test_contradictory_fault_is_refused(fields: dict[str, Any], message: str) -> None:
+    """The error says which fields are wrong."""
     with pytest.raises(FaultError, match=message):
         Fault(**fields)
 
@@ -101,12 +103,12 @@ def test_senseless_fault_is_refused(fields: dict, message: str) -> None:
         (Patch("new", "x"), {"items": [{"id": 1}, {"id": 2}], "new": "x"}),
     ],
 )
-def test_mutation_changes_what_is_there(patch: Patch, expected: dict) -> None:
-    """Set, remove, and pass over what is not there."""
+def test_mutation_changes_existing_paths(patch: Patch, expected: dict[str, Any]) -> None:
+    """It sets and removes values, and skips paths that do not exist."""
     body = b'{"items":[{"id":1},{"id":2}]}'
     assert msgspec.json.decode(mutated(body, Mutation([patch]))) == expected
 
 
-def test_mutation_leaves_what_is_no_json() -> None:
-    """A page of text is sent as it is."""
+def test_mutation_leaves_other_bodies_unchanged() -> None:
+    """A body that is no JSON is sent as it is."""
     assert mutated(b"<html>", Mutation([Patch("a", 1)])) == b"<html>"

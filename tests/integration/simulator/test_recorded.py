@@ -1,4 +1,4 @@
-"""A recorded listener is told as the file stands, and the catalogue knows what is in it."""
+"""Recorded responses are returned unchanged, and their contents are in the catalogue."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from songswap.dev.simulator.recorded import Recorded, RecordingError, read
+from songswap.dev.simulator.recorded import RecordedListener, RecordingError, read_recording
 from songswap.dev.simulator.server import StartError
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "recently_played_real_response.json"
 
 
 def item(number: int) -> dict[str, Any]:
-    """An item with only what the simulator itself reads."""
+    """Return an item with only the fields that the simulator reads."""
     ident = f"{number:022d}"
     artist = {
         "id": f"9{number:021d}",
@@ -26,8 +26,8 @@ def item(number: int) -> dict[str, Any]:
     return {"track": track, "played_at": f"2023-06-05T23:{number:02d}:00.5Z", "context": None}
 
 
-async def test_recorded_answer_is_told_as_it_stands(spotify: Any, tmp_path: Path) -> None:
-    """The same items in the same order, with limit and cursors applied; null tracks included."""
+async def test_recorded_feed_is_returned_unchanged(spotify: Any, tmp_path: Path) -> None:
+    """Its items keep their order, also null tracks; limits and cursors apply."""
     items = [item(number) for number in range(9, 0, -1)] + [
         {"track": None, "played_at": "2023-06-05T23:00:00.123Z", "context": None}
     ]
@@ -42,11 +42,11 @@ async def test_recorded_answer_is_told_as_it_stands(spotify: Any, tmp_path: Path
     times = [line["played_at"] for line in lines[:2]]
     assert times == ["2023-06-05T23:00:00.123Z", "2023-06-05T23:01:00.500Z"]
     assert lines[0]["track_id"] is None
-    assert all(line["told"] for line in lines)
+    assert all(line["returned"] for line in lines)
 
 
 async def test_recorded_tracks_are_in_the_catalogue(spotify: Any, tmp_path: Path) -> None:
-    """Track, artist and features of a recording can be asked for."""
+    """Track, artist and features of a recording can be looked up."""
     file = tmp_path / "recorded.json"
     file.write_text(json.dumps({"items": [item(1)]}))
     caller = await spotify(recorded=(("real", file),))
@@ -60,51 +60,51 @@ async def test_recorded_tracks_are_in_the_catalogue(spotify: Any, tmp_path: Path
     assert features[0]["id"] == ident
 
 
-async def test_recorded_metadata_is_told_as_it_stands(spotify: Any, tmp_path: Path) -> None:
-    """Whole artists, tracks and features of other answers, beside a feed that names them."""
+async def test_recorded_metadata_is_returned_unchanged(spotify: Any, tmp_path: Path) -> None:
+    """Full artists, tracks and features replace what a feed has of them."""
     track = item(1)["track"] | {"type": "track"}
     link = track["artists"][0] | {"type": "artist"}
     artist = link | {"images": [], "genres": ["g"], "popularity": 3, "followers": {"total": 5}}
-    heard = {"id": track["id"], "type": "audio_features", "tempo": 120.5}
-    answers: dict[str, Any] = {
+    features = {"id": track["id"], "type": "audio_features", "tempo": 120.5}
+    responses: dict[str, Any] = {
         "feed": {"items": [item(1)]},
         "artist": artist,
-        "features": {"audio_features": [heard, None]},
+        "features": {"audio_features": [features, None]},
         "top": {"items": [track | {"id": f"{2:022d}"}], "limit": 1, "next": None},
     }
     recorded = []
-    for name, answer in answers.items():
+    for name, response in responses.items():
         file = tmp_path / f"{name}.json"
-        file.write_text(json.dumps(answer))
+        file.write_text(json.dumps(response))
         recorded.append((name, file))
     caller = await spotify(recorded=tuple(recorded[1:] + recorded[:1]), users=0)
-    assert [each["id"] for each in await caller.admin("GET", "listeners")] == ["feed"]
+    assert [listener["id"] for listener in await caller.admin("GET", "listeners")] == ["feed"]
     assert (await caller.get("feed", f"/artists/{artist['id']}")).body == artist
-    assert (await caller.get("feed", f"/audio-features/{track['id']}")).body == heard
-    told = (await caller.get("feed", "/tracks", ids=f"{2:022d},{track['id']}")).body["tracks"]
-    assert told == [track | {"id": f"{2:022d}"}, item(1)["track"]]
+    assert (await caller.get("feed", f"/audio-features/{track['id']}")).body == features
+    found = (await caller.get("feed", "/tracks", ids=f"{2:022d},{track['id']}")).body["tracks"]
+    assert found == [track | {"id": f"{2:022d}"}, item(1)["track"]]
 
 
-async def test_real_answer_is_told_as_it_stands(spotify: Any) -> None:
-    """The answer that Spotify once gave: every item equal, every track known."""
+async def test_real_response_is_returned_unchanged(spotify: Any) -> None:
+    """Every item equals Spotify's, and every track can be looked up."""
     if not REAL.exists():
-        pytest.skip(f"{REAL.name} is not here: the recorded answer lies outside the repository")
+        pytest.skip(f"{REAL.name} is missing: the recorded response is not in the repository")
     caller = await spotify(recorded=(("real", REAL),))
     items = json.loads(REAL.read_bytes())["items"]
     assert (await caller.plays("real", limit=50)).body["items"] == items
-    ids = [each["track"]["id"] for each in items]
+    ids = [item["track"]["id"] for item in items]
     tracks = (await caller.get("real", "/tracks", ids=",".join(ids))).body["tracks"]
-    assert tracks == [each["track"] for each in items]
+    assert tracks == [item["track"] for item in items]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"items": [{}]}', '{"items": [{"played_at": "x"}]}'])
-async def test_file_that_is_no_answer_is_refused(spotify: Any, tmp_path: Path, text: str) -> None:
-    """The start says which file it is."""
+async def test_file_that_is_no_response_is_refused(spotify: Any, tmp_path: Path, text: str) -> None:
+    """The error names the file."""
     file = tmp_path / "broken.json"
     file.write_text(text)
-    with pytest.raises(RecordingError, match=r"broken\.json is no recently-played answer"):
-        Recorded("real", file)
+    with pytest.raises(RecordingError, match=r"broken\.json is no recently-played response"):
+        RecordedListener("real", file)
     with pytest.raises(RecordingError, match=r"broken\.json"):
-        read("real", file)
+        read_recording("real", file)
     with pytest.raises(StartError, match=r"broken\.json"):
         await spotify(recorded=(("real", file),))
