@@ -61,19 +61,16 @@ def complete(environment: MutableMapping[str, str], folder: Path) -> Found | Non
 
 def stopped_demo(environment: Mapping[str, str]) -> Path | None:
     """The folder of the demo that an environment leads to, where that demo is not running."""
+    import psutil
+
     folder = Path(environment.get(_SPOOL) or ".").absolute().parent
     try:
         settings = dict(_read(folder / "environment"))
         pid = int((folder / "lock").read_text())
-        if settings.get(_WAREHOUSE) != environment.get(_WAREHOUSE):
-            return None
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return folder
     except (OSError, ValueError):
-        # No demo's folder; or its process is another user's.
-        return None
-    return None
+        return None  # this is not the folder of a demo
+    is_same = settings.get(_WAREHOUSE) == environment.get(_WAREHOUSE)
+    return folder if is_same and not psutil.pid_exists(pid) else None
 
 
 def _of_a_parent(folder: Path) -> Found | None:

@@ -1,12 +1,12 @@
 """Troubles that neither Spotify nor the pipeline makes: locks, damage, a busy machine."""
 
-import os
-import signal
 import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
+
+import psutil
 
 from songswap.dev.soak.parts import Parts
 from songswap.errors import SpoolError
@@ -25,12 +25,12 @@ def lock_history(parts: Parts) -> None:
 
 def freeze_spotify(parts: Parts) -> None:
     """Let Spotify stand still for some seconds, as it seems to on a machine that is very busy."""
-    pid = parts.spotify.process.pid
-    os.kill(pid, signal.SIGSTOP)
+    simulator = psutil.Process(parts.spotify.process.pid)
+    simulator.suspend()
     try:
         time.sleep(_FROZEN_FOR_S)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        simulator.resume()
 
 
 def damage_spool(folder: Path, rng: Random) -> bool:
