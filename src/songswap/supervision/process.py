@@ -47,7 +47,7 @@ class Process:
         command: the program and its arguments.
         log: the file to which its output is appended.
         mark: the folder of the stack it belongs to.
-        environment: its whole environment; the mark is added.
+        environment: its whole environment, by default just PATH; the mark is added.
         stop_signal: the signal at which it stops by itself.
     """
 
@@ -58,13 +58,14 @@ class Process:
         *,
         log: Path,
         mark: Path,
-        environment: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.log = log
         self._command = command
-        self._environment = {**environment, MARK: str(mark)}
+        inherited = {"PATH": os.environ.get("PATH", os.defpath)}
+        self._environment = {**(environment or inherited), MARK: str(mark)}
         self._stop_signal = stop_signal
         self._child: psutil.Popen | None = None
         self._log_start = 0
