@@ -50,12 +50,12 @@ def backfill(
     from songswap.pipelines.backfill import Outcome, find
 
     log_to_stderr()
-    read = settings.from_environment(os.environ)
+    config = settings.from_environment(os.environ)
     kinds = [each.value for each in dict.fromkeys(kind or Kind)]
     if dry_run:
-        outcomes = {name: Outcome(find(read, name, at_most)) for name in kinds}
+        outcomes = {name: Outcome(find(config, name, at_most)) for name in kinds}
     else:
-        outcomes = _backfill(read, kinds, at_most)
+        outcomes = _backfill(config, kinds, at_most)
     rows = {name: _row(name, outcome) for name, outcome in outcomes.items()}
     if as_json:
         print_json(rows)
@@ -71,12 +71,12 @@ class _Rate(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
-def _backfill(read: "Settings", kinds: list[str], at_most: int | None) -> "dict[str, Outcome]":
+def _backfill(config: "Settings", kinds: list[str], at_most: int | None) -> "dict[str, Outcome]":
     from songswap.pipelines.backfill import backfill as fill_all
 
     with Steps(BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()) as progress:
         return fill_all(
-            read,
+            config,
             kinds,
             at_most,
             lambda kind, done, of: progress(kind, done, of, f"{done:,} requested"),

@@ -80,14 +80,16 @@ def import_(
     if user is None and len(files) > 1:
         raise typer.BadParameter(f"Whose is it? Say --user ID. {FIND_ID}")
     log_to_stderr()
-    read = settings.from_environment(os.environ)
+    config = settings.from_environment(os.environ)
     if user is not None:
-        _import_one(read, user, files, trust, as_json)
+        _import_one(config, user, files, trust, as_json)
     else:
-        _import_many(read, files[0], partial(run_parallel, engine, master, processes), as_json)
+        _import_many(config, files[0], partial(run_parallel, engine, master, processes), as_json)
 
 
-def _import_one(read: "Settings", user: int, files: list[str], trust: bool, as_json: bool) -> None:
+def _import_one(
+    config: "Settings", user: int, files: list[str], trust: bool, as_json: bool
+) -> None:
     from songswap.errors import ExportRefused
     from songswap.pipelines.import_export import import_files, import_package
     from songswap.storage.export_inbox import is_inbox, package_of
@@ -96,13 +98,13 @@ def _import_one(read: "Settings", user: int, files: list[str], trust: bool, as_j
     import_id = f"{run_id}__user{user}"
     with _steps() as progress:
         if len(files) == 1 and is_inbox(files[0]):
-            package = package_of(user, files[0], read.library)
-            done = import_package(read, run_id, package, progress=progress, trust=trust)
+            package = package_of(user, files[0], config.library)
+            done = import_package(config, run_id, package, progress=progress, trust=trust)
             if done.problem:
                 raise ExportRefused(done.problem)
         else:
             paths = [Path(file) for file in files]
-            done = import_files(read, user, paths, import_id, progress, trust=trust)
+            done = import_files(config, user, paths, import_id, progress, trust=trust)
     if as_json:
         head = {"user": user, "import_id": import_id}
         print_json(head | _as_json([done], done.counts, skipped=[]))
@@ -111,16 +113,18 @@ def _import_one(read: "Settings", user: int, files: list[str], trust: bool, as_j
         _print_names("Left out, and may be a history", done.left_out)
 
 
-def _import_many(read: "Settings", source: str, run_all: Callable[..., Any], as_json: bool) -> None:
+def _import_many(
+    config: "Settings", source: str, run_all: Callable[..., Any], as_json: bool
+) -> None:
     from songswap.pipelines.import_export import import_package, total
     from songswap.storage.export_inbox import look
 
-    waiting = look(source, read.library)
+    waiting = look(source, config.library)
     found = waiting.packages
     done: list[Imported] = []
     rows = 0
     with _steps() as progress:
-        for imported in run_all(partial(import_package, read, new_run_id("import")), found):
+        for imported in run_all(partial(import_package, config, new_run_id("import")), found):
             done.append(imported)
             rows += imported.counts.get("rows", 0)
             progress("users", len(done), len(found), f"{rows:,} rows")

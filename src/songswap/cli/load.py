@@ -27,12 +27,12 @@ def load(
     from songswap.supervision.interrupt import stoppable
 
     log_to_stderr()
-    read = settings.from_environment(os.environ)
+    config = settings.from_environment(os.environ)
     with Steps(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), in_turn=True) as progress:
         name = run_id or new_run_id("cli")
         # So SIGTERM too lets the load finish what is under way, and end its row.
         with stoppable():
-            counts = hourly_load.load_once(read, name, progress)
+            counts = hourly_load.load_once(config, name, progress)
     if as_json:
         print_json({"run_id": name, **run_counts.as_json(counts)})
         return

@@ -98,18 +98,18 @@ def replay(
         raise typer.BadParameter("--copy-users goes with --into.")
     log_to_stderr()
     live = settings.from_environment(os.environ)
-    read = live
+    config = live
     if into and not (dry_run and copy_users):
-        read = replace(live, warehouse_dsn=settings.another_warehouse(os.environ, into))
-    units = archive.plan(read, user, _utc(since), _utc(until))
+        config = replace(live, warehouse_dsn=settings.another_warehouse(os.environ, into))
+    units = archive.plan(config, user, _utc(since), _utc(until))
     counts: dict[str, int] = {}
     if not dry_run:
         if into:
-            migrate(read.warehouse_dsn)
+            migrate(config.warehouse_dsn)
         if copy_users:
-            counts["users_copied"] = archive.copy_users(read, live.warehouse_dsn, units)
-        archive.require_users(read, units)
-    counts |= _replay(read, units, partial(run_parallel, engine, master, processes), dry_run)
+            counts["users_copied"] = archive.copy_users(config, live.warehouse_dsn, units)
+        archive.require_users(config, units)
+    counts |= _replay(config, units, partial(run_parallel, engine, master, processes), dry_run)
     if as_json:
         print_json({name: counts.get(name, 0) for name in _TITLES})
     else:
@@ -120,12 +120,12 @@ def replay(
 
 
 def _replay(
-    read: "Settings", units: "list[Unit]", run_all: Callable[..., Any], dry_run: bool
+    config: "Settings", units: "list[Unit]", run_all: Callable[..., Any], dry_run: bool
 ) -> dict[str, int]:
     from songswap.pipelines import replay as archive
 
     run_id = new_run_id("replay")
-    work = partial(archive.look, read) if dry_run else partial(archive.replay, read, run_id)
+    work = partial(archive.look, config) if dry_run else partial(archive.replay, config, run_id)
     counts: dict[str, int] = {}
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Steps(*columns) as progress:

@@ -73,11 +73,11 @@ def retry(
     from songswap.pipelines import load, run_counts
 
     log_to_stderr()
-    read = settings.from_environment(os.environ)
+    config = settings.from_environment(os.environ)
     with _open() as opened:
         chosen = {entry.id for entry in (_choose(opened, ids) if ids else opened.entries())}
-        with open_warehouse(read.warehouse_dsn) as connection:
-            counts = load.drain_spool(read, connection, new_run_id("spool"), utc_now, chosen)
+        with open_warehouse(config.warehouse_dsn) as connection:
+            counts = load.drain_spool(config, connection, new_run_id("spool"), utc_now, chosen)
         report = _report(opened, [entry for entry in opened.entries() if entry.id in chosen])
     waiting = len(report["responses"])
     if as_json:
