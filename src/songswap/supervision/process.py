@@ -90,7 +90,7 @@ class Process:
 
     def start(self) -> None:
         """Start the process; `output` begins with what it writes from here on."""
-        self.kill()  # what an earlier start left
+        self.kill()  # the rest of an earlier start
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._log_start = output.tell()
@@ -104,7 +104,7 @@ class Process:
             )
 
     def output(self) -> str:
-        """What the process has written since it was started."""
+        """The output since the process was started."""
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             return log.read().decode(errors="replace")
@@ -113,11 +113,11 @@ class Process:
         """The last lines of `output`, for an error message."""
         return "\n".join(self.output().splitlines()[-lines:])
 
-    def failure(self, what: str) -> StackError:
-        """An error with the end of this process's log, and below it what it failed to do."""
+    def failure(self, sentence: str) -> StackError:
+        """An error with the end of the process's log, a sentence, and the exit code."""
         code = self._child.wait() if self._child and not self.running else None
         tail = self.log_tail() or "(nothing was written)"
-        return StackError(f"The end of {self.log}:\n{tail}\n{what}{_how_it_ended(code)}")
+        return StackError(f"The end of {self.log}:\n{tail}\n{sentence}{_how_it_ended(code)}")
 
     def wait_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Wait until `ready` returns True.
@@ -146,7 +146,7 @@ class Process:
         """Stop the process; kill what is left of its group after `timeout_s` seconds."""
         stop_all([self], timeout_s)
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Send the stop signal to the process, which stops its own children."""
         if self._child is not None and self.running:
             self._child.send_signal(self._stop_signal)
@@ -155,7 +155,7 @@ class Process:
         """Kill all that is left of the process's group."""
         if self._child is None:
             return
-        # Usually nothing is left. macOS then reports PermissionError.
+        # A group of nothing but a zombie cannot be signalled on macOS.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._child.wait()
@@ -175,7 +175,7 @@ def _how_it_ended(code: int | None) -> str:
 def stop_all(processes: Sequence[Process], timeout_s: float) -> None:
     """Stop processes concurrently; after about `timeout_s` seconds those that remain are killed."""
     for process in processes:
-        process.ask_to_stop()
+        process.request_stop()
     wait_until(lambda: not any(process.running for process in processes), timeout_s)
     for process in processes:
         process.kill()
@@ -205,7 +205,7 @@ def stop_leftovers(mark: Path, timeout_s: float = 5) -> int:
     """
     found = _marked(mark)
     _signal(found, signal.SIGINT)
-    # What they start meanwhile is found too, and a zombie that nobody reaps holds nothing up.
+    # A new scan also finds what they start meanwhile, and no zombies, which nobody may reap.
     if not wait_until(lambda: not marked(mark), timeout_s):
         _signal(_marked(mark), signal.SIGKILL)
         wait_until(lambda: not marked(mark), timeout_s)

@@ -133,16 +133,16 @@ class _Soak:
             return False
         elif hour.own in ("run twice", "two at once", "wrong clock"):
             self.tally.occurred[hour.own] += 1
-        beside = None
+        other = None
         if hour.own == "two at once":
-            beside = OtherProcess(settings, f"{run_id}, beside", now)
-            beside.go()
+            other = OtherProcess(settings, f"{run_id}, beside", now)
+            other.go()
         wrong = timedelta(hours=hour.clock_off)
         disruption = self._disruption(number, hour)
         succeeded = load(settings, run_id, now + wrong, hour.at_call, disruption)
         self.tally.broken["clock_unnoticed"] += succeeded and bool(wrong)
-        if beside is not None:
-            beside.end()
+        if other is not None:
+            other.end()
         if hour.own == "run twice":
             load(settings, f"{run_id}, again", now)
         return succeeded

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Grant:
-    """What one access key may do below some prefixes of every bucket."""
+    """The rights of an access key below some prefixes of every bucket."""
 
     access_key: str
     methods: tuple[str, ...]
