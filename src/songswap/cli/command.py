@@ -86,12 +86,7 @@ def new_run_id(kind: str) -> str:
 
 @contextmanager
 def open_warehouse(dsn: str) -> "Iterator[psycopg.Connection]":
-    """Connect to the warehouse.
-
-    Raises:
-        SchemaOutdated: its schema is not of this version.
-        WarehouseUnavailable: it cannot be connected to.
-    """
+    """Connect to the warehouse, and raise SchemaOutdated if its schema is not of this version."""
     from songswap.warehouse.connection import connect
     from songswap.warehouse.migrate import require_schema
 

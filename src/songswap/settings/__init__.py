@@ -232,20 +232,11 @@ def archive_of(
         SettingsError: its endpoint is invalid or lacks TLS, or an option is not supported.
     """
     access = access_of(connection, bucket, name)
-    endpoint = access.endpoint_url
-    if endpoint:
+    if access.endpoint_url:
         source = f"endpoint_url in the extra of {name}"
-        endpoint = addresses.checked(source, endpoint, plain_hosts(environment))
-    return Archive(
-        bucket=bucket,
-        endpoint_url=endpoint,
-        region=access.region,
-        access_key_id=access.access_key_id,
-        secret_access_key=access.secret_access_key,
-        session_token=access.session_token,
-        root_certificate=access.root_certificate,
-        verify=access.verify,
-    )
+        url = addresses.checked(source, access.endpoint_url, plain_hosts(environment))
+        access = access._replace(endpoint_url=url)
+    return Archive(bucket, **access._asdict())
 
 
 def _from_variable(environment: Mapping[str, str], variable: str) -> Connection:

@@ -14,12 +14,7 @@ from pathlib import Path
 import psutil
 
 from songswap.dev.simulator import draw
-from songswap.dev.soak.disruptions import (
-    damage_response,
-    damage_spool,
-    freeze_spotify,
-    lock_history,
-)
+from songswap.dev.soak import disruptions
 from songswap.dev.soak.kinds import TOKEN
 from songswap.dev.soak.load import OtherProcess, load, load_heavy
 from songswap.dev.soak.parts import Parts, running
@@ -121,9 +116,9 @@ class _Soak:
         settings, run_id = self._settings(hour), f"hour {number}"
         if hour.own == "damaged spool":
             rng = draw.stream("damage", number, hour.at_call)
-            self.tally.occurred[hour.own] += damage_spool(settings.spool, rng)
+            self.tally.occurred[hour.own] += disruptions.damage_spool(settings.spool, rng)
         elif hour.own == "damaged answer":
-            self.tally.occurred[hour.own] += damage_response(settings.spool)
+            self.tally.occurred[hour.own] += disruptions.damage_response(settings.spool)
         elif hour.own == "kill" and self.parts.writable:
             self.tally.occurred[hour.own] += 1
             return self._load_and_kill(settings, run_id, hour, now)
@@ -157,7 +152,8 @@ class _Soak:
         other = OtherProcess(settings, run_id, now, hour.at_call)
         other.go()
         self.tally.runs[f"kill: {other.end()}"] += 1
-        at_call, freeze = 1 + hour.at_call % _FREEZES_WITHIN, partial(freeze_spotify, self.parts)
+        at_call = 1 + hour.at_call % _FREEZES_WITHIN
+        freeze = partial(disruptions.freeze_spotify, self.parts)
         return load(settings, run_id, now, at_call, freeze) or any(
             load(settings, run_id, now) for _ in range(_MORE_TRIES)
         )
@@ -202,7 +198,7 @@ class _Soak:
         elif hour.own == "read-only" and parts.writable:
             self.writable_from, disruption = until, partial(parts.fail_over, True)
         elif hour.own == "locked table" and parts.writable:
-            disruption = partial(lock_history, parts)
+            disruption = partial(disruptions.lock_history, parts)
         elif hour.lives == "delete" and parts.postgres.running:
             kind, disruption = hour.lives, partial(parts.delete, hour.user)
         if disruption is not None:

@@ -8,7 +8,6 @@ import json
 import random
 import socket
 import urllib.request
-from collections.abc import Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
 
@@ -28,11 +27,11 @@ def call(method: str, url: str, body: object = None, token: str | None = None) -
         HTTPError: the response's status is 400 or above.
         URLError: there was no response.
     """
-    headers: Mapping[str, str] = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"}
     if token is not None:
-        headers = {**headers, "Authorization": f"Bearer {token}"}
+        headers["Authorization"] = f"Bearer {token}"
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, dict(headers), method=method)  # noqa: S310  (ours)
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310  (ours)
     with _opener.open(request, timeout=60) as response:
         return bytes(response.read())
 

@@ -56,7 +56,7 @@ class Plan:
     @property
     def simulated(self) -> bool:
         """True when Spotify is the simulator."""
-        return not {SPOTIFY, SPOTIFY_CONNECTION} & self.settings.keys()
+        return "simulator" in self.started_ports
 
     @property
     def local_warehouse(self) -> bool:
@@ -66,7 +66,7 @@ class Plan:
     @property
     def local_archive(self) -> bool:
         """True when the archive is the embedded S3 endpoint."""
-        return ARCHIVE not in self.settings
+        return "s3" in self.started_ports
 
     @property
     def started_ports(self) -> dict[str, int]:
