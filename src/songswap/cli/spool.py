@@ -150,7 +150,7 @@ def _report(opened: "Spool", entries: list["Entry"]) -> dict[str, Any]:
     from songswap.clock import utc_now
 
     now = utc_now()
-    answers = [
+    responses = [
         {
             "id": entry.id,
             "run_id": entry.run_id,
@@ -164,7 +164,7 @@ def _report(opened: "Spool", entries: list["Entry"]) -> dict[str, Any]:
         for entry in entries
     ]
     return {
-        "responses": answers,
+        "responses": responses,
         "tokens": len(opened.tokens()),
         "damaged_tokens": opened.damaged_tokens(),
         "bytes": opened.size(),

@@ -29,7 +29,7 @@ _TITLES = {
     "tracks": "Tracks",
     "artists": "Artists",
     "features": "Tracks with features",
-    "rejected_items": "Set aside",
+    "rejected_items": "Rejected items",
     "gaps": "Gaps",
     "api_calls": "API calls of this run",
     "seconds": "Seconds of this run",
