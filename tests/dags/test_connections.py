@@ -211,7 +211,7 @@ def test_refused_where_the_hook_refuses(text: str, read: dict[str, list[dict[str
     for form in read[text]:
         assert form["hook"] == "ProgrammingError"
         assert form["task"] == form["terminal"]
-        assert "SongSwap_RDS has in its extra what neither" in form["task"]
+        assert "SongSwap_RDS has options in its extra that neither" in form["task"]
 
 
 @pytest.mark.parametrize("text", _ONLY_OURS)

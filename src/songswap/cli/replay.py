@@ -33,7 +33,7 @@ _TITLES = {
     "bytes": "  their bytes",
     "damaged": "  damaged",
     "unusable": "  unusable (errors of Spotify, empty)",
-    "foreign": "Other objects, skipped",
+    "foreign": "Other objects, left alone",
     "responses": "Responses loaded",
     "refused": "  refused by PostgreSQL",
     "plays": "Plays, new",
