@@ -20,7 +20,7 @@ def require_extras(*extras: str) -> None:
         found = _OF_AN_EXTRA.fullmatch(text)
         if found and found[2] in extras and not _is_installed(found[1]):
             raise SettingsError(
-                f"{found[1]}, of the extra '{found[2]}', is not installed. Nothing was done."
+                f"{found[1]} of the extra '{found[2]}' is not installed. Nothing was done."
                 f" Install it with: {pip_command(*extras)}"
             )
 
