@@ -216,7 +216,7 @@ def test_option_that_the_hook_refuses_is_refused(
     for form in read[text]:
         assert form["hook"] == "ProgrammingError"
         assert form["task"] == form["terminal"]
-        assert "SongSwap_RDS has in its extra what neither" in form["task"]
+        assert "SongSwap_RDS has options in its extra that neither" in form["task"]
 
 
 @pytest.mark.parametrize("text", _ONLY_OURS)

@@ -278,7 +278,7 @@ def test_worker_killed_in_the_middle(
     run = site.api.trigger(DAG)
     assert wait_until(lambda: site.fetching(run), 60, 0.3)
     batch = site.fetching(run)[0]["map_index"]
-    left.ask_to_stop()
+    left.request_stop()
     left.wait_success(60)
     assert site.tries(run)[batch] == ("success", 1)
 
@@ -347,5 +347,5 @@ def test_spark(
     master = f"spark://127.0.0.1:{deployment.ports['7077']}"
     assert sorted(run_parallel(math.factorial, range(5), master, at_once=2)) == [1, 1, 2, 6, 24]
     for process in reversed(started):
-        process.ask_to_stop()
+        process.request_stop()
         process.wait_success(20)

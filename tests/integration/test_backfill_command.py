@@ -76,7 +76,7 @@ def test_backfill(here: Any, songswap: Run) -> None:
     told = json.loads(some.stdout)
     assert told.keys() == {"features"}
     assert (told["features"]["requested"], told["features"]["problem"]) == (10, None)
-    assert "Z features: done (10 asked for)" in some.stderr
+    assert "Z features: done (10 requested)" in some.stderr
 
     # A branch that fails neither stops the others nor loses what it has.
     here.fault(path="/v1/artists", status=401)

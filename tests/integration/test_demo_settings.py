@@ -170,7 +170,7 @@ def test_what_others_can_write(
     file.parent.chmod(folder_mode)
     environment: dict[str, str] = {}
     found = complete(environment, tmp_path)
-    assert found == (None, f"The settings in {file} are not read: {sentence}.")
+    assert found == (None, f"The settings in {file} are not used: {sentence}.")
     assert environment == {}
 
 
@@ -180,7 +180,7 @@ def test_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     me = os.geteuid()
     monkeypatch.setattr(demo_settings.os, "geteuid", lambda: me + 1)
     found = complete({}, tmp_path)
-    assert found == (None, f"The settings in {file} are not read: it belongs to another user.")
+    assert found == (None, f"The settings in {file} are not used: it belongs to another user.")
     below = tmp_path / "below"
     below.mkdir()
     assert complete({}, below) is None
@@ -195,4 +195,4 @@ def test_no_such_file(tmp_path: Path, line: str) -> None:
     found = complete({}, tmp_path)
     assert found is not None
     assert found.file is None
-    assert "are not read" in found.sentence
+    assert "are not used" in found.sentence

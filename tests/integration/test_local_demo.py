@@ -13,7 +13,7 @@ import pytest
 
 from songswap.dev.stack.demo import DemoOptions, demo
 from songswap.dev.stack.ports import Ports
-from songswap.dev.stack.state import kept_world, locked
+from songswap.dev.stack.state import load_world, locked
 from songswap.supervision.process import marked
 
 PARTS = ("airflow", "postgres", "s3", "simulator")
@@ -55,7 +55,7 @@ def test_a_used_port_is_refused(
 def test_another_seed_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, and the sentence says which seed the folder has."""
     (tmp_path / "state").mkdir()
-    kept_world(tmp_path / "state", seed=1, listeners=5)
+    load_world(tmp_path / "state", seed=1, listeners=5)
     assert demo(DemoOptions(state=tmp_path / "state", seed=2)) == 2
     assert "--seed 1" in capfd.readouterr().err
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from songswap.dev.stack.access import Access
-from songswap.dev.stack.state import kept_access, kept_world, locked, require_port
+from songswap.dev.stack.state import load_access, load_world, locked, require_port
 from songswap.supervision.errors import StartRefused
 
 
@@ -40,28 +40,28 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
 
 def test_lives_go_on(tmp_path: Path) -> None:
     """The epoch and the founders stay; more listeners join, and none leaves."""
-    first = kept_world(tmp_path, seed=1, listeners=25)
+    first = load_world(tmp_path, seed=1, listeners=25)
     assert (first.founders, first.listeners) == (25, 25)
-    more = kept_world(tmp_path, seed=1, listeners=40)
+    more = load_world(tmp_path, seed=1, listeners=40)
     assert (more.epoch, more.founders, more.listeners) == (first.epoch, 25, 40)
-    assert kept_world(tmp_path, seed=1, listeners=5) == more
+    assert load_world(tmp_path, seed=1, listeners=5) == more
 
 
 def test_another_seed_is_refused(tmp_path: Path) -> None:
     """The listeners of one seed cannot become those of another."""
-    kept_world(tmp_path, seed=1, listeners=25)
+    load_world(tmp_path, seed=1, listeners=25)
     with pytest.raises(StartRefused, match="--seed 1, not 2"):
-        kept_world(tmp_path, seed=2, listeners=25)
+        load_world(tmp_path, seed=2, listeners=25)
 
 
 def test_keys_are_kept_and_private(tmp_path: Path) -> None:
     """The second start has the secrets of the first, in a file for the owner alone."""
-    first = kept_access(tmp_path / "s3")
-    assert kept_access(tmp_path / "s3") == first
+    first = load_access(tmp_path / "s3")
+    assert load_access(tmp_path / "s3") == first
     # A key that this version of the code has added gets its secret, the others keep theirs.
     older = {name: text for name, text in first.secrets.items() if name != "reader"}
     (tmp_path / "s3" / "access.json").write_text(Access(older, first.grants[:1]).to_json())
-    again = kept_access(tmp_path / "s3")
+    again = load_access(tmp_path / "s3")
     assert {name: again.secrets[name] for name in older} == older
     assert (again.secrets.keys(), again.grants) == (first.secrets.keys(), first.grants)
     assert (tmp_path / "s3" / "access.json").stat().st_mode & 0o777 == 0o600

@@ -40,7 +40,7 @@ def test_bundle_is_added_to_those_that_are_there() -> None:
 @pytest.mark.parametrize("text", ["{", "7", "[7]", '[{"classpath": "a.Bundle"}]'])
 def test_bundles_that_cannot_be_read(text: str) -> None:
     """They are refused by the variable's name."""
-    with pytest.raises(SettingsError, match=f"^{BUNDLES} is no JSON list of bundles"):
+    with pytest.raises(SettingsError, match=f"^{BUNDLES} is not a JSON list of bundles"):
         raise run("dags", "--bundles", **{BUNDLES: text}).exception or AssertionError
 
 

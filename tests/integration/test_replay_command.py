@@ -101,7 +101,7 @@ def test_lost_plays_come_back(here: Any, songswap: Run) -> None:
     assert here.history() == before
     shown = listed(done.stdout)
     assert (shown["Plays, new"], shown["damaged"]) == (str(lost), "0")
-    assert shown["Objects read"] == shown["Answers loaded"] == str(len(here.objects()))
+    assert shown["Objects read"] == shown["Responses loaded"] == str(len(here.objects()))
     assert f"{lost} new plays" in done.stderr
 
 

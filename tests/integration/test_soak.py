@@ -45,10 +45,10 @@ def test_promise_is_kept(tmp_path: Path) -> None:
     verdict, tally = soak(tmp_path, USERS, DAYS, 14, lambda *_: None)
     assert verdict.good, (verdict.counts, verdict.examples, verdict.stranded)
     assert verdict.counts["loaded"] >= verdict.counts["reachable"] > 100
-    assert tally.came.total() > 10
+    assert tally.occurred.total() > 10
     assert tally.struck.total() > 10
     assert tally.runs["between the hours"] > 0
-    assert tally.came["six months over"] > 0
+    assert tally.occurred["six months over"] > 0
     assert len(tally.resident) == DAYS
 
 

@@ -91,12 +91,12 @@ def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> Non
     assert (left["id"], left["waits_for"]) == (2, ["S3"])
     assert "SongSwap_S3_PutOnly" in left["problem"]
     table = songswap("list")
-    assert "4 answers" in table.stdout
+    assert "4 responses" in table.stdout
     assert "S3, warehouse" in table.stdout
     assert "secret" not in table.stdout + str(listed)
 
     unknown = songswap("drop", "1", "99", "--yes")
-    assert (unknown.exit_code, "no answer 99" in str(unknown.exception)) == (1, True)
+    assert (unknown.exit_code, "no response 99" in str(unknown.exception)) == (1, True)
     kept = songswap("drop", "1", answer="n\n")
     assert kept.exit_code == 1
     assert f"{shown['plays']} plays of user {shown['user_id']} from" in kept.stderr
@@ -107,7 +107,7 @@ def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> Non
     here.use(own_objects)
     done = songswap("retry")
     assert done.exit_code == 0, done.stderr
-    assert "3 answers left the spool, 0 could not" in done.stderr
+    assert "3 responses left the spool, 0 still wait" in done.stderr
     with Spool(here.settings.spool) as spool:
         assert spool.entries() == []
     assert len({user for user, _, _ in here.history()}) == 3
@@ -134,7 +134,7 @@ def test_damaged_answer_keeps_nobody(here: Any, own_objects: Any, songswap: Run)
     shown = songswap("show", "2")
     assert "is damaged" in shown.stdout
     dropped = songswap("drop", "2", "--yes")
-    assert "nothing can be read of it" in dropped.stderr
+    assert "which cannot be read" in dropped.stderr
     here.load()
 
 

@@ -105,7 +105,7 @@ def test_what_is_done(parts: dict[str, Any], expected: dict[str, Any]) -> None:
         ({"extra": {"service_config": {"s3": {"bucket_name": "hush"}}}}, "another bucket"),
         ({"extra": {"service_config": {"s3": {"extra_args": {}}}}}, "service_config.s3.extra_args"),
         ({"extra": {"service_config": {"s3": "hush"}}}, "service_config.s3 in .* not an object"),
-        ({"extra": {"service_config": "hush"}}, "service_config in .* not an object"),
+        ({"extra": {"service_config": "hush"}}, "service_config in .* not a JSON object"),
         ({"extra": {"session_kwargs": {"profile_name": "hush"}}}, "session_kwargs.profile_name"),
         ({"extra": {"session_kwargs": {"region_name": "hush"}}}, "session_kwargs.region_name"),
         ({"extra": {"config_kwargs": {"proxies": {"https": "hush"}}}}, "config_kwargs.proxies"),

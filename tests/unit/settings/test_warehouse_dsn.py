@@ -137,8 +137,8 @@ def test_any_connection_is_read_or_refused(
         ("host=h dbname=d user=u password=hush", "d at h:5432"),
         ("host=a,b port=1,2 dbname=d", "d at a:1 or b:2"),
         ("host=::1,/tmp port=5 dbname=d", "d at [::1]:5 or /tmp:5"),
-        ("", "the usual database at the usual host:5432"),
-        ("service=warehouse", "what the service warehouse says"),
+        ("", "the default database at the default host:5432"),
+        ("service=warehouse", "the service warehouse"),
     ],
 )
 def test_places(dsn: str, expected: str) -> None:

@@ -1,12 +1,12 @@
-"""Troubles that neither Spotify nor the pipeline makes: locks, damage, a busy machine."""
+"""Disruptions that come from neither Spotify nor the pipeline: locks, damage, a busy machine."""
 
-import os
-import signal
 import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
+
+import psutil
 
 from songswap.dev.soak.parts import Parts
 from songswap.errors import SpoolError
@@ -24,20 +24,20 @@ def lock_history(parts: Parts) -> None:
 
 
 def freeze_spotify(parts: Parts) -> None:
-    """Let Spotify stand still for some seconds, as it seems to on a machine that is very busy."""
-    pid = parts.spotify.process.pid
-    os.kill(pid, signal.SIGSTOP)
+    """Freeze Spotify for some seconds, as a very busy machine does."""
+    simulator = psutil.Process(parts.spotify.process.pid)
+    simulator.suspend()
     try:
         time.sleep(_FROZEN_FOR_S)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        simulator.resume()
 
 
 def damage_spool(folder: Path, rng: Random) -> bool:
-    """Damage the spool's file, unless something waits in it: nobody could bring that back.
+    """Damage the spool's file, unless something waits in it, which would be lost.
 
     Returns:
-        Whether it was damaged; one that cannot be read stays as it is.
+        Whether it was damaged; a file that cannot be read stays as it is.
     """
     try:
         with Spool(folder) as spool:
@@ -49,7 +49,7 @@ def damage_spool(folder: Path, rng: Random) -> bool:
     size = path.stat().st_size
     with path.open("r+b") as file:
         match rng.randrange(4):
-            case 0:  # the header: it is no database any more
+            case 0:  # the header, without which it is not a database
                 file.write(rng.randbytes(100))
             case 1:  # a page
                 file.seek(rng.randrange(size // 4096) * 4096)
@@ -63,10 +63,11 @@ def damage_spool(folder: Path, rng: Random) -> bool:
     return True
 
 
-def damage_answer(folder: Path) -> bool:
-    """Damage an answer in the spool that waits for S3 alone, if there is one: its plays are safe.
+def damage_response(folder: Path) -> bool:
+    """Damage the body of a response in the spool that waits only for S3: its plays are safe.
 
-    Its bytes are changed where they lie, and nothing else of its row.
+    Returns:
+        Whether there was one.
     """
     with closing(sqlite3.connect(Spool(folder).path)) as db, suppress(sqlite3.Error), db:
         damaged = db.execute(
