@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 from obstore.store import S3Store
 from psycopg import sql
 
@@ -181,7 +182,7 @@ def first_run(site: Site) -> str:
 
 
 def kill_while_fetching(
-    deployment: Any, site: Site, run: str, here: Any, workers: Iterable[Process]
+    deployment: Any, site: Site, run: str, here: Platform, workers: Iterable[Process]
 ) -> tuple[int, Process]:
     """Kill a worker when Spotify has answered it; gives its batch, and the other worker."""
     assert wait_until(lambda: site.fetching(run), 60, 0.3), deployment.logs()[-5000:]
@@ -193,7 +194,7 @@ def kill_while_fetching(
     return task["map_index"], left
 
 
-def stop_while_exchanging(deployment: Any, site: Site, here: Any) -> None:
+def stop_while_exchanging(deployment: Any, site: Site, here: Platform) -> None:
     """Mark a task failed in the middle of its token exchanges: it ends, and no token is lost."""
     here.mend()
     here.spotify.delete("/admin/calls")
@@ -233,7 +234,7 @@ def up_again(deployment: Any, hidden: set[str], password: str) -> None:
 def test_worker_killed_in_the_middle(
     deploy: Callable[..., Any],
     compose: Any,
-    platform: Callable[..., Any],
+    platform: MakePlatform,
     metadata: Callable[[int, str], None],
 ) -> None:
     """A run whose worker is killed is ended by the other one, with every play once; a task that is

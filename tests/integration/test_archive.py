@@ -2,18 +2,17 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from factories import MakePlatform
 from s3_front import S3Front, Sent, refusal
 
 from songswap.dev.stack.object_store import REGION, ObjectStore
@@ -26,7 +25,6 @@ from songswap.storage.archive_reader import ArchiveReader
 from songswap.storage.records import SpooledResponse, pack
 from songswap.storage.spool import Spool
 
-Make = Callable[..., Any]
 AT = datetime(2026, 11, 22, 8, 7, tzinfo=UTC)
 CONFLICTS = [
     (409, refusal("ConditionalRequestConflict")),
@@ -105,7 +103,9 @@ def test_412_is_an_object(own_objects: ObjectStore) -> None:
 
 
 @pytest.mark.usefixtures("no_waits")
-def test_answers_wait_while_s3_says_conflict(platform: Make, own_objects: ObjectStore) -> None:
+def test_answers_wait_while_s3_says_conflict(
+    platform: MakePlatform, own_objects: ObjectStore
+) -> None:
     """An hour in which S3 knows only conflicts loses no raw answer: the next run archives them."""
     here = platform(users=3)
     here.use(own_objects)

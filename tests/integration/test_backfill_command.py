@@ -6,15 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def here(platform: Callable[..., Any]) -> Any:
+def here(platform: MakePlatform) -> Platform:
     """A platform with some plays loaded; time passes in it, as it does for the commands."""
     made = platform(users=3, real_time=True)
     made.load()
@@ -22,7 +22,7 @@ def here(platform: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def songswap(here: Any, tmp_path: Path) -> Run:
+def songswap(here: Platform, tmp_path: Path) -> Run:
     """Runs ``songswap`` with the platform's settings; ``only`` names those that are given."""
 
     def run(*arguments: str, only: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,7 @@ def songswap(here: Any, tmp_path: Path) -> Run:
     return run
 
 
-def forget(here: Any) -> None:
+def forget(here: Platform) -> None:
     """Delete what is known of artists and of features."""
     here.execute(
         'TRUNCATE "ArtistPopularity", "ArtistFollowers", "TrackFeatures", songswap.enrichment_queue'
@@ -48,12 +48,12 @@ def forget(here: Any) -> None:
     here.spotify.delete("/admin/calls")
 
 
-def count(here: Any, table: str) -> int:
+def count(here: Platform, table: str) -> int:
     """How many rows a table has."""
     return int(here.rows(f'SELECT count(*) FROM "{table}"')[0][0])  # noqa: S608 - our own names
 
 
-def test_backfill(here: Any, songswap: Run) -> None:
+def test_backfill(here: Platform, songswap: Run) -> None:
     """It counts, fills so much as it may, fills the rest, and says what it did."""
     forget(here)
     tracks, artists = count(here, "Tracks"), count(here, "Artists")
@@ -98,7 +98,7 @@ def test_backfill(here: Any, songswap: Run) -> None:
     assert count(here, "ArtistFollowers") == artists
 
 
-def test_hourly_load_is_waited_for(here: Any, tmp_path: Path) -> None:
+def test_hourly_load_is_waited_for(here: Platform, tmp_path: Path) -> None:
     """A backfill says that it waits for an hourly load, and goes on when that has ended."""
     forget(here)
     here.execute("UPDATE songswap.runs SET state = 'running'")
@@ -123,7 +123,7 @@ def test_hourly_load_is_waited_for(here: Any, tmp_path: Path) -> None:
     assert json.loads(out)["artist"]["received"] == count(here, "Artists")
 
 
-def test_status(here: Any, songswap: Run) -> None:
+def test_status(here: Platform, songswap: Run) -> None:
     """The figures are those of the tables; only the warehouse's connection is needed."""
     here.execute('DELETE FROM "TrackPopularity"')
     tracks, artists = count(here, "Tracks"), count(here, "Artists")

@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 from typer.main import get_command
 
 from songswap.cli.main import app
@@ -64,7 +64,7 @@ def test_help(command: str) -> None:
     assert [option.name for option in found.params if not option.help] == []
 
 
-def environment_of(here: Any) -> dict[str, str]:
+def environment_of(here: Platform) -> dict[str, str]:
     """A platform's settings as a user would write them down."""
     archive, spotify = here.settings.archive, here.settings.spotify
     warehouse = psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)
@@ -89,7 +89,7 @@ def environment_of(here: Any) -> dict[str, str]:
     }
 
 
-def test_load(platform: Callable[..., Any], tmp_path: Path) -> None:
+def test_load(platform: MakePlatform, tmp_path: Path) -> None:
     """A load without Airflow brings what Spotify can tell, by the settings in ``.env``."""
     here = platform(users=3, real_time=True)
     lines = [f"{name}='{value}'" for name, value in environment_of(here).items()]
@@ -137,7 +137,7 @@ def test_migrate_waits(tmp_path: Path, free_port: Callable[[], int]) -> None:
         server.stop()
 
 
-def test_failed_load(platform: Callable[..., Any], tmp_path: Path) -> None:
+def test_failed_load(platform: MakePlatform, tmp_path: Path) -> None:
     """A load that is not complete exits with 1, and a sentence says what to look at."""
     here = platform(users=2, real_time=True)
     here.fault(path="/v1/artists", status=429, headers={"Retry-After": "9999"})
@@ -177,7 +177,7 @@ def test_unknown_option(tmp_path: Path) -> None:
     assert songswap(tmp_path, "load", "--bogus").returncode == 2
 
 
-def test_killed_at_any_moment(platform: Callable[..., Any], tmp_path: Path) -> None:
+def test_killed_at_any_moment(platform: MakePlatform, tmp_path: Path) -> None:
     """Loads that are killed wherever they are lose no play, and double none.
 
     Spotify's time stands still: what a killed load was told and a new play pushes out before the

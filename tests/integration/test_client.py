@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from factories import MakePlatform, Platform
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,11 +28,10 @@ from songswap.settings import Spotify
 from songswap.spotify.client import Client, open_client
 from songswap.spotify.reccobeats import open_reccobeats
 
-Make = Callable[..., Any]
 FEED = "/v1/me/player/recently-played"
 
 
-def ask(here: Any, deed: Callable[[Client], Awaitable[Any]], **patience: Any) -> Any:
+def ask(here: Platform, deed: Callable[[Client], Awaitable[Any]], **patience: Any) -> Any:
     """What a client of its own gets, with the calls that it took."""
     where = replace(here.settings.spotify, **patience)
 
@@ -42,7 +42,7 @@ def ask(here: Any, deed: Callable[[Client], Awaitable[Any]], **patience: Any) ->
     return asyncio.run(run())
 
 
-def token_of(here: Any, user: str = "listener-0001") -> tuple[str, str]:
+def token_of(here: Platform, user: str = "listener-0001") -> tuple[str, str]:
     """The tokens of a user."""
     query = 'SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %s'
     return here.rows(query, here.user_id(user))[0]  # type: ignore[no-any-return]
@@ -58,7 +58,7 @@ def token_of(here: Any, user: str = "listener-0001") -> tuple[str, str]:
     ],
 )
 @pytest.mark.parametrize("path", [FEED, "/api/token", "/reccobeats/*"])
-def test_bodies_are_bounded(platform: Make, path: str, fault: dict[str, Any]) -> None:
+def test_bodies_are_bounded(platform: MakePlatform, path: str, fault: dict[str, Any]) -> None:
     """However much comes, however slowly: it is the service's trouble, and fills no memory."""
     here = platform(users=1)
     access_token, refresh_token = token_of(here)
@@ -106,7 +106,7 @@ async def test_deflated_bomb(wbits: int) -> None:
         tracemalloc.stop()
 
 
-def test_padded_answer_is_an_answer(platform: Make) -> None:
+def test_padded_answer_is_an_answer(platform: MakePlatform) -> None:
     """What is large, and not too large, is taken."""
     here = platform(users=1)
     here.fault(path=FEED, action="bomb", size_mb=8)
@@ -115,7 +115,7 @@ def test_padded_answer_is_an_answer(platform: Make) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502])
-def test_not_now(platform: Make, status: int) -> None:
+def test_not_now(platform: MakePlatform, status: int) -> None:
     """A request that comes at a bad time is sent again."""
     here = platform(users=1)
     here.fault(path=FEED, status=status, body="", times=3)
@@ -133,7 +133,9 @@ def test_not_now(platform: Make, status: int) -> None:
         {"status": 504, "body": ""},
     ],
 )
-def test_lost_token_answer_is_asked_for_longer(platform: Make, fault: dict[str, Any]) -> None:
+def test_lost_token_answer_is_asked_for_longer(
+    platform: MakePlatform, fault: dict[str, Any]
+) -> None:
     """Spotify may have rotated the token: who gives up early loses the user."""
     here = platform("--rotate-refresh-tokens", "1", users=1)
     here.fault(path="/api/token", times=7, **fault)
@@ -143,7 +145,7 @@ def test_lost_token_answer_is_asked_for_longer(platform: Make, fault: dict[str, 
     assert tokens.refresh_token not in (None, spent)
 
 
-def test_token_that_was_not_exchanged_is_not_asked_for_longer(platform: Make) -> None:
+def test_token_that_was_not_exchanged_is_not_asked_for_longer(platform: MakePlatform) -> None:
     """Where nothing was done, the usual tries are enough."""
     here = platform(users=1)
     here.fault(path="/api/token", status=503)
@@ -152,7 +154,7 @@ def test_token_that_was_not_exchanged_is_not_asked_for_longer(platform: Make) ->
 
 
 @pytest.mark.parametrize("access_token", [None, "a\nb", ["a"]])
-def test_odd_access_token_costs_an_hour(platform: Make, access_token: object) -> None:
+def test_odd_access_token_costs_an_hour(platform: MakePlatform, access_token: object) -> None:
     """The rotated token beside it is stored, so that the user is back in the next hour."""
     here = platform("--rotate-refresh-tokens", "1", users=3)
     here.load()
@@ -167,7 +169,7 @@ def test_odd_access_token_costs_an_hour(platform: Make, access_token: object) ->
     assert here.history() == here.reachable()
 
 
-def test_any_token(platform: Make) -> None:
+def test_any_token(platform: MakePlatform) -> None:
     """Whatever characters a stored token has, what comes of it is an error of ours."""
     here = platform(users=1)
 
@@ -199,7 +201,9 @@ def test_any_token(platform: Make) -> None:
     ("offset_s", "said"), [(93_600, "26 hours slow"), (-86_400, "24 hours fast")]
 )
 @pytest.mark.parametrize("users", [1, 12])
-def test_wrong_clock_stops_the_run(platform: Make, users: int, offset_s: int, said: str) -> None:
+def test_wrong_clock_stops_the_run(
+    platform: MakePlatform, users: int, offset_s: int, said: str
+) -> None:
     """Who was asked until it was known is kept, nobody else is asked, and no pause is noted."""
     here = platform(users=users)
     here.fault(path="/v1/*", date_offset_s=offset_s)
@@ -214,7 +218,7 @@ def test_wrong_clock_stops_the_run(platform: Make, users: int, offset_s: int, sa
 
 
 @pytest.mark.parametrize(("users", "hours"), [(1, 26), (2, 26), (9, 26), (9, -26)])
-def test_wrong_clock_in_a_long_pause(platform: Make, users: int, hours: int) -> None:
+def test_wrong_clock_in_a_long_pause(platform: MakePlatform, users: int, hours: int) -> None:
     """A fast clock takes a pause for over: what it is told then is gone when the pause is."""
     here = platform(users=users)
     for _ in range(2):
@@ -234,7 +238,7 @@ def test_wrong_clock_in_a_long_pause(platform: Make, users: int, hours: int) -> 
     assert here.history() == here.reachable()
 
 
-def test_one_server_with_a_wrong_clock(platform: Make) -> None:
+def test_one_server_with_a_wrong_clock(platform: MakePlatform) -> None:
     """An answer whose Date differs is asked for again, and stops nobody."""
     here = platform(users=8)
     here.fault(path=FEED, user="listener-0002", date_offset_s=-7200, times=1)

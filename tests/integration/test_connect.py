@@ -10,18 +10,16 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.errors import ConnectFailed
 from songswap.models import AuthorizedUser
 from songswap.spotify.oauth import authorize
 from songswap.warehouse.connection import connect
 from songswap.warehouse.users import keep
-
-Make = Callable[..., Any]
 
 
 def consent(address: str, listener: str) -> None:
@@ -30,7 +28,7 @@ def consent(address: str, listener: str) -> None:
         assert b"The terminal says" in page.read()
 
 
-def run(here: Any, folder: Path, listener: str, *arguments: str) -> tuple[str, str]:
+def run(here: Platform, folder: Path, listener: str, *arguments: str) -> tuple[str, str]:
     """Run the command and be its browser; gives standard output and standard error."""
     with subprocess.Popen(  # noqa: S603  (our own command)
         [sys.executable, "-m", "songswap.cli.main", "connect", "--no-browser", *arguments],
@@ -54,7 +52,7 @@ def run(here: Any, folder: Path, listener: str, *arguments: str) -> tuple[str, s
     return out, "".join(said) + err
 
 
-def test_connect(platform: Make, tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_connect(platform: MakePlatform, tmp_path: Path, free_port: Callable[[], int]) -> None:
     """Who consents is a user whom the next load asks for; again, and the tokens are others."""
     here = platform(users=1)
     here.spotify.post("/admin/listeners", {"count": 1})
@@ -95,7 +93,7 @@ def back_with(redirect_uri: str, query: str) -> Callable[[str], None]:
     return open_address
 
 
-def test_no_consent(platform: Make, free_port: Callable[[], int]) -> None:
+def test_no_consent(platform: MakePlatform, free_port: Callable[[], int]) -> None:
     """Whatever keeps consent or tokens from coming is a sentence, and frees the port."""
     here = platform(users=1)
     where = here.settings.spotify
@@ -158,7 +156,7 @@ def _send(port: int, sent: bytes) -> bytes:
 
 
 def test_strangers_end_nothing(
-    platform: Make,
+    platform: MakePlatform,
     free_port: Callable[[], int],
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -200,7 +198,7 @@ def test_strangers_end_nothing(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_only_strangers_came(platform: Make, free_port: Callable[[], int]) -> None:
+def test_only_strangers_came(platform: MakePlatform, free_port: Callable[[], int]) -> None:
     """When the time is over it is said that others came."""
     here = platform(users=1)
     redirect_uri = f"http://127.0.0.1:{free_port()}/callback"

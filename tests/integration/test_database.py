@@ -1,12 +1,12 @@
 """Which database, schema and rights do: found, or refused in a sentence that says what to run."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -18,8 +18,6 @@ from songswap.errors import RunFailed, WarehouseRefused
 from songswap.warehouse.connection import connect, connect_async
 from songswap.warehouse.contract import TABLES
 from songswap.warehouse.migrate import OLDEST, migrate
-
-Make = Callable[..., Any]
 
 _numbers = itertools.count(1)
 
@@ -93,7 +91,7 @@ def test_another_encoding(postgres: Postgres, encoding: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "music, public", "public"])
-def test_tables_in_another_schema(platform: Make, path: str) -> None:
+def test_tables_in_another_schema(platform: MakePlatform, path: str) -> None:
     """They are found and used, no second set is made, and everything runs on them."""
     here = platform(users=3)
     dsn = here.settings.warehouse_dsn
@@ -160,7 +158,7 @@ def test_an_empty_database_with_a_chosen_schema(database: str) -> None:
     assert schemas_with_tables(database) == {"music": 14}
 
 
-def test_our_tables_were_made_for_another_schema(platform: Make) -> None:
+def test_our_tables_were_made_for_another_schema(platform: MakePlatform) -> None:
     """A second set that comes first in the path is not loaded: ours belong to the other one."""
     here = platform(users=2)
     dsn = here.settings.warehouse_dsn
@@ -323,7 +321,7 @@ def test_without_the_schema_public(database: str) -> None:
     assert migrate(database).platform == "public"
 
 
-def test_a_run_without_users_is_not_green(platform: Make) -> None:
+def test_a_run_without_users_is_not_green(platform: MakePlatform) -> None:
     """Fewer users than before are told in yellow, none at all in red until they are back."""
     here = platform(users=6)
     assert "missing_users" not in here.load()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform
 from rich.console import Console
 
 from songswap.cli.engine import Engine, run_parallel
@@ -91,7 +92,7 @@ def losing_a_worker(results: Iterator[Any], cluster: Cluster) -> Iterator[Any]:
 
 
 def test_replay_and_import(
-    platform: Callable[..., Any], tmp_path: Path, cluster: Cluster, fresh: Callable[[str], str]
+    platform: MakePlatform, tmp_path: Path, cluster: Cluster, fresh: Callable[[str], str]
 ) -> None:
     """A replay and an import of many users, on a cluster that loses a worker in the middle of each
     or is whole, leave every table as the local engine does."""

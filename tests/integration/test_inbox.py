@@ -3,12 +3,12 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 from listing_s3 import ListingS3, listing_s3
 
 from songswap import settings
@@ -120,16 +120,14 @@ def test_empty_objects(tmp_path: Path, s3: ListingS3) -> None:
         sources(fetched(package, library(s3), tmp_path), tmp_path)
 
 
-def imports(here: Any, s3: ListingS3) -> list[Imported]:
+def imports(here: Platform, s3: ListingS3) -> list[Imported]:
     here.settings = replace(here.settings, library=library(s3))
     packages = look(SOURCE, here.settings.library).packages
     return [import_package(here.settings, "import", one, here.clock) for one in packages]
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])
-def test_object_that_cannot_be_got(
-    platform: Callable[..., Any], s3: ListingS3, status: int
-) -> None:
+def test_object_that_cannot_be_got(platform: MakePlatform, s3: ListingS3, status: int) -> None:
     """An object that is listed and cannot be got costs its user alone, by name."""
     here = platform(users=2)
     first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
@@ -144,7 +142,7 @@ def test_object_that_cannot_be_got(
 
 @pytest.mark.parametrize("name", ["/a.json", "Icon\r", "./a.json", "a\tb.json", "../a.json"])
 def test_keys_that_the_client_does_not_list(
-    platform: Callable[..., Any], s3: ListingS3, name: str
+    platform: MakePlatform, s3: ListingS3, name: str
 ) -> None:
     """A key with which the client lists nothing costs its user alone."""
     here = platform(users=2)
@@ -159,7 +157,7 @@ def test_keys_that_the_client_does_not_list(
     assert (done.problem, done.counts["loaded"]) == (None, 1)
 
 
-def test_s3_goes_away(platform: Callable[..., Any], s3: ListingS3) -> None:
+def test_s3_goes_away(platform: MakePlatform, s3: ListingS3) -> None:
     """Where S3 itself is away, the trouble is nobody's export."""
     here = platform(users=1)
     s3.objects[f"history/inbox/user{here.user_id('listener-0001')}.zip"] = zipped()

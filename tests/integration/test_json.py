@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform
 from typer.testing import CliRunner
 
 from songswap.cli.main import app
@@ -115,7 +116,7 @@ def test_empty_warehouse(warehouse_dsn: str, songswap: Run) -> None:
 
 
 def test_full_warehouse(
-    platform: Callable[..., Any], songswap: Run, monkeypatch: pytest.MonkeyPatch
+    platform: MakePlatform, songswap: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there is something of everything each key that is there is documented."""
     here = platform(users=3, real_time=True)
@@ -166,7 +167,7 @@ def test_full_warehouse(
     fits("check", songswap(environment, "check discord s3"), *checks)
 
 
-def test_imports(platform: Callable[..., Any], songswap: Run, tmp_path: Path) -> None:
+def test_imports(platform: MakePlatform, songswap: Run, tmp_path: Path) -> None:
     """An import of one user's export, and of many of which one is refused."""
     here = platform(users=1)
     user = here.user_id("listener-0001")

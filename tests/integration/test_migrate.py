@@ -1,11 +1,11 @@
 """Migrations: what is missing is made, what is there is left alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform
 
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import (
@@ -138,7 +138,7 @@ def test_newer_schema(empty: str) -> None:
     assert shown == ("0099",)
 
 
-def test_back_and_forth(platform: Callable[..., Any]) -> None:
+def test_back_and_forth(platform: MakePlatform) -> None:
     """The schema goes back to the version before with all that is in it, and up again; loads go on,
     and a token that is in no other place is not lost."""
     here = platform(users=3)
@@ -171,7 +171,7 @@ def test_back_and_forth(platform: Callable[..., Any]) -> None:
     assert here.history().total() >= before[0][0]
 
 
-def test_back_where_a_token_would_be_lost(platform: Callable[..., Any]) -> None:
+def test_back_where_a_token_would_be_lost(platform: MakePlatform) -> None:
     """Where the platform's table is too small for a token, nothing is taken back."""
     here = platform(users=1)
     here.load()

@@ -4,12 +4,12 @@ They lie outside the repository; where they are not, these tests are skipped.
 """
 
 import json
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 FEEDS = {
@@ -17,8 +17,6 @@ FEEDS = {
     "second": "spotify/recently_played_tracks.json",
 }
 METADATA = ("artist", "audio_features", "top_artists", "top_tracks")
-
-Make = Callable[..., Any]
 
 
 def real(name: str) -> Any:
@@ -62,7 +60,7 @@ def plays_of(items: list[Any]) -> set[Any]:
     }
 
 
-def test_real_feeds(platform: Make) -> None:
+def test_real_feeds(platform: MakePlatform) -> None:
     """Every play of both real answers, and all that they tell of tracks and artists."""
     answers = {name: real(file)["items"] for name, file in FEEDS.items()}
     options = [f"--recorded={name}={DATA / file}" for name, file in FEEDS.items()]
@@ -79,7 +77,7 @@ def test_real_feeds(platform: Make) -> None:
     assert here.rows("SELECT * FROM songswap.gaps") == []
 
 
-def test_real_metadata(platform: Make, tmp_path: Path) -> None:
+def test_real_metadata(platform: MakePlatform, tmp_path: Path) -> None:
     """Real artists and audio features, asked for because somebody heard tracks of theirs."""
     told = {name: real(f"spotify/{name}.json") for name in METADATA}
     artists = [told["artist"], *told["top_artists"]["items"]]

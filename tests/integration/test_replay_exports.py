@@ -1,11 +1,11 @@
 """Replay of exports: what users' exports told comes back from the archive as well."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform
 
 from songswap.dev.stack.loopback import call
 from songswap.dev.stack.postgres import Postgres
@@ -46,7 +46,7 @@ def fresh(postgres: Postgres, _migrated: str) -> Any:
     postgres.drop_database("again")
 
 
-def test_row_for_row(platform: Callable[..., Any], tmp_path: Path, fresh: str) -> None:
+def test_row_for_row(platform: MakePlatform, tmp_path: Path, fresh: str) -> None:
     """Answers and exports, whoever came first, give the same tables from the archive alone; into
     the live tables nothing is new."""
     here = platform("--epoch", "2026-11-10T00:00:00Z", users=4)

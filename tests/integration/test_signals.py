@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform
 
 from songswap.supervision.process import marked, wait_until
 
@@ -86,7 +87,7 @@ def test_what_a_program_starts(in_background: list[str]) -> None:
 
 
 def test_command_that_waits(
-    platform: Callable[..., Any],
+    platform: MakePlatform,
     tmp_path: Path,
     free_port: Callable[[], int],
     in_background: list[str],

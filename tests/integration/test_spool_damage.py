@@ -6,19 +6,20 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from songswap.cli.main import app
+from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import CorruptResponse, RunFailed, SpoolError
 from songswap.models import RotatedToken
 from songswap.pipelines.fetch import fetch
@@ -407,14 +408,14 @@ def test_older_tokens_do_not_replace_newer_ones(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def here(platform: Callable[..., Any], own_objects: Any) -> Iterator[Any]:
+def here(platform: MakePlatform, own_objects: ObjectStore) -> Platform:
     """A platform of four users with an S3 endpoint of its own."""
     made = platform(users=4)
     made.use(own_objects)
     return made
 
 
-def test_run_goes_on_and_is_red_once(here: Any) -> None:
+def test_run_goes_on_and_is_red_once(here: Platform) -> None:
     """A run that finds the spool broken loads what was saved, is red, and the next one is not."""
     plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)

@@ -1,7 +1,6 @@
 """A warehouse that goes back in time, by a failover or from a dump, costs no user and no play."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.postgres import Postgres
 from songswap.models import RotatedToken, token_digest
@@ -21,7 +21,6 @@ from songswap.warehouse import tokens
 from songswap.warehouse.connection import connect, connect_async
 from songswap.warehouse.runs import Users
 
-Make = Callable[..., Any]
 ROTATED = ("--rotate-refresh-tokens", "1")
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -45,13 +44,13 @@ class Dump:
         self._postgres.drop_database(self._copy)
 
 
-def states(here: Any) -> dict[str, int]:
+def states(here: Platform) -> dict[str, int]:
     """How many grants are in which state."""
     return dict(here.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
 
 
 def test_restored_from_a_dump(
-    platform: Make, postgres: Postgres, caplog: pytest.LogCaptureFixture
+    platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody is lost with the hours since the dump, and a replay of them brings the plays back."""
     here = platform(*ROTATED, users=6)
@@ -85,7 +84,7 @@ def test_restored_from_a_dump(
     assert here.history() == here.reachable()
 
 
-def test_off(platform: Make, postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+def test_off(platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
     """With nothing remembered, nothing is put back: the users of the hours since are refused."""
     here = platform(*ROTATED, users=2)
     here.settings = replace(here.settings, keep_tokens=timedelta(0))

@@ -2,7 +2,6 @@
 no grant is lost, and each token that Spotify rotated is there."""
 
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle
@@ -11,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from cutting_proxy import CUT, DOWN, CuttingProxy
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import SongSwapError
@@ -20,7 +20,6 @@ from songswap.storage.spool import Spool
 from songswap.warehouse import runs
 from songswap.warehouse.connection import connect
 
-Make = Callable[..., Any]
 USERS = 4
 ROTATED = ("--rotate-refresh-tokens", "1")
 
@@ -31,7 +30,7 @@ POOLERS = ("08P01", "26000", "42P05", "XX000", "57P01", "25P03", "53300", "0A000
 class Hours:
     """A platform hour by hour: one in which the warehouse fails, then one in which all is well."""
 
-    def __init__(self, here: Any) -> None:
+    def __init__(self, here: Platform) -> None:
         self.here = here
         self.numbers = 0
         self.broken: Counter[str] = Counter()
@@ -73,7 +72,7 @@ class Hours:
 
 
 @pytest.fixture
-def hours(platform: Make) -> Hours:
+def hours(platform: MakePlatform) -> Hours:
     """A platform of a few users whose refresh tokens are rotated each time."""
     made = Hours(platform(*ROTATED, users=USERS))
     made.ask(made.here.settings.warehouse_dsn, whole=True)
@@ -209,7 +208,7 @@ def test_one_that_cannot_be_stored(hours: Hours) -> None:
     hours.end()
 
 
-def struck(here: Any, asking: "Future[Any]", before: int = 0) -> None:
+def struck(here: Platform, asking: "Future[Any]", before: int = 0) -> None:
     """Wait until all of an hour's tokens are under way."""
     while here.spotify.get("/admin/faults")[0]["struck"] < before + USERS:
         assert not asking.done()

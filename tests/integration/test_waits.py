@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from factories import MakePlatform
 
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import RunFailed, SettingsError, WarehouseBusy, WarehouseUnavailable
@@ -258,7 +259,7 @@ def test_what_the_operator_says_of_a_connection_holds(warehouse_dsn: str) -> Non
     assert shown == ("nightly", "off", "UTC", "public")
 
 
-def test_load_while_a_table_is_locked(platform: Callable[..., Any]) -> None:
+def test_load_while_a_table_is_locked(platform: MakePlatform) -> None:
     """A load that finds a table locked ends, and says who has it; the next one brings all."""
     here = platform(users=2)
     with (
