@@ -25,7 +25,7 @@ from songswap.supervision.errors import StackError
 from songswap.supervision.interrupt import own_signals
 
 # The suite tries the same examples each time. `make fuzz` asks for the other profile, with a seed.
-# Tests that want more or fewer examples say how many of `settings.default.max_examples`.
+# A test that draws more or fewer examples takes a share of them, see `examples.py`.
 _COMMON: dict[str, Any] = {"database": None, "deadline": None, "print_blob": True}
 hypothesis.settings.register_profile("suite", max_examples=100, derandomize=True, **_COMMON)
 hypothesis.settings.register_profile("fuzz", max_examples=1000, derandomize=False, **_COMMON)

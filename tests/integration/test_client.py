@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from examples import examples
 from factories import MakePlatform, Platform
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -186,7 +187,7 @@ def test_any_token(platform: MakePlatform) -> None:
     asyncio.run(run())
 
     @settings(
-        max_examples=settings.default.max_examples // 2,
+        max_examples=examples(0.5),
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     @given(st.text(st.characters(codec=None), min_size=1, max_size=50))

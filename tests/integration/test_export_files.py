@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -277,7 +278,7 @@ def whole(method: int, is_large: bool) -> bytes:
     return packed.getvalue()
 
 
-@settings(max_examples=settings.default.max_examples * 10)
+@settings(max_examples=examples(10))
 @given(
     method=st.sampled_from(METHODS),
     is_large=st.booleans(),

@@ -14,7 +14,7 @@ FUZZ = [sys.executable, str(ROOT / "tests/fuzz.py"), "--minutes", "0", *PROFILES
 RARE = """
 from hypothesis import given, settings, strategies as st
 
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=examples(0.5))
 @given(st.integers(0, 300))
 def test_rare(number):
     assert number != 234

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -117,7 +118,7 @@ PLAYS = st.lists(
 
 
 @settings(
-    max_examples=settings.default.max_examples // 4,
+    max_examples=examples(0.25),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -479,7 +480,7 @@ Told = tuple[int, datetime, bytes]
 
 
 @settings(
-    max_examples=settings.default.max_examples * 2 // 5,
+    max_examples=examples(0.4),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(answers=ANSWERS)

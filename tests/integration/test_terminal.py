@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -33,7 +34,7 @@ OWN_TABLES = {"console.py", "progress.py", "report.py", "command.py"}
 """Who may make what rich has: the one for all, and those who show nothing from outside."""
 
 FEW = settings(
-    max_examples=settings.default.max_examples * 2 // 5,
+    max_examples=examples(0.4),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from examples import examples
 from factories import MakePlatform, Platform
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -298,7 +299,7 @@ TOKENS = st.text(st.characters(exclude_categories=[]))  # lone surrogates too, a
 
 
 @settings(
-    max_examples=settings.default.max_examples // 2,
+    max_examples=examples(0.5),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(TOKENS, TOKENS)

@@ -122,7 +122,8 @@ async def test_until() -> None:
 
     async def work() -> str:
         try:
-            return await asyncio.get_running_loop().create_future()
+            await asyncio.Event().wait()
+            return "never"
         finally:
             ended.append("cleaned up")
 

@@ -1,9 +1,9 @@
 """Reading answers: the quick way and the lenient way tell the same."""
 
 import json
-from typing import Any
 
 import pytest
+from spotify_json import track
 
 from songswap.transform import responses
 
@@ -13,7 +13,7 @@ def read(text: str | bytes) -> list[responses.Parsed[responses.Track]] | None:
     return responses.read(body, responses.Tracks, responses.Track)
 
 
-def test_lenient_reading_tells_the_same(track: Any) -> None:
+def test_lenient_reading_tells_the_same() -> None:
     """An entry that is whole reads the same beside a broken one as it does alone."""
     alone = read(json.dumps({"tracks": [track(1)]}))
     beside = read(json.dumps({"tracks": [track(1), {"id": 5}]}))

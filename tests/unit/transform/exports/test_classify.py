@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ def at(seconds: float) -> datetime:
     return T + timedelta(seconds=seconds)
 
 
-def stream(seconds: float, track: str | None = "a", listened_s: float = 60, **more: bool) -> Stream:
+def stream(seconds: float, track: str | None = "a", listened_s: float = 60, **more: Any) -> Stream:
     return Stream(at(seconds), round(listened_s * 1000), track, f"Song {track}", "Artist", **more)
 
 

@@ -177,7 +177,9 @@ def test_a_life_on_one_device(
     """Every play that the API told is paired with a stream of its track, one to one; with the very
     one that it is where no stream of the same track is near."""
     now = 0.0
-    rows, plays, truth = [], [], {}
+    rows: list[tuple[str, float, float]] = []
+    plays: list[tuple[datetime, str]] = []
+    truth: dict[int, int] = {}
     for number, (track, listened, wait, paused, told) in enumerate(life):
         start, now = now, now + listened + paused
         rows.append((track, float(int(now)), float(listened)))
