@@ -8,6 +8,7 @@ import pytest
 from factories import MakePlatform, Platform
 
 from songswap.errors import Deferred, LoadIncomplete, RateLimited, RunFailed
+from songswap.models import Metadata
 from songswap.pipelines import backfill, hourly_load
 from songswap.pipelines.backfill import Outcome
 from songswap.pipelines.enrich import KINDS, enrich
@@ -305,7 +306,7 @@ def test_branch_fails_alone(platform: MakePlatform) -> None:
     forget(here)
     here.fault(path="/v1/artists", status=500)
     outcomes = backfill.backfill(here.settings, KINDS, None, nobody, here.clock)
-    assert "no usable answer to artists" in outcomes["artist"].problem
+    assert "no usable answer to artists" in (outcomes["artist"].problem or "")
     assert [outcomes[kind].problem for kind in ("track", "features")] == [None, None]
     assert ids(here, "TrackFeatures")
 
@@ -350,7 +351,7 @@ def test_answers_about_what_is_not_there(warehouse_dsn: str) -> None:
         )
         now = connection.execute("SELECT now()").fetchone()[0]  # type: ignore[index]  # one row
         both = {"there", "gone", "unheard"}
-        empty = enrichment.Metadata(unknown=both)
+        empty = Metadata(unknown=both)
         enrichment.load(connection, "track", both, empty, now, timedelta(hours=1))
         enrichment.postpone(connection, "artist", both, now)
         enrichment.postpone(connection, "features", both, now)

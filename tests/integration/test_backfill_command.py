@@ -201,9 +201,9 @@ def test_status(here: Platform, songswap: Run) -> None:
     assert told["feeds"] == {"empty": 1, "quiet": 1}
     [gap] = told["newest_gaps"]
     assert (gap["user_id"], gap["after"][:16]) == (users[2], "2026-11-01T10:00")
-    shown = songswap("status", "--all").stdout
-    assert "2026-11-01 10:00" in shown
-    assert "2026-11-01 12:30" in shown
+    output = songswap("status", "--all").stdout
+    assert "2026-11-01 10:00" in output
+    assert "2026-11-01 12:30" in output
 
     # Where there is nothing to count there is no share, and no failure.
     here.execute('TRUNCATE "Users", "Tracks", "Artists", songswap.runs CASCADE')

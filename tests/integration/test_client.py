@@ -46,7 +46,8 @@ def ask(here: Platform, deed: Callable[[Client], Awaitable[Any]], **patience: An
 def token_of(here: Platform, user: str = "listener-0001") -> tuple[str, str]:
     """The tokens of a user."""
     query = 'SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %s'
-    return here.rows(query, here.user_id(user))[0]  # type: ignore[no-any-return]
+    [(access_token, refresh_token)] = here.rows(query, here.user_id(user))
+    return access_token, refresh_token
 
 
 @pytest.mark.parametrize(
@@ -64,11 +65,10 @@ def test_bodies_are_bounded(platform: MakePlatform, path: str, fault: dict[str, 
     here = platform(users=1)
     access_token, refresh_token = token_of(here)
     here.fault(path=path, **fault)
-    patience = {"tries": 1, "token_tries": 1, "timeout_s": 0.5}
 
     async def features(_: Client) -> None:
-        where = replace(here.settings.spotify, **patience)
-        async with open_reccobeats(where, here.clock) as client:
+        impatient = replace(here.settings.spotify, tries=1, token_tries=1, timeout_s=0.5)
+        async with open_reccobeats(impatient, here.clock) as client:
             await client.audio_features(["4iV5W9uYEdYUVa79Axb7Rh"])
 
     deeds: dict[str, Callable[[Client], Awaitable[Any]]] = {
@@ -79,7 +79,7 @@ def test_bodies_are_bounded(platform: MakePlatform, path: str, fault: dict[str, 
     tracemalloc.start()
     try:
         with pytest.raises((SpotifyUnavailable, ReccoBeatsUnavailable)):
-            ask(here, deeds[path], **patience)
+            ask(here, deeds[path], tries=1, token_tries=1, timeout_s=0.5)
         assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
     finally:
         tracemalloc.stop()

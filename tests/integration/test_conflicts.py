@@ -1,8 +1,9 @@
 """Transactions that PostgreSQL breaks off in favour of others are done again."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -120,14 +121,14 @@ def test_two_loads_and_an_import_at_once(
         load_once(settings, name, lambda *_: None, here.clock)
 
     with ThreadPoolExecutor(3) as threads:
-        done = [
+        done: list[Future[Any]] = [
             threads.submit(load, "one"),
             threads.submit(load, "other"),
             threads.submit(
                 import_export, here.settings, user, [export], "i", lambda *_: None, here.clock
             ),
         ]
-        for one in done:
-            one.result(120)
+        for load_ in done:
+            load_.result(120)
     assert here.reachable().keys() <= here.history().keys()
     assert set(here.history().values()) == {1}

@@ -214,7 +214,7 @@ def test_s3_takes_it_and_does_not_say_so(platform: MakePlatform) -> None:
     """Objects that S3 took without an answer stay as they are; their answers leave in the end."""
     here = platform(users=4)
     direct = here.settings
-    with LosingServer(direct.archive.endpoint_url) as way:
+    with LosingServer(direct.archive.endpoint_url or "") as way:
         threading.Thread(target=way.serve_forever, args=(0.01,), daemon=True).start()
         lost = replace(direct.archive, endpoint_url=f"http://127.0.0.1:{way.server_address[1]}")
         here.settings = replace(direct, archive=lost)

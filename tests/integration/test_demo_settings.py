@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from songswap.cli import demo_settings
 from songswap.cli.demo_settings import complete, stopped_demo
 from songswap.dev.stack.stack import _exports
 
@@ -178,7 +177,7 @@ def test_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Another user's file is not read, here or above."""
     file = make_demo(tmp_path, os.getpid())
     me = os.geteuid()
-    monkeypatch.setattr(demo_settings.os, "geteuid", lambda: me + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
     found = complete({}, tmp_path)
     assert found == (None, f"The settings in {file} are not read: it belongs to another user.")
     below = tmp_path / "below"

@@ -14,7 +14,7 @@ from factories import MakePlatform, Platform
 from psycopg.conninfo import conninfo_to_dict
 
 from songswap.dev.stack.sign_up import sign_up
-from songswap.errors import SpotifyError
+from songswap.errors import SongSwapError
 from songswap.pipelines import hourly_load
 from songswap.pipelines.fetch import fetch
 from songswap.pipelines.tokens import TokenExchanger
@@ -155,7 +155,7 @@ def test_two_refresh_at_once(platform: MakePlatform) -> None:
     together = threading.Barrier(3, timeout=30)
 
     async def refresh_often() -> tuple[list[str | None], int]:
-        got = []
+        got: list[str | None] = []
         async with (
             open_client(here.settings.spotify, here.clock) as client,
             pool(dsn) as connections,
@@ -167,7 +167,7 @@ def test_two_refresh_at_once(platform: MakePlatform) -> None:
                     (known,) = here.rows(tokens, user)[0]
                     await asyncio.to_thread(together.wait)
                     async for _, token in exchanger.exchange({user: known}):
-                        assert not isinstance(token, SpotifyError)
+                        assert not isinstance(token, SongSwapError)
                         got.append(token)
         return got, client.calls["token refresh_token 200"]
 

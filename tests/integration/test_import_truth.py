@@ -62,7 +62,7 @@ def import_all(here: Platform, folder: Path, kind: str, users: int) -> Truth:
         for one in told:
             row = one["row"]
             if "ts" in row:
-                key = (user, row["ts"], row["ms_played"], one["track_id"])
+                key: Key = (user, row["ts"], row["ms_played"], one["track_id"])
             else:
                 end = row["endTime"].replace(" ", "T") + ":00Z"
                 key = (user, end, row["msPlayed"], row.get("trackName"), row.get("artistName"))

@@ -33,7 +33,7 @@ def needed(*extras: str) -> set[str]:
         for extra in {"", *one.extras} - {extra for name, extra in seen if name == one.name}:
             seen.add((one.name, extra))
             waiting += required(one.name, extra)
-    return {canonicalize_name(name) for name, _ in seen} - {"songswap-airflow"}
+    return {str(canonicalize_name(name)) for name, _ in seen} - {"songswap-airflow"}
 
 
 def required(package: str, extra: str) -> Iterator[Requirement]:

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -581,7 +580,12 @@ def test_what_tracks_and_artists_told_stands(users: str) -> None:
         told = read.artists(json.dumps({"artists": [artist]}).encode(), ["artist0"], at)
         enrichment.load(connection, "artist", ["artist0"], told, at, timedelta(hours=1))
 
-    first, second = partial(hear, 1, 1, track), partial(hear, 2, 10, other)
+    def first() -> None:
+        hear(1, 1, track)
+
+    def second() -> None:
+        hear(2, 10, other)
+
     with connect(users) as connection:
         found = []
         for deeds in ([first, enrich, second], [first, second, enrich], [second, enrich, first]):

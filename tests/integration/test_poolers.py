@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from debian_packages import command, environment, unpacked
 from factories import MakePlatform
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from songswap.dev.stack.loopback import call
 from songswap.dev.stack.postgres import Postgres
@@ -94,7 +94,7 @@ class Pooler(Process):
 
     def dsn(self, direct: str) -> str:
         """A connection string that leads through the pooler."""
-        return make_conninfo(**conninfo_to_dict(direct) | {"port": str(self.port)})
+        return make_conninfo(direct, port=self.port)
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_real_metadata(platform: MakePlatform, tmp_path: Path) -> None:
         assert set(here.rows(query)) == expected, query
 
     known = [each["id"] for each in artists]
-    for query, expected in {
+    of_artists: dict[str, set[tuple[Any, ...]]] = {
         'SELECT id, popularity FROM "ArtistPopularity"': {
             (a["id"], a["popularity"]) for a in artists
         },
@@ -117,7 +117,8 @@ def test_real_metadata(platform: MakePlatform, tmp_path: Path) -> None:
         'SELECT id, height, width, url FROM "ArtistImages"': {
             (a["id"], i["height"], i["width"], i["url"]) for a in artists for i in a["images"]
         },
-    }.items():
+    }
+    for query, expected in of_artists.items():
         assert set(here.rows(f"{query} WHERE id = ANY(%s)", known)) == expected, query
     said = told["audio_features"]
     ((row,),) = here.rows('SELECT row_to_json(f) FROM "TrackFeatures" f WHERE id = %s', said["id"])

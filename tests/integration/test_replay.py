@@ -91,15 +91,15 @@ def everything(settings: Settings) -> dict[str, list[Any]]:
             " WHERE schemaname IN ('public', 'songswap') ORDER BY 1, 2"
         ).fetchall()
         return {
-            name: sorted(
+            f"{schema}.{table}": sorted(
                 map(
                     repr,
                     connection.execute(
-                        sql.SQL("SELECT * FROM {}").format(sql.Identifier(*name))
+                        sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, table))
                     ).fetchall(),
                 )
             )
-            for name in names
+            for schema, table in names
         }
 
 

@@ -56,22 +56,23 @@ def as_before(here: Platform, until: datetime | None = None) -> dict[str, set[Pl
     told = []
     for path in here.objects():
         place = keys.parse(path)
+        assert place is not None
         given = obstore.get(here.bucket, path)
         at = datetime.fromisoformat(given.attributes["observed-at"])
         if until is None or place.hour < until:
             told.append((place.user_id, at, json.loads(gzip.decompress(bytes(given.bytes())))))
             obstore.delete(here.bucket, path)
-    plays = {}
+    plays: dict[str, set[Play]] = {}
     for number, (user, at, page) in enumerate(told):
         hour = at.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
         after = int(hour.timestamp() * 1000)
         items = [item for item in page["items"] if item["played_at"] > f"{hour:%Y-%m-%dT%H}"]
         if items:
-            place = keys.for_hour(user, hour)
+            key = keys.for_hour(user, hour)
             address = f"https://api.spotify.com/v1/me/player/recently-played?after={after}&limit=50"
             page |= {"items": items, "href": address, "next": address}
-            obstore.put(here.bucket, place, written(number, page))
-            plays[place] = {
+            obstore.put(here.bucket, key, written(number, page))
+            plays[key] = {
                 (user, moment(item["played_at"]), item["track"]["id"])
                 for item in items
                 if item["track"]["id"]

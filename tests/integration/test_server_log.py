@@ -15,7 +15,7 @@ from songswap.checks.sanity.given import Given
 from songswap.checks.sanity.run import run_step
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import SongSwapError
-from songswap.settings import parse_connection
+from songswap.settings.airflow_connection import parse_connection
 
 ROTATED = ("--rotate-refresh-tokens", "1")
 

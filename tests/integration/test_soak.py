@@ -108,9 +108,9 @@ def play(minute: int, *, reachable: bool = True, late: int = 0) -> Play:
     return Play(at, f"t{minute}", at + late * MINUTE, reachable)
 
 
-def told(ledger: list[Play]) -> dict[datetime, str | None]:
+def told(ledger: list[Play]) -> dict[datetime, str]:
     """History as it has to be."""
-    return {one.played_at: one.track_id for one in ledger if one.reachable}
+    return {one.played_at: one.track_id for one in ledger if one.reachable and one.track_id}
 
 
 def test_lost_and_invented_plays_are_found() -> None:

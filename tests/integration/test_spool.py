@@ -195,7 +195,7 @@ def power_loss(tmp_path: Path) -> str:
     if compiler is None:
         pytest.skip("needs a C compiler")
     source = Path(__file__).with_name("power_loss.c")
-    command = [compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"]
+    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
     subprocess.run(command, check=True, timeout=60)  # noqa: S603  (our own source)
     return str(library)
 

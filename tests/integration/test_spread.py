@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -71,7 +72,7 @@ ENGINES: dict[str, Callable[..., Iterator[Any]]] = {
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Any:
+def work(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module of the work, which the processes that do it find too."""
     folder = str(Path(__file__).parent)
     monkeypatch.syspath_prepend(folder)
@@ -80,7 +81,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, work: Any) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, work: ModuleType) -> Iterator[Cluster]:
     """A master and two workers of one core each."""
     made = Cluster(tmp_path / "cluster", Layout(workers=2, cores=1, memory_mb=512))
     (tmp_path / "cluster").mkdir()
@@ -93,7 +94,7 @@ def cluster(tmp_path: Path, work: Any) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def up(tmp_path: Path, work: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def up(tmp_path: Path, work: ModuleType) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts ``songswap spark up`` with a state folder, as a user does."""
     started = []
 
@@ -148,7 +149,7 @@ def listening(pids: list[int]) -> set[str]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_errors_arrive_as_they_are(work: Any, engine: str) -> None:
+def test_errors_arrive_as_they_are(work: ModuleType, engine: str) -> None:
     """An error of ours keeps its kind, its text and what it carries."""
     with pytest.raises(RateLimited) as raised:
         list(ENGINES[engine](work.refuse, range(5)))
@@ -156,7 +157,7 @@ def test_errors_arrive_as_they_are(work: Any, engine: str) -> None:
     assert raised.value.until == work.UNTIL
 
 
-def test_errors_are_results(work: Any) -> None:
+def test_errors_are_results(work: ModuleType) -> None:
     """What Spark brings home of an error is the error, or its text when it cannot be pickled."""
     result, error = spark.attempt(work.stumble, 3)
     assert result is None
@@ -168,7 +169,7 @@ def test_errors_are_results(work: Any) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_process_that_dies_is_told_of(work: Any, engine: str) -> None:
+def test_a_process_that_dies_is_told_of(work: ModuleType, engine: str) -> None:
     """Work that ends its process is a sentence, and nothing of the engine is left."""
     before, environment = signal.getsignal(signal.SIGINT), dict(os.environ)
     with pytest.raises(WorkerLost, match="What other units have done stays"):
@@ -190,7 +191,7 @@ def test_what_spark_never_answers_keeps_nobody(tmp_path: Path) -> None:
     assert done.stdout == "answered\n"
 
 
-def test_processes_give_each_result(tmp_path: Path, work: Any) -> None:
+def test_processes_give_each_result(tmp_path: Path, work: ModuleType) -> None:
     """Units go side by side, and each has its result."""
     results = list(local.run_parallel(partial(work.meet, tmp_path), range(9), processes=2))
     assert sorted(unit for unit, _ in results) == list(range(9))
@@ -222,7 +223,7 @@ def test_a_cluster_as_users_start_it(
     tmp_path: Path,
     up: Callable[..., Any],
     stranger: Callable[[str], None],
-    work: Any,
+    work: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both workers do units, all listens on loopback only, strangers are refused, no secret shows,
@@ -236,7 +237,7 @@ def test_a_cluster_as_users_start_it(
     stranger(master)
 
     monkeypatch.setenv("SONGSWAP_SPARK_SECRET", "hush-hush")
-    results = []
+    results: list[tuple[int, str]] = []
     for result in spark.run_parallel(partial(work.meet, tmp_path), range(9), master, at_once=2):
         if not results:
             pids = marked(folder)
@@ -274,7 +275,9 @@ def working_in(folder: Path, mark: Path) -> list[int]:
     return found
 
 
-def test_a_worker_is_killed_in_the_middle(tmp_path: Path, cluster: Cluster, work: Any) -> None:
+def test_a_worker_is_killed_in_the_middle(
+    tmp_path: Path, cluster: Cluster, work: ModuleType
+) -> None:
     """The other one does the lost worker's unit again, and each unit has its one result; with no
     worker left there is a sentence."""
     folder = tmp_path / "units"

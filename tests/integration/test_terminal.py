@@ -63,7 +63,8 @@ def songswap(tmp_path: Path) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """Runs a command in this process; gives its exit code, standard output and standard error."""
 
     def run(arguments: list[str], values: dict[str, str]) -> tuple[int, str, str]:
-        said = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
+        written = io.BytesIO(), io.BytesIO()
+        said = [io.TextIOWrapper(stream, "utf-8") for stream in written]
         with (
             pytest.MonkeyPatch.context() as patch,
             _environment(values, tmp_path),
@@ -75,7 +76,7 @@ def songswap(tmp_path: Path) -> Iterator[Callable[..., tuple[int, str, str]]]:
                 main.main()
         for stream in said:
             stream.flush()
-        out, err = (stream.buffer.getvalue().decode() for stream in said)  # type: ignore[attr-defined]
+        out, err = (stream.getvalue().decode() for stream in written)
         assert isinstance(ended.value.code, int)
         return ended.value.code, out, err
 
@@ -90,7 +91,7 @@ def _connection(dsn: str) -> dict[str, str]:
 
 
 @FEW
-@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
 @example("[/red]")
 @example("[dim]hidden")
 @example("\x1b]8;;x\x1b\\\x1b[2J")

@@ -53,12 +53,16 @@ def models() -> sa.MetaData:
             size = kind.contract.partition("(")[2].rstrip(")")
             type_ = sa.String(int(size)) if size else _TYPES.get(kind.contract, _TOKENS.get(column))
             parent = table.parents.get(column)
-            cascades = {"ondelete": "CASCADE", "onupdate": "CASCADE"}
+            references = (
+                [sa.ForeignKey(f"{parent}.id", ondelete="CASCADE", onupdate="CASCADE")]
+                if parent
+                else []
+            )
             columns.append(
                 sa.Column(
                     column,
                     type_,
-                    *([sa.ForeignKey(f"{parent}.id", **cascades)] if parent else []),
+                    *references,
                     primary_key=column in table.key,
                     nullable=False,
                     unique=column in _UNIQUE or None,
