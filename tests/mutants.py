@@ -155,7 +155,7 @@ MUTANTS = (
         "songswap.transform.exports.classify.classify",
         "rule.may_be_play(stream)",
         "False",
-        "tests/unit/transform/exports/test_classify_truth.py::test_truth",
+        "tests/unit/transform/exports/test_classify_truth.py::test_plays_and_streams_match_as_they_truly_do",
     ),
     Mutant(
         "a play of an offline phone is dated at its upload",
@@ -169,7 +169,7 @@ MUTANTS = (
         "songswap.transform.exports.matching.StreamInterval.latest",
         "self.until or ",
         "",
-        "tests/unit/transform/exports/test_matching.py::test_paused_offline",
+        "tests/unit/transform/exports/test_matching.py::test_offline_pauses_lie_after_the_counted_end",
     ),
     Mutant(
         "two rows of one play are two plays",

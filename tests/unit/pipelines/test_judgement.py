@@ -75,8 +75,7 @@ def test_users_who_are_not_there_any_more() -> None:
     assert judgement.missing_users(UsersFound(0, 100), Limits(1.0, 3)) == 0, "switched off"
 
 
-def test_what_waits() -> None:
-    """Answers and tokens in the spool are troubles."""
+def test_spooled_responses_and_tokens_are_problems() -> None:
     waiting = {"waiting_for_s3": 0, "waiting_for_warehouse": 0, "waiting_tokens": 0}
     assert list(judgement.of_what_waits(waiting, None)) == []
     (s3,) = judgement.of_what_waits(waiting | {"waiting_for_s3": 2}, "S3 is away.")

@@ -135,8 +135,8 @@ def test_what_is_refused(parts: dict[str, Any], named: str) -> None:
     assert refused.value.__cause__ is None
 
 
-def test_certificates(tmp_path: Path) -> None:
-    """A file of certificates is read here, so that it goes wherever the settings go."""
+def test_certificate_file_is_read_into_the_settings(tmp_path: Path) -> None:
+    """So it goes wherever they go."""
     content = b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
     (tmp_path / "ca.pem").write_bytes(content)
     assert read(extra={"verify": str(tmp_path / "ca.pem")}).root_certificate == content

@@ -20,8 +20,8 @@ def told(environment: dict[str, str], **parts: Any) -> dict[str, str]:
     return dict(with_connection(environment, parse_connection("NAME", json.dumps(parts))))
 
 
-def test_connection_wins() -> None:
-    """What it says replaces what the environment says; what it does not say stays."""
+def test_connection_replaces_only_what_it_sets() -> None:
+    """The rest comes from the environment."""
     environment = OLD | {"SPOTIFY_REDIRECT_URI": "https://a", "RECCOBEATS_URL": "https://r"}
     extra = {"redirect_uri": "https://b", "api_url": "https://api/v1", "accounts_url": ""}
     assert told(environment, conn_type="http", extra=extra, **APP) == {

@@ -141,6 +141,5 @@ def test_any_connection_is_read_or_refused(
         ("service=warehouse", "what the service warehouse says"),
     ],
 )
-def test_places(dsn: str, expected: str) -> None:
-    """Where a connection leads is told with all its hosts, and without a login."""
+def test_places_show_all_hosts_and_no_login(dsn: str, expected: str) -> None:
     assert places(dsn) == expected

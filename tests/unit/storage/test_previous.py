@@ -91,8 +91,7 @@ def test_what_is_damaged(content: bytes) -> None:
 
 
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
-def test_any_content(content: bytes) -> None:
-    """Whatever an object holds, it is an answer, of no use, or damaged."""
+def test_any_content_is_a_response_unusable_or_damaged(content: bytes) -> None:
     try:
         json.loads(answer(content))
     except (OfNoUse, ValueError):

@@ -69,8 +69,7 @@ def test_kept_for_a_time(hours: int, keep: int) -> None:
             assert (found is not None) == (now - (BEGIN + hour * HOUR) < keep * HOUR)
 
 
-def test_spent_twice() -> None:
-    """Of two that came of one token, the later one is good."""
+def test_later_successor_of_a_token_wins() -> None:
     with tables_in_memory() as db:
         for new in ("B", "b"):
             spool_rotations.keep(db, [RotatedToken(1, "A", "a", new, BEGIN)], BEGIN)
@@ -79,8 +78,7 @@ def test_spent_twice() -> None:
         assert found.refresh_token == "b"
 
 
-def test_ring() -> None:
-    """Tokens that come back do not lead round for ever."""
+def test_ring_of_tokens_ends() -> None:
     with tables_in_memory() as db:
         for spent, new in (("A", "B"), ("B", "A")):
             spool_rotations.keep(db, [RotatedToken(1, spent, "a", new, BEGIN)], BEGIN)

@@ -75,8 +75,8 @@ def test_escapes_say_what_was_there() -> None:
 
 
 @given(ANY, st.integers(1, 30))
-def test_shortened_fits(text: str, cells: int) -> None:
-    """So many columns are enough, also for wide characters; what fits is whole."""
+def test_shortened_text_fits_its_columns(text: str, cells: int) -> None:
+    """Also with wide characters; a text that fits is whole."""
     shown = shortened(text, cells)
     assert cell_len(shown) <= cells
     if cell_len(printable(text)) <= cells:

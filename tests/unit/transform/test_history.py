@@ -17,8 +17,8 @@ def transform(items: Any) -> tuple[RecentPlays, Catalogue]:
     return history.transform(body, 7, OBSERVED_AT, catalogue), catalogue
 
 
-def test_whole_item() -> None:
-    """A whole item is one play at its own millisecond, and leaves nothing aside or noted."""
+def test_whole_item_is_one_play_at_its_millisecond() -> None:
+    """Nothing is rejected or noted."""
     told, catalogue = transform([item(5)])
     played_at = datetime(2026, 11, 22, 7, 55, 2, 5000, tzinfo=UTC)
     assert told.plays == [Play(7, played_at, f"{5:022d}")]
@@ -28,8 +28,7 @@ def test_whole_item() -> None:
     assert catalogue.incomplete == set()
 
 
-def test_no_items() -> None:
-    """A user who has played nothing is not a malformed answer."""
+def test_response_without_items_is_valid() -> None:
     told, _ = transform([])
     assert told == RecentPlays()
 
@@ -85,8 +84,8 @@ def test_bound_that_was_asked_for(href: Any, since: datetime | None) -> None:
         ({"played_at": "2026-11-24T07:00:00Z"}, "played_at: before Spotify or in the future"),
     ],
 )
-def test_set_aside(change: dict[str, Any], reason: str) -> None:
-    """An item that cannot be a row is set aside with its reason; its neighbours are loaded."""
+def test_impossible_item_is_rejected_with_its_reason(change: dict[str, Any], reason: str) -> None:
+    """Its neighbours are loaded."""
     told, catalogue = transform([item(1), item(2, **change), item(3)])
     assert [play.track_id for play in told.plays] == [f"{1:022d}", f"{3:022d}"]
     assert [one.reason for one in told.rejected_items] == [reason]
@@ -137,8 +136,10 @@ FEED = "https://api.spotify.com/v1/me/player/recently-played"
         (0, {"next": None, "cursors": None, "limit": 50}, False),
     ],
 )
-def test_full(items: int, around: dict[str, Any], full: bool) -> None:
-    """A page is full by its number of items, or because it names older ones; read either way."""
+def test_page_is_full_by_its_items_or_its_older_cursor(
+    items: int, around: dict[str, Any], full: bool
+) -> None:
+    """In either way of reading."""
     whole = [item(number) for number in range(items)]
     broken = [*whole[1:], item(99, track=5)] if whole else whole
     for listed in (whole, broken):
@@ -217,9 +218,7 @@ def test_microseconds_are_cut() -> None:
     assert told.plays[0].played_at == datetime(2026, 11, 22, 6, 0, 0, 123000, tzinfo=UTC)
 
 
-def test_fingerprint() -> None:
-    """It changes with any play that comes or goes, and with nothing else."""
-
+def test_fingerprint_changes_with_the_plays_only() -> None:
     def of(*items: Any, **more: Any) -> bytes | None:
         return history.fingerprint(json.dumps({"items": items, **more}).encode())
 

@@ -67,14 +67,13 @@ def test_unknown_only_where_certain(entries: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense", b"{}", b'{"artists": null}'])
-def test_no_answer(answer: bytes) -> None:
-    """A body that is not an answer says nothing of any id."""
+def test_unreadable_body_says_nothing_of_any_id(answer: bytes) -> None:
     told = metadata.artists(answer, ["wanted"], OBSERVED_AT)
     assert (told.told, told.unknown) == (set(), set())
 
 
-def test_artist() -> None:
-    """A whole artist gives name, images, popularity, followers and genres."""
+def test_whole_artist_gives_all_its_rows() -> None:
+    """Name, images, popularity, followers and genres."""
     told = metadata.artists(body(artists=[artist("x")]), ["x"], OBSERVED_AT)
     assert told.catalogue.artists["x"].name == "X"
     assert [image.url for image in told.images.values()] == ["https://i/x"]
@@ -111,8 +110,8 @@ def test_broken_parts_of_an_artist() -> None:
     }
 
 
-def test_features() -> None:
-    """Noise with a tempo of 0 and masters above 0 dB are rows like any other."""
+def test_noise_and_loud_masters_are_ordinary_features() -> None:
+    """A tempo of 0, and more than 0 dB."""
     told = metadata.features(body(audio_features=[{"id": "x", **FEATURES}]), ["x"])
     assert [row._asdict() for row in told.features] == [{"id": "x", **FEATURES}]
 
@@ -153,8 +152,8 @@ def test_incomplete_features_of_reccobeats() -> None:
 
 @pytest.mark.parametrize("name", list(FEATURES))
 @pytest.mark.parametrize("value", [None, "loud", 1e9, float("nan"), float("inf"), -61])
-def test_bad_features(name: str, value: Any) -> None:
-    """A missing, wrong or absurd value costs the row, is noted, and is an answer nevertheless."""
+def test_bad_value_costs_the_features_and_counts_as_answered(name: str, value: Any) -> None:
+    """It is missing, of a wrong type, or absurd; it is noted."""
     told = metadata.features(body(audio_features=[{"id": "x", **FEATURES, name: value}]), ["x"])
     assert told.features == []
     assert told.told == {"x"}

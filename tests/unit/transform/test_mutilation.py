@@ -107,8 +107,7 @@ def assert_every_row_fits(told: RecentPlays, catalogue: Catalogue) -> None:
 
 @settings(max_examples=examples(3))
 @given(data=st.data())
-def test_mutilated_items(data: st.DataObject) -> None:
-    """Items beside mutilated ones give exactly the rows that they give alone."""
+def test_items_beside_damaged_ones_give_the_same_rows(data: st.DataObject) -> None:
     good = [item(number) for number in range(data.draw(st.integers(0, 3)))]
     broken = [
         data.draw(mutilated(item(100 + number))) for number in range(data.draw(st.integers(1, 3)))
@@ -133,8 +132,8 @@ def test_mutilated_items(data: st.DataObject) -> None:
 
 @settings(max_examples=examples(3))
 @given(data=st.data())
-def test_mutilated_bytes(data: st.DataObject) -> None:
-    """Bytes that were cut, changed or put in anywhere raise nothing and load nothing bad."""
+def test_damaged_bytes_raise_nothing_and_load_nothing_bad(data: st.DataObject) -> None:
+    """They were cut, changed or inserted anywhere."""
     body = bytearray(json.dumps({"items": [item(1), item(2)]}).encode())
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(body)))
@@ -147,6 +146,5 @@ def test_mutilated_bytes(data: st.DataObject) -> None:
 
 
 @given(body=st.binary(max_size=200))
-def test_any_bytes(body: bytes) -> None:
-    """Whatever comes, the transform answers."""
+def test_any_bytes_are_transformed_without_an_error(body: bytes) -> None:
     history.transform(body, 7, OBSERVED_AT, Catalogue())

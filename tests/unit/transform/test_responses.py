@@ -27,8 +27,8 @@ def test_lenient_reading_tells_the_same() -> None:
     ("written", "value"),
     [("35", 35), ("35.0", 35), ("3.5e1", 35), ("35.5", None), ("true", None), ('"35"', None)],
 )
-def test_whole_numbers(written: str, value: int | None) -> None:
-    """A number that is whole is taken however it is written; nothing is rounded into one."""
+def test_whole_number_is_accepted_however_it_is_written(written: str, value: int | None) -> None:
+    """Nothing is rounded into one."""
     entries = read('{"tracks": [{"id": "x", "popularity": ' + written + "}]}")
     assert entries is not None
     assert entries[0].value is not None

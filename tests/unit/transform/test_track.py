@@ -28,8 +28,8 @@ def noted(catalogue: Catalogue) -> set[str]:
     return {note.field for note in catalogue.data_fixes}
 
 
-def test_whole_track() -> None:
-    """A whole track gives all its rows; only the first artist is primary."""
+def test_whole_track_gives_all_its_rows() -> None:
+    """Only the first artist is primary."""
     catalogue = add(track(1))
     first, second = f"A{1:021d}", f"B{1:021d}"
     assert catalogue == Catalogue(

@@ -98,8 +98,7 @@ def test_ids_that_fold() -> None:
     assert problems(shape("Artists", {"name": column("varchar(120)", type="citext")})) == []
 
 
-def test_policies() -> None:
-    """What is advised depends on whether an owner is under them too."""
+def test_advice_on_policies_depends_on_whether_owners_are_under_them() -> None:
     (told,) = of_table(shape("History", hides_rows=True), "Music", "Me")
     assert told.is_fatal
     assert 'ALTER ROLE "Me" BYPASSRLS' in told.remedy

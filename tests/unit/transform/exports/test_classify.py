@@ -139,9 +139,9 @@ def test_api_tells_which_of_the_names() -> None:
     assert [(one.stream.track_id, one.played_at) for one in wrong] == [("x", at(305))]
 
 
-def test_identified_later() -> None:
-    """A row that no track could be told of becomes a play once: what the API told meanwhile, if it
-    did, else a new one; and nothing when it is told again."""
+def test_row_identified_later_becomes_a_play_once() -> None:
+    """The API's play of meanwhile, if there is one, else a new one; and nothing at a second
+    import."""
     first = classify(deduplicate([named(5), named(10)], [], RULE), [], [], [], RULE, nobody)
     assert outcomes(first) == [("unidentified", None)] * 2
     plays = [(at(305), "x")]

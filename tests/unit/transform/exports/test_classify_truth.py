@@ -109,7 +109,7 @@ def knowing(names: Names) -> Callable[[Sequence[str]], Names]:
 
 
 @pytest.mark.parametrize("kind", ["extended", "account"])
-def test_truth(kind: Kind) -> None:
+def test_plays_and_streams_match_as_they_truly_do(kind: Kind) -> None:
     """Of the plays that the API told more than 0.999 are found, and more than 0.999 of what is
     found is right; each play is there once, whether the API told it before the import or after.
 

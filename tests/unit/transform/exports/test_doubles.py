@@ -74,9 +74,8 @@ def test_only_what_counts_is_compared() -> None:
     assert without_doubles(streams, [0], [])[0] == streams
 
 
-def test_account_data() -> None:
-    """To the minute a row is a double where it cannot be a repeat: a short track can end twice in
-    two minutes."""
+def test_row_to_the_minute_is_a_double_where_no_repeat_fits() -> None:
+    """A short track can end twice in two minutes."""
 
     def row(minute: int, ms_played: int) -> Stream:
         return Stream(

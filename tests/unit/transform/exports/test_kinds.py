@@ -53,8 +53,8 @@ def head(*rows: Any) -> bytes:
         ("endsong_0.csv", None),
     ],
 )
-def test_kind_of(name: str, kind: Kind | None) -> None:
-    """A name says what a file holds, as Spotify has ever given it, or a copy of such."""
+def test_name_tells_the_kind_of_a_file(name: str, kind: Kind | None) -> None:
+    """By any name that Spotify has given it, or a copy of such."""
     assert kind_of(name) is kind
 
 
@@ -71,8 +71,7 @@ def test_kind_of(name: str, kind: Kind | None) -> None:
         (BOOK, Kind.AUDIOBOOK),
     ],
 )
-def test_rows_tell(name: str, row: dict[str, Any], kind: Kind) -> None:
-    """What is surely a history by its rows is one, whatever its name."""
+def test_rows_tell_the_kind_whatever_the_name(name: str, row: dict[str, Any], kind: Kind) -> None:
     assert judge(name, head(row, row)) == (kind, None)
 
 
@@ -94,8 +93,8 @@ def test_rows_against_name(name: str, row: dict[str, Any], kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_encodings(encoding: str) -> None:
-    """Rows are recognised in every encoding of Unicode, also where the last character is cut."""
+def test_rows_are_recognised_in_any_unicode_encoding(encoding: str) -> None:
+    """Also where the last character is cut."""
     body = json.dumps([EXTENDED | {"platform": "ä"}] * 99, ensure_ascii=False).encode(encoding)
     assert judge("x.json", body[: HEAD_BYTES - 1]).kind is Kind.EXTENDED
 
@@ -165,6 +164,5 @@ def test_whatever_stands_there(name: str, content: bytes) -> None:
         judge(name, start + content)
 
 
-def test_deep() -> None:
-    """Brackets without an end are no rows."""
+def test_endless_brackets_are_no_rows() -> None:
     assert judge("x.json", b"[" * HEAD_BYTES) == (None, None)
