@@ -204,7 +204,7 @@ MUTANTS = (
         "songswap.pipelines.replay._Replay.load_part",
         ".sort(",
         ".sort(reverse=True, ",
-        "tests/integration/test_replay.py::test_fresh_database",
+        "tests/integration/test_replay.py::test_replay_into_a_fresh_database_gives_the_same_rows",
     ),
     Mutant(
         "of a day's popularity the first loaded is stored, not the first observed",

@@ -333,10 +333,10 @@ def test_demo_stand_ins(deploy: Deploy, compose: ComposeFile, warehouse_dsn: str
     assert (deployment.folder / "var/lib/demo-s3/songswap" / key).exists()
 
 
-def test_spark(
+def test_spark_worker_joins_the_master(
     deploy: Deploy, compose: ComposeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The profile `spark`: a worker joins the master, and who knows the secret has it work."""
+    """The profile `spark`: the worker works for whoever knows the secret."""
     secret = secrets.token_hex(32)
     deployment = deploy(secret_settings(compose) | {"SONGSWAP_SPARK_SECRET": secret})
     started = []

@@ -128,8 +128,9 @@ def test_answers_wait_while_s3_says_conflict(
     assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
 
 
-def test_verify(own_objects: ObjectStore, certificate: Path) -> None:
-    """A certificate that nobody knows is refused, but where it is named, or none counts."""
+def test_unknown_certificate_is_refused_unless_named_or_unverified(
+    own_objects: ObjectStore, certificate: Path
+) -> None:
     kept = answer()
     with S3Front(own_objects.url, certificate=certificate) as front:
         where = through(front, own_objects)

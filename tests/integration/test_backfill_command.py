@@ -53,8 +53,8 @@ def count(here: Platform, table: str) -> int:
     return int(here.rows(f'SELECT count(*) FROM "{table}"')[0][0])  # noqa: S608 - our own names
 
 
-def test_backfill(here: Platform, songswap: Run) -> None:
-    """It counts, fills so much as it may, fills the rest, and says what it did."""
+def test_backfill_stops_at_its_limit(here: Platform, songswap: Run) -> None:
+    """It counts before, and says what it did; a second one fills the rest."""
     forget(here)
     tracks, artists = count(here, "Tracks"), count(here, "Artists")
     dry = songswap("backfill", "--dry-run", "--json", "--at-most", "7")
@@ -123,8 +123,8 @@ def test_hourly_load_is_waited_for(here: Platform, tmp_path: Path) -> None:
     assert json.loads(out)["artist"]["received"] == count(here, "Artists")
 
 
-def test_status(here: Platform, songswap: Run) -> None:
-    """The figures are those of the tables; only the warehouse's connection is needed."""
+def test_status_needs_only_the_warehouse(here: Platform, songswap: Run) -> None:
+    """The figures are those of the tables."""
     here.execute('DELETE FROM "TrackPopularity"')
     tracks, artists = count(here, "Tracks"), count(here, "Artists")
     told = json.loads(songswap("status", "--json").stdout)

@@ -48,15 +48,15 @@ def plays(counts: dict[str, int]) -> dict[str, int]:
         ("offline", {"loaded": 4}),
     ],
 )
-def test_case(platform: MakePlatform, case: str, expected: dict[str, int]) -> None:
-    """Each is read for what it is."""
+def test_case_is_imported_as_expected(
+    platform: MakePlatform, case: str, expected: dict[str, int]
+) -> None:
     here = platform(users=1)
     assert plays(imported(here, CASES / case, trust=True).counts) == expected
 
 
-def test_offline(platform: MakePlatform) -> None:
-    """Plays that a phone reported later are there in the order in which they were heard, each at
-    the end that follows from its start."""
+def test_offline_plays_are_in_the_order_heard(platform: MakePlatform) -> None:
+    """Each is at the end that follows from its start, though the phone reported it later."""
     here = platform(users=1)
     imported(here, CASES / "offline")
     ends = [
@@ -77,8 +77,7 @@ def test_empty_video_is_named(platform: MakePlatform) -> None:
     assert "Video" in name
 
 
-def test_time(platform: MakePlatform) -> None:
-    """A time without T and Z is one of UTC."""
+def test_time_without_zone_is_utc(platform: MakePlatform) -> None:
     here = platform(users=1)
     imported(here, CASES / "times")
     assert here.rows('SELECT played_at::text FROM "History"') == [("2019-03-14 15:09:26",)]
@@ -86,8 +85,10 @@ def test_time(platform: MakePlatform) -> None:
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
 @pytest.mark.parametrize(("case", "user"), [("mac_user12", 12), ("unpacked", 90)])
-def test_beside(platform: MakePlatform, tmp_path: Path, case: str, user: int, place: str) -> None:
-    """Spotify's PDF and what a Mac leaves cost nothing, locally and in S3."""
+def test_pdf_and_files_of_a_mac_are_ignored(
+    platform: MakePlatform, tmp_path: Path, case: str, user: int, place: str
+) -> None:
+    """Locally and in S3."""
     here = platform(users=1)
     here.execute('UPDATE "Users" SET id = %s', user)
     inbox = tmp_path / "inbox"

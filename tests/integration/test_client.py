@@ -86,8 +86,7 @@ def test_bodies_are_bounded(platform: MakePlatform, path: str, fault: dict[str, 
 
 
 @pytest.mark.parametrize("wbits", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
-async def test_deflated_bomb(wbits: int) -> None:
-    """The other packing that HTTP knows is bounded alike."""
+async def test_deflated_bomb_is_bounded(wbits: int) -> None:
     packer = zlib.compressobj(wbits=wbits)
     parts = [packer.compress(b'{"items": []}'), packer.compress(b" " * 200 * 2**20)]
     body = b"".join([*parts, packer.flush()])
@@ -116,8 +115,7 @@ def test_padded_answer_is_an_answer(platform: MakePlatform) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502])
-def test_not_now(platform: MakePlatform, status: int) -> None:
-    """A request that comes at a bad time is sent again."""
+def test_request_refused_for_now_is_sent_again(platform: MakePlatform, status: int) -> None:
     here = platform(users=1)
     here.fault(path=FEED, status=status, body="", times=3)
     assert ask(here, lambda client: client.recently_played(token_of(here)[0])).body
@@ -170,8 +168,7 @@ def test_odd_access_token_costs_an_hour(platform: MakePlatform, access_token: ob
     assert here.history() == here.reachable()
 
 
-def test_any_token(platform: MakePlatform) -> None:
-    """Whatever characters a stored token has, what comes of it is an error of ours."""
+def test_token_of_any_characters_raises_only_our_errors(platform: MakePlatform) -> None:
     here = platform(users=1)
 
     async def run() -> None:

@@ -40,26 +40,26 @@ RUN_BY = {
     "make lock": "integration/test_commands.py::test_goals_of_make_are_there",
     "make spark": "integration/test_spread.py::test_a_cluster_as_users_start_it",
     "make soak": "integration/test_soak.py::test_command_tells_the_same_as_json",
-    "make bench": "integration/test_benchmarks.py::test_part_runs",
+    "make bench": "integration/test_benchmarks.py::test_part_prints_its_figures",
     "tests/mutants.py": "unit/test_mutants.py::test_mutant_changes_code_that_exists",
-    "songswap backfill": "integration/test_backfill_command.py::test_backfill",
+    "songswap backfill": "integration/test_backfill_command.py::test_backfill_stops_at_its_limit",
     "songswap check": "integration/test_check.py::test_all_well",
-    "songswap connect": "integration/test_connect.py::test_connect",
+    "songswap connect": "integration/test_connect.py::test_consent_makes_a_user",
     "songswap dags": "e2e/test_wheel.py::test_dags_in_own_airflow",
-    "songswap deployment": "e2e/test_wheel.py::test_deployment",
+    "songswap deployment": "e2e/test_wheel.py::test_deployment_files_build_the_very_same_wheel",
     "songswap demo": "e2e/test_demo.py::test_demo_from_start_to_stop",
-    "songswap grants": "integration/test_grants.py::test_list",
-    "songswap import": "integration/test_import_command.py::test_import",
-    "songswap load": "integration/test_cli.py::test_load",
-    "songswap migrate": "integration/test_cli.py::test_load",
+    "songswap grants": "integration/test_grants.py::test_grants_lists_the_most_urgent_first",
+    "songswap import": "integration/test_import_command.py::test_import_accounts_for_every_row",
+    "songswap load": "integration/test_cli.py::test_load_takes_settings_from_dotenv",
+    "songswap migrate": "integration/test_cli.py::test_load_takes_settings_from_dotenv",
     "songswap replay": "integration/test_replay_command.py::test_lost_plays_come_back",
-    "songswap simulator": "integration/test_commands.py::test_simulator",
+    "songswap simulator": "integration/test_commands.py::test_songswap_simulator_is_the_simulator",
     "songswap spark up": "integration/test_spread.py::test_a_cluster_as_users_start_it",
     "songswap spool drop": "integration/test_spool_command.py::test_list_show_retry_drop",
     "songswap spool list": "integration/test_spool_command.py::test_list_show_retry_drop",
     "songswap spool retry": "integration/test_spool_command.py::test_list_show_retry_drop",
     "songswap spool show": "integration/test_spool_command.py::test_list_show_retry_drop",
-    "songswap status": "integration/test_backfill_command.py::test_status",
+    "songswap status": "integration/test_backfill_command.py::test_status_needs_only_the_warehouse",
     # Without Docker: what the compose file says is started as its services would be.
     "docker build": "e2e/test_compose_file.py::test_files_are_valid",
     "docker push": "e2e/test_kubernetes_values.py::test_images_are_those_of_compose",
@@ -68,7 +68,7 @@ RUN_BY = {
     "docker compose exec": "e2e/test_compose_file.py::test_files_are_valid",
     "docker compose logs": "e2e/test_compose_file.py::test_files_are_valid",
     "docker compose ps": "e2e/test_compose_file.py::test_files_are_valid",
-    "docker compose run": "e2e/test_deployment.py::test_spark",
+    "docker compose run": "e2e/test_deployment.py::test_spark_worker_joins_the_master",
     "docker compose stop": "e2e/test_deployment.py::test_worker_killed_in_the_middle",
     "docker compose up": "e2e/test_deployment.py::test_worker_killed_in_the_middle",
     "docker stats": "containers/test_5_exposure.py::test_memory_stays_below_the_limits",
@@ -172,8 +172,8 @@ def _songswap(*arguments: str, **environment: str) -> subprocess.CompletedProces
     )
 
 
-def test_simulator() -> None:
-    """`songswap simulator` is the simulator, with its refusals."""
+def test_songswap_simulator_is_the_simulator() -> None:
+    """It refuses the same options."""
     done = _songswap("simulator", "--clock", "frozen")
     assert (done.returncode, "needs --now" in done.stderr) == (2, True)
 

@@ -51,8 +51,7 @@ def test_deadlock_with_the_web_app(
     assert here.history() == here.reachable()
 
 
-def test_serialization_failures(warehouse_dsn: str) -> None:
-    """What gives way a few times succeeds; what always gives way is an error in the end."""
+def test_serialization_failure_is_retried_a_limited_number_of_times(warehouse_dsn: str) -> None:
     tried: list[int] = []
 
     @retried

@@ -52,8 +52,10 @@ def run(here: Platform, folder: Path, listener: str, *arguments: str) -> tuple[s
     return out, "".join(said) + err
 
 
-def test_connect(platform: MakePlatform, tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Who consents is a user whom the next load asks for; again, and the tokens are others."""
+def test_consent_makes_a_user(
+    platform: MakePlatform, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """The next load polls the user; a second consent replaces the tokens."""
     here = platform(users=1)
     here.spotify.post("/admin/listeners", {"count": 1})
     port = str(free_port())
@@ -93,8 +95,9 @@ def back_with(redirect_uri: str, query: str) -> Callable[[str], None]:
     return open_address
 
 
-def test_no_consent(platform: MakePlatform, free_port: Callable[[], int]) -> None:
-    """Whatever keeps consent or tokens from coming is a sentence, and frees the port."""
+def test_missing_consent_is_explained_and_frees_the_port(
+    platform: MakePlatform, free_port: Callable[[], int]
+) -> None:
     here = platform(users=1)
     where = here.settings.spotify
     port = free_port()

@@ -62,8 +62,10 @@ def schemas_with_tables(dsn: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "WIN1252"])
-def test_another_encoding(postgres: Postgres, encoding: str) -> None:
-    """Every command refuses it in a sentence, and nothing is made."""
+def test_database_in_another_encoding_is_refused_by_every_command(
+    postgres: Postgres, encoding: str
+) -> None:
+    """Nothing is created."""
     name = f"encoded_{encoding.lower()}"
     create = (
         f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -134,8 +136,8 @@ async def test_coroutines_use_the_same_schema(database: str) -> None:
         await connection.close()
 
 
-def test_several_schemas(database: str) -> None:
-    """Of several that are not in the path none is guessed; the path that is named decides."""
+def test_schema_outside_the_search_path_is_not_guessed(database: str) -> None:
+    """With several candidates, the configured path decides."""
     for name in ("one", "two"):
         execute(database, f"CREATE SCHEMA {name}")
         for table in ("Users", "History"):

@@ -38,9 +38,8 @@ def here(platform: MakePlatform) -> Platform:
     return platform("--mode", "development", users=5)
 
 
-def test_loads_whole(here: Platform) -> None:
-    """Batches are tried once, then single calls and ReccoBeats tell the same; after a week they
-    are tried again."""
+def test_single_calls_and_reccobeats_return_what_batches_would(here: Platform) -> None:
+    """Batches are tried once, and again after a week."""
     fresh_calls(here)
     counts = here.load()
     assert here.history() == here.reachable() != {}
@@ -96,8 +95,8 @@ def test_loads_whole(here: Platform) -> None:
     assert sources(here, "features").keys() == {"spotify", "reccobeats", None}
 
 
-def test_reccobeats_fails(here: Platform) -> None:
-    """Its pause and its outage cost nothing but time, and Spotify is asked all the while."""
+def test_reccobeats_failure_costs_only_time(here: Platform) -> None:
+    """Its pause and its outage do not stop calls to Spotify."""
     here.fault(path="/reccobeats/*", status=429, headers={"Retry-After": "5400"}, times=1)
     with pytest.raises(RunFailed, match="enrich features 0: ReccoBeats allows no more requests"):
         here.load()
@@ -121,8 +120,7 @@ def test_reccobeats_fails(here: Platform) -> None:
     assert len(ids(here, "TrackFeatures") & tracks) > 0.9 * len(tracks)
 
 
-def test_backfill_ends(here: Platform) -> None:
-    """All that this app can be told is filled, and a second backfill asks for nothing."""
+def test_backfill_fills_all_and_a_second_requests_nothing(here: Platform) -> None:
     here.load()
     before = {table: ids(here, table) for table in ("TrackImages", "ArtistImages", "TrackFeatures")}
     here.execute(

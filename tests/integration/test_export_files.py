@@ -210,8 +210,7 @@ def test_zip_of_another_name(tmp_path: Path) -> None:
     assert "Chrome.x is not a whole zip" in sentence
 
 
-def test_links(tmp_path: Path) -> None:
-    """A link to a file of the folder is that file; one that leads out is refused."""
+def test_link_inside_the_folder_is_followed_and_outside_refused(tmp_path: Path) -> None:
     folder, other = tmp_path / "export", tmp_path / "other"
     for one in (folder, other):
         one.mkdir()
@@ -285,14 +284,13 @@ def whole(method: int, is_large: bool) -> bytes:
     bent=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
     cut=st.none() | st.integers(0, 10_000),
 )
-def test_bent_zips(
+def test_damaged_zip_is_read_or_refused_with_a_message(
     tmp_path_factory: pytest.TempPathFactory,
     method: int,
     is_large: bool,
     bent: list[tuple[int, int]],
     cut: int | None,
 ) -> None:
-    """Whatever bytes of a zip are others, it is read or refused with a sentence."""
     content = bytearray(whole(method, is_large))
     for place, byte in bent:
         content[place % len(content)] = byte

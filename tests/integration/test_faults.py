@@ -59,8 +59,8 @@ def test_s3_stopped_during_a_run(platform: MakePlatform, own_objects: ObjectStor
     assert here.history() == here.reachable()
 
 
-def test_s3_refuses(platform: MakePlatform) -> None:
-    """A key that S3 refuses is told by its connection's name, and costs no play."""
+def test_key_that_s3_refuses_is_named_and_costs_no_play(platform: MakePlatform) -> None:
+    """Named by its connection."""
     here = platform(users=2)
     wrong = replace(here.settings.archive, secret_access_key="wrong")
     here.settings = replace(here.settings, archive=wrong)
@@ -234,8 +234,8 @@ def test_one_users_trouble(platform: MakePlatform, fault: dict[str, Any], counte
     assert here.history() == here.reachable()
 
 
-def test_dead_grant(platform: MakePlatform) -> None:
-    """A revoked grant rests until the user authorizes again, and costs only its user."""
+def test_revoked_grant_is_paused_until_the_user_authorizes_again(platform: MakePlatform) -> None:
+    """It costs only its user."""
     here = platform(users=4)
     here.load()
     here.spotify.post("/admin/listeners/listener-0003/revoke", {})
@@ -374,8 +374,7 @@ def test_everybody_forbidden_is_an_incident(platform: MakePlatform, users: int) 
     assert here.history() == here.reachable()
 
 
-def test_wrong_credentials(platform: MakePlatform) -> None:
-    """The app's own wrong credentials are named, not taken for every user's trouble."""
+def test_wrong_app_credentials_are_named_and_not_blamed_on_users(platform: MakePlatform) -> None:
     here = platform(users=3)
     here.load()
     here.advance(hours=1)
@@ -387,8 +386,8 @@ def test_wrong_credentials(platform: MakePlatform) -> None:
     assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
 
 
-def test_spotify_down(platform: MakePlatform) -> None:
-    """When Spotify fails for everybody the batch ends early, and the next run has it all."""
+def test_outage_of_spotify_ends_the_batch_early(platform: MakePlatform) -> None:
+    """The next run loads everything."""
     here = platform(users=30)
     here.settings = replace(here.settings, spotify=replace(here.settings.spotify, in_flight=4))
     here.fault(path="/v1/*", status=503)
@@ -453,8 +452,8 @@ def test_long_pause_ends_the_attempt(platform: MakePlatform, headers: dict[str, 
     assert here.history() == here.reachable()
 
 
-def test_broken_items(platform: MakePlatform) -> None:
-    """Each kind of broken item is set aside once, with its reason and its raw answer, or mended."""
+def test_broken_item_is_rejected_once_or_repaired(platform: MakePlatform) -> None:
+    """With its reason and its raw response."""
     here = platform(users=1)
     changes: list[dict[str, Any]] = [
         {"path": "items/0/track", "value": None},
@@ -580,8 +579,9 @@ def test_one_bad_id_does_not_cost_the_call(platform: MakePlatform) -> None:
     assert counts.get("artist_postponed", 0) + counts.get("artist_unknown", 0) == 1
 
 
-def test_without_tables(platform: MakePlatform, postgres: Postgres) -> None:
-    """A warehouse without the tables gives the command that makes them."""
+def test_missing_tables_name_the_command_that_creates_them(
+    platform: MakePlatform, postgres: Postgres
+) -> None:
     here = platform(users=1)
     bare = psycopg.conninfo.make_conninfo(here.settings.warehouse_dsn, dbname="postgres")
     here.settings = replace(here.settings, warehouse_dsn=bare)

@@ -41,8 +41,7 @@ def test_failure_can_be_seen_again(tmp_path: Path) -> None:
     assert "number=234" in once_more.stdout
 
 
-def test_no_failure(tmp_path: Path) -> None:
-    """A round of what holds ends with 0."""
+def test_round_without_a_failure_exits_with_0(tmp_path: Path) -> None:
     file = tmp_path / "test_rare.py"
     file.write_text(RARE.replace("number != 234", "number >= 0"))
     done = run([*FUZZ, str(file)])

@@ -187,8 +187,8 @@ def test_two_refresh_at_once(platform: MakePlatform) -> None:
     assert here.rows("SELECT authorized_at FROM songswap.grants") == [(AT,)]
 
 
-def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
-    """``songswap grants`` shows whose grant is dead or ends soon, the most urgent first."""
+def test_grants_lists_the_most_urgent_first(warehouse_dsn: str, tmp_path: Path) -> None:
+    """Of those that are dead or expire soon."""
     now = datetime.now(UTC)
     ages = {"new": 0, "soon": 170, "old": 200, "dead": 10, "gone": 20, "crash": 5}
     with connect(warehouse_dsn) as connection:

@@ -69,8 +69,8 @@ def test_again_adds_nothing(platform: MakePlatform) -> None:
     assert here.objects() == archived
 
 
-def test_hours_pass(platform: MakePlatform) -> None:
-    """Over thirty hours, late plays and rotated tokens included, nothing is lost or twice."""
+def test_thirty_hours_lose_and_repeat_nothing(platform: MakePlatform) -> None:
+    """With late plays and rotated tokens."""
     here = platform("--rotate-refresh-tokens", "0.5", users=6)
     for _ in range(30):
         here.load()
@@ -206,8 +206,7 @@ def test_popularity_has_a_row_a_day(platform: MakePlatform) -> None:
     assert len({id_ for id_, _, _ in rows}) < len(rows)
 
 
-def test_batches(platform: MakePlatform) -> None:
-    """Users are cut into batches of the size that is set, each user in one of them."""
+def test_each_user_is_in_one_batch_of_the_set_size(platform: MakePlatform) -> None:
     here = platform(users=7)
     small = replace(here.settings, batch_size=3)
     assert hourly_load.plan(small, "planned", here.clock) == [0, 1, 2]

@@ -325,11 +325,10 @@ def text(name: str, content: str) -> Callable[[Path], Path]:
         ),
     ],
 )
-def test_refused(
+def test_refused_export_leaves_nothing_behind(
     platform: MakePlatform, tmp_path: Path, make: Callable[[Path], Path], words: str
 ) -> None:
-    """What is no export, or another user's, is refused with a sentence, and leaves nothing behind;
-    also where a good file comes with it."""
+    """Also where a good file comes with it. It is no export, or another user's."""
     here = platform(users=1)
     user = here.user_id("listener-0001")
     good = package(tmp_path / "good.zip", **{"Streaming_History_Audio_2019_0": GOOD})
@@ -566,8 +565,7 @@ def test_what_counts_is_a_setting(platform: MakePlatform, tmp_path: Path) -> Non
     assert len(here.rows("SELECT * FROM songswap.streams")) == 3
 
 
-def test_user_goes(platform: MakePlatform, tmp_path: Path) -> None:
-    """With a user go the user's streams and imports."""
+def test_streams_and_imports_go_with_their_user(platform: MakePlatform, tmp_path: Path) -> None:
     here = platform(users=1)
     user = here.user_id("listener-0001")
     imported(here, user, package(tmp_path / "a.zip", **{AUDIO: GOOD}))

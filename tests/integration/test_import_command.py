@@ -56,8 +56,8 @@ def package(path: Path, rows: int) -> Path:
     return path
 
 
-def test_import(platform: MakePlatform, tmp_path: Path) -> None:
-    """It says what became of every row, as a table or JSON, and what it is doing."""
+def test_import_accounts_for_every_row(platform: MakePlatform, tmp_path: Path) -> None:
+    """As a table or as JSON, with its progress."""
     here = platform(users=1)
     user = str(here.user_id("listener-0001"))
     zipped = str(package(tmp_path / "my_spotify_data.zip", 100))
@@ -74,8 +74,10 @@ def test_import(platform: MakePlatform, tmp_path: Path) -> None:
     assert (counts["user"], counts["rows"], counts["duplicates"]) == (int(user), 100, 100)
 
 
-def test_mistakes(platform: MakePlatform, tmp_path: Path) -> None:
-    """A mistake is a sentence on standard error and exit code 1; usage is exit code 2."""
+def test_failure_exits_with_1_and_wrong_usage_with_2(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
+    """The message is on standard error."""
     here = platform(users=1)
     user = str(here.user_id("listener-0001"))
     (tmp_path / "a.zip").write_bytes(b"PK no zip")

@@ -151,7 +151,9 @@ def held(here: Platform) -> Counter[str]:
     return Counter(user for user, _, _ in here.history().elements())
 
 
-def test_account_data(platform: MakePlatform, tmp_path: Path) -> None:
+def test_account_data_matches_plays_by_minute_and_name(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
     """Account data, in both of its forms, is paired as well although it tells minutes and names,
     and no play is there twice: not when the API tells it later, nor when a later import can tell
     its track, nor when the extended history takes its place, which leaves the very plays.

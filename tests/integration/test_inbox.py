@@ -75,9 +75,10 @@ SKIPPED = [
 
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
-def test_what_waits(tmp_path: Path, s3: ListingS3, place: str) -> None:
-    """What names a user waits; what may be an export all the same is named; nothing else costs
-    anything, in a folder and in S3 alike."""
+def test_inbox_lists_exports_and_names_what_may_be_one(
+    tmp_path: Path, s3: ListingS3, place: str
+) -> None:
+    """Other files cost nothing, in a folder and in S3 alike."""
     inbox, source, key = tmp_path / "inbox", SOURCE, library(s3)
     for name, content in LYING.items():
         s3.objects[f"history/inbox/{name}"] = content
@@ -111,8 +112,7 @@ def test_keys_that_no_disk_takes(tmp_path: Path, s3: ListingS3) -> None:
     assert len(sources(given, tmp_path).sources) == len(names)
 
 
-def test_empty_objects(tmp_path: Path, s3: ListingS3) -> None:
-    """An empty object that may be a file is one, and told as such."""
+def test_empty_object_is_a_file_and_named(tmp_path: Path, s3: ListingS3) -> None:
     s3.objects["history/inbox/user12/endsong_0.json"] = ROWS
     s3.objects["history/inbox/user12/my_spotify_data.zip"] = b""
     [package] = look(SOURCE, library(s3)).packages
@@ -180,8 +180,8 @@ def test_link_in_the_inbox(tmp_path: Path) -> None:
         fetched(package, None, tmp_path)
 
 
-def test_nothing_waits(tmp_path: Path) -> None:
-    """Where nothing names a user, what lies there is named; what is no folder is somebody's."""
+def test_inbox_without_users_names_its_contents(tmp_path: Path) -> None:
+    """A path that is no folder is refused."""
     (tmp_path / "my_spotify_data.zip").write_bytes(zipped())
     with pytest.raises(ExportRefused, match=r"my_spotify_data\.zip names no user"):
         look(str(tmp_path), None)

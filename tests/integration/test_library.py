@@ -92,9 +92,10 @@ def test_users_and_hours(where: Archive, put: Put) -> None:
     assert library.foreign.total() == 0
 
 
-def test_read_all(where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All answers of users come in the order of their hours, in parts that tear none of a user's
-    hour apart."""
+def test_responses_come_hour_by_hour_in_parts(
+    where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No part divides a user's hour."""
     monkeypatch.setattr(library_module, "_IN_A_PART", 3)
     for user in (1, 2, 3):
         for hour in range(3):
@@ -172,8 +173,10 @@ def test_answers_and_damage(where: Archive, put: Put, admin: S3Store) -> None:
             _ = one.body
 
 
-def test_rights(where: Archive, put: Put, objects: ObjectStore) -> None:
-    """The key only reads below history/; without its rights the sentence names the connection."""
+def test_reader_key_reads_only_below_history(
+    where: Archive, put: Put, objects: ObjectStore
+) -> None:
+    """Without its rights the message names the connection."""
     there = put(1, HOUR)
     reader = ArchiveReader(where)._store
     with pytest.raises(PermissionDeniedError):

@@ -49,8 +49,8 @@ def tables(connection: psycopg.Connection, schema: str) -> set[str]:
     return {row[0] for row in rows}
 
 
-def test_empty_database(empty: str) -> None:
-    """An empty database gets all tables of the platform and the pipeline's own schema."""
+def test_empty_database_gets_all_tables(empty: str) -> None:
+    """Those of the platform, and the pipeline's own schema."""
     with connect(empty) as connection, pytest.raises(SchemaOutdated, match="songswap migrate"):
         require_schema(connection)
     migrate(empty)
@@ -124,8 +124,8 @@ def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
     assert again == [(0, 1)]
 
 
-def test_newer_schema(empty: str) -> None:
-    """A schema of a later version is left as it is; the newer code is asked for, everywhere."""
+def test_schema_of_a_later_version_is_left_alone(empty: str) -> None:
+    """Every command asks for the newer code."""
     migrate(empty)
     with connect(empty) as connection:
         connection.execute("UPDATE songswap.schema_version SET version_num = '0099'")
@@ -193,8 +193,7 @@ def test_no_way_back_to_before_the_imports(empty: str) -> None:
             migrate(empty, to)
 
 
-def test_without_rights(empty: str) -> None:
-    """Who may not make tables is told so in a sentence, without what was to be run."""
+def test_login_without_rights_is_told_so_without_the_statement(empty: str) -> None:
     with connect(empty) as connection:
         connection.execute("CREATE ROLE maker LOGIN PASSWORD 'maker'")
         try:
@@ -217,8 +216,8 @@ def test_two_at_once(empty: str) -> None:
         require_schema(connection)
 
 
-def test_no_server(free_port: object) -> None:
-    """A server that is not there is named by the connection's name, without the password."""
+def test_unreachable_server_is_named_without_the_password(free_port: object) -> None:
+    """By the connection's name."""
     with pytest.raises(WarehouseUnavailable, match="SongSwap_RDS") as refused:
         migrate("postgresql://me:hush@127.0.0.1:1/songswap")
     assert "hush" not in str(refused.value)

@@ -63,8 +63,8 @@ def load_two_hours(here: Platform) -> None:
         assert rows(here, table), table
 
 
-def test_more_columns(platform: MakePlatform) -> None:
-    """Columns with any name that the platform adds, with a default or NULL, change nothing."""
+def test_added_columns_with_a_default_change_nothing(platform: MakePlatform) -> None:
+    """Whatever their names; NULL is a default too."""
     here = platform(users=3)
     for table, contract in TABLES.items():
         added = columns_of_all(here) - contract.columns.keys()
@@ -180,8 +180,7 @@ def test_identity_and_other_keys(platform: MakePlatform) -> None:
         sample.remove(connection, about)
 
 
-def test_partitioned_history(platform: MakePlatform) -> None:
-    """A partitioned table with the key is a table."""
+def test_partitioned_history_with_the_key_is_accepted(platform: MakePlatform) -> None:
     here = platform(users=2)
     here.execute('DROP TABLE "History"')
     here.execute(

@@ -60,8 +60,8 @@ def plays_of(items: list[Any]) -> set[Any]:
     }
 
 
-def test_real_feeds(platform: MakePlatform) -> None:
-    """Every play of both real answers, and all that they tell of tracks and artists."""
+def test_every_play_of_real_feeds_is_loaded(platform: MakePlatform) -> None:
+    """And all that they hold of tracks and artists."""
     answers = {name: real(file)["items"] for name, file in FEEDS.items()}
     options = [f"--recorded={name}={DATA / file}" for name, file in FEEDS.items()]
     here = platform(*options, users=0)
@@ -77,8 +77,8 @@ def test_real_feeds(platform: MakePlatform) -> None:
     assert here.rows("SELECT * FROM songswap.gaps") == []
 
 
-def test_real_metadata(platform: MakePlatform, tmp_path: Path) -> None:
-    """Real artists and audio features, asked for because somebody heard tracks of theirs."""
+def test_real_artists_and_features_are_loaded(platform: MakePlatform, tmp_path: Path) -> None:
+    """They are queued because somebody heard their tracks."""
     told = {name: real(f"spotify/{name}.json") for name in METADATA}
     artists = [told["artist"], *told["top_artists"]["items"]]
     whole = told["top_tracks"]["items"][:24]

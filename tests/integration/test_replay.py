@@ -122,8 +122,8 @@ def soaked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soaked]:
         yield Soaked(parts, moments[-1], tables(parts.settings, EXACT))
 
 
-def test_fresh_database(soaked: Soaked) -> None:
-    """Row for row what the hourly runs loaded: and, once enriched, what they had enriched."""
+def test_replay_into_a_fresh_database_gives_the_same_rows(soaked: Soaked) -> None:
+    """Those that the hourly runs loaded and, once enriched, what they had enriched."""
     fresh = soaked.fresh("fresh")
     live = soaked.parts.settings
     replay.copy_users(fresh, live.warehouse_dsn, replay.plan(fresh))
@@ -144,8 +144,7 @@ def test_fresh_database(soaked: Soaked) -> None:
     assert len(enriched["TrackFeatures"]) > 100
 
 
-def test_live_tables(soaked: Soaked) -> None:
-    """Into the live tables nothing is new, and not one value changes."""
+def test_replay_into_live_tables_changes_nothing(soaked: Soaked) -> None:
     live = soaked.parts.settings
     before = everything(live)
     counts = replay_all(live, processes=1)

@@ -71,8 +71,7 @@ def listed(out: str) -> dict[str, str]:
     return {line[0].strip(): line[1].strip() for line in lines}
 
 
-def test_dry_run(here: Platform, songswap: Run) -> None:
-    """It counts what would be read of whom, and changes nothing."""
+def test_dry_run_counts_by_user_and_changes_nothing(here: Platform, songswap: Run) -> None:
     here.execute('DELETE FROM "History"')
     done = songswap("--dry-run", "--json")
     assert done.returncode == 0, done.stderr

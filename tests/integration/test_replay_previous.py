@@ -122,8 +122,8 @@ def tables(settings: Settings) -> dict[str, list[Any]]:
     }
 
 
-def test_empty_warehouse(here: Platform, fresh: Settings) -> None:
-    """All plays that it archived are there, and no other; a second replay changes nothing."""
+def test_previous_archive_gives_exactly_its_plays(here: Platform, fresh: Settings) -> None:
+    """A second replay changes nothing."""
     plays = as_before(here)
     counts = load(fresh)
     found = set(rows(fresh, 'SELECT user_id, played_at, track_id FROM "History"'))

@@ -113,8 +113,10 @@ def log(postgres: Postgres) -> Callable[[], str]:
     return lambda: path.read_bytes()[begin:].decode(errors="replace")
 
 
-def test_without_parameters(platform: MakePlatform, log: Callable[[], str]) -> None:
-    """With the remedy that is told, the log of every statement and error has no token."""
+def test_log_without_parameters_holds_no_token(
+    platform: MakePlatform, log: Callable[[], str]
+) -> None:
+    """The log of every statement and error, with the recommended settings."""
     here = platform(*ROTATED, users=3)
     log_all(here, log_parameter_max_length="0", log_parameter_max_length_on_error="0")
     assert checked(here) == "The server logs no parameters of statements."
@@ -124,8 +126,10 @@ def test_without_parameters(platform: MakePlatform, log: Callable[[], str]) -> N
     assert shown(log(), given) == []
 
 
-def test_with_parameters(platform: MakePlatform, log: Callable[[], str]) -> None:
-    """Where parameters are logged, only the statement that stores tokens shows any."""
+def test_only_the_statement_that_stores_tokens_logs_them(
+    platform: MakePlatform, log: Callable[[], str]
+) -> None:
+    """Where parameters are logged."""
     here = platform(*ROTATED, users=3)
     log_all(here, log_parameter_max_length="-1")
     told = checked(here)

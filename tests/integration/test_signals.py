@@ -106,8 +106,7 @@ def test_command_that_waits(
         assert (process.returncode, "Traceback" in said) == (130, False), said
 
 
-def test_soak(tmp_path: Path, in_background: list[str]) -> None:
-    """SIGTERM stops all that a soak has started, wherever it was started itself."""
+def test_sigterm_stops_everything_a_soak_started(tmp_path: Path, in_background: list[str]) -> None:
     folder = tmp_path / "soak"
     command = [sys.executable, "-m", "songswap.dev.soak", "--users", "2", "--keep", str(folder)]
     with running([*in_background, *command], stderr=subprocess.STDOUT) as process:

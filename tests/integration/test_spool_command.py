@@ -55,8 +55,7 @@ def damage(here: Platform, id_: int) -> None:
     db.close()
 
 
-def test_help() -> None:
-    """Each command and each of its options says what it is for."""
+def test_help_explains_each_option() -> None:
     commands = get_command(spool_app).commands  # type: ignore[attr-defined]  # it is a group
     assert set(commands) == {"list", "show", "retry", "drop"}
     for command in commands.values():
@@ -173,8 +172,9 @@ def test_refused_answer_keeps_nobody(here: Platform, trouble: str) -> None:
     assert here.history() == here.reachable()
 
 
-def test_full_spool(here: Platform, own_objects: ObjectStore) -> None:
-    """A spool that is as large as it may be takes no more, and nobody is asked for in vain."""
+def test_full_spool_takes_nothing_and_nobody_is_polled(
+    here: Platform, own_objects: ObjectStore
+) -> None:
     own_objects.stop()
     fetched(here)
     here.settings = replace(here.settings, spool_max_bytes=11 * 4096)

@@ -208,13 +208,13 @@ def read_only_by_its_header(path: Path) -> None:
         (read_only_by_its_header, 48),
     ],
 )
-def test_broken_file(
+def test_broken_file_is_put_aside_and_its_readable_rows_saved(
     trouble: Callable[[Path], None],
     saved: int,
     folder: Path,
     sound: tuple[Path, dict[int, RawResponse]],
 ) -> None:
-    """A broken file is put aside, what can be read of it goes on in a new one, and it is told."""
+    """It is reported."""
     trouble(folder / FILE)
     with Spool(folder) as spool:
         whole = drain(spool)
@@ -292,8 +292,7 @@ def test_saved_although_killed_meanwhile(folder: Path) -> None:
         "checksum = x'00'",
     ],
 )
-def test_damaged_row(change: str, folder: Path) -> None:
-    """A row that is not as it was written is told as damaged, stays, and can be dropped."""
+def test_damaged_row_is_reported_and_stays_until_dropped(change: str, folder: Path) -> None:
     with closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute(f"UPDATE answers SET {change} WHERE id = 7", {"other": pack(b"another")})  # noqa: S608
     with Spool(folder) as spool:
@@ -320,8 +319,8 @@ def test_done_only_where_it_was_done(flag: str, folder: Path) -> None:
         assert len(drain(spool)) == 48
 
 
-def test_damaged_tokens(folder: Path) -> None:
-    """Tokens that are not as they were written are given to nobody, told, and can be dropped."""
+def test_damaged_tokens_are_reported_and_never_used(folder: Path) -> None:
+    """They can be dropped."""
     with closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute("UPDATE rotated_tokens SET refresh_token = x'61' WHERE user_id = 3")
         db.execute("UPDATE rotated_tokens SET expires_ms = 'soon' WHERE user_id = 4")
@@ -368,8 +367,9 @@ def test_spool_of_the_version_before(broken: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["full", "locked"])
-def test_not_broken(trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file for which there is no room, or that somebody else holds, is left as it is."""
+def test_full_disk_or_lock_leaves_the_file_alone(
+    trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("songswap.storage.spool_file.BUSY_S", 0.05)
     with Spool(folder) as spool, closing(sqlite3.connect(folder / FILE)) as other:
         match trouble:

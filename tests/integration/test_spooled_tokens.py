@@ -84,8 +84,10 @@ def test_restored_from_a_dump(
     assert here.history() == here.reachable()
 
 
-def test_off(platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
-    """With nothing remembered, nothing is put back: the users of the hours since are refused."""
+def test_without_stored_tokens_their_users_are_refused(
+    platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is restored: those of the hours since the backup are lost."""
     here = platform(*ROTATED, users=2)
     here.settings = replace(here.settings, keep_tokens=timedelta(0))
     here.load()

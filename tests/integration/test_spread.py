@@ -305,8 +305,7 @@ def test_a_worker_is_killed_in_the_middle(
         list(spark.run_parallel(work.refuse, range(2), cluster.url, at_once=2, patience_s=1))
 
 
-def test_nobody_answers(free_port: Callable[[], int]) -> None:
-    """A master's address where nobody listens is a sentence that tells how to start one."""
+def test_unreachable_master_says_how_to_start_one(free_port: Callable[[], int]) -> None:
     with pytest.raises(WorkerLost, match="songswap spark up"):
         list(spark.run_parallel(len, [""], f"spark://127.0.0.1:{free_port()}", at_once=1))
 
@@ -372,10 +371,9 @@ def without_spark(folder: Path, code: str, *arguments: str) -> "subprocess.Compl
         (["--port", "{taken}"], "Name a free one with --port"),
     ],
 )
-def test_refused_starts(
+def test_public_address_without_secret_or_taken_port_exits_with_2(
     up: Callable[..., Any], taken_port: int, options: list[str], sentence: str
 ) -> None:
-    """What others could reach needs a secret, and a port has to be free: exit code 2."""
     process = up(*(option.format(taken=taken_port) for option in options))
     _, said = process.communicate(timeout=30)
     assert process.returncode == 2, said

@@ -190,8 +190,9 @@ def test_prefix_in_s3(
     ],
     ids=lambda one: " ".join(f"{name}={value}" for name, value in one.items()),
 )
-def test_any_encoding(warehouse_dsn: str, tmp_path: Path, environment: dict[str, str]) -> None:
-    """Where the terminal cannot show a character an escape stands for it, and nothing ends."""
+def test_unprintable_character_is_escaped_in_any_encoding(
+    warehouse_dsn: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
     with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
         connection.execute(
             'WITH made AS (INSERT INTO "Users" (username, email, spotify_id)'
@@ -347,8 +348,8 @@ def test_fits_a_terminal(warehouse_dsn: str, tmp_path: Path) -> None:
     assert not any(re.search(r"\b0 ", line) for line in lines), "a zero is shown"
 
 
-def test_one_printer() -> None:
-    """No command makes a console, a table or a bar of its own, which could read markup."""
+def test_no_command_prints_past_the_console_module() -> None:
+    """Its own console, table or bar could read markup."""
     makes = {"Console", "Table", "Progress", "TextColumn", "escape"}
     found = []
     for path in SOURCES.rglob("*.py"):

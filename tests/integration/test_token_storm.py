@@ -79,8 +79,10 @@ def hours(platform: MakePlatform) -> Hours:
     return made
 
 
-def test_cut_anywhere(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut at sixty points of an hour, one connection or all, or by a pooler's errors."""
+def test_connections_cut_at_any_point_lose_no_token(
+    hours: Hours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At sixty points of an hour: one connection or all, or by a pooler's errors."""
     monkeypatch.setattr("songswap.warehouse.connection._POOL_WAIT_S", 1)
     with CuttingProxy(hours.here.settings.warehouse_dsn) as way:
         for whole, cuts in ((False, 45), (True, 15)):
@@ -98,8 +100,8 @@ def test_cut_anywhere(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hours.broken["WarehouseUnavailable"] > 20, "nearly none was hit"
 
 
-def test_any_error(hours: Hours) -> None:
-    """Whatever error a statement meets, at whichever table, of whatever class, costs no token."""
+def test_error_of_any_statement_loses_no_token(hours: Hours) -> None:
+    """Of any class, at any table."""
     here = hours.here
     here.execute(
         "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS"
@@ -134,8 +136,8 @@ def test_servers_own_timeouts(hours: Hours) -> None:
     hours.end()
 
 
-def test_server_restarted(hours: Hours, postgres: Postgres) -> None:
-    """PostgreSQL that is stopped while tokens are under way costs none of them."""
+def test_restart_of_postgresql_loses_no_token(hours: Hours, postgres: Postgres) -> None:
+    """While tokens are under way."""
     here = hours.here
     here.fault(path="/api/token", delay_ms=1000)
     with ThreadPoolExecutor(1) as thread:
@@ -150,8 +152,8 @@ def test_server_restarted(hours: Hours, postgres: Postgres) -> None:
     hours.end()
 
 
-def test_table_locked(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ "SpotifyTokens" that is locked while tokens are under way is waited for, or costs none."""
+def test_locked_tokens_table_loses_no_token(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for, or costs none."""
     here = hours.here
     here.fault(path="/api/token", delay_ms=500)
     with ThreadPoolExecutor(1) as thread:
@@ -177,8 +179,8 @@ def test_table_locked(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
     hours.assert_all_well("a long lock")
 
 
-def test_row_locked(hours: Hours) -> None:
-    """A row of "SpotifyTokens" that somebody holds for a whole load keeps nobody from its plays."""
+def test_locked_tokens_row_costs_no_play(hours: Hours) -> None:
+    """Somebody holds it for a whole load."""
     here = hours.here
     with psycopg.connect(here.settings.warehouse_dsn) as stranger:
         stranger.execute('SELECT FROM "SpotifyTokens" ORDER BY id LIMIT 1 FOR UPDATE')

@@ -67,8 +67,8 @@ def frozen(dsn: str, where: str) -> Iterator[None]:
             process.send_signal(signal.SIGKILL)
 
 
-def test_locked_table(warehouse_dsn: str) -> None:
-    """Who waits for a lock is told who holds it, and since when, and waits no more."""
+def test_wait_for_a_lock_ends_and_names_its_holder(warehouse_dsn: str) -> None:
+    """And since when it is held."""
     with (
         held(warehouse_dsn, 'LOCK TABLE "History"') as pid,
         connect(warehouse_dsn) as other,
@@ -121,8 +121,8 @@ def test_locked_for_migrations_and_coroutines(warehouse_dsn: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["between statements", "copying"])
-def test_frozen_process(warehouse_dsn: str, where: str) -> None:
-    """A process of ours that is frozen loses its locks, and those who wait go on."""
+def test_frozen_process_loses_its_locks(warehouse_dsn: str, where: str) -> None:
+    """Those who wait go on."""
     with (
         frozen(warehouse_dsn, where),
         psycopg.connect(warehouse_dsn, autocommit=True) as look,
@@ -168,8 +168,8 @@ def stopped(server: Postgres) -> Iterator[None]:
         signal_all(server, signal.SIGCONT)
 
 
-def test_frozen_server(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A server that is frozen is given up, in a statement and by who connects to it."""
+def test_frozen_server_is_given_up(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """In a statement, and while connecting."""
     server = Postgres(tmp_path / "frozen", free_port())
     server.start()
     try:
@@ -239,8 +239,9 @@ def test_interrupted_wait_leaves_no_waiting_session(warehouse_dsn: str) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_setting(warehouse_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long to wait is a setting; what is none is said."""
+def test_longest_wait_is_a_setting_and_nonsense_refused(
+    warehouse_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SONGSWAP_WAIT_S", "for ever")
     with pytest.raises(SettingsError, match="SONGSWAP_WAIT_S"), connect(warehouse_dsn):
         pass

@@ -188,8 +188,8 @@ def test_web_app_first(database: str, web_app: WebApp) -> None:
         require_schema(connection)
 
 
-def test_ours_first(database: str, web_app: WebApp) -> None:
-    """After ours, the web app's first migration is refused as a whole; stamped, it goes on."""
+def test_web_app_migrates_after_ours_once_stamped(database: str, web_app: WebApp) -> None:
+    """Its first migration is refused as a whole before."""
     migrate(database)
     with pytest.raises(sa.exc.ProgrammingError, match="already exists"):
         web_app.upgrade()
