@@ -49,7 +49,7 @@ MUTANTS = (
         "songswap.warehouse.plays._new_plays",
         "holder != play.track_id",
         "holder is None",
-        "tests/integration/test_loads.py::test_two_tracks_at_one_moment",
+        "tests/integration/test_plays.py::test_two_tracks_at_one_moment",
     ),
     Mutant(
         "cursor instead of key: only what is newer than the newest known play is new",
@@ -57,7 +57,7 @@ MUTANTS = (
         "in one.history.plays",
         "in one.history.plays"
         " if all(play.played_at > at for user, at in known if user == play.user_id)",
-        "tests/integration/test_loads.py::test_order_and_repetition",
+        "tests/integration/test_plays.py::test_order_and_repetition",
     ),
     Mutant(
         "token not stored after rotation",
@@ -127,14 +127,14 @@ MUTANTS = (
         "songswap.warehouse.exports.streams.load",
         "ready if there == ready.there else this.settled(there)",
         "ready",
-        "tests/integration/test_import.py::test_two_at_once",
+        "tests/integration/test_import_export.py::test_two_at_once",
     ),
     Mutant(
         "a play of an export is loaded again when the API returns it",
         "songswap.warehouse.exports.merge.merge",
         None,
         "return (set(), set())",
-        "tests/integration/test_import.py::test_told_by_both",
+        "tests/integration/test_import_export.py::test_told_by_both",
     ),
     Mutant(
         "a play does not match its stream if that was paused",
@@ -183,7 +183,7 @@ MUTANTS = (
         "songswap.warehouse.exports.streams._Load.take_back",
         None,
         "pass",
-        "tests/integration/test_import.py::test_private_after_all",
+        "tests/integration/test_import_export.py::test_private_after_all",
     ),
     Mutant(
         "an address is archived with an export",
@@ -197,7 +197,7 @@ MUTANTS = (
         "songswap.warehouse.copying.copy",
         "cursor.rowcount != len(rows)",
         "cursor.rowcount > len(rows)",
-        "tests/integration/test_loads.py::test_vanished_row_is_noticed",
+        "tests/integration/test_plays.py::test_vanished_row_is_noticed",
     ),
     Mutant(
         "a replay loads a user's answers backwards",
@@ -211,21 +211,21 @@ MUTANTS = (
         "songswap.warehouse.popularity.compare",
         "value not in dates or _floor(moment) < _floor(dates[value])",
         "value not in dates",
-        "tests/integration/test_loads.py::test_popularity_by_batches",
+        "tests/integration/test_plays.py::test_popularity_by_batches",
     ),
     Mutant(
         "of differing values of a track the first loaded is stored",
         "songswap.warehouse.catalogue._standing",
         "one if answered and one else max(one, two)",
         "one or two",
-        "tests/integration/test_loads.py::test_batches_of_users_in_any_order",
+        "tests/integration/test_plays.py::test_batches_of_users_in_any_order",
     ),
     Mutant(
         "a 429 is recorded only after the wait",
         "songswap.warehouse.limits.budgets.Budget.take",
         "\n    await asyncio.sleep(",
         "\n        await asyncio.sleep(",
-        "tests/integration/test_budget.py::test_refusal_is_learned_from_at_once",
+        "tests/integration/test_budgets.py::test_refusal_is_learned_from_at_once",
     ),
 )
 

@@ -77,7 +77,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     folder = str(Path(__file__).parent)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("PYTHONPATH", folder)
-    return import_module("spread_work")
+    return import_module("parallel_work")
 
 
 @pytest.fixture
