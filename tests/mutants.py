@@ -64,7 +64,7 @@ MUTANTS = (
         "songswap.warehouse.tokens.store",
         "spent | columns | times",
         "spent | columns | times | {name: [] for name in spent}",
-        "tests/integration/test_soak.py::test_promise_is_kept",
+        "tests/integration/test_soak.py::test_soak_loses_doubles_and_invents_nothing",
     ),
     Mutant(
         "a rotated token goes to the warehouse only, not to the disk first",
@@ -85,14 +85,14 @@ MUTANTS = (
         "songswap.storage.archive.Archive._put",
         "== 412",
         "in (409, 412)",
-        "tests/integration/test_archive.py::test_conflict_is_tried_again",
+        "tests/integration/test_archive.py::test_conflicting_put_is_repeated_under_its_key",
     ),
     Mutant(
         "an archived response leaves the spool before it is loaded",
         "songswap.storage.spool.Spool._drop_done",
         " AND loaded = :done",
         "",
-        "tests/integration/test_hourly_load.py::test_loads_what_spotify_could_tell",
+        "tests/integration/test_hourly_load.py::test_load_stores_every_play_spotify_could_return",
     ),
     Mutant(
         "spool without fsync",
@@ -106,14 +106,14 @@ MUTANTS = (
         "songswap.warehouse.plays._Load.insert_gaps",
         None,
         "return 0",
-        "tests/integration/test_soak.py::test_promise_is_kept",
+        "tests/integration/test_soak.py::test_soak_loses_doubles_and_invents_nothing",
     ),
     Mutant(
         "20 plays are requested instead of 50",
         "songswap.spotify.client.Client.recently_played",
         "'50'",
         "'20'",
-        "tests/integration/test_soak.py::test_promise_is_kept",
+        "tests/integration/test_soak.py::test_soak_loses_doubles_and_invents_nothing",
     ),
     Mutant(
         "an incident at Spotify ends everybody's grant",
@@ -134,7 +134,7 @@ MUTANTS = (
         "songswap.warehouse.exports.merge.merge",
         None,
         "return (set(), set())",
-        "tests/integration/test_import_export.py::test_told_by_both",
+        "tests/integration/test_import_export.py::test_play_of_export_and_api_is_one_play",
     ),
     Mutant(
         "a play does not match its stream if that was paused",
@@ -148,7 +148,7 @@ MUTANTS = (
         "songswap.transform.exports.matching._best",
         "count, distance, pairs = before",
         "count, distance, pairs = ways[place + 1]",
-        "tests/unit/transform/exports/test_matching.py::test_one_of_two_is_told",
+        "tests/unit/transform/exports/test_matching.py::test_play_near_two_streams_matches_one",
     ),
     Mutant(
         "plays of the API do not decide between tracks of one name",
@@ -190,14 +190,14 @@ MUTANTS = (
         "songswap.transform.exports.files._kept",
         "value.username = None",
         "pass",
-        "tests/unit/transform/exports/test_files.py::test_nothing_personal_is_kept",
+        "tests/unit/transform/exports/test_files.py::test_archived_rows_hold_nothing_personal",
     ),
     Mutant(
         "rows that are missing after their load are not noticed",
         "songswap.warehouse.copying.copy",
         "cursor.rowcount != len(rows)",
         "cursor.rowcount > len(rows)",
-        "tests/integration/test_plays.py::test_vanished_row_is_noticed",
+        "tests/integration/test_plays.py::test_row_that_vanishes_rolls_the_load_back",
     ),
     Mutant(
         "a replay loads a user's answers backwards",

@@ -82,15 +82,14 @@ def test_settings_are_those_of_compose(compose: ComposeFile, service: str) -> No
 
 
 @pytest.mark.parametrize("service", PARTS)
-def test_no_part_is_told_more_secrets(compose: ComposeFile, service: str) -> None:
-    """A part reads no Secret that its service in Compose does not know."""
+def test_no_part_reads_more_secrets_than_in_compose(compose: ComposeFile, service: str) -> None:
     secret = {name for name, value in told(compose, service).items() if "<" in value}
     assert references(PARTS[service]).keys() <= secret
 
 
 @pytest.mark.parametrize("service", PARTS)
-def test_no_secret_stands_in_the_file(service: str) -> None:
-    """No variable that is secret has a value, but the database that a worker has in memory."""
+def test_values_file_holds_no_secret(service: str) -> None:
+    """Only the in-memory database of a worker has a value."""
     part = PARTS[service]
     known = {name: value for name, value in literals(part).items() if SECRET.search(name)}
     assert set(known.values()) <= {"sqlite://"}
@@ -114,8 +113,8 @@ def test_workers_know_no_key() -> None:
     assert {"AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"} <= given.keys()
 
 
-def test_optional_settings_have_their_way_in(compose: ComposeFile) -> None:
-    """What Compose passes on if it is set comes from the ConfigMap, or if secret, stands ready."""
+def test_optional_settings_can_be_set(compose: ComposeFile) -> None:
+    """From the ConfigMap, or as a prepared entry for a secret."""
     assert "name: songswap-settings, optional: true" in VALUES["extraEnvFrom"]
     text = FILE.read_text()
     secret = {name for name in compose.passed_on() if SECRET.search(name) and "SPARK" not in name}

@@ -138,8 +138,7 @@ def test_image_has_the_package(wheel: Wheel, tmp_path: Path) -> None:
         assert set(part.namelist()) == package
 
 
-def test_what_is_missing_is_named(wheel: Wheel, tmp_path: Path) -> None:
-    """Without the extras, the demo is a sentence with the command that installs them."""
+def test_missing_extras_name_the_command_that_installs_them(wheel: Wheel, tmp_path: Path) -> None:
     bare = new_environment(tmp_path / "bare", str(wheel.path))
     done = subprocess.run(  # noqa: S603  (our own command)
         [bare / "bin/songswap", "demo"],

@@ -69,8 +69,10 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("no_waits")
 @pytest.mark.parametrize("conflict", CONFLICTS)
-def test_conflict_is_tried_again(own_objects: ObjectStore, conflict: tuple[int, bytes]) -> None:
-    """A put that met another request for its key is sent again, and lies under its own key."""
+def test_conflicting_put_is_repeated_under_its_key(
+    own_objects: ObjectStore, conflict: tuple[int, bytes]
+) -> None:
+    """Another request for the key was under way."""
     conflicts = iter([conflict, conflict])
     with S3Front(own_objects.url, lambda _: next(conflicts, None)) as front:
         kept = answer()
@@ -103,10 +105,10 @@ def test_412_is_an_object(own_objects: ObjectStore) -> None:
 
 
 @pytest.mark.usefixtures("no_waits")
-def test_answers_wait_while_s3_says_conflict(
+def test_responses_wait_in_the_spool_during_conflicts(
     platform: MakePlatform, own_objects: ObjectStore
 ) -> None:
-    """An hour in which S3 knows only conflicts loses no raw answer: the next run archives them."""
+    """An hour of conflicts in S3 loses none; the next run archives them."""
     here = platform(users=3)
     here.use(own_objects)
 

@@ -134,8 +134,10 @@ def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
     assert library.foreign.total() == 4
 
 
-def test_answers_and_damage(where: Archive, put: Put, admin: S3Store) -> None:
-    """An answer comes with its body and its time; each damage is told, and costs only itself."""
+def test_damaged_object_is_reported_and_costs_only_itself(
+    where: Archive, put: Put, admin: S3Store
+) -> None:
+    """Every other response comes with its body and time."""
     at = HOUR + timedelta(minutes=7, milliseconds=250)
     good = put(1, at, b'{"items": []}')
     zoned = put(2, at, observed_at="2026-11-22T09:07:00.250+01:00")

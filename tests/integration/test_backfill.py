@@ -98,9 +98,8 @@ def test_fills_what_is_missing_and_ends(platform: MakePlatform) -> None:
     ]
 
 
-def test_unknown_ids_are_asked_four_times(platform: MakePlatform) -> None:
-    """Ids that Spotify does not know are asked for again after 1, 7 and 30 days, by backfills as by
-    hourly loads, and then never again."""
+def test_unknown_ids_are_requested_four_times(platform: MakePlatform) -> None:
+    """Again after 1, 7 and 30 days, by backfills and hourly loads alike, then never."""
     here = platform(users=0)
     here.execute("""INSERT INTO "Tracks" VALUES ('0000000000000000000000', 'gone', 1)""")
     here.execute("""INSERT INTO "Artists" VALUES ('1111111111111111111111', 'gone')""")
@@ -144,9 +143,8 @@ def test_missed_at_random(platform: MakePlatform) -> None:
     assert missed <= {one for (one,) in here.rows(told)}
 
 
-def test_one_refused_row_costs_only_itself(platform: MakePlatform) -> None:
-    """A row that PostgreSQL does not take, whatever its way to say so, is asked for again in a day;
-    all others are loaded, and the run is red."""
+def test_refused_row_is_requested_again_in_a_day(platform: MakePlatform) -> None:
+    """However PostgreSQL refuses it; all others are loaded, and the run is red."""
     here = platform(users=4)
     for raises in ("RAISE EXCEPTION USING MESSAGE = NEW.id", "RETURN NULL"):
         here.execute(
@@ -171,8 +169,8 @@ def test_one_refused_row_costs_only_itself(platform: MakePlatform) -> None:
         here.execute("DROP FUNCTION refuse CASCADE")
 
 
-def test_stopped_and_started_again(platform: MakePlatform) -> None:
-    """A stop in the middle costs nothing: no id is asked for twice, and none more than chosen."""
+def test_stopped_backfill_requests_no_id_twice(platform: MakePlatform) -> None:
+    """And none more than chosen."""
     here = platform(users=30)
     here.load()
     forget(here)
@@ -204,8 +202,8 @@ def test_stopped_and_started_again(platform: MakePlatform) -> None:
     assert backfill.fill(here.settings, "track", found, nobody, here.clock) == {}
 
 
-def test_one_call_fails_beside_others(platform: MakePlatform) -> None:
-    """What other calls of a round were answered is loaded, and not asked for again."""
+def test_failed_call_repeats_only_its_own_ids(platform: MakePlatform) -> None:
+    """The results of the other calls are loaded."""
     here = platform(users=20)
     here.load()
     forget(here)
@@ -222,8 +220,8 @@ def test_one_call_fails_beside_others(platform: MakePlatform) -> None:
     assert counts["track_requested"] == 50
 
 
-def test_what_waits_is_left(platform: MakePlatform) -> None:
-    """Ids without an answer are postponed, are not asked for before their time, and then are."""
+def test_postponed_ids_wait_for_their_time(platform: MakePlatform) -> None:
+    """No response named them."""
     here = platform(users=3)
     here.load()
     forget(here)
@@ -245,8 +243,8 @@ def test_what_waits_is_left(platform: MakePlatform) -> None:
     assert late.counts["features"] > 0
 
 
-def test_postponed_ids_are_wanted_again_when_heard(platform: MakePlatform) -> None:
-    """What only a backfill has asked for, in vain, the hourly load asks for when it is heard."""
+def test_postponed_ids_are_requested_when_heard(platform: MakePlatform) -> None:
+    """By the hourly load, though the backfill had found nothing."""
     here = platform(users=3)
     here.load()
     forget(here)
@@ -341,8 +339,8 @@ def test_row_that_does_not_stay(platform: MakePlatform) -> None:
     assert {table: ids(here, table) for table in METADATA} == before
 
 
-def test_answers_about_what_is_not_there(warehouse_dsn: str) -> None:
-    """Of a track or artist that is deleted meanwhile nothing new is remembered."""
+def test_deleted_track_or_artist_is_not_stored_again(warehouse_dsn: str) -> None:
+    """It was deleted while its metadata was requested."""
     with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
         connection.execute("""INSERT INTO "Tracks" VALUES ('there', '', 0)""")
         connection.execute(

@@ -137,8 +137,8 @@ def test_refusal_is_learned_from_at_once(platform: MakePlatform) -> None:
     assert here.rows(LEARNED) == [(108, None)]
 
 
-def test_day_is_kept_for_plays(platform: MakePlatform) -> None:
-    """When the day's quota is nearly spent, only plays are asked for, and that is no failure."""
+def test_last_of_the_daily_quota_is_reserved_for_plays(platform: MakePlatform) -> None:
+    """That is no failure."""
     here = platform(users=3)
     allow(here, per_day=3)
     counts = here.load()

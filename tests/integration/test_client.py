@@ -106,8 +106,8 @@ async def test_deflated_bomb_is_bounded(wbits: int) -> None:
         tracemalloc.stop()
 
 
-def test_padded_answer_is_an_answer(platform: MakePlatform) -> None:
-    """What is large, and not too large, is taken."""
+def test_large_response_is_accepted(platform: MakePlatform) -> None:
+    """Up to the limit."""
     here = platform(users=1)
     here.fault(path=FEED, action="bomb", size_mb=8)
     told = ask(here, lambda client: client.recently_played(token_of(here)[0]))
@@ -132,10 +132,10 @@ def test_request_refused_for_now_is_sent_again(platform: MakePlatform, status: i
         {"status": 504, "body": ""},
     ],
 )
-def test_lost_token_answer_is_asked_for_longer(
+def test_lost_token_response_is_retried_longer(
     platform: MakePlatform, fault: dict[str, Any]
 ) -> None:
-    """Spotify may have rotated the token: who gives up early loses the user."""
+    """Spotify may have rotated the token: giving up early loses the user."""
     here = platform("--rotate-refresh-tokens", "1", users=1)
     here.fault(path="/api/token", times=7, **fault)
     spent = token_of(here)[1]
@@ -144,8 +144,8 @@ def test_lost_token_answer_is_asked_for_longer(
     assert tokens.refresh_token not in (None, spent)
 
 
-def test_token_that_was_not_exchanged_is_not_asked_for_longer(platform: MakePlatform) -> None:
-    """Where nothing was done, the usual tries are enough."""
+def test_failed_connection_is_not_retried_longer_for_tokens(platform: MakePlatform) -> None:
+    """Nothing was exchanged, so the usual tries are enough."""
     here = platform(users=1)
     here.fault(path="/api/token", status=503)
     with pytest.raises(SpotifyUnavailable, match="in 4 tries"):
@@ -236,8 +236,8 @@ def test_wrong_clock_in_a_long_pause(platform: MakePlatform, users: int, hours: 
     assert here.history() == here.reachable()
 
 
-def test_one_server_with_a_wrong_clock(platform: MakePlatform) -> None:
-    """An answer whose Date differs is asked for again, and stops nobody."""
+def test_response_with_a_wrong_date_is_requested_again(platform: MakePlatform) -> None:
+    """It stops nobody."""
     here = platform(users=8)
     here.fault(path=FEED, user="listener-0002", date_offset_s=-7200, times=1)
     here.load()

@@ -28,18 +28,18 @@ _COMMAND = re.compile(
 _OPTIONS = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 RUN_BY = {
-    ".ci/run": "integration/test_commands.py::test_goals_of_make_are_there",
+    ".ci/run": "integration/test_commands.py::test_documented_goals_of_make_exist",
     "make demo": "e2e/test_demo.py::test_demo_from_start_to_stop",
     "make help": "integration/test_installation.py::test_help_names_each_goal",
-    "make test": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make test-docker": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make clean": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make fuzz": "integration/test_fuzz.py::test_failure_can_be_seen_again",
-    "make lint": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make format": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make lock": "integration/test_commands.py::test_goals_of_make_are_there",
+    "make test": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make test-docker": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make clean": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make fuzz": "integration/test_fuzz.py::test_failure_is_found_again_by_the_printed_command",
+    "make lint": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make format": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make lock": "integration/test_commands.py::test_documented_goals_of_make_exist",
     "make spark": "integration/test_parallel.py::test_a_cluster_as_users_start_it",
-    "make soak": "integration/test_soak.py::test_command_tells_the_same_as_json",
+    "make soak": "integration/test_soak.py::test_soak_command_prints_its_sums_as_json",
     "make bench": "integration/test_benchmarks.py::test_part_prints_its_figures",
     "tests/mutants.py": "unit/test_mutants.py::test_mutant_changes_code_that_exists",
     "songswap backfill": "integration/test_backfill_command.py::test_backfill_stops_at_its_limit",
@@ -100,8 +100,8 @@ def test_each_is_run_by_a_test() -> None:
         assert f"def {test}(" in (ROOT / "tests" / file).read_text(), (name, by)
 
 
-def test_options_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each option that a page gives to a command of ours is one of the command."""
+def test_documented_options_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that a page gives to one of our commands."""
     groups = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     monkeypatch.syspath_prepend(str(ROOT))
     bench = import_module("benchmarks.__main__").app
@@ -133,9 +133,8 @@ def _command(function: object) -> Any:
     return typer.main.get_command(single)
 
 
-def test_goals_of_make_are_there(tmp_path: Path) -> None:
-    """Of each goal that a page names `make` knows what to run, and `make` alone is the demo; what
-    has to pass before anything lands runs two of them."""
+def test_documented_goals_of_make_exist(tmp_path: Path) -> None:
+    """`make` alone is the demo; `.ci/run` runs two of them."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copy(ROOT / "requirements.lock", tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

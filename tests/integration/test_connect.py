@@ -201,8 +201,9 @@ def test_strangers_end_nothing(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_only_strangers_came(platform: MakePlatform, free_port: Callable[[], int]) -> None:
-    """When the time is over it is said that others came."""
+def test_consent_of_others_is_named_when_time_is_over(
+    platform: MakePlatform, free_port: Callable[[], int]
+) -> None:
     here = platform(users=1)
     redirect_uri = f"http://127.0.0.1:{free_port()}/callback"
 
@@ -215,8 +216,8 @@ def test_only_strangers_came(platform: MakePlatform, free_port: Callable[[], int
         authorize(here.settings.spotify, redirect_uri, open_address, patience_s=0.05)
 
 
-def test_what_the_tables_do_not_take(warehouse_dsn: str) -> None:
-    """A token that is too long, or somebody else's address, is a sentence and changes nothing."""
+def test_user_whom_the_tables_refuse_changes_nothing(warehouse_dsn: str) -> None:
+    """A token that is too long, or somebody else's address, is explained."""
     user = AuthorizedUser("one", "One", "one@example.com", "access", "refresh")
     count = 'SELECT count(*), min(refresh_token) FROM "Users" JOIN "SpotifyTokens" USING (id)'
     with connect(warehouse_dsn) as connection:

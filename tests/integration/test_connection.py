@@ -197,8 +197,7 @@ def test_unknown_service_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         pass
 
 
-def test_nothing_is_asked_to_read_a_service(free_port: Callable[[], int]) -> None:
-    """That libpq is asked what it makes of a connection string opens no connection."""
+def test_reading_a_service_opens_no_connection(free_port: Callable[[], int]) -> None:
     came = threading.Event()
     with socket.create_server(("127.0.0.1", free_port())) as listening:
         port = listening.getsockname()[1]

@@ -144,8 +144,7 @@ def test_no_service_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["AIRFLOW_CTX_DAG_ID", "SONGSWAP_STACK"])
-def test_tasks_find_nothing(tmp_path: Path, name: str) -> None:
-    """What runs in a task of Airflow, or as a part of a demo, takes no settings from a folder."""
+def test_tasks_and_demo_parts_take_no_settings_from_a_folder(tmp_path: Path, name: str) -> None:
     make_demo(tmp_path, os.getpid())
     environment = {name: "x"}
     assert complete(environment, tmp_path) is None
@@ -160,10 +159,10 @@ def test_tasks_find_nothing(tmp_path: Path, name: str) -> None:
         (0o600, 0o777, "others may write to its folder"),
     ],
 )
-def test_what_others_can_write(
+def test_file_that_others_can_write_is_not_read(
     tmp_path: Path, file_mode: int, folder_mode: int, sentence: str
 ) -> None:
-    """A file that others can have written is not read, and that is said."""
+    """That is said."""
     file = make_demo(tmp_path, os.getpid())
     file.chmod(file_mode)
     file.parent.chmod(folder_mode)

@@ -74,8 +74,8 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
-def test_what_lies_beside_costs_nothing(tmp_path: Path, form: str) -> None:
-    """What Spotify, computers and people leave beside a history is of no use, without a word."""
+def test_other_files_of_an_export_are_ignored(tmp_path: Path, form: str) -> None:
+    """Those that Spotify, computers and people leave beside a history."""
     files = {AUDIO: ROWS, **BESIDE}
     given_path = tmp_path / "export.zip"
     if form == "zip":
@@ -106,8 +106,8 @@ NAMED = {
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 @pytest.mark.parametrize("name", NAMED)
-def test_what_may_be_a_history_is_named(tmp_path: Path, name: str, form: str) -> None:
-    """What is left out and may be a history is named with its reason, and costs nothing."""
+def test_skipped_file_that_may_be_a_history_is_named(tmp_path: Path, name: str, form: str) -> None:
+    """With its reason."""
     content, words = NAMED[name]
     if form == "zip":
         path = tmp_path / "export.zip"
@@ -181,8 +181,8 @@ def test_many_zips_in_a_zip(tmp_path: Path) -> None:
         found(tmp_path, path)
 
 
-def test_one_song_for_a_year(tmp_path: Path) -> None:
-    """What shrinks most of all that is a history, is one."""
+def test_most_compressible_history_is_accepted(tmp_path: Path) -> None:
+    """One song for a year."""
     hours = [
         f"2023-01-{day:02}T{hour:02}:{minute:02}:00Z"
         for day in range(1, 29)

@@ -157,8 +157,7 @@ def test_keys_that_the_client_does_not_list(
     assert (done.problem, done.counts["loaded"]) == (None, 1)
 
 
-def test_s3_goes_away(platform: MakePlatform, s3: ListingS3) -> None:
-    """Where S3 itself is away, the trouble is nobody's export."""
+def test_outage_of_s3_is_no_failure_of_an_export(platform: MakePlatform, s3: ListingS3) -> None:
     here = platform(users=1)
     s3.objects[f"history/inbox/user{here.user_id('listener-0001')}.zip"] = zipped()
     [package] = look(SOURCE, library(s3)).packages
@@ -207,8 +206,7 @@ def test_export_in_s3(tmp_path: Path, s3: ListingS3, name: str) -> None:
         package_of(99, SOURCE, library(s3))
 
 
-def test_one_user_among_many(tmp_path: Path) -> None:
-    """The export of one user is found among all that wait."""
+def test_one_users_export_is_found_among_many(tmp_path: Path) -> None:
     for user in (1, 12):
         (tmp_path / f"user{user}.zip").write_bytes(zipped())
     assert package_of(12, str(tmp_path), None) == Package(12, str(tmp_path), ("user12.zip",))

@@ -126,8 +126,8 @@ def true_gaps(here: Platform) -> set[tuple[str, str]]:
     return found
 
 
-def test_several_answers_of_a_user_wait(platform: MakePlatform) -> None:
-    """Answers of several hours that wait are loaded in their order: only true gaps are gaps."""
+def test_waiting_responses_of_a_user_load_in_order(platform: MakePlatform) -> None:
+    """Only true gaps are gaps."""
     here = platform(users=8)
     for number in range(3):
         hourly_load.plan(here.settings, f"r{number}", here.clock)
@@ -217,8 +217,10 @@ def end_sessions(dsn: str) -> None:
         ({"status": 200, "body": {"items": None}}, "rejected_items"),
     ],
 )
-def test_one_users_trouble(platform: MakePlatform, fault: dict[str, Any], counted: str) -> None:
-    """Whatever one user's answer is, it is counted, and everybody else is loaded in a good run."""
+def test_failure_of_one_user_is_counted_and_others_load(
+    platform: MakePlatform, fault: dict[str, Any], counted: str
+) -> None:
+    """The run is green."""
     here = platform(users=4)
     here.fault(path=RECENTLY_PLAYED, user="listener-0002", **fault)
     counts = here.load()
@@ -260,9 +262,8 @@ def test_revoked_grant_is_paused_until_the_user_authorizes_again(platform: MakeP
     assert here.history() == here.reachable()
 
 
-def test_refused_grant_is_asked_for_again(platform: MakePlatform) -> None:
-    """A grant that was refused once is good again by itself; one that stays refused is asked for
-    three times more, and that is no incident however many are."""
+def test_refused_grant_is_polled_three_times_more(platform: MakePlatform) -> None:
+    """One that is accepted again recovers by itself; many that stay refused are no incident."""
     here = platform(users=5)
     here.load()
     here.advance(hours=1)
@@ -316,8 +317,8 @@ def test_most_of_few_refused_is_an_incident(platform: MakePlatform) -> None:
     assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
 
 
-def test_token_answer_that_does_not_say_when_it_ends(platform: MakePlatform) -> None:
-    """Tokens without their time are taken all the same: a rotated one must not be lost."""
+def test_tokens_without_a_lifetime_are_stored(platform: MakePlatform) -> None:
+    """A rotated one must not be lost."""
     here = platform("--rotate-refresh-tokens", "1", users=3)
     here.load()
     here.advance(hours=1)
@@ -494,10 +495,10 @@ def test_broken_item_is_rejected_once_or_repaired(platform: MakePlatform) -> Non
 
 
 @pytest.mark.parametrize("s3_is_there", [True, False])
-def test_set_aside_names_its_own_answer(
+def test_rejected_item_names_its_own_raw_response(
     platform: MakePlatform, own_objects: ObjectStore, s3_is_there: bool
 ) -> None:
-    """The raw answer of what is set aside is found under its key, also beside another one."""
+    """Also where that lies beside another one."""
     here = platform(users=1)
     here.use(own_objects)
     here.load()
@@ -566,8 +567,7 @@ def test_unknown_ids_are_remembered_and_errors_are_not(platform: MakePlatform) -
     assert here.calls().keys() == {"recently-played"}
 
 
-def test_one_bad_id_does_not_cost_the_call(platform: MakePlatform) -> None:
-    """When a call is refused for one of its ids, the other ids are asked for without it."""
+def test_bad_id_is_left_out_and_the_rest_requested(platform: MakePlatform) -> None:
     here = platform(users=1)
     here.execute("INSERT INTO \"Artists\" VALUES ('not-a-real-id', 'web app')")
     here.execute(

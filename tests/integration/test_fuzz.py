@@ -27,8 +27,8 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_failure_can_be_seen_again(tmp_path: Path) -> None:
-    """What the suite does not find is found, and found again by the command that is shown."""
+def test_failure_is_found_again_by_the_printed_command(tmp_path: Path) -> None:
+    """Also one that the suite does not find."""
     file = tmp_path / "test_rare.py"
     file.write_text(RARE)
     found = run([*FUZZ, str(file)])

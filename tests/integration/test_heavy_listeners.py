@@ -28,8 +28,8 @@ def run_users(here: Platform) -> list[str]:
     return [names[one.user_id] for one in grants]
 
 
-def test_only_the_endangered_are_asked_for(platform: MakePlatform) -> None:
-    """Who could play 40 since the last answer before the next look is asked for, nobody else."""
+def test_only_users_at_risk_are_polled(platform: MakePlatform) -> None:
+    """Those who could reach 40 plays before the next poll."""
     here = platform(users=5)
     here.load()
     assert heavy_listeners.plan(here.settings, "nobody", here.clock) == []
@@ -58,9 +58,8 @@ def test_only_the_endangered_are_asked_for(platform: MakePlatform) -> None:
     assert here.load()["polled"] == 5
 
 
-def test_who_cannot_be_asked_for_is_not_followed(platform: MakePlatform) -> None:
-    """Neither users without tokens or with a dead grant, nor anybody while Spotify takes nothing:
-    a question every ten minutes would change nothing."""
+def test_users_who_cannot_be_polled_are_skipped(platform: MakePlatform) -> None:
+    """Those without tokens or with a dead grant; and everybody while Spotify is paused."""
     here = platform(users=4)
     here.load()
     here.execute("UPDATE songswap.polls SET plays_per_hour = 0")

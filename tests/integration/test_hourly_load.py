@@ -20,8 +20,8 @@ from songswap.warehouse import runs
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recently_played_real_response.json"
 
 
-def test_loads_what_spotify_could_tell(platform: MakePlatform) -> None:
-    """After a load History is exactly what Spotify could tell, with all metadata that it has."""
+def test_load_stores_every_play_spotify_could_return(platform: MakePlatform) -> None:
+    """With all metadata that it has."""
     here = platform(users=12)
     counts = here.load()
     at = here.spotify.get("/admin/clock")["now"]
@@ -57,8 +57,8 @@ def test_loads_what_spotify_could_tell(platform: MakePlatform) -> None:
     ]
 
 
-def test_again_adds_nothing(platform: MakePlatform) -> None:
-    """A second load of the same hour adds no row, asks for no metadata, archives nothing."""
+def test_second_load_of_an_hour_adds_nothing(platform: MakePlatform) -> None:
+    """No row, no request for metadata, no object."""
     here = platform()
     here.load()
     archived = here.objects()
@@ -95,8 +95,8 @@ def test_calls_per_user_and_hour(platform: MakePlatform) -> None:
     assert "calls recently-played 401" not in counts
 
 
-def test_archive_holds_the_raw_answer(platform: MakePlatform) -> None:
-    """An object is the answer's own bytes, compressed, under the platform's key."""
+def test_archive_holds_the_raw_response(platform: MakePlatform) -> None:
+    """Its own bytes, compressed, under the platform's key."""
     here = platform(users=1)
     here.load()
     user = here.user_id("listener-0001")
@@ -111,8 +111,7 @@ def test_archive_holds_the_raw_answer(platform: MakePlatform) -> None:
     }
 
 
-def test_second_answer_of_an_hour_is_kept_beside(platform: MakePlatform) -> None:
-    """Another answer of the same hour neither overwrites the first nor is dropped."""
+def test_second_response_of_an_hour_is_archived_beside_the_first(platform: MakePlatform) -> None:
     here = platform(users=20)
     here.load()
     first = {key: bytes(obstore.get(here.bucket, key).bytes()) for key in here.objects()}
@@ -126,8 +125,8 @@ def test_second_answer_of_an_hour_is_kept_beside(platform: MakePlatform) -> None
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recorded real answer is not on this machine")
-def test_recorded_real_answer(platform: MakePlatform) -> None:
-    """A real answer of Spotify's is loaded in full: 2 plays and all that is told of them."""
+def test_recorded_response_is_loaded_in_full(platform: MakePlatform) -> None:
+    """2 plays of a real user, and all their metadata."""
     here = platform("--recorded", f"recorded={RECORDED}", users=0)
     counts = here.load()
     assert counts["plays"] == 2
@@ -172,8 +171,8 @@ def test_gap_is_recorded_once(platform: MakePlatform) -> None:
     assert here.load().get("gaps", 0) == 0
 
 
-def test_stale_metadata_is_asked_again(platform: MakePlatform) -> None:
-    """An artist that is heard again is asked for again after a day, and not before."""
+def test_stale_metadata_is_requested_again(platform: MakePlatform) -> None:
+    """After a day, when the artist is heard."""
     here = platform(users=15)
     here.load()
     here.advance(hours=3)
@@ -219,8 +218,7 @@ def test_each_user_is_in_one_batch_of_the_set_size(platform: MakePlatform) -> No
     assert cut == [(0, 3), (1, 3), (2, 1)]
 
 
-def test_step_tried_again(platform: MakePlatform) -> None:
-    """A fetch that is tried again asks for nobody twice, and counts nobody twice."""
+def test_retried_fetch_polls_and_counts_nobody_twice(platform: MakePlatform) -> None:
     here = platform(users=5)
     hourly_load.plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)

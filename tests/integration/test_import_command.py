@@ -112,8 +112,7 @@ def inbox(here: Platform, folder: Path, *listeners: str) -> list[int]:
     return users
 
 
-def test_what_is_not_read_is_named(platform: MakePlatform, tmp_path: Path) -> None:
-    """What was left out of exports, skipped or refused is named once, as text."""
+def test_skipped_and_refused_files_are_named_once(platform: MakePlatform, tmp_path: Path) -> None:
     here = platform(users=2)
     first, second = inbox(here, tmp_path / "inbox", "listener-0001", "listener-0002")
     (tmp_path / "inbox" / f"user{second}.zip").write_bytes(b"PK no zip")
@@ -133,8 +132,8 @@ def test_what_is_not_read_is_named(platform: MakePlatform, tmp_path: Path) -> No
     assert (told["duplicates"], told["video"], told["files_left_out"]) == (20, 0, 1)
 
 
-def test_one_of_many(platform: MakePlatform, tmp_path: Path) -> None:
-    """With --user, the export of one user is taken from where many wait, and --trust is for it."""
+def test_user_option_imports_one_of_many(platform: MakePlatform, tmp_path: Path) -> None:
+    """--trust applies to that export."""
     here = platform(users=2)
     first, second = inbox(here, tmp_path / "inbox", "listener-0001", "listener-0002")
     with zipfile.ZipFile(tmp_path / "inbox" / f"user{second}.zip", "a") as into:

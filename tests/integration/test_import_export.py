@@ -96,8 +96,8 @@ def of_ledger(here: Platform, listener: str) -> list[dict[str, Any]]:
     )
 
 
-def test_what_the_api_never_told(platform: MakePlatform, tmp_path: Path) -> None:
-    """New plays are loaded with what the export knows of their tracks; the rest is kept beside."""
+def test_plays_that_the_api_lacks_are_loaded(platform: MakePlatform, tmp_path: Path) -> None:
+    """With what the export knows of their tracks; the rest is stored in `songswap.streams`."""
     here = platform(users=1)
     user = here.user_id("listener-0001")
     rows = [
@@ -196,8 +196,10 @@ def exported(plays: Iterable[dict[str, Any]], listened: int = 60_000) -> list[di
 
 
 @pytest.mark.parametrize("first", ["api", "export"])
-def test_told_by_both(platform: MakePlatform, tmp_path: Path, first: str) -> None:
-    """A play that the API and the export tell is one play, at the API's time, whoever is first."""
+def test_play_of_export_and_api_is_one_play(
+    platform: MakePlatform, tmp_path: Path, first: str
+) -> None:
+    """At the API's time, whichever comes first."""
     here = platform(users=2)
     listener = "listener-0001"
     user = here.user_id(listener)
@@ -346,8 +348,10 @@ def test_no_such_user(platform: MakePlatform, tmp_path: Path) -> None:
     assert nothing_stored(here)
 
 
-def test_looks_like_anothers(platform: MakePlatform, tmp_path: Path) -> None:
-    """An export in whose time the API told other plays is refused, unless somebody vouches."""
+def test_export_of_another_user_is_refused_by_its_plays(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
+    """Unless somebody vouches for it."""
     here = platform(users=2)
     here.load()
     first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
@@ -361,8 +365,10 @@ def test_looks_like_anothers(platform: MakePlatform, tmp_path: Path) -> None:
     assert imported(here, first, mine)["merged"] > 0
 
 
-def test_archive_is_away(platform: MakePlatform, tmp_path: Path, own_objects: ObjectStore) -> None:
-    """Where S3 does not take the rows, nothing is loaded; the same import again loads them."""
+def test_outage_of_the_archive_loads_nothing(
+    platform: MakePlatform, tmp_path: Path, own_objects: ObjectStore
+) -> None:
+    """The same import again loads everything."""
     here = platform(users=1)
     here.use(own_objects)
     own_objects.stop()
@@ -495,11 +501,10 @@ def row_of(here: Platform, play: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("new", [False, True], ids=["known", "new"])
 @pytest.mark.parametrize("kind", ["extended", "account"])
-def test_another_id_is_told_later(
+def test_play_under_another_id_is_one_play_of_the_apis_track(
     platform: MakePlatform, tmp_path: Path, kind: str, new: bool
 ) -> None:
-    """A play that an export told first, under another id or by names that several tracks share, is
-    one play when the API tells it, of the API's track, also where that track is new itself."""
+    """Or by names that several tracks share; also where the API's track is new."""
     here = platform(users=5)
     here.load()
     here.advance(hours=12)
@@ -550,8 +555,8 @@ def test_gaps_are_filled(platform: MakePlatform, tmp_path: Path) -> None:
     assert closed == [(True,), (False,)]
 
 
-def test_what_counts_is_a_setting(platform: MakePlatform, tmp_path: Path) -> None:
-    """A smaller SONGSWAP_PLAY_MS and the same import again make plays of what was too short."""
+def test_shorter_plays_count_by_a_setting(platform: MakePlatform, tmp_path: Path) -> None:
+    """The same import again with a smaller SONGSWAP_PLAY_MS adds them."""
     here = platform(users=1)
     user = here.user_id("listener-0001")
     rows = [row("2020-01-02T03:04:05", length, f"t{length}") for length in (9_000, 20_000, 30_000)]

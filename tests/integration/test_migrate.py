@@ -96,8 +96,8 @@ def test_tables_of_the_web_app_are_left_alone(empty: str) -> None:
         assert tables(connection, "public") == PLATFORM
 
 
-def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
-    """A grant that was refused before refusals were counted is tried again, unless it is over."""
+def test_grants_refused_before_counting_are_polled_again(empty: str) -> None:
+    """Unless they have expired."""
     migrate(empty)
     migrate(empty, "0005")
     with connect(empty) as connection:
@@ -186,14 +186,14 @@ def test_back_where_a_token_would_be_lost(platform: MakePlatform) -> None:
     assert here.rows("SELECT count(*) FROM songswap.tokens") == [(1,)]
 
 
-def test_no_way_back_to_before_the_imports(empty: str) -> None:
-    """A version that would forget what was imported, or that is none, is refused."""
+def test_downgrade_that_loses_imports_is_refused(empty: str) -> None:
+    """As is an unknown version."""
     for to in ("0001", "0004", "7", "head"):
         with pytest.raises(SettingsError, match="Nothing was changed"):
             migrate(empty, to)
 
 
-def test_login_without_rights_is_told_so_without_the_statement(empty: str) -> None:
+def test_login_without_rights_is_named_without_the_statement(empty: str) -> None:
     with connect(empty) as connection:
         connection.execute("CREATE ROLE maker LOGIN PASSWORD 'maker'")
         try:

@@ -169,8 +169,8 @@ def test_errors_are_results(work: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_process_that_dies_is_told_of(work: ModuleType, engine: str) -> None:
-    """Work that ends its process is a sentence, and nothing of the engine is left."""
+def test_killed_process_is_reported(work: ModuleType, engine: str) -> None:
+    """Nothing of the engine is left."""
     before, environment = signal.getsignal(signal.SIGINT), dict(os.environ)
     with pytest.raises(WorkerLost, match="What other units have done stays"):
         list(ENGINES[engine](work.die, range(3)))
@@ -178,8 +178,7 @@ def test_a_process_that_dies_is_told_of(work: ModuleType, engine: str) -> None:
     assert dict(os.environ) == environment
 
 
-def test_what_spark_never_answers_keeps_nobody(tmp_path: Path) -> None:
-    """A caller who wants no more results gets away, also from a unit that Spark does not end."""
+def test_caller_can_leave_a_unit_that_spark_never_ends(tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: S603  (our own words)
         [sys.executable, "-c", UNANSWERED],
         cwd=tmp_path,
@@ -198,8 +197,8 @@ def test_processes_give_each_result(tmp_path: Path, work: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_no_more_at_once_than_asked_for(at_once: int) -> None:
-    """Units are taken when their turn comes, and so many are under way, never more."""
+def test_units_under_way_never_exceed_the_limit(at_once: int) -> None:
+    """Each is taken when its turn comes."""
     most, under_way, lock = 0, 0, threading.Lock()
     all_there = threading.Barrier(at_once)
 

@@ -327,8 +327,8 @@ END $$
 """Takes away what would stand in the way of the changes below."""
 
 
-def test_what_cannot_work_is_found(warehouse_dsn: str) -> None:
-    """Each is said with what is wrong and what to do, and is a reason to refuse a load."""
+def test_unusable_table_is_reported_with_its_remedy(warehouse_dsn: str) -> None:
+    """It is a reason to refuse a load."""
     for kind, (statements, words) in BROKEN.items():
         with connect(warehouse_dsn) as connection, connection.transaction(force_rollback=True):
             connection.execute(ALONE.encode())
@@ -340,8 +340,8 @@ def test_what_cannot_work_is_found(warehouse_dsn: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["added NOT NULL", "renamed", "no key", "a view"])
-def test_what_cannot_work_is_said_before_a_load(platform: MakePlatform, kind: str) -> None:
-    """One sentence says what is wrong and what to do; what was fetched waits."""
+def test_load_with_an_unusable_table_is_refused(platform: MakePlatform, kind: str) -> None:
+    """With the problem and the remedy; the responses wait in the spool."""
     here = platform(users=2)
     statements, words = BROKEN[kind]
     here.execute(statements)
@@ -360,8 +360,8 @@ def test_what_cannot_work_is_said_before_a_load(platform: MakePlatform, kind: st
     assert waiting == [(2, 2)]
 
 
-def test_it_goes_on_once_it_is_mended(platform: MakePlatform) -> None:
-    """With exactly the ALTER that was named, the next run loads what waited."""
+def test_named_remedy_lets_the_next_run_load(platform: MakePlatform) -> None:
+    """By exactly that ALTER."""
     here = platform(users=2)
     here.execute('ALTER TABLE "History" ALTER COLUMN played_at TYPE timestamptz')
     with pytest.raises(RunFailed, match="ALTER TABLE"):
@@ -390,8 +390,8 @@ def test_a_trigger_fills_what_is_left_out(platform: MakePlatform) -> None:
     assert '"Tracks".label is NOT NULL without a default' in told
 
 
-def test_what_only_single_commands_need(platform: MakePlatform) -> None:
-    """Keys and columns that only 'songswap connect' needs, and cascades, stop no load."""
+def test_load_ignores_what_only_connect_needs(platform: MakePlatform) -> None:
+    """Keys, columns and cascades."""
     here = platform(users=2)
     here.execute('ALTER TABLE "Users" DROP CONSTRAINT "Users_spotify_id_key"')
     here.execute('ALTER TABLE "Users" ADD COLUMN theme text NOT NULL DEFAULT 1')

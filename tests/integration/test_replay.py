@@ -159,8 +159,7 @@ def test_replay_into_live_tables_changes_nothing(soaked: Soaked) -> None:
     }
 
 
-def test_what_was_lost_comes_back(soaked: Soaked) -> None:
-    """Users and hours that are chosen are replayed, and no others."""
+def test_replay_restores_only_chosen_users_and_hours(soaked: Soaked) -> None:
     part = soaked.fresh("part")
     replay.copy_users(part, soaked.parts.settings.warehouse_dsn, replay.plan(part))
     plays = 'SELECT user_id, count(*) FROM "History" GROUP BY 1 ORDER BY 2 DESC'
@@ -181,8 +180,7 @@ def test_what_was_lost_comes_back(soaked: Soaked) -> None:
     assert tables(part, EXACT) == soaked.loaded
 
 
-def test_killed_and_started_again(soaked: Soaked, tmp_path: Path) -> None:
-    """A replay that is killed in the middle leaves what it loaded; the next one does the rest."""
+def test_killed_replay_is_completed_by_the_next(soaked: Soaked, tmp_path: Path) -> None:
     killed = soaked.fresh("killed")
 
     def loaded() -> int:

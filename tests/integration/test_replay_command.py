@@ -147,8 +147,8 @@ def test_users_who_are_gone(here: Platform, songswap: Run) -> None:
     assert counts["plays"] == here.history().total() > 0
 
 
-def test_one_object_or_answer_costs_itself(here: Platform, songswap: Run) -> None:
-    """Damaged objects and refused answers are named and exit with 1; all else is loaded."""
+def test_damaged_object_is_named_and_the_rest_loaded(here: Platform, songswap: Run) -> None:
+    """As is a refused response; the exit code is 1."""
     before = here.history()
     first, second, *_ = here.rows('SELECT user_id FROM "History" GROUP BY 1 ORDER BY 1')
     here.execute('DELETE FROM "History"')
@@ -179,8 +179,7 @@ def test_one_object_or_answer_costs_itself(here: Platform, songswap: Run) -> Non
     assert here.history() == before
 
 
-def test_what_is_missing_is_named(here: Platform, songswap: Run) -> None:
-    """A key that is not set, may not read, or a service that is away: a sentence each."""
+def test_missing_key_right_or_service_is_named(here: Platform, songswap: Run) -> None:
     unset = songswap(AIRFLOW_CONN_SONGSWAP_S3_READONLY=None)
     pipeline = here.environment()["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"]
     denied = songswap(AIRFLOW_CONN_SONGSWAP_S3_READONLY=pipeline)

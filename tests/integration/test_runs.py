@@ -188,8 +188,8 @@ def test_run_without_a_plan_is_red(platform: MakePlatform) -> None:
     assert row(here, "r")[0] == "failed"
 
 
-def test_pause_is_told_once_and_so_is_its_end(platform: MakePlatform) -> None:
-    """A run in a pause is paused, not failed; its end is told by the first run, the rest is not."""
+def test_pause_and_its_end_are_reported_once(platform: MakePlatform) -> None:
+    """A run in a pause is paused, not failed."""
     here = platform(users=3)
     here.fault(path=FEED, status=429, headers={"Retry-After": "7000"}, body={}, times=1)
     until = here.clock() + timedelta(seconds=7000)
@@ -248,8 +248,8 @@ def test_notices_of_pauses(platform: MakePlatform) -> None:
     here.load()
 
 
-def test_dead_grants_are_told_once_a_day(platform: MakePlatform) -> None:
-    """By number, in one sentence; again after a day, and at once when there are new after none."""
+def test_dead_grants_are_reported_once_a_day(platform: MakePlatform) -> None:
+    """By number; at once when there are new ones after none."""
     here = platform(users=4)
     here.load()
     state = "UPDATE songswap.grants SET state = %s WHERE user_id = %s"

@@ -178,8 +178,7 @@ def test_our_tables_were_made_for_another_schema(platform: MakePlatform) -> None
         here.load()
 
 
-def test_what_migrate_lacks_is_what_it_names(database: str) -> None:
-    """A login is told the statements to run, in a sentence; with exactly those it succeeds."""
+def test_statements_that_migrate_names_are_enough(database: str) -> None:
     execute(database, "CREATE ROLE me LOGIN PASSWORD 'secret'")
     me = as_role(database, "me")
     with pytest.raises(WarehouseRefused) as refused:
@@ -230,8 +229,8 @@ def test_tables_of_the_web_app(database: str) -> None:
     assert migrate(as_role(database, "me")).advice == ""
 
 
-def test_only_what_is_needed_is_asked_for(database: str) -> None:
-    """Parents of tables that are missing are referred to; a right to another column is none."""
+def test_migrate_names_only_the_rights_it_needs(database: str) -> None:
+    """On parents of missing tables; a right to another column is none."""
     execute(
         database,
         "CREATE ROLE me LOGIN PASSWORD 'secret'",
@@ -260,9 +259,8 @@ def test_only_what_is_needed_is_asked_for(database: str) -> None:
     migrate(as_role(database, "me"))
 
 
-def test_the_way_back_writes_tokens(database: str) -> None:
-    """To take the schema back to where tokens were in the platform's table alone, it is written;
-    to bring it up again, nothing of the platform's tables is."""
+def test_downgrade_writes_the_platforms_tokens(database: str) -> None:
+    """An upgrade writes nothing of the platform's tables."""
     execute(database, "CREATE ROLE me LOGIN PASSWORD 'secret'")
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     execute(database, f"GRANT CREATE ON DATABASE {name} TO me", "GRANT ALL ON SCHEMA public TO me")
@@ -283,8 +281,8 @@ def test_the_way_back_writes_tokens(database: str) -> None:
         migrate(me)
 
 
-def test_not_the_owner_of_our_tables(database: str) -> None:
-    """Who is not the owner is told who is, unless all is up to date; a member may."""
+def test_login_that_does_not_own_our_tables_learns_who_does(database: str) -> None:
+    """Unless all is up to date; a member of the owner may migrate."""
     execute(
         database,
         "CREATE ROLE me LOGIN PASSWORD 'secret'",

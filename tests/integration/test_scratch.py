@@ -83,8 +83,9 @@ def test_many_at_once(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_what_only_has_the_name(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A link, a file, or another user's folder of such a name is left alone."""
+def test_link_file_or_foreign_folder_of_the_name_stays(
+    place: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = tmp_path_factory.mktemp("other")
     (other / "kept").write_text("x")
     (place / f"{PREFIX}link").symlink_to(other)

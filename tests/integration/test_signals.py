@@ -78,8 +78,8 @@ def test_stops_in_the_background(number: signal.Signals, in_background: list[str
         assert process.communicate(timeout=60)[0] == f"{int(number)}\n"
 
 
-def test_what_a_program_starts(in_background: list[str]) -> None:
-    """It can be interrupted in its turn, outlives the terminal too, and its exit code is known."""
+def test_child_can_be_interrupted_and_outlives_the_terminal(in_background: list[str]) -> None:
+    """Its exit code is known."""
     with running([*in_background, sys.executable, "-c", GRANDCHILD]) as process:
         assert process.communicate(timeout=60)[0] == "['SIGHUP', 'SIGPIPE', 'SIGXFSZ']\n"
     with running([sys.executable, "-c", CHILD]) as process:

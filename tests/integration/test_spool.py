@@ -41,8 +41,8 @@ def ids(kept: list[SpooledResponse]) -> list[int]:
     return [one.id for one in kept]
 
 
-def test_kept_as_it_came(spool: Spool, folder: Path) -> None:
-    """An answer comes back byte for byte, with its time, also in another process's hands."""
+def test_spooled_response_comes_back_byte_for_byte(spool: Spool, folder: Path) -> None:
+    """With its time, also in another process."""
     whole = RawResponse(7, "some/key.json", AT, b"\x00print", bytes(range(256)) * 9)
     kept = spool.keep("run", 3, [whole])
     with Spool(folder) as other:

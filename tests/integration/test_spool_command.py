@@ -114,10 +114,10 @@ def test_list_show_retry_drop(here: Platform, own_objects: ObjectStore, songswap
     assert here.rows("SELECT state FROM songswap.runs") == [("running",)], "a retry is no run"
 
 
-def test_damaged_answer_keeps_nobody(
+def test_damaged_response_stays_and_others_leave(
     here: Platform, own_objects: ObjectStore, songswap: Run
 ) -> None:
-    """An answer that the disk did not keep whole stays with its reason; all others leave."""
+    """It has its reason."""
     own_objects.stop()
     fetched(here)
     damage(here, 2)
@@ -148,8 +148,8 @@ def test_damaged_answer_keeps_nobody(
         "RETURN NULL",
     ],
 )
-def test_refused_answer_keeps_nobody(here: Platform, trouble: str) -> None:
-    """Rows that the warehouse refuses or swallows stay with their reason; all others are loaded."""
+def test_refused_response_stays_and_others_load(here: Platform, trouble: str) -> None:
+    """The warehouse refuses or swallows its rows; it has its reason."""
     poisoned = here.user_id("listener-0002")
     here.execute(
         "CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"

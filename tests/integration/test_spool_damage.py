@@ -122,13 +122,13 @@ def scramble(data: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("file", [FILE, f"{FILE}-wal"])
-def test_whatever_the_disk_does(
+def test_any_damage_raises_only_spool_errors(
     file: str,
     sound: tuple[Path, dict[int, RawResponse]],
     crashed: tuple[Path, dict[int, RawResponse]],
     tmp_path: Path,
 ) -> None:
-    """No error but a `SpoolError`, no changed row that is believed, and no row gone in silence."""
+    """No changed row is believed, and none goes in silence."""
     origin, kept = sound if file == FILE else crashed
     data = (origin / file).read_bytes()
     recovered = 0
@@ -266,8 +266,8 @@ def test_many_find_it_broken(folder: Path) -> None:
     assert len(list(folder.glob("*.broken-*Z"))) == 1
 
 
-def test_saved_although_killed_meanwhile(folder: Path) -> None:
-    """What a crash left aside and not saved is saved by whoever opens the spool next, once."""
+def test_salvage_that_was_killed_is_completed_once(folder: Path) -> None:
+    """By whoever opens the spool next."""
     (folder / FILE).rename(folder / f"{FILE}.broken-20261122T080000.000000Z")
     for _ in range(2):
         with Spool(folder) as spool:

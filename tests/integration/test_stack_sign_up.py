@@ -28,8 +28,8 @@ def test_everybody_is_signed_up_once(simulator: StartSimulator, warehouse_dsn: s
     assert rows(warehouse_dsn, USERS) == first
 
 
-def test_who_is_missing_is_added(simulator: StartSimulator, warehouse_dsn: str) -> None:
-    """New listeners, and those whose tokens are gone, are signed up; the others keep theirs."""
+def test_missing_listeners_are_signed_up(simulator: StartSimulator, warehouse_dsn: str) -> None:
+    """Also those whose tokens are gone; the others' tokens stay."""
     spotify = simulator("--users", "3")
     listeners = spotify.get("/admin/listeners")
     sign_up(warehouse_dsn, spotify.url, listeners[:2], lambda _: None)

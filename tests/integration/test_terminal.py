@@ -222,11 +222,9 @@ def test_unprintable_character_is_escaped_in_any_encoding(
         assert command[0] != b"grants" or b"Zo" in done.stdout
 
 
-def test_what_nobody_foresaw(
+def test_unforeseen_error_is_shown_whole_with_exit_code_1(
     songswap: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error that is no sentence is shown whole, as text, and the exit code is 1."""
-
     def fail(*_: object) -> None:
         raise RuntimeError("\x1b]0;title\x07[/red]\u202e")
 

@@ -247,8 +247,8 @@ def test_longest_wait_is_a_setting_and_nonsense_refused(
         pass
 
 
-def test_what_the_operator_says_of_a_connection_holds(warehouse_dsn: str) -> None:
-    """Its own name and options are kept; the zone and the schema are ours."""
+def test_name_and_options_of_a_connection_are_respected(warehouse_dsn: str) -> None:
+    """The zone and the schema are ours."""
     dsn = psycopg.conninfo.make_conninfo(
         warehouse_dsn, application_name="nightly", options="-c geqo=off -c TimeZone=Asia/Tokyo"
     )

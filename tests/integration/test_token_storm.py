@@ -188,8 +188,7 @@ def test_locked_tokens_row_costs_no_play(hours: Hours) -> None:
     hours.assert_all_well("a locked row")
 
 
-def test_one_that_cannot_be_stored(hours: Hours) -> None:
-    """A user whose tokens the warehouse does not take waits alone; the others are asked for."""
+def test_token_that_cannot_be_stored_stops_only_its_user(hours: Hours) -> None:
     here = hours.here
     here.execute(
         "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS"

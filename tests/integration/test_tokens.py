@@ -157,9 +157,9 @@ def current(dsn: str) -> dict[int, str]:
         return {user: tokens.decode(token) for user, token in rows}
 
 
-async def test_whatever_one_raises(warehouse_dsn: str, tmp_path: Path) -> None:
-    """An unforeseen error of one user leaves that user alone; the others' exchanges end."""
-
+async def test_unforeseen_error_of_one_user_stops_only_that_user(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
     async def refresh(token: str) -> Tokens:
         if token.endswith("2"):
             raise RuntimeError(token)
@@ -303,8 +303,10 @@ TOKENS = st.text(st.characters(exclude_categories=[]))  # lone surrogates too, a
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(TOKENS, TOKENS)
-def test_any_token_is_kept(warehouse_dsn: str, access_token: str, refresh_token: str) -> None:
-    """What a JSON string can hold comes back from the warehouse, wherever it fits besides."""
+def test_token_of_any_characters_is_stored(
+    warehouse_dsn: str, access_token: str, refresh_token: str
+) -> None:
+    """Whatever a JSON string can hold."""
 
     async def store() -> None:
         async with await connect_async(warehouse_dsn) as connection:
@@ -348,8 +350,8 @@ def test_signal_in_the_middle_of_exchanges(platform: MakePlatform, number: signa
     assert states(here) == {"active": 60}
 
 
-def test_killed_with_a_token_on_its_way(platform: MakePlatform) -> None:
-    """A user whose token died with a process is told of as lost, with the time, not as revoked."""
+def test_token_lost_with_its_process_is_reported_as_lost(platform: MakePlatform) -> None:
+    """With the time; not as revoked."""
     here = platform(*ROTATED, users=1)
     here.load()
     here.advance(hours=1)
@@ -376,8 +378,8 @@ def test_killed_with_a_token_on_its_way(platform: MakePlatform) -> None:
     ]
 
 
-def test_unanswered_exchange_goes_first(platform: MakePlatform) -> None:
-    """Whose exchange died with its process gets a new token before anybody's feed is read."""
+def test_interrupted_exchange_is_repeated_first(platform: MakePlatform) -> None:
+    """Before anybody's feed is read."""
     here = platform(*ROTATED, users=3)
     arguments = [
         here.clock().isoformat(),

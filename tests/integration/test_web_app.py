@@ -276,8 +276,7 @@ def test_unfinished_index_is_built_anew(
     assert index_names(database, valid=False) == set()
 
 
-def test_one_builds_at_a_time(database: str, web_app: WebApp) -> None:
-    """Who comes second begins nothing, and is told so."""
+def test_second_build_of_indexes_is_refused(database: str, web_app: WebApp) -> None:
     web_app.upgrade()
     migrate(database)
     with psycopg.connect(database, autocommit=True) as other:
@@ -302,8 +301,8 @@ def test_indexes_without_the_right(database: str, web_app: WebApp) -> None:
     assert index_names(database) == set()
 
 
-def test_builds_beside_writers(database: str, web_app: WebApp) -> None:
-    """While an index is built, and waits, others write the table, and the operator is told."""
+def test_indexes_are_built_while_others_write(database: str, web_app: WebApp) -> None:
+    """The operator sees what it waits for."""
     said: list[str] = []
     web_app.upgrade()
     migrate(database)
@@ -424,8 +423,8 @@ def test_no_table_of_ours_has_a_name_of_theirs(database: str) -> None:
     assert [name for (name,) in ours if name.casefold() in theirs] == []
 
 
-def test_index_of_theirs_keeps_its_name(database: str, web_app: WebApp) -> None:
-    """An index that the web app has made is not renamed, even if it is called as ours once was."""
+def test_index_of_the_web_app_is_not_renamed(database: str, web_app: WebApp) -> None:
+    """Even if it has a name that ours once had."""
     web_app.upgrade()
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute('CREATE INDEX "History_track_id" ON public."History" (track_id)')

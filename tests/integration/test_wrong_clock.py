@@ -86,8 +86,7 @@ def test_pause_of_a_fast_clock_does_not_hold(here: Platform, noted: timedelta) -
         assert found.until == now + timedelta(hours=2)
 
 
-def test_heavy_listener_of_a_fast_clock_is_followed(here: Platform) -> None:
-    """An answer that was noted in the future does not say that a user was just asked for."""
+def test_poll_recorded_in_the_future_does_not_delay_the_next(here: Platform) -> None:
     here.load()
     now = here.clock()
     here.execute("UPDATE songswap.polls SET plays_per_hour = 60, answered_at = %s", now + FAST)

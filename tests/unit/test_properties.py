@@ -17,7 +17,6 @@ def test_suite_draws_the_same_examples() -> None:
 
 
 def test_numbers_of_examples_follow_the_profile() -> None:
-    """A test that takes more or fewer examples than others takes a share of the profile's."""
     for file in TESTS.rglob("test_*.py"):
         found = re.findall(r"\bmax_examples=([^,)\n]+)", file.read_text())
         own = [one for one in found if not one.startswith(("examples(", "("))]

@@ -56,8 +56,7 @@ def test_set_back_to_any_moment(events: list[tuple[int, str]]) -> None:
 
 
 @given(st.integers(0, 60), st.integers(1, 50))
-def test_kept_for_a_time(hours: int, keep: int) -> None:
-    """What was stored within the time is there, what was stored before is not."""
+def test_rotated_tokens_are_stored_for_a_set_time(hours: int, keep: int) -> None:
     with tables_in_memory() as db:
         for hour in range(hours):
             token = RotatedToken(1, f"t{hour}", "a", f"t{hour + 1}", BEGIN)

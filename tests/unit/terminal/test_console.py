@@ -68,8 +68,7 @@ def test_names_of_people_stay(text: str) -> None:
     assert printable(text) == text
 
 
-def test_escapes_say_what_was_there() -> None:
-    """An escape names the character that it stands for."""
+def test_escape_names_its_character() -> None:
     assert printable("\x1b[2J\u202e\udcff") == r"\x1b[2J\u202e\udcff"
     assert paragraphs("one\n\ttwo") == "one\n\\ttwo"
 

@@ -48,8 +48,9 @@ def test_response_without_items_is_valid() -> None:
         ("https://[?after=1", None),
     ],
 )
-def test_bound_that_was_asked_for(href: Any, since: datetime | None) -> None:
-    """The page's own address says after which moment plays were asked for."""
+def test_lower_bound_is_read_from_the_address_of_the_page(
+    href: Any, since: datetime | None
+) -> None:
     body = json.dumps({"items": [item(5)], "href": href}).encode()
     assert history.transform(body, 7, OBSERVED_AT, Catalogue()).since == since
 
@@ -174,8 +175,7 @@ def test_full_without_items(cursors: Any, newest: str | None) -> None:
     ("broken", "reason"),
     [(None, "item: missing"), ("text", "item: wrong type"), ([1], "item: wrong type")],
 )
-def test_not_an_item(broken: Any, reason: str) -> None:
-    """What is no item at all costs only itself."""
+def test_entry_that_is_no_item_costs_only_itself(broken: Any, reason: str) -> None:
     told, _ = transform([item(1), broken])
     assert len(told.plays) == 1
     assert [one.reason for one in told.rejected_items] == [reason]
@@ -185,16 +185,15 @@ def test_not_an_item(broken: Any, reason: str) -> None:
     "body",
     [b"", b"<html>busy</html>", b"[]", b"{}", b'{"items": null}', b'{"items": {}}', b"[" * 9999],
 )
-def test_not_an_answer(body: bytes) -> None:
-    """A body that is not a list of plays is set aside as a whole, and nothing is raised."""
+def test_body_without_plays_is_rejected_whole(body: bytes) -> None:
     told = history.transform(body, 7, OBSERVED_AT, Catalogue())
     assert told.plays == []
     assert [one.reason for one in told.rejected_items] == [history.NOT_AN_ANSWER]
     assert history.fingerprint(body) is None
 
 
-def test_set_aside_once() -> None:
-    """The same broken item has the same fingerprint in each answer, however that one is read."""
+def test_broken_item_has_one_fingerprint_in_each_response() -> None:
+    """However that one is read."""
     broken = item(2, track=None)
     mended_elsewhere = item(3, track=item(3)["track"] | {"popularity": "high"})
     first, _ = transform([broken])

@@ -13,8 +13,7 @@ def read(text: str | bytes) -> list[responses.Parsed[responses.Track]] | None:
     return responses.read(body, responses.Tracks, responses.Track)
 
 
-def test_lenient_reading_tells_the_same() -> None:
-    """An entry that is whole reads the same beside a broken one as it does alone."""
+def test_whole_entry_reads_the_same_beside_a_broken_one() -> None:
     alone = read(json.dumps({"tracks": [track(1)]}))
     beside = read(json.dumps({"tracks": [track(1), {"id": 5}]}))
     assert alone is not None

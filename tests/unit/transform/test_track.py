@@ -65,8 +65,8 @@ def test_whole_track_gives_all_its_rows() -> None:
         {"artists": "nobody"},
     ],
 )
-def test_one_field_costs_itself(change: dict[str, Any]) -> None:
-    """A broken field is noted and costs its own row; every other row of the track is there."""
+def test_broken_field_costs_only_its_row(change: dict[str, Any]) -> None:
+    """It is noted."""
     catalogue = add(track(1, **change))
     whole = add(track(1))
     (field,) = change
@@ -96,8 +96,8 @@ def test_one_field_costs_itself(change: dict[str, Any]) -> None:
         "https://x",
     ],
 )
-def test_one_image_costs_itself(image: Any) -> None:
-    """An image without a usable size or URL costs that image alone."""
+def test_broken_image_costs_only_itself(image: Any) -> None:
+    """It has no usable size or URL."""
     images = track(1)["album"]["images"]
     catalogue = add(track(1, album={"images": [images[0], image, images[2]]}))
     assert {key[1] for key in catalogue.track_images} == {640, 64}
@@ -151,8 +151,8 @@ def test_no_preview_and_no_images_are_complete() -> None:
 
 
 @pytest.mark.parametrize("whole_first", [True, False])
-def test_whole_telling_completes_in_any_order(whole_first: bool) -> None:
-    """One that is read without a problem does, although both give the same values."""
+def test_whole_track_completes_a_broken_one_in_any_order(whole_first: bool) -> None:
+    """Although both give the same values."""
     told = [track(1), track(1, uri=5)]
     catalogue = Catalogue()
     for one in told if whole_first else reversed(told):
@@ -160,8 +160,7 @@ def test_whole_telling_completes_in_any_order(whole_first: bool) -> None:
     assert catalogue.incomplete == set()
 
 
-def test_later_telling_completes() -> None:
-    """What one item leaves out of a track, another item of the same track fills in."""
+def test_later_item_fills_what_an_earlier_left_out() -> None:
     catalogue = add(track(1, name=None, duration_ms=None, popularity=None))
     add(track(1), catalogue)
     whole = add(track(1))

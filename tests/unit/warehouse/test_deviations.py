@@ -110,8 +110,7 @@ def test_advice_on_policies_depends_on_whether_owners_are_under_them() -> None:
 
 
 @pytest.mark.parametrize("relkind", ["v", "m", "f"])
-def test_what_is_no_table(relkind: str) -> None:
-    """That it is none is all that is said of it."""
+def test_view_is_reported_only_as_no_table(relkind: str) -> None:
     (told,) = problems(shape("History")._replace(relkind=relkind, columns={}))
     assert "whose rows have no key" in told
     assert problems(shape("History", relkind="p")) == []

@@ -6,8 +6,8 @@ from songswap.warehouse.server import unsupported
 
 
 @pytest.mark.parametrize("version", [110000, 110022, 150004, 180006, 190000])
-def test_what_will_do(version: int) -> None:
-    """Version 11 and later, with UTF8; an encoding that a pooler does not tell is no reason."""
+def test_server_from_11_on_with_utf8_is_accepted(version: int) -> None:
+    """A pooler may not report the encoding."""
     assert unsupported(version, "UTF8") is None
     assert unsupported(version, "") is None
 

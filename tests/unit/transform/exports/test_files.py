@@ -149,15 +149,14 @@ def test_files_without_tracks(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("told", ["true", "false", "", 1, 0, 0.5, [], {}, "private"])
-def test_what_is_no_plain_no_is_private(told: Any) -> None:
-    """A stream whose privacy is told in an unknown way is not for others to see."""
+def test_unclear_privacy_is_private(told: Any) -> None:
     [stream] = extended({**ROW, "incognito_mode": told}).streams
     assert stream.incognito is True
 
 
 @pytest.mark.parametrize("told", [False, None])
-def test_what_is_not_private(told: bool | None) -> None:
-    """Spotify's description allows null, which old rows have, beside true and false."""
+def test_false_and_null_are_not_private(told: bool | None) -> None:
+    """Spotify's description allows null, which old rows have."""
     [stream] = extended({**ROW, "incognito_mode": told}).streams
     assert not stream.incognito
 
@@ -288,8 +287,8 @@ PERSONAL = {
 
 
 @pytest.mark.parametrize("broken", [{}, {"ms_played": "broken"}])
-def test_nothing_personal_is_kept(broken: dict[str, Any]) -> None:
-    """Addresses, agents, names and fields that nobody knows are dropped, also from broken rows."""
+def test_archived_rows_hold_nothing_personal(broken: dict[str, Any]) -> None:
+    """No address, agent, name or unknown field, also of broken rows."""
     file = extended({**ROW, **PERSONAL, **broken}, {**ROW, **PERSONAL})
     assert file.owners == {"name-secret"}
     kept = json.loads(file.kept)
@@ -300,8 +299,8 @@ def test_nothing_personal_is_kept(broken: dict[str, Any]) -> None:
     assert not [value for value in PERSONAL.values() if value in told]
 
 
-def test_what_is_kept_is_read_again() -> None:
-    """What is archived tells the same streams, and is kept as the same."""
+def test_archived_rows_give_the_same_streams() -> None:
+    """And are archived as the same."""
     file = extended({**ROW, **PERSONAL}, {**ROW, "ms_played": None}, 5)
     again = read("x", Kind.EXTENDED, file.kept, NOW)
     assert again.streams == file.streams
@@ -334,8 +333,8 @@ JSON = st.recursive(
 
 
 @given(rows=st.lists(st.dictionaries(st.sampled_from(sorted(ROW)), JSON) | JSON, max_size=8))
-def test_whatever_stands_there(rows: list[Any]) -> None:
-    """Whatever the rows are, each is a stream, left out or set aside, and nothing is raised."""
+def test_any_rows_are_read_without_an_error(rows: list[Any]) -> None:
+    """Each is a stream, left out or rejected."""
     file = read("x", Kind.EXTENDED, json.dumps(rows).encode(), NOW)
     left_out = sum(file.left_out.values())
     assert file.rows == len(rows) == len(file.streams) + left_out + len(file.rejected_items)

@@ -39,16 +39,15 @@ def test_start_may_lie_before_pauses_but_after_the_stream_before() -> None:
     assert match([(at(-90), "a")], streams) == {}
 
 
-def test_heard_again_at_once() -> None:
-    """Of two streams in a row each gets its own play, whether starts or ends are told."""
+def test_repeated_streams_match_their_own_plays() -> None:
+    """Whether plays are dated at their start or end."""
     streams = heard(("a", 200, 200), ("a", 400, 200))
     ends = [(at(200.3), "a"), (at(400.3), "a")]
     starts = [(at(0.1), "a"), (at(200.1), "a")]
     assert match(ends, streams) == match(starts, streams) == {0: 0, 1: 1}
 
 
-def test_one_of_two_is_told() -> None:
-    """One play is one stream, also where it lies near two."""
+def test_play_near_two_streams_matches_one() -> None:
     assert len(match([(at(200), "a")], heard(("a", 200, 200), ("a", 400, 200)))) == 1
 
 
