@@ -81,15 +81,28 @@ def _migrated(postgres: Postgres) -> str:
 
 
 @pytest.fixture
-def warehouse_dsn(postgres: Postgres, _migrated: str) -> Iterator[str]:
-    """The DSN of a fresh warehouse, migrated and empty."""
-    name = f"songswap_{next(_numbers)}"
-    postgres.create_database(name, template=_migrated)
-    with psycopg.connect(postgres.dsn(name), autocommit=True) as connection:
-        # As the migration has set it in the template; a copy of a database leaves it out.
-        connection.execute(f"ALTER ROLE songswap IN DATABASE {name} SET search_path = public")
-    yield postgres.dsn(name)
-    postgres.drop_database(name)
+def make_warehouse(postgres: Postgres, _migrated: str) -> Iterator[Callable[[], str]]:
+    """Makes fresh warehouses, migrated and empty: returns the DSN of one."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"songswap_{next(_numbers)}"
+        postgres.create_database(name, template=_migrated)
+        made.append(name)
+        with psycopg.connect(postgres.dsn(name), autocommit=True) as connection:
+            # As the migration has set it in the template; a copy of a database leaves it out.
+            connection.execute(f"ALTER ROLE songswap IN DATABASE {name} SET search_path = public")
+        return postgres.dsn(name)
+
+    yield make
+    for name in made:
+        postgres.drop_database(name)
+
+
+@pytest.fixture
+def warehouse_dsn(make_warehouse: Callable[[], str]) -> str:
+    """The DSN of a fresh warehouse."""
+    return make_warehouse()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import gzip
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,11 +14,9 @@ import pytest
 from factories import MakePlatform, Platform
 
 from songswap.dev.stack.object_store import ObjectStore
-from songswap.dev.stack.postgres import Postgres
 from songswap.pipelines import replay
 from songswap.settings import Settings
 from songswap.storage import keys
-from songswap.warehouse.migrate import migrate
 
 Play = tuple[int, datetime, str]
 HOURS = 6
@@ -37,15 +35,11 @@ def here(platform: MakePlatform) -> Platform:
 
 
 @pytest.fixture
-def fresh(postgres: Postgres, here: Platform) -> Iterator[Settings]:
+def fresh(make_warehouse: Callable[[], str], here: Platform) -> Settings:
     """The settings with an empty warehouse that has the users."""
-    name = f"{psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)['dbname']}_fresh"
-    postgres.create_database(name)
-    migrate(postgres.dsn(name))
-    settings = replace(here.settings, warehouse_dsn=postgres.dsn(name))
+    settings = replace(here.settings, warehouse_dsn=make_warehouse())
     replay.copy_users(settings, here.settings.warehouse_dsn, replay.plan(settings))
-    yield settings
-    postgres.drop_database(name)
+    return settings
 
 
 def as_before(here: Platform, until: datetime | None = None) -> dict[str, set[Play]]:
