@@ -209,6 +209,7 @@ def platform(
                 virtual_hosted_style_request=False,
             ),
             archive("tests"),
+            not real_time,
         )
 
     return make

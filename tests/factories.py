@@ -22,13 +22,15 @@ NOW = "2026-11-22T18:00:00Z"
 
 @dataclass
 class Platform:
-    """The parts, and what the tests ask of them most."""
+    """The parts, and what tests do with them most."""
 
     settings: Settings
     spotify: Simulator
     bucket: S3Store
     test_archive: Archive
+    is_frozen: bool
     runs: int = 0
+    _now: datetime | None = None
 
     def environment(self) -> dict[str, str]:
         """All of it as environment variables, as Airflow and the command line read them."""
@@ -75,7 +77,10 @@ class Platform:
 
     def clock(self) -> datetime:
         """The simulator's time, which is that of the pipeline too."""
-        return datetime.fromisoformat(self.spotify.get("/admin/clock")["now"]).astimezone(UTC)
+        if self._now is None or not self.is_frozen:
+            now = self.spotify.get("/admin/clock")["now"]
+            self._now = datetime.fromisoformat(now).astimezone(UTC)
+        return self._now
 
     def join(self, count: int) -> None:
         """Have more listeners sign up."""
@@ -97,6 +102,7 @@ class Platform:
         seconds = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
         total = sum(seconds[unit] * number for unit, number in units.items())
         self.spotify.post("/admin/clock", {"advance_s": total})
+        self._now = None
 
     def load(self) -> dict[str, int]:
         """One hourly load, as a run of its own."""
