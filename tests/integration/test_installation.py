@@ -33,7 +33,7 @@ def needed(*extras: str) -> set[str]:
         for extra in {"", *one.extras} - {extra for name, extra in seen if name == one.name}:
             seen.add((one.name, extra))
             waiting += required(one.name, extra)
-    return {canonicalize_name(name) for name, _ in seen} - {"songswap-airflow"}
+    return {str(canonicalize_name(name)) for name, _ in seen} - {"songswap-airflow"}
 
 
 def required(package: str, extra: str) -> Iterator[Requirement]:
@@ -136,9 +136,8 @@ def test_each_goal_prepares_what_it_uses(make: Callable[..., list[str]]) -> None
     assert make("lock") == []
 
 
-def test_what_was_completed_stays_so(make: Callable[..., list[str]]) -> None:
-    """The demo after the tests removes nothing, not even when the lock has changed; what is added
-    to a running demo's packages removes none of them."""
+def test_demo_removes_no_package_of_the_tests(make: Callable[..., list[str]]) -> None:
+    """Not even when the lock has changed; nor do the tests remove one of a running demo."""
     assert make("demo", ".ready", ".complete") == []
     for newer in ("requirements.lock", "pyproject.toml"):
         exact, added = make("demo", ".ready", ".complete", newer=newer)
@@ -164,10 +163,10 @@ def test_help_names_each_goal() -> None:
     assert ".DEFAULT_GOAL := demo\n" in text
 
 
-def test_ports_are_looked_at_before_anything_is_installed(
+def test_ports_are_checked_before_anything_is_installed(
     free_port: Callable[[], int], tmp_path: Path
 ) -> None:
-    """A line at once, then all that are in use, and nothing is made; with free ports it goes on."""
+    """All that are in use are named."""
     for name in ("Makefile", "requirements.lock", "pyproject.toml", "src"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     ports = {f"SONGSWAP_{part}_PORT": free_port() for part in ("AIRFLOW", "POSTGRES", "S3")}
@@ -274,10 +273,10 @@ def test_python3_is_taken_where_its_version_fits(
     assert Path(said.stdout.strip()).name == "python3"
 
 
-def test_without_a_python_that_fits_there_is_a_sentence(
+def test_unsupported_python_is_explained(
     choose: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """It says which versions fit, what was tried, and how to name another; nothing is left."""
+    """Which versions fit, what was tried, how to name another; nothing is left."""
     said = choose(python3="3.15.0", python3_13="")
     assert said.returncode != 0
     assert "This needs Python 3.11 to 3.14" in said.stderr

@@ -86,10 +86,10 @@ def ask(
     )
 
 
-def test_make_asks_without_any_package(
+def test_make_checks_ports_without_any_package(
     ports: dict[str, int], use: Callable[..., None], tmp_path: Path
 ) -> None:
-    """Settings come from the environment and from .env; the line is one for make."""
+    """Settings come from the environment and from .env; the suggested line is one for make."""
     dotenv = f"SONGSWAP_S3_PORT={ports['s3']} # ours\nSONGSWAP_AIRFLOW_PORT=1\n"
     environment = {
         Ports.variable(part): str(ports[part]) for part in ("airflow", "postgres", "simulator")

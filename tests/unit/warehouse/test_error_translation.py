@@ -54,15 +54,15 @@ def test_every_error_is_a_sentence() -> None:
         (errors.UniqueViolation, WarehouseRefused),
     ],
 )
-def test_outages_are_told_from_refusals(
+def test_outage_and_refusal_are_different_errors(
     kind: type[psycopg.Error], branch: type[SongSwapError]
 ) -> None:
-    """What trying again can mend is another error than what it cannot."""
+    """Trying again helps against the former only."""
     assert type(translated(kind())) is branch
 
 
-def test_who_is_in_the_way() -> None:
-    """The note of a session's watch is part of the sentence."""
+def test_error_names_the_session_in_the_way() -> None:
+    """By the note of its watch."""
     error = errors.LockNotAvailable()
     error.add_note("Held by psql (pid 7).")
     assert "Held by psql (pid 7)." in str(translated(error))
@@ -85,8 +85,8 @@ def test_too_many_connections(said: str) -> None:
     assert "CONNECTION LIMIT" in told
 
 
-def test_each_of_several_hosts_is_told() -> None:
-    """Of several hosts and addresses each says why not, once, by psycopg's words and by libpq's."""
+def test_each_of_several_hosts_says_why_it_failed() -> None:
+    """Once, by psycopg's words and by libpq's."""
     of_psycopg = (
         'connection failed: connection to server at "b" failed: Connection refused\n'
         "Multiple connection attempts failed. All failures were:\n"

@@ -1,12 +1,12 @@
 """Which database, schema and rights do: found, or refused in a sentence that says what to run."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -18,8 +18,6 @@ from songswap.errors import RunFailed, WarehouseRefused
 from songswap.warehouse.connection import connect, connect_async
 from songswap.warehouse.contract import TABLES
 from songswap.warehouse.migrate import OLDEST, migrate
-
-Make = Callable[..., Any]
 
 _numbers = itertools.count(1)
 
@@ -64,8 +62,10 @@ def schemas_with_tables(dsn: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "WIN1252"])
-def test_another_encoding(postgres: Postgres, encoding: str) -> None:
-    """Every command refuses it in a sentence, and nothing is made."""
+def test_database_in_another_encoding_is_refused_by_every_command(
+    postgres: Postgres, encoding: str
+) -> None:
+    """Nothing is created."""
     name = f"encoded_{encoding.lower()}"
     create = (
         f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -95,7 +95,7 @@ def test_another_encoding(postgres: Postgres, encoding: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "music, public", "public"])
-def test_tables_in_another_schema(platform: Make, path: str) -> None:
+def test_tables_in_another_schema(platform: MakePlatform, path: str) -> None:
     """They are found and used, no second set is made, and everything runs on them."""
     here = platform(users=3)
     dsn = here.settings.warehouse_dsn
@@ -138,8 +138,8 @@ async def test_coroutines_use_the_same_schema(database: str) -> None:
         await connection.close()
 
 
-def test_several_schemas(database: str) -> None:
-    """Of several that are not in the path none is guessed; the path that is named decides."""
+def test_schema_outside_the_search_path_is_not_guessed(database: str) -> None:
+    """With several candidates, the configured path decides."""
     for name in ("one", "two"):
         execute(database, f"CREATE SCHEMA {name}")
         for table in ("Users", "History"):
@@ -162,7 +162,7 @@ def test_an_empty_database_with_a_chosen_schema(database: str) -> None:
     assert schemas_with_tables(database) == {"music": 14}
 
 
-def test_our_tables_were_made_for_another_schema(platform: Make) -> None:
+def test_our_tables_were_made_for_another_schema(platform: MakePlatform) -> None:
     """A second set that comes first in the path is not loaded: ours belong to the other one."""
     here = platform(users=2)
     dsn = here.settings.warehouse_dsn
@@ -180,8 +180,7 @@ def test_our_tables_were_made_for_another_schema(platform: Make) -> None:
         here.load()
 
 
-def test_what_migrate_lacks_is_what_it_names(database: str) -> None:
-    """A login is told the statements to run, in a sentence; with exactly those it succeeds."""
+def test_statements_that_migrate_names_are_enough(database: str) -> None:
     execute(database, "CREATE ROLE me LOGIN PASSWORD 'secret'")
     me = as_role(database, "me")
     with pytest.raises(WarehouseRefused) as refused:
@@ -232,8 +231,8 @@ def test_tables_of_the_web_app(database: str) -> None:
     assert migrate(as_role(database, "me")).advice == ""
 
 
-def test_only_what_is_needed_is_asked_for(database: str) -> None:
-    """Parents of tables that are missing are referred to; a right to another column is none."""
+def test_migrate_names_only_the_rights_it_needs(database: str) -> None:
+    """On parents of missing tables; a right to another column is none."""
     execute(
         database,
         "CREATE ROLE me LOGIN PASSWORD 'secret'",
@@ -262,9 +261,8 @@ def test_only_what_is_needed_is_asked_for(database: str) -> None:
     migrate(as_role(database, "me"))
 
 
-def test_the_way_back_writes_tokens(database: str) -> None:
-    """To take the schema back to where tokens were in the platform's table alone, it is written;
-    to bring it up again, nothing of the platform's tables is."""
+def test_downgrade_writes_the_platforms_tokens(database: str) -> None:
+    """An upgrade writes nothing of the platform's tables."""
     execute(database, "CREATE ROLE me LOGIN PASSWORD 'secret'")
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     execute(database, f"GRANT CREATE ON DATABASE {name} TO me", "GRANT ALL ON SCHEMA public TO me")
@@ -285,8 +283,8 @@ def test_the_way_back_writes_tokens(database: str) -> None:
         migrate(me)
 
 
-def test_not_the_owner_of_our_tables(database: str) -> None:
-    """Who is not the owner is told who is, unless all is up to date; a member may."""
+def test_login_that_does_not_own_our_tables_learns_who_does(database: str) -> None:
+    """Unless all is up to date; a member of the owner may migrate."""
     execute(
         database,
         "CREATE ROLE me LOGIN PASSWORD 'secret'",
@@ -325,7 +323,7 @@ def test_without_the_schema_public(database: str) -> None:
     assert migrate(database).platform == "public"
 
 
-def test_a_run_without_users_is_not_green(platform: Make) -> None:
+def test_a_run_without_users_is_not_green(platform: MakePlatform) -> None:
     """Fewer users than before are told in yellow, none at all in red until they are back."""
     here = platform(users=6)
     assert "missing_users" not in here.load()

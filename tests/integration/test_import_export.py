@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 from zlib_ng import zlib_ng
 
 from songswap.dev.stack.loopback import call
@@ -22,12 +23,11 @@ from songswap.pipelines.import_export import import_export
 from songswap.supervision.process import wait_until
 from songswap.warehouse.locks import lock_loads
 
-Make = Callable[..., Any]
 ROWS = ("loaded", "merged", "duplicates", "repeated", "short", "private", "unidentified")
 LEFT = ("podcast", "audiobook", "video", "rejected_items")
 
 
-def imported(here: Any, user: int, *paths: Path, trust: bool = False) -> Counter[str]:
+def imported(here: Platform, user: int, *paths: Path, trust: bool = False) -> Counter[str]:
     """What an import counts, held to add up."""
     here.runs += 1
     told: list[tuple[str, int, int]] = []
@@ -81,7 +81,7 @@ def package(path: Path, **files: Any) -> Path:
     return path
 
 
-def told(here: Any, user: int) -> list[tuple[str, str]]:
+def told(here: Platform, user: int) -> list[tuple[str, str]]:
     """The plays of a user in the warehouse: time and track."""
     rows = here.rows(
         'SELECT played_at, track_id FROM "History" WHERE user_id = %s ORDER BY 1', user
@@ -89,15 +89,15 @@ def told(here: Any, user: int) -> list[tuple[str, str]]:
     return [(at.isoformat(timespec="milliseconds"), track) for at, track in rows]
 
 
-def of_ledger(here: Any, listener: str) -> list[dict[str, Any]]:
+def of_ledger(here: Platform, listener: str) -> list[dict[str, Any]]:
     return sorted(
         (one for one in here.spotify.ledger() if one["user"] == listener),
         key=lambda one: one["played_at"],
     )
 
 
-def test_what_the_api_never_told(platform: Make, tmp_path: Path) -> None:
-    """New plays are loaded with what the export knows of their tracks; the rest is kept beside."""
+def test_plays_that_the_api_lacks_are_loaded(platform: MakePlatform, tmp_path: Path) -> None:
+    """With what the export knows of their tracks; the rest is stored in `songswap.streams`."""
     here = platform(users=1)
     user = here.user_id("listener-0001")
     rows = [
@@ -196,8 +196,10 @@ def exported(plays: Iterable[dict[str, Any]], listened: int = 60_000) -> list[di
 
 
 @pytest.mark.parametrize("first", ["api", "export"])
-def test_told_by_both(platform: Make, tmp_path: Path, first: str) -> None:
-    """A play that the API and the export tell is one play, at the API's time, whoever is first."""
+def test_play_of_export_and_api_is_one_play(
+    platform: MakePlatform, tmp_path: Path, first: str
+) -> None:
+    """At the API's time, whichever comes first."""
     here = platform(users=2)
     listener = "listener-0001"
     user = here.user_id(listener)
@@ -235,7 +237,7 @@ def test_told_by_both(platform: Make, tmp_path: Path, first: str) -> None:
     ) == before
 
 
-def nothing_stored(here: Any) -> bool:
+def nothing_stored(here: Platform) -> bool:
     """Whether no import left anything."""
     tables = ("songswap.streams", "songswap.imports", '"History"', "songswap.rejected_items")
     return here.objects() == [] and not any(
@@ -325,9 +327,10 @@ def text(name: str, content: str) -> Callable[[Path], Path]:
         ),
     ],
 )
-def test_refused(platform: Make, tmp_path: Path, make: Callable[[Path], Path], words: str) -> None:
-    """What is no export, or another user's, is refused with a sentence, and leaves nothing behind;
-    also where a good file comes with it."""
+def test_refused_export_leaves_nothing_behind(
+    platform: MakePlatform, tmp_path: Path, make: Callable[[Path], Path], words: str
+) -> None:
+    """Also where a good file comes with it. It is no export, or another user's."""
     here = platform(users=1)
     user = here.user_id("listener-0001")
     good = package(tmp_path / "good.zip", **{"Streaming_History_Audio_2019_0": GOOD})
@@ -337,7 +340,7 @@ def test_refused(platform: Make, tmp_path: Path, make: Callable[[Path], Path], w
     assert nothing_stored(here)
 
 
-def test_no_such_user(platform: Make, tmp_path: Path) -> None:
+def test_no_such_user(platform: MakePlatform, tmp_path: Path) -> None:
     """A user who is not in the warehouse has no history there."""
     here = platform(users=0)
     with pytest.raises(ExportRefused, match="no user 7"):
@@ -345,8 +348,10 @@ def test_no_such_user(platform: Make, tmp_path: Path) -> None:
     assert nothing_stored(here)
 
 
-def test_looks_like_anothers(platform: Make, tmp_path: Path) -> None:
-    """An export in whose time the API told other plays is refused, unless somebody vouches."""
+def test_export_of_another_user_is_refused_by_its_plays(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
+    """Unless somebody vouches for it."""
     here = platform(users=2)
     here.load()
     first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
@@ -360,8 +365,10 @@ def test_looks_like_anothers(platform: Make, tmp_path: Path) -> None:
     assert imported(here, first, mine)["merged"] > 0
 
 
-def test_archive_is_away(platform: Make, tmp_path: Path, own_objects: ObjectStore) -> None:
-    """Where S3 does not take the rows, nothing is loaded; the same import again loads them."""
+def test_outage_of_the_archive_loads_nothing(
+    platform: MakePlatform, tmp_path: Path, own_objects: ObjectStore
+) -> None:
+    """The same import again loads everything."""
     here = platform(users=1)
     here.use(own_objects)
     own_objects.stop()
@@ -373,7 +380,7 @@ def test_archive_is_away(platform: Make, tmp_path: Path, own_objects: ObjectStor
     assert imported(here, here.user_id("listener-0001"), zipped)["loaded"] == 1
 
 
-def test_account_data_first(platform: Make, tmp_path: Path) -> None:
+def test_account_data_first(platform: MakePlatform, tmp_path: Path) -> None:
     """What the account data told by names, the extended history takes over, play by play."""
     here = platform(users=1)
     user = here.user_id("listener-0001")
@@ -418,7 +425,7 @@ def test_account_data_first(platform: Make, tmp_path: Path) -> None:
     assert here.rows("SELECT * FROM songswap.streams ORDER BY ended_at") == streams
 
 
-def test_private_after_all(platform: Make, tmp_path: Path) -> None:
+def test_private_after_all(platform: MakePlatform, tmp_path: Path) -> None:
     """What the extended history tells to be a private session is no play any more, whichever of the
     two exports came first."""
     here = platform(users=1)
@@ -444,7 +451,7 @@ def test_private_after_all(platform: Make, tmp_path: Path) -> None:
     assert [track for _, track in told(here, user)] == ["t1"]
 
 
-def test_both_exports_at_once(platform: Make, tmp_path: Path) -> None:
+def test_both_exports_at_once(platform: MakePlatform, tmp_path: Path) -> None:
     """Given together, the extended history's rows are taken, and the others were told before."""
     here = platform(users=1)
     account = [
@@ -456,7 +463,7 @@ def test_both_exports_at_once(platform: Make, tmp_path: Path) -> None:
     assert (counts["loaded"], counts["repeated"]) == (1, 1)
 
 
-def test_another_id_of_the_recording(platform: Make, tmp_path: Path) -> None:
+def test_another_id_of_the_recording(platform: MakePlatform, tmp_path: Path) -> None:
     """Where the API tells the track under another id, it is the same play by its names."""
     here = platform(users=1)
     user = here.user_id("listener-0001")
@@ -477,7 +484,7 @@ def test_another_id_of_the_recording(platform: Make, tmp_path: Path) -> None:
     assert (at.isoformat(timespec="milliseconds"), track) in told(here, user)
 
 
-def row_of(here: Any, play: dict[str, Any]) -> dict[str, Any]:
+def row_of(here: Platform, play: dict[str, Any]) -> dict[str, Any]:
     """The row of a play of the simulator's ledger in its listener's extended history."""
     zipped = call("GET", f"{here.spotify.url}/admin/listeners/{play['user']}/export?kind=extended")
     ended_at = datetime.fromisoformat(play["ended_at"])
@@ -494,9 +501,10 @@ def row_of(here: Any, play: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("new", [False, True], ids=["known", "new"])
 @pytest.mark.parametrize("kind", ["extended", "account"])
-def test_another_id_is_told_later(platform: Make, tmp_path: Path, kind: str, new: bool) -> None:
-    """A play that an export told first, under another id or by names that several tracks share, is
-    one play when the API tells it, of the API's track, also where that track is new itself."""
+def test_play_under_another_id_is_one_play_of_the_apis_track(
+    platform: MakePlatform, tmp_path: Path, kind: str, new: bool
+) -> None:
+    """Or by names that several tracks share; also where the API's track is new."""
     here = platform(users=5)
     here.load()
     here.advance(hours=12)
@@ -533,7 +541,7 @@ def test_another_id_is_told_later(platform: Make, tmp_path: Path, kind: str, new
     assert here.rows(outcomes) == [("merged", track)]
 
 
-def test_gaps_are_filled(platform: Make, tmp_path: Path) -> None:
+def test_gaps_are_filled(platform: MakePlatform, tmp_path: Path) -> None:
     """A gap that the export reaches over is closed; one that goes beyond it is not."""
     here = platform(users=1)
     user = here.user_id("listener-0001")
@@ -547,8 +555,8 @@ def test_gaps_are_filled(platform: Make, tmp_path: Path) -> None:
     assert closed == [(True,), (False,)]
 
 
-def test_what_counts_is_a_setting(platform: Make, tmp_path: Path) -> None:
-    """A smaller SONGSWAP_PLAY_MS and the same import again make plays of what was too short."""
+def test_shorter_plays_count_by_a_setting(platform: MakePlatform, tmp_path: Path) -> None:
+    """The same import again with a smaller SONGSWAP_PLAY_MS adds them."""
     here = platform(users=1)
     user = here.user_id("listener-0001")
     rows = [row("2020-01-02T03:04:05", length, f"t{length}") for length in (9_000, 20_000, 30_000)]
@@ -562,8 +570,7 @@ def test_what_counts_is_a_setting(platform: Make, tmp_path: Path) -> None:
     assert len(here.rows("SELECT * FROM songswap.streams")) == 3
 
 
-def test_user_goes(platform: Make, tmp_path: Path) -> None:
-    """With a user go the user's streams and imports."""
+def test_streams_and_imports_go_with_their_user(platform: MakePlatform, tmp_path: Path) -> None:
     here = platform(users=1)
     user = here.user_id("listener-0001")
     imported(here, user, package(tmp_path / "a.zip", **{AUDIO: GOOD}))
@@ -572,7 +579,7 @@ def test_user_goes(platform: Make, tmp_path: Path) -> None:
     assert here.rows("SELECT FROM songswap.imports") == []
 
 
-def test_two_at_once(platform: Make, tmp_path: Path) -> None:
+def test_two_at_once(platform: MakePlatform, tmp_path: Path) -> None:
     """The same export imported twice at once, beside an hourly load, is there once, also where all
     three had looked at the tables before the first of them wrote."""
     here = platform(users=2)

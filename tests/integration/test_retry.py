@@ -1,13 +1,13 @@
 """Transactions that PostgreSQL breaks off in favour of others are done again."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform
 from psycopg import errors
 
 from songswap.dev.stack.loopback import call
@@ -15,8 +15,6 @@ from songswap.pipelines.hourly_load import load_once
 from songswap.pipelines.import_export import import_export
 from songswap.supervision.process import wait_until
 from songswap.warehouse.retry import CONFLICTS, TRIES, retried
-
-Make = Callable[..., Any]
 
 
 def get_in_the_way(dsn: str, table: str) -> None:
@@ -40,7 +38,7 @@ def get_in_the_way(dsn: str, table: str) -> None:
 
 @pytest.mark.parametrize("table", ['"Tracks"', '"History"'])
 def test_deadlock_with_the_web_app(
-    platform: Make, caplog: pytest.LogCaptureFixture, table: str
+    platform: MakePlatform, caplog: pytest.LogCaptureFixture, table: str
 ) -> None:
     """A load that is ended for another transaction is done again, and is a good one."""
     here = platform(users=3)
@@ -53,8 +51,7 @@ def test_deadlock_with_the_web_app(
     assert here.history() == here.reachable()
 
 
-def test_serialization_failures(warehouse_dsn: str) -> None:
-    """What gives way a few times succeeds; what always gives way is an error in the end."""
+def test_serialization_failure_is_retried_a_limited_number_of_times(warehouse_dsn: str) -> None:
     tried: list[int] = []
 
     @retried
@@ -101,7 +98,9 @@ def test_within_a_transaction(warehouse_dsn: str) -> None:
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
-def test_two_loads_and_an_import_at_once(platform: Make, tmp_path: Path, level: str) -> None:
+def test_two_loads_and_an_import_at_once(
+    platform: MakePlatform, tmp_path: Path, level: str
+) -> None:
     """Whatever isolation sessions have by default, nothing fails that a retry would have mended."""
     here = platform(users=6)
     with psycopg.connect(here.settings.warehouse_dsn, autocommit=True) as admin:
@@ -121,14 +120,14 @@ def test_two_loads_and_an_import_at_once(platform: Make, tmp_path: Path, level: 
         load_once(settings, name, lambda *_: None, here.clock)
 
     with ThreadPoolExecutor(3) as threads:
-        done = [
+        done: list[Future[Any]] = [
             threads.submit(load, "one"),
             threads.submit(load, "other"),
             threads.submit(
                 import_export, here.settings, user, [export], "i", lambda *_: None, here.clock
             ),
         ]
-        for one in done:
-            one.result(120)
+        for load_ in done:
+            load_.result(120)
     assert here.reachable().keys() <= here.history().keys()
     assert set(here.history().values()) == {1}

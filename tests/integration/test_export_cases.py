@@ -1,12 +1,12 @@
 """The small inputs that came out wrong once, where they are at hand: see their README."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import obstore
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.errors import ExportRefused
 from songswap.pipelines.import_export import Imported, import_files, import_package
@@ -15,10 +15,8 @@ from songswap.storage.export_inbox import look
 CASES = Path(__file__).parents[3] / "shared" / "data" / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="shared/data/cases is not here")
 
-Make = Callable[..., Any]
 
-
-def imported(here: Any, path: Path, **options: Any) -> Imported:
+def imported(here: Platform, path: Path, **options: Any) -> Imported:
     user = here.user_id("listener-0001")
     return import_files(
         here.settings, user, [path], "import", lambda *_: None, here.clock, **options
@@ -50,15 +48,15 @@ def plays(counts: dict[str, int]) -> dict[str, int]:
         ("offline", {"loaded": 4}),
     ],
 )
-def test_case(platform: Make, case: str, expected: dict[str, int]) -> None:
-    """Each is read for what it is."""
+def test_case_is_imported_as_expected(
+    platform: MakePlatform, case: str, expected: dict[str, int]
+) -> None:
     here = platform(users=1)
     assert plays(imported(here, CASES / case, trust=True).counts) == expected
 
 
-def test_offline(platform: Make) -> None:
-    """Plays that a phone reported later are there in the order in which they were heard, each at
-    the end that follows from its start."""
+def test_offline_plays_are_in_the_order_heard(platform: MakePlatform) -> None:
+    """Each is at the end that follows from its start, though the phone reported it later."""
     here = platform(users=1)
     imported(here, CASES / "offline")
     ends = [
@@ -73,14 +71,13 @@ def test_offline(platform: Make) -> None:
         assert (track, abs(at - end) <= 1) == (expected, True)
 
 
-def test_empty_video_is_named(platform: Make) -> None:
+def test_empty_video_is_named(platform: MakePlatform) -> None:
     """What is broken and would not be used is noted."""
     [name] = imported(platform(users=1), CASES / "beside/empty_video.zip").left_out
     assert "Video" in name
 
 
-def test_time(platform: Make) -> None:
-    """A time without T and Z is one of UTC."""
+def test_time_without_zone_is_utc(platform: MakePlatform) -> None:
     here = platform(users=1)
     imported(here, CASES / "times")
     assert here.rows('SELECT played_at::text FROM "History"') == [("2019-03-14 15:09:26",)]
@@ -88,8 +85,10 @@ def test_time(platform: Make) -> None:
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
 @pytest.mark.parametrize(("case", "user"), [("mac_user12", 12), ("unpacked", 90)])
-def test_beside(platform: Make, tmp_path: Path, case: str, user: int, place: str) -> None:
-    """Spotify's PDF and what a Mac leaves cost nothing, locally and in S3."""
+def test_pdf_and_files_of_a_mac_are_ignored(
+    platform: MakePlatform, tmp_path: Path, case: str, user: int, place: str
+) -> None:
+    """Locally and in S3."""
     here = platform(users=1)
     here.execute('UPDATE "Users" SET id = %s', user)
     inbox = tmp_path / "inbox"
@@ -109,7 +108,7 @@ def test_beside(platform: Make, tmp_path: Path, case: str, user: int, place: str
     assert (done.problem, plays(done.counts), waiting.skipped) == (None, {"loaded": 1}, [])
 
 
-def test_number_and_name(platform: Make) -> None:
+def test_number_and_name(platform: MakePlatform) -> None:
     """The name of a user whose id is a number is refused, and passes for who says it is right."""
     here = platform(users=1)
     here.execute("""UPDATE "Users" SET spotify_id = '1112223334'""")

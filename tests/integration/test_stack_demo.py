@@ -73,10 +73,10 @@ def test_a_bad_setting_is_refused(
 
 @pytest.mark.usefixtures("ports")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_can_be_stopped_while_it_starts(
+def test_demo_can_be_stopped_while_it_starts(
     tmp_path: Path, number: signal.Signals, in_background: list[str]
 ) -> None:
-    """In the middle of the start everything that runs already is stopped, and nothing is left."""
+    """Everything that runs already is stopped."""
     state = tmp_path / "state"
     code = (
         "import sys; from pathlib import Path; from songswap.dev.stack.demo import *;"

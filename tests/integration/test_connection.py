@@ -112,8 +112,7 @@ def test_holder_is_named_through_a_socket(
             connection.execute("SELECT FROM pg_description")
 
 
-def test_ipv6(reached: tuple[Postgres, Path]) -> None:
-    """At ::1, in brackets and without."""
+def test_ipv6_address_works_with_and_without_brackets(reached: tuple[Postgres, Path]) -> None:
     if not has_ipv6():
         pytest.skip("This machine has no ::1.")
     server, _ = reached
@@ -127,14 +126,14 @@ def test_ipv6(reached: tuple[Postgres, Path]) -> None:
 
 
 @pytest.mark.parametrize("first", ["refuses", "is read-only"])
-def test_several_hosts(
+def test_writable_host_of_several_is_chosen_and_watched(
     first: str,
     reached: tuple[Postgres, Path],
     replica_like: Postgres,
     free_port: Callable[[], int],
     tmp_path: Path,
 ) -> None:
-    """The one that takes writes is found, in sessions and in coroutines, and watched itself."""
+    """In sessions and in coroutines."""
     server, _ = reached
     other = free_port() if first == "refuses" else replica_like.port
     passfile = tmp_path / "passwords"
@@ -169,10 +168,10 @@ def test_no_host_takes_writes(replica_like: Postgres, free_port: Callable[[], in
     assert replica_like.password not in str(refused.value)
 
 
-def test_service(
+def test_service_file_decides_host_and_limits(
     reached: tuple[Postgres, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service leads where its file says, within its own limits, and through several hosts."""
+    """Also with several hosts."""
     server, folder = reached
     services = tmp_path / "services"
     services.write_text(
@@ -189,8 +188,7 @@ def test_service(
         assert connection.execute(shown).fetchone() == ("nightly", "off")
 
 
-def test_unknown_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service that no file has is said by its name."""
+def test_unknown_service_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "none"))
     with (
         pytest.raises(WarehouseUnavailable, match="warehouse"),
@@ -199,8 +197,7 @@ def test_unknown_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         pass
 
 
-def test_nothing_is_asked_to_read_a_service(free_port: Callable[[], int]) -> None:
-    """That libpq is asked what it makes of a connection string opens no connection."""
+def test_reading_a_service_opens_no_connection(free_port: Callable[[], int]) -> None:
     came = threading.Event()
     with socket.create_server(("127.0.0.1", free_port())) as listening:
         port = listening.getsockname()[1]

@@ -1,15 +1,14 @@
 """What a clock that was wrong by a day leaves behind does no harm once it is right."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.errors import RateLimited
 from songswap.pipelines import hourly_load, replay
 from songswap.pipelines.fetch import fetch
-from songswap.pipelines.heavy_listeners import INTERVAL, TOO_MANY
+from songswap.pipelines.heavy_listeners import INTERVAL, POLL_THRESHOLD
 from songswap.storage import keys
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
@@ -22,12 +21,12 @@ UNTIMELY = "SELECT count(*) FROM songswap.rejected_items"
 
 
 @pytest.fixture
-def here(platform: Callable[..., Any]) -> Any:
+def here(platform: MakePlatform) -> Platform:
     """A platform of four users."""
     return platform(users=4)
 
 
-def fetched(here: Any, run_id: str, wrong: timedelta) -> None:
+def fetched(here: Platform, run_id: str, wrong: timedelta) -> None:
     """Have everybody's answers in the spool as a clock that is wrong would have noted them."""
     hourly_load.plan(here.settings, run_id, here.clock)
     fetch(here.settings, run_id, 0, here.clock)
@@ -49,7 +48,7 @@ def fetched(here: Any, run_id: str, wrong: timedelta) -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_plays_ahead_of_a_slow_clock_are_loaded_later(here: Any, known: bool) -> None:
+def test_plays_ahead_of_a_slow_clock_are_loaded_later(here: Platform, known: bool) -> None:
     """They are set aside, but do not count as seen: the same answer is loaded by a right clock."""
     if known:
         here.load()
@@ -68,7 +67,7 @@ def test_plays_ahead_of_a_slow_clock_are_loaded_later(here: Any, known: bool) ->
 
 
 @pytest.mark.parametrize("noted", [FAST, timedelta(0)])
-def test_pause_of_a_fast_clock_does_not_hold(here: Any, noted: timedelta) -> None:
+def test_pause_of_a_fast_clock_does_not_hold(here: Platform, noted: timedelta) -> None:
     """A pause that was noted in the future holds nobody up, nor the one that follows it."""
     now = here.clock()
     app = here.settings.spotify.client_id
@@ -87,10 +86,9 @@ def test_pause_of_a_fast_clock_does_not_hold(here: Any, noted: timedelta) -> Non
         assert found.until == now + timedelta(hours=2)
 
 
-def test_heavy_listener_of_a_fast_clock_is_followed(here: Any) -> None:
-    """An answer that was noted in the future does not say that a user was just asked for."""
+def test_poll_recorded_in_the_future_does_not_delay_the_next(here: Platform) -> None:
     here.load()
     now = here.clock()
     here.execute("UPDATE songswap.polls SET plays_per_hour = 60, answered_at = %s", now + FAST)
     with connect(here.settings.warehouse_dsn) as connection:
-        assert len(runs.at_risk(connection, now, INTERVAL, TOO_MANY)) == 4
+        assert len(runs.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)) == 4

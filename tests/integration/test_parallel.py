@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -71,16 +72,16 @@ ENGINES: dict[str, Callable[..., Iterator[Any]]] = {
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Any:
+def work(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module of the work, which the processes that do it find too."""
     folder = str(Path(__file__).parent)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("PYTHONPATH", folder)
-    return import_module("spread_work")
+    return import_module("parallel_work")
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, work: Any) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, work: ModuleType) -> Iterator[Cluster]:
     """A master and two workers of one core each."""
     made = Cluster(tmp_path / "cluster", Layout(workers=2, cores=1, memory_mb=512))
     (tmp_path / "cluster").mkdir()
@@ -93,7 +94,7 @@ def cluster(tmp_path: Path, work: Any) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def up(tmp_path: Path, work: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def up(tmp_path: Path, work: ModuleType) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts ``songswap spark up`` with a state folder, as a user does."""
     started = []
 
@@ -148,7 +149,7 @@ def listening(pids: list[int]) -> set[str]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_errors_arrive_as_they_are(work: Any, engine: str) -> None:
+def test_errors_arrive_as_they_are(work: ModuleType, engine: str) -> None:
     """An error of ours keeps its kind, its text and what it carries."""
     with pytest.raises(RateLimited) as raised:
         list(ENGINES[engine](work.refuse, range(5)))
@@ -156,7 +157,7 @@ def test_errors_arrive_as_they_are(work: Any, engine: str) -> None:
     assert raised.value.until == work.UNTIL
 
 
-def test_errors_are_results(work: Any) -> None:
+def test_errors_are_results(work: ModuleType) -> None:
     """What Spark brings home of an error is the error, or its text when it cannot be pickled."""
     result, error = spark.attempt(work.stumble, 3)
     assert result is None
@@ -168,8 +169,8 @@ def test_errors_are_results(work: Any) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_process_that_dies_is_told_of(work: Any, engine: str) -> None:
-    """Work that ends its process is a sentence, and nothing of the engine is left."""
+def test_killed_process_is_reported(work: ModuleType, engine: str) -> None:
+    """Nothing of the engine is left."""
     before, environment = signal.getsignal(signal.SIGINT), dict(os.environ)
     with pytest.raises(WorkerLost, match="What other units have done stays"):
         list(ENGINES[engine](work.die, range(3)))
@@ -177,8 +178,7 @@ def test_a_process_that_dies_is_told_of(work: Any, engine: str) -> None:
     assert dict(os.environ) == environment
 
 
-def test_what_spark_never_answers_keeps_nobody(tmp_path: Path) -> None:
-    """A caller who wants no more results gets away, also from a unit that Spark does not end."""
+def test_caller_can_leave_a_unit_that_spark_never_ends(tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: S603  (our own words)
         [sys.executable, "-c", UNANSWERED],
         cwd=tmp_path,
@@ -190,15 +190,15 @@ def test_what_spark_never_answers_keeps_nobody(tmp_path: Path) -> None:
     assert done.stdout == "answered\n"
 
 
-def test_processes_give_each_result(tmp_path: Path, work: Any) -> None:
+def test_processes_give_each_result(tmp_path: Path, work: ModuleType) -> None:
     """Units go side by side, and each has its result."""
     results = list(local.run_parallel(partial(work.meet, tmp_path), range(9), processes=2))
     assert sorted(unit for unit, _ in results) == list(range(9))
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_no_more_at_once_than_asked_for(at_once: int) -> None:
-    """Units are taken when their turn comes, and so many are under way, never more."""
+def test_units_under_way_never_exceed_the_limit(at_once: int) -> None:
+    """Each is taken when its turn comes."""
     most, under_way, lock = 0, 0, threading.Lock()
     all_there = threading.Barrier(at_once)
 
@@ -222,7 +222,7 @@ def test_a_cluster_as_users_start_it(
     tmp_path: Path,
     up: Callable[..., Any],
     stranger: Callable[[str], None],
-    work: Any,
+    work: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both workers do units, all listens on loopback only, strangers are refused, no secret shows,
@@ -236,7 +236,7 @@ def test_a_cluster_as_users_start_it(
     stranger(master)
 
     monkeypatch.setenv("SONGSWAP_SPARK_SECRET", "hush-hush")
-    results = []
+    results: list[tuple[int, str]] = []
     for result in spark.run_parallel(partial(work.meet, tmp_path), range(9), master, at_once=2):
         if not results:
             pids = marked(folder)
@@ -274,7 +274,9 @@ def working_in(folder: Path, mark: Path) -> list[int]:
     return found
 
 
-def test_a_worker_is_killed_in_the_middle(tmp_path: Path, cluster: Cluster, work: Any) -> None:
+def test_a_worker_is_killed_in_the_middle(
+    tmp_path: Path, cluster: Cluster, work: ModuleType
+) -> None:
     """The other one does the lost worker's unit again, and each unit has its one result; with no
     worker left there is a sentence."""
     folder = tmp_path / "units"
@@ -302,8 +304,7 @@ def test_a_worker_is_killed_in_the_middle(tmp_path: Path, cluster: Cluster, work
         list(spark.run_parallel(work.refuse, range(2), cluster.url, at_once=2, patience_s=1))
 
 
-def test_nobody_answers(free_port: Callable[[], int]) -> None:
-    """A master's address where nobody listens is a sentence that tells how to start one."""
+def test_unreachable_master_says_how_to_start_one(free_port: Callable[[], int]) -> None:
     with pytest.raises(WorkerLost, match="songswap spark up"):
         list(spark.run_parallel(len, [""], f"spark://127.0.0.1:{free_port()}", at_once=1))
 
@@ -369,10 +370,9 @@ def without_spark(folder: Path, code: str, *arguments: str) -> "subprocess.Compl
         (["--port", "{taken}"], "Name a free one with --port"),
     ],
 )
-def test_refused_starts(
+def test_public_address_without_secret_or_taken_port_exits_with_2(
     up: Callable[..., Any], taken_port: int, options: list[str], sentence: str
 ) -> None:
-    """What others could reach needs a secret, and a port has to be free: exit code 2."""
     process = up(*(option.format(taken=taken_port) for option in options))
     _, said = process.communicate(timeout=30)
     assert process.returncode == 2, said

@@ -128,10 +128,9 @@ def test_a_used_port_is_an_error_that_shows_the_log(postgres: Postgres, tmp_path
     assert not second.running
 
 
-def test_an_initdb_that_was_cut_leaves_nothing_in_the_way(
+def test_unfinished_cluster_is_removed_and_made_again(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    """Half a cluster is thrown away and made anew."""
     rest = tmp_path / "postgres" / "cluster.new"
     rest.mkdir(parents=True)
     (rest / "PG_VERSION").write_text("18\n")

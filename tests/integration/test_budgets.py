@@ -1,17 +1,15 @@
 """One budget of requests for all who ask with an app, kept in the warehouse."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.errors import QuotaReserved, RunFailed
 from songswap.storage.spool import Spool
 from songswap.warehouse.limits.budgets import Budget, Priority
-
-Make = Callable[..., Any]
 
 LEARNED = "SELECT per_window, per_day FROM songswap.budgets"
 COUNTED = "SELECT sum(requests) FROM songswap.requests WHERE span = %s"
@@ -19,7 +17,7 @@ AN_HOUR = 3600.0
 """A window out of which nothing falls while a test runs."""
 
 
-def budget(here: Any, rank: Priority = Priority.PLAYS, dsn: str | None = None) -> Budget:
+def budget(here: Platform, rank: Priority = Priority.PLAYS, dsn: str | None = None) -> Budget:
     where = here.settings
     return Budget(dsn or where.warehouse_dsn, where.spotify.client_id, rank, here.clock, AN_HOUR)
 
@@ -34,7 +32,7 @@ async def taken(one: Budget, at_most: int = 10_000) -> int:
     return at_most
 
 
-def allow(here: Any, per_window: int | None = None, per_day: int | None = None) -> None:
+def allow(here: Platform, per_window: int | None = None, per_day: int | None = None) -> None:
     """Let the app have learned this."""
     here.execute(
         "INSERT INTO songswap.budgets (app, per_window, window_changed_at, per_day, day_learned_at)"
@@ -48,7 +46,7 @@ def allow(here: Any, per_window: int | None = None, per_day: int | None = None) 
     )
 
 
-def test_window_is_shared_by_rank(platform: Make) -> None:
+def test_window_is_shared_by_rank(platform: MakePlatform) -> None:
     """All draw on one window, and what is less urgent leaves room for what is more so."""
     here = platform(users=0)
     allow(here, per_window=120)
@@ -65,7 +63,7 @@ def test_window_is_shared_by_rank(platform: Make) -> None:
     assert here.rows(COUNTED, "hour") == [(120,)]
 
 
-def refuse_after(here: Any, number: int, wait: timedelta = timedelta()) -> Any:
+def refuse_after(here: Platform, number: int, wait: timedelta = timedelta()) -> Any:
     """Send as many requests, have two refused, and tell what is taken in a window then."""
 
     async def refused() -> None:
@@ -80,7 +78,7 @@ def refuse_after(here: Any, number: int, wait: timedelta = timedelta()) -> Any:
     return learned
 
 
-def a_window_later(here: Any) -> None:
+def a_window_later(here: Platform) -> None:
     """Let a window go by in which nothing is asked."""
     here.execute(
         "UPDATE songswap.budgets SET closed_until = NULL,"
@@ -90,7 +88,7 @@ def a_window_later(here: Any) -> None:
     here.execute("DELETE FROM songswap.requests WHERE span = 'second'")
 
 
-async def until_full(here: Any) -> int:
+async def until_full(here: Platform) -> int:
     """What one process may send now."""
     one = budget(here)
     number = await taken(one)
@@ -98,7 +96,7 @@ async def until_full(here: Any) -> int:
     return number
 
 
-def test_window_is_learned(platform: Make) -> None:
+def test_window_is_learned(platform: MakePlatform) -> None:
     """A refusal tells what Spotify takes, unless it came after few requests; a window without one
     lets a twentieth more be tried, and a refusal of that is learned from again."""
     here = platform(users=0)
@@ -118,7 +116,7 @@ def test_window_is_learned(platform: Make) -> None:
     assert here.rows(LEARNED) == [(again, None)]
 
 
-def test_refusal_is_learned_from_at_once(platform: Make) -> None:
+def test_refusal_is_learned_from_at_once(platform: MakePlatform) -> None:
     """A refusal is noted while other requests of the same process wait for room."""
     here = platform(users=0)
     allow(here, per_window=120)
@@ -139,8 +137,8 @@ def test_refusal_is_learned_from_at_once(platform: Make) -> None:
     assert here.rows(LEARNED) == [(108, None)]
 
 
-def test_day_is_kept_for_plays(platform: Make) -> None:
-    """When the day's quota is nearly spent, only plays are asked for, and that is no failure."""
+def test_last_of_the_daily_quota_is_reserved_for_plays(platform: MakePlatform) -> None:
+    """That is no failure."""
     here = platform(users=3)
     allow(here, per_day=3)
     counts = here.load()
@@ -165,7 +163,7 @@ def test_day_is_kept_for_plays(platform: Make) -> None:
     assert here.rows(LEARNED) == [(None, None)]
 
 
-def test_quota_is_learned(platform: Make) -> None:
+def test_quota_is_learned(platform: MakePlatform) -> None:
     """What Spotify says of a quota holds back what is less urgent for days, and plays for as long
     as it says."""
     here = platform(users=3)
@@ -179,7 +177,7 @@ def test_quota_is_learned(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_without_the_warehouse(platform: Make) -> None:
+def test_without_the_warehouse(platform: MakePlatform) -> None:
     """Requests go on when nobody keeps their budget."""
     here = platform(users=0)
 
@@ -193,7 +191,7 @@ def test_without_the_warehouse(platform: Make) -> None:
     assert asyncio.run(lost()) == 500
 
 
-def test_every_request_is_counted(platform: Make) -> None:
+def test_every_request_is_counted(platform: MakePlatform) -> None:
     """What the day holds is what the Web API was asked, by what it was for; tokens come from
     another service."""
     here = platform(users=5)

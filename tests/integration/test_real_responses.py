@@ -4,12 +4,12 @@ They lie outside the repository; where they are not, these tests are skipped.
 """
 
 import json
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 FEEDS = {
@@ -17,8 +17,6 @@ FEEDS = {
     "second": "spotify/recently_played_tracks.json",
 }
 METADATA = ("artist", "audio_features", "top_artists", "top_tracks")
-
-Make = Callable[..., Any]
 
 
 def real(name: str) -> Any:
@@ -62,8 +60,8 @@ def plays_of(items: list[Any]) -> set[Any]:
     }
 
 
-def test_real_feeds(platform: Make) -> None:
-    """Every play of both real answers, and all that they tell of tracks and artists."""
+def test_every_play_of_real_feeds_is_loaded(platform: MakePlatform) -> None:
+    """And all that they hold of tracks and artists."""
     answers = {name: real(file)["items"] for name, file in FEEDS.items()}
     options = [f"--recorded={name}={DATA / file}" for name, file in FEEDS.items()]
     here = platform(*options, users=0)
@@ -79,8 +77,8 @@ def test_real_feeds(platform: Make) -> None:
     assert here.rows("SELECT * FROM songswap.gaps") == []
 
 
-def test_real_metadata(platform: Make, tmp_path: Path) -> None:
-    """Real artists and audio features, asked for because somebody heard tracks of theirs."""
+def test_real_artists_and_features_are_loaded(platform: MakePlatform, tmp_path: Path) -> None:
+    """They are queued because somebody heard their tracks."""
     told = {name: real(f"spotify/{name}.json") for name in METADATA}
     artists = [told["artist"], *told["top_artists"]["items"]]
     whole = told["top_tracks"]["items"][:24]
@@ -106,7 +104,7 @@ def test_real_metadata(platform: Make, tmp_path: Path) -> None:
         assert set(here.rows(query)) == expected, query
 
     known = [each["id"] for each in artists]
-    for query, expected in {
+    of_artists: dict[str, set[tuple[Any, ...]]] = {
         'SELECT id, popularity FROM "ArtistPopularity"': {
             (a["id"], a["popularity"]) for a in artists
         },
@@ -119,7 +117,8 @@ def test_real_metadata(platform: Make, tmp_path: Path) -> None:
         'SELECT id, height, width, url FROM "ArtistImages"': {
             (a["id"], i["height"], i["width"], i["url"]) for a in artists for i in a["images"]
         },
-    }.items():
+    }
+    for query, expected in of_artists.items():
         assert set(here.rows(f"{query} WHERE id = ANY(%s)", known)) == expected, query
     said = told["audio_features"]
     ((row,),) = here.rows('SELECT row_to_json(f) FROM "TrackFeatures" f WHERE id = %s', said["id"])

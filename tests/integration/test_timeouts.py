@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from factories import MakePlatform
 
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import RunFailed, SettingsError, WarehouseBusy, WarehouseUnavailable
@@ -66,8 +67,8 @@ def frozen(dsn: str, where: str) -> Iterator[None]:
             process.send_signal(signal.SIGKILL)
 
 
-def test_locked_table(warehouse_dsn: str) -> None:
-    """Who waits for a lock is told who holds it, and since when, and waits no more."""
+def test_wait_for_a_lock_ends_and_names_its_holder(warehouse_dsn: str) -> None:
+    """And since when it is held."""
     with (
         held(warehouse_dsn, 'LOCK TABLE "History"') as pid,
         connect(warehouse_dsn) as other,
@@ -120,8 +121,8 @@ def test_locked_for_migrations_and_coroutines(warehouse_dsn: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["between statements", "copying"])
-def test_frozen_process(warehouse_dsn: str, where: str) -> None:
-    """A process of ours that is frozen loses its locks, and those who wait go on."""
+def test_frozen_process_loses_its_locks(warehouse_dsn: str, where: str) -> None:
+    """Those who wait go on."""
     with (
         frozen(warehouse_dsn, where),
         psycopg.connect(warehouse_dsn, autocommit=True) as look,
@@ -167,8 +168,8 @@ def stopped(server: Postgres) -> Iterator[None]:
         signal_all(server, signal.SIGCONT)
 
 
-def test_frozen_server(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A server that is frozen is given up, in a statement and by who connects to it."""
+def test_frozen_server_is_given_up(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """In a statement, and while connecting."""
     server = Postgres(tmp_path / "frozen", free_port())
     server.start()
     try:
@@ -238,15 +239,16 @@ def test_interrupted_wait_leaves_no_waiting_session(warehouse_dsn: str) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_setting(warehouse_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long to wait is a setting; what is none is said."""
+def test_longest_wait_is_a_setting_and_nonsense_refused(
+    warehouse_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SONGSWAP_WAIT_S", "for ever")
     with pytest.raises(SettingsError, match="SONGSWAP_WAIT_S"), connect(warehouse_dsn):
         pass
 
 
-def test_what_the_operator_says_of_a_connection_holds(warehouse_dsn: str) -> None:
-    """Its own name and options are kept; the zone and the schema are ours."""
+def test_name_and_options_of_a_connection_are_respected(warehouse_dsn: str) -> None:
+    """The zone and the schema are ours."""
     dsn = psycopg.conninfo.make_conninfo(
         warehouse_dsn, application_name="nightly", options="-c geqo=off -c TimeZone=Asia/Tokyo"
     )
@@ -258,7 +260,7 @@ def test_what_the_operator_says_of_a_connection_holds(warehouse_dsn: str) -> Non
     assert shown == ("nightly", "off", "UTC", "public")
 
 
-def test_load_while_a_table_is_locked(platform: Callable[..., Any]) -> None:
+def test_load_while_a_table_is_locked(platform: MakePlatform) -> None:
     """A load that finds a table locked ends, and says who has it; the next one brings all."""
     here = platform(users=2)
     with (

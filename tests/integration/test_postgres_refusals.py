@@ -4,13 +4,13 @@ import json
 import logging
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 from typer.testing import CliRunner
 
 from songswap.cli.main import app
@@ -54,7 +54,7 @@ END $$;
 """
 
 
-def raising(here: Any) -> None:
+def raising(here: Platform) -> None:
     """Have every change refused by a trigger, which raises as PostgreSQL does, and quotes a row."""
     here.execute(TRIGGER)
     tables = here.rows(
@@ -68,18 +68,18 @@ def raising(here: Any) -> None:
         )
 
 
-def read_only(here: Any) -> None:
+def read_only(here: Platform) -> None:
     """Have every session read only, as after a failover."""
     name = here.rows("SELECT current_database()")[0][0]
     here.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
 
 
-def without_column(here: Any) -> None:
+def without_column(here: Platform) -> None:
     """Have a column gone that every load reads."""
     here.execute('ALTER TABLE "Users" RENAME COLUMN id TO number')
 
 
-def without_rights(here: Any) -> None:
+def without_rights(here: Platform) -> None:
     """Have a login that may connect, and nothing else."""
     here.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
     dsn = psycopg.conninfo.make_conninfo(
@@ -124,7 +124,7 @@ def exports(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def here(platform: Callable[..., Any]) -> Iterator[Any]:
+def here(platform: MakePlatform) -> Iterator[Platform]:
     """A platform with answers in its archive, and some that wait in the spool."""
     made = platform(users=2)
     made.load()
@@ -145,7 +145,7 @@ def here(platform: Callable[..., Any]) -> Iterator[Any]:
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_every_command_says_why(
-    here: Any, exports: Path, how: str, caplog: pytest.LogCaptureFixture
+    here: Platform, exports: Path, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No command ends with anything else than a sentence, and no row is quoted anywhere."""
     break_, well, why = BROKEN[how]

@@ -3,12 +3,12 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import permutations
 from typing import Any
 
 import psycopg
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -117,7 +117,7 @@ PLAYS = st.lists(
 
 
 @settings(
-    max_examples=settings.default.max_examples // 4,
+    max_examples=examples(0.25),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -161,8 +161,7 @@ def test_all_or_nothing(users: str) -> None:
         assert contents(connection) == before
 
 
-def test_times_are_utc_whatever_the_servers_zone(users: str) -> None:
-    """A server in another zone does not shift a play."""
+def test_times_are_utc_in_any_zone_of_the_server(users: str) -> None:
     with connect(users) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET timezone = 'America/Los_Angeles'".encode())
@@ -180,8 +179,8 @@ def test_times_are_utc_whatever_the_servers_zone(users: str) -> None:
         assert observed == [("2026-11-22 00:00:00",)] * 2
 
 
-def test_gap_needs_a_full_answer_without_overlap(users: str) -> None:
-    """Neither a short answer nor one that overlaps is a gap, nor is a user's first one."""
+def test_gap_needs_a_full_response_without_overlap(users: str) -> None:
+    """A user's first response is none."""
     with connect(users) as connection:
 
         def gaps(first_minute: int, number: int) -> int:
@@ -197,8 +196,7 @@ def test_gap_needs_a_full_answer_without_overlap(users: str) -> None:
         assert found == [(BEGIN + timedelta(minutes=548), BEGIN + timedelta(minutes=1000))]
 
 
-def test_gap_is_closed_by_an_answer_that_reaches_over_it(users: str) -> None:
-    """What a later answer lists from before a gap to behind it is all that was played there."""
+def test_later_response_across_a_gap_closes_it(users: str) -> None:
     with connect(users) as connection:
 
         def counts(minutes: range) -> dict[str, int]:
@@ -211,8 +209,8 @@ def test_gap_is_closed_by_an_answer_that_reaches_over_it(users: str) -> None:
         assert counts(range(5, 55))["gaps_closed"] == 0, "it is closed"
 
 
-def test_item_that_was_set_aside_is_known(users: str) -> None:
-    """An answer that goes on from an item that could not be a row has no gap before it."""
+def test_rejected_item_joins_two_responses(users: str) -> None:
+    """No gap lies between them."""
     broken = {"played_at": "2026-11-22T00:30:00.000Z", "track": None}
     nameless = {"track": None}
     with connect(users) as connection:
@@ -232,8 +230,8 @@ def test_item_that_was_set_aside_is_known(users: str) -> None:
         assert gaps(500, 49, timeless) == 1, "so may one whose time is none"
 
 
-def test_item_that_was_set_aside_for_its_time_joins_nothing(users: str) -> None:
-    """What a wrong clock set aside is not loaded: an answer that goes on from it has a gap."""
+def test_item_rejected_for_its_time_joins_nothing(users: str) -> None:
+    """It is not loaded, so a gap lies behind it."""
     with connect(users) as connection:
 
         def told(at: int, minutes: range) -> Counter[str]:
@@ -253,8 +251,7 @@ def test_item_that_was_set_aside_for_its_time_joins_nothing(users: str) -> None:
         assert left == (0,), "what is loaded after all is not set aside any more"
 
 
-def test_gap_after_an_empty_answer(users: str) -> None:
-    """A user of whom Spotify told nothing, and then more than it can hold, has a gap as well."""
+def test_full_response_after_an_empty_one_is_a_gap(users: str) -> None:
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([]))
         full = page([(600 + n, n % 20) for n in range(50)])
@@ -278,8 +275,8 @@ def test_gap_after_a_feed_that_stood_still(users: str) -> None:
     assert told == [(1, BEGIN, BEGIN + timedelta(minutes=600))]
 
 
-def test_vanished_row_is_noticed(users: str) -> None:
-    """A play that something in the database swallows is noticed, and the load is rolled back."""
+def test_row_that_vanishes_rolls_the_load_back(users: str) -> None:
+    """Something in the database swallows it."""
     with connect(users) as connection:
         connection.execute(
             "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS"
@@ -294,8 +291,8 @@ def test_vanished_row_is_noticed(users: str) -> None:
         assert contents(connection)["Tracks"] == []
 
 
-def test_metadata_is_looked_up_by_key_however_tables_grow(users: str) -> None:
-    """Plans that a session keeps from when tables were small do not read all of them later."""
+def test_metadata_is_read_by_key_however_tables_grow(users: str) -> None:
+    """A session's plans date from when the tables were small."""
 
     def artists(number: int) -> bytes:
         told = {"name": "A", "popularity": 1, "followers": {"total": 1}, "genres": ["g"]}
@@ -348,8 +345,8 @@ def test_metadata_completes_a_track(users: str) -> None:
         assert enrichment.queued_ids(connection, "artist", 9, NOW) == ["a"]
 
 
-def test_unanswered_ids_wait(users: str) -> None:
-    """An id that an answer says nothing of is asked for later, neither at once nor never."""
+def test_unanswered_id_is_requested_later(users: str) -> None:
+    """Neither at once nor never."""
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([(1, 1)]))
         told = enrichment.queued_ids(connection, "features", 9, NOW)
@@ -367,8 +364,10 @@ def test_unanswered_ids_wait(users: str) -> None:
         ("track", read.tracks(b'{"tracks": [{"id": "track1"}]}', ["track1"], BEGIN)),
     ],
 )
-def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: Metadata) -> None:
-    """What Spotify tells no popularity of is asked for once a day, not at each play."""
+def test_metadata_without_popularity_is_requested_once_a_day(
+    users: str, kind: str, told: Metadata
+) -> None:
+    """Not at each play."""
 
     def hear(minute: int, now: datetime) -> list[str]:
         body = page([(minute, 1)]).replace(b'"popularity"', b'"left_out"')
@@ -383,9 +382,8 @@ def test_answered_without_popularity_is_not_stale(users: str, kind: str, told: M
         assert hear(3, BEGIN + timedelta(hours=25)) == ids
 
 
-def test_artists_told_later_are_wanted(users: str) -> None:
-    """An artist who was missing when the track was heard is asked for when a later answer, with no
-    new play, tells who it was."""
+def test_artist_named_by_a_later_response_is_queued(users: str) -> None:
+    """Although it holds no new play."""
     whole = page([(1, 1)])
     without = whole.replace(*BROKEN["artists"])
     with connect(users) as connection:
@@ -395,9 +393,8 @@ def test_artists_told_later_are_wanted(users: str) -> None:
         assert enrichment.queued_ids(connection, "artist", 9, NOW) == ["artist1"]
 
 
-def test_known_track_is_looked_at_again_once_a_day(users: str) -> None:
-    """What is gone of a known track comes back with its popularity: when that changed, or the next
-    day. What is told in another form than before is there at once."""
+def test_known_track_is_compared_once_a_day(users: str) -> None:
+    """Or when its popularity changed. A value in another form than before is stored at once."""
     image = b'{"height": 9, "width": 9, "url": "u"}'
 
     def hear(connection: psycopg.Connection, hours: int, *tracks: int, popular: int) -> set[str]:
@@ -479,7 +476,7 @@ Told = tuple[int, datetime, bytes]
 
 
 @settings(
-    max_examples=settings.default.max_examples * 2 // 5,
+    max_examples=examples(0.4),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(answers=ANSWERS)
@@ -552,8 +549,8 @@ def test_batches_of_users_in_any_order(users: str) -> None:
     assert load_batches([numbers[::2], numbers[1::2]]) == expected
 
 
-def test_what_tracks_and_artists_told_stands(users: str) -> None:
-    """Whatever plays tell differently, before it or after it; they only add what it left out."""
+def test_metadata_of_plays_only_fills_what_endpoints_left_out(users: str) -> None:
+    """Before or after the endpoints' own."""
     track = {
         "id": "track1",
         "name": "A",
@@ -580,7 +577,12 @@ def test_what_tracks_and_artists_told_stands(users: str) -> None:
         told = read.artists(json.dumps({"artists": [artist]}).encode(), ["artist0"], at)
         enrichment.load(connection, "artist", ["artist0"], told, at, timedelta(hours=1))
 
-    first, second = partial(hear, 1, 1, track), partial(hear, 2, 10, other)
+    def first() -> None:
+        hear(1, 1, track)
+
+    def second() -> None:
+        hear(2, 10, other)
+
     with connect(users) as connection:
         found = []
         for deeds in ([first, enrich, second], [first, second, enrich], [second, enrich, first]):
@@ -618,11 +620,8 @@ def test_two_tracks_at_one_moment(users: str) -> None:
         assert (again["plays"], again["rejected_items"]) == (0, 0)
 
 
-def test_what_an_answer_left_out_is_filled_in(users: str) -> None:
-    """A name or duration that was missing comes with the play that has it, in any order.
-
-    The track's popularity may have been told with the broken answer already.
-    """
+def test_missing_name_or_duration_is_filled_by_another_play(users: str) -> None:
+    """In any order, although the popularity may be known already."""
     whole = page([(1, 1)])
     broken = (
         page([(2, 1)])
@@ -673,8 +672,8 @@ def test_popularity_by_batches(users: str) -> None:
             assert (hours, len(rows)) == (expected, len(expected))
 
 
-def test_earliest_answer_stands_for_what_was_set_aside(users: str) -> None:
-    """Whichever answer is loaded first, the earliest names where an item lies and when it came."""
+def test_rejected_item_names_the_earliest_response(users: str) -> None:
+    """Whichever is loaded first."""
     body = json.dumps({"items": [{"played_at": "2026-11-22T00:30:00Z", "track": None}]}).encode()
     early, late = BEGIN + timedelta(hours=1), BEGIN + timedelta(hours=2)
     with connect(users) as connection:
@@ -688,8 +687,8 @@ def test_earliest_answer_stands_for_what_was_set_aside(users: str) -> None:
             assert found == [(early, "run of 1")]
 
 
-def test_gap_after_an_empty_feed_begins_with_its_first_answer(users: str) -> None:
-    """Answers that told nothing again are in no archive, and do not move the gap that follows."""
+def test_gap_after_an_empty_feed_begins_at_its_first_response(users: str) -> None:
+    """Later empty responses are not archived and do not move it."""
     full = page([(600 + n, n % 20) for n in range(50)])
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([]))
@@ -699,8 +698,8 @@ def test_gap_after_an_empty_feed_begins_with_its_first_answer(users: str) -> Non
     assert found == [(BEGIN,)]
 
 
-def test_same_answer_again_changes_nothing(users: str) -> None:
-    """Not even what is known of the user's pace."""
+def test_same_response_again_changes_nothing(users: str) -> None:
+    """Not even the user's pace."""
     with connect(users) as connection:
         for at in (BEGIN + timedelta(minutes=9), BEGIN + timedelta(hours=9)):
             load(connection, 1, at, page([(1, 1), (2, 2)]))

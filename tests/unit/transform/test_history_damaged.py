@@ -6,8 +6,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spotify_json import OBSERVED_AT, item
 
 from songswap.models import Catalogue, RecentPlays
 from songswap.transform import history
@@ -62,7 +64,7 @@ def mutilated(draw: st.DrawFn, item: Any) -> Any:
     return item
 
 
-def assert_every_row_fits(told: RecentPlays, catalogue: Catalogue, observed_at: datetime) -> None:
+def assert_every_row_fits(told: RecentPlays, catalogue: Catalogue) -> None:
     """The platform's contract, written down a second time and without the pipeline's own rules."""
 
     def fits(text: str, length: int) -> bool:
@@ -74,7 +76,7 @@ def assert_every_row_fits(told: RecentPlays, catalogue: Catalogue, observed_at: 
     for play in told.plays:
         assert play.played_at.tzinfo is UTC
         assert play.played_at.microsecond % 1000 == 0
-        assert datetime(2006, 1, 1, tzinfo=UTC) < play.played_at <= observed_at + timedelta(days=1)
+        assert datetime(2006, 1, 1, tzinfo=UTC) < play.played_at <= OBSERVED_AT + timedelta(days=1)
         assert play.track_id in catalogue.tracks
     for track in catalogue.tracks.values():
         assert is_id(track.id)
@@ -103,10 +105,9 @@ def assert_every_row_fits(told: RecentPlays, catalogue: Catalogue, observed_at: 
         assert fits(note.field + note.problem, 200)
 
 
-@settings(max_examples=settings.default.max_examples * 3)
+@settings(max_examples=examples(3))
 @given(data=st.data())
-def test_mutilated_items(item: Any, observed_at: datetime, data: st.DataObject) -> None:
-    """Items beside mutilated ones give exactly the rows that they give alone."""
+def test_items_beside_damaged_ones_give_the_same_rows(data: st.DataObject) -> None:
     good = [item(number) for number in range(data.draw(st.integers(0, 3)))]
     broken = [
         data.draw(mutilated(item(100 + number))) for number in range(data.draw(st.integers(1, 3)))
@@ -115,36 +116,35 @@ def test_mutilated_items(item: Any, observed_at: datetime, data: st.DataObject) 
     around = {name: data.draw(ODD_VALUES) for name in ("limit", "next", "cursors")}
     body = json.dumps({"items": order, **around}).encode()
     catalogue = Catalogue()
-    told = history.transform(body, 7, observed_at, catalogue)
+    told = history.transform(body, 7, OBSERVED_AT, catalogue)
     history.fingerprint(body)
     assert told.items == len(order)
     assert len(told.plays) + len(told.rejected_items) == len(order)
-    assert_every_row_fits(told, catalogue, observed_at)
+    assert_every_row_fits(told, catalogue)
 
     alone = Catalogue()
-    expected = history.transform(json.dumps({"items": good}).encode(), 7, observed_at, alone)
+    expected = history.transform(json.dumps({"items": good}).encode(), 7, OBSERVED_AT, alone)
     assert set(expected.plays) <= set(told.plays)
     for name in ("tracks", "artists", "artist_tracks", "track_popularity", "track_images"):
         assert getattr(alone, name).items() <= getattr(catalogue, name).items()
     assert not catalogue.incomplete & set(alone.tracks)
 
 
-@settings(max_examples=settings.default.max_examples * 3)
+@settings(max_examples=examples(3))
 @given(data=st.data())
-def test_mutilated_bytes(item: Any, observed_at: datetime, data: st.DataObject) -> None:
-    """Bytes that were cut, changed or put in anywhere raise nothing and load nothing bad."""
+def test_damaged_bytes_raise_nothing_and_load_nothing_bad(data: st.DataObject) -> None:
+    """They were cut, changed or inserted anywhere."""
     body = bytearray(json.dumps({"items": [item(1), item(2)]}).encode())
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(body)))
         until = data.draw(st.integers(at, min(len(body), at + 40)))
         body[at:until] = data.draw(st.binary(max_size=8))
     catalogue = Catalogue()
-    told = history.transform(bytes(body), 7, observed_at, catalogue)
-    assert_every_row_fits(told, catalogue, observed_at)
+    told = history.transform(bytes(body), 7, OBSERVED_AT, catalogue)
+    assert_every_row_fits(told, catalogue)
     history.fingerprint(bytes(body))
 
 
 @given(body=st.binary(max_size=200))
-def test_any_bytes(observed_at: datetime, body: bytes) -> None:
-    """Whatever comes, the transform answers."""
-    history.transform(body, 7, observed_at, Catalogue())
+def test_any_bytes_are_transformed_without_an_error(body: bytes) -> None:
+    history.transform(body, 7, OBSERVED_AT, Catalogue())

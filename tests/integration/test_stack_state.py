@@ -12,8 +12,7 @@ from songswap.dev.stack.state import load_access, load_world, locked, require_po
 from songswap.supervision.errors import StartRefused
 
 
-def test_a_second_demo_is_told_of_the_first(tmp_path: Path) -> None:
-    """The sentence names the process that holds the folder."""
+def test_second_demo_names_the_process_of_the_first(tmp_path: Path) -> None:
     with (
         locked(tmp_path),
         pytest.raises(StartRefused, match=rf"pid {os.getpid()}\)"),
@@ -54,8 +53,7 @@ def test_another_seed_is_refused(tmp_path: Path) -> None:
         load_world(tmp_path, seed=2, listeners=25)
 
 
-def test_keys_are_kept_and_private(tmp_path: Path) -> None:
-    """The second start has the secrets of the first, in a file for the owner alone."""
+def test_keys_outlive_a_restart_and_are_private(tmp_path: Path) -> None:
     first = load_access(tmp_path / "s3")
     assert load_access(tmp_path / "s3") == first
     # A key that this version of the code has added gets its secret, the others keep theirs.

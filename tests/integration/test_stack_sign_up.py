@@ -1,12 +1,10 @@
 """The simulator's listeners become users of the platform."""
 
-from collections.abc import Callable
-
 import psycopg
 import pytest
+from factories import StartSimulator
 
 from songswap.dev.stack.sign_up import sign_up
-from songswap.dev.stack.simulator import Simulator
 from songswap.supervision.errors import StartRefused
 
 USERS = 'SELECT u.spotify_id, t.refresh_token FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id'
@@ -18,9 +16,7 @@ def rows(dsn: str, query: str) -> list[tuple[str, str]]:
         return connection.execute(query).fetchall()
 
 
-def test_everybody_is_signed_up_once(
-    simulator: Callable[..., Simulator], warehouse_dsn: str
-) -> None:
+def test_everybody_is_signed_up_once(simulator: StartSimulator, warehouse_dsn: str) -> None:
     """Each listener gets a row and tokens of their own; a second time nothing changes."""
     spotify = simulator("--users", "20")
     listeners = spotify.get("/admin/listeners")
@@ -32,8 +28,8 @@ def test_everybody_is_signed_up_once(
     assert rows(warehouse_dsn, USERS) == first
 
 
-def test_who_is_missing_is_added(simulator: Callable[..., Simulator], warehouse_dsn: str) -> None:
-    """New listeners, and those whose tokens are gone, are signed up; the others keep theirs."""
+def test_missing_listeners_are_signed_up(simulator: StartSimulator, warehouse_dsn: str) -> None:
+    """Also those whose tokens are gone; the others' tokens stay."""
     spotify = simulator("--users", "3")
     listeners = spotify.get("/admin/listeners")
     sign_up(warehouse_dsn, spotify.url, listeners[:2], lambda _: None)
@@ -47,7 +43,7 @@ def test_who_is_missing_is_added(simulator: Callable[..., Simulator], warehouse_
 
 
 def test_a_warehouse_of_real_users_is_left_alone(
-    simulator: Callable[..., Simulator], warehouse_dsn: str
+    simulator: StartSimulator, warehouse_dsn: str
 ) -> None:
     """Simulated listeners never mix with users whom the simulator does not know."""
     spotify = simulator("--users", "1")

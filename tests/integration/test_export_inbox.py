@@ -3,12 +3,12 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 from listing_s3 import ListingS3, listing_s3
 
 from songswap import settings
@@ -75,9 +75,10 @@ SKIPPED = [
 
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
-def test_what_waits(tmp_path: Path, s3: ListingS3, place: str) -> None:
-    """What names a user waits; what may be an export all the same is named; nothing else costs
-    anything, in a folder and in S3 alike."""
+def test_inbox_lists_exports_and_names_what_may_be_one(
+    tmp_path: Path, s3: ListingS3, place: str
+) -> None:
+    """Other files cost nothing, in a folder and in S3 alike."""
     inbox, source, key = tmp_path / "inbox", SOURCE, library(s3)
     for name, content in LYING.items():
         s3.objects[f"history/inbox/{name}"] = content
@@ -111,8 +112,7 @@ def test_keys_that_no_disk_takes(tmp_path: Path, s3: ListingS3) -> None:
     assert len(sources(given, tmp_path).sources) == len(names)
 
 
-def test_empty_objects(tmp_path: Path, s3: ListingS3) -> None:
-    """An empty object that may be a file is one, and told as such."""
+def test_empty_object_is_a_file_and_named(tmp_path: Path, s3: ListingS3) -> None:
     s3.objects["history/inbox/user12/endsong_0.json"] = ROWS
     s3.objects["history/inbox/user12/my_spotify_data.zip"] = b""
     [package] = look(SOURCE, library(s3)).packages
@@ -120,16 +120,14 @@ def test_empty_objects(tmp_path: Path, s3: ListingS3) -> None:
         sources(fetched(package, library(s3), tmp_path), tmp_path)
 
 
-def imports(here: Any, s3: ListingS3) -> list[Imported]:
+def imports(here: Platform, s3: ListingS3) -> list[Imported]:
     here.settings = replace(here.settings, library=library(s3))
     packages = look(SOURCE, here.settings.library).packages
     return [import_package(here.settings, "import", one, here.clock) for one in packages]
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])
-def test_object_that_cannot_be_got(
-    platform: Callable[..., Any], s3: ListingS3, status: int
-) -> None:
+def test_object_that_cannot_be_got(platform: MakePlatform, s3: ListingS3, status: int) -> None:
     """An object that is listed and cannot be got costs its user alone, by name."""
     here = platform(users=2)
     first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
@@ -144,7 +142,7 @@ def test_object_that_cannot_be_got(
 
 @pytest.mark.parametrize("name", ["/a.json", "Icon\r", "./a.json", "a\tb.json", "../a.json"])
 def test_keys_that_the_client_does_not_list(
-    platform: Callable[..., Any], s3: ListingS3, name: str
+    platform: MakePlatform, s3: ListingS3, name: str
 ) -> None:
     """A key with which the client lists nothing costs its user alone."""
     here = platform(users=2)
@@ -159,8 +157,7 @@ def test_keys_that_the_client_does_not_list(
     assert (done.problem, done.counts["loaded"]) == (None, 1)
 
 
-def test_s3_goes_away(platform: Callable[..., Any], s3: ListingS3) -> None:
-    """Where S3 itself is away, the trouble is nobody's export."""
+def test_outage_of_s3_is_no_failure_of_an_export(platform: MakePlatform, s3: ListingS3) -> None:
     here = platform(users=1)
     s3.objects[f"history/inbox/user{here.user_id('listener-0001')}.zip"] = zipped()
     [package] = look(SOURCE, library(s3)).packages
@@ -182,8 +179,8 @@ def test_link_in_the_inbox(tmp_path: Path) -> None:
         fetched(package, None, tmp_path)
 
 
-def test_nothing_waits(tmp_path: Path) -> None:
-    """Where nothing names a user, what lies there is named; what is no folder is somebody's."""
+def test_inbox_without_users_names_its_contents(tmp_path: Path) -> None:
+    """A path that is no folder is refused."""
     (tmp_path / "my_spotify_data.zip").write_bytes(zipped())
     with pytest.raises(ExportRefused, match=r"my_spotify_data\.zip names no user"):
         look(str(tmp_path), None)
@@ -209,8 +206,7 @@ def test_export_in_s3(tmp_path: Path, s3: ListingS3, name: str) -> None:
         package_of(99, SOURCE, library(s3))
 
 
-def test_one_user_among_many(tmp_path: Path) -> None:
-    """The export of one user is found among all that wait."""
+def test_one_users_export_is_found_among_many(tmp_path: Path) -> None:
     for user in (1, 12):
         (tmp_path / f"user{user}.zip").write_bytes(zipped())
     assert package_of(12, str(tmp_path), None) == Package(12, str(tmp_path), ("user12.zip",))

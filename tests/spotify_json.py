@@ -1,16 +1,14 @@
-"""Answers of Spotify, made small: the shapes of the real ones with only what matters."""
+"""Spotify's tracks and plays in JSON, with only the fields that matter."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 OBSERVED_AT = datetime(2026, 11, 22, 8, 1, 2, 345000, tzinfo=UTC)
 
 
-def make_track(number: int, **changes: Any) -> dict[str, Any]:
-    """A whole track, told apart from others by its number."""
-    track = {
+def track(number: int, **changes: Any) -> dict[str, Any]:
+    """A whole track, distinguished by its number."""
+    whole = {
         "id": f"{number:022d}",
         "name": f"Track {number}",
         "duration_ms": 180_000 + number,
@@ -28,29 +26,11 @@ def make_track(number: int, **changes: Any) -> dict[str, Any]:
         },
         "available_markets": ["DE", "US"],
     }
-    return track | changes
+    return whole | changes
 
 
-def make_item(number: int, **changes: Any) -> dict[str, Any]:
+def item(number: int, **changes: Any) -> dict[str, Any]:
     """A play of that track, a minute before the play of the track numbered one less."""
     at = datetime.fromtimestamp(OBSERVED_AT.timestamp() - 60 * (number + 1), UTC)
     played_at = f"{at:%Y-%m-%dT%H:%M:%S}.{number % 1000:03d}Z"
-    return {"track": make_track(number), "played_at": played_at, "context": None} | changes
-
-
-@pytest.fixture(scope="session")
-def observed_at() -> datetime:
-    """When the answers of these tests were given."""
-    return OBSERVED_AT
-
-
-@pytest.fixture(scope="session")
-def track() -> Any:
-    """Makes a track: ``track(number, **changes)``."""
-    return make_track
-
-
-@pytest.fixture(scope="session")
-def item() -> Any:
-    """Makes a play: ``item(number, **changes)``."""
-    return make_item
+    return {"track": track(number), "played_at": played_at, "context": None} | changes

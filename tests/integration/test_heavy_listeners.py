@@ -1,8 +1,8 @@
 """Heavy listeners between the hourly loads, against a simulated Spotify over HTTP."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+
+from factories import MakePlatform, Platform
 
 from songswap.pipelines import heavy_listeners, hourly_load
 from songswap.pipelines.fetch import fetch
@@ -10,10 +10,8 @@ from songswap.warehouse import grants as grant
 from songswap.warehouse.connection import connect
 from songswap.warehouse.runs import Users
 
-Make = Callable[..., Any]
 
-
-def paces(here: Any) -> dict[str, float]:
+def paces(here: Platform) -> dict[str, float]:
     """Each listener's pace: plays in the busiest hour seen lately."""
     rows = here.rows(
         "SELECT u.spotify_id, p.plays_per_hour FROM songswap.polls p"
@@ -22,7 +20,7 @@ def paces(here: Any) -> dict[str, float]:
     return dict(rows)
 
 
-def run_users(here: Any) -> list[str]:
+def run_users(here: Platform) -> list[str]:
     """The listeners in the order in which a batch asks for them."""
     with connect(here.settings.warehouse_dsn) as connection:
         grants = grant.load_credentials(connection, Users(0, 2**31 - 1, None), here.clock())
@@ -30,8 +28,8 @@ def run_users(here: Any) -> list[str]:
     return [names[one.user_id] for one in grants]
 
 
-def test_only_the_endangered_are_asked_for(platform: Make) -> None:
-    """Who could play 40 since the last answer before the next look is asked for, nobody else."""
+def test_only_users_at_risk_are_polled(platform: MakePlatform) -> None:
+    """Those who could reach 40 plays before the next poll."""
     here = platform(users=5)
     here.load()
     assert heavy_listeners.plan(here.settings, "nobody", here.clock) == []
@@ -60,9 +58,8 @@ def test_only_the_endangered_are_asked_for(platform: Make) -> None:
     assert here.load()["polled"] == 5
 
 
-def test_who_cannot_be_asked_for_is_not_followed(platform: Make) -> None:
-    """Neither users without tokens or with a dead grant, nor anybody while Spotify takes nothing:
-    a question every ten minutes would change nothing."""
+def test_users_who_cannot_be_polled_are_skipped(platform: MakePlatform) -> None:
+    """Those without tokens or with a dead grant; and everybody while Spotify is paused."""
     here = platform(users=4)
     here.load()
     here.execute("UPDATE songswap.polls SET plays_per_hour = 0")
@@ -87,7 +84,7 @@ def test_who_cannot_be_asked_for_is_not_followed(platform: Make) -> None:
     assert heavy_listeners.plan(here.settings, "somebody", here.clock) == [0]
 
 
-def test_refusal_is_left_to_the_hourly_load(platform: Make) -> None:
+def test_refusal_is_left_to_the_hourly_load(platform: MakePlatform) -> None:
     """Who is refused between the hours is not taken for dead: a few cannot tell an incident."""
     here = platform(users=3)
     here.load()
@@ -109,7 +106,7 @@ def test_refusal_is_left_to_the_hourly_load(platform: Make) -> None:
     assert here.rows(state, heavy) == [("revoked", 1)]
 
 
-def test_most_endangered_first(platform: Make) -> None:
+def test_most_endangered_first(platform: MakePlatform) -> None:
     """After an outage those are asked for first who may lose plays first."""
     here = platform(users=6)
     here.load()
@@ -122,7 +119,7 @@ def test_most_endangered_first(platform: Make) -> None:
     assert users[:3] == ["listener-0005", "listener-0003", "listener-0001"]
 
 
-def test_pace_is_that_of_the_busiest_hour_and_calms_down(platform: Make) -> None:
+def test_pace_is_that_of_the_busiest_hour_and_calms_down(platform: MakePlatform) -> None:
     """The pace is the plays of the hour before an answer; with calmer answers it sinks."""
     here = platform(users=8)
     here.load()

@@ -1,4 +1,4 @@
-"""Work that the tests spread; other processes import it by its name."""
+"""Work that the tests run in parallel; other processes import it by its name."""
 
 import os
 import threading

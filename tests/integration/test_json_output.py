@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform
 from typer.testing import CliRunner
 
 from songswap.cli.main import app
@@ -100,8 +101,7 @@ def songswap() -> Run:
     return run
 
 
-def test_empty_warehouse(warehouse_dsn: str, songswap: Run) -> None:
-    """Where there is nothing every key is there all the same."""
+def test_empty_warehouse_gives_every_documented_key(warehouse_dsn: str, songswap: Run) -> None:
     about = psycopg.conninfo.conninfo_to_dict(warehouse_dsn)
     uri = "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**about)
     environment = {"AIRFLOW_CONN_SONGSWAP_RDS": uri}
@@ -114,10 +114,9 @@ def test_empty_warehouse(warehouse_dsn: str, songswap: Run) -> None:
     fits("demo", report, without=("counts",))
 
 
-def test_full_warehouse(
-    platform: Callable[..., Any], songswap: Run, monkeypatch: pytest.MonkeyPatch
+def test_full_warehouse_gives_only_documented_keys(
+    platform: MakePlatform, songswap: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there is something of everything each key that is there is documented."""
     here = platform(users=3, real_time=True)
     environment = here.environment()
     users = [user for (user,) in here.rows('SELECT id FROM "Users" ORDER BY id')]
@@ -166,7 +165,9 @@ def test_full_warehouse(
     fits("check", songswap(environment, "check discord s3"), *checks)
 
 
-def test_imports(platform: Callable[..., Any], songswap: Run, tmp_path: Path) -> None:
+def test_imports_give_only_documented_keys(
+    platform: MakePlatform, songswap: Run, tmp_path: Path
+) -> None:
     """An import of one user's export, and of many of which one is refused."""
     here = platform(users=1)
     user = here.user_id("listener-0001")

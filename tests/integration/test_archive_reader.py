@@ -92,9 +92,10 @@ def test_users_and_hours(where: Archive, put: Put) -> None:
     assert library.foreign.total() == 0
 
 
-def test_read_all(where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All answers of users come in the order of their hours, in parts that tear none of a user's
-    hour apart."""
+def test_responses_come_hour_by_hour_in_parts(
+    where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No part divides a user's hour."""
     monkeypatch.setattr(library_module, "_IN_A_PART", 3)
     for user in (1, 2, 3):
         for hour in range(3):
@@ -133,8 +134,10 @@ def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
     assert library.foreign.total() == 4
 
 
-def test_answers_and_damage(where: Archive, put: Put, admin: S3Store) -> None:
-    """An answer comes with its body and its time; each damage is told, and costs only itself."""
+def test_damaged_object_is_reported_and_costs_only_itself(
+    where: Archive, put: Put, admin: S3Store
+) -> None:
+    """Every other response comes with its body and time."""
     at = HOUR + timedelta(minutes=7, milliseconds=250)
     good = put(1, at, b'{"items": []}')
     zoned = put(2, at, observed_at="2026-11-22T09:07:00.250+01:00")
@@ -172,8 +175,10 @@ def test_answers_and_damage(where: Archive, put: Put, admin: S3Store) -> None:
             _ = one.body
 
 
-def test_rights(where: Archive, put: Put, objects: ObjectStore) -> None:
-    """The key only reads below history/; without its rights the sentence names the connection."""
+def test_reader_key_reads_only_below_history(
+    where: Archive, put: Put, objects: ObjectStore
+) -> None:
+    """Without its rights the message names the connection."""
     there = put(1, HOUR)
     reader = ArchiveReader(where)._store
     with pytest.raises(PermissionDeniedError):

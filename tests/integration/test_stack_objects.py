@@ -57,7 +57,7 @@ def test_a_conditional_put_never_overwrites(as_key: Callable[..., S3Store]) -> N
 
 
 async def test_one_of_many_conditional_puts_wins(as_key: Callable[..., S3Store]) -> None:
-    """Of 40 puts of one key at once exactly one is taken, and its body is the one kept."""
+    """Of 40 puts of one key at once, one is stored."""
     store = as_key("pipeline")
     bodies = [str(number).encode() * 5_000 for number in range(40)]
     answers = await asyncio.gather(
@@ -146,8 +146,8 @@ def test_objects_survive_a_kill_and_a_restart(tmp_path: Path) -> None:
         store.stop()
 
 
-def test_a_full_disk_is_an_answer(tmp_path: Path) -> None:
-    """Without room for the object the put is refused with 507, and nothing is stored."""
+def test_full_disk_refuses_the_put_with_507(tmp_path: Path) -> None:
+    """Nothing is stored."""
     store = ObjectStore(
         tmp_path, 0, platform_access(), buckets=("songswap",), keep_free_bytes=2**62
     )
@@ -182,7 +182,7 @@ def asked(objects: ObjectStore, path: str, method: str = "GET", **headers: str) 
     ],
 )
 def test_pages_from_elsewhere_are_refused(objects: ObjectStore, headers: dict[str, str]) -> None:
-    """403 with S3's document and a sentence, before a key is looked at."""
+    """403 with S3's document and a message, before the key is checked."""
     for method in ("GET", "PUT", "OPTIONS"):
         status, text = asked(objects, "/songswap/history/x", method, **headers)
         assert status == 403
