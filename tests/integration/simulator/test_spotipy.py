@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 import spotipy  # type: ignore[import-untyped]  # it has no types
+from factories import StartSimulator
 
 from songswap.dev.stack.simulator import Simulator
 
@@ -58,7 +59,7 @@ def client(url: str, http: requests.Session, auth: Any) -> spotipy.Spotify:
 
 
 @pytest.fixture
-def frozen(simulator: Callable[..., Simulator]) -> Callable[..., Simulator]:
+def frozen(simulator: StartSimulator) -> Callable[..., Simulator]:
     clock = "--users 8 --clock frozen --now 2026-11-22T18:00:00Z --epoch 2026-10-01"
     return lambda *options: simulator(*clock.split(), *options)
 
