@@ -12,8 +12,9 @@ from songswap.storage import keys
 from songswap.storage.export_files import Found, Source
 from songswap.storage.records import SpooledResponse, pack
 from songswap.transform.exports import files
-from songswap.transform.exports.files import File
 from songswap.transform.exports.kinds import WITHOUT_TRACKS
+from songswap.transform.exports.rows import require_plausible
+from songswap.transform.exports.streams import File
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +76,13 @@ def read_contents(user_id: int, found: Found, now: datetime, progress: Progress)
                 " Nothing was imported: give the zip as Spotify sent it."
             )
         raw_key = None
-        if file.kept:
-            raw_key = keys.for_export(user_id, file.kind.value, file.kept)
-            kept = SpooledResponse(len(package.kept), user_id, raw_key, now, None, pack(file.kept))
+        if file.archivable:
+            raw_key = keys.for_export(user_id, file.kind.value, file.archivable)
+            kept = SpooledResponse(
+                len(package.kept), user_id, raw_key, now, None, pack(file.archivable)
+            )
             package.kept.append(kept)
-            file.kept = b""
+            file.archivable = b""
         package.files.append(file)
         package.keys.append(raw_key)
     progress("read", done, size)
@@ -94,7 +97,7 @@ def _why_it_is_left_out(source: Source) -> str:
 
 def _read(source: Source, now: datetime) -> File:
     body = source.body()
-    files.require_plausible(source.label, body)
+    require_plausible(source.label, body)
     return files.read(source.label, source.kind, body, now)
 
 

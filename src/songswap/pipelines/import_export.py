@@ -29,9 +29,10 @@ from songswap.storage.export_folder import shown
 from songswap.storage.export_inbox import Package, fetched
 from songswap.storage.scratch import scratch
 from songswap.transform.exports import files
-from songswap.transform.exports.classify import Rule, share_told
-from songswap.transform.exports.files import File
 from songswap.transform.exports.kinds import Kind
+from songswap.transform.exports.outcomes import Rule
+from songswap.transform.exports.ownership import share_found
+from songswap.transform.exports.streams import File
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.exports import streams as stream
@@ -245,7 +246,7 @@ def _require_likeness(settings: Settings, user_id: int, package: Contents) -> No
     ends = [one.ended_at for one in told]
     with connect(settings.warehouse_dsn) as connection:
         plays = stream.told_by_api(connection, user_id, min(ends), max(ends))
-    share = share_told(told, plays)
+    share = share_found(told, plays)
     if share is not None and share < _OWN_SHARE:
         raise ExportRefused(
             f"This looks like the export of another user than {user_id}: of {len(plays)} plays that"

@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from songswap.transform.exports.matching import LONGEST_OFFLINE
+from songswap.transform.exports.intervals import LONGEST_OFFLINE
 from songswap.transform.values import moment
 
 _AHEAD = timedelta(seconds=60)

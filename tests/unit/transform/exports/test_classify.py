@@ -7,16 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songswap.models import Stream
-from songswap.transform.exports.classify import (
-    ClassifiedStream,
-    Outcome,
-    Rule,
-    classify,
-    deduplicate,
-    identity,
-    number_repeats,
-    share_told,
-)
+from songswap.transform.exports.classify import classify
+from songswap.transform.exports.deduplicate import deduplicate, identity, number_repeats
+from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 
 T = datetime(2026, 1, 2, tzinfo=UTC)
 RULE = Rule(30_000)
@@ -39,8 +32,8 @@ def settled(
     plays: Sequence[tuple[datetime, str]] = (),
     known: Sequence[ClassifiedStream] = (),
 ) -> list[ClassifiedStream]:
-    told = deduplicate(streams, known, RULE)
-    return classify(told, known, plays, [play[0] for play in plays], RULE, nobody)
+    new = deduplicate(streams, known, RULE)
+    return classify(new, known, plays, [play[0] for play in plays], RULE, nobody)
 
 
 def outcomes(found: Sequence[ClassifiedStream]) -> list[tuple[str, datetime | None]]:
@@ -80,8 +73,8 @@ def test_moments_are_one_plays_own() -> None:
 
 def test_told_twice_by_files() -> None:
     """The same row of two files is one stream; of another track, or at another time, it is not."""
-    told = deduplicate([stream(100), stream(100), stream(100, "b"), stream(160)], [], RULE)
-    assert (len(told.streams), told.counts) == (3, {"repeated": 1})
+    new = deduplicate([stream(100), stream(100), stream(100, "b"), stream(160)], [], RULE)
+    assert (len(new.streams), new.counts) == (3, {"repeated": 1})
 
 
 def test_merged_before_loaded() -> None:
@@ -93,8 +86,8 @@ def test_merged_before_loaded() -> None:
 def test_known_play_is_not_told_again() -> None:
     """A stream that is a play already stays what it is."""
     known = settled([stream(60)], [(at(60.3), "a")])
-    told = deduplicate([stream(60)], known, RULE)
-    assert (told.streams, told.counts) == ([], {"duplicates": 1})
+    new = deduplicate([stream(60)], known, RULE)
+    assert (new.streams, new.counts) == ([], {"duplicates": 1})
 
 
 def test_by_name_and_artist() -> None:
@@ -105,8 +98,8 @@ def test_by_name_and_artist() -> None:
         return {one: ("song A".replace("A", "a"), "ARTIST") for one in ids}
 
     def merged(play: datetime, one: Stream) -> bool:
-        told = deduplicate([stream(-5000, "b"), one], [], RULE)
-        found = classify(told, [], [(play, "other")], [play], RULE, names)
+        new = deduplicate([stream(-5000, "b"), one], [], RULE)
+        found = classify(new, [], [(play, "other")], [play], RULE, names)
         return any(each.outcome is Outcome.MERGED for each in found)
 
     assert merged(at(60.3), stream(60))
@@ -128,8 +121,8 @@ def test_api_tells_which_of_the_names() -> None:
     """Where several tracks share their names, a row of account data is the one that the API told
     near it, and else none that is known."""
     plays = [(at(305), "x"), (at(630), "y")]
-    told = deduplicate([named(5), named(10), named(20)], [], RULE)
-    found = classify(told, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
+    new = deduplicate([named(5), named(10), named(20)], [], RULE)
+    found = classify(new, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
     assert outcomes(found) == [("merged", at(305)), ("merged", at(630)), ("unidentified", None)]
     assert [one.stream.track_id for one in found] == ["x", "y", None]
     wrong = classify(
@@ -144,8 +137,8 @@ def test_identified_later() -> None:
     first = classify(deduplicate([named(5), named(10)], [], RULE), [], [], [], RULE, nobody)
     assert outcomes(first) == [("unidentified", None)] * 2
     plays = [(at(305), "x")]
-    told = deduplicate([named(5, track="x"), named(10, track="x")], first, RULE)
-    second = classify(told, first, plays, [at(305)], RULE, nobody)
+    new = deduplicate([named(5, track="x"), named(10, track="x")], first, RULE)
+    second = classify(new, first, plays, [at(305)], RULE, nobody)
     assert outcomes(second) == [("merged", at(305)), ("loaded", at(600))]
     assert [one.place for one in second] == [one.place for one in first]
     third = deduplicate([named(5), named(10)], second, RULE)
@@ -156,26 +149,16 @@ def test_short_track_again_and_again() -> None:
     """A short track that ends twice in a minute is two plays, in however many files the rows stand;
     a longer one cannot have, and its row is there twice."""
     looped = number_repeats([named(5, 31), named(5, 31), named(6, 31), named(7), named(7)])
-    told = deduplicate([*looped, *looped[1:]], [], RULE)
-    assert [one.nth for one in told.streams] == [0, 1, 0, 0]
-    found = classify(told, [], [], [], RULE, nobody)
+    new = deduplicate([*looped, *looped[1:]], [], RULE)
+    assert [one.nth for one in new.streams] == [0, 1, 0, 0]
+    found = classify(new, [], [], [], RULE, nobody)
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in found}) == 4
-    assert deduplicate(number_repeats([named(5, 31)] * 2), found, RULE).places.keys() == {
+    assert deduplicate(number_repeats([named(5, 31)] * 2), found, RULE).stored.keys() == {
         identity(one) for one in looped[:2]
     }
     exact = [stream(310, "x", 31), stream(342, "x", 31)]
     names = [one._replace(track_name="Song", artist_name="Artist") for one in exact]
     assert deduplicate([*names, *looped[:2]], [], RULE).streams == names
-
-
-def test_whose_export_it_is() -> None:
-    """The share of what the API told that stands in an export; None where that is too little."""
-    plays = [(at(100 * number), f"t{number}") for number in range(40)]
-    own = [stream(100 * number + 7, f"t{number}") for number in range(40)]
-    assert share_told(own, plays) == 1
-    assert share_told(own[:10], plays) == 0.25
-    assert share_told([], plays) == 0
-    assert share_told(own, plays[:5]) is None
 
 
 ROWS = st.lists(
@@ -200,10 +183,10 @@ def test_one_play_each(rows: list[tuple[int, str | None, int, bool]], split: int
     first = settled(streams[:split], plays)
     used = {one.played_at for one in first}
     rest = [play for play in plays if play[0] not in used]
-    told = deduplicate(streams[split:], first, RULE)
+    new = deduplicate(streams[split:], first, RULE)
     times = {play[0] for play in plays} | {one.played_at for one in first if one.played_at}
-    second = classify(told, first, rest, times, RULE, nobody)
-    both = [*first, *(one for one in second if identity(one.stream) not in told.places)]
+    second = classify(new, first, rest, times, RULE, nobody)
+    both = [*first, *(one for one in second if identity(one.stream) not in new.stored)]
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in both}) == len(
         both
     )
@@ -221,13 +204,13 @@ def test_offline_play_replaces_what_account_data_made_of_it() -> None:
     upload = named(600, 200, track="a")
     made = classify(deduplicate([upload], [], RULE), [], [], [], RULE, nobody)
     exact = Stream(at(900), 200_000, "a", "Song", "Artist", reported_at=at(36_010))
-    told = deduplicate([exact], made, RULE)
-    assert told.takes_over == {exact: made[0]}
+    new = deduplicate([exact], made, RULE)
+    assert new.replaces == {exact: made[0]}
     plays = [(at(900.2), "a")]
-    assert outcomes(classify(told, made, plays, [at(900.2), at(36_000)], RULE, nobody)) == [
+    assert outcomes(classify(new, made, plays, [at(900.2), at(36_000)], RULE, nobody)) == [
         ("merged", at(900.2))
     ]
-    again = deduplicate([upload], classify(told, made, [], [], RULE, nobody), RULE)
+    again = deduplicate([upload], classify(new, made, [], [], RULE, nobody), RULE)
     assert (again.streams, again.counts) == ([], {"duplicates": 1})
 
 
@@ -242,9 +225,9 @@ def test_account_data_that_took_one_play_for_two() -> None:
         Stream(at(358), 60_000, "a", "Song", "Artist"),
         Stream(at(360), 60_000, "a", "Song", "Artist"),
     ]
-    told = deduplicate(exact, made, RULE)
-    (left,) = told.streams
-    assert told.takes_over[left].outcome is Outcome.MERGED
-    assert [one.outcome for one in told.dissolved] == [Outcome.LOADED]
-    assert told.counts == {"repeated": 1}
-    assert outcomes(classify(told, made, [], [], RULE, nobody)) == [("merged", at(360))]
+    new = deduplicate(exact, made, RULE)
+    (left,) = new.streams
+    assert new.replaces[left].outcome is Outcome.MERGED
+    assert [one.outcome for one in new.superseded] == [Outcome.LOADED]
+    assert new.counts == {"repeated": 1}
+    assert outcomes(classify(new, made, [], [], RULE, nobody)) == [("merged", at(360))]
