@@ -39,7 +39,7 @@ from songswap.dev.stack.plan import simulated_spotify
 from songswap.pipelines import hourly_load
 from songswap.pipelines.fetch import fetch
 from songswap.spotify.client import open_client
-from songswap.transform import history
+from songswap.transform import recent_plays
 
 _USERS = size(500, 10)
 _ONE_BY_ONE = size(40, 2)
@@ -136,7 +136,7 @@ async def _ask(where: settings.Spotify) -> None:
     async with open_client(where) as client:
 
         async def one(user: int) -> None:
-            history.fingerprint((await client.recently_played(_token(user))).body)
+            recent_plays.fingerprint((await client.recently_played(_token(user))).body)
 
         await asyncio.gather(*(one(user) for user in range(1, _USERS + 1)))
 

@@ -180,7 +180,7 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def broken_copy(tmp_path: Path) -> Callable[..., Path]:
     """Makes copies of the package in which one line is wrong.
 
-    ``broken_copy(("transform/history.py", old, new), …)`` gives the folder to run it from.
+    ``broken_copy(("transform/recent_plays.py", old, new), …)`` gives the folder to run it from.
     """
 
     def make(*changes: tuple[str, str, str]) -> Path:

@@ -131,7 +131,7 @@ def test_red_on_broken_code(airflow: Any, here: Any, broken_copy: Make) -> None:
     assert {runs[dag]["state"] for dag in PROOFS} == {"failed"}
     for says in (
         "History: 4 of 4 rows are missing and 4 are wrong",
-        "Look at songswap/transform/history.py",
+        "Look at songswap/transform/recent_plays.py",
         "TrackFeatures: 1 of 2 rows",
         "Look at songswap/warehouse/enrichment.py and enrichment.sql",
         "Nothing real was touched",
@@ -148,7 +148,7 @@ def test_red_at_the_end(airflow: Any, here: Any, broken_copy: Make) -> None:
     before = everything(here)
     sources = broken_copy(
         (
-            "transform/history.py",
+            "transform/recent_plays.py",
             "return RejectedItem(digest,",
             "import os; return RejectedItem(os.urandom(32),",
         ),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from songswap.errors import LoadIncomplete
 from songswap.models import Catalogue, Metadata, Play
-from songswap.transform import history as transform
 from songswap.transform import metadata as read
+from songswap.transform import recent_plays as transform
 from songswap.warehouse import enrichment, runs
 from songswap.warehouse import plays as history
 from songswap.warehouse.connection import connect

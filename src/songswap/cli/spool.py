@@ -222,11 +222,11 @@ def _table(told: dict[str, Any]) -> Rows:
 def _plays(opened: "Spool", entry: "Entry") -> dict[str, Any]:
     """How many plays an answer tells of, and the times of the first and the last."""
     from songswap.models import Catalogue
-    from songswap.transform import history
+    from songswap.transform import recent_plays
 
     kept = opened.find(entry.id)
     try:
-        told = history.transform(kept.body, kept.user_id, kept.observed_at, Catalogue())
+        told = recent_plays.transform(kept.body, kept.user_id, kept.observed_at, Catalogue())
     except CorruptResponse as error:
         return {
             **dict.fromkeys(("plays", "first_play", "last_play")),

@@ -44,7 +44,7 @@ from songswap.storage import keys
 from songswap.storage.archive import Archive
 from songswap.storage.records import RawResponse, SpooledResponse
 from songswap.storage.spool import Spool
-from songswap.transform import history
+from songswap.transform import recent_plays
 from songswap.warehouse import grants as grant
 from songswap.warehouse import runs
 from songswap.warehouse.connection import connect
@@ -333,7 +333,7 @@ class _Batch:
     async def _take(self, one: Credentials, told: Response) -> None:
         if not one.settled:
             self.recovered.append(one.user_id)
-        fingerprint = history.fingerprint(told.body)
+        fingerprint = recent_plays.fingerprint(told.body)
         if fingerprint is not None and fingerprint == one.fingerprint:
             self.outcomes[one.user_id] = "unchanged"
             self.polled[one.user_id] = None

@@ -24,7 +24,7 @@ from songswap.storage.archive import Archive
 from songswap.storage.archive_reader import ArchivedResponse
 from songswap.storage.records import SpooledResponse
 from songswap.storage.spool import Spool
-from songswap.transform import history
+from songswap.transform import recent_plays
 from songswap.warehouse import plays as warehouse_history
 from songswap.warehouse import runs
 from songswap.warehouse.deviations import require_fit
@@ -154,8 +154,10 @@ def transformed(kept: Iterable[SpooledResponse | ArchivedResponse], now: datetim
                 one.user_id,
                 one.observed_at,
                 one.key,
-                one.fingerprint if isinstance(one, SpooledResponse) else history.fingerprint(body),
-                history.transform(body, one.user_id, one.observed_at, catalogue),
+                one.fingerprint
+                if isinstance(one, SpooledResponse)
+                else recent_plays.fingerprint(body),
+                recent_plays.transform(body, one.user_id, one.observed_at, catalogue),
             )
             for one in kept
             for body in (one.body,)

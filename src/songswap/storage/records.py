@@ -43,7 +43,7 @@ def unpack(packed: bytes, largest: int = LARGEST) -> bytes:
 class RawResponse(NamedTuple):
     """A raw answer: ``body`` as it came, ``observed_at`` when it came, ``key`` where it belongs.
 
-    ``fingerprint`` says what it tells of plays, see `songswap.transform.history.fingerprint`.
+    ``fingerprint`` says what it tells of plays, see `songswap.transform.recent_plays.fingerprint`.
     """
 
     user_id: int

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from songswap.models import Catalogue
 from songswap.storage.previous import OfNoUse, answer, observed
-from songswap.transform.history import transform
+from songswap.transform.recent_plays import transform
 
 HOUR = datetime(2026, 11, 22, 8, tzinfo=UTC)
 PLAY = {

@@ -44,7 +44,7 @@ def test_matched_by_id(track: Any, observed_at: datetime) -> None:
     """Entries in another order give the same rows, and a null is the id that is not told."""
     ids = [f"{number:022d}" for number in (1, 2, 3)]
     told = metadata.tracks(body(tracks=[track(3), None, track(1)]), ids, observed_at)
-    assert told.told == {ids[0], ids[2]}
+    assert told.received == {ids[0], ids[2]}
     assert told.unknown == {ids[1]}
     assert told.catalogue.tracks[ids[2]].name == "Track 3"
 
@@ -62,7 +62,7 @@ def test_matched_by_id(track: Any, observed_at: datetime) -> None:
 def test_unknown_only_where_certain(observed_at: datetime, entries: list[Any]) -> None:
     """An id is unknown only if the nulls account for it; else it is simply not answered."""
     told = metadata.artists(body(artists=entries), ["wanted"], observed_at)
-    assert told.told == set()
+    assert told.received == set()
     assert told.unknown == set()
 
 
@@ -70,7 +70,7 @@ def test_unknown_only_where_certain(observed_at: datetime, entries: list[Any]) -
 def test_no_answer(observed_at: datetime, answer: bytes) -> None:
     """A body that is not an answer says nothing of any id."""
     told = metadata.artists(answer, ["wanted"], observed_at)
-    assert (told.told, told.unknown) == (set(), set())
+    assert (told.received, told.unknown) == (set(), set())
 
 
 def test_artist(observed_at: datetime) -> None:
@@ -87,7 +87,7 @@ def test_artist(observed_at: datetime) -> None:
 def test_artist_in_development_mode(observed_at: datetime) -> None:
     """Fields that development mode leaves out are no rows, and the artist is complete."""
     told = metadata.artists(body(artists=[{"id": "x", "name": "X"}]), ["x"], observed_at)
-    assert told.told == {"x"}
+    assert told.received == {"x"}
     assert not any((told.popularity, told.followers, told.genres, told.images, told.data_fixes))
 
 
@@ -128,7 +128,7 @@ def test_features_of_reccobeats() -> None:
     entries = [reccobeats("y", key=7.0), None, "broken", reccobeats("z"), {"id": "x"}]
     told = metadata.reccobeats_features(body(content=[*entries, reccobeats("x")]), ["x", "y", "w"])
     rows = {row.id: row for row in told.features}
-    assert rows.keys() == told.told == {"x", "y"}
+    assert rows.keys() == told.received == {"x", "y"}
     assert told.unknown == set()
     assert rows["x"]._asdict() == {"id": "x", **FEATURES, "time_signature": 0}
     assert rows["y"].key == 7
@@ -145,10 +145,10 @@ def test_incomplete_features_of_reccobeats() -> None:
     assert [row.time_signature for row in told.features] == [3]
     assert told.data_fixes == set()
     told = metadata.reccobeats_features(body(content=[reccobeats("x", tempo=None)]), ["x"])
-    assert (told.told, told.unknown, told.features) == (set(), set(), [])
+    assert (told.received, told.unknown, told.features) == (set(), set(), [])
     assert {note.field for note in told.data_fixes} == {"tempo"}
     for nonsense in (b"", b'{"content": null}', b'{"content": [{"href": 5}]}'):
-        assert metadata.reccobeats_features(nonsense, ["x"]).told == set()
+        assert metadata.reccobeats_features(nonsense, ["x"]).received == set()
 
 
 @pytest.mark.parametrize("name", list(FEATURES))
@@ -157,5 +157,5 @@ def test_bad_features(name: str, value: Any) -> None:
     """A missing, wrong or absurd value costs the row, is noted, and is an answer nevertheless."""
     told = metadata.features(body(audio_features=[{"id": "x", **FEATURES, name: value}]), ["x"])
     assert told.features == []
-    assert told.told == {"x"}
+    assert told.received == {"x"}
     assert {note.field for note in told.data_fixes} == {name}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songswap.models import Catalogue, RecentPlays
-from songswap.transform import history
+from songswap.transform import recent_plays
 
 ODD_VALUES = st.one_of(
     st.none(),
@@ -115,14 +115,14 @@ def test_mutilated_items(item: Any, observed_at: datetime, data: st.DataObject) 
     around = {name: data.draw(ODD_VALUES) for name in ("limit", "next", "cursors")}
     body = json.dumps({"items": order, **around}).encode()
     catalogue = Catalogue()
-    told = history.transform(body, 7, observed_at, catalogue)
-    history.fingerprint(body)
+    told = recent_plays.transform(body, 7, observed_at, catalogue)
+    recent_plays.fingerprint(body)
     assert told.items == len(order)
     assert len(told.plays) + len(told.rejected_items) == len(order)
     assert_every_row_fits(told, catalogue, observed_at)
 
     alone = Catalogue()
-    expected = history.transform(json.dumps({"items": good}).encode(), 7, observed_at, alone)
+    expected = recent_plays.transform(json.dumps({"items": good}).encode(), 7, observed_at, alone)
     assert set(expected.plays) <= set(told.plays)
     for name in ("tracks", "artists", "artist_tracks", "track_popularity", "track_images"):
         assert getattr(alone, name).items() <= getattr(catalogue, name).items()
@@ -139,12 +139,12 @@ def test_mutilated_bytes(item: Any, observed_at: datetime, data: st.DataObject) 
         until = data.draw(st.integers(at, min(len(body), at + 40)))
         body[at:until] = data.draw(st.binary(max_size=8))
     catalogue = Catalogue()
-    told = history.transform(bytes(body), 7, observed_at, catalogue)
+    told = recent_plays.transform(bytes(body), 7, observed_at, catalogue)
     assert_every_row_fits(told, catalogue, observed_at)
-    history.fingerprint(bytes(body))
+    recent_plays.fingerprint(bytes(body))
 
 
 @given(body=st.binary(max_size=200))
 def test_any_bytes(observed_at: datetime, body: bytes) -> None:
     """Whatever comes, the transform answers."""
-    history.transform(body, 7, observed_at, Catalogue())
+    recent_plays.transform(body, 7, observed_at, Catalogue())

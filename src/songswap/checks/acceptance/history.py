@@ -11,7 +11,7 @@ import psycopg
 from songswap.checks.acceptance.load import LoadProof, catalogue_rows
 from songswap.checks.acceptance.sample import USER_ID, Rows, Sample
 from songswap.models import Catalogue, RecentPlays
-from songswap.transform import history as transform
+from songswap.transform import recent_plays as transform
 from songswap.warehouse import plays as warehouse
 from songswap.warehouse.plays import ParsedResponse, PollBatch
 
@@ -66,7 +66,7 @@ PROOF = LoadProof(
     transform=_transform,
     rows_of=_rows_of,
     load=_load,
-    transforms="songswap/transform/history.py and track.py",
+    transforms="songswap/transform/recent_plays.py and track.py",
     loads="songswap/warehouse/plays.py and catalogue.py",
     counts={
         "plays": 4,

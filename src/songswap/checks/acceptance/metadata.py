@@ -26,7 +26,7 @@ def rows_of(told: Metadata) -> Rows:
         "ArtistGenres": list(told.genres),
         "TrackFeatures": list(told.features),
         "data_fixes": list(told.catalogue.data_fixes | told.data_fixes),
-        "told": [(one,) for one in told.told],
+        "told": [(one,) for one in told.received],
         "unknown": [(one,) for one in told.unknown],
     }
 

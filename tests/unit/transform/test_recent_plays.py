@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from songswap.models import Catalogue, Play, RecentPlays
-from songswap.transform import history
+from songswap.transform import recent_plays
 
 
 def transform(items: Any, observed_at: datetime) -> tuple[RecentPlays, Catalogue]:
     catalogue = Catalogue()
     body = json.dumps({"items": items}).encode()
-    return history.transform(body, 7, observed_at, catalogue), catalogue
+    return recent_plays.transform(body, 7, observed_at, catalogue), catalogue
 
 
 def test_whole_item(item: Any, observed_at: datetime) -> None:
@@ -53,7 +53,7 @@ def test_bound_that_was_asked_for(
 ) -> None:
     """The page's own address says after which moment plays were asked for."""
     body = json.dumps({"items": [item(5)], "href": href}).encode()
-    assert history.transform(body, 7, observed_at, Catalogue()).since == since
+    assert recent_plays.transform(body, 7, observed_at, Catalogue()).since == since
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_full(
     broken = [*whole[1:], item(99, track=5)] if whole else whole
     for listed in (whole, broken):
         body = json.dumps({"items": listed, **around}).encode()
-        assert history.transform(body, 7, observed_at, Catalogue()).full is full
+        assert recent_plays.transform(body, 7, observed_at, Catalogue()).full is full
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_full_without_items(observed_at: datetime, cursors: Any, newest: str | N
     """Of a full page of which nothing is left, its newest cursor bounds what is not known."""
     around = {"items": [], "next": f"{FEED}?before=1", "cursors": cursors}
     body = json.dumps(around).encode()
-    told = history.transform(body, 7, observed_at, Catalogue())
+    told = recent_plays.transform(body, 7, observed_at, Catalogue())
     expected = newest and datetime.fromisoformat(newest)
     assert (told.full, told.oldest, told.newest) == (True, expected, expected)
-    empty = history.fingerprint(b'{"items": [], "next": null, "cursors": null}')
-    assert (history.fingerprint(body) == empty) is not bool(cursors)
+    empty = recent_plays.fingerprint(b'{"items": [], "next": null, "cursors": null}')
+    assert (recent_plays.fingerprint(body) == empty) is not bool(cursors)
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,10 @@ def test_not_an_item(item: Any, observed_at: datetime, broken: Any, reason: str)
 )
 def test_not_an_answer(observed_at: datetime, body: bytes) -> None:
     """A body that is not a list of plays is set aside as a whole, and nothing is raised."""
-    told = history.transform(body, 7, observed_at, Catalogue())
+    told = recent_plays.transform(body, 7, observed_at, Catalogue())
     assert told.plays == []
-    assert [one.reason for one in told.rejected_items] == [history.NOT_AN_ANSWER]
-    assert history.fingerprint(body) is None
+    assert [one.reason for one in told.rejected_items] == [recent_plays.NO_LIST_OF_PLAYS]
+    assert recent_plays.fingerprint(body) is None
 
 
 def test_set_aside_once(item: Any, observed_at: datetime) -> None:
@@ -224,7 +224,7 @@ def test_fingerprint(item: Any) -> None:
     """It changes with any play that comes or goes, and with nothing else."""
 
     def of(*items: Any, **more: Any) -> bytes | None:
-        return history.fingerprint(json.dumps({"items": items, **more}).encode())
+        return recent_plays.fingerprint(json.dumps({"items": items, **more}).encode())
 
     one = of(item(1), item(2))
     assert one == of(item(1), item(2, context={"type": "album"}), next="https://…")
