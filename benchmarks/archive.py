@@ -18,7 +18,7 @@ from benchmarks.size import size
 from songswap import settings
 from songswap.storage import keys
 from songswap.storage.archive import Archive
-from songswap.storage.records import SpooledResponse
+from songswap.storage.records import RawResponse
 
 _OBJECTS = size(200, 5)
 _ROUNDS = size(7, 1)
@@ -32,10 +32,10 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
     with services.object_store(folder) as store:
         where = services.archive_of(store)
 
-        def kept() -> list[SpooledResponse]:
+        def kept() -> list[RawResponse]:
             hour = next(hours)
             return [
-                SpooledResponse(user, user, keys.for_hour(user, hour), hour, None, body)
+                RawResponse(user, keys.for_hour(user, hour), hour, body, id=user)
                 for user, body in packed
             ]
 
@@ -55,7 +55,7 @@ def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
     )
 
 
-def _ours(archive: Archive, kept: list[SpooledResponse]) -> None:
+def _ours(archive: Archive, kept: list[RawResponse]) -> None:
     outcome = asyncio.run(archive.put_all(kept))
     if len(outcome.archived) != len(kept):
         raise RuntimeError(f"S3 did not take all: {next(iter(outcome.problems.values()))}")
@@ -72,7 +72,7 @@ def _client(where: settings.Archive) -> Any:
     )
 
 
-def _theirs(client: Any, bucket: str, kept: list[SpooledResponse]) -> None:
+def _theirs(client: Any, bucket: str, kept: list[RawResponse]) -> None:
     for one in kept:
         client.put_object(
             Bucket=bucket,

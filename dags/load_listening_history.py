@@ -19,7 +19,7 @@ take it, and the next run sees to that by itself. So mend what is named and let 
 or clear the run to do it now. Clearing any task is safe at any time: nothing is loaded twice.
 
 * *the warehouse refused or was lost*: check PostgreSQL and the connection `SongSwap_RDS`.
-* *S3 did not take an answer*: check the bucket (variable `bucket_name`) and `SongSwap_S3_PutOnly`.
+* *S3 did not take a response*: check the bucket (variable `bucket_name`) and `SongSwap_S3_PutOnly`.
 * *paused*, *Spotify allows no more requests until …*: nothing to do. What would have asked is
   skipped, and the run is red because nobody was asked, but the message is yellow and comes once.
 * *it took too long*: a run of more than 55 minutes is ended, so that the next hour's can begin.

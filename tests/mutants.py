@@ -75,8 +75,8 @@ MUTANTS = (
     Mutant(
         "any error of a taken key counts as archived, status 409 too",
         "storage/archive.py",
-        "if answered == 412:",
-        "if answered:",
+        "if refused == 412:",
+        "if refused:",
         "tests/integration/test_archive.py::test_conflict_is_tried_again",
     ),
     Mutant(

@@ -9,7 +9,7 @@ import pytest
 from songswap.errors import RateLimited
 from songswap.pipelines import hourly_load, replay
 from songswap.pipelines.fetch import fetch
-from songswap.pipelines.heavy_listeners import INTERVAL, TOO_MANY
+from songswap.pipelines.heavy_listeners import INTERVAL, POLL_THRESHOLD
 from songswap.storage import keys
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
@@ -35,13 +35,17 @@ def fetched(here: Any, run_id: str, wrong: timedelta) -> None:
         came = spool.batch(run_id, 0)
         spool.drop(one.id for one in came)
         answers = [(one, one.observed_at + wrong) for one in came]
-        spool.keep(
+        spool.add(
             run_id,
             0,
             [
                 # As the archive has it: of another hour.
                 RawResponse(
-                    one.user_id, keys.for_hour(one.user_id, at), at, one.fingerprint, one.body
+                    one.user_id,
+                    keys.for_hour(one.user_id, at),
+                    at,
+                    one.packed,
+                    one.fingerprint,
                 )
                 for one, at in answers
             ],
@@ -93,4 +97,4 @@ def test_heavy_listener_of_a_fast_clock_is_followed(here: Any) -> None:
     now = here.clock()
     here.execute("UPDATE songswap.polls SET plays_per_hour = 60, answered_at = %s", now + FAST)
     with connect(here.settings.warehouse_dsn) as connection:
-        assert len(runs.at_risk(connection, now, INTERVAL, TOO_MANY)) == 4
+        assert len(runs.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)) == 4

@@ -31,7 +31,7 @@ from songswap.spotify.oauth import authorize
 from songswap.spotify.reccobeats import open_reccobeats
 from songswap.storage.archive import Archive
 from songswap.storage.archive_reader import ArchiveReader
-from songswap.storage.records import SpooledResponse, pack
+from songswap.storage.records import RawResponse, pack
 
 Make = Callable[..., Any]
 STATUSES = (301, 302, 303, 307, 308)
@@ -97,7 +97,7 @@ def test_s3(redirecting: Server, other: Server, status: int, platform: Make) -> 
     redirecting.status = status
     bucket = Bucket("b", redirecting.url, "us-east-1", "key", "secret", "session token")
     now = platform(users=1).clock()
-    kept = SpooledResponse(1, 1, "history/1/2026/11/22/18.json", now, None, pack(b"{}"))
+    kept = RawResponse(1, "history/1/2026/11/22/18.json", now, pack(b"{}"))
     with pytest.raises(ArchiveError, match="redirects to another address") as failed:
         asyncio.run(Archive(bucket).put(kept))
     assert other.url not in str(failed.value)

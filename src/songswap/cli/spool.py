@@ -181,11 +181,11 @@ def _broken(opened: "Spool") -> list[dict[str, Any]]:
         {
             "file": one.file,
             "found_at": one.found_at.isoformat(),
-            "responses_saved": one.answers,
+            "responses_saved": one.responses,
             "tokens_saved": one.tokens,
             "responses_lost": [
                 {"user_id": user or None, "responses": number}
-                for user, number in sorted(one.lost_answers.items())
+                for user, number in sorted(one.lost_responses.items())
             ],
             "tokens_lost": [user or None for user in one.lost_tokens],
             "text": str(one),

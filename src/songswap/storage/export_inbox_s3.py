@@ -10,10 +10,10 @@ from obstore.exceptions import BaseError
 
 from songswap import settings
 from songswap.errors import ArchiveUnreadable, ExportRefused, SettingsError
-from songswap.storage.archive import open_store, said
 from songswap.storage.export_files import MOST_BYTES_IN_ALL
 from songswap.storage.export_folder import is_of_computer, shown
 from songswap.storage.export_zip import MOST_MEMBERS
+from songswap.storage.s3 import describe, open_store
 from songswap.transform.exports.kinds import is_no_data
 
 SCHEME = "s3://"
@@ -123,7 +123,7 @@ class S3Inbox:
                 raise self._lost(name, "was deleted meanwhile") from error
             except BaseError as error:
                 self._require_there()
-                raise self._lost(name, f"cannot be got: {said(error)}") from None
+                raise self._lost(name, f"cannot be got: {describe(error)}") from None
 
     def _write(self, found: "obstore.GetResult", path: Path) -> None:
         try:
@@ -156,7 +156,7 @@ class S3Inbox:
         except (BaseError, OSError) as error:
             raise ArchiveUnreadable(
                 f"S3 (connection SongSwap_S3_ReadOnly) did not list or give {self._source}:"
-                f" {said(error)} What was imported until then stays; start again when it is"
+                f" {describe(error)} What was imported until then stays; start again when it is"
                 " mended."
             ) from None  # whose text quotes S3's own, and that can quote a key
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songswap.models import Catalogue
-from songswap.storage.previous import OfNoUse, answer, observed
+from songswap.storage.previous import NoPlays, observed_at, response
 from songswap.transform.recent_plays import transform
 
 HOUR = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -43,7 +43,7 @@ TEXT = json.dumps(PAGE)
 )
 def test_the_same_answer_in_any_form(content: bytes) -> None:
     """However it lies there, the transform gets an answer whose play is read."""
-    history = transform(answer(content), 1, HOUR + timedelta(hours=1), Catalogue())
+    history = transform(response(content), 1, HOUR + timedelta(hours=1), Catalogue())
     assert [(play.track_id, play.played_at.minute) for play in history.plays] == [
         ("4uLU6hMCjMI75M1A2tKUQC", 15)
     ]
@@ -70,8 +70,8 @@ def test_the_same_answer_in_any_form(content: bytes) -> None:
 )
 def test_what_tells_of_no_plays(content: bytes, said: str) -> None:
     """What is whole JSON, and no answer with plays, is named as that."""
-    with pytest.raises(OfNoUse, match=said):
-        answer(content)
+    with pytest.raises(NoPlays, match=said):
+        response(content)
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,16 @@ def test_what_tells_of_no_plays(content: bytes, said: str) -> None:
 )
 def test_what_is_damaged(content: bytes) -> None:
     """What is cut off, or no JSON, is damaged."""
-    with pytest.raises(ValueError, match=r"neither an answer|not a whole gzip"):
-        answer(content)
+    with pytest.raises(ValueError, match=r"neither a response|not a whole gzip"):
+        response(content)
 
 
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
 def test_any_content(content: bytes) -> None:
     """Whatever an object holds, it is an answer, of no use, or damaged."""
     try:
-        json.loads(answer(content))
-    except (OfNoUse, ValueError):
+        json.loads(response(content))
+    except (NoPlays, ValueError):
         return
 
 
@@ -115,5 +115,5 @@ def test_any_content(content: bytes) -> None:
 def test_when_it_was_given(minutes: float, expected: float) -> None:
     """The object's own time holds where it fits the key, else the end of the key's hour."""
     put = (HOUR + timedelta(minutes=minutes)).astimezone(timezone(timedelta(hours=-8)))
-    assert observed(HOUR, put) == HOUR + timedelta(minutes=expected)
-    assert observed(HOUR, put).tzinfo is UTC
+    assert observed_at(HOUR, put) == HOUR + timedelta(minutes=expected)
+    assert observed_at(HOUR, put).tzinfo is UTC

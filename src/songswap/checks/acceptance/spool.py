@@ -11,7 +11,7 @@ from pathlib import Path
 
 from songswap.checks.acceptance.expectation import expect
 from songswap.errors import SpoolError
-from songswap.storage.records import RawResponse
+from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -49,9 +49,9 @@ def keep(spool: Path, folder: Path) -> None:
         AcceptanceFailed: others may read its files.
         SpoolError: the disk does not take them.
     """
-    answers = [RawResponse(0, name, _AT, None, (folder / name).read_bytes()) for name, *_ in _FILES]
+    answers = [RawResponse(0, name, _AT, pack((folder / name).read_bytes())) for name, *_ in _FILES]
     with Spool(spool / _FOLDER) as kept:
-        kept.keep(_RUN, 0, answers)
+        kept.add(_RUN, 0, answers)
         modes = {f"{file.stat().st_mode & 0o777:o}" for file in kept.path.parent.iterdir()}
     expect("The modes of the spool's files", {"600"}, modes, _MODULE)
 
@@ -79,9 +79,9 @@ def finish(spool: Path) -> None:
     """
     with Spool(spool / _FOLDER) as kept:
         answers = kept.batch(_RUN, 0)
-        kept.archived({one.id: one.key for one in answers})
+        kept.mark_archived({one.id: one.key for one in answers})
         expect("Waiting for S3 and the warehouse, archived", (0, 4), kept.waiting(), _MODULE)
-        kept.loaded([one.id for one in answers])
+        kept.mark_loaded([one.id for one in answers])
         expect("Waiting for S3 and the warehouse, loaded too", (0, 0), kept.waiting(), _MODULE)
         expect("Answers of the batch, in the end", [], kept.batch(_RUN, 0), _MODULE)
 

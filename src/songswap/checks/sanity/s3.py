@@ -20,7 +20,7 @@ from songswap.checks.sanity.s3_refusal import (
     refusals,
 )
 from songswap.errors import CheckFailed, SettingsError
-from songswap.storage.archive import open_store, status
+from songswap.storage.s3 import open_store, status
 
 _OVERWRITES = (
     "The server overwrites an object although it was told not to (If-None-Match: *). The pipeline"

@@ -9,7 +9,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError
 
 from songswap.checks.sanity.given import Given, connection_named, variable_named
 from songswap.errors import CheckFailed
-from songswap.storage.archive import is_redirect
+from songswap.storage.s3 import is_redirect
 
 PIPELINE = "SongSwap_S3_PutOnly"
 CONNECTION = "SongSwap_S3_TestPutGetDelete"

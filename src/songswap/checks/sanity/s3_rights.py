@@ -23,7 +23,7 @@ from songswap.checks.sanity.s3_refusal import (
     refusals,
 )
 from songswap.storage import keys
-from songswap.storage.archive import open_store
+from songswap.storage.s3 import open_store
 
 POLICY = 'its policy stands in docs/deployment.md, "The keys of the archive"'
 _NAME = "songswap-check.txt"
