@@ -23,7 +23,7 @@ others are in. Mend what it names and start again: nothing is loaded twice.
 * *is not a whole zip*, *is not whole JSON*, *no streaming history in*: have it downloaded again.
 * *the export of another user*: put it where it belongs. Where it is the user's all the same:
   `songswap import SOURCE --user ID --trust`.
-* *was deleted meanwhile*, *cannot be got*: an object in S3; put it there again.
+* *was deleted meanwhile*, *cannot be read*: an object in S3; put it there again.
 * *There is no user*: the web app has not signed this user up.
 * a red `load`: the warehouse or S3 were away; clear it.
 """

@@ -114,9 +114,9 @@ def _import_many(
     read: "Settings", source: str, spread_over: Callable[..., Any], as_json: bool
 ) -> None:
     from songswap.pipelines.import_export import import_package, total
-    from songswap.storage.export_inbox import look
+    from songswap.storage.export_inbox import find_exports
 
-    waiting = look(source, read.library)
+    waiting = find_exports(source, read.library)
     found = waiting.packages
     done: list[Imported] = []
     rows = 0

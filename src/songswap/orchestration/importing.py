@@ -7,7 +7,7 @@ from typing import Any
 from songswap.errors import RunFailed
 from songswap.orchestration.connections import read_settings
 from songswap.pipelines.import_export import import_package, total
-from songswap.storage.export_inbox import look, packages
+from songswap.storage.export_inbox import find_exports, packages
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def find(params: Mapping[str, Any]) -> list[dict[str, Any]]:
         SettingsError, ArchiveUnreadable: see `songswap.storage.export_inbox.packages`.
     """
     source = params["source"]
-    waiting = look(source, read_settings().library)
+    waiting = find_exports(source, read_settings().library)
     users = [one.user_id for one in waiting.packages]
     size = -(-len(users) // _GROUPS)
     parts = [users[start : start + size] for start in range(0, len(users), size)]

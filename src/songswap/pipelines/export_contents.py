@@ -9,7 +9,7 @@ from datetime import datetime
 
 from songswap.errors import ExportRefused
 from songswap.storage import keys
-from songswap.storage.export_files import Found, Source
+from songswap.storage.export_files import Source, Sources
 from songswap.storage.records import RawExport, pack
 from songswap.transform.exports import files
 from songswap.transform.exports.kinds import WITHOUT_TRACKS
@@ -50,15 +50,15 @@ class Contents:
         return counts
 
 
-def read_contents(user_id: int, found: Found, now: datetime, progress: Progress) -> Contents:
+def read_contents(user_id: int, found: Sources, now: datetime, progress: Progress) -> Contents:
     """Read all files of an export.
 
     Raises:
         ExportRefused: one of them is broken, or they have more rows than any history.
     """
     package = Contents(left_out=found.left_out)
-    size, done, rows = sum(source.size for source in found.sources), 0, 0
-    for source in found.sources:
+    size, done, rows = sum(source.size for source in found.files), 0, 0
+    for source in found.files:
         progress("read", done, size)
         done += source.size
         try:
