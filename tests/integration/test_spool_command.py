@@ -124,7 +124,7 @@ def test_damaged_answer_keeps_nobody(here: Any, own_objects: Any, songswap: Run)
     assert len({user for user, _, _ in here.history()}) == 3
     own_objects.start()
     here.use(own_objects)
-    with pytest.raises(RunFailed, match=r"answer 2 of user \d is damaged"):
+    with pytest.raises(RunFailed, match=r"response 2 of user \d is damaged"):
         here.load()
     assert here.history() == here.reachable(), "Spotify told it again"
     with Spool(here.settings.spool) as spool:

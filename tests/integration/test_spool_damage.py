@@ -238,8 +238,8 @@ def test_damage_that_comes_while_it_is_open(folder: Path) -> None:
         kept = spool.add("run 2", 0, [RawResponse(1, "key", AT, pack(b"{}"))])
         assert len(spool.not_loaded(0, 100)) > 30
         assert len(list(folder.glob("*.broken-*Z"))) == 1
-        other.archived({kept[0].id: "key"})
-        other.loaded([kept[0].id])
+        other.mark_archived({kept[0].id: "key"})
+        other.mark_loaded([kept[0].id])
         assert kept[0].id not in {one.id for one in spool.entries()}, "both have the new file"
 
 
@@ -421,7 +421,7 @@ def test_run_goes_on_and_is_red_once(here: Any) -> None:
     broken_tree(here.settings.spool / FILE)
     with pytest.raises(RunFailed, match="The spool was broken") as told:
         here.load()
-    assert "4 answers and the tokens of 0 users were saved" in str(told.value)
+    assert "4 responses and the tokens of 0 users were recovered" in str(told.value)
     assert here.history() == here.reachable()
     here.advance(hours=1)
     here.load()
