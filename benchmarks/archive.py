@@ -18,7 +18,7 @@ from benchmarks.size import size
 from songswap import settings
 from songswap.storage import keys
 from songswap.storage.archive import Archive
-from songswap.storage.records import SpooledResponse
+from songswap.storage.records import RawResponse
 
 _OBJECTS = size(200, 5)
 _ROUNDS = size(7, 1)
@@ -32,11 +32,11 @@ def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
     with services.object_store(folder) as store:
         bucket = services.archive_of(store)
 
-        def spooled() -> list[SpooledResponse]:
+        def spooled() -> list[RawResponse]:
             """Each round's responses are of another hour, so that S3 accepts all of them."""
             hour = next(hours)
             return [
-                SpooledResponse(user, user, keys.for_hour(user, hour), hour, None, body)
+                RawResponse(user, keys.for_hour(user, hour), hour, body, id=user)
                 for user, body in bodies
             ]
 
@@ -56,7 +56,7 @@ def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
     )
 
 
-def _ours(archive: Archive, responses: list[SpooledResponse]) -> None:
+def _ours(archive: Archive, responses: list[RawResponse]) -> None:
     outcome = asyncio.run(archive.put_all(responses))
     if len(outcome.archived) != len(responses):
         raise RuntimeError(f"S3 did not accept all: {next(iter(outcome.problems.values()))}")
@@ -73,7 +73,7 @@ def _client(bucket: settings.Archive) -> Any:
     )
 
 
-def _theirs(client: Any, bucket: str, responses: list[SpooledResponse]) -> None:
+def _theirs(client: Any, bucket: str, responses: list[RawResponse]) -> None:
     for response in responses:
         client.put_object(
             Bucket=bucket,

@@ -37,7 +37,7 @@ from songswap.parallel.processes import run_parallel
 from songswap.parallel.spark_cluster import Cluster, Layout
 from songswap.storage import keys
 from songswap.storage.archive import Archive
-from songswap.storage.records import SpooledResponse
+from songswap.storage.records import RawResponse
 from songswap.supervision.process import marked
 from songswap.terminal.progress import Progress
 
@@ -201,9 +201,7 @@ def _archive(bucket: settings.Archive, objects: int, users: range) -> None:
 async def _put(archive: Archive, responses: Iterator[tuple[datetime, Page]]) -> None:
     while batch := list(islice(responses, _PUT_BATCH)):
         spooled = [
-            SpooledResponse(
-                number, page.user_id, keys.for_hour(page.user_id, at), at, None, page.gzipped
-            )
+            RawResponse(page.user_id, keys.for_hour(page.user_id, at), at, page.gzipped, id=number)
             for number, (at, page) in enumerate(batch)
         ]
         outcome = await archive.put_all(spooled)

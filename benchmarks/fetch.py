@@ -38,7 +38,7 @@ from songswap.dev.stack.plan import simulated_spotify
 from songswap.pipelines import hourly_load
 from songswap.pipelines.fetch import fetch
 from songswap.spotify.client import open_client
-from songswap.transform import history
+from songswap.transform import recent_plays
 
 _USERS = size(500, 10)
 _ROUNDS = size(5, 1)
@@ -121,7 +121,7 @@ async def _poll(spotify: settings.Spotify) -> None:
     async with open_client(spotify) as client:
 
         async def poll(user: int) -> None:
-            history.fingerprint((await client.recently_played(_token(user))).body)
+            recent_plays.fingerprint((await client.recently_played(_token(user))).body)
 
         await asyncio.gather(*(poll(user) for user in range(1, _USERS + 1)))
 

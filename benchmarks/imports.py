@@ -23,7 +23,7 @@ from songswap.dev.stack.postgres import Postgres
 from songswap.parallel.processes import run_parallel
 from songswap.pipelines.import_export import import_package
 from songswap.settings import Settings, Spotify
-from songswap.storage.export_inbox import Package, look
+from songswap.storage.export_inbox import Package, find_exports
 
 _USERS = size(20, 5)
 _ROWS = size(50_000, 80)
@@ -49,7 +49,7 @@ def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
     on_progress("making exports")
     for user in range(1, _USERS + 1):
         export(inbox / f"user{user}.zip", user, _ROWS)
-    packages = look(str(inbox), None).packages
+    packages = find_exports(str(inbox), None).packages
     rows = _USERS * _ROWS
     with services.postgres(folder) as server, services.object_store(folder) as store:
         archive = services.archive_of(store)

@@ -16,7 +16,7 @@ from benchmarks.pages import FULL, NOW, Page, pages
 from benchmarks.size import size
 from songswap.dev.stack.postgres import Postgres
 from songswap.models import Catalogue
-from songswap.transform import history as transform
+from songswap.transform import recent_plays as transform
 from songswap.warehouse import plays
 from songswap.warehouse.connection import connect
 from songswap.warehouse.plays import ParsedResponse, PollBatch

@@ -18,13 +18,13 @@ from benchmarks.measurement import (
 from benchmarks.pages import FULL, NOW, Page, pages
 from benchmarks.size import size
 from songswap.pipelines.load import transformed
-from songswap.storage.records import SpooledResponse, pack
+from songswap.storage.records import RawResponse, pack
 
 _USERS = size(500, 10)
 _ROUNDS = size(7, 1)
 
 
-class _Uncompressed(SpooledResponse):
+class _Uncompressed(RawResponse):
     """A response whose body is stored as it came: decompressing is measured elsewhere."""
 
     @property
@@ -37,7 +37,7 @@ def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
     """Compare ours with the row-by-row reference, in CPU time of one core."""
     on_progress("making pages")
     all_pages = pages(_USERS)
-    responses: list[SpooledResponse] = [
+    responses: list[RawResponse] = [
         _Uncompressed(page.user_id, page.user_id, "", NOW, None, page.body) for page in all_pages
     ]
     on_progress(f"{_ROUNDS} rounds of {_USERS * FULL:,} plays")

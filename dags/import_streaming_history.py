@@ -24,7 +24,7 @@ others are imported. Fix what is named and start again: nothing is loaded twice.
 * *is not a whole zip*, *is not whole JSON*, *no streaming history in*: have it downloaded again.
 * *the export of another user*: move it to that user. If it is this user's nevertheless:
   `songswap import SOURCE --user ID --trust`.
-* *was deleted meanwhile*, *cannot be got*: an object in S3; put it there again.
+* *was deleted meanwhile*, *cannot be read*: an object in S3; put it there again.
 * *There is no user*: the web app has not signed this user up.
 * a red `load`: the warehouse or S3 was down; clear the task.
 """

@@ -25,7 +25,7 @@ replay into a fresh database, see `songswap replay --into` in docs/operations.md
 **When it is red**, read the log of the red task. Everything loaded before stays. Fix what is named
 and clear the task, or start again: nothing is loaded twice.
 
-* *No key may read the archive*, *did not list or give answers*: check `SongSwap_S3_ReadOnly` and
+* *No key may read the archive*, *did not list or give responses*: check `SongSwap_S3_ReadOnly` and
   the variable `bucket_name`.
 * *is in "Users" of this warehouse*: restore that table first, because plays refer to users.
 * *objects are damaged*, *answers were refused*: the logs of `replay` name each object. All others

@@ -138,16 +138,16 @@ MUTANTS = (
     ),
     Mutant(
         "a play does not match its stream if that was paused",
-        "songswap.transform.exports.matching.StreamInterval.earliest",
+        "songswap.transform.exports.intervals.StreamInterval.earliest",
         None,
         "return self.started_at",
         "tests/integration/test_import_truth.py::test_each_play_once",
     ),
     Mutant(
         "a play of the API matches several streams",
-        "songswap.transform.exports.matching._best",
+        "songswap.transform.exports.matching._best_pairs",
         "count, distance, pairs = before",
-        "count, distance, pairs = ways[place + 1]",
+        "count, distance, pairs = best[play + 1]",
         "tests/unit/transform/exports/test_matching.py::test_play_near_two_streams_matches_one",
     ),
     Mutant(
@@ -159,14 +159,14 @@ MUTANTS = (
     ),
     Mutant(
         "a play of an offline phone is dated at its upload",
-        "songswap.transform.exports.files._add",
+        "songswap.transform.exports.streams.File.add",
         "if row.offline:",
         "if False:",
         "tests/unit/transform/exports/test_files.py::test_offline_play_ends_when_it_ended",
     ),
     Mutant(
         "a play does not match its stream if that was paused offline",
-        "songswap.transform.exports.matching.StreamInterval.latest",
+        "songswap.transform.exports.intervals.StreamInterval.latest",
         "self.until or ",
         "",
         "tests/unit/transform/exports/test_matching.py::test_offline_pauses_lie_after_the_counted_end",
@@ -187,7 +187,7 @@ MUTANTS = (
     ),
     Mutant(
         "an address is archived with an export",
-        "songswap.transform.exports.files._kept",
+        "songswap.transform.exports.files._archivable",
         "value.username = None",
         "pass",
         "tests/unit/transform/exports/test_files.py::test_archived_rows_hold_nothing_personal",

@@ -180,7 +180,7 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def broken_copy(tmp_path: Path) -> Callable[..., Path]:
     """Copy the package with wrong lines, and return the folder to run it from.
 
-    ``broken_copy(("transform/history.py", old, new), …)``
+    ``broken_copy(("transform/recent_plays.py", old, new), …)``
     """
 
     def make(*changes: tuple[str, str, str]) -> Path:

@@ -133,7 +133,7 @@ def test_broken_code_is_red_in_the_task_that_covers_it(
     assert {runs[dag]["state"] for dag in TEST_DAGS} == {"failed"}
     for says in (
         "History: 4 of 4 rows are missing and 4 are wrong",
-        "Look at songswap/transform/history.py",
+        "Look at songswap/transform/recent_plays.py",
         "TrackFeatures: 1 of 2 rows",
         "Look at songswap/warehouse/enrichment.py and enrichment.sql",
         "Nothing real was touched",
@@ -152,7 +152,7 @@ def test_failures_of_the_last_tasks_are_red(
     before = everything(here)
     sources = broken_copy(
         (
-            "transform/history.py",
+            "transform/recent_plays.py",
             "return RejectedItem(digest,",
             "import os; return RejectedItem(os.urandom(32),",
         ),

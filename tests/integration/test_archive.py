@@ -22,7 +22,7 @@ from songswap.storage import archive as archive_module
 from songswap.storage import keys as key
 from songswap.storage.archive import Archive
 from songswap.storage.archive_reader import ArchiveReader
-from songswap.storage.records import SpooledResponse, pack
+from songswap.storage.records import RawExport, RawResponse, pack
 from songswap.storage.spool import Spool
 
 AT = datetime(2026, 11, 22, 8, 7, tzinfo=UTC)
@@ -41,9 +41,9 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_module, "_CONFLICT_WAITS_S", (0, 0, 0))
 
 
-def answer(body: bytes = b'{"items": []}') -> SpooledResponse:
+def answer(body: bytes = b'{"items": []}') -> RawResponse:
     """An answer of user 1."""
-    return SpooledResponse(1, 1, key.for_hour(1, AT), AT, None, pack(body))
+    return RawResponse(1, key.for_hour(1, AT), AT, pack(body), id=1)
 
 
 def through(front: S3Front, store: ObjectStore) -> Where:
@@ -87,9 +87,10 @@ def test_conflict_is_no_object(own_objects: ObjectStore, conflict: tuple[int, by
     """What meets only conflicts is not archived, neither an answer nor the rows of an export."""
     with S3Front(own_objects.url, lambda _: conflict) as front:
         archive = Archive(through(front, own_objects))
-        for put in (archive.put, archive.put_once):
-            with pytest.raises(ArchiveError, match=f"says {conflict[0]} to a conditional put"):
-                asyncio.run(put(answer()))
+        export = RawExport(1, key.for_export(1, "extended", b"[]"), "extended", AT, pack(b"[]"))
+        for put in (archive.put(answer()), archive.put_export(export)):
+            with pytest.raises(ArchiveError, match=f"returned {conflict[0]} to a conditional put"):
+                asyncio.run(put)
         outcome = asyncio.run(archive.put_all([answer()]))
     assert outcome.archived == {}
     assert list(outcome.problems) == [1]
@@ -153,7 +154,7 @@ def test_signed_request_is_not_quoted(own_objects: ObjectStore) -> None:
         for refused in (
             lambda: asyncio.run(Archive(where).put(answer())),
             lambda: ArchiveReader(where).users(),
-            lambda: list(ArchiveReader(where).answers(1)),
+            lambda: list(ArchiveReader(where).responses(1)),
         ):
             with pytest.raises((ArchiveError, ArchiveUnreadable)) as error:
                 refused()

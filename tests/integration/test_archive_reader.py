@@ -16,12 +16,12 @@ from songswap.settings import Archive
 from songswap.storage import archive_reader as library_module
 from songswap.storage import keys
 from songswap.storage.archive_reader import (
-    ArchivedResponse,
     ArchiveReader,
     Damaged,
     ObjectRef,
     Unusable,
 )
+from songswap.storage.records import RawResponse
 
 HOUR = datetime(2026, 11, 22, 8, tzinfo=UTC)
 Put = Callable[..., str]
@@ -80,15 +80,15 @@ def test_users_and_hours(where: Archive, put: Put) -> None:
     beside = keys.beside(keys.for_hour(9, HOUR), b"more")
     put(9, HOUR + timedelta(minutes=1), under=beside)
     assert library.users() == [2, 9, 10]
-    assert [one.hour for one in library.answers(2)] == hours
-    assert [one.hour for one in library.answers(9)] == sorted([*hours, HOUR])
-    assert {one.key for one in library.answers(9, HOUR, hours[2])} == {
+    assert [one.hour for one in library.responses(2)] == hours
+    assert [one.hour for one in library.responses(9)] == sorted([*hours, HOUR])
+    assert {one.key for one in library.responses(9, HOUR, hours[2])} == {
         keys.for_hour(9, HOUR),
         beside,
     }
-    assert [one.hour for one in library.answers(10, hours[1], hours[4])] == hours[1:4]
-    assert [one.hour for one in library.answers(10, HOUR + timedelta(hours=2))] == hours[3:]
-    assert list(library.answers(1)) == []
+    assert [one.hour for one in library.responses(10, hours[1], hours[4])] == hours[1:4]
+    assert [one.hour for one in library.responses(10, HOUR + timedelta(hours=2))] == hours[3:]
+    assert list(library.responses(1)) == []
     assert library.foreign.total() == 0
 
 
@@ -96,7 +96,7 @@ def test_responses_come_hour_by_hour_in_parts(
     where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No part divides a user's hour."""
-    monkeypatch.setattr(library_module, "_IN_A_PART", 3)
+    monkeypatch.setattr(library_module, "_PART_SIZE", 3)
     for user in (1, 2, 3):
         for hour in range(3):
             put(user, HOUR + timedelta(hours=hour), b"%d %d" % (user, hour))
@@ -104,14 +104,16 @@ def test_responses_come_hour_by_hour_in_parts(
     put(3, at, b"3 0 again", under=keys.beside(keys.for_hour(3, HOUR), b"3 0 again"))
     library = ArchiveReader(where)
     parts = [
-        [one.body.decode() for one in part if isinstance(one, ArchivedResponse)]
-        for part in library.read_all(library.found([1, 2, 3], until=HOUR + timedelta(hours=2)))
+        [one.body.decode() for one in part if isinstance(one, RawResponse)]
+        for part in library.read_all(
+            library.responses_of([1, 2, 3], until=HOUR + timedelta(hours=2))
+        )
     ]
     assert [sorted(part) for part in parts] == [
         ["1 0", "2 0", "3 0", "3 0 again"],
         ["1 1", "2 1", "3 1"],
     ]
-    assert list(library.read_all(library.found([4]))) == []
+    assert list(library.read_all(library.responses_of([4]))) == []
 
 
 def test_more_than_a_listing_holds(where: Archive, put: Put) -> None:
@@ -119,7 +121,7 @@ def test_more_than_a_listing_holds(where: Archive, put: Put) -> None:
     hours = [HOUR + timedelta(hours=number) for number in range(1010)]
     for hour in hours:
         put(3, hour)
-    assert [one.hour for one in ArchiveReader(where).answers(3)] == hours
+    assert [one.hour for one in ArchiveReader(where).responses(3)] == hours
 
 
 def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
@@ -130,7 +132,7 @@ def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
     put(1, HOUR, under="history/elsewhere/a.json")
     library = ArchiveReader(where)
     assert library.users() == [1]
-    assert [one.key for one in library.answers(1)] == [ours]
+    assert [one.key for one in library.responses(1)] == [ours]
     assert library.foreign.total() == 4
 
 
@@ -148,15 +150,15 @@ def test_damaged_object_is_reported_and_costs_only_itself(
     gone = put(7, at)
     torn = put(8, at, packed=gzip.compress(b"{}" * 100)[:-9])
     plain = put(9, at, packed=b'{"items": []}')
-    found = [one for user in range(1, 10) for one in ArchiveReader(where).answers(user)]
+    found = [one for user in range(1, 10) for one in ArchiveReader(where).responses(user)]
     obstore.delete(admin, gone)
     given = {one.key: one for one in ArchiveReader(where).read(found)}
-    assert given[good] == ArchivedResponse(1, good, HOUR, at, given[good].packed)  # type: ignore[union-attr]
+    assert given[good] == RawResponse(1, good, at, given[good].packed)  # type: ignore[union-attr]
     whole = given[good]
-    assert isinstance(whole, ArchivedResponse)
+    assert isinstance(whole, RawResponse)
     assert whole.body == b'{"items": []}'
     other = given[zoned]
-    assert isinstance(other, ArchivedResponse)
+    assert isinstance(other, RawResponse)
     assert (other.observed_at, other.observed_at.tzinfo) == (at, UTC)
     for damaged, says in (
         (nonsense, "not of its hour"),
@@ -167,10 +169,10 @@ def test_damaged_object_is_reported_and_costs_only_itself(
         one = given[damaged]
         assert isinstance(one, Damaged)
         assert says in one.problem
-    assert given[nothing] == Unusable(nothing, "tells of no plays")
+    assert given[nothing] == Unusable(nothing, "has no plays")
     for broken in (torn, plain):
         one = given[broken]
-        assert isinstance(one, ArchivedResponse)
+        assert isinstance(one, RawResponse)
         with pytest.raises(CorruptResponse, match="not a whole gzip file"):
             _ = one.body
 
@@ -193,7 +195,7 @@ def test_reader_key_reads_only_below_history(
     found = ObjectRef(there, 1, HOUR, 1)
     for attempt in (
         ArchiveReader(pipeline).users,
-        lambda: list(ArchiveReader(pipeline).answers(1)),
+        lambda: list(ArchiveReader(pipeline).responses(1)),
         lambda: ArchiveReader(pipeline).read([found]),
     ):
         with pytest.raises(ArchiveUnreadable, match="SongSwap_S3_ReadOnly"):

@@ -72,7 +72,7 @@ def assert_whole(here: Platform, users: int) -> None:
             "after songswap.pipelines.tokens:TokenExchanger._store 2",
             id="a rotated token is stored",
         ),
-        pytest.param("before songswap.storage.spool:Spool.keep 2", id="before the disk"),
+        pytest.param("before songswap.storage.spool:Spool.add 2", id="before the disk"),
     ],
 )
 def test_killed_before_the_disk(platform: MakePlatform, boundary: str) -> None:
@@ -104,10 +104,12 @@ def test_killed_with_rotated_tokens_in_hand(platform: MakePlatform) -> None:
     "boundaries",
     [
         pytest.param(("after songswap.storage.archive:Archive.put",), id="in S3, not noted"),
-        pytest.param(("after songswap.storage.spool:Spool.archived",), id="in S3, noted"),
+        pytest.param(("after songswap.storage.spool:Spool.mark_archived",), id="in S3, noted"),
         pytest.param(("after songswap.pipelines.hourly_load:fetch",), id="between fetch and load"),
         pytest.param(("after songswap.warehouse.runs:end_step 3",), id="loaded, not committed"),
-        pytest.param(("before songswap.storage.spool:Spool.loaded",), id="committed, not noted"),
+        pytest.param(
+            ("before songswap.storage.spool:Spool.mark_loaded",), id="committed, not noted"
+        ),
         pytest.param(
             ("before songswap.storage.spool:Spool._drop_done 2",), id="about to be forgotten"
         ),
@@ -117,10 +119,10 @@ def test_killed_with_rotated_tokens_in_hand(platform: MakePlatform) -> None:
         ),
         pytest.param(
             (
-                "after songswap.storage.spool:Spool.keep",
+                "after songswap.storage.spool:Spool.add",
                 "before songswap.storage.archive:Archive.put",
                 "after songswap.storage.archive:Archive.put",
-                "before songswap.storage.spool:Spool.loaded",
+                "before songswap.storage.spool:Spool.mark_loaded",
             ),
             id="the retries too",
         ),
@@ -144,7 +146,7 @@ def test_disk_full_in_a_load(platform: MakePlatform) -> None:
     """A disk that is full from the second answer on is told; when there is room all is loaded."""
     here = platform(*ROTATED, users=4)
     here.advance(hours=2)
-    code, said = ended(here, "fill", "before", "songswap.storage.spool:Spool.keep", "2")
+    code, said = ended(here, "fill", "before", "songswap.storage.spool:Spool.add", "2")
     assert code == 1
     assert f"The spool {here.settings.spool}" in said
     assert "Traceback" not in said

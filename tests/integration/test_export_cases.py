@@ -10,7 +10,7 @@ from factories import MakePlatform, Platform
 
 from songswap.errors import ExportRefused
 from songswap.pipelines.import_export import Imported, import_files, import_package
-from songswap.storage.export_inbox import look
+from songswap.storage.export_inbox import find_exports
 
 CASES = Path(__file__).parents[3] / "shared" / "data" / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="shared/data/cases is not here")
@@ -103,7 +103,7 @@ def test_pdf_and_files_of_a_mac_are_ignored(
                 (inbox / name).parent.mkdir(parents=True, exist_ok=True)
                 (inbox / name).write_bytes(path.read_bytes())
     source = f"s3://{here.settings.archive.bucket}/history/inbox" if place == "s3" else str(inbox)
-    waiting = look(source, here.settings.library)
+    waiting = find_exports(source, here.settings.library)
     [done] = [import_package(here.settings, "import", one, here.clock) for one in waiting.packages]
     assert (done.problem, plays(done.counts), waiting.skipped) == (None, {"loaded": 1}, [])
 

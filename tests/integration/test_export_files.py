@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from songswap.errors import ExportRefused
 from songswap.pipelines.export_contents import read_contents
-from songswap.storage.export_files import Found, Given, sources
+from songswap.storage.export_files import LabelledPath, Sources, find_sources
 from songswap.transform.exports.kinds import Kind
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -41,13 +41,13 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
     return packed.getvalue()
 
 
-def found(folder: Path, *paths: Path) -> Found:
+def found(folder: Path, *paths: Path) -> Sources:
     inner = folder / "inner"
     inner.mkdir(exist_ok=True)
-    return sources([Given(path, path.name) for path in paths], inner)
+    return find_sources([LabelledPath(path, path.name) for path in paths], inner)
 
 
-def rows(search: Found) -> int:
+def rows(search: Sources) -> int:
     """How many rows there are, all of them read."""
     contents = read_contents(1, search, NOW, lambda *_: None)
     search.left_out = contents.left_out
@@ -156,7 +156,7 @@ def test_two_of_one_name(tmp_path: Path) -> None:
     path = tmp_path / "export.zip"
     path.write_bytes(packed.getvalue())
     search = found(tmp_path, path)
-    assert sorted(source.body() for source in search.sources) == sorted([ROWS, other])
+    assert sorted(source.body() for source in search.files) == sorted([ROWS, other])
 
 
 def test_zip_in_a_zip(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_damaged_zip_is_read_or_refused_with_a_message(
     path.write_bytes(content[: cut % len(content)] if cut else content)
     try:
         search = found(folder, path)
-        for source in search.sources:
+        for source in search.files:
             source.body()
     except ExportRefused as error:
         assert "Nothing was imported" in str(error)  # noqa: PT017
@@ -347,11 +347,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from songswap.errors import ExportRefused
 from songswap.pipelines.export_contents import read_contents
-from songswap.storage.export_files import Given, sources
+from songswap.storage.export_files import LabelledPath, find_sources
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 try:
-    found = sources([Given(Path(sys.argv[1]), "x")], Path(sys.argv[2]))
+    found = find_sources([LabelledPath(Path(sys.argv[1]), "x")], Path(sys.argv[2]))
     read_contents(1, found, datetime(2026, 11, 22, tzinfo=UTC), lambda *_: None)
 except ExportRefused as error:
     print((peak() - before) // 1024, error)
@@ -384,6 +384,6 @@ def test_kinds_that_hold_no_music_are_counted(tmp_path: Path) -> None:
         zipped({"endvideo.json": ROWS, "spoken.json": json.dumps([podcast] * 2).encode()})
     )
     search = found(tmp_path, path)
-    assert {source.kind for source in search.sources} == {Kind.VIDEO, Kind.PODCAST}
+    assert {source.kind for source in search.files} == {Kind.VIDEO, Kind.PODCAST}
     contents = read_contents(1, search, NOW, lambda *_: None)
     assert contents.counts() == {"rows": 3, "video": 1, "podcast": 2, "rejected_items": 0}

@@ -14,8 +14,8 @@ from listing_s3 import ListingS3, listing_s3
 from songswap import settings
 from songswap.errors import ArchiveUnreadable, ExportRefused
 from songswap.pipelines.import_export import Imported, import_package
-from songswap.storage.export_files import sources
-from songswap.storage.export_inbox import Package, fetched, look, package_of
+from songswap.storage.export_files import find_sources
+from songswap.storage.export_inbox import Package, fetch_package, find_exports, package_of
 
 ROW = {
     "ts": "2023-01-02T03:04:05Z",
@@ -89,15 +89,15 @@ def test_inbox_lists_exports_and_names_what_may_be_one(
             (inbox / name).write_bytes(content)
     if place == "folder":
         source = str(inbox)
-    waiting = look(source, key)
+    waiting = find_exports(source, key)
     assert waiting.skipped == SKIPPED
     assert [one.user_id for one in waiting.packages] == [12, 13, 14]
     found = []
     for package in waiting.packages:
         folder = tmp_path / str(package.user_id)
         folder.mkdir()
-        given = fetched(package, key, folder)
-        found.append(len(sources(given, folder).sources))
+        given = fetch_package(package, key, folder)
+        found.append(len(find_sources(given, folder).files))
     assert found == [1, 2, 1]
     assert not [one for one in s3.got if one.endswith((".pdf", "/", "DS_Store"))]
 
@@ -107,22 +107,22 @@ def test_keys_that_no_disk_takes(tmp_path: Path, s3: ListingS3) -> None:
     names = [f"{'x' * 300}/endsong_0.json", "endsong_1.json", "endsong_1.json/endsong_2.json"]
     for name in names:
         s3.objects[f"history/inbox/user12/{name}"] = ROWS
-    [package] = look(SOURCE, library(s3)).packages
-    given = fetched(package, library(s3), tmp_path)
-    assert len(sources(given, tmp_path).sources) == len(names)
+    [package] = find_exports(SOURCE, library(s3)).packages
+    given = fetch_package(package, library(s3), tmp_path)
+    assert len(find_sources(given, tmp_path).files) == len(names)
 
 
 def test_empty_object_is_a_file_and_named(tmp_path: Path, s3: ListingS3) -> None:
     s3.objects["history/inbox/user12/endsong_0.json"] = ROWS
     s3.objects["history/inbox/user12/my_spotify_data.zip"] = b""
-    [package] = look(SOURCE, library(s3)).packages
+    [package] = find_exports(SOURCE, library(s3)).packages
     with pytest.raises(ExportRefused, match=r"user12/my_spotify_data.zip is not a whole zip"):
-        sources(fetched(package, library(s3), tmp_path), tmp_path)
+        find_sources(fetch_package(package, library(s3), tmp_path), tmp_path)
 
 
 def imports(here: Platform, s3: ListingS3) -> list[Imported]:
     here.settings = replace(here.settings, library=library(s3))
-    packages = look(SOURCE, here.settings.library).packages
+    packages = find_exports(SOURCE, here.settings.library).packages
     return [import_package(here.settings, "import", one, here.clock) for one in packages]
 
 
@@ -151,7 +151,7 @@ def test_keys_that_the_client_does_not_list(
         s3.objects[f"history/inbox/user{user}/a.zip"] = zipped()
     s3.objects[f"history/inbox/user{first}/{name}"] = b"x"
     s3.objects["history/inbox/user77/"] = b""
-    assert look(SOURCE, library(s3)).skipped == ["user77 is empty"]
+    assert find_exports(SOURCE, library(s3)).skipped == ["user77 is empty"]
     refused, done = imports(here, s3)
     assert f"{SOURCE}/user{first}/ cannot be listed" in (refused.problem or "")
     assert (done.problem, done.counts["loaded"]) == (None, 1)
@@ -160,7 +160,7 @@ def test_keys_that_the_client_does_not_list(
 def test_outage_of_s3_is_no_failure_of_an_export(platform: MakePlatform, s3: ListingS3) -> None:
     here = platform(users=1)
     s3.objects[f"history/inbox/user{here.user_id('listener-0001')}.zip"] = zipped()
-    [package] = look(SOURCE, library(s3)).packages
+    [package] = find_exports(SOURCE, library(s3)).packages
     here.settings = replace(here.settings, library=library(s3))
     s3.is_away = True
     with pytest.raises(ArchiveUnreadable, match="did not list or give"):
@@ -174,18 +174,18 @@ def test_link_in_the_inbox(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (inbox / "user12").symlink_to(tmp_path / "other")
     (tmp_path / "other" / "endsong.json").write_bytes(ROWS)
-    [package] = look(str(inbox), None).packages
+    [package] = find_exports(str(inbox), None).packages
     with pytest.raises(ExportRefused, match="leads out of it, user12"):
-        fetched(package, None, tmp_path)
+        fetch_package(package, None, tmp_path)
 
 
 def test_inbox_without_users_names_its_contents(tmp_path: Path) -> None:
     """A path that is no folder is refused."""
     (tmp_path / "my_spotify_data.zip").write_bytes(zipped())
     with pytest.raises(ExportRefused, match=r"my_spotify_data\.zip names no user"):
-        look(str(tmp_path), None)
+        find_exports(str(tmp_path), None)
     with pytest.raises(ExportRefused, match="Whose is it"):
-        look(str(tmp_path / "my_spotify_data.zip"), None)
+        find_exports(str(tmp_path / "my_spotify_data.zip"), None)
     (tmp_path / "user8.zip").write_bytes(zipped())
     with pytest.raises(ExportRefused, match="user 9 waits"):
         package_of(9, str(tmp_path), None)
@@ -197,9 +197,9 @@ def test_export_in_s3(tmp_path: Path, s3: ListingS3, name: str) -> None:
     for key, content in LYING.items():
         s3.objects[f"history/inbox/{key}"] = content
     package = package_of(12, f"{SOURCE}/{name}", library(s3))
-    given = fetched(package, library(s3), tmp_path)
+    given = fetch_package(package, library(s3), tmp_path)
     assert [one.label for one in given] == [f"{SOURCE}/{name}"]
-    assert len(sources(given, tmp_path).sources) == 1
+    assert len(find_sources(given, tmp_path).files) == 1
     with pytest.raises(ExportRefused, match="No export of user 12 waits"):
         package_of(12, f"{SOURCE}/nowhere", library(s3))
     with pytest.raises(ExportRefused, match="No export of user 99 waits"):

@@ -310,7 +310,7 @@ def text(name: str, content: str) -> Callable[[Path], Path]:
         (corrupt, "cannot be read"),
         (encrypted, "is encrypted"),
         (lambda path: package(path, **{"Playlist1": []}), "There is no streaming history in"),
-        (lambda path: path.with_name("nowhere.zip"), "is not there"),
+        (lambda path: path.with_name("nowhere.zip"), "does not exist"),
         (text("notes.json", "[]"), "There is no streaming history in"),
         (text(f"{AUDIO}.json", '[{"ts": "2020-'), "is not whole JSON"),
         (text(f"{AUDIO}.json", '{"ts": 1}'), "is not a list of streams"),

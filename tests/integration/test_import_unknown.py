@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Metadata, Stream, Track
-from songswap.transform.exports.classify import Rule
+from songswap.transform.exports.outcomes import Rule
 from songswap.warehouse import catalogue, enrichment
 from songswap.warehouse.connection import connect
 from songswap.warehouse.exports import streams as stream

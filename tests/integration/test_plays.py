@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from songswap.errors import LoadIncomplete
 from songswap.models import Catalogue, Metadata, Play
-from songswap.transform import history as transform
 from songswap.transform import metadata as read
+from songswap.transform import recent_plays as transform
 from songswap.warehouse import enrichment, runs
 from songswap.warehouse import plays as history
 from songswap.warehouse.connection import connect
@@ -311,7 +311,9 @@ def test_metadata_is_read_by_key_however_tables_grow(users: str) -> None:
         connection.execute("SELECT pg_stat_force_next_flush()")
         before = connection.execute(scans).fetchone()
         told = read.artists(artists(99), [f"a99-{n}" for n in range(50)], BEGIN)
-        enrichment.load(connection, "artist", sorted(told.told), told, BEGIN, timedelta(hours=1))
+        enrichment.load(
+            connection, "artist", sorted(told.received), told, BEGIN, timedelta(hours=1)
+        )
         connection.execute("SELECT pg_stat_force_next_flush()")
         assert connection.execute(scans).fetchone() == before
         assert connection.execute('SELECT count(*) FROM "ArtistGenres"').fetchone() == (13 * 50,)

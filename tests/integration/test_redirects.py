@@ -32,7 +32,7 @@ from songswap.spotify.oauth import authorize
 from songswap.spotify.reccobeats import open_reccobeats
 from songswap.storage.archive import Archive
 from songswap.storage.archive_reader import ArchiveReader
-from songswap.storage.records import SpooledResponse, pack
+from songswap.storage.records import RawResponse, pack
 
 STATUSES = (301, 302, 303, 307, 308)
 
@@ -99,7 +99,7 @@ def test_s3_redirect_is_not_followed(
     redirecting.status = status
     bucket = Bucket("b", redirecting.url, "us-east-1", "key", "secret", "session token")
     now = platform(users=1).clock()
-    kept = SpooledResponse(1, 1, "history/1/2026/11/22/18.json", now, None, pack(b"{}"))
+    kept = RawResponse(1, "history/1/2026/11/22/18.json", now, pack(b"{}"))
     with pytest.raises(ArchiveError, match="redirects to another address") as failed:
         asyncio.run(Archive(bucket).put(kept))
     assert other.url not in str(failed.value)

@@ -17,7 +17,7 @@ from songswap.errors import RunFailed, SpoolError
 from songswap.models import RotatedToken
 from songswap.pipelines import hourly_load
 from songswap.pipelines.fetch import fetch
-from songswap.storage.records import RawResponse
+from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
 
 Run = Callable[..., Result]
@@ -73,7 +73,7 @@ def test_list_show_retry_drop(here: Platform, own_objects: ObjectStore, songswap
     own_objects.stop()
     fetched(here)
     with Spool(here.settings.spool) as spool:
-        spool.keep_tokens(
+        spool.add_tokens(
             [RotatedToken(1, "spent", "secret access", "secret refresh", here.clock())]
         )
     listed = json.loads(songswap("list", "--json").stdout)
@@ -126,7 +126,7 @@ def test_damaged_response_stays_and_others_leave(
     assert len({user for user, _, _ in here.history()}) == 3
     own_objects.start()
     here.use(own_objects)
-    with pytest.raises(RunFailed, match=r"answer 2 of user \d is damaged"):
+    with pytest.raises(RunFailed, match=r"response 2 of user \d is damaged"):
         here.load()
     assert here.history() == here.reachable(), "Spotify told it again"
     with Spool(here.settings.spool) as spool:
@@ -180,14 +180,14 @@ def test_full_spool_takes_nothing_and_nobody_is_polled(
     here.settings = replace(here.settings, spool_max_bytes=11 * 4096)
     here.spotify.delete("/admin/calls")
     hourly_load.plan(here.settings, "r2", here.clock)
-    with pytest.raises(SpoolError, match="4 answers wait for S3 and 4 for the warehouse"):
+    with pytest.raises(SpoolError, match="4 responses wait for S3 and 4 for the warehouse"):
         fetch(here.settings, "r2", 0, here.clock)
     assert here.calls() == {}
     with (
         Spool(here.settings.spool, 11 * 4096) as spool,
         pytest.raises(SpoolError, match="SONGSWAP_SPOOL_MAX_MB"),
     ):
-        spool.keep("r2", 0, [RawResponse(1, "key", here.clock(), None, b"{}")])
+        spool.add("r2", 0, [RawResponse(1, "key", here.clock(), pack(b"{}"))])
     own_objects.start()
     here.use(own_objects)
     here.load()

@@ -119,7 +119,7 @@ def rotate(spool: Spool, user: int, *chain: str, at: datetime = NOW) -> None:
     """Have tokens take each other's place, as the warehouse was told."""
     for spent, given in pairwise(chain):
         token = RotatedToken(user, spent, f"access {given}", given, LATER)
-        spool.keep_tokens([token])
+        spool.add_tokens([token])
         spool.drop_tokens([token], at)
 
 
@@ -225,7 +225,7 @@ async def test_refused_token_is_named_and_others_restored(warehouse_dsn: str, sp
 async def test_costs_nothing_without_rotations(spool: Spool) -> None:
     """Where no token was rotated, and after the time for which they are kept, nobody is asked."""
     nowhere = "host=127.0.0.1 port=1"
-    spool.keep_tokens([RotatedToken(1, "A", "access", "A", LATER)])
+    spool.add_tokens([RotatedToken(1, "A", "access", "A", LATER)])
     spool.drop_tokens([RotatedToken(1, "A", "access", "A", LATER)], NOW)
     assert await put_back(nowhere, spool, ALL, NOW) == (0, set())
     rotate(spool, 1, "A", "B", "C")
@@ -280,7 +280,7 @@ def test_broken_file_is_no_loss(spool: Spool, tmp_path: Path) -> None:
 def test_file_of_the_version_before(tmp_path: Path, spool: Spool) -> None:
     """A file without the table is taken over as it is, with what waits in it."""
     waiting = RotatedToken(1, "spent", "access", "refresh", LATER)
-    spool.keep_tokens([waiting])
+    spool.add_tokens([waiting])
     spool.file.run(partial(spool.file.db.execute, "DROP TABLE rotations"), "BEGIN IMMEDIATE")
     spool.__exit__()
     with Spool(tmp_path / "spool", remembers=DAYS) as opened:

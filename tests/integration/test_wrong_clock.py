@@ -34,13 +34,17 @@ def fetched(here: Platform, run_id: str, wrong: timedelta) -> None:
         came = spool.batch(run_id, 0)
         spool.drop(one.id for one in came)
         answers = [(one, one.observed_at + wrong) for one in came]
-        spool.keep(
+        spool.add(
             run_id,
             0,
             [
                 # As the archive has it: of another hour.
                 RawResponse(
-                    one.user_id, keys.for_hour(one.user_id, at), at, one.fingerprint, one.body
+                    one.user_id,
+                    keys.for_hour(one.user_id, at),
+                    at,
+                    one.packed,
+                    one.fingerprint,
                 )
                 for one, at in answers
             ],

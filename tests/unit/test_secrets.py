@@ -18,7 +18,7 @@ from songswap.errors import SongSwapError
 from songswap.settings import another_warehouse, archive_of, from_environment, warehouse_dsn
 from songswap.settings.airflow_connection import parse_connection
 from songswap.settings.warehouse_dsn import dsn_of, places
-from songswap.storage.archive import open_store
+from songswap.storage.s3 import open_store
 
 RARE = "QXZJKVW987"
 """What no sentence has two of beside each other, and no file's name or line number four of."""

@@ -117,9 +117,9 @@ def _import_many(
     config: "Settings", source: str, run_all: Callable[..., Any], as_json: bool
 ) -> None:
     from songswap.pipelines.import_export import import_package, total
-    from songswap.storage.export_inbox import look
+    from songswap.storage.export_inbox import find_exports
 
-    waiting = look(source, config.library)
+    waiting = find_exports(source, config.library)
     found = waiting.packages
     done: list[Imported] = []
     rows = 0

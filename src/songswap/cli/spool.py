@@ -177,11 +177,11 @@ def _broken(opened: "Spool") -> list[dict[str, Any]]:
         {
             "file": recovery.file,
             "found_at": recovery.found_at.isoformat(),
-            "responses_saved": recovery.answers,
+            "responses_saved": recovery.responses,
             "tokens_saved": recovery.tokens,
             "responses_lost": [
                 {"user_id": user or None, "responses": number}
-                for user, number in sorted(recovery.lost_answers.items())
+                for user, number in sorted(recovery.lost_responses.items())
             ],
             "tokens_lost": [user or None for user in recovery.lost_tokens],
             "text": str(recovery),
@@ -218,11 +218,13 @@ def _table(report: dict[str, Any]) -> Rows:
 def _plays(opened: "Spool", entry: "Entry") -> dict[str, Any]:
     """The number of plays in a response, and the times of the first and the last."""
     from songswap.models import Catalogue
-    from songswap.transform import history
+    from songswap.transform import recent_plays
 
     response = opened.find(entry.id)
     try:
-        rows = history.transform(response.body, response.user_id, response.observed_at, Catalogue())
+        rows = recent_plays.transform(
+            response.body, response.user_id, response.observed_at, Catalogue()
+        )
     except CorruptResponse as error:
         return {
             **dict.fromkeys(("plays", "first_play", "last_play")),

@@ -10,7 +10,7 @@ from songswap.orchestration import counts
 from songswap.orchestration.connections import read_settings
 from songswap.orchestration.runs import current_run_id
 from songswap.pipelines.import_export import import_package, total
-from songswap.storage.export_inbox import look, packages
+from songswap.storage.export_inbox import find_exports, packages
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def find(params: Mapping[str, Any]) -> list[dict[str, Any]]:
         SettingsError, ArchiveUnreadable: see `songswap.storage.export_inbox.packages`.
     """
     source = params["source"]
-    waiting = look(source, read_settings().library)
+    waiting = find_exports(source, read_settings().library)
     users = [package.user_id for package in waiting.packages]
     size = -(-len(users) // _MOST_GROUPS)
     parts = [users[start : start + size] for start in range(0, len(users), size)]

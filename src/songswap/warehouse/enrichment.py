@@ -95,10 +95,10 @@ def load(
                 _verify(cursor, table, values, len(told))
         observe(connection, catalogue.track_popularity.values())
         about = {"kind": kind, "now": observed_at, "source": source, "waits": MISSED_WAITS}
-        for statement, ids in (("known", metadata.told), ("missed", metadata.unknown)):
+        for statement, ids in (("known", metadata.received), ("missed", metadata.unknown)):
             if ids:
                 cursor.execute(statements("enrichment.sql")[statement], about | {"ids": list(ids)})
-        unanswered = set(asked) - metadata.told - metadata.unknown
+        unanswered = set(asked) - metadata.received - metadata.unknown
         postpone(connection, kind, unanswered, observed_at + ask_again_after)
 
 

@@ -19,7 +19,7 @@ import psycopg
 
 from songswap.models import Catalogue, Play, RecentPlays, RejectedItem
 from songswap.transform.catalogue import merge_catalogues
-from songswap.transform.history import UNTIMELY
+from songswap.transform.recent_plays import UNTIMELY
 from songswap.transform.values import moment
 from songswap.warehouse import catalogue
 from songswap.warehouse.copying import copy

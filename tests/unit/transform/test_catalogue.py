@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
-from songswap.transform import responses
+from songswap.transform import shapes
 from songswap.transform.catalogue import merge_catalogues, with_one_primary
 from songswap.transform.track import add_track
 
@@ -22,11 +22,11 @@ def told(hours: int = 0, url: str = "u", **changed: Any) -> Catalogue:
         "duration_ms": 5,
         "popularity": 1,
         "preview_url": url,
-        "artists": [responses.Artist("a", "Artist")],
-        "album": responses.Album(images=[responses.Image(url, 9, 9)]),
+        "artists": [shapes.Artist("a", "Artist")],
+        "album": shapes.Album(images=[shapes.Image(url, 9, 9)]),
     }
     catalogue = Catalogue()
-    add_track(catalogue, responses.Track(**track | changed), {}, BEGIN + timedelta(hours=hours))
+    add_track(catalogue, shapes.Track(**track | changed), {}, BEGIN + timedelta(hours=hours))
     return catalogue
 
 
@@ -36,15 +36,15 @@ def test_one_catalogue_is_merged_into_itself() -> None:
 
 
 PARTS = [
-    told(name=None, artists=[responses.Artist("a", None)]),
+    told(name=None, artists=[shapes.Artist("a", None)]),
     told(1, "v", duration_ms=None),
     told(
         2,
         name="Another",
-        artists=[responses.Artist("a", "B"), responses.Artist("b")],
+        artists=[shapes.Artist("a", "B"), shapes.Artist("b")],
         duration_ms=7,
     ),
-    told(2, popularity=None, artists=[responses.Artist("b", "C"), responses.Artist("a")]),
+    told(2, popularity=None, artists=[shapes.Artist("b", "C"), shapes.Artist("a")]),
 ]
 
 

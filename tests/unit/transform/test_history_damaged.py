@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spotify_json import OBSERVED_AT, item
 
 from songswap.models import Catalogue, RecentPlays
-from songswap.transform import history
+from songswap.transform import recent_plays
 
 ODD_VALUES = st.one_of(
     st.none(),
@@ -116,14 +116,14 @@ def test_items_beside_damaged_ones_give_the_same_rows(data: st.DataObject) -> No
     around = {name: data.draw(ODD_VALUES) for name in ("limit", "next", "cursors")}
     body = json.dumps({"items": order, **around}).encode()
     catalogue = Catalogue()
-    told = history.transform(body, 7, OBSERVED_AT, catalogue)
-    history.fingerprint(body)
+    told = recent_plays.transform(body, 7, OBSERVED_AT, catalogue)
+    recent_plays.fingerprint(body)
     assert told.items == len(order)
     assert len(told.plays) + len(told.rejected_items) == len(order)
     assert_every_row_fits(told, catalogue)
 
     alone = Catalogue()
-    expected = history.transform(json.dumps({"items": good}).encode(), 7, OBSERVED_AT, alone)
+    expected = recent_plays.transform(json.dumps({"items": good}).encode(), 7, OBSERVED_AT, alone)
     assert set(expected.plays) <= set(told.plays)
     for name in ("tracks", "artists", "artist_tracks", "track_popularity", "track_images"):
         assert getattr(alone, name).items() <= getattr(catalogue, name).items()
@@ -140,11 +140,11 @@ def test_damaged_bytes_raise_nothing_and_load_nothing_bad(data: st.DataObject) -
         until = data.draw(st.integers(at, min(len(body), at + 40)))
         body[at:until] = data.draw(st.binary(max_size=8))
     catalogue = Catalogue()
-    told = history.transform(bytes(body), 7, OBSERVED_AT, catalogue)
+    told = recent_plays.transform(bytes(body), 7, OBSERVED_AT, catalogue)
     assert_every_row_fits(told, catalogue)
-    history.fingerprint(bytes(body))
+    recent_plays.fingerprint(bytes(body))
 
 
 @given(body=st.binary(max_size=200))
 def test_any_bytes_are_transformed_without_an_error(body: bytes) -> None:
-    history.transform(body, 7, OBSERVED_AT, Catalogue())
+    recent_plays.transform(body, 7, OBSERVED_AT, Catalogue())

@@ -44,7 +44,7 @@ def test_matched_by_id() -> None:
     """Entries in another order give the same rows, and a null is the id that is not told."""
     ids = [f"{number:022d}" for number in (1, 2, 3)]
     told = metadata.tracks(body(tracks=[track(3), None, track(1)]), ids, OBSERVED_AT)
-    assert told.told == {ids[0], ids[2]}
+    assert told.received == {ids[0], ids[2]}
     assert told.unknown == {ids[1]}
     assert told.catalogue.tracks[ids[2]].name == "Track 3"
 
@@ -62,14 +62,14 @@ def test_matched_by_id() -> None:
 def test_unknown_only_where_certain(entries: list[Any]) -> None:
     """An id is unknown only if the nulls account for it; else it is simply not answered."""
     told = metadata.artists(body(artists=entries), ["wanted"], OBSERVED_AT)
-    assert told.told == set()
+    assert told.received == set()
     assert told.unknown == set()
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense", b"{}", b'{"artists": null}'])
 def test_unreadable_body_says_nothing_of_any_id(answer: bytes) -> None:
     told = metadata.artists(answer, ["wanted"], OBSERVED_AT)
-    assert (told.told, told.unknown) == (set(), set())
+    assert (told.received, told.unknown) == (set(), set())
 
 
 def test_whole_artist_gives_all_its_rows() -> None:
@@ -86,7 +86,7 @@ def test_whole_artist_gives_all_its_rows() -> None:
 def test_artist_in_development_mode() -> None:
     """Fields that development mode leaves out are no rows, and the artist is complete."""
     told = metadata.artists(body(artists=[{"id": "x", "name": "X"}]), ["x"], OBSERVED_AT)
-    assert told.told == {"x"}
+    assert told.received == {"x"}
     assert not any((told.popularity, told.followers, told.genres, told.images, told.data_fixes))
 
 
@@ -127,7 +127,7 @@ def test_features_of_reccobeats() -> None:
     entries = [reccobeats("y", key=7.0), None, "broken", reccobeats("z"), {"id": "x"}]
     told = metadata.reccobeats_features(body(content=[*entries, reccobeats("x")]), ["x", "y", "w"])
     rows = {row.id: row for row in told.features}
-    assert rows.keys() == told.told == {"x", "y"}
+    assert rows.keys() == told.received == {"x", "y"}
     assert told.unknown == set()
     assert rows["x"]._asdict() == {"id": "x", **FEATURES, "time_signature": 0}
     assert rows["y"].key == 7
@@ -144,10 +144,10 @@ def test_incomplete_features_of_reccobeats() -> None:
     assert [row.time_signature for row in told.features] == [3]
     assert told.data_fixes == set()
     told = metadata.reccobeats_features(body(content=[reccobeats("x", tempo=None)]), ["x"])
-    assert (told.told, told.unknown, told.features) == (set(), set(), [])
+    assert (told.received, told.unknown, told.features) == (set(), set(), [])
     assert {note.field for note in told.data_fixes} == {"tempo"}
     for nonsense in (b"", b'{"content": null}', b'{"content": [{"href": 5}]}'):
-        assert metadata.reccobeats_features(nonsense, ["x"]).told == set()
+        assert metadata.reccobeats_features(nonsense, ["x"]).received == set()
 
 
 @pytest.mark.parametrize("name", list(FEATURES))
@@ -156,5 +156,5 @@ def test_bad_value_costs_the_features_and_counts_as_answered(name: str, value: A
     """It is missing, of a wrong type, or absurd; it is noted."""
     told = metadata.features(body(audio_features=[{"id": "x", **FEATURES, name: value}]), ["x"])
     assert told.features == []
-    assert told.told == {"x"}
+    assert told.received == {"x"}
     assert {note.field for note in told.data_fixes} == {name}

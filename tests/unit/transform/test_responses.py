@@ -5,12 +5,12 @@ import json
 import pytest
 from spotify_json import track
 
-from songswap.transform import responses
+from songswap.transform import responses, shapes
 
 
-def read(text: str | bytes) -> list[responses.Parsed[responses.Track]] | None:
+def read(text: str | bytes) -> list[responses.Parsed[shapes.Track]] | None:
     body = text if isinstance(text, bytes) else text.encode()
-    return responses.read(body, responses.Tracks, responses.Track)
+    return responses.read(body, shapes.Tracks, shapes.Track)
 
 
 def test_whole_entry_reads_the_same_beside_a_broken_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 from spotify_json import OBSERVED_AT, track
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
-from songswap.transform import responses
+from songswap.transform import responses, shapes
 from songswap.transform.track import add_track
 
 ID = f"{1:022d}"
@@ -16,7 +16,7 @@ ID = f"{1:022d}"
 def add(told: dict[str, Any], into: Catalogue | None = None) -> Catalogue:
     catalogue = into or Catalogue()
     body = msgspec.json.encode({"tracks": [told]})
-    entries = responses.read(body, responses.Tracks, responses.Track)
+    entries = responses.read(body, shapes.Tracks, shapes.Track)
     assert entries is not None
     [entry] = entries
     assert entry.value is not None

@@ -20,8 +20,9 @@ from songswap import settings
 from songswap.checks.acceptance.expectation import expect
 from songswap.errors import AcceptanceFailed, ArchiveUnreadable
 from songswap.storage import keys
-from songswap.storage.archive import Archive, open_store, said
-from songswap.storage.records import SpooledResponse
+from songswap.storage.archive import Archive
+from songswap.storage.records import RawResponse
+from songswap.storage.s3 import describe, open_store
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def remove(tests: settings.Archive) -> None:
 
 def _put(archive: settings.Archive, body: bytes) -> str:
     packed = gzip.compress(body, mtime=0)
-    spooled = SpooledResponse(0, 0, keys.for_hour(0, _AT), _AT, None, packed)
+    spooled = RawResponse(0, keys.for_hour(0, _AT), _AT, packed)
     return asyncio.run(Archive(archive).put(spooled))
 
 
@@ -122,7 +123,7 @@ def _translated_errors(request: str) -> Iterator[None]:
         yield
     except (BaseError, OSError) as error:
         raise ArchiveUnreadable(
-            f"S3 did not do {request}: {said(error)} The objects of this test belong to no real"
+            f"S3 did not do {request}: {describe(error)} The objects of this test belong to no real"
             " user; the next run removes them."
         ) from None  # the cause quotes S3's text, which can quote a key
 

@@ -23,7 +23,7 @@ _KNOWN_ARTISTS = [(_ARTIST_1, "Marble Staircase"), (_ARTIST_2, "Ñandú Orchestr
 CHECK = LoadCheck(
     file="artists_spotify.json",
     sample=_SAMPLE,
-    transform=partial(transform.artists, asked=_ARTISTS, observed_at=AT),
+    transform=partial(transform.artists, requested=_ARTISTS, observed_at=AT),
     rows_of=metadata.rows_of,
     load=partial(metadata.load, _SAMPLE),
     transform_module=metadata.TRANSFORM_MODULE,

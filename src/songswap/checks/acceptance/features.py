@@ -21,7 +21,7 @@ _SAMPLE = Sample(AT, _TRACKS, kind="features", requested=_TRACKS)
 CHECK = LoadCheck(
     file="features_spotify.json",
     sample=_SAMPLE,
-    transform=partial(transform.features, asked=_TRACKS),
+    transform=partial(transform.features, requested=_TRACKS),
     rows_of=metadata.rows_of,
     load=partial(metadata.load, _SAMPLE),
     transform_module=metadata.TRANSFORM_MODULE,

@@ -11,7 +11,7 @@ import psycopg
 from songswap.checks.acceptance.load import LoadCheck, catalogue_rows
 from songswap.checks.acceptance.sample import USER_ID, Rows, Sample
 from songswap.models import Catalogue, RecentPlays
-from songswap.transform import history as transform
+from songswap.transform import recent_plays as transform
 from songswap.warehouse import plays as warehouse
 from songswap.warehouse.plays import ParsedResponse, PollBatch
 
@@ -66,7 +66,7 @@ CHECK = LoadCheck(
     transform=_transform,
     rows_of=_rows_of,
     load=_load,
-    transform_module="songswap/transform/history.py and track.py",
+    transform_module="songswap/transform/recent_plays.py and track.py",
     load_module="songswap/warehouse/plays.py and catalogue.py",
     counts={
         "plays": 4,

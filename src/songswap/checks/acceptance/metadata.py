@@ -26,7 +26,7 @@ def rows_of(metadata: Metadata) -> Rows:
         "ArtistGenres": list(metadata.genres),
         "TrackFeatures": list(metadata.features),
         "data_fixes": list(metadata.catalogue.data_fixes | metadata.data_fixes),
-        "known": [(id_,) for id_ in metadata.told],
+        "known": [(id_,) for id_ in metadata.received],
         "unknown": [(id_,) for id_ in metadata.unknown],
     }
 

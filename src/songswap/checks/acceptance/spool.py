@@ -11,7 +11,7 @@ from pathlib import Path
 
 from songswap.checks.acceptance.expectation import expect
 from songswap.errors import SpoolError
-from songswap.storage.records import RawResponse
+from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -50,10 +50,10 @@ def store(spool: Path, folder: Path) -> None:
         SpoolError: the disk did not take them.
     """
     responses = [
-        RawResponse(0, name, _AT, None, (folder / name).read_bytes()) for name, *_ in _FILES
+        RawResponse(0, name, _AT, pack((folder / name).read_bytes())) for name, *_ in _FILES
     ]
     with Spool(spool / _FOLDER) as opened:
-        opened.keep(_RUN, 0, responses)
+        opened.add(_RUN, 0, responses)
         modes = {f"{file.stat().st_mode & 0o777:o}" for file in opened.path.parent.iterdir()}
     expect("The modes of the spool's files", {"600"}, modes, _MODULE)
 
@@ -81,9 +81,9 @@ def finish(spool: Path) -> None:
     """
     with Spool(spool / _FOLDER) as opened:
         responses = opened.batch(_RUN, 0)
-        opened.archived({response.id: response.key for response in responses})
+        opened.mark_archived({response.id: response.key for response in responses})
         expect("Waiting for S3 and the warehouse, archived", (0, 4), opened.waiting(), _MODULE)
-        opened.loaded([response.id for response in responses])
+        opened.mark_loaded([response.id for response in responses])
         expect("Waiting for S3 and the warehouse, loaded too", (0, 0), opened.waiting(), _MODULE)
         expect("Responses of the batch, in the end", [], opened.batch(_RUN, 0), _MODULE)
 

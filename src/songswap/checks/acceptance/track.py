@@ -24,7 +24,7 @@ _KNOWN_TRACKS = [(_TRACK_1, "Platform Nine", 187250), (_TRACK_2, "Ça va, Miroir
 CHECK = LoadCheck(
     file="tracks_spotify.json",
     sample=_SAMPLE,
-    transform=partial(transform.tracks, asked=_TRACKS, observed_at=AT),
+    transform=partial(transform.tracks, requested=_TRACKS, observed_at=AT),
     rows_of=metadata.rows_of,
     load=partial(metadata.load, _SAMPLE),
     transform_module="songswap/transform/metadata.py and track.py",

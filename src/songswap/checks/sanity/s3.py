@@ -10,7 +10,7 @@ from songswap.checks.sanity import s3_rights
 from songswap.checks.sanity.context import CheckContext, Step, connection_named, installed
 from songswap.checks.sanity.s3_bucket import PIPELINE, TESTS, VARIABLE, Bucket, Refused
 from songswap.errors import CheckFailed
-from songswap.storage.archive import status
+from songswap.storage.s3 import status
 
 _OVERWRITES = (
     "The server overwrites an object although the request forbids it (If-None-Match: *). The"

@@ -12,7 +12,7 @@ from obstore.store import S3Store
 from songswap import settings
 from songswap.checks.sanity.context import CheckContext, connection_named, variable_named
 from songswap.errors import CheckFailed, SettingsError
-from songswap.storage.archive import is_redirect, open_store
+from songswap.storage.s3 import is_redirect, open_store
 
 PIPELINE = "SongSwap_S3_PutOnly"
 TESTS = "SongSwap_S3_TestPutGetDelete"

@@ -1,4 +1,4 @@
-"""Rows of an export that are one play told twice, in other seconds or another length.
+"""Leave out rows of an export that are one play twice, with other seconds or another length.
 
 Public exports hold such rows: a track twice with lengths 1 ms apart, or with ends 3 s apart. One
 platform plays one thing at a time, so two streams of a track on it that overlap are one play.
@@ -11,17 +11,17 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from songswap.models import Stream
-from songswap.transform.exports.matching import SLACK
+from songswap.transform.exports.intervals import SLACK
 
 _MINUTE = timedelta(minutes=1)
 _MS = timedelta(milliseconds=1)
 
 
 class _Candidate(NamedTuple):
-    """A stream, and its place among the new ones; None where it is a play already."""
+    """A stream, and its position among the new ones; None where it is a stored play."""
 
     stream: Stream
-    place: int | None
+    position: int | None
 
     @property
     def started_at(self) -> object:
@@ -29,27 +29,28 @@ class _Candidate(NamedTuple):
 
 
 class Double(NamedTuple):
-    """A stream that is left out, and the one that stays; None where that is a play already."""
+    """A stream that is left out, and the one that stays; None where that is a stored play."""
 
     stream: Stream
     of: Stream | None
 
 
 def without_doubles(
-    streams: Sequence[Stream], counting: Iterable[int], plays: Iterable[Stream]
+    streams: Sequence[Stream], candidates: Iterable[int], plays: Iterable[Stream]
 ) -> tuple[list[Stream], list[Double]]:
-    """Leave out streams that are one play with another one; of several the longest stays.
+    """Leave out streams that are the same play as another one; the longest stays.
 
     Args:
-        counting: the places in ``streams`` of those that would be plays.
-        plays: streams that are plays already, of earlier imports: they stay.
+        candidates: the positions in ``streams`` of those that would be plays.
+        plays: stored streams that are plays: they stay.
 
     Returns:
-        What is left of ``streams``, and what is not.
+        The streams that stay, and the others.
     """
     groups: defaultdict[Hashable, list[_Candidate]] = defaultdict(list)
-    for place in counting:
-        groups[_item(streams[place])].append(_Candidate(streams[place], place))
+    for position in candidates:
+        stream = streams[position]
+        groups[_item(stream)].append(_Candidate(stream, position))
     for stream in plays:
         group = groups.get(_item(stream))
         if group:
@@ -57,53 +58,54 @@ def without_doubles(
     left_out: dict[int, Double] = {}
     for group in groups.values():
         if len(group) > 1:
-            _leave_out(group, left_out)
-    left = [one for place, one in enumerate(streams) if place not in left_out]
+            _find_doubles(group, left_out)
+    left = [stream for position, stream in enumerate(streams) if position not in left_out]
     return left, list(left_out.values())
 
 
-def _leave_out(group: Collection[_Candidate], left_out: dict[int, Double]) -> None:
+def _find_doubles(group: Collection[_Candidate], left_out: dict[int, Double]) -> None:
+    """Add the doubles among streams of one track on one platform to ``left_out``."""
     ordered = sorted(group, key=attrgetter("started_at"))
     same = [ordered[0]]
-    for one in ordered[1:]:
-        if _is_same(same[0].stream, one.stream):
-            kept, other = _first(same[0], one)
-            same = [kept, *same[1:], other]
+    for later in ordered[1:]:
+        if _is_same(same[0].stream, later.stream):
+            stays, other = _stays_first(same[0], later)
+            same = [stays, *same[1:], other]
         else:
-            _add(same, left_out)
-            same = [one]
-    _add(same, left_out)
+            _leave_out(same, left_out)
+            same = [later]
+    _leave_out(same, left_out)
 
 
-def _add(same: Sequence[_Candidate], left_out: dict[int, Double]) -> None:
-    """Of streams that are one play, all but the first are left out."""
-    kept = same[0]
-    for other in same[1:]:
-        if other.place is not None:
-            of = None if kept.place is None else kept.stream
-            left_out[other.place] = Double(other.stream, of)
+def _leave_out(same: Sequence[_Candidate], left_out: dict[int, Double]) -> None:
+    """Leave out all streams of one play but the first."""
+    stays, *others = same
+    for other in others:
+        if other.position is not None:
+            of = None if stays.position is None else stays.stream
+            left_out[other.position] = Double(other.stream, of)
 
 
-def _first(one: _Candidate, other: _Candidate) -> tuple[_Candidate, _Candidate]:
-    """The one that stays, then the other."""
-    if other.place is None:
-        return other, one
-    if one.place is not None and other.stream.ms_played > one.stream.ms_played:
-        return other, one
-    return one, other
+def _stays_first(first: _Candidate, second: _Candidate) -> tuple[_Candidate, _Candidate]:
+    """Return the stream that stays, then the other."""
+    if second.position is None:
+        return second, first
+    if first.position is not None and second.stream.ms_played > first.stream.ms_played:
+        return second, first
+    return first, second
 
 
 def _item(stream: Stream) -> Hashable:
-    """What two rows of one play agree in."""
-    told = None if stream.to_the_minute else stream.track_id
-    item = told or (stream.track_name, stream.artist_name)
+    """Return what is equal in two rows of one play."""
+    track_id = None if stream.to_the_minute else stream.track_id
+    item = track_id or (stream.track_name, stream.artist_name)
     return item, stream.platform, stream.to_the_minute
 
 
-def _is_same(one: Stream, later: Stream) -> bool:
-    """Whether two streams of a track overlap so that they cannot have followed each other."""
-    overlap = min(one.ended_at, later.ended_at) - later.started_at
-    if one.to_the_minute:
+def _is_same(first: Stream, later: Stream) -> bool:
+    """Return whether two streams of a track overlap by more than streams in a row can."""
+    overlap = min(first.ended_at, later.ended_at) - later.started_at
+    if first.to_the_minute:
         # One may have ended when its minute began, the other when it was over.
         overlap -= _MINUTE
-    return overlap > min(SLACK, min(one.ms_played, later.ms_played) * _MS / 2)
+    return overlap > min(SLACK, min(first.ms_played, later.ms_played) * _MS / 2)

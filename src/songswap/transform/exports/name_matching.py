@@ -1,55 +1,70 @@
-"""Plays and streams that are the same by the names of track and artist, where the ids say nothing.
+"""Match plays with streams by the names of track and artist, where their ids differ.
 
-One recording can have several ids, of which the API and an export tell different ones; and account
-data tells names alone, which several tracks may share.
+One recording can have several ids, and the API may give another than an export; account data has
+names alone, which several tracks may share.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
-from songswap.transform.exports.matching import Play, StreamInterval, match
+from songswap.models import Stream
+from songswap.transform.exports.intervals import StreamInterval
+from songswap.transform.exports.matching import Play, match
 from songswap.transform.track import ARTIST_NAME, TRACK_NAME
 
-Called = tuple[str, str]
-"""The names of a track and of its first artist, empty where they are not told."""
+TrackNames = tuple[str, str]
+"""The names of a track and of its first artist, empty where they are missing."""
 
-Names = Callable[[Sequence[str]], Mapping[str, Called]]
-"""Gives the names of tracks by their ids, as far as they are known."""
+NameLookup = Callable[[Sequence[str]], Mapping[str, TrackNames]]
+"""Returns the known names of tracks by their ids."""
+
+
+def names_of(stream: Stream) -> TrackNames:
+    """Return the names of a stream's track and artist."""
+    return stream.track_name or "", stream.artist_name or ""
 
 
 def match_by_names(
-    plays: Sequence[Play], streams: Sequence[StreamInterval], called: Sequence[Called], names: Names
+    plays: Sequence[Play],
+    streams: Sequence[StreamInterval],
+    stream_names: Sequence[TrackNames],
+    names: NameLookup,
 ) -> dict[int, int]:
-    """Pair plays with streams of the same track, one to one, and what is left by names.
+    """Pair plays with streams of the same track, one to one, and the rest by names.
 
     Args:
         streams: the track id is empty where it is not known.
-        called: the names of each of ``streams``.
+        stream_names: the names of each of ``streams``.
 
     Returns:
-        By a stream's place in ``streams``, the place in ``plays`` of the play that it is.
+        The positions in ``plays`` by the positions of their streams in ``streams``.
     """
     pairs = match(plays, streams)
     paired = set(pairs.values())
-    left = [place for place in range(len(plays)) if place not in paired]
-    rest = [place for place, (name, _) in enumerate(called) if name and place not in pairs]
-    named = names(sorted({plays[place][1] for place in left})) if left and rest else {}
-    left = [place for place in left if plays[place][1] in named]
-    if left:
-        told = [(at, _spoken(named[track_id])) for at, track_id in map(plays.__getitem__, left)]
-        heard = [_by_names(streams[place], called[place]) for place in rest]
-        pairs |= {rest[stream]: left[play] for stream, play in match(told, heard).items()}
+    left_plays = [play for play in range(len(plays)) if play not in paired]
+    left_streams = [
+        stream for stream, (name, _) in enumerate(stream_names) if name and stream not in pairs
+    ]
+    if not left_plays or not left_streams:
+        return pairs
+    play_names = names(sorted({plays[play][1] for play in left_plays}))
+    left_plays = [play for play in left_plays if plays[play][1] in play_names]
+    if left_plays:
+        named = [(at, _key(play_names[id_])) for at, id_ in map(plays.__getitem__, left_plays)]
+        renamed = [_by_names(streams[stream], stream_names[stream]) for stream in left_streams]
+        more = match(named, renamed)
+        pairs |= {left_streams[stream]: left_plays[play] for stream, play in more.items()}
     return pairs
 
 
-def _by_names(stream: StreamInterval, called: Called) -> StreamInterval:
-    """A stream as it is compared by names."""
-    # Under another id a long pause is no reason to take it for the same.
+def _by_names(stream: StreamInterval, names: TrackNames) -> StreamInterval:
+    """Return a stream with its names in the place of its track id."""
+    # A play with another id is not matched across a long pause.
     if stream.track_id:
         stream = stream._replace(after=stream.started_at, until=None)
-    return stream._replace(track_id=_spoken(called))
+    return stream._replace(track_id=_key(names))
 
 
-def _spoken(called: Called) -> str:
-    """Names as they are compared: as much of them as is kept of the API's."""
-    name, artist = called
+def _key(names: TrackNames) -> str:
+    """Return names as they are compared: cut to the length of the API's in the warehouse."""
+    name, artist = names
     return f"{name[:TRACK_NAME]}\n{artist[:ARTIST_NAME]}".casefold()

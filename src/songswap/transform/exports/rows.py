@@ -1,10 +1,27 @@
-"""The shapes of the rows of an export."""
+"""Decode the rows of a file of an export, within limits: any file may be hostile or broken."""
+
+import json
+from typing import Any
 
 import msgspec
 
+from songswap.errors import ExportRefused
+from songswap.transform import responses
+
+MOST_ROWS = 200_000
+"""Rows of one file: Spotify begins a new one after about 16,000, but people join files."""
+
+_MOST_FIELDS = 25
+"""A row of the extended history has 22 or 23, with a comma after each; some names have commas."""
+
+_LEAST_ROW, _LEAST_FIELD = 60, 8
+"""Bytes, on the average of a file. The shortest rows, those of account data, have 78 and 19."""
+
+_FEW = 1_000
+
 
 class Entry(msgspec.Struct, gc=False, omit_defaults=True):
-    """A row of the extended streaming history; ``username`` alone is read without being kept."""
+    """A row of the extended streaming history; ``username`` is read but never stored."""
 
     ts: str | float | None = None
     platform: str | None = None
@@ -39,3 +56,68 @@ class AccountEntry(msgspec.Struct, gc=False, omit_defaults=True):
     trackName: str | None = None
     msPlayed: int | None = None
     podcastName: str | None = None
+
+
+_DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
+    entry: msgspec.json.Decoder(list[entry | None])  # type: ignore[valid-type]  # made at run time
+    for entry in (Entry, AccountEntry)
+}
+
+
+def require_plausible(name: str, body: bytes) -> None:
+    """Refuse a file that would take much more memory than a history of its size.
+
+    Two bytes, ``{}``, take five hundred once they are decoded. An estimate: braces and commas in
+    names are counted too.
+
+    Raises:
+        ExportRefused: it has more rows, or shorter ones, than any history.
+    """
+    rows, fields = body.count(b"{"), body.count(b",")
+    most = _MOST_FIELDS * min(rows + _FEW, MOST_ROWS)
+    shortest = max(_LEAST_ROW * (rows - _FEW), _LEAST_FIELD * (fields - _FEW))
+    if rows > MOST_ROWS or fields > most or len(body) < shortest:
+        raise _implausible_file(name)
+
+
+def decode_rows(name: str, body: bytes, entry: type[Any]) -> list[responses.Parsed[Any]]:
+    """Decode the rows of a file as ``entry``, `Entry` or `AccountEntry`.
+
+    Raises:
+        ExportRefused: it is not a JSON list, or has too many rows.
+    """
+    try:
+        rows = _DECODERS[entry].decode(body)
+    except responses.BROKEN:
+        broken = _decode_broken(name, body)
+        return [responses.parse_leniently(row, entry) for row in broken]
+    if len(rows) > MOST_ROWS:
+        raise _implausible_file(name)
+    return [responses.Parsed(row, responses.NONE) for row in rows]
+
+
+def _decode_broken(name: str, body: bytes) -> list[Any]:
+    """Decode rows of which one at least is not of its shape."""
+    try:
+        # In UTF-8, -16 or -32, with or without a byte order mark.
+        rows = json.loads(body, parse_int=responses.parse_int)
+    except (ValueError, RecursionError) as error:
+        raise ExportRefused(
+            f"{name} is not whole JSON. Nothing was imported: download the export again, or leave"
+            " this file out."
+        ) from error
+    if not isinstance(rows, list):
+        raise ExportRefused(
+            f"{name} is not a list of streams, as its name promises. Nothing was imported: give"
+            " the files as Spotify sent them."
+        )
+    if len(rows) > MOST_ROWS:
+        raise _implausible_file(name)
+    return rows
+
+
+def _implausible_file(name: str) -> ExportRefused:
+    return ExportRefused(
+        f"{name} has more than {MOST_ROWS:,} rows, or other ones than any history: Spotify begins a"
+        " new file after about 16,000. Nothing was imported: give the files as Spotify sent them."
+    )

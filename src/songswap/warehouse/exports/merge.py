@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import psycopg
 
 from songswap.models import Play
-from songswap.transform.exports.classify import Outcome
-from songswap.transform.exports.matching import StreamInterval, in_order
-from songswap.transform.exports.name_matching import Names, match_by_names
+from songswap.transform.exports.intervals import StreamInterval, in_order
+from songswap.transform.exports.name_matching import NameLookup, match_by_names
+from songswap.transform.exports.outcomes import Outcome
 from songswap.warehouse.exports.tracks import names
 from songswap.warehouse.sql import statements
 
@@ -85,7 +85,9 @@ def merge(
     )
 
 
-def _pairs(plays: list[Play], near: Collection[_Near], names: Names) -> list[tuple[Play, _Near]]:
+def _pairs(
+    plays: list[Play], near: Collection[_Near], names: NameLookup
+) -> list[tuple[Play, _Near]]:
     ordered = sorted(near, key=lambda one: one.ended_at)
     # The end of the one before is looked for among all; only those made plays are paired.
     heard = in_order(map(StreamInterval.of, ordered))

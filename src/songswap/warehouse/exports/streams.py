@@ -19,16 +19,10 @@ from psycopg.types.json import Jsonb
 
 from songswap.errors import FIND_ID, ExportRefused
 from songswap.models import Play, RejectedItem, Stream
-from songswap.transform.exports.classify import (
-    ClassifiedStream,
-    Outcome,
-    Rule,
-    classify,
-    deduplicate,
-    identity,
-    number_repeats,
-)
-from songswap.transform.exports.matching import LONGEST_PAUSE
+from songswap.transform.exports.classify import classify
+from songswap.transform.exports.deduplicate import deduplicate, identity, number_repeats
+from songswap.transform.exports.intervals import LONGEST_PAUSE
+from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 from songswap.warehouse.catalogue import fill_durations
 from songswap.warehouse.copying import copy
 from songswap.warehouse.exports.tracks import identified, keep_names, load_tracks, names
@@ -210,10 +204,10 @@ class _Load:
         settled = classify(told, known, free, taken, self.rule, partial(names, self.connection))
         counts = told.counts + Counter(one.outcome.value for one in settled)
 
-        old = [*told.takes_over.values(), *told.dissolved]
+        old = [*told.replaces.values(), *told.superseded]
         new = []
         for one in settled:
-            before = told.places.get(identity(one.stream)) if told.places else None
+            before = told.stored.get(identity(one.stream)) if told.stored else None
             if before is None:
                 new.append(one)
             elif before.outcome is not one.outcome:

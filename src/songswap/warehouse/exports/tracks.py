@@ -7,7 +7,7 @@ from datetime import datetime
 import psycopg
 
 from songswap.models import DataFix, Stream, Track
-from songswap.transform.exports.classify import names_of
+from songswap.transform.exports.name_matching import names_of
 from songswap.transform.track import TRACK_NAME, fit
 from songswap.warehouse.copying import copy
 from songswap.warehouse.sql import statements

@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songswap.models import Stream
-from songswap.transform.exports.classify import (
-    ClassifiedStream,
-    Outcome,
-    Rule,
-    classify,
-    deduplicate,
-    identity,
-    number_repeats,
-    share_told,
-)
+from songswap.transform.exports.classify import classify
+from songswap.transform.exports.deduplicate import deduplicate, identity, number_repeats
+from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 
 T = datetime(2026, 1, 2, tzinfo=UTC)
 RULE = Rule(30_000)
@@ -157,22 +150,12 @@ def test_short_track_twice_a_minute_is_two_plays() -> None:
     assert [one.nth for one in told.streams] == [0, 1, 0, 0]
     found = classify(told, [], [], [], RULE, nobody)
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in found}) == 4
-    assert deduplicate(number_repeats([named(5, 31)] * 2), found, RULE).places.keys() == {
+    assert deduplicate(number_repeats([named(5, 31)] * 2), found, RULE).stored.keys() == {
         identity(one) for one in looped[:2]
     }
     exact = [stream(310, "x", 31), stream(342, "x", 31)]
     names = [one._replace(track_name="Song", artist_name="Artist") for one in exact]
     assert deduplicate([*names, *looped[:2]], [], RULE).streams == names
-
-
-def test_share_of_known_plays_shows_whose_export_it_is() -> None:
-    """None where there are too few."""
-    plays = [(at(100 * number), f"t{number}") for number in range(40)]
-    own = [stream(100 * number + 7, f"t{number}") for number in range(40)]
-    assert share_told(own, plays) == 1
-    assert share_told(own[:10], plays) == 0.25
-    assert share_told([], plays) == 0
-    assert share_told(own, plays[:5]) is None
 
 
 ROWS = st.lists(
@@ -201,7 +184,7 @@ def test_each_play_matches_one_stream_at_most(
     told = deduplicate(streams[split:], first, RULE)
     times = {play[0] for play in plays} | {one.played_at for one in first if one.played_at}
     second = classify(told, first, rest, times, RULE, nobody)
-    both = [*first, *(one for one in second if identity(one.stream) not in told.places)]
+    both = [*first, *(one for one in second if identity(one.stream) not in told.stored)]
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in both}) == len(
         both
     )
@@ -220,7 +203,7 @@ def test_offline_play_replaces_what_account_data_made_of_it() -> None:
     made = classify(deduplicate([upload], [], RULE), [], [], [], RULE, nobody)
     exact = Stream(at(900), 200_000, "a", "Song", "Artist", reported_at=at(36_010))
     told = deduplicate([exact], made, RULE)
-    assert told.takes_over == {exact: made[0]}
+    assert told.replaces == {exact: made[0]}
     plays = [(at(900.2), "a")]
     assert outcomes(classify(told, made, plays, [at(900.2), at(36_000)], RULE, nobody)) == [
         ("merged", at(900.2))
@@ -242,7 +225,7 @@ def test_account_data_that_took_one_play_for_two() -> None:
     ]
     told = deduplicate(exact, made, RULE)
     (left,) = told.streams
-    assert told.takes_over[left].outcome is Outcome.MERGED
-    assert [one.outcome for one in told.dissolved] == [Outcome.LOADED]
+    assert told.replaces[left].outcome is Outcome.MERGED
+    assert [one.outcome for one in told.superseded] == [Outcome.LOADED]
     assert told.counts == {"repeated": 1}
     assert outcomes(classify(told, made, [], [], RULE, nobody)) == [("merged", at(360))]

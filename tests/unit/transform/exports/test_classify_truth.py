@@ -13,16 +13,13 @@ from songswap.dev.simulator.export import ExportKind, make_export
 from songswap.dev.simulator.listener import DAY, Listener
 from songswap.dev.simulator.world import SimulatedWorld
 from songswap.models import Stream
-from songswap.transform.exports.classify import (
-    ClassifiedStream,
-    Outcome,
-    Rule,
-    classify,
-    deduplicate,
-)
+from songswap.transform.exports.classify import classify
+from songswap.transform.exports.deduplicate import deduplicate
 from songswap.transform.exports.files import read
+from songswap.transform.exports.intervals import StreamInterval, in_order
 from songswap.transform.exports.kinds import kind_of
-from songswap.transform.exports.matching import StreamInterval, in_order, match
+from songswap.transform.exports.matching import match
+from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 
 NOW = parse_iso("2026-11-22T18:00:00Z")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from songswap.errors import ExportRefused
 from songswap.models import Stream
-from songswap.transform.exports.files import File, read, require_plausible
+from songswap.transform.exports.files import read
 from songswap.transform.exports.kinds import Kind
+from songswap.transform.exports.rows import require_plausible
+from songswap.transform.exports.streams import File
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 TRACK = "4uLU6hMCjMI75M1A2tKUQC"
@@ -145,7 +147,7 @@ def test_podcasts_and_audiobooks_are_counted_and_left_out(
 def test_files_without_tracks(kind: Kind) -> None:
     """Of files that hold no tracks the rows are counted."""
     file = read("x.json", kind, json.dumps([ROW, ROW]).encode(), NOW)
-    assert (file.rows, file.left_out, file.streams, file.kept) == (2, {kind: 2}, [], b"")
+    assert (file.rows, file.left_out, file.streams, file.archivable) == (2, {kind: 2}, [], b"")
 
 
 @pytest.mark.parametrize("told", ["true", "false", "", 1, 0, 0.5, [], {}, "private"])
@@ -235,7 +237,7 @@ def test_podcasts_and_music_in_one_file() -> None:
     for kind in (Kind.ACCOUNT, Kind.PODCAST):
         file = read("x.json", kind, body, NOW)
         assert (len(file.streams), file.left_out, file.kind) == (1, {"podcast": 2}, Kind.ACCOUNT)
-        again = read("x.json", file.kind, file.kept, NOW)
+        again = read("x.json", file.kind, file.archivable, NOW)
         assert (again.streams, again.left_out) == (file.streams, file.left_out)
 
 
@@ -291,20 +293,20 @@ def test_archived_rows_hold_nothing_personal(broken: dict[str, Any]) -> None:
     """No address, agent, name or unknown field, also of broken rows."""
     file = extended({**ROW, **PERSONAL, **broken}, {**ROW, **PERSONAL})
     assert file.owners == {"name-secret"}
-    kept = json.loads(file.kept)
+    kept = json.loads(file.archivable)
     assert [row.keys() & PERSONAL.keys() for row in kept] == [set(), set()]
     assert kept[1]["ts"] == ROW["ts"]
     assert kept[0].get("ms_played") == broken.get("ms_played", ROW["ms_played"])
-    told = f"{file.kept!r}{file.streams}{file.rejected_items}"
+    told = f"{file.archivable!r}{file.streams}{file.rejected_items}"
     assert not [value for value in PERSONAL.values() if value in told]
 
 
 def test_archived_rows_give_the_same_streams() -> None:
     """And are archived as the same."""
     file = extended({**ROW, **PERSONAL}, {**ROW, "ms_played": None}, 5)
-    again = read("x", Kind.EXTENDED, file.kept, NOW)
+    again = read("x", Kind.EXTENDED, file.archivable, NOW)
     assert again.streams == file.streams
-    assert again.kept == file.kept
+    assert again.archivable == file.archivable
     assert len(again.rejected_items) == len(file.rejected_items) == 2
 
 
@@ -338,4 +340,4 @@ def test_any_rows_are_read_without_an_error(rows: list[Any]) -> None:
     file = read("x", Kind.EXTENDED, json.dumps(rows).encode(), NOW)
     left_out = sum(file.left_out.values())
     assert file.rows == len(rows) == len(file.streams) + left_out + len(file.rejected_items)
-    json.loads(file.kept)
+    json.loads(file.archivable)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songswap.transform.exports.matching import NEAR, StreamInterval, in_order, match
+from songswap.transform.exports.intervals import StreamInterval, in_order
+from songswap.transform.exports.matching import NEAR, match
 
 T = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -8,13 +8,13 @@ import pytest
 from spotify_json import OBSERVED_AT, item
 
 from songswap.models import Catalogue, Play, RecentPlays
-from songswap.transform import history
+from songswap.transform import recent_plays
 
 
 def transform(items: Any) -> tuple[RecentPlays, Catalogue]:
     catalogue = Catalogue()
     body = json.dumps({"items": items}).encode()
-    return history.transform(body, 7, OBSERVED_AT, catalogue), catalogue
+    return recent_plays.transform(body, 7, OBSERVED_AT, catalogue), catalogue
 
 
 def test_whole_item_is_one_play_at_its_millisecond() -> None:
@@ -52,7 +52,7 @@ def test_lower_bound_is_read_from_the_address_of_the_page(
     href: Any, since: datetime | None
 ) -> None:
     body = json.dumps({"items": [item(5)], "href": href}).encode()
-    assert history.transform(body, 7, OBSERVED_AT, Catalogue()).since == since
+    assert recent_plays.transform(body, 7, OBSERVED_AT, Catalogue()).since == since
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_page_is_full_by_its_items_or_its_older_cursor(
     broken = [*whole[1:], item(99, track=5)] if whole else whole
     for listed in (whole, broken):
         body = json.dumps({"items": listed, **around}).encode()
-        assert history.transform(body, 7, OBSERVED_AT, Catalogue()).full is full
+        assert recent_plays.transform(body, 7, OBSERVED_AT, Catalogue()).full is full
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_full_without_items(cursors: Any, newest: str | None) -> None:
     """Of a full page of which nothing is left, its newest cursor bounds what is not known."""
     around = {"items": [], "next": f"{FEED}?before=1", "cursors": cursors}
     body = json.dumps(around).encode()
-    told = history.transform(body, 7, OBSERVED_AT, Catalogue())
+    told = recent_plays.transform(body, 7, OBSERVED_AT, Catalogue())
     expected = newest and datetime.fromisoformat(newest)
     assert (told.full, told.oldest, told.newest) == (True, expected, expected)
-    empty = history.fingerprint(b'{"items": [], "next": null, "cursors": null}')
-    assert (history.fingerprint(body) == empty) is not bool(cursors)
+    empty = recent_plays.fingerprint(b'{"items": [], "next": null, "cursors": null}')
+    assert (recent_plays.fingerprint(body) == empty) is not bool(cursors)
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ def test_entry_that_is_no_item_costs_only_itself(broken: Any, reason: str) -> No
     [b"", b"<html>busy</html>", b"[]", b"{}", b'{"items": null}', b'{"items": {}}', b"[" * 9999],
 )
 def test_body_without_plays_is_rejected_whole(body: bytes) -> None:
-    told = history.transform(body, 7, OBSERVED_AT, Catalogue())
+    told = recent_plays.transform(body, 7, OBSERVED_AT, Catalogue())
     assert told.plays == []
-    assert [one.reason for one in told.rejected_items] == [history.NOT_AN_ANSWER]
-    assert history.fingerprint(body) is None
+    assert [one.reason for one in told.rejected_items] == [recent_plays.NO_LIST_OF_PLAYS]
+    assert recent_plays.fingerprint(body) is None
 
 
 def test_broken_item_has_one_fingerprint_in_each_response() -> None:
@@ -219,7 +219,7 @@ def test_microseconds_are_cut() -> None:
 
 def test_fingerprint_changes_with_the_plays_only() -> None:
     def of(*items: Any, **more: Any) -> bytes | None:
-        return history.fingerprint(json.dumps({"items": items, **more}).encode())
+        return recent_plays.fingerprint(json.dumps({"items": items, **more}).encode())
 
     one = of(item(1), item(2))
     assert one == of(item(1), item(2, context={"type": "album"}), next="https://…")
