@@ -10,8 +10,6 @@ import requests
 import spotipy  # type: ignore[import-untyped]  # it has no types
 from factories import StartSimulator
 
-from songswap.dev.stack.simulator import Simulator
-
 REDIRECT = "http://127.0.0.1:9999/callback"
 SCOPE = "user-read-recently-played user-read-private"
 USER = "listener-0004"
