@@ -83,7 +83,7 @@ def load(
     """
     with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
         kept = spool.batch(run_id, batch)
-        counts = deliver.load(settings, connection, spool, kept, run_id, clock(), step=batch)
+        counts = deliver.load(settings, connection, spool, kept, run_id, clock(), batch=batch)
     return dict(counts)
 
 

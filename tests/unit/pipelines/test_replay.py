@@ -46,4 +46,4 @@ def test_what_is_left_is_a_problem() -> None:
     """Damaged and refused answers are told, what is gone or foreign is not."""
     assert replay.problem({"gone": 5, "foreign": 3}) is None
     assert "2 objects are damaged" in str(replay.problem(replay.total([{"damaged": 1}] * 2)))
-    assert "1 answers were refused" in str(replay.problem({"refused": 1}))
+    assert "1 responses were refused" in str(replay.problem({"refused": 1}))
