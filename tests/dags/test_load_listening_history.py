@@ -81,7 +81,7 @@ def test_s3_stopped(airflow: Any, platform: Make, own_objects: ObjectStore) -> N
     run = airflow.run(DAG, here)
     assert run["state"] == "failed"
     assert {name for name, state in run["tasks"].items() if state != "success"} == {"summarise"}
-    assert "answers wait in the spool for S3" in run["log"]
+    assert "responses wait in the spool for S3" in run["log"]
     assert here.history() == here.reachable()
     with Spool(here.settings.spool) as spool:
         assert spool.waiting() == (3, 0)
@@ -108,7 +108,7 @@ def test_warehouse_refuses_the_load(airflow: Any, platform: Make) -> None:
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
     assert failed == {"batch.load[0]", "summarise"}
-    assert "0 answers wait in the spool for S3 and 3 for the warehouse" in run["log"]
+    assert "0 responses wait in the spool for S3 and 3 for the warehouse" in run["log"]
     assert here.history().total() == 0
 
     here.execute('DROP TRIGGER refuse ON "History"')
@@ -186,7 +186,7 @@ def test_warehouse_away_when_a_run_begins(airflow: Any, platform: Make) -> None:
     ((state, problem),) = here.rows("SELECT state, problem FROM songswap.runs")
     assert state == "failed"
     assert "plan 0: The warehouse (connection SongSwap_RDS) refused or was lost" in problem
-    assert "never planned: nobody was asked for" in problem
+    assert "never planned: no user was polled" in problem
     assert titles(here) == [f"🔴 {DAG} failed"]
     (embed,) = here.messages()[0]["embeds"]
     told = {field["name"]: field["value"] for field in embed["fields"]}
