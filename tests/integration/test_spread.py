@@ -32,7 +32,7 @@ pytestmark = pytest.mark.xdist_group("stack")
 ENDLESS = """
 import os, signal, sys, time
 from pathlib import Path
-from songswap.parallel.processes import spread
+from songswap.parallel.processes import run_parallel
 
 def work(unit):
     Path(sys.argv[1], str(os.getpid())).touch()
@@ -40,7 +40,7 @@ def work(unit):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for _ in spread(work, range(4), processes=2):
+    for _ in run_parallel(work, range(4), processes=2):
         pass
 """
 
@@ -59,7 +59,7 @@ def run(context, work, unit):
     return unit
 
 spark._run = run
-given = spark.spread(len, ["unanswered", "answered"], "local[1]", at_once=2)
+given = spark.run_parallel(len, ["unanswered", "answered"], "local[1]", at_once=2)
 print(next(given))
 given.close()
 """
@@ -124,8 +124,8 @@ def stranger(tmp_path: Path) -> Iterator[Callable[[str], None]]:
     (tmp_path / "stranger").mkdir()
 
     def start(master: str) -> None:
-        code = "from songswap.parallel.spark import spread; import sys\n"
-        code += "list(spread(len, [''], sys.argv[1], at_once=1))"
+        code = "from songswap.parallel.spark import run_parallel; import sys\n"
+        code += "list(run_parallel(len, [''], sys.argv[1], at_once=1))"
         environment = {**os.environ, "TMPDIR": str(tmp_path / "stranger")}
         environment["SONGSWAP_SPARK_SECRET"] = "something else"
         command = [sys.executable, "-c", code, master]
@@ -337,9 +337,9 @@ def test_work_for_spark_that_is_not_installed(tmp_path: Path) -> None:
     """Who spreads work over a cluster without the extra learns that, whatever the master."""
     code = """
 from songswap.errors import SettingsError
-from songswap.parallel.spark import spread
+from songswap.parallel.spark import run_parallel
 try:
-    list(spread(len, [""], "spark://127.0.0.1:1", at_once=1))
+    list(run_parallel(len, [""], "spark://127.0.0.1:1", at_once=1))
 except SettingsError as error:
     print(error)
 """
