@@ -60,7 +60,7 @@ def find(
 def fill(
     settings: Settings,
     kind: str,
-    found: Backlog,
+    backlog: Backlog,
     on_progress: Progress,
     clock: Callable[[], datetime] = utc_now,
 ) -> dict[str, int]:
@@ -77,21 +77,21 @@ def fill(
         RunFailed: the rows of some ids were refused; all others are loaded.
     """
     counts: Counter[str] = Counter()
-    event_loop.run_cancellable(_fill(settings, kind, found, on_progress, clock, counts))
+    event_loop.run_cancellable(_fill(settings, kind, backlog, on_progress, clock, counts))
     return dict(counts)
 
 
-def verify(settings: Settings, kind: str, found: Backlog) -> Backlog:
-    """Count again what was found: nothing of it may be missing, except postponed ids.
+def verify(settings: Settings, kind: str, backlog: Backlog) -> Backlog:
+    """Count a backlog again: nothing of it may be missing, except postponed ids.
 
     Raises:
         RunFailed: something still is.
     """
     with connect(settings.warehouse_dsn) as connection:
-        left = missing.find(connection, kind, found.at, through=found.through)
+        left = missing.find(connection, kind, backlog.at, through=backlog.through)
     if left.missing:
         raise RunFailed(
-            f"{left.missing} of {found.chosen} ids ({kind}) still lack rows after their backfill."
+            f"{left.missing} of {backlog.chosen} ids ({kind}) still lack rows after their backfill."
             " The others are loaded. Start the backfill again; if they stay, look for a trigger or"
             " rule on the tables."
         )
@@ -132,10 +132,10 @@ async def _backfill(
 
     async def branch(kind: str, outcome: Outcome) -> None:
         try:
-            found = outcome.found = find(settings, kind, at_most, clock)
-            on_progress(kind, 0, found.chosen)
-            await _fill_patiently(settings, kind, found, on_progress, clock, outcome.counts)
-            verify(settings, kind, found)
+            backlog = outcome.found = find(settings, kind, at_most, clock)
+            on_progress(kind, 0, backlog.chosen)
+            await _fill_patiently(settings, kind, backlog, on_progress, clock, outcome.counts)
+            verify(settings, kind, backlog)
         except SongSwapError as error:
             outcome.problem = str(error)
             log.error("%s: %s", kind, error)  # noqa: TRY400 - the operator needs the sentence
@@ -149,7 +149,7 @@ async def _backfill(
 async def _fill_patiently(
     settings: Settings,
     kind: str,
-    found: Backlog,
+    backlog: Backlog,
     on_progress: Progress,
     clock: Callable[[], datetime],
     counts: Counter[str],
@@ -157,7 +157,7 @@ async def _fill_patiently(
     """`_fill`, waiting through pauses as somebody in a terminal would."""
     while True:
         try:
-            return await _fill(settings, kind, found, on_progress, clock, counts)
+            return await _fill(settings, kind, backlog, on_progress, clock, counts)
         except Deferred as pause:
             log.info("%s waits: %s", kind, pause)
             with connect(settings.warehouse_dsn) as connection:
@@ -174,7 +174,7 @@ async def _fill_patiently(
 async def _fill(
     settings: Settings,
     kind: str,
-    found: Backlog,
+    backlog: Backlog,
     on_progress: Progress,
     clock: Callable[[], datetime],
     counts: Counter[str],
@@ -190,11 +190,11 @@ async def _fill(
                         "An hourly load is going on, and goes first.",
                         clock() + _RETRY_AFTER,
                     )
-                ids = missing.page(connection, kind, found, last, fetcher.ids_at_once)
+                ids = missing.page(connection, kind, backlog, last, fetcher.ids_at_once)
                 if not ids:
                     break
                 await fetcher.fetch(ids)
                 last = ids[-1]
-                on_progress(kind, counts[f"{kind}_requested"], found.chosen)
+                on_progress(kind, counts[f"{kind}_requested"], backlog.chosen)
     if problem := not_loaded(kind, counts):
         raise RunFailed(f"{problem}.")

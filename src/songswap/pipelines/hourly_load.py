@@ -21,10 +21,10 @@ from songswap.alerts.problem import Problem
 from songswap.alerts.warning import Notice
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
-from songswap.pipelines import load as loading
 from songswap.pipelines import run_notices, run_problems
 from songswap.pipelines.enrich import KINDS, enrich
 from songswap.pipelines.fetch import fetch
+from songswap.pipelines.load import drain_spool, load_responses
 from songswap.pipelines.run_problems import Facts, Limits
 from songswap.settings import Settings
 from songswap.storage.spool import Spool
@@ -54,7 +54,7 @@ def retry(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         runs.start(connection, run_id, clock())
-        counts = loading.drain_spool(settings, connection, run_id, clock)
+        counts = drain_spool(settings, connection, run_id, clock)
         runs.end_step(connection, run_id, "retry", 0, counts, clock())
     return counts
 
@@ -86,7 +86,7 @@ def load(
     """
     with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
         responses = spool.batch(run_id, batch)
-        return dict(loading.load(settings, connection, spool, responses, run_id, clock(), batch))
+        return dict(load_responses(settings, connection, spool, responses, run_id, clock(), batch))
 
 
 class Summary(NamedTuple):
@@ -137,8 +137,7 @@ def summarise(
         if missing := run_problems.missing_users(facts.users, lost_users):
             counts["missing_users"] = missing
         counts["lost_tokens"] = grants.count_lost(connection, run_id)
-        pauses = [one.problem.text for one in problems if one.problem.kind in run_problems.PAUSES]
-        app = settings.spotify.client_id
+        app, pauses = settings.spotify.client_id, run_problems.pauses(problems)
         notices = run_notices.due(connection, app, counts, pauses, clock())
         seconds = runs.end_run(connection, run_id, state, counts, clock(), problem)
         spool.acknowledge(facts.recoveries)

@@ -36,8 +36,7 @@ from songswap.transform.exports.files import File
 from songswap.transform.exports.kinds import Kind
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
-from songswap.warehouse.exports import streams as warehouse
-from songswap.warehouse.exports.streams import Export
+from songswap.warehouse.exports.streams import Export, load, spotify_id, told_by_api
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
@@ -102,9 +101,9 @@ def import_files(
         SettingsError: there is no disk space to unpack it.
         WarehouseUnavailable, SchemaOutdated, LoadIncomplete: nothing was loaded.
     """
-    given = [Given(path, shown(str(path))) for path in paths]
+    inputs = [Given(path, shown(str(path))) for path in paths]
     with scratch() as folder:
-        return _import(settings, user_id, given, folder, import_id, progress, clock, trust)
+        return _import(settings, user_id, inputs, folder, import_id, progress, clock, trust)
 
 
 def import_package(
@@ -129,11 +128,11 @@ def import_package(
     import_id = f"{run_id}__user{user_id}"
     try:
         with scratch() as folder:
-            given = fetched(package, settings.library, folder)
+            inputs = fetched(package, settings.library, folder)
             return _import(
                 settings,
                 user_id,
-                given,
+                inputs,
                 folder,
                 import_id,
                 progress or partial(_log, user_id),
@@ -151,7 +150,7 @@ def _log(user_id: int, step: str, done: int, of: int) -> None:
 def _import(
     settings: Settings,
     user_id: int,
-    given: Sequence[Given],
+    inputs: Sequence[Given],
     folder: Path,
     import_id: str,
     progress: Progress,
@@ -162,11 +161,11 @@ def _import(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         require_fit(connection)
-        spotify_id = warehouse.spotify_id(connection, user_id)
+        owner = spotify_id(connection, user_id)
     with gc_paused():
-        package = read_contents(user_id, sources(given, folder), now, progress)
+        package = read_contents(user_id, sources(inputs, folder), now, progress)
         if not trust:
-            require_owner(package, user_id, spotify_id)
+            require_owner(package, user_id, owner)
             _require_likeness(settings, user_id, package)
         progress("archive", 0, len(package.archivable))
         asyncio.run(_archive(settings, package, progress))
@@ -231,7 +230,7 @@ def _load(
     with connect(settings.warehouse_dsn) as connection:
         try:
             rule = Rule(settings.play_ms)
-            counts = warehouse.load(connection, export, import_id, rule, package.counts(), now)
+            counts = load(connection, export, import_id, rule, package.counts(), now)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise LoadIncomplete(
                 f"PostgreSQL refused the export of user {user_id} (SQLSTATE {error.sqlstate}). All"
@@ -253,7 +252,7 @@ def _require_likeness(settings: Settings, user_id: int, package: Contents) -> No
         return
     ends = [stream.ended_at for stream in streams]
     with connect(settings.warehouse_dsn) as connection:
-        plays = warehouse.told_by_api(connection, user_id, min(ends), max(ends))
+        plays = told_by_api(connection, user_id, min(ends), max(ends))
     share = share_told(streams, plays)
     if share is not None and share < _OWN_SHARE:
         raise ExportRefused(

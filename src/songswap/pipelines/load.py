@@ -79,11 +79,11 @@ def drain_spool(
         counts["retried_archived"] = archived
         for responses in _parts(spool.not_loaded, _LOAD_BATCH, only):
             counts["retried_loaded"] += len(responses)
-            counts.update(load(settings, connection, spool, responses, run_id, clock()))
+            counts.update(load_responses(settings, connection, spool, responses, run_id, clock()))
     return dict(counts)
 
 
-def load(
+def load_responses(
     settings: Settings,
     connection: psycopg.Connection,
     spool: Spool,

@@ -32,8 +32,7 @@ from songswap.storage.archive_reader import (
     ReadResult,
     Unusable,
 )
-from songswap.warehouse import plays
-from songswap.warehouse import users as warehouse_users
+from songswap.warehouse import plays, users
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.migrate import require_schema
@@ -93,14 +92,14 @@ def require_users(settings: Settings, units: Sequence[Unit]) -> None:
     Raises:
         WarehouseUnavailable, SchemaOutdated: nothing can be loaded.
     """
-    users = [user for unit in units for user in unit.users]
+    ids = [user_id for unit in units for user_id in unit.users]
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         require_fit(connection)
-        existing = warehouse_users.existing(connection, users)
-    if users and not existing:
+        existing = users.existing(connection, ids)
+    if ids and not existing:
         raise RunFailed(
-            f'None of the {len(users)} users to replay is in "Users" of this warehouse, and plays'
+            f'None of the {len(ids)} users to replay is in "Users" of this warehouse, and plays'
             " belong to users: nothing was loaded. Restore that table first, or have its rows"
             " copied from the live warehouse ('songswap replay --into … --copy-users')."
         )
@@ -112,9 +111,9 @@ def copy_users(settings: Settings, live_dsn: str, units: Sequence[Unit]) -> int:
     Raises:
         WarehouseUnavailable: one of the two refused or was lost.
     """
-    users = [user for unit in units for user in unit.users]
+    ids = [user_id for unit in units for user_id in unit.users]
     with connect(live_dsn) as source, connect(settings.warehouse_dsn) as target:
-        return warehouse_users.copy(source, target, users)
+        return users.copy(source, target, ids)
 
 
 def look(settings: Settings, unit: Unit) -> dict[str, int]:
@@ -124,15 +123,14 @@ def look(settings: Settings, unit: Unit) -> dict[str, int]:
         Counts: users, gone_users (not in the warehouse), objects, bytes, foreign (objects that are
         no responses).
     """
-    archive = _archive(settings)
-    users = unit.users
-    counts: Counter[str] = Counter(users=len(users))
-    sizes = [found.size for found in archive.found(users, unit.since, unit.until)]
-    sizes += [size for user_id in users for _, size in archive.export_sizes(user_id)]
+    archive, ids = _archive(settings), unit.users
+    counts: Counter[str] = Counter(users=len(ids))
+    sizes = [found.size for found in archive.found(ids, unit.since, unit.until)]
+    sizes += [size for user_id in ids for _, size in archive.export_sizes(user_id)]
     counts["objects"], counts["bytes"] = len(sizes), sum(sizes)
     counts["foreign"] = archive.foreign.total()
     with connect(settings.warehouse_dsn) as connection:
-        counts["gone_users"] = len(users) - len(warehouse_users.existing(connection, users))
+        counts["gone_users"] = len(ids) - len(users.existing(connection, ids))
     return dict(counts)
 
 
@@ -151,15 +149,14 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
     Raises:
         ArchiveUnreadable, WarehouseUnavailable: what was loaded until then stays.
     """
-    archive = _archive(settings)
-    users = unit.users
+    archive, ids = _archive(settings), unit.users
     with connect(settings.warehouse_dsn) as connection:
-        replay = _Replay(settings, connection, run_id, Counter(users=len(users)))
-        replay.counts["gone_users"] = len(users) - len(warehouse_users.existing(connection, users))
-        for results in archive.read_all(archive.found(users, unit.since, unit.until)):
+        replay = _Replay(settings, connection, run_id, Counter(users=len(ids)))
+        replay.counts["gone_users"] = len(ids) - len(users.existing(connection, ids))
+        for results in archive.read_all(archive.found(ids, unit.since, unit.until)):
             replay.load_responses(results)
         # After all plays of the API, so that the order in which both came decides nothing.
-        for user_id in warehouse_users.existing(connection, users):
+        for user_id in users.existing(connection, ids):
             replay.load_exports(user_id, unit, archive.exports(user_id))
         replay.counts["foreign"] = archive.foreign.total()
         return dict(replay.counts)
@@ -239,12 +236,12 @@ class _Replay(NamedTuple):
                     kind = "damaged" if isinstance(error, CorruptResponse) else "refused"
                     self._skip(kind, part[0].key, reason(error))
                 continue
-            found = sum(
+            number = sum(
                 len(response.history.plays) for batch in batches for response in batch.answers
             )
             self.counts.update(counts)
             self.counts["responses"] += len(part)
-            self.counts["known"] += found - counts["plays"] - counts["gone"]
+            self.counts["known"] += number - counts["plays"] - counts["gone"]
 
     def _skip(self, kind: str, key: str, problem: str) -> None:
         self.counts[kind] += 1

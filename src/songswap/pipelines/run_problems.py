@@ -11,7 +11,7 @@ from songswap.alerts.problem import Problem
 from songswap.storage.records import Recovery
 from songswap.warehouse.runs import Unfinished, UsersFound
 
-PAUSES = {"RateLimited", "QuotaReserved"}
+_PAUSES = {"RateLimited", "QuotaReserved"}
 """The kinds of problems that are no failure: a service asked to wait."""
 
 _NO_END = Problem("", "did not end, its task log says why")
@@ -193,15 +193,20 @@ def of_waiting(numbers: Mapping[str, int], reason: str | None) -> Iterator[RunPr
 
 def state_of(problems: Iterable[RunProblem]) -> str:
     """``success``, ``paused`` when nothing is wrong but a pause, or ``failed``."""
-    kinds = {one.problem.kind for one in problems}
+    kinds = {item.problem.kind for item in problems}
     if not kinds:
         return "success"
-    return "paused" if kinds <= PAUSES else "failed"
+    return "paused" if kinds <= _PAUSES else "failed"
+
+
+def pauses(problems: Iterable[RunProblem]) -> list[str]:
+    """The sentences of the pauses among problems."""
+    return [item.problem.text for item in problems if item.problem.kind in _PAUSES]
 
 
 def causes(problems: Iterable[RunProblem]) -> list[tuple[str, str]]:
     """The causes of problems, each once, the most frequent first: kinds and sentences."""
-    counted = Counter(one.problem for one in problems).most_common()
+    counted = Counter(item.problem for item in problems).most_common()
     return [(problem.kind, problem.text) for problem, _ in counted]
 
 

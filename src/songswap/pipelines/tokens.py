@@ -155,16 +155,16 @@ class TokenExchanger:
             raise Interrupted("No more tokens are exchanged: the run is being stopped.")
         try:
             async with self._pool.connection() as connection:
-                found = await tokens.claim(
+                claim = await tokens.claim(
                     connection, known, self._holder, self._lease, self._clock()
                 )
         except psycopg.Error as error:
             raise translated(error) from None
-        for user_id, access_token in found.current.items():
+        for user_id, access_token in claim.current.items():
             give(user_id, access_token)
-        for user_id in found.gone:
+        for user_id in claim.gone:
             give(user_id, None)
-        await self._exchange_claimed(found.mine, give)
+        await self._exchange_claimed(claim.mine, give)
 
     async def _exchange_claimed(
         self, claimed: Mapping[int, Claimed], give: Callable[[int, Result], None]
