@@ -15,7 +15,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help demo ports spark test test-docker fuzz soak bench picture lint format lock clean
+.PHONY: help demo ports spark test test-docker fuzz soak bench lint format lock clean
 .DEFAULT_GOAL := demo
 
 # To run the demo takes part of the lock, `.ready`; Spark with its Java, and the tools of tests, are
@@ -87,9 +87,6 @@ soak: $(RUNNABLE) ## live through days of faults; see docs/reliability.md
 
 bench: $(VENV)/.complete ## measure what an hour costs; see docs/performance.md
 	@exec $(BIN)/python -m benchmarks $(ARGS)
-
-picture: $(RUNNABLE) ## draw the picture of the tables anew
-	@exec $(BIN)/python docs/picture/draw_tables.py
 
 lint: $(VENV)/.complete ## find what is wrong with the code's form, types and imports
 	@$(BIN)/ruff check .

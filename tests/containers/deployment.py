@@ -267,7 +267,7 @@ class Deployment:
         reachable = Counter(
             (play["user"], play["played_at"], play["track_id"])
             for play in ledger
-            if play["reachable_when_asked"]
+            if play["reachable_when_polled"]
         )
         assert not reachable - history, f"missing: {list((reachable - history).items())[:5]}"
         more = history - (reachable if self.ledger_is_whole else made)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,8 +74,8 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
-def test_what_lies_beside_costs_nothing(tmp_path: Path, form: str) -> None:
-    """What Spotify, computers and people leave beside a history is of no use, without a word."""
+def test_other_files_of_an_export_are_ignored(tmp_path: Path, form: str) -> None:
+    """Those that Spotify, computers and people leave beside a history."""
     files = {AUDIO: ROWS, **BESIDE}
     given_path = tmp_path / "export.zip"
     if form == "zip":
@@ -105,8 +106,8 @@ NAMED = {
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 @pytest.mark.parametrize("name", NAMED)
-def test_what_may_be_a_history_is_named(tmp_path: Path, name: str, form: str) -> None:
-    """What is left out and may be a history is named with its reason, and costs nothing."""
+def test_skipped_file_that_may_be_a_history_is_named(tmp_path: Path, name: str, form: str) -> None:
+    """With its reason."""
     content, words = NAMED[name]
     if form == "zip":
         path = tmp_path / "export.zip"
@@ -180,8 +181,8 @@ def test_many_zips_in_a_zip(tmp_path: Path) -> None:
         found(tmp_path, path)
 
 
-def test_one_song_for_a_year(tmp_path: Path) -> None:
-    """What shrinks most of all that is a history, is one."""
+def test_most_compressible_history_is_accepted(tmp_path: Path) -> None:
+    """One song for a year."""
     hours = [
         f"2023-01-{day:02}T{hour:02}:{minute:02}:00Z"
         for day in range(1, 29)
@@ -209,8 +210,7 @@ def test_zip_of_another_name(tmp_path: Path) -> None:
     assert "Chrome.x is not a whole zip" in sentence
 
 
-def test_links(tmp_path: Path) -> None:
-    """A link to a file of the folder is that file; one that leads out is refused."""
+def test_link_inside_the_folder_is_followed_and_outside_refused(tmp_path: Path) -> None:
     folder, other = tmp_path / "export", tmp_path / "other"
     for one in (folder, other):
         one.mkdir()
@@ -277,21 +277,20 @@ def whole(method: int, is_large: bool) -> bytes:
     return packed.getvalue()
 
 
-@settings(max_examples=settings.default.max_examples * 10)
+@settings(max_examples=examples(10))
 @given(
     method=st.sampled_from(METHODS),
     is_large=st.booleans(),
     bent=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
     cut=st.none() | st.integers(0, 10_000),
 )
-def test_bent_zips(
+def test_damaged_zip_is_read_or_refused_with_a_message(
     tmp_path_factory: pytest.TempPathFactory,
     method: int,
     is_large: bool,
     bent: list[tuple[int, int]],
     cut: int | None,
 ) -> None:
-    """Whatever bytes of a zip are others, it is read or refused with a sentence."""
     content = bytearray(whole(method, is_large))
     for place, byte in bent:
         content[place % len(content)] = byte

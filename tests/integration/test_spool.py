@@ -41,8 +41,8 @@ def ids(kept: list[SpooledResponse]) -> list[int]:
     return [one.id for one in kept]
 
 
-def test_kept_as_it_came(spool: Spool, folder: Path) -> None:
-    """An answer comes back byte for byte, with its time, also in another process's hands."""
+def test_spooled_response_comes_back_byte_for_byte(spool: Spool, folder: Path) -> None:
+    """With its time, also in another process."""
     whole = RawResponse(7, "some/key.json", AT, b"\x00print", bytes(range(256)) * 9)
     kept = spool.keep("run", 3, [whole])
     with Spool(folder) as other:
@@ -68,8 +68,8 @@ def test_leaves_when_archived_and_loaded(spool: Spool) -> None:
     assert ids(spool.not_archived(0, 10)) == [third]
 
 
-def test_archived_elsewhere(spool: Spool) -> None:
-    """Where S3 put an answer beside another one, that key is the answer's own from then on."""
+def test_key_beside_another_response_is_stored(spool: Spool) -> None:
+    """S3 may put a response beside another one."""
     (kept,) = spool.keep("run", 0, [answer(1)])
     spool.archived({kept.id: "beside"})
     assert [one.key for one in spool.batch("run", 0)] == ["beside"]
@@ -83,16 +83,15 @@ def test_read_in_parts(spool: Spool) -> None:
     assert ids(spool.not_loaded(came[4], 2)) == []
 
 
-def test_problem(spool: Spool) -> None:
-    """Why an answer could not leave is known."""
+def test_reason_why_a_response_stays_is_stored(spool: Spool) -> None:
     assert spool.last_problem() is None
     first, second = ids(spool.keep("run", 0, [answer(1), answer(2)]))
     spool.failed({first: "first", second: "second"})
     assert spool.last_problem() == "second"
 
 
-def test_tokens(spool: Spool, folder: Path) -> None:
-    """A token is kept until it is dropped; a newer one of the user takes its place."""
+def test_newer_token_of_a_user_replaces_the_older(spool: Spool, folder: Path) -> None:
+    """It is stored until it is dropped."""
     old = RotatedToken(1, "spent", "access", "refresh", AT)
     new = RotatedToken(1, "refresh", "access 2", "refresh 2", AT)
     spool.keep_tokens([old])
@@ -105,8 +104,7 @@ def test_tokens(spool: Spool, folder: Path) -> None:
         assert other.tokens() == []
 
 
-def test_private(spool: Spool, folder: Path) -> None:
-    """Nobody else on the machine reads answers or tokens."""
+def test_spool_is_readable_by_its_owner_only(spool: Spool, folder: Path) -> None:
     spool.keep("run", 0, [answer(1)])
     assert folder.stat().st_mode & 0o077 == 0
     for file in folder.iterdir():
@@ -195,7 +193,7 @@ def power_loss(tmp_path: Path) -> str:
     if compiler is None:
         pytest.skip("needs a C compiler")
     source = Path(__file__).with_name("power_loss.c")
-    command = [compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"]
+    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
     subprocess.run(command, check=True, timeout=60)  # noqa: S603  (our own source)
     return str(library)
 

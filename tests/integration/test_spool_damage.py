@@ -6,19 +6,20 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from songswap.cli.main import app
+from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import CorruptResponse, RunFailed, SpoolError
 from songswap.models import RotatedToken
 from songswap.pipelines.fetch import fetch
@@ -121,13 +122,13 @@ def scramble(data: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("file", [FILE, f"{FILE}-wal"])
-def test_whatever_the_disk_does(
+def test_any_damage_raises_only_spool_errors(
     file: str,
     sound: tuple[Path, dict[int, RawResponse]],
     crashed: tuple[Path, dict[int, RawResponse]],
     tmp_path: Path,
 ) -> None:
-    """No error but a `SpoolError`, no changed row that is believed, and no row gone in silence."""
+    """No changed row is believed, and none goes in silence."""
     origin, kept = sound if file == FILE else crashed
     data = (origin / file).read_bytes()
     recovered = 0
@@ -207,13 +208,13 @@ def read_only_by_its_header(path: Path) -> None:
         (read_only_by_its_header, 48),
     ],
 )
-def test_broken_file(
+def test_broken_file_is_put_aside_and_its_readable_rows_saved(
     trouble: Callable[[Path], None],
     saved: int,
     folder: Path,
     sound: tuple[Path, dict[int, RawResponse]],
 ) -> None:
-    """A broken file is put aside, what can be read of it goes on in a new one, and it is told."""
+    """It is reported."""
     trouble(folder / FILE)
     with Spool(folder) as spool:
         whole = drain(spool)
@@ -265,8 +266,8 @@ def test_many_find_it_broken(folder: Path) -> None:
     assert len(list(folder.glob("*.broken-*Z"))) == 1
 
 
-def test_saved_although_killed_meanwhile(folder: Path) -> None:
-    """What a crash left aside and not saved is saved by whoever opens the spool next, once."""
+def test_salvage_that_was_killed_is_completed_once(folder: Path) -> None:
+    """By whoever opens the spool next."""
     (folder / FILE).rename(folder / f"{FILE}.broken-20261122T080000.000000Z")
     for _ in range(2):
         with Spool(folder) as spool:
@@ -291,8 +292,7 @@ def test_saved_although_killed_meanwhile(folder: Path) -> None:
         "checksum = x'00'",
     ],
 )
-def test_damaged_row(change: str, folder: Path) -> None:
-    """A row that is not as it was written is told as damaged, stays, and can be dropped."""
+def test_damaged_row_is_reported_and_stays_until_dropped(change: str, folder: Path) -> None:
     with closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute(f"UPDATE answers SET {change} WHERE id = 7", {"other": pack(b"another")})  # noqa: S608
     with Spool(folder) as spool:
@@ -319,8 +319,8 @@ def test_done_only_where_it_was_done(flag: str, folder: Path) -> None:
         assert len(drain(spool)) == 48
 
 
-def test_damaged_tokens(folder: Path) -> None:
-    """Tokens that are not as they were written are given to nobody, told, and can be dropped."""
+def test_damaged_tokens_are_reported_and_never_used(folder: Path) -> None:
+    """They can be dropped."""
     with closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute("UPDATE rotated_tokens SET refresh_token = x'61' WHERE user_id = 3")
         db.execute("UPDATE rotated_tokens SET expires_ms = 'soon' WHERE user_id = 4")
@@ -367,8 +367,9 @@ def test_spool_of_the_version_before(broken: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["full", "locked"])
-def test_not_broken(trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file for which there is no room, or that somebody else holds, is left as it is."""
+def test_full_disk_or_lock_leaves_the_file_alone(
+    trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("songswap.storage.spool_file.BUSY_S", 0.05)
     with Spool(folder) as spool, closing(sqlite3.connect(folder / FILE)) as other:
         match trouble:
@@ -407,14 +408,14 @@ def test_older_tokens_do_not_replace_newer_ones(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def here(platform: Callable[..., Any], own_objects: Any) -> Iterator[Any]:
+def here(platform: MakePlatform, own_objects: ObjectStore) -> Platform:
     """A platform of four users with an S3 endpoint of its own."""
     made = platform(users=4)
     made.use(own_objects)
     return made
 
 
-def test_run_goes_on_and_is_red_once(here: Any) -> None:
+def test_run_goes_on_and_is_red_once(here: Platform) -> None:
     """A run that finds the spool broken loads what was saved, is red, and the next one is not."""
     plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import psycopg
 
+from songswap.alerts.notices import Notice
 from songswap.alerts.problem import Problem
-from songswap.alerts.warning import Notice
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
 from songswap.pipelines import run_notices, run_problems

@@ -1,4 +1,4 @@
-"""A simulator in the test's own event loop, and a client that speaks to it over HTTP."""
+"""A simulator in the test's own event loop, and an HTTP client of it."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from songswap.dev.simulator.clock import parse_iso
-from songswap.dev.simulator.server import Running, start
+from songswap.dev.simulator.server import RunningSimulator, start
 from songswap.dev.simulator.simulation import Options
 
 REDIRECT = "http://127.0.0.1:9999/callback"
@@ -19,7 +19,7 @@ SCOPE = "user-read-recently-played user-read-email"
 
 @dataclass
 class Reply:
-    """A whole answer: status, headers, body as JSON where it is JSON."""
+    """A complete response: status, headers, body (None if it is no JSON), raw body."""
 
     status: int
     headers: Any
@@ -31,12 +31,12 @@ class Reply:
 class Caller:
     """An app with the simulator's credentials."""
 
-    running: Running
+    running: RunningSimulator
     session: aiohttp.ClientSession
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def call(self, method: str, path: str, token: str | None = None, **more: Any) -> Reply:
-        """Sends a request, with a bearer token where one is given."""
+        """Send a request, with a bearer token if one is given."""
         headers = {**more.pop("headers", {})}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -49,13 +49,13 @@ class Caller:
             return Reply(response.status, response.headers, body, raw)
 
     async def token(self, **form: str) -> Reply:
-        """Asks the accounts service for tokens."""
+        """Request tokens from the accounts service."""
         app = {"client_id": "songswap", "client_secret": "simulated"}
         return await self.call("POST", "/api/token", data={**app, **form})
 
     async def code(self, user: str, scope: str = SCOPE) -> str:
-        """Has a listener give consent."""
-        asked = {
+        """Return an authorization code of a listener who gives consent."""
+        query = {
             "client_id": "songswap",
             "response_type": "code",
             "redirect_uri": REDIRECT,
@@ -63,14 +63,16 @@ class Caller:
             "state": "s",
             "simulated_user": user,
         }
-        reply = await self.call("GET", "/authorize", params=asked)
+        reply = await self.call("GET", "/authorize", params=query)
         assert reply.status == 302
-        given = parse_qs(urlsplit(reply.headers["Location"]).query)
-        assert given["state"] == ["s"]
-        return given["code"][0]
+        result = parse_qs(urlsplit(reply.headers["Location"]).query)
+        assert result["state"] == ["s"]
+        code: str
+        [code] = result["code"]
+        return code
 
     async def sign_in(self, user: str, scope: str = SCOPE) -> dict[str, Any]:
-        """Gives a listener's tokens."""
+        """Return a listener's tokens."""
         code = await self.code(user, scope)
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
         reply = await self.token(**form)
@@ -78,24 +80,24 @@ class Caller:
         return dict(reply.body)
 
     async def get(self, user: str, path: str, **query: Any) -> Reply:
-        """Calls the Web API as a listener, who is signed in at the first call."""
+        """Call the Web API as a listener, who is signed in at the first call."""
         if user not in self.tokens:
             self.tokens[user] = await self.sign_in(user)
         token = self.tokens[user]["access_token"]
         return await self.call("GET", f"/v1{path}", token, params=query)
 
     async def plays(self, user: str, **query: Any) -> Reply:
-        """Asks for a listener's recent plays."""
+        """Request a listener's recent plays."""
         return await self.get(user, "/me/player/recently-played", **query)
 
     async def admin(self, method: str, path: str, body: Any = None) -> Any:
-        """Gives the admin endpoint an order, or reads from it."""
+        """Call an admin endpoint, which has to succeed."""
         reply = await self.call(method, f"/admin/{path}", json=body)
         assert reply.status == 200, reply.raw
         return reply.body
 
     async def ledger(self, user: str) -> list[dict[str, Any]]:
-        """Reads a listener's lines of the ledger."""
+        """Return a listener's lines of the ledger."""
         reply = await self.call("GET", f"/admin/ledger?user={user}")
         return [json.loads(line) for line in reply.raw.splitlines()]
 
@@ -105,12 +107,13 @@ Starter = Callable[..., Awaitable[Caller]]
 
 @pytest.fixture
 async def spotify() -> AsyncIterator[Starter]:
-    """Starts simulators with a frozen clock: `await spotify(users=3)` gives a client of one."""
+    """Start simulators with a frozen clock: `await spotify(users=3)` returns a client of one."""
     started: list[Caller] = []
 
     async def begin(**options: Any) -> Caller:
-        usual = {"port": 0, "clock": "frozen", "now": parse_iso("2026-11-22T12:00:00Z"), "users": 8}
-        running = await start(Options(**{**usual, **options}))
+        now = parse_iso("2026-11-22T12:00:00Z")
+        defaults = {"port": 0, "clock": "frozen", "now": now, "users": 8}
+        running = await start(Options(**{**defaults, **options}))
         started.append(Caller(running, aiohttp.ClientSession()))
         return started[-1]
 

@@ -56,8 +56,7 @@ def test_set_back_to_any_moment(events: list[tuple[int, str]]) -> None:
 
 
 @given(st.integers(0, 60), st.integers(1, 50))
-def test_kept_for_a_time(hours: int, keep: int) -> None:
-    """What was stored within the time is there, what was stored before is not."""
+def test_rotated_tokens_are_stored_for_a_set_time(hours: int, keep: int) -> None:
     with tables_in_memory() as db:
         for hour in range(hours):
             token = RotatedToken(1, f"t{hour}", "a", f"t{hour + 1}", BEGIN)
@@ -69,8 +68,7 @@ def test_kept_for_a_time(hours: int, keep: int) -> None:
             assert (found is not None) == (now - (BEGIN + hour * HOUR) < keep * HOUR)
 
 
-def test_spent_twice() -> None:
-    """Of two that came of one token, the later one is good."""
+def test_later_successor_of_a_token_wins() -> None:
     with tables_in_memory() as db:
         for new in ("B", "b"):
             spool_rotations.keep(db, [RotatedToken(1, "A", "a", new, BEGIN)], BEGIN)
@@ -79,8 +77,7 @@ def test_spent_twice() -> None:
         assert found.refresh_token == "b"
 
 
-def test_ring() -> None:
-    """Tokens that come back do not lead round for ever."""
+def test_ring_of_tokens_ends() -> None:
     with tables_in_memory() as db:
         for spent, new in (("A", "B"), ("B", "A")):
             spool_rotations.keep(db, [RotatedToken(1, spent, "a", new, BEGIN)], BEGIN)

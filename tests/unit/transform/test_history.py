@@ -5,20 +5,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from spotify_json import OBSERVED_AT, item
 
 from songswap.models import Catalogue, Play, RecentPlays
 from songswap.transform import history
 
 
-def transform(items: Any, observed_at: datetime) -> tuple[RecentPlays, Catalogue]:
+def transform(items: Any) -> tuple[RecentPlays, Catalogue]:
     catalogue = Catalogue()
     body = json.dumps({"items": items}).encode()
-    return history.transform(body, 7, observed_at, catalogue), catalogue
+    return history.transform(body, 7, OBSERVED_AT, catalogue), catalogue
 
 
-def test_whole_item(item: Any, observed_at: datetime) -> None:
-    """A whole item is one play at its own millisecond, and leaves nothing aside or noted."""
-    told, catalogue = transform([item(5)], observed_at)
+def test_whole_item_is_one_play_at_its_millisecond() -> None:
+    """Nothing is rejected or noted."""
+    told, catalogue = transform([item(5)])
     played_at = datetime(2026, 11, 22, 7, 55, 2, 5000, tzinfo=UTC)
     assert told.plays == [Play(7, played_at, f"{5:022d}")]
     assert (told.items, told.oldest, told.newest) == (1, played_at, played_at)
@@ -27,9 +28,8 @@ def test_whole_item(item: Any, observed_at: datetime) -> None:
     assert catalogue.incomplete == set()
 
 
-def test_no_items(observed_at: datetime) -> None:
-    """A user who has played nothing is not a malformed answer."""
-    told, _ = transform([], observed_at)
+def test_response_without_items_is_valid() -> None:
+    told, _ = transform([])
     assert told == RecentPlays()
 
 
@@ -48,12 +48,11 @@ def test_no_items(observed_at: datetime) -> None:
         ("https://[?after=1", None),
     ],
 )
-def test_bound_that_was_asked_for(
-    item: Any, observed_at: datetime, href: Any, since: datetime | None
+def test_lower_bound_is_read_from_the_address_of_the_page(
+    href: Any, since: datetime | None
 ) -> None:
-    """The page's own address says after which moment plays were asked for."""
     body = json.dumps({"items": [item(5)], "href": href}).encode()
-    assert history.transform(body, 7, observed_at, Catalogue()).since == since
+    assert history.transform(body, 7, OBSERVED_AT, Catalogue()).since == since
 
 
 @pytest.mark.parametrize(
@@ -86,9 +85,9 @@ def test_bound_that_was_asked_for(
         ({"played_at": "2026-11-24T07:00:00Z"}, "played_at: before Spotify or in the future"),
     ],
 )
-def test_set_aside(item: Any, observed_at: datetime, change: dict[str, Any], reason: str) -> None:
-    """An item that cannot be a row is set aside with its reason; its neighbours are loaded."""
-    told, catalogue = transform([item(1), item(2, **change), item(3)], observed_at)
+def test_impossible_item_is_rejected_with_its_reason(change: dict[str, Any], reason: str) -> None:
+    """Its neighbours are loaded."""
+    told, catalogue = transform([item(1), item(2, **change), item(3)])
     assert [play.track_id for play in told.plays] == [f"{1:022d}", f"{3:022d}"]
     assert [one.reason for one in told.rejected_items] == [reason]
     assert set(catalogue.tracks) == {f"{1:022d}", f"{3:022d}"}
@@ -105,9 +104,9 @@ def test_set_aside(item: Any, observed_at: datetime, change: dict[str, Any], rea
         {"type": 5},
     ],
 )
-def test_tracks_by_any_name(item: Any, observed_at: datetime, what: dict[str, Any]) -> None:
+def test_tracks_by_any_name(what: dict[str, Any]) -> None:
     """Only what says that it is something else is no track: nobody's play is lost for a word."""
-    told, _ = transform([item(2, track=item(2)["track"] | what)], observed_at)
+    told, _ = transform([item(2, track=item(2)["track"] | what)])
     assert [play.track_id for play in told.plays] == [f"{2:022d}"]
 
 
@@ -138,15 +137,15 @@ FEED = "https://api.spotify.com/v1/me/player/recently-played"
         (0, {"next": None, "cursors": None, "limit": 50}, False),
     ],
 )
-def test_full(
-    item: Any, observed_at: datetime, items: int, around: dict[str, Any], full: bool
+def test_page_is_full_by_its_items_or_its_older_cursor(
+    items: int, around: dict[str, Any], full: bool
 ) -> None:
-    """A page is full by its number of items, or because it names older ones; read either way."""
+    """In either way of reading."""
     whole = [item(number) for number in range(items)]
     broken = [*whole[1:], item(99, track=5)] if whole else whole
     for listed in (whole, broken):
         body = json.dumps({"items": listed, **around}).encode()
-        assert history.transform(body, 7, observed_at, Catalogue()).full is full
+        assert history.transform(body, 7, OBSERVED_AT, Catalogue()).full is full
 
 
 @pytest.mark.parametrize(
@@ -161,11 +160,11 @@ def test_full(
         ({"after": "9" * 40}, None),
     ],
 )
-def test_full_without_items(observed_at: datetime, cursors: Any, newest: str | None) -> None:
+def test_full_without_items(cursors: Any, newest: str | None) -> None:
     """Of a full page of which nothing is left, its newest cursor bounds what is not known."""
     around = {"items": [], "next": f"{FEED}?before=1", "cursors": cursors}
     body = json.dumps(around).encode()
-    told = history.transform(body, 7, observed_at, Catalogue())
+    told = history.transform(body, 7, OBSERVED_AT, Catalogue())
     expected = newest and datetime.fromisoformat(newest)
     assert (told.full, told.oldest, told.newest) == (True, expected, expected)
     empty = history.fingerprint(b'{"items": [], "next": null, "cursors": null}')
@@ -176,9 +175,8 @@ def test_full_without_items(observed_at: datetime, cursors: Any, newest: str | N
     ("broken", "reason"),
     [(None, "item: missing"), ("text", "item: wrong type"), ([1], "item: wrong type")],
 )
-def test_not_an_item(item: Any, observed_at: datetime, broken: Any, reason: str) -> None:
-    """What is no item at all costs only itself."""
-    told, _ = transform([item(1), broken], observed_at)
+def test_entry_that_is_no_item_costs_only_itself(broken: Any, reason: str) -> None:
+    told, _ = transform([item(1), broken])
     assert len(told.plays) == 1
     assert [one.reason for one in told.rejected_items] == [reason]
 
@@ -187,42 +185,39 @@ def test_not_an_item(item: Any, observed_at: datetime, broken: Any, reason: str)
     "body",
     [b"", b"<html>busy</html>", b"[]", b"{}", b'{"items": null}', b'{"items": {}}', b"[" * 9999],
 )
-def test_not_an_answer(observed_at: datetime, body: bytes) -> None:
-    """A body that is not a list of plays is set aside as a whole, and nothing is raised."""
-    told = history.transform(body, 7, observed_at, Catalogue())
+def test_body_without_plays_is_rejected_whole(body: bytes) -> None:
+    told = history.transform(body, 7, OBSERVED_AT, Catalogue())
     assert told.plays == []
     assert [one.reason for one in told.rejected_items] == [history.NOT_AN_ANSWER]
     assert history.fingerprint(body) is None
 
 
-def test_set_aside_once(item: Any, observed_at: datetime) -> None:
-    """The same broken item has the same fingerprint in each answer, however that one is read."""
+def test_broken_item_has_one_fingerprint_in_each_response() -> None:
+    """However that one is read."""
     broken = item(2, track=None)
     mended_elsewhere = item(3, track=item(3)["track"] | {"popularity": "high"})
-    first, _ = transform([broken], observed_at)
-    second, _ = transform([item(1), mended_elsewhere, broken], observed_at)
-    other, _ = transform([item(4, track=None)], observed_at)
+    first, _ = transform([broken])
+    second, _ = transform([item(1), mended_elsewhere, broken])
+    other, _ = transform([item(4, track=None)])
     assert first.rejected_items == second.rejected_items
     assert first.rejected_items[0].fingerprint != other.rejected_items[0].fingerprint
     assert first.rejected_items[0].played_at == broken["played_at"]
 
 
-def test_bounds_name_every_time(item: Any, observed_at: datetime) -> None:
+def test_bounds_name_every_time() -> None:
     """The bounds of an answer include items that are set aside: they were told too."""
-    told, _ = transform([item(1, track=None), item(2), item(3, track=None)], observed_at)
+    told, _ = transform([item(1, track=None), item(2), item(3, track=None)])
     assert told.newest == datetime.fromisoformat(item(1)["played_at"])
     assert told.oldest == datetime.fromisoformat(item(3)["played_at"])
 
 
-def test_microseconds_are_cut(item: Any, observed_at: datetime) -> None:
+def test_microseconds_are_cut() -> None:
     """A play's key is exact to the millisecond, as the platform's contract has it."""
-    told, _ = transform([item(1, played_at="2026-11-22T07:00:00.123999+01:00")], observed_at)
+    told, _ = transform([item(1, played_at="2026-11-22T07:00:00.123999+01:00")])
     assert told.plays[0].played_at == datetime(2026, 11, 22, 6, 0, 0, 123000, tzinfo=UTC)
 
 
-def test_fingerprint(item: Any) -> None:
-    """It changes with any play that comes or goes, and with nothing else."""
-
+def test_fingerprint_changes_with_the_plays_only() -> None:
     def of(*items: Any, **more: Any) -> bytes | None:
         return history.fingerprint(json.dumps({"items": items, **more}).encode())
 

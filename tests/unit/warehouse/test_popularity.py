@@ -90,8 +90,8 @@ def test_order_and_batches(observations: list[Popularity], data: st.DataObject) 
         assert table == expected(observations)
 
 
-def test_known_tracks() -> None:
-    """A track is known when all that is told of it is; an earlier observation is news."""
+def test_track_is_known_when_all_its_observations_are() -> None:
+    """An earlier observation is new."""
     at = datetime(2026, 11, 22, 12, tzinfo=UTC)
     found = [Popularity("a", at, 5), Popularity("b", at, 5)]
     rows = [

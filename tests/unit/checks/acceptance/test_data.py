@@ -8,36 +8,36 @@ from typing import Any
 import pytest
 
 from songswap.checks.acceptance import artist, features, history, spool, track
-from songswap.checks.acceptance.load import LoadProof
+from songswap.checks.acceptance.load import LoadCheck
 
 DATA = Path(__file__).parents[4] / "dags/tests/data"
-PROOFS = [history.PROOF, track.PROOF, artist.PROOF, features.PROOF]
+CHECKS = [history.CHECK, track.CHECK, artist.CHECK, features.CHECK]
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.data)
-def test_the_transform_gives_what_is_written_out(proof: LoadProof[Any]) -> None:
-    """Each file becomes exactly the rows of its proof, and no note."""
-    proof.check_transform(DATA)
-    assert not {"data_fixes", "incomplete"} & {*proof.both, *proof.told, *proof.stored}
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.file)
+def test_file_becomes_the_expected_rows(check: LoadCheck[Any]) -> None:
+    """No note is expected, and no incomplete track."""
+    check.check_transform(DATA)
+    assert not {"data_fixes", "incomplete"} & {*check.common, *check.transformed, *check.stored}
 
 
-def test_files_have_the_shape_of_answers() -> None:
-    """Each file has the list, and as many entries in it, that its check counts."""
+def test_files_have_the_shape_of_responses() -> None:
+    """Each file has its list, with as many entries as the check of the spool expects."""
     spool.check_files(DATA)
 
 
-@pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.data)
-def test_no_id_can_be_real(proof: LoadProof[Any]) -> None:
-    """Every id in the data is one that Spotify cannot give, and stands in no other proof."""
-    told = re.findall(r'"id": "([^"]*)"', (DATA / proof.data).read_text())
-    ids = {*proof.sample.tracks, *proof.sample.artists}
-    assert told
-    for one in {*told, *ids}:
-        assert re.fullmatch("SongSwapTest[0-9A-Za-z]{10}", one)
-    assert {one for one in told if "Album" not in one} <= ids
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.file)
+def test_no_id_can_be_real(check: LoadCheck[Any]) -> None:
+    """Spotify assigns none of the ids in the data, and the sample has all but those of albums."""
+    found = re.findall(r'"id": "([^"]*)"', (DATA / check.file).read_text())
+    ids = {*check.sample.tracks, *check.sample.artists}
+    assert found
+    for id_ in {*found, *ids}:
+        assert re.fullmatch("SongSwapTest[0-9A-Za-z]{10}", id_)
+    assert {id_ for id_ in found if "Album" not in id_} <= ids
 
 
 def test_no_id_is_shared() -> None:
-    """Proofs that run at once have no row in common."""
-    for one, other in combinations([proof.sample for proof in PROOFS], 2):
-        assert not {*one.tracks, *one.artists} & {*other.tracks, *other.artists}
+    """Checks that run at the same time have no row in common."""
+    for first, second in combinations([check.sample for check in CHECKS], 2):
+        assert not {*first.tracks, *first.artists} & {*second.tracks, *second.artists}

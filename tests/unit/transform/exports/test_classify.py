@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ def at(seconds: float) -> datetime:
     return T + timedelta(seconds=seconds)
 
 
-def stream(seconds: float, track: str | None = "a", listened_s: float = 60, **more: bool) -> Stream:
+def stream(seconds: float, track: str | None = "a", listened_s: float = 60, **more: Any) -> Stream:
     return Stream(at(seconds), round(listened_s * 1000), track, f"Song {track}", "Artist", **more)
 
 
@@ -50,8 +51,7 @@ def outcomes(found: Sequence[ClassifiedStream]) -> list[tuple[str, datetime | No
     ]
 
 
-def test_what_is_no_play() -> None:
-    """Short, private and unidentified streams are no plays, whatever the API told."""
+def test_short_private_and_unidentified_streams_are_no_plays() -> None:
     streams = [
         stream(100, listened_s=29.9),
         stream(200, incognito=True),
@@ -78,8 +78,8 @@ def test_moments_are_one_plays_own() -> None:
     assert sorted(one.place for one in found) == [0, 1, 2]
 
 
-def test_told_twice_by_files() -> None:
-    """The same row of two files is one stream; of another track, or at another time, it is not."""
+def test_same_row_of_two_files_is_one_stream() -> None:
+    """Of another track, or at another time, it is not."""
     told = deduplicate([stream(100), stream(100), stream(100, "b"), stream(160)], [], RULE)
     assert (len(told.streams), told.counts) == (3, {"repeated": 1})
 
@@ -90,8 +90,7 @@ def test_merged_before_loaded() -> None:
     assert outcomes(found) == [("merged", at(60.3)), ("loaded", at(120))]
 
 
-def test_known_play_is_not_told_again() -> None:
-    """A stream that is a play already stays what it is."""
+def test_known_play_stays_what_it_is() -> None:
     known = settled([stream(60)], [(at(60.3), "a")])
     told = deduplicate([stream(60)], known, RULE)
     assert (told.streams, told.counts) == ([], {"duplicates": 1})
@@ -124,9 +123,8 @@ def by_names(*ids: str) -> Callable[[Sequence[str]], Mapping[str, tuple[str, str
     return lambda wanted: {one: ("Song", "Artist") for one in wanted if one in ids}
 
 
-def test_api_tells_which_of_the_names() -> None:
-    """Where several tracks share their names, a row of account data is the one that the API told
-    near it, and else none that is known."""
+def test_nearest_play_decides_between_tracks_of_one_name() -> None:
+    """Without one the row of account data is unidentified."""
     plays = [(at(305), "x"), (at(630), "y")]
     told = deduplicate([named(5), named(10), named(20)], [], RULE)
     found = classify(told, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
@@ -138,9 +136,9 @@ def test_api_tells_which_of_the_names() -> None:
     assert [(one.stream.track_id, one.played_at) for one in wrong] == [("x", at(305))]
 
 
-def test_identified_later() -> None:
-    """A row that no track could be told of becomes a play once: what the API told meanwhile, if it
-    did, else a new one; and nothing when it is told again."""
+def test_row_identified_later_becomes_a_play_once() -> None:
+    """The API's play of meanwhile, if there is one, else a new one; and nothing at a second
+    import."""
     first = classify(deduplicate([named(5), named(10)], [], RULE), [], [], [], RULE, nobody)
     assert outcomes(first) == [("unidentified", None)] * 2
     plays = [(at(305), "x")]
@@ -152,9 +150,8 @@ def test_identified_later() -> None:
     assert (third.streams, third.counts) == ([], {"duplicates": 2})
 
 
-def test_short_track_again_and_again() -> None:
-    """A short track that ends twice in a minute is two plays, in however many files the rows stand;
-    a longer one cannot have, and its row is there twice."""
+def test_short_track_twice_a_minute_is_two_plays() -> None:
+    """In however many files the rows are; a longer track cannot have ended twice."""
     looped = number_repeats([named(5, 31), named(5, 31), named(6, 31), named(7), named(7)])
     told = deduplicate([*looped, *looped[1:]], [], RULE)
     assert [one.nth for one in told.streams] == [0, 1, 0, 0]
@@ -168,8 +165,8 @@ def test_short_track_again_and_again() -> None:
     assert deduplicate([*names, *looped[:2]], [], RULE).streams == names
 
 
-def test_whose_export_it_is() -> None:
-    """The share of what the API told that stands in an export; None where that is too little."""
+def test_share_of_known_plays_shows_whose_export_it_is() -> None:
+    """None where there are too few."""
     plays = [(at(100 * number), f"t{number}") for number in range(40)]
     own = [stream(100 * number + 7, f"t{number}") for number in range(40)]
     assert share_told(own, plays) == 1
@@ -190,9 +187,10 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS, split=st.integers(0, 12))
-def test_one_play_each(rows: list[tuple[int, str | None, int, bool]], split: int) -> None:
-    """However a history comes in parts, each stream is settled once, each play of the API is one
-    stream's at most, and no two plays have one moment."""
+def test_each_play_matches_one_stream_at_most(
+    rows: list[tuple[int, str | None, int, bool]], split: int
+) -> None:
+    """However a history comes in parts; no two plays have one moment."""
     streams = [stream(20 * s, track, length) for s, track, length, _ in rows]
     plays = sorted(
         {at(20 * s + 0.3): track for s, track, length, api in rows if api and track}.items()
