@@ -9,7 +9,7 @@ import pytest
 from songswap.errors import RateLimited
 from songswap.pipelines import hourly_load, replay
 from songswap.pipelines.fetch import fetch
-from songswap.pipelines.heavy_listeners import INTERVAL, TOO_MANY
+from songswap.pipelines.heavy_listeners import INTERVAL, POLL_THRESHOLD
 from songswap.storage import keys
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
@@ -93,4 +93,4 @@ def test_heavy_listener_of_a_fast_clock_is_followed(here: Any) -> None:
     now = here.clock()
     here.execute("UPDATE songswap.polls SET plays_per_hour = 60, answered_at = %s", now + FAST)
     with connect(here.settings.warehouse_dsn) as connection:
-        assert len(runs.at_risk(connection, now, INTERVAL, TOO_MANY)) == 4
+        assert len(runs.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)) == 4

@@ -175,6 +175,18 @@ def test_last_outcome_decides(platform: Make) -> None:
     assert "no usable answer for 29 of 30 users" in str(again.problem)
 
 
+def test_repeated_step_counts_its_users_once(platform: Make) -> None:
+    """Counts of work add up over the tries of a step; its users, and those who pause, are the
+    same."""
+    here = platform(users=1)
+    with connect(here.settings.warehouse_dsn) as connection:
+        runs.start(connection, "r", here.clock())
+        for users, paused in ((8, 2), (9, 1)):
+            counts = {"users": users, "paused": paused, "plays": 5}
+            runs.end_step(connection, "r", "fetch", 0, counts, here.clock())
+        assert runs.totals(connection, "r") == {"users": 9, "paused": 2, "plays": 10}
+
+
 def test_run_without_a_plan_is_red(platform: Make) -> None:
     """It has a row, which says so; enrichment says so too, and is not tried for nothing."""
     here = platform(users=1)

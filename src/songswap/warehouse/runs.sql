@@ -101,7 +101,7 @@ ON CONFLICT (run_id, step, number) DO UPDATE SET
     SELECT coalesce(jsonb_object_agg(name, total), '{}')
     FROM (
       SELECT name,
-        CASE WHEN name IN ('users', 'resting') THEN max(value::bigint) ELSE sum(value::bigint) END
+        CASE WHEN name IN ('users', 'paused') THEN max(value::bigint) ELSE sum(value::bigint) END
           AS total
       FROM (
         SELECT * FROM jsonb_each_text(s.counts)
