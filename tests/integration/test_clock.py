@@ -13,7 +13,7 @@ from songswap.pipelines.heavy_listeners import INTERVAL, POLL_THRESHOLD
 from songswap.storage import keys
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
-from songswap.warehouse import runs
+from songswap.warehouse import polls
 from songswap.warehouse.connection import connect
 from songswap.warehouse.limits import pauses as pause
 
@@ -93,4 +93,4 @@ def test_heavy_listener_of_a_fast_clock_is_followed(here: Any) -> None:
     now = here.clock()
     here.execute("UPDATE songswap.polls SET plays_per_hour = 60, answered_at = %s", now + FAST)
     with connect(here.settings.warehouse_dsn) as connection:
-        assert len(runs.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)) == 4
+        assert len(polls.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)) == 4

@@ -28,7 +28,7 @@ def end_row(dag_id: str, run_id: str, problem: str) -> None:
     row = _BEFORE[dag_id] + run_id
     try:
         with connect(read_warehouse()) as connection:
-            if runs.end_early(connection, row, problem, datetime.now(UTC)):
+            if runs.fail_running(connection, row, problem, datetime.now(UTC)):
                 log.warning("The row of run %s is ended: %s", row, problem)
     except SongSwapError as error:
         # The next run sees that nobody works on this one.

@@ -46,7 +46,7 @@ from songswap.storage.records import RawResponse, SpooledResponse
 from songswap.storage.spool import Spool
 from songswap.transform import history
 from songswap.warehouse import grants as grant
-from songswap.warehouse import runs
+from songswap.warehouse import polls, runs
 from songswap.warehouse.connection import connect
 from songswap.warehouse.connection import pool as connection_pool
 from songswap.warehouse.grants import EXPIRES_SOON, Credentials
@@ -249,7 +249,7 @@ class _Batch:
                 grant.note_refused(connection, self.refused, self.run_id)
                 grant.note_forbidden(connection, forbidden, self.run_id)
                 grant.note_answered(connection, self.recovered)
-                runs.record_polls(connection, self.polled, now)
+                polls.record_polls(connection, self.polled, now)
                 runs.end_step(
                     connection,
                     self.run_id,

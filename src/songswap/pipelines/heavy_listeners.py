@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from songswap.clock import utc_now
 from songswap.settings import Settings
 from songswap.warehouse import grants as grant
-from songswap.warehouse import runs, tokens
+from songswap.warehouse import polls, runs, tokens
 from songswap.warehouse.connection import connect
 from songswap.warehouse.limits import pauses
 from songswap.warehouse.migrate import require_schema
@@ -44,11 +44,11 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
         if pauses.find(connection, settings.spotify.client_id, now):
             log.info("Spotify takes no requests now: the hourly load says until when.")
             return []
-        at_risk = runs.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)
+        at_risk = polls.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)
         at_risk += tokens.orphaned(connection, now)
         if not at_risk:
             return []
-        grants = grant.load_credentials(connection, Users.these(at_risk), now)
+        grants = grant.load_credentials(connection, Users.of(at_risk), now)
         users = [one.user_id for one in grants if not one.paused]
         if not users:
             return []

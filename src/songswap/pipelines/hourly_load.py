@@ -28,7 +28,7 @@ from songswap.pipelines.fetch import fetch
 from songswap.pipelines.judgement import Limits, Trouble
 from songswap.settings import Settings
 from songswap.storage.spool import Spool
-from songswap.warehouse import grant_states, grants, runs
+from songswap.warehouse import grant_states, grants, leases, runs
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
 
@@ -208,8 +208,8 @@ def at_work(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         runs.start(connection, run_id, clock(), held=whole)
-        runs.renew(connection, run_id)
-    with runs.kept_alive(settings.warehouse_dsn, run_id):
+        leases.renew(connection, run_id)
+    with leases.renewing(settings.warehouse_dsn, run_id):
         try:
             yield
         except BaseException as error:
@@ -225,7 +225,7 @@ def end_early(dsn: str, run_id: str, error: BaseException, now: datetime) -> Non
         problem = f"It was stopped ({type(error).__name__}). What was answered is in the spool."
     try:
         with connect(dsn) as connection:
-            runs.end_early(connection, run_id, problem, now)
+            runs.fail_running(connection, run_id, problem, now)
     except SongSwapError as trouble:
         log.error("The end of run %s is not noted: %s", run_id, trouble)  # noqa: TRY400 - a sentence
 

@@ -25,11 +25,9 @@ from songswap.warehouse import catalogue
 from songswap.warehouse.copying import copy
 from songswap.warehouse.exports.merge import merge
 from songswap.warehouse.locks import lock_loads
+from songswap.warehouse.polls import PACE_DECAY
 from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
-
-PACE_DECAY = 0.9
-"""What is left of a user's pace with each answer that tells of fewer plays: half after seven."""
 
 _HOUR = timedelta(hours=1)
 
