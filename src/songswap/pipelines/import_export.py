@@ -245,7 +245,7 @@ def _require_likeness(settings: Settings, user_id: int, package: Contents) -> No
         return
     ends = [one.ended_at for one in told]
     with connect(settings.warehouse_dsn) as connection:
-        plays = stream.told_by_api(connection, user_id, min(ends), max(ends))
+        plays = stream.api_plays(connection, user_id, min(ends), max(ends))
     share = share_found(told, plays)
     if share is not None and share < _OWN_SHARE:
         raise ExportRefused(

@@ -26,7 +26,7 @@ from songswap.storage.records import SpooledResponse
 from songswap.storage.spool import Spool
 from songswap.transform import history
 from songswap.warehouse import plays as warehouse_history
-from songswap.warehouse import runs
+from songswap.warehouse import rejected_items, runs
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.plays import PollBatch
 from songswap.warehouse.retry import retried
@@ -187,7 +187,7 @@ async def _archive_waiting(
         for one in kept:
             key = outcome.archived.get(one.id, one.key)
             if key != one.key:
-                warehouse_history.move_raw(connection, one.user_id, one.observed_at, key)
+                rejected_items.move_raw(connection, one.user_id, one.observed_at, key)
         spool.archived(outcome.archived)
         spool.failed(outcome.problems | damaged)
         archived += len(outcome.archived)

@@ -247,7 +247,7 @@ class _Replay(NamedTuple):
                 self._load(answers[:middle])
                 self._load(answers[middle:])
         else:
-            plays = sum(len(one.history.plays) for some in told for one in some.answers)
+            plays = sum(len(one.history.plays) for some in told for one in some.responses)
             self.counts.update(counts)
             self.counts["responses"] += len(answers)
             self.counts["known"] += plays - counts["plays"] - counts["gone"]
