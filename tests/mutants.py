@@ -53,9 +53,9 @@ MUTANTS = (
     Mutant(
         "token not stored after rotation",
         "warehouse/tokens.py",
-        '        cursor = await connection.execute(_SQL["store"], spent | columns | times)\n',
-        "        times = times | {name: [] for name in spent}\n"
-        '        cursor = await connection.execute(_SQL["store"], spent | columns | times)\n',
+        '        cursor = await connection.execute(_SQL["store"], old | columns | times)\n',
+        "        times = times | {name: [] for name in old}\n"
+        '        cursor = await connection.execute(_SQL["store"], old | columns | times)\n',
         "tests/integration/test_soak.py::test_promise_is_kept",
     ),
     Mutant(

@@ -75,7 +75,7 @@ def test_pause_of_a_fast_clock_does_not_hold(here: Any, noted: timedelta) -> Non
 
     def pauses(hours: int, noted: datetime, until: datetime) -> None:
         with connect(here.settings.warehouse_dsn) as connection:
-            pause.note(connection, app, RateLimited(f"{hours} h", until), noted)
+            pause.record(connection, app, RateLimited(f"{hours} h", until), noted)
 
     pauses(1, now + noted, now + noted + timedelta(hours=1))
     with connect(here.settings.warehouse_dsn) as connection:

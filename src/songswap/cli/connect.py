@@ -38,7 +38,7 @@ def connect(
     from songswap.warehouse.connection import connect as connect_to
     from songswap.warehouse.migrate import require_schema
     from songswap.warehouse.rights import require_writable
-    from songswap.warehouse.users import keep
+    from songswap.warehouse.users import store
 
     log_to_stderr()
     installed("spotipy")
@@ -60,7 +60,7 @@ def connect(
 
     user = authorize(where, redirect_uri, open_address)
     with connect_to(dsn) as connection:
-        user_id, name = keep(connection, user, username)
+        user_id, name = store(connection, user, username)
     out.say(f"User {user_id} ({name}) is connected.")
     err.say("'songswap load' fetches the plays; so does the next hourly load.")
 

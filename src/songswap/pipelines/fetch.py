@@ -144,7 +144,7 @@ async def _fetch(
                 problem = batch.stopped_by
             finally:
                 if isinstance(batch.stopped_by, RateLimited):
-                    pauses.note(connection, app, batch.stopped_by, client.watch.now())
+                    pauses.record(connection, app, batch.stopped_by, client.watch.now())
                 batch.note(connection, problem)
     if batch.stopped_by:
         raise batch.stopped_by
@@ -246,9 +246,9 @@ class _Batch:
         @retried
         def write(connection: psycopg.Connection) -> None:
             with connection.transaction():
-                grant.note_refused(connection, self.refused, self.run_id)
-                grant.note_forbidden(connection, forbidden, self.run_id)
-                grant.note_answered(connection, self.recovered)
+                grant.record_refused(connection, self.refused, self.run_id)
+                grant.record_forbidden(connection, forbidden, self.run_id)
+                grant.record_recovered(connection, self.recovered)
                 polls.record_polls(connection, self.polled, now)
                 runs.end_step(
                     connection,

@@ -64,7 +64,7 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
-        grants.note_authorized(connection, clock())
+        grants.record_authorized(connection, clock())
         steps = ("retry", *(f"enrich {kind}" for kind in KINDS))
         return runs.plan(connection, run_id, settings.batch_size, steps, clock())
 

@@ -19,7 +19,7 @@ from songswap.models import RotatedToken, Successor
 from songswap.storage.spool import Spool
 from songswap.warehouse import tokens
 from songswap.warehouse.connection import connect_async
-from songswap.warehouse.error_translation import translated
+from songswap.warehouse.error_translation import translate
 from songswap.warehouse.runs import Users
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ async def store_waiting(dsn: str, spool: Spool, now: datetime) -> Brought:
                 else:
                     await asyncio.to_thread(spool.drop_tokens, [token], now)
     except psycopg.Error as error:
-        raise translated(error) from None
+        raise translate(error) from None
     return Brought(len(waiting) - len(left), left)
 
 
@@ -74,11 +74,11 @@ async def put_back(dsn: str, spool: Spool, users: Users, now: datetime) -> Broug
         return Brought(0, set())
     try:
         async with await connect_async(dsn) as connection:
-            held = await tokens.not_held(connection, latest)
+            held = await tokens.unlisted(connection, latest)
             successors = await asyncio.to_thread(spool.successors, held)
             brought = await _store(connection, successors, now)
     except psycopg.Error as error:
-        raise translated(error) from None
+        raise translate(error) from None
     if brought.users:
         log.warning(
             "The warehouse held tokens of %d users that others had taken the place of: it went back"
@@ -112,6 +112,6 @@ async def _refused(
     except psycopg.Error as error:
         if connection.closed:
             raise
-        log.warning("Tokens of user %d wait on: %s", token.user_id, translated(error))
+        log.warning("Tokens of user %d wait on: %s", token.user_id, translate(error))
         return True
     return False

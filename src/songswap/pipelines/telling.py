@@ -52,7 +52,7 @@ def _dead_grants(connection: psycopg.Connection, now: datetime) -> Iterator[Noti
     if sentence is None:
         notices.forget(connection, _GRANTS)
     elif sent is None or sent.at <= now - _DAILY:
-        notices.note(connection, _GRANTS, now)
+        notices.record(connection, _GRANTS, now)
         yield Notice(LOOK, sentence)
 
 
@@ -61,7 +61,7 @@ def _narrow_columns(connection: psycopg.Connection, now: datetime) -> Iterator[N
     narrow = {f"{_NARROW} {column.name}": column for column in tokens.narrow_columns(connection)}
     for subject, column in narrow.items():
         if notices.find(connection, subject) is None:
-            notices.note(connection, subject, now)
+            notices.record(connection, subject, now)
             yield Notice(LOOK, column.sentence)
     for name in tokens.COLUMNS:
         if f"{_NARROW} {name}" not in narrow:
@@ -75,7 +75,7 @@ def _pause(connection: psycopg.Connection, name: str, app: str, now: datetime) -
     told_until = datetime.fromisoformat(sent.detail) if sent and sent.detail else None
     if holds:
         if told_until is None or told_until <= now:
-            notices.note(connection, subject, now, holds.until.isoformat())
+            notices.record(connection, subject, now, holds.until.isoformat())
             yield Notice(
                 PAUSED,
                 f"Paused by {name} until {holds.until:%Y-%m-%d %H:%M:%S} UTC: it takes no more"

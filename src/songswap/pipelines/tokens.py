@@ -39,7 +39,7 @@ from songswap.errors import (
 from songswap.models import RotatedToken, Tokens
 from songswap.storage.spool import Spool
 from songswap.warehouse import tokens
-from songswap.warehouse.error_translation import translated
+from songswap.warehouse.error_translation import translate
 from songswap.warehouse.tokens import Claimed
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ class TokenExchanger:
                     connection, known, self._holder, self._lease, self._clock()
                 )
         except psycopg.Error as error:
-            raise translated(error) from None
+            raise translate(error) from None
         for user_id, access_token in found.current.items():
             give(user_id, access_token)
         for user_id in found.gone:

@@ -1,7 +1,7 @@
 -- Polls of users.
 
 -- name: at_risk
--- Users who could play so much before the next poll, %(interval)s away, that Spotify drops their oldest
+-- Users who could play so much before the next poll, after `interval`, that Spotify drops their oldest
 -- play. A response in the future comes of a wrong clock, and counts as one of an hour ago.
 SELECT user_id FROM songswap.polls
 WHERE plays_per_hour * extract(epoch FROM %(now)s + %(interval)s - CASE

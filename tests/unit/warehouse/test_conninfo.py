@@ -3,7 +3,7 @@
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from songswap.warehouse.conninfo import opened_with, server_settings
+from songswap.warehouse.conninfo import server_settings, with_defaults
 from songswap.warehouse.timeouts import limits
 
 USUAL = {
@@ -26,7 +26,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_added() -> None:
     """Each connection has a name, and limits for what does not answer."""
-    assert conninfo_to_dict(opened_with("host=h", limits())) == {"host": "h", **USUAL}
+    assert conninfo_to_dict(with_defaults("host=h", limits())) == {"host": "h", **USUAL}
 
 
 def test_what_the_operator_says_holds() -> None:
@@ -42,7 +42,7 @@ def test_what_the_operator_says_holds() -> None:
     }
     # But for the encoding in which values are read and written.
     dsn = "client_encoding=latin1 " + " ".join(f"{name}='{value}'" for name, value in own.items())
-    assert conninfo_to_dict(opened_with(dsn, limits())) == {**USUAL, **own}
+    assert conninfo_to_dict(with_defaults(dsn, limits())) == {**USUAL, **own}
 
 
 def test_what_the_environment_says_holds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_what_the_environment_says_holds(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PGAPPNAME", "nightly")
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "4")
     monkeypatch.setenv("PGOPTIONS", "-c geqo=off")
-    told = conninfo_to_dict(opened_with("host=h", limits()))
+    told = conninfo_to_dict(with_defaults("host=h", limits()))
     assert (told["application_name"], told["connect_timeout"]) == ("nightly", "4")
     # Libpq reads it itself.
     assert "options" not in told
@@ -66,7 +66,7 @@ def test_vanished_host_is_noticed_within_two_minutes(
     five seconds whether its client is there.
     """
     monkeypatch.setenv("SONGSWAP_WAIT_S", wait_s)
-    ours, theirs = conninfo_to_dict(opened_with("", limits())), server_settings(limits())
+    ours, theirs = conninfo_to_dict(with_defaults("", limits())), server_settings(limits())
     for idle, interval, count, unanswered in (
         [ours[f"keepalives_{name}"] for name in ("idle", "interval", "count")]
         + [ours["tcp_user_timeout"]],

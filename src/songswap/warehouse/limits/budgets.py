@@ -19,7 +19,7 @@ import psycopg
 from songswap.errors import QuotaReserved
 from songswap.settings import Settings
 from songswap.warehouse.connection import connect_async
-from songswap.warehouse.error_translation import translated
+from songswap.warehouse.error_translation import translate
 from songswap.warehouse.sql import statements
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Budget:
             log.warning(
                 "Requests are sent without a budget for a minute, for the warehouse does not keep"
                 " it. %s",
-                translated(error),
+                translate(error),
             )
             if self._connection is not None:
                 await self._connection.close()
