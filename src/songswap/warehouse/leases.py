@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from songswap.warehouse.session import Session
+from songswap.errors import WarehouseError
+from songswap.warehouse.connection import connect
 from songswap.warehouse.sql import statements
 from songswap.warehouse.timeouts import limits
 
@@ -57,9 +58,9 @@ def renewing(dsn: str, run_id: str) -> Iterator[None]:
 def _renew_until(ended: threading.Event, dsn: str, run_id: str) -> None:
     while not ended.wait(limits().lease_s / _RENEWALS):
         try:
-            with Session.connect(dsn, autocommit=True) as connection:
+            with connect(dsn) as connection:
                 renew(connection, run_id)
-        except psycopg.Error as error:
+        except WarehouseError as error:
             # The run itself meets the same failure, and reports it in full.
             log.info("The lease of run %s was not renewed: %s.", run_id, type(error).__name__)
 
