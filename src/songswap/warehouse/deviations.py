@@ -78,7 +78,7 @@ def require_fit(connection: psycopg.Connection[Any], tables: Collection[str] = T
         raise PlatformUnfit(
             "The platform's tables in the warehouse are not as loads need them, and nothing was"
             f" loaded. {' '.join(deviation.sentence for deviation in fatal[:_MOST])}{more}"
-            " Have the tables' owner do it; 'songswap check postgres' tells all."
+            " Have the tables' owner do it; 'songswap check postgres' lists all."
         )
 
 

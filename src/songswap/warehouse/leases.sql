@@ -13,7 +13,7 @@ FROM songswap.dead_runs(%(now)s) d
 WHERE r.run_id = d.run_id AND (r.held OR r.run_id IS DISTINCT FROM %(run_id)s)
 
 -- name: is_hourly_run_active
--- A run that started before one that has ended blocks nobody, whatever keeps it.
+-- Without a run that started before one that has ended, so that it blocks nobody.
 SELECT EXISTS (
   SELECT FROM songswap.runs r
   WHERE r.state = 'running' AND r.started_at > %(since)s AND NOT songswap.is_overtaken(r)
