@@ -14,7 +14,7 @@ from songswap.models import Metadata
 from songswap.warehouse.catalogue import load_popularity, store_fixes
 from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.retry import retried
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 
 MISSED_WAITS = [timedelta(days=1), timedelta(days=7), timedelta(days=30)]
 """How long to wait before each new request of an id that Spotify says it does not know."""
@@ -133,9 +133,9 @@ def _verify(cursor: psycopg.Cursor, table: str | None, params: dict[str, Any], n
     """Raise `LoadIncomplete` unless the table has the rows that were just written to it."""
     if table is None:
         return
-    row = cursor.execute(_SQL[f"lacking_{table}"], params).fetchone()
-    if row and row[0]:
+    lacking = scalar(cursor.execute(_SQL[f"lacking_{table}"], params))
+    if lacking:
         raise LoadIncomplete(
-            f"{row[0]} of {number} rows were not in {table} after their own load. What came with"
+            f"{lacking} of {number} rows were not in {table} after their own load. What came with"
             " them was rolled back and is requested again; look for a trigger or rule on the table."
         )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import psycopg
 
 from songswap.warehouse.runs import Users
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 from songswap.warehouse.tokens import decode
 
 EXPIRES_SOON = timedelta(minutes=5)
@@ -97,18 +97,16 @@ def settle_refused(
     Returns:
         How many were refused before their end, and whether it was an incident.
     """
-    row = connection.execute(_SQL["count_refused"], {"run_id": run_id, "now": now}).fetchone()
-    refused = int(row[0]) if row else 0
+    params = {"run_id": run_id, "now": now}
+    refused: int = scalar(connection.execute(_SQL["count_refused"], params))
     incident = _is_incident(refused, polled, share, at_least)
-    params = {"run_id": run_id, "incident": incident, "now": now}
-    connection.execute(_SQL["settle_refused"], params)
+    connection.execute(_SQL["settle_refused"], params | {"incident": incident})
     return refused, incident
 
 
 def count_lost(connection: psycopg.Connection, run_id: str) -> int:
     """Count the grants that a run settled as lost: refused, and their newest token never stored."""
-    row = connection.execute(_SQL["count_lost"], {"run_id": run_id}).fetchone()
-    return int(row[0]) if row else 0
+    return int(scalar(connection.execute(_SQL["count_lost"], {"run_id": run_id})))
 
 
 def settle_forbidden(
@@ -129,11 +127,10 @@ def settle_forbidden(
     Returns:
         How many were forbidden who did not pause before, and whether it was an incident.
     """
-    row = connection.execute(_SQL["count_forbidden"], {"run_id": run_id}).fetchone()
-    forbidden = int(row[0]) if row else 0
+    params = {"run_id": run_id, "now": now}
+    forbidden: int = scalar(connection.execute(_SQL["count_forbidden"], params))
     incident = _is_incident(forbidden, polled, share, at_least) or 0 < forbidden == polled
-    params = {"run_id": run_id, "incident": incident, "now": now}
-    connection.execute(_SQL["settle_forbidden"], params)
+    connection.execute(_SQL["settle_forbidden"], params | {"incident": incident})
     return forbidden, incident
 
 

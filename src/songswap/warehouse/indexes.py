@@ -17,7 +17,7 @@ from songswap.errors import WarehouseBusy, WarehouseError, WarehouseRefused
 from songswap.warehouse import schema
 from songswap.warehouse.connection import connect
 from songswap.warehouse.schema import quoted
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 from songswap.warehouse.timeouts import Limits, limits_of_migrations, ms
 
 log = logging.getLogger(__name__)
@@ -184,8 +184,7 @@ def _require_rights(platform: str, role: str, tables: list[_Table]) -> None:
 
 
 def _begin(connection: psycopg.Connection, within: Limits) -> None:
-    row = psycopg.Connection.execute(connection, _SQL["lock"]).fetchone()
-    if not row or not row[0]:
+    if not scalar(psycopg.Connection.execute(connection, _SQL["lock"])):
         raise WarehouseBusy(
             "Another 'songswap migrate --indexes' is building the indexes. Nothing was begun: wait"
             " for its end."

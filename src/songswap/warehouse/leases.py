@@ -10,7 +10,7 @@ import psycopg
 
 from songswap.errors import WarehouseError
 from songswap.warehouse.connection import connect
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 from songswap.warehouse.timeouts import limits
 
 log = logging.getLogger(__name__)
@@ -82,5 +82,4 @@ def is_hourly_run_active(connection: psycopg.Connection, now: datetime) -> bool:
     """
     end_dead_runs(connection, now)
     params = {"since": now - LONGEST_RUN}
-    row = connection.execute(_SQL["is_hourly_run_active"], params).fetchone()
-    return bool(row and row[0])
+    return bool(scalar(connection.execute(_SQL["is_hourly_run_active"], params)))

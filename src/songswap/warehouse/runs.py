@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from songswap.errors import RunFailed, SongSwapError
 from songswap.warehouse import leases
 from songswap.warehouse.retry import retried
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 
 MOST_BATCHES = 1000
 """Airflow maps over at most 1,024 items: more users make larger batches, not more of them."""
@@ -85,8 +85,7 @@ def plan(
     """
     with connection.transaction():
         start(connection, run_id, now)
-        row = connection.execute(_SQL["count_users"]).fetchone()
-        users = int(row[0]) if row else 0
+        users: int = scalar(connection.execute(_SQL["count_users"]))
         size = max(batch_size, -(-users // MOST_BATCHES))
         connection.execute(_SQL["plan_batches"], {"run_id": run_id, "size": size})
         for step in more_steps:
@@ -115,8 +114,7 @@ def users_found(connection: psycopg.Connection, run_id: str) -> UsersFound | Non
 
 def is_planned(connection: psycopg.Connection, run_id: str) -> bool:
     """Return whether a run has its batches, which may be none."""
-    row = connection.execute(_SQL["is_planned"], {"run_id": run_id}).fetchone()
-    return bool(row and row[0])
+    return bool(scalar(connection.execute(_SQL["is_planned"], {"run_id": run_id})))
 
 
 def require_plan(connection: psycopg.Connection, run_id: str) -> None:
@@ -210,8 +208,7 @@ def end_run(
         "problem": problem,
         "now": now,
     }
-    row = connection.execute(_SQL["end_run"], params).fetchone()
-    return float(row[0]) if row else 0.0
+    return float(scalar(connection.execute(_SQL["end_run"], params)))
 
 
 def fail_running(connection: psycopg.Connection, run_id: str, problem: str, now: datetime) -> bool:
@@ -222,5 +219,5 @@ def fail_running(connection: psycopg.Connection, run_id: str, problem: str, now:
 
 def last_ended(connection: psycopg.Connection) -> datetime | None:
     """Return when the hourly run that ended last began; None before the first."""
-    row = connection.execute(_SQL["last_ended"]).fetchone()
-    return row[0] if row else None
+    started_at: datetime | None = scalar(connection.execute(_SQL["last_ended"]))
+    return started_at

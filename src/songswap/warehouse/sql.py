@@ -3,6 +3,9 @@
 import re
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+import psycopg
 
 _HEADING = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
@@ -21,3 +24,9 @@ def named(text: str) -> dict[str, bytes]:
     """Return the statements in the text of such a file."""
     _, *parts = _HEADING.split(text)
     return {name: body.strip().encode() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def scalar(cursor: psycopg.Cursor) -> Any:
+    """Return the value of a result with one row and one column."""
+    ((value,),) = cursor.fetchall()
+    return value
