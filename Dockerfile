@@ -1,22 +1,20 @@
-# The image of every part of Airflow (target `airflow`), and two that have more: that of the demo's
-# stand-ins (target `demo`), and that of Spark (target `spark`). They hold no secret: all of them come
-# with the environment, when an image is run.
+# The image of every part of Airflow (target `airflow`), of the demo's stand-ins (`demo`) and of Spark
+# (`spark`). They contain no secret: all come with the environment of a container.
 
-# A tag can be moved: --build-arg AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.11@sha256:… pins what was
-# pulled once.
+# A tag can be moved. To pin it: --build-arg AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.11@sha256:…
 ARG AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.11
 
 FROM ${AIRFLOW_IMAGE} AS build
-# An environment of its own, with exactly what the tests ran on: the base image's has seventy
-# providers more, at other versions.
+# A separate environment with exactly what the tests ran on: the base image has seventy more
+# providers, at other versions.
 ENV VIRTUAL_ENV=/home/airflow/songswap \
     UV_COMPILE_BYTECODE=1 \
     UV_NO_CACHE=1 \
     UV_PYTHON_DOWNLOADS=never
 RUN uv venv --python 3.11 "$VIRTUAL_ENV"
 WORKDIR /home/airflow/build
-# Of the lock, which has the developers' tools too, only what the extras need. A package that is not
-# in it, or whose hash is not, is refused. The project's own code comes later: it changes most.
+# Only what the extras need: the lock also has developers' tools. A package that is missing in it, or
+# has another hash, is refused. The project's own code comes later, because it changes most.
 COPY requirements.lock pyproject.toml ./
 RUN uv pip install --require-hashes --constraint requirements.lock -r pyproject.toml \
       --extra airflow --extra deployment
@@ -40,8 +38,8 @@ LABEL org.opencontainers.image.title="SongSwap Airflow" \
 ENV VIRTUAL_ENV=/home/airflow/songswap \
     PATH=/home/airflow/songswap/bin:$PATH
 USER 0
-# A new volume takes its owner from the folder below it. The empty configuration keeps Airflow from
-# writing one with generated keys, which it could not do on a read-only disk.
+# A new volume takes its owner from the folder that it covers. The empty configuration keeps Airflow
+# from writing one with generated keys, which fails on a read-only disk.
 RUN install -d -m 0700 -o airflow -g root /var/spool/songswap /var/lib/demo-s3 \
     && install -m 0644 /dev/null /opt/airflow/airflow.cfg
 USER 50000:0

@@ -1,6 +1,6 @@
-"""Every figure of README and docs: ``make bench`` runs the parts, each on real services.
+"""Every number in README and docs: ``make bench`` runs the parts, each on real services.
 
-    python -m benchmarks ──▶ part(folder, told) ──▶ Figures ──▶ a table, results.json
+    python -m benchmarks ──▶ part.run(folder, on_progress) ──▶ Measurements ──▶ table, results.json
 
-A part yields figures, each held against a reference that is measured in the same run.
+A part compares each value with a reference that is measured in the same run.
 """

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run the parts, print one table, write it down."""
+"""``python -m benchmarks``: run the parts, print one table, store the results."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,11 +16,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import paper
-from benchmarks.figure import Figure
+from benchmarks import report
+from benchmarks.measurement import Measurement, OnProgress
 from benchmarks.size import TINY
 
-Part = Callable[[Path, Callable[[str], None]], Iterator[Figure]]
+Part = Callable[[Path, OnProgress], Iterator[Measurement]]
 
 PARTS = (
     *("transform", "load", "archive", "fetch", "calls", "dags", "reads", "whole", "workers"),
@@ -31,7 +32,6 @@ _NO_REDIS = (
     " (apt-get install redis-server, or brew install redis)."
 )
 
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -41,55 +41,71 @@ def bench(
         list[str] | None, typer.Option(help=f"A part, once or more: {', '.join(PARTS)}.")
     ] = None,
     tiny: Annotated[
-        bool, typer.Option("--tiny", help="See that the parts run; the figures mean nothing.")
+        bool, typer.Option("--tiny", help="Only show that the parts run; the values mean nothing.")
     ] = False,
 ) -> None:
     """Measure the pipeline against its references; exits 1 when a goal is not met.
 
     Prints a table and writes the same to benchmarks/results.json and docs/performance.md; parts
-    that were not run keep the figures of their last run there. With --tiny nothing is written, and
+    that were not run keep the values of their last run there. With --tiny nothing is written, and
     no goal counts.
     """
     console = Console(stderr=True)
-    if unknown := set(only or ()) - set(PARTS):
-        console.print(f"No such part: {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}.")
-        raise typer.Exit(2)
+    chosen = _chosen(only or [], console)
     if tiny:
         os.environ[TINY] = "1"
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for number, name in enumerate(chosen, 1):
+        prefix = f"{number} of {len(chosen)}: {name}: "
+        results[name] = _measured(name, partial(_print, console, prefix))
+        if not tiny:
+            results = {part: results[part] for part in PARTS if part in results}
+            RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    if not tiny:
+        report.write(results)
+    shown = {name: results[name] for name in chosen}
+    Console(width=None if sys.stdout.isatty() else 160).print(_table(shown))
+    met = [row["met"] for part in shown.values() for row in part["measurements"]]
+    if not tiny and False in met:
+        raise typer.Exit(1)
+
+
+def _chosen(only: list[str], console: Console) -> list[str]:
+    """Return the parts to run.
+
+    Raises:
+        typer.Exit: a part does not exist, or has no Redis to run with.
+    """
+    if unknown := set(only) - set(PARTS):
+        console.print(f"No such part: {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}.")
+        raise typer.Exit(2)
     chosen = [name for name in PARTS if not only or name in only]
     if "workers" in chosen and not shutil.which("redis-server"):
         console.print(_NO_REDIS)
         if only:
             raise typer.Exit(2)
         chosen.remove("workers")
-    for number, name in enumerate(chosen, 1):
-        started = time.monotonic()
-        folder = Path(tempfile.mkdtemp(prefix=f"songswap-bench-{name}-"))
+    return chosen
 
-        def told(doing: str, number: int = number, name: str = name) -> None:
-            line = f"{number} of {len(chosen)}: {name}: {doing}"
-            console.print(line, highlight=False, markup=False)
 
-        told("begins")
-        try:
-            part: Part = import_module(f"benchmarks.{name}").run
-            figures = []
-            for figure in part(folder, told):
-                figures.append(figure._asdict())
-                told(f"{figure.what}: {figure.ours:,.4g} {figure.unit}")
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        results[name] = {"seconds": round(time.monotonic() - started), "figures": figures}
-        results = {part: results[part] for part in PARTS if part in results}
-        if not tiny:
-            RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    if not tiny:
-        paper.write(results)
-    shown = {name: results[name] for name in chosen}
-    Console(width=None if sys.stdout.isatty() else 160).print(_table(shown))
-    if not tiny and any(one["met"] is False for part in shown.values() for one in part["figures"]):
-        raise typer.Exit(1)
+def _measured(name: str, on_progress: OnProgress) -> dict[str, Any]:
+    """Run a part in a folder of its own, and return its seconds and its measurements."""
+    start = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix=f"songswap-bench-{name}-"))
+    on_progress("begins")
+    try:
+        part: Part = import_module(f"benchmarks.{name}").run
+        measurements = []
+        for row in part(folder, on_progress):
+            measurements.append(row._asdict())
+            on_progress(f"{row.what}: {row.ours:,.4g} {row.unit}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return {"seconds": round(time.monotonic() - start), "measurements": measurements}
+
+
+def _print(console: Console, prefix: str, doing: str) -> None:
+    console.print(prefix + doing, highlight=False, markup=False)
 
 
 def _table(results: dict[str, Any]) -> Table:
@@ -97,8 +113,8 @@ def _table(results: dict[str, Any]) -> Table:
     for column in ("ours", "reference", "ratio", "goal", "met"):
         table.add_column(column, justify="right")
     for name, part in results.items():
-        for one in part["figures"]:
-            table.add_row(*paper.cells(name, one))
+        for row in part["measurements"]:
+            table.add_row(*report.cells(name, row))
         table.add_row(name, "the whole part", f"{part['seconds']} s")
         table.add_section()
     return table

@@ -1,12 +1,11 @@
 """The hourly load on real parts: a site that stays, worlds that come and go on it, and Airflow.
 
-A world is a fresh warehouse, S3 endpoint, spool and simulated Spotify at the site's addresses, so
+A world is a new warehouse, S3 endpoint, spool and simulated Spotify at the site's addresses, so
 that one Airflow can load one world after the other. Its listeners are those of the other parts:
-200,000 tracks, 60 days lived, at most 50 plays told. Their access tokens have just ended, as every
-hour finds them: a user costs one token and one page.
+200,000 tracks, 60 days, responses of at most 50 plays. Their access tokens have just expired, as in
+every hour: a user costs one token and one page.
 
-The simulator needs 2 to 5 ms of one core for an answer, and shares the cores with what is measured:
-that is part of every time here.
+The simulator shares the cores: its 2 to 5 ms per response are part of every duration.
 """
 
 import os
@@ -23,11 +22,11 @@ import psycopg
 
 import songswap
 from benchmarks import services
-from benchmarks.figure import seconds
+from benchmarks.measurement import seconds
 from benchmarks.pages import LISTENERS, LIVED, SEED
 from songswap.dev.simulator.accounts import READ_EMAIL, READ_RECENTLY_PLAYED
 from songswap.dev.simulator.clock import Clock
-from songswap.dev.simulator.token import Grants
+from songswap.dev.simulator.token import TokenIssuer
 from songswap.dev.stack.access import Access, platform_access
 from songswap.dev.stack.airflow import Airflow
 from songswap.dev.stack.airflow_api import UNFINISHED
@@ -55,21 +54,21 @@ _LONGEST_RUN_S = 900
 
 
 class Run(NamedTuple):
-    """A run of the DAG: how long it took from its start to its end, and what its XComs hold."""
+    """A run of the DAG: its duration, and the size of its XComs."""
 
     seconds: float
     xcom_bytes: int
 
 
 class Celery(Airflow):
-    """An Airflow whose tasks go over Redis to workers of one process each."""
+    """An Airflow that sends tasks over Redis to workers of one process each."""
 
     def __init__(self, folder: Path, port: int, *, broker: str, **more: Any) -> None:
         self._broker = broker
         super().__init__(folder, port, **more)
 
     def worker(self, name: str) -> Process:
-        """One more worker; to be started and stopped by who asked for it."""
+        """Return another worker; the caller starts and stops it."""
         host = ["--celery-hostname", name]
         return self._process(name, ["celery", "worker", "--skip-serve-logs", *host])
 
@@ -90,7 +89,7 @@ class Celery(Airflow):
 
 @dataclass(frozen=True)
 class Site:
-    """What stays: the PostgreSQL server, the addresses of the rest, and what tasks are told."""
+    """What stays: PostgreSQL, the addresses of the other services, and the tasks' environment."""
 
     folder: Path
     server: Postgres
@@ -100,22 +99,22 @@ class Site:
 
     @property
     def spool(self) -> Path:
-        """The folder of what could not be delivered yet."""
+        """The folder of the spool."""
         return _spool(self.folder)
 
     @property
     def warehouse_dsn(self) -> str:
-        """The warehouse of the present world."""
+        """The DSN of the current world's warehouse."""
         return self.server.dsn(_WAREHOUSE)
 
     @contextmanager
     def world(self, users: int, *, per_30_s: int = 0, latency_ms: int = 0) -> Iterator[Simulator]:
-        """A world of as many users who have signed up; gives its Spotify.
+        """Create a world whose users have signed up, and yield its Spotify.
 
         Args:
             users: how many, at most 20,000.
             per_30_s: the rate limit, in requests in a rolling 30 s; 0 is none.
-            latency_ms: how much later each answer comes.
+            latency_ms: the delay of each response.
         """
         folder = self.folder / "world"
         ports = self.plan.ports
@@ -133,12 +132,12 @@ class Site:
         finally:
             stop_all([store.process, spotify.process], timeout_s=3)
             self.server.drop_database(_WAREHOUSE)
-            for gone in (folder, self.spool):
-                shutil.rmtree(gone, ignore_errors=True)
+            for path in (folder, self.spool):
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def airflow(self, kind: Callable[..., AnAirflow]) -> Iterator[AnAirflow]:
-        """An Airflow that is ready to load, with no run of its own.
+        """Start an Airflow that is ready to load and has no run.
 
         Raises:
             StackError: it did not start.
@@ -168,7 +167,7 @@ class Site:
             self.server.drop_database(_METADATA)
 
     def load(self, airflow: Airflow) -> Run:
-        """Load the present world with the DAG.
+        """Load the current world with the DAG.
 
         Raises:
             StackError: the run failed, or did not end.
@@ -187,7 +186,7 @@ class Site:
         return Run(*(row or (0.0, 0)))
 
     def load_here(self) -> float:
-        """Load the present world in this process; how long it takes, in seconds."""
+        """Load the current world in this process, and return the seconds."""
         settings = from_environment(self.environment)
         return seconds(lambda: hourly_load.load_once(settings, "in process", lambda *_: None))
 
@@ -196,7 +195,7 @@ class Site:
             row = connection.execute(
                 "SELECT problem FROM songswap.runs WHERE run_id = %s", [run]
             ).fetchone()
-        return str(row[0]) if row else "it noted nothing"
+        return str(row[0]) if row else "it recorded no problem"
 
 
 _RUN = """
@@ -208,8 +207,8 @@ FROM dag_run r WHERE r.dag_id = %(dag)s AND r.run_id = %(run)s
 
 
 @contextmanager
-def site(folder: Path, **settings: str) -> Iterator[Site]:
-    """A site with free ports; ``settings`` are the user's own, such as ``SONGSWAP_BATCH_SIZE``."""
+def open_site(folder: Path, **settings: str) -> Iterator[Site]:
+    """Open a site on free ports; ``settings`` are environment variables for the pipeline."""
     with services.postgres(folder) as server:
         access = platform_access()
         ports = {Ports.variable(part): str(free_port()) for part in ("airflow", "s3", "simulator")}
@@ -226,13 +225,13 @@ def site(folder: Path, **settings: str) -> Iterator[Site]:
 
 
 def web_api_calls(spotify: Simulator) -> int:
-    """How many requests the Web API has answered: what its rate limit counts."""
-    kinds = spotify.get("/admin/calls")["by_endpoint"]
+    """Return how many requests the Web API has accepted, as its rate limit counts them."""
+    calls = spotify.get("/admin/calls")["by_endpoint"]
     others = ("token", "authorize", "discord", "reccobeats")
     return sum(
         count
-        for kind, by_status in kinds.items()
-        if kind not in others
+        for endpoint, by_status in calls.items()
+        if endpoint not in others
         for status, count in by_status.items()
         if status != "429"
     )
@@ -249,9 +248,9 @@ def _options(per_30_s: int) -> tuple[str, ...]:
 
 
 def _sign_up(dsn: str, users: int) -> None:
-    """The first listeners with tokens of an hour ago, as a load of that hour has left them."""
+    """Add the first listeners with tokens of an hour ago, as a load of that hour leaves them."""
     an_hour_ago = time.time_ns() // 1_000_000 - 3_600_000
-    grants = Grants(SEED, Clock(an_hour_ago))
+    issuer = TokenIssuer(SEED, Clock(an_hour_ago))
     scopes = READ_EMAIL | READ_RECENTLY_PLAYED
     with psycopg.connect(dsn) as connection:
         cursor = connection.cursor()
@@ -261,8 +260,8 @@ def _sign_up(dsn: str, users: int) -> None:
                 copy.write_row([name, f"{name}@example.com", name])
         with cursor.copy('COPY "SpotifyTokens" FROM STDIN') as copy:
             for number in range(1, users + 1):
-                about = (f"listener-{number:04d}", an_hour_ago, scopes)
-                copy.write_row([number, grants.access(*about), grants.refresh(*about)])
+                grant = (f"listener-{number:04d}", an_hour_ago, scopes)
+                copy.write_row([number, issuer.issue_access(*grant), issuer.issue_refresh(*grant)])
         cursor.execute(
             "INSERT INTO songswap.grants (user_id, refresh_digest, authorized_at)"
             " SELECT user_id, platform_digest, now() - interval '1 hour'"
@@ -277,7 +276,7 @@ def _sign_up(dsn: str, users: int) -> None:
 
 
 def _unscheduled(folder: Path) -> Path:
-    """A folder with the DAG alone, without its schedule: no hour's run comes in between."""
+    """Create a folder with only the DAG, without its schedule, so that no hourly run interferes."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{DAG}.py"
     text = (_DAGS / name).read_text()
@@ -288,4 +287,4 @@ def _unscheduled(folder: Path) -> Path:
 
 
 def _ready(airflow: Airflow) -> bool:
-    return not airflow.unwell() and DAG in airflow.api.dags()
+    return not airflow.unhealthy() and DAG in airflow.api.dags()

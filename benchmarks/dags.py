@@ -1,12 +1,12 @@
-"""DAG files: what parsing all of them costs, above what Airflow itself does."""
+"""DAG files: what parsing all of them costs beside Airflow's own import."""
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from benchmarks.figure import Figure, cost, medians
+from benchmarks.measurement import Measurement, OnProgress, cost, medians, seconds
 from benchmarks.size import size
 
 _DAGS = Path(__file__).parents[1] / "dags"
@@ -20,15 +20,18 @@ for file in sorted(pathlib.Path(sys.argv[1]).rglob("*.py")):
 """
 
 
-def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
-    """All DAG files in a new process, against importing the SDK in a new process."""
-    told(f"{_ROUNDS} rounds")
-    ours, bare = medians(_ROUNDS, lambda: _python(folder, _ALL), lambda: _python(folder, _SDK))
-    yield cost("parsing all DAG files, against import airflow.sdk", ours, bare, "s", most=1.3)
+def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
+    """Compare all DAG files in a new process with importing the SDK in a new process."""
+    on_progress(f"{_ROUNDS} rounds")
+    ours, bare = medians(
+        _ROUNDS,
+        lambda: seconds(partial(_python, folder, _ALL)),
+        lambda: seconds(partial(_python, folder, _SDK)),
+    )
+    yield cost("parsing all DAG files, against import airflow.sdk", ours, bare, "s", at_most=1.3)
 
 
-def _python(folder: Path, code: str) -> float:
-    begun = time.perf_counter()
+def _python(folder: Path, code: str) -> None:
     subprocess.run(
         [sys.executable, "-c", code, str(_DAGS)],
         env={"PATH": "/usr/bin:/bin", "AIRFLOW_HOME": str(folder)},
@@ -36,4 +39,3 @@ def _python(folder: Path, code: str) -> float:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    return time.perf_counter() - begun

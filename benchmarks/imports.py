@@ -1,10 +1,10 @@
-"""Exports → tables: 1,000,000 rows of 20 users' whole lives, into PostgreSQL."""
+"""Exports → tables: 1,000,000 rows of 20 users' whole histories, into PostgreSQL."""
 
 import os
 import random
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,25 +16,25 @@ import psycopg
 from psycopg import sql
 
 from benchmarks import services
-from benchmarks.figure import Figure, bound, cost, seconds, speed
+from benchmarks.measurement import Measurement, OnProgress, cost, seconds, speedup, value
 from benchmarks.memory import memory_of
 from benchmarks.size import size
 from songswap.dev.stack.postgres import Postgres
 from songswap.parallel.processes import run_parallel
 from songswap.pipelines.import_export import import_package
 from songswap.settings import Settings, Spotify
-from songswap.storage.export_inbox import Package, look
+from songswap.storage.export_inbox import Package, find_exports
 
 _USERS = size(20, 5)
 _ROWS = size(50_000, 80)
 _TRACKS = 200_000
-_A_FILE = 16_000
-_PART = 2**16
-_BEGIN = datetime(2012, 1, 1, tzinfo=UTC)
+_ROWS_OF_A_FILE = 16_000
+_CHUNK = 2**16
+_START = datetime(2012, 1, 1, tzinfo=UTC)
 
 
 class _Import(NamedTuple):
-    """A user whose export was imported, by which process, and the most memory that it had then."""
+    """A user's import: the process that did it, and that process's peak memory afterwards."""
 
     user_id: int
     pid: int
@@ -42,60 +42,59 @@ class _Import(NamedTuple):
     counts: dict[str, int]
 
 
-def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
-    """Two processes, and one, against a bare COPY of the final rows; each once, for it is long."""
+def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
+    """Compare two processes, and one, with a bare COPY of the final rows; each runs once."""
     inbox = folder / "inbox"
     inbox.mkdir()
-    told("making exports")
+    on_progress("making exports")
     for user in range(1, _USERS + 1):
         export(inbox / f"user{user}.zip", user, _ROWS)
-    given = look(str(inbox), None).packages
+    packages = find_exports(str(inbox), None).packages
     rows = _USERS * _ROWS
     with services.postgres(folder) as server, services.object_store(folder) as store:
         archive = services.archive_of(store)
 
         def imported(dsn: str, processes: int) -> list[_Import]:
             settings = Settings(dsn, Spotify("", ""), archive, folder / "spool")
-            done = list(run_parallel(partial(_import, settings), given, processes=processes))
-            if sum(one.counts.get("rows", 0) for one in done) != rows:
+            done = list(run_parallel(partial(_import, settings), packages, processes=processes))
+            if sum(export.counts.get("rows", 0) for export in done) != rows:
                 raise RuntimeError("not all exports were imported")
             return done
 
-        told(f"{rows:,} rows, two processes")
+        on_progress(f"{rows:,} rows, two processes")
         with _fresh(server) as dsn:
             done: list[_Import] = []
             ours_s = seconds(lambda: done.extend(imported(dsn, 2)))
             final = _final_rows(dsn, folder)
-        told("a bare COPY of what came out")
+        on_progress("a bare COPY of the final rows")
         with _fresh(server) as dsn:
             bare_s = seconds(lambda: _copy(dsn, final))
-        told(f"{rows:,} rows, one process")
+        on_progress(f"{rows:,} rows, one process")
         with _fresh(server) as dsn:
             one_s = seconds(lambda: imported(dsn, 1))
-    yield bound(f"{rows:,} rows of {_USERS} exports, two processes", ours_s, "s", most=60)
-    yield bound("rows in a second", rows / ours_s, "rows/s")
-    yield speed("the same, against a bare COPY", ours_s, bare_s, least=0.5)
-    yield speed("one process, against a bare COPY", one_s, bare_s)
+    yield value(f"{rows:,} rows of {_USERS} exports, two processes", ours_s, "s", at_most=60)
+    yield value("rows per second", rows / ours_s, "rows/s")
+    yield speedup("the same, against a bare COPY", ours_s, bare_s, at_least=0.5)
+    yield speedup("one process, against a bare COPY", one_s, bare_s)
     yield _growth(done)
 
 
-def _growth(done: Sequence[_Import]) -> Figure:
-    """The peak of the process that grew most, against what it was after its second export."""
+def _growth(imports: Sequence[_Import]) -> Measurement:
+    """Compare the peak of the process that grew most with its peak after two exports."""
     peaks: defaultdict[int, list[float]] = defaultdict(list)
-    for one in done:
-        peaks[one.pid].append(one.memory_mb)
-    second, last = max(
-        ((of[1], of[-1]) for of in peaks.values() if len(of) > 1), key=lambda of: of[1] / of[0]
-    )
-    what = "peak memory of a process, after all of its exports against after two"
-    return cost(what, last, second, "MB", most=1.15)
+    for done in imports:
+        peaks[done.pid].append(done.memory_mb)
+    pairs = [(values[1], values[-1]) for values in peaks.values() if len(values) > 1]
+    second, last = max(pairs, key=lambda pair: pair[1] / pair[0])
+    what = "peak memory of a process, after all its exports against after two"
+    return cost(what, last, second, "MB", at_most=1.15)
 
 
 def export(path: Path, user: int, rows: int) -> Path:
-    """A zip in the form of the extended streaming history, seeded by the user."""
+    """Write a zip in the form of the extended streaming history, seeded by the user."""
     draw = random.Random(user)
     library = [int(_TRACKS * draw.random() ** 3) for _ in range(rows // 8)]
-    at = _BEGIN
+    at = _START
     files: list[list[dict[str, Any]]] = [[]]
     for _ in range(rows):
         track = library[int(len(library) * draw.random() ** 2)]
@@ -103,7 +102,7 @@ def export(path: Path, user: int, rows: int) -> Path:
             (8_000, 45_000, 120_000 + track % 150_000, 120_000 + track % 150_000)
         )
         at += timedelta(milliseconds=listened + draw.choice((500, 1_000, 3_600_000)))
-        if len(files[-1]) == _A_FILE:
+        if len(files[-1]) == _ROWS_OF_A_FILE:
             files.append([])
         files[-1].append(
             {
@@ -140,7 +139,7 @@ def export(path: Path, user: int, rows: int) -> Path:
 
 
 def _import(settings: Settings, package: Package) -> _Import:
-    """The work of a unit, in whichever process."""
+    """Import an export, in whichever process."""
     done = import_package(settings, "bench", package)
     return _Import(package.user_id, os.getpid(), memory_of(os.getpid()).resident, done.counts)
 
@@ -154,35 +153,34 @@ def _fresh(server: Postgres) -> Iterator[str]:
         yield dsn
 
 
-_TABLES = (
-    ("public", "Tracks", "id"),
-    ("public", "History", "user_id, played_at"),
-    ("songswap", "streams", "user_id, ended_at, ms_played, place"),
-    ("songswap", "export_tracks", "id"),
-    ("songswap", "metadata", "kind, id"),
-)
+_TABLES = {
+    "public.Tracks": "id",
+    "public.History": "user_id, played_at",
+    "songswap.streams": "user_id, ended_at, ms_played, place",
+    "songswap.export_tracks": "id",
+    "songswap.enrichment_queue": "kind, id",
+}
+"""What an import writes, with the order of its rows."""
 
 
-def _final_rows(dsn: str, folder: Path) -> list[tuple[sql.Composable, Path]]:
-    """All rows that came out, as COPY writes them, a file for each table."""
-    found = []
+def _final_rows(dsn: str, folder: Path) -> list[tuple[sql.Identifier, Path]]:
+    """Write all rows that an import wrote, as COPY formats them, into a file for each table."""
+    files = []
     with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
-        for schema, name, key in _TABLES:
-            table, path = sql.Identifier(schema, name), folder / f"{name}.copy"
-            query = sql.SQL("COPY (SELECT * FROM {} ORDER BY " + key + ") TO STDOUT").format(table)
-            with path.open("wb") as file, cursor.copy(query) as copy:
+        for name, order in _TABLES.items():
+            table, path = sql.Identifier(*name.split(".")), folder / f"{name}.copy"
+            query = sql.SQL("COPY (SELECT * FROM {} ORDER BY " + order + ") TO STDOUT")
+            with path.open("wb") as file, cursor.copy(query.format(table)) as copy:
                 file.writelines(copy)
-            found.append((table, path))
-    return found
+            files.append((table, path))
+    return files
 
 
-def _copy(dsn: str, final: Sequence[tuple[sql.Composable, Path]]) -> None:
-    """COPY rows as they are, in one transaction: no program could be quicker, not even to make
-    text of them.
-    """
+def _copy(dsn: str, final: Sequence[tuple[sql.Identifier, Path]]) -> None:
+    """COPY the files as they are, in one transaction: no program could be faster."""
     with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
         for table, path in final:
             query = sql.SQL("COPY {} FROM STDIN").format(table)
             with path.open("rb") as file, cursor.copy(query) as copy:
-                while part := file.read(_PART):
-                    copy.write(part)
+                while chunk := file.read(_CHUNK):
+                    copy.write(chunk)

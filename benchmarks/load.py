@@ -1,73 +1,87 @@
-"""Rows → tables: 25,000 plays and all that they tell, into PostgreSQL."""
+"""Rows → tables: 25,000 plays and everything that comes with them, into PostgreSQL."""
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from benchmarks import previous, services
-from benchmarks.figure import Figure, medians, seconds, speed
+from benchmarks import row_by_row, services
+from benchmarks.measurement import Measurement, OnProgress, medians, seconds, speedup
 from benchmarks.pages import FULL, NOW, Page, pages
 from benchmarks.size import size
 from songswap.dev.stack.postgres import Postgres
 from songswap.models import Catalogue
-from songswap.transform import history as transform
+from songswap.transform import recent_plays as transform
 from songswap.warehouse import plays
 from songswap.warehouse.connection import connect
 from songswap.warehouse.plays import ParsedResponse, PollBatch
 
 _USERS = size(500, 10)
 _ROUNDS = size(5, 1)
-_FEW_NEW = 0.05
+_NEW_SHARE = 0.05
+
+_TABLES = {
+    "public.Tracks": "id",
+    "public.Artists": "id",
+    "public.ArtistTracks": "track_id, artist_id",
+    "public.TrackPopularity": "id, date",
+    "public.TrackImages": "id, height, width",
+    "public.TrackPreviews": "id",
+    "public.History": "user_id, played_at",
+    "songswap.enrichment_queue": "kind, id",
+    "songswap.polls": "user_id",
+    "songswap.track_forms": "id",
+}
+"""What a load writes, each table after those it refers to, with the order of its rows."""
 
 
 class _Input(NamedTuple):
-    """The same answers for both ways, transformed beforehand."""
+    """The same responses for both loads, transformed beforehand."""
 
-    answers: list[ParsedResponse]
+    responses: list[ParsedResponse]
     catalogue: Catalogue
-    rows: list[previous.Rows]
+    rows: list[row_by_row.Rows]
 
 
-def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
-    """Ours against a bare COPY of the final rows, and against the previous way."""
-    told("making pages")
+def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
+    """Compare ours with a bare COPY of the final rows; where plays are known, with row by row."""
+    on_progress("making pages")
     now = pages(_USERS)
     first = _input(now, NOW)
     again = _input(now, NOW + timedelta(minutes=1))
     some_new = _input(_with_some_new(now), NOW + timedelta(minutes=1))
     with services.postgres(folder) as server:
-        told("the rows that have to come out")
+        on_progress("the rows that a load has to write")
         final = _final_rows(server, first)
-        plays = _USERS * FULL
-        told(f"{plays:,} plays into empty tables, {_ROUNDS} rounds")
-        ours, bare, theirs = medians(
+        number = _USERS * FULL
+        on_progress(f"{number:,} plays into empty tables, {_ROUNDS} rounds")
+        ours, bare = medians(
             _ROUNDS,
-            lambda: _fresh(server, lambda dsn: _ours(dsn, first)),
-            lambda: _fresh(server, lambda dsn: _copy(dsn, final)),
-            lambda: _fresh(server, lambda dsn: previous.load(dsn, first.rows)),
+            lambda: _load_seconds(server, partial(_ours, load=first)),
+            lambda: _load_seconds(server, partial(_copy, final=final)),
         )
-        yield speed(f"{plays:,} plays, empty tables, against a bare COPY", ours, bare, least=0.9)
-        yield speed("the same, against the previous way", ours, theirs, least=4)
-        for what, then in (("the same rows again", again), ("with 5 % new plays", some_new)):
-            told(f"{what}, {_ROUNDS} rounds")
-            ours, theirs = medians(
+        what = f"{number:,} plays, empty tables, against a bare COPY"
+        yield speedup(what, ours, bare, at_least=0.9)
+        for what, load in (("the same rows again", again), ("with 5 % new plays", some_new)):
+            on_progress(f"{what}, {_ROUNDS} rounds")
+            theirs = partial(row_by_row.load, users=load.rows)
+            ours, reference = medians(
                 _ROUNDS,
-                lambda then=then: _fresh(server, lambda dsn: _ours(dsn, then), before=first),
-                lambda then=then: _fresh(
-                    server, lambda dsn: previous.load(dsn, then.rows), before=first
-                ),
+                partial(_load_seconds, server, partial(_ours, load=load), before=first),
+                partial(_load_seconds, server, theirs, before=first),
             )
-            yield speed(f"{what}, against the previous way", ours, theirs, least=8)
+            what = f"{what}, against the row-by-row reference"
+            yield speedup(what, ours, reference, at_least=8)
 
 
-def _input(answers: Sequence[Page], at: datetime) -> _Input:
+def _input(responses: Sequence[Page], at: datetime) -> _Input:
     catalogue = Catalogue()
-    loaded = [
+    parsed = [
         ParsedResponse(
             page.user_id,
             at,
@@ -75,17 +89,17 @@ def _input(answers: Sequence[Page], at: datetime) -> _Input:
             transform.fingerprint(page.body),
             transform.transform(page.body, page.user_id, at, catalogue),
         )
-        for page in answers
+        for page in responses
     ]
-    rows = [previous.transform(page.body, page.user_id, at) for page in answers]
-    return _Input(loaded, catalogue, rows)
+    rows = [row_by_row.transform(page.body, page.user_id, at) for page in responses]
+    return _Input(parsed, catalogue, rows)
 
 
-def _with_some_new(answers: Sequence[Page]) -> list[Page]:
-    """The answers, of which some plays have another time: as many as are new in a calm hour."""
-    every = round(1 / _FEW_NEW)
+def _with_some_new(responses: Sequence[Page]) -> list[Page]:
+    """Change the time of some plays: as many as are new in a quiet hour."""
+    every = round(1 / _NEW_SHARE)
     changed = []
-    for page in answers:
+    for page in responses:
         parts = page.body.split(b'"played_at":"')
         for number in range(page.user_id % every + 1, len(parts), every):
             # Another millisecond makes another play of the same track.
@@ -96,8 +110,10 @@ def _with_some_new(answers: Sequence[Page]) -> list[Page]:
     return changed
 
 
-def _fresh(server: Postgres, deed: Callable[[str], None], before: _Input | None = None) -> float:
-    """The seconds of a load into a new warehouse with all users, where ``before`` may be loaded."""
+def _load_seconds(
+    server: Postgres, work: Callable[[str], None], before: _Input | None = None
+) -> float:
+    """Return the seconds of a load into a new warehouse, after an earlier load if there is one."""
     with services.warehouse(server) as dsn:
         services.add_users(dsn, _USERS)
         if before is not None:
@@ -106,47 +122,30 @@ def _fresh(server: Postgres, deed: Callable[[str], None], before: _Input | None 
             connection.execute("VACUUM ANALYZE")
             connection.execute("CHECKPOINT")
         gc.collect()
-        return seconds(lambda: deed(dsn))
+        return seconds(lambda: work(dsn))
 
 
-def _ours(dsn: str, given: _Input) -> None:
+def _ours(dsn: str, load: _Input) -> None:
     with connect(dsn) as connection:
-        at = given.answers[0].observed_at
-        told = PollBatch(given.answers, given.catalogue, at)
-        plays.load(connection, [told], "bench", timedelta(days=1))
+        at = load.responses[0].observed_at
+        batch = PollBatch(load.responses, load.catalogue, at)
+        plays.load(connection, [batch], "bench", timedelta(days=1))
 
 
-def _final_rows(server: Postgres, given: _Input) -> list[tuple[sql.Composable, list[Any]]]:
-    """All rows that our load leaves, by table, each table after those it refers to."""
+def _final_rows(server: Postgres, load: _Input) -> list[tuple[sql.Identifier, list[Any]]]:
+    """Return all rows that our load writes, by table."""
     with services.warehouse(server) as dsn, psycopg.connect(dsn) as connection:
         services.add_users(dsn, _USERS)
-        _ours(dsn, given)
-        tables = [
-            *(("public", name, key) for name, key in _PUBLIC),
-            ("songswap", "metadata", "kind, id"),
-            ("songswap", "polls", "user_id"),
-            ("songswap", "track_forms", "id"),
-        ]
-        found = []
-        for schema, name, key in tables:
-            table = sql.Identifier(schema, name)
-            query = sql.SQL("SELECT * FROM {} ORDER BY " + key).format(table)
-            found.append((table, connection.execute(query).fetchall()))
-        return found
+        _ours(dsn, load)
+        tables = []
+        for name, order in _TABLES.items():
+            table = sql.Identifier(*name.split("."))
+            query = sql.SQL("SELECT * FROM {} ORDER BY " + order).format(table)
+            tables.append((table, connection.execute(query).fetchall()))
+        return tables
 
 
-_PUBLIC = (
-    ("Tracks", "id"),
-    ("Artists", "id"),
-    ("ArtistTracks", "track_id, artist_id"),
-    ("TrackPopularity", "id, date"),
-    ("TrackImages", "id, height, width"),
-    ("TrackPreviews", "id"),
-    ("History", "user_id, played_at"),
-)
-
-
-def _copy(dsn: str, final: Sequence[tuple[sql.Composable, list[Any]]]) -> None:
+def _copy(dsn: str, final: Sequence[tuple[sql.Identifier, list[Any]]]) -> None:
     """COPY rows as they are, in one transaction."""
     with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
         for table, rows in final:

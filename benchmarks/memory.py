@@ -1,4 +1,4 @@
-"""What processes have of memory, as the kernel tells it."""
+"""Memory of processes, as the kernel reports it."""
 
 import re
 import threading
@@ -9,38 +9,38 @@ from typing import NamedTuple
 
 import psutil
 
-_SAMPLED_S = 0.2
-_SAMPLED_TOGETHER_S = 1.0
-"""Looking at all processes is no small work."""
+_INTERVAL_S = 0.2
+_TOTAL_INTERVAL_S = 1.0
+"""Longer, because reading the memory of all processes takes a while."""
 
 
 class Peak(NamedTuple):
-    """The most memory that a process has had, in MB.
+    """The peak memory of a process, in MB.
 
-    ``resident`` is what the kernel noted as its highest, with all it shares with others; ``own`` is
-    of one moment, and has what is shared divided among its holders. Where the kernel notes and
-    divides nothing (macOS), ``resident`` is of one moment too, and ``own`` has nothing shared.
+    ``resident`` is the kernel's highest value, shared pages included; ``own`` is sampled, with
+    shared pages divided among their processes. On macOS, which records no highest value and divides
+    nothing, ``resident`` is sampled too and ``own`` has no shared pages.
     """
 
     resident: float
     own: float
 
 
-class Together:
-    """The most that processes have had at one moment, in MB: what is shared is counted once."""
+class Total:
+    """The peak memory of several processes at one moment, in MB; shared pages count once."""
 
     def __init__(self) -> None:
-        self.most = 0.0
+        self.peak = 0.0
 
 
 @contextmanager
-def sampled(look: Callable[[], None], every_s: float = _SAMPLED_S) -> Iterator[None]:
-    """Look again and again meanwhile."""
+def sampled(sample: Callable[[], None], every_s: float = _INTERVAL_S) -> Iterator[None]:
+    """Take samples in a thread until the block ends."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(every_s):
-            look()
+            sample()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -52,35 +52,35 @@ def sampled(look: Callable[[], None], every_s: float = _SAMPLED_S) -> Iterator[N
 
 
 @contextmanager
-def together(pids: Callable[[], Iterable[int]]) -> Iterator[Together]:
-    """The memory of processes, which may come and go meanwhile."""
-    seen = Together()
+def total_memory(pids: Callable[[], Iterable[int]]) -> Iterator[Total]:
+    """Sample the memory of processes, which may come and go, until the block ends."""
+    total = Total()
 
-    def look() -> None:
-        seen.most = max(seen.most, sum(memory_of(pid).own for pid in set(pids())))
+    def sample() -> None:
+        total.peak = max(total.peak, sum(memory_of(pid).own for pid in set(pids())))
 
-    with sampled(look, _SAMPLED_TOGETHER_S):
-        yield seen
+    with sampled(sample, _TOTAL_INTERVAL_S):
+        yield total
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """Return the processes that a process has started."""
     return _children(pid, recursive=False)
 
 
 def descendants(pid: int) -> list[int]:
-    """A process, what it has started, what these have started, and so on."""
+    """Return a process and everything below it."""
     return [pid, *_children(pid, recursive=True)]
 
 
 def memory_of(pid: int) -> Peak:
-    """What a process has; nothing where it has ended."""
+    """Return the memory of a process, 0 if it has ended."""
     try:
         memory = psutil.Process(pid).memory_full_info()
         highest = _highest(pid)
     except (psutil.Error, OSError):
-        return Peak(0.0, 0.0)  # it has ended meanwhile
-    # Nobody but Linux divides what is shared.
+        return Peak(0.0, 0.0)  # it has ended
+    # Only Linux divides shared pages.
     own = memory.pss if psutil.LINUX else memory.uss
     return Peak(max(highest, memory.rss) / 1e6, own / 1e6)
 
@@ -89,11 +89,11 @@ def _children(pid: int, recursive: bool) -> list[int]:
     try:
         return [child.pid for child in psutil.Process(pid).children(recursive)]
     except psutil.Error:
-        return []  # it has ended meanwhile
+        return []  # it has ended
 
 
 def _highest(pid: int) -> int:
-    """The bytes that the kernel noted as a process's highest; 0 where, as on macOS, none does."""
+    """Return the highest memory in bytes that the kernel recorded; 0 on macOS, which does not."""
     if not psutil.LINUX:
         return 0
     status = Path(f"/proc/{pid}/status").read_text()

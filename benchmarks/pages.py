@@ -1,6 +1,6 @@
-"""The data of the benchmarks: what Spotify answers for listeners of a large world, seeded.
+"""The seeded data of the benchmarks: Spotify's responses for the listeners of a large world.
 
-200,000 tracks of 40,000 artists, played with a Zipf-like popularity; answers are in the API's true
+200,000 tracks of 40,000 artists, played with a Zipf-like popularity; responses have the API's
 shape, with ``available_markets``.
 """
 
@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from benchmarks.size import size
 from songswap.dev.simulator.gzip_join import joined, stored
-from songswap.dev.simulator.play import Play
-from songswap.dev.simulator.world import Anybody, World
+from songswap.dev.simulator.play import SimulatedPlay
+from songswap.dev.simulator.world import AnyListener, SimulatedWorld
 from songswap.storage.records import pack
 
 SEED = 5
@@ -24,16 +24,16 @@ FULL = 50
 LISTENERS = size(20_000, 100)
 """The world has ten tracks for each of them, and a fifth as many artists as tracks."""
 LIVED = timedelta(days=60)
-_SETTLED = timedelta(days=10)
-"""After so long most have played 50 tracks."""
+_FULL_AFTER = timedelta(days=10)
+"""By then most listeners have played 50 tracks."""
 _HOUR = timedelta(hours=1)
 
 
 class Page(NamedTuple):
-    """An answer with 50 plays, as it is and as a gzip file; ``user_id`` counts from 1.
+    """A response with 50 plays, as it is and as gzip; ``user_id`` counts from 1.
 
-    The simulator joins its gzip files of parts, which makes them large; ``packed`` ones are as
-    small as a server's that packs whole answers.
+    The simulator concatenates gzip members, which makes its bodies larger than those of a server
+    that compresses whole responses.
     """
 
     user_id: int
@@ -42,50 +42,55 @@ class Page(NamedTuple):
 
 
 @cache
-def world() -> World:
-    """Everybody and everything."""
-    return World(SEED, LISTENERS, _ms(NOW - LIVED))
+def world() -> SimulatedWorld:
+    """Return the world with all its listeners."""
+    return SimulatedWorld(SEED, LISTENERS, _ms(NOW - LIVED))
 
 
-def pages(users: int, at: datetime = NOW, *, packed: bool = False) -> list[Page]:
-    """The answers of as many listeners who have played 50 tracks or more by ``at``."""
+def pages(users: int, at: datetime = NOW, *, compress: bool = False) -> list[Page]:
+    """Return the responses of so many listeners who have played 50 tracks or more by ``at``.
+
+    With ``compress`` each is compressed as a whole.
+    """
     found: list[Page] = []
     for listener in world().listeners.values():
         newest = listener.newest(_ms(at))
         if len(newest) < FULL:
             continue
-        body, gzipped = _answer(listener, newest[:FULL])
-        found.append(Page(len(found) + 1, body, gzip.compress(body) if packed else gzipped))
+        body, gzipped = _response(listener, newest[:FULL])
+        found.append(Page(len(found) + 1, body, gzip.compress(body) if compress else gzipped))
         if len(found) == users:
             return found
     raise ValueError(f"only {len(found)} of {users} listeners have played so much")
 
 
 def hourly(users: range, objects: int) -> Iterator[tuple[datetime, Page]]:
-    """Answers as the archive holds them, packed: only where they tell something new of a user.
+    """Yield responses as the archive holds them, compressed: only those with new plays of a user.
 
-    Hour after hour of the listeners with these ids, from 1 on, until there are so many answers.
+    They come hour after hour from the listeners with these ids, which count from 1.
     """
     listeners = list(islice(world().listeners.values(), users.start - 1, users.stop - 1))
-    told: dict[int, Play] = {}
-    given = 0
-    for hour in range((LIVED - _SETTLED) // _HOUR):
-        at = NOW - LIVED + _SETTLED + hour * _HOUR
+    last: dict[int, SimulatedPlay] = {}
+    yielded = 0
+    for hour in range((LIVED - _FULL_AFTER) // _HOUR):
+        at = NOW - LIVED + _FULL_AFTER + hour * _HOUR
         for user_id, listener in enumerate(listeners, users.start):
             newest = listener.newest(_ms(at))
-            if not newest or told.get(user_id) == newest[0]:
+            if not newest or last.get(user_id) == newest[0]:
                 continue
-            told[user_id] = newest[0]
-            body, _ = _answer(listener, newest[:FULL])
+            last[user_id] = newest[0]
+            body, _ = _response(listener, newest[:FULL])
             yield at, Page(user_id, body, pack(body))
-            given += 1
-            if given == objects:
+            yielded += 1
+            if yielded == objects:
                 return
-    raise ValueError(f"{len(users)} listeners have no {objects} answers in {LIVED.days} days")
+    raise ValueError(
+        f"{len(users)} listeners have fewer than {objects} responses in {LIVED.days} days"
+    )
 
 
-def _answer(listener: Anybody, newest: Sequence[Play]) -> tuple[bytes, bytes]:
-    """The page that tells of these plays: as it is, and as the simulator's gzip file."""
+def _response(listener: AnyListener, newest: Sequence[SimulatedPlay]) -> tuple[bytes, bytes]:
+    """Return the page with these plays: as it is, and as the simulator's gzip."""
     cursors = {"after": str(newest[0].played_at), "before": str(newest[-1].played_at)}
     href = "https://api.spotify.com/v1/me/player/recently-played"
     rest = {"next": f"{href}?before={cursors['before']}", "cursors": cursors}

@@ -1,5 +1,5 @@
--- The rows to read, and what the platform reads of them, with its joins. A read of several
--- statements has a semicolon between them.
+-- The rows, and the platform's queries with its joins. A query of several statements has a
+-- semicolon between them.
 
 -- name: catalogue
 -- 40,000 artists, of whom a few have most tracks, and 200,000 tracks, the most played first.
@@ -27,8 +27,8 @@ INSERT INTO "TrackPreviews"
 SELECT left(md5('track' || n), 22), 'https://p.scdn.co/mp3-preview/' || md5('preview' || n)
 FROM generate_series(0, 199999) n WHERE n % 10 = 0;
 
--- What the simulator's listeners would play: mostly of a library of 30 to 300 tracks, else what
--- everybody hears; a track's number follows from its part of all plays.
+-- A track that one of the simulator's listeners would play: mostly from a library of 30 to 300
+-- tracks, else by its share of all plays, from which the track's number follows.
 CREATE FUNCTION heard(listener bigint) RETURNS text LANGUAGE sql VOLATILE RETURN
 left(md5('track' || floor(20 * (10001 ^ CASE WHEN random() < 0.6
   THEN (listener * 7548777 + floor((30 + listener % 271) * random() ^ 2)::bigint * 6180340)
@@ -37,7 +37,7 @@ left(md5('track' || floor(20 * (10001 ^ CASE WHEN random() < 0.6
 END - 1))::integer), 22);
 
 -- name: indexes_of_history
--- How to drop the key and each other index, and how to make it again.
+-- For the key and each other index: a statement that drops it and one that recreates it.
 SELECT format('ALTER TABLE "History" DROP CONSTRAINT %I', conname),
   format('ALTER TABLE "History" ADD CONSTRAINT %I %s', conname, pg_get_constraintdef(oid))
 FROM pg_constraint WHERE conrelid = '"History"'::regclass AND contype = 'p'
@@ -46,7 +46,7 @@ SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid
 FROM pg_index WHERE indrelid = '"History"'::regclass AND NOT indisprimary
 
 -- name: drop_all_but_keys
--- The keys hold nothing else then.
+-- Also removes the columns that keys include.
 DO $$
 DECLARE index regclass;
 BEGIN
@@ -64,7 +64,7 @@ ALTER TABLE "ArtistTracks" DROP CONSTRAINT "ArtistTracks_pkey",
   ADD PRIMARY KEY (track_id, artist_id)
 
 -- name: plays
--- Each load leaves four plays of every user side by side, and the next load's lie after them.
+-- Each load leaves four adjacent plays of every user, and the next load's follow them.
 INSERT INTO "History"
 SELECT 1 + n / 4 %% 2000,
   timestamp '2024-01-01' + n / 8000 * interval '14 hours' + n %% 4 * interval '210.123 seconds',
@@ -72,7 +72,7 @@ SELECT 1 + n / 4 %% 2000,
 FROM generate_series(0, %(plays)s - 1) n
 
 -- name: load
--- 25,000 plays that are new, in the order of the hourly load.
+-- 25,000 new plays, in the order of the hourly load.
 INSERT INTO "History"
 SELECT 1 + n * 2 / 25,
   timestamp '2027-01-01' + %(hour)s * interval '1 hour' + n %% 13 * interval '210.123 seconds',
@@ -95,7 +95,7 @@ GROUP BY h.track_id, t.name, a.name, t.duration_ms, i.url, p.url
 ORDER BY count(h.track_id) DESC LIMIT 50
 
 -- name: top_tracks_of_user_widths_grouped
--- As the platform's insights API asks it: no index spares it the widths of every track's images.
+-- The query of the platform's insights API: no index spares it the widths of all images.
 SELECT h.track_id, t.name, a.name, count(h.track_id), t.duration_ms, i.url, p.url
 FROM "History" h
 JOIN "Tracks" t ON t.id = h.track_id

@@ -1,4 +1,4 @@
-"""The real services that parts run on, each in a folder of its own and stopped at the end."""
+"""The real services that parts run on, each in its own folder and stopped at the end."""
 
 import itertools
 import os
@@ -24,7 +24,7 @@ _numbers = itertools.count(1)
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
-    """PostgreSQL with a database that `warehouse` copies: migrated and empty."""
+    """Run PostgreSQL with a migrated, empty database that `warehouse` copies."""
     server = Postgres(folder / "postgres", free_port())
     server.start()
     try:
@@ -37,7 +37,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
 
 @contextmanager
 def warehouse(server: Postgres) -> Iterator[str]:
-    """The DSN of a new warehouse, dropped at the end."""
+    """Create a warehouse and yield its DSN; it is dropped at the end."""
     name = f"warehouse_{next(_numbers)}"
     server.create_database(name, template=_MIGRATED)
     try:
@@ -47,7 +47,7 @@ def warehouse(server: Postgres) -> Iterator[str]:
 
 
 def add_users(dsn: str, number: int) -> None:
-    """Users of the platform with the ids from 1 on."""
+    """Add users of the platform with the ids from 1 on."""
     with psycopg.connect(dsn) as connection:
         connection.execute(
             'INSERT INTO "Users" SELECT n, n::text, n::text, n::text FROM generate_series(1, %s) n',
@@ -57,7 +57,7 @@ def add_users(dsn: str, number: int) -> None:
 
 @contextmanager
 def object_store(folder: Path) -> Iterator[ObjectStore]:
-    """An S3 endpoint with the bucket `BUCKET`."""
+    """Run an S3 endpoint with the bucket `BUCKET`."""
     store = ObjectStore(folder / "s3", free_port(), platform_access(), buckets=(BUCKET,))
     store.start()
     try:
@@ -68,7 +68,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
 
 @contextmanager
 def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
-    """A simulated Spotify."""
+    """Run a simulated Spotify."""
     spotify = Simulator(folder / "simulator", 0, options)
     spotify.start()
     try:
@@ -78,18 +78,18 @@ def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
 
 
 def environment(dsn: str, store: ObjectStore, folder: Path) -> dict[str, str]:
-    """What ``songswap`` reads to work with a warehouse and the bucket, with no Spotify."""
+    """Return the environment of a ``songswap`` with a warehouse and the bucket, without Spotify."""
     plan = make_plan({})
-    told = plan.environment(
+    variables = plan.environment(
         warehouse=dsn,
         archive=store.url,
         access=store.access,
-        simulator="http://127.0.0.1:9",  # nobody listens at it
+        simulator="http://127.0.0.1:9",  # nothing listens on it
         spool=folder / "spool",
     )
-    return {**os.environ, **told, "AIRFLOW_VAR_BUCKET_NAME": BUCKET}
+    return {**os.environ, **variables, "AIRFLOW_VAR_BUCKET_NAME": BUCKET}
 
 
 def archive_of(store: ObjectStore, access_key: str = "pipeline") -> settings.Archive:
-    """The bucket as one of its keys sees it."""
+    """Return the bucket with one of its keys."""
     return settings.Archive(BUCKET, store.url, REGION, access_key, store.access.secrets[access_key])

@@ -1,17 +1,16 @@
 """A whole hourly load: the DAG with LocalExecutor on real parts, and the same steps in one process.
 
-The simulated Spotify runs beside it: what it takes of the cores (2 to 5 ms an answer) is part of
-every time here.
+The simulated Spotify shares the cores: its 2 to 5 ms per response are part of every duration.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.airflow_run import Run, Site, site, web_api_calls
-from benchmarks.figure import Figure, bound, cost
+from benchmarks.airflow_run import Run, Site, open_site, web_api_calls
+from benchmarks.measurement import Measurement, OnProgress, cost, value
 from benchmarks.memory import Peak, children, memory_of, sampled
 from benchmarks.size import size
 from songswap.dev.stack.airflow import Airflow
@@ -25,95 +24,99 @@ _CURVE = (size(100, 3), size(500, 3), _SHARED, size(5_000, 3))
 
 
 class _Loaded(NamedTuple):
-    """A run, how many requests of the Web API it took, and the memory of its tasks."""
+    """A run, its requests to the Web API, and the peak memory of its tasks."""
 
     run: Run
     calls: int
     peak: Peak
 
 
-def run(folder: Path, told: Callable[[str], None]) -> Iterator[Figure]:
-    """Time, memory and XComs of runs; what Airflow costs; how the cost grows with the users."""
-    with site(folder) as here:
-        told("Airflow starts")
-        with here.airflow(Airflow) as airflow:
-            told(f"{_USERS:,} users, {_PER_30_S // 30} requests/s, {_LATENCY_MS} ms")
-            limited = _loaded(here, airflow, _USERS, _PER_30_S, _LATENCY_MS)
+def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
+    """Measure time, memory and XComs of runs, Airflow's share, and the growth with the users."""
+    with open_site(folder) as site:
+        on_progress("Airflow starts")
+        with site.airflow(Airflow) as airflow:
+            on_progress(f"{_USERS:,} users, {_PER_30_S // 30} requests/s, {_LATENCY_MS} ms")
+            limited = _loaded(site, airflow, _USERS, _PER_30_S, _LATENCY_MS)
             yield from _against_the_limit(limited)
             what = f"XComs of a run of {_USERS:,} users"
-            yield bound(what, limited.run.xcom_bytes / 1000, "kB", most=10)
-            free = {}
+            yield value(what, limited.run.xcom_bytes / 1000, "kB", at_most=10)
+            unlimited = {}
             for users in dict.fromkeys((_FEW, _SHARED, _MANY)):
-                told(f"{users:,} users, no limit")
-                free[users] = _loaded(here, airflow, users)
-        yield from _memory({_USERS: limited.peak, _FEW: free[_FEW].peak, _MANY: free[_MANY].peak})
-        alone = {}
+                on_progress(f"{users:,} users, no limit")
+                unlimited[users] = _loaded(site, airflow, users)
+        yield from _memory(
+            {_USERS: limited.peak, _FEW: unlimited[_FEW].peak, _MANY: unlimited[_MANY].peak}
+        )
+        in_process = {}
         for users in dict.fromkeys(_CURVE):
-            told(f"{users:,} users in one process")
-            with here.world(users):
-                alone[users] = here.load_here()
-    share = free[_SHARED].run.seconds - alone[_SHARED]
-    yield bound(f"Airflow's own share, {_SHARED:,} users", share, "s", most=25)
-    yield from _curve("curve", alone)
-    yield from _curve("curve of the DAG", {users: one.run.seconds for users, one in free.items()})
+            on_progress(f"{users:,} users in one process")
+            with site.world(users):
+                in_process[users] = site.load_here()
+    share = unlimited[_SHARED].run.seconds - in_process[_SHARED]
+    yield value(f"Airflow's own share, {_SHARED:,} users", share, "s", at_most=25)
+    yield from _curve("curve", in_process)
+    yield from _curve(
+        "curve of the DAG", {users: loaded.run.seconds for users, loaded in unlimited.items()}
+    )
 
 
 def _loaded(
-    here: Site, airflow: Airflow, users: int, per_30_s: int = 0, latency_ms: int = 0
+    site: Site, airflow: Airflow, users: int, per_30_s: int = 0, latency_ms: int = 0
 ) -> _Loaded:
-    """A world of its own, loaded by the DAG."""
-    scheduler = next(one for one in airflow.components if one.name.endswith("scheduler"))
+    """Load a new world with the DAG."""
+    scheduler = next(part for part in airflow.components if part.name.endswith("scheduler"))
     with (
-        here.world(users, per_30_s=per_30_s, latency_ms=latency_ms) as spotify,
-        _watched(scheduler.pid) as seen,
+        site.world(users, per_30_s=per_30_s, latency_ms=latency_ms) as spotify,
+        _watched(scheduler.pid) as peaks,
     ):
-        done = here.load(airflow)
+        run = site.load(airflow)
         calls = web_api_calls(spotify)
-    resident = max(one.resident for one in seen.values())
-    return _Loaded(done, calls, Peak(resident, max(one.own for one in seen.values())))
+    resident = max(peak.resident for peak in peaks.values())
+    return _Loaded(run, calls, Peak(resident, max(peak.own for peak in peaks.values())))
 
 
-def _against_the_limit(loaded: _Loaded) -> Iterator[Figure]:
-    took, a_second = loaded.run.seconds, _PER_30_S / 30
-    yield bound(f"requests of a run of {_USERS:,} users, without tokens", loaded.calls, "requests")
-    what = f"that run, against its requests ÷ {a_second:g}/s"
-    yield cost(what, took, loaded.calls / a_second, "s", most=1.15)
-    # The window rolls: as many requests as it holds need not wait at all.
-    waited = max(0, loaded.calls - _PER_30_S) / a_second
+def _against_the_limit(loaded: _Loaded) -> Iterator[Measurement]:
+    took, per_second = loaded.run.seconds, _PER_30_S / 30
+    yield value(f"requests of a run of {_USERS:,} users, without tokens", loaded.calls, "requests")
+    what = f"that run, against its requests ÷ {per_second:g}/s"
+    yield cost(what, took, loaded.calls / per_second, "s", at_most=1.15)
+    # The window rolls: the first requests that fill it do not wait.
+    waited = max(0, loaded.calls - _PER_30_S) / per_second
     if waited:
         yield cost(f"the same, without the first {_PER_30_S:,} requests", took, waited, "s")
 
 
-def _curve(name: str, taken: dict[int, float]) -> Iterator[Figure]:
-    for users, took in taken.items():
-        yield bound(f"{name}: {users} users, seconds", took, "s")
-        yield bound(f"{name}: {users} users, users a second", users / took, "users/s")
+def _curve(name: str, durations: dict[int, float]) -> Iterator[Measurement]:
+    for users, took in durations.items():
+        yield value(f"{name}: {users} users, seconds", took, "s")
+        yield value(f"{name}: {users} users, users per second", users / took, "users/s")
 
 
-def _memory(peaks: dict[int, Peak]) -> Iterator[Figure]:
+def _memory(peaks: dict[int, Peak]) -> Iterator[Measurement]:
     for users, peak in sorted(peaks.items()):
         what = f"peak memory of a task process, {users:,} users"
-        yield bound(what, peak.resident, "MB", most=300)
-        yield bound("of it its own, shared pages divided", peak.own, "MB")
+        yield value(what, peak.resident, "MB", at_most=300)
+        yield value("its own share, shared pages divided", peak.own, "MB")
     resident = [peak.resident for peak in peaks.values()]
     yield cost(
         "the largest of these peaks against the smallest",
         max(resident),
         min(resident),
         "MB",
-        most=1.15,
+        at_most=1.15,
     )
 
 
 @contextmanager
 def _watched(scheduler: int) -> Iterator[dict[int, Peak]]:
-    """The peaks of the processes that run tasks, by pid: children of the scheduler's workers."""
-    seen: dict[int, Peak] = defaultdict(lambda: Peak(0.0, 0.0))
+    """Sample the peaks of the task processes by pid: children of the scheduler's workers."""
+    peaks: dict[int, Peak] = defaultdict(lambda: Peak(0.0, 0.0))
 
-    def look() -> None:
+    def sample() -> None:
         for worker in children(scheduler):
             for task in children(worker):
-                seen[task] = Peak(*map(max, seen[task], memory_of(task)))
+                peaks[task] = Peak(*map(max, peaks[task], memory_of(task)))
 
-    with sampled(look):
-        yield seen
+    with sampled(sample):
+        yield peaks

@@ -1,7 +1,7 @@
-"""Simulators for the tests, each a fork of one process that has imported all they need.
+"""Simulators for the tests, each forked from one process that has imported what they need.
 
-A process of its own for each is started in 0.6 s of processor, hundreds of times in a suite; a fork
-takes a few milliseconds. What it runs is the command, with its options.
+A fork takes a few milliseconds, a new interpreter 0.6 s of CPU, hundreds of times in a suite. It
+runs the command with its options.
 """
 
 import multiprocessing
@@ -32,35 +32,35 @@ class ForkedSimulator(Simulator):
     """A `Simulator` whose process is a fork.
 
     Args:
-        folder: holds the log; created when missing.
-        port: the TCP port; 0 takes a free one.
-        options: more options of the command.
+        folder: The folder of the log; created if missing.
+        port: The TCP port; 0 takes a free one.
+        options: Further options of the command.
     """
 
     def __init__(self, folder: Path, port: int, options: tuple[str, ...] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "simulator.log"
-        self._words = ["simulator", "--port", str(port), *options]
+        self._arguments = ["simulator", "--port", str(port), *options]
         self._fork: BaseProcess | None = None
 
     def start(self, timeout_s: float = 30) -> None:
         """Start the simulator and wait until it listens.
 
         Raises:
-            StackError: it did not start; the text ends with its log.
+            StackError: It did not start; the message ends with its log.
         """
         self._log.write_bytes(b"")
-        self._fork = _FORKS.Process(target=_run, args=(self._words, self._log), daemon=True)
+        self._fork = _FORKS.Process(target=_run, args=(self._arguments, self._log), daemon=True)
         self._fork.start()
-        living = self._fork.is_alive
-        wait_until(lambda: "\n" in self._log.read_text() or not living(), timeout_s, 0.01)
-        said = self._log.read_text()
-        if not said.startswith("http://"):
-            raise StackError(f"The simulator did not start: {said}")
-        self.url = said.split()[0].rstrip("/")
+        is_alive = self._fork.is_alive
+        wait_until(lambda: "\n" in self._log.read_text() or not is_alive(), timeout_s, 0.01)
+        output = self._log.read_text()
+        if not output.startswith("http://"):
+            raise StackError(f"The simulator did not start: {output}")
+        self.url = output.split()[0].rstrip("/")
 
     def stop(self, timeout_s: float = 5) -> None:
-        """Stop the simulator; kill it if it does not obey."""
+        """Stop the simulator, and kill it if it has not ended by the timeout."""
         if self._fork is None:
             return
         self._fork.terminate()
@@ -70,18 +70,18 @@ class ForkedSimulator(Simulator):
         self._fork = None
 
 
-def _run(words: list[str], log: Path) -> None:
+def _run(arguments: list[str], log: Path) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    sys.argv = words
+    sys.argv = arguments
     typer.run(simulator)
 
 
 def _end_with(parent: BaseProcess) -> None:
-    """Whatever ends the tests, even a kill, ends their simulators."""
+    """End this process with its parent, however the parent ended."""
     parent.join()
     os._exit(1)

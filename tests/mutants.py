@@ -1,13 +1,14 @@
-"""Break the pipeline on purpose, one way after the other, and see that a test turns red.
+"""Break the pipeline on purpose, in one place at a time, and check that a test fails.
 
     .venv/bin/python tests/mutants.py            # all, some minutes
     .venv/bin/python tests/mutants.py cursor     # those whose name holds this word
 
-Each mutant is a change of one place in a copy of the project, which is run with an interpreter of
-its own, so that processes which tests start are broken in the same way. First the tests have to be
-green without any. Exit 0 when all were caught.
+Each mutant changes the body of one function, or one SQL statement, in a copy of the project. It is
+run with an interpreter of its own, so that processes which tests start are broken in the same way.
+The tests have to pass without a mutant first. Exit 0 when all were caught.
 """
 
+import ast
 import re
 import shutil
 import subprocess
@@ -19,15 +20,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
+Block = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 NEEDED = ("src", "tests", "dags", "pyproject.toml", "docs", "README.md")
 
 
+class CannotMutate(Exception):
+    """The code has changed, so that a mutant cannot be made; the text says what to do."""
+
+
 class Mutant(NamedTuple):
-    """A place in a file of `src/songswap` that is changed, and who has to notice."""
+    """What is broken, where and how, and the test that has to fail.
+
+    ``where`` is a function by its importable name, or a named statement as ``module:statement``.
+    ``old`` stands in it exactly once, in the form of `ast.unparse`, and becomes ``new``; where it
+    is None, ``new`` is the function's whole body.
+    """
 
     name: str
-    file: str
-    old: str
+    where: str
+    old: str | None
     new: str
     seen_by: str
 
@@ -35,191 +46,230 @@ class Mutant(NamedTuple):
 MUTANTS = (
     Mutant(
         "key without track check: another track at a taken moment is dropped silently",
-        "warehouse/plays.py",
-        "if track_id != play.track_id:",
-        "if track_id is None:",
-        "tests/integration/test_loads.py::test_two_tracks_at_one_moment",
+        "songswap.warehouse.plays._new_plays",
+        "track_id != play.track_id",
+        "track_id is None",
+        "tests/integration/test_plays.py::test_two_tracks_at_one_moment",
     ),
     Mutant(
         "cursor instead of key: only what is newer than the newest known play is new",
-        "warehouse/plays.py",
-        "sorted(play for response in responses for play in response.history.plays):",
-        "sorted(\n"
-        "        play for response in responses for play in response.history.plays\n"
-        "        if all(play.played_at > at for user, at in known if user == play.user_id)\n"
-        "    ):",
-        "tests/integration/test_loads.py::test_order_and_repetition",
+        "songswap.warehouse.plays._new_plays",
+        "in response.history.plays",
+        "in response.history.plays"
+        " if all(play.played_at > at for user, at in known if user == play.user_id)",
+        "tests/integration/test_plays.py::test_order_and_repetition",
     ),
     Mutant(
         "token not stored after rotation",
-        "warehouse/tokens.py",
-        '        cursor = await connection.execute(_SQL["store"], old | columns | times)\n',
-        "        times = times | {name: [] for name in old}\n"
-        '        cursor = await connection.execute(_SQL["store"], old | columns | times)\n',
-        "tests/integration/test_soak.py::test_promise_is_kept",
+        "songswap.warehouse.tokens.store",
+        "old | columns | times",
+        "old | columns | times | {name: [] for name in old}",
+        "tests/integration/test_soak.py::test_soak_loses_doubles_and_invents_nothing",
     ),
     Mutant(
         "a rotated token goes to the warehouse only, not to the disk first",
-        "pipelines/tokens.py",
+        "songswap.pipelines.tokens.TokenExchanger._store",
         "[token for token in rotated if token.refresh_token != token.old_refresh_token]",
         "[]",
         "tests/integration/test_crash.py::test_killed_with_rotated_tokens_in_hand",
     ),
     Mutant(
-        "archive after load: a loaded answer leaves the spool before S3 has it",
-        "storage/spool.py",
-        "DELETE FROM answers WHERE id = :id AND archived = :done AND loaded = :done",
-        "DELETE FROM answers WHERE id = :id AND loaded = :done",
+        "archive after load: a loaded response leaves the spool before S3 has it",
+        "songswap.storage.spool.Spool._drop_done",
+        "archived = :done AND ",
+        "",
         "tests/integration/test_faults.py::test_s3_stopped_during_a_run",
     ),
     Mutant(
-        "any error of a taken key counts as archived, status 409 too",
-        "storage/archive.py",
-        "if answered == 412:",
-        "if answered:",
-        "tests/integration/test_archive.py::test_conflict_is_tried_again",
+        "any refusal of a taken key counts as archived, status 409 too",
+        "songswap.storage.archive.Archive._put",
+        "== 412",
+        "in (409, 412)",
+        "tests/integration/test_archive.py::test_conflicting_put_is_repeated_under_its_key",
     ),
     Mutant(
-        "an archived answer leaves the spool before it is loaded",
-        "storage/spool.py",
-        "DELETE FROM answers WHERE id = :id AND archived = :done AND loaded = :done",
-        "DELETE FROM answers WHERE id = :id AND archived = :done",
-        "tests/integration/test_hourly_load.py::test_loads_what_spotify_could_tell",
+        "an archived response leaves the spool before it is loaded",
+        "songswap.storage.spool.Spool._drop_done",
+        " AND loaded = :done",
+        "",
+        "tests/integration/test_hourly_load.py::test_load_stores_every_play_spotify_could_return",
     ),
     Mutant(
         "spool without fsync",
-        "storage/spool_file.py",
-        "PRAGMA synchronous=FULL",
-        "PRAGMA synchronous=NORMAL",
+        "songswap.storage.spool_file.SpoolFile._connect",
+        "synchronous=FULL",
+        "synchronous=NORMAL",
         "tests/integration/test_spool.py::test_killed_while_writing",
     ),
     Mutant(
         "gaps are not recorded",
-        "warehouse/plays.py",
-        "if response.history.full",
-        "if response.history.items > 50",
-        "tests/integration/test_soak.py::test_promise_is_kept",
+        "songswap.warehouse.plays._Load.insert_gaps",
+        None,
+        "return 0",
+        "tests/integration/test_soak.py::test_soak_loses_doubles_and_invents_nothing",
     ),
     Mutant(
-        "20 plays are asked for instead of 50",
-        "spotify/client.py",
-        '{"limit": "50"}',
-        '{"limit": "20"}',
-        "tests/integration/test_soak.py::test_promise_is_kept",
+        "20 plays are requested instead of 50",
+        "songswap.spotify.client.Client.recently_played",
+        "'50'",
+        "'20'",
+        "tests/integration/test_soak.py::test_soak_loses_doubles_and_invents_nothing",
     ),
     Mutant(
         "an incident at Spotify ends everybody's grant",
-        "warehouse/grants.sql",
-        "over OR NOT %(incident)s AND",
-        "over OR NOT (%(incident)s AND false) AND",
+        "songswap.warehouse.grants:settle_refused",
+        "NOT %(incident)s AND",
+        "NOT (%(incident)s AND false) AND",
         "tests/integration/test_faults.py::test_everybody_refused_is_an_incident",
     ),
     Mutant(
-        "an export is loaded as it was planned before others had loaded",
-        "warehouse/exports/streams.py",
-        "if current != stored:",
-        "if current is None:",
-        "tests/integration/test_import.py::test_two_at_once",
+        "an export is loaded as it was planned before others loaded",
+        "songswap.warehouse.exports.streams.load",
+        "current != stored",
+        "current is None",
+        "tests/integration/test_import_export.py::test_two_at_once",
     ),
     Mutant(
-        "a play that an export had told is loaded again when the API tells it",
-        "warehouse/plays.py",
-        "if not streams:",
-        "if streams is not None:",
-        "tests/integration/test_import.py::test_told_by_both",
+        "a play of an export is loaded again when the API returns it",
+        "songswap.warehouse.exports.merge.merge",
+        None,
+        "return Merged(set(), set())",
+        "tests/integration/test_import_export.py::test_play_of_export_and_api_is_one_play",
     ),
     Mutant(
-        "a pause says that it was another play",
-        "transform/exports/intervals.py",
-        "return min(start, longest if self.after is None else max(self.after, longest))",
-        "return start",
+        "a play does not match its stream if that was paused",
+        "songswap.transform.exports.intervals.StreamInterval.earliest",
+        None,
+        "return self.started_at",
         "tests/integration/test_import_truth.py::test_each_play_once",
     ),
     Mutant(
-        "a play of the API is several streams",
-        "transform/exports/matching.py",
+        "a play of the API matches several streams",
+        "songswap.transform.exports.matching._best_pairs",
         "count, distance, pairs = before",
         "count, distance, pairs = best[play + 1]",
-        "tests/unit/transform/exports/test_matching.py::test_one_of_two_is_told",
+        "tests/unit/transform/exports/test_matching.py::test_play_near_two_streams_matches_one",
     ),
     Mutant(
-        "tracks that share their names are not told apart by what the API told",
-        "transform/exports/classify.py",
-        "elif reason is None or rule.may_be_play(stream):",
-        "elif reason is None:",
-        "tests/unit/transform/exports/test_classify_truth.py::test_truth",
+        "plays of the API do not decide between tracks of one name",
+        "songswap.transform.exports.classify.classify",
+        "rule.may_be_play(stream)",
+        "False",
+        "tests/unit/transform/exports/test_classify_truth.py::test_plays_and_streams_match_as_they_truly_do",
     ),
     Mutant(
-        "a play of an offline phone stands at its upload",
-        "transform/exports/streams.py",
+        "a play of an offline phone is dated at its upload",
+        "songswap.transform.exports.streams.File.add",
         "if row.offline:",
-        "if row.offline and False:",
+        "if False:",
         "tests/unit/transform/exports/test_files.py::test_offline_play_ends_when_it_ended",
     ),
     Mutant(
-        "what an offline phone paused is told as another play",
-        "transform/exports/intervals.py",
-        "return self.until or self.ended_at + (_MINUTE if self.to_the_minute else _NONE)",
-        "return self.ended_at + (_MINUTE if self.to_the_minute else _NONE)",
-        "tests/unit/transform/exports/test_matching.py::test_paused_offline",
+        "a play does not match its stream if that was paused offline",
+        "songswap.transform.exports.intervals.StreamInterval.latest",
+        "self.until or ",
+        "",
+        "tests/unit/transform/exports/test_matching.py::test_offline_pauses_lie_after_the_counted_end",
     ),
     Mutant(
         "two rows of one play are two plays",
-        "transform/exports/doubles.py",
-        "return overlap > min(SLACK, min(first.ms_played, later.ms_played) * _MS / 2)",
+        "songswap.transform.exports.doubles._is_same",
+        None,
         "return False",
         "tests/unit/transform/exports/test_doubles.py::test_three_rows_of_one_play",
     ),
     Mutant(
-        "a play that the extended history tells to be private stays one",
-        "warehouse/exports/streams.py",
-        "        self.delete_plays(plan.withdrawn)\n",
-        "",
-        "tests/integration/test_import.py::test_private_after_all",
+        "a play that the extended history marks as private stays loaded",
+        "songswap.warehouse.exports.streams._Load.delete_plays",
+        None,
+        "pass",
+        "tests/integration/test_import_export.py::test_private_after_all",
     ),
     Mutant(
         "an address is archived with an export",
-        "transform/exports/files.py",
-        "                value.username = None\n",
-        "                pass\n",
-        "tests/unit/transform/exports/test_files.py::test_nothing_personal_is_kept",
+        "songswap.transform.exports.files._archivable",
+        "value.username = None",
+        "pass",
+        "tests/unit/transform/exports/test_files.py::test_archived_rows_hold_nothing_personal",
     ),
     Mutant(
-        "rows that are not there after their load are not noticed",
-        "warehouse/copying.py",
-        "if cursor.rowcount != len(rows):",
-        "if cursor.rowcount > len(rows):",
-        "tests/integration/test_loads.py::test_vanished_row_is_noticed",
+        "rows that are missing after their load are not noticed",
+        "songswap.warehouse.copying.copy",
+        "cursor.rowcount != len(rows)",
+        "cursor.rowcount > len(rows)",
+        "tests/integration/test_plays.py::test_row_that_vanishes_rolls_the_load_back",
     ),
     Mutant(
         "a replay loads a user's answers backwards",
-        "pipelines/replay.py",
-        "whole.sort(key=lambda one: (one.observed_at, one.key))",
-        "whole.sort(key=lambda one: (one.observed_at, one.key), reverse=True)",
-        "tests/integration/test_replay.py::test_fresh_database",
+        "songswap.pipelines.replay._Replay.load_part",
+        ".sort(",
+        ".sort(reverse=True, ",
+        "tests/integration/test_replay.py::test_replay_into_a_fresh_database_gives_the_same_rows",
     ),
     Mutant(
-        "of a day's popularity the first loaded stands, not the first observed",
-        "warehouse/popularity.py",
-        "if value not in dates or _floor(moment) < _floor(dates[value])",
-        "if value not in dates",
-        "tests/integration/test_loads.py::test_popularity_by_batches",
+        "of a day's popularity the first loaded is stored, not the first observed",
+        "songswap.warehouse.popularity.compare",
+        "value not in dates or _floor(moment) < _floor(dates[value])",
+        "value not in dates",
+        "tests/integration/test_plays.py::test_popularity_by_batches",
     ),
     Mutant(
-        "of what is told of a track differently the first loaded stands",
-        "warehouse/catalogue.py",
+        "of differing values of a track the first loaded is stored",
+        "songswap.warehouse.catalogue._merged",
         "old if authoritative and old else max(old, new)",
         "old or new",
-        "tests/integration/test_loads.py::test_batches_of_users_in_any_order",
+        "tests/integration/test_plays.py::test_batches_of_users_in_any_order",
     ),
     Mutant(
-        "a refusal is noted only when the wait is over",
-        "warehouse/limits/budgets.py",
-        "            await asyncio.sleep(max(0.0, self._opens_at - loop.time()))\n",
-        "                await asyncio.sleep(max(0.0, self._opens_at - loop.time()))\n",
-        "tests/integration/test_budget.py::test_refusal_is_learned_from_at_once",
+        "a 429 is recorded only after the wait",
+        "songswap.warehouse.limits.budgets.Budget.take",
+        "\n    await asyncio.sleep(",
+        "\n        await asyncio.sleep(",
+        "tests/integration/test_budgets.py::test_refusal_is_learned_from_at_once",
     ),
 )
+
+
+def mutated(mutant: Mutant, root: Path) -> tuple[Path, str]:
+    """The file that a mutant changes, in a copy of the project, and its text with the change.
+
+    Raises:
+        CannotMutate: the function or statement is not there, or is written otherwise.
+    """
+    module, _, statement = mutant.where.partition(":")
+    if statement:
+        path = (root / "src" / module.replace(".", "/")).with_suffix(".sql")
+        before, heading, rest = path.read_text().partition(f"-- name: {statement}\n")
+        body, following, after = rest.partition("-- name: ")
+        return path, before + heading + changed(body, mutant) + following + after
+    path, names = root / "src", module.split(".")
+    while not path.is_file() and names:
+        path = path.with_suffix("") / f"{names.pop(0)}.py"
+    tree = ast.parse(path.read_text() if path.is_file() else "")
+    block = tree.body
+    for name in names or [module]:
+        found = (node for node in block if isinstance(node, Block) and node.name == name)
+        if (node := next(found, None)) is None:
+            raise CannotMutate(f"there is no {mutant.where}: write its name of today")
+        block = node.body
+    block[:] = ast.parse(changed("\n".join(map(ast.unparse, block)), mutant)).body
+    return path, ast.unparse(tree)
+
+
+def changed(text: str, mutant: Mutant) -> str:
+    """The text of a function's body, or of a statement, with the change.
+
+    Raises:
+        CannotMutate: what is to be changed does not stand there exactly once.
+    """
+    if mutant.old is None:
+        return mutant.new
+    if (times := text.count(mutant.old)) != 1:
+        raise CannotMutate(
+            f"{mutant.where} has {mutant.old!r} {times} times instead of once: write the mutant for"
+            f" the code of today, which is\n{text}"
+        )
+    return text.replace(mutant.old, mutant.new)
 
 
 def interpreter(folder: Path) -> Path:
@@ -227,23 +277,23 @@ def interpreter(folder: Path) -> Path:
     environment = folder / ".venv"
     venv.create(environment, symlinks=True)
     packages = next((environment / "lib").glob("python3*")) / "site-packages"
-    here = sysconfig.get_path("purelib")
-    (packages / "mutant.pth").write_text(f"{folder / 'src'}\n{here}\n")
+    own = sysconfig.get_path("purelib")
+    (packages / "mutant.pth").write_text(f"{folder / 'src'}\n{own}\n")
     return environment / "bin" / "python"
 
 
 def copied(folder: Path) -> None:
     """Copy what tests need."""
     for name in NEEDED:
-        there = ROOT / name
-        if there.is_dir():
-            shutil.copytree(there, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(there, folder / name)
+            shutil.copy(source, folder / name)
 
 
 def tested(python: Path, folder: Path, *arguments: str) -> tuple[int, str]:
-    """Run tests; pytest's exit code, and what it said."""
+    """Run tests; pytest's exit code, and its output."""
     done = subprocess.run(  # noqa: S603 - our own tests
         [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *arguments],
         cwd=folder,
@@ -260,24 +310,25 @@ def caught_by(python: Path, folder: Path, mutant: Mutant) -> str | None:
     Raises:
         SystemExit: the mutant cannot be made, or its test does not run.
     """
-    file = folder / "src/songswap" / mutant.file
-    whole = file.read_text()
-    if whole.count(mutant.old) != 1:
-        sys.exit(f"{mutant.name}: {mutant.file} does not hold its place exactly once")
-    file.write_text(whole.replace(mutant.old, mutant.new))
     try:
-        code, said = tested(python, folder, mutant.seen_by)
+        path, broken = mutated(mutant, folder)
+    except CannotMutate as error:
+        sys.exit(f"{mutant.name}: {error}")
+    whole = path.read_text()
+    path.write_text(broken)
+    try:
+        code, output = tested(python, folder, mutant.seen_by)
     finally:
-        file.write_text(whole)
+        path.write_text(whole)
     if code not in (0, 1):
-        sys.exit(f"{mutant.name}: its test did not run\n{said}")
-    red = re.search(r"^FAILED \S+::(\S+)", said, re.MULTILINE)
+        sys.exit(f"{mutant.name}: its test did not run\n{output}")
+    red = re.search(r"^FAILED \S+::(\S+)", output, re.MULTILINE)
     return red.group(1) if code and red else None
 
 
 def main() -> int:
     """Try all mutants, or those that are named."""
-    chosen = [one for one in MUTANTS if all(word in one.name for word in sys.argv[1:])]
+    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in sys.argv[1:])]
     if not chosen:
         sys.exit(f"No mutant's name holds {' and '.join(sys.argv[1:])!r}.")
     survived = 0
@@ -286,9 +337,9 @@ def main() -> int:
         copied(folder)
         python = interpreter(folder)
         print("Without a mutant … ", end="", flush=True)
-        code, said = tested(python, folder, "-n", "2", *{one.seen_by for one in chosen})
+        code, output = tested(python, folder, "-n", "2", *{mutant.seen_by for mutant in chosen})
         if code:
-            sys.exit(f"not green:\n{said}")
+            sys.exit(f"not green:\n{output}")
         print("green", flush=True)
         for number, mutant in enumerate(chosen, 1):
             print(f"{number} of {len(chosen)}: {mutant.name} … ", end="", flush=True)

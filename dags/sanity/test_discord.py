@@ -1,54 +1,40 @@
 """
-### Do alerts reach Discord?
+### Check that alerts reach Discord
 
-Each day, and on demand: posts a message to the engineers' channel, silently, and deletes it again.
+Runs daily and on demand. Posts a silent message to the engineers' channel and deletes it.
 
-| task | what it proves |
+| task | what it checks |
 |---|---|
-| `provider` | `apache-airflow-providers-discord`, which alerts are sent with, is installed |
+| `provider` | `apache-airflow-providers-discord`, which sends the alerts, is installed |
 | `webhook` | the connection or the variable is set, and looks like a webhook |
-| `message` | Discord takes a message, gives it an id, and deletes it again |
+| `message` | Discord takes a message, returns its id, and deletes it |
 
-**When it is red**, its log says what to set where. Until then nobody is told of failures: look at
-the runs of the other DAGs here, and at the log of the dag-processor, which holds what was not sent.
+**When it is red**, the log says what to set where. Until it is fixed, no failure is reported: look
+at the runs of the other DAGs, and at the log of the dag-processor, which has the unsent messages.
 
 * *not installed*: install it from `requirements.lock`, or build the image again.
 * *No Discord webhook is set*, *has to look like*: set the connection `Discord_Notifier` or the
   variable `discord_webhook_endpoint`.
 * *knows no such webhook*: make one in the channel's settings (Integrations), and set it.
 * *takes no more messages*, *Discord failed*: nothing to set; clear the task later.
-* *cannot be reached*: open the way from the workers to Discord, or correct the connection's host.
+* *cannot be reached*: open the route from the workers to Discord, or correct the connection's host.
 """
 
-from datetime import UTC, datetime
+from airflow.sdk import chain, dag
 
-from airflow.sdk import chain, dag, task
-
-from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.retries import tried_once
-
-
-@task
-def run(step: str) -> None:
-    """Run a step of the check."""
-    from songswap.orchestration import checks
-
-    checks.run("discord", step)
+from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.sanity import check_tasks
 
 
 @dag(
     schedule="10 4 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     tags=["songswap", "sanity", "test"],
     doc_md=__doc__,
-    default_args=tried_once(),
-    **ALERTS,
+    **TEST_DAG,
 )
 def test_discord() -> None:
-    """Whether Discord takes messages."""
-    chain(*(run.override(task_id=step)(step) for step in ("provider", "webhook", "message")))
+    """Check that Discord takes messages."""
+    chain(*check_tasks("discord", "provider", "webhook", "message"))
 
 
 test_discord()

@@ -1,71 +1,56 @@
 """
-### Does the bucket do what is needed of it, and may the pipeline's key do what it must?
+### Check that the bucket works, and what the pipeline's key may do
 
-Each day, and on demand, with the tests' connection and one small object below `tests/sanity/`. The
-object's name follows from the run's id, so each task knows it by itself. The last task tries what
-the pipeline's own key may do, with small objects of user 0, who is nobody, and removes them.
+Runs daily and on demand, with the tests' connection and one small object below `tests/sanity/`. The
+object's name follows from the run's id, so each task derives it by itself. The last task tries the
+rights of the pipeline's own key, with small objects of user 0, who does not exist.
 
-| task | what it proves |
+| task | what it checks |
 |---|---|
 | `provider` | `apache-airflow-providers-amazon` and the client `obstore` are installed |
 | `connections` | the bucket's name, the pipeline's and the tests' connection are set |
-| `put` | the bucket takes an object |
-| `conditional` | it does not overwrite an object where it is told not to (`If-None-Match: *`) |
-| `read` | it gives back what was put |
-| `delete` | it deletes the object: tried whenever `put` went well, also after `read` failed |
-| `gone` | the object is not given any more |
-| `rights` | the pipeline's key may put answers and exports; its log warns where it may do more |
+| `put` | the bucket stores an object |
+| `conditional` | it does not overwrite an object where that is forbidden (`If-None-Match: *`) |
+| `read` | it returns the object unchanged |
+| `delete` | it deletes the object: runs whenever `put` succeeded, also after `read` failed |
+| `gone` | it does not return the deleted object |
+| `rights` | the pipeline's key may put responses and exports; warns where it may do more |
 
-**When it is red**, its log says what to set where. The hourly load keeps what S3 does not take in
-the spool meanwhile; the first run after it is mended archives it.
+**When it is red**, the log says what to set where. Meanwhile the hourly load stores what S3 does
+not take in the spool; the first run after the fix archives it.
 
 * *Not set*: set the variable `bucket_name`, or the connection `SongSwap_S3_PutOnly` or
   `SongSwap_S3_TestPutGetDelete`.
 * *InvalidAccessKeyId*, *SignatureDoesNotMatch*: correct login and password of the connection.
-* *overwrites an object*, *answers a second put … with*, *NotImplemented*: the server does not
+* *overwrites an object*, *responds to a second put … with*, *NotImplemented*: the server does not
   support conditional puts, on which the archive relies. Use one that does, as AWS S3 does.
 * *let the pipeline's key put …*: give that key the policy in docs/deployment.md, "The keys of the
   archive".
-* *NoSuchBucket*: make the bucket, or correct the variable `bucket_name`.
+* *NoSuchBucket*: create the bucket, or correct the variable `bucket_name`.
 * *AccessDenied*: allow the tests' key PUT, GET and DELETE below `tests/`.
-* *no answer of S3*: check the endpoint (`endpoint_url` in the extra), and the way to it.
+* *no answer of S3*: check the endpoint (`endpoint_url` in the extra), and the route to it.
 * *is still there*: delete the named object by hand.
 """
 
-from datetime import UTC, datetime
+from airflow.sdk import dag
 
-from airflow.sdk import dag, task
-
-from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.retries import tried_once
-
-
-@task
-def run(step: str) -> None:
-    """Run a step of the check."""
-    from songswap.orchestration import checks
-
-    checks.run("s3", step)
+from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.sanity import check_tasks
 
 
 @dag(
     schedule="20 4 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     tags=["songswap", "sanity", "test"],
     doc_md=__doc__,
-    default_args=tried_once(),
-    **ALERTS,
+    **TEST_DAG,
 )
 def test_s3() -> None:
-    """Whether the bucket takes, gives back and deletes objects, and what the keys may do."""
+    """Check that the bucket stores, returns and deletes objects, and what the keys may do."""
     steps = ("provider", "connections", "put", "conditional", "read", "delete", "gone", "rights")
-    provider, connections, put, conditional, read, delete, gone, rights = (
-        run.override(task_id=step)(step) for step in steps
-    )
-    provider >> connections >> put >> conditional >> read >> delete.as_teardown(setups=put)
-    # The last tasks are no teardown: they make the run red when one of those before failed.
+    provider, connections, put, conditional, read, delete, gone, rights = check_tasks("s3", *steps)
+    delete.as_teardown(setups=put)  # type: ignore[arg-type]  # Airflow takes the task's result
+    provider >> connections >> put >> conditional >> read >> delete
+    # No teardown comes last: the run is red if any task failed.
     [read, delete] >> gone >> rights
 
 

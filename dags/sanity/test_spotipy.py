@@ -1,18 +1,18 @@
 """
-### Do the app's credentials open Spotify?
+### Check that the app's credentials open Spotify
 
-Each day, and on demand: gets a token for the app itself with spotipy, and reads one artist. No
-user's token is touched, and the token is kept in memory only.
+Runs daily and on demand. Gets a token for the app itself with spotipy, and reads one artist. It
+uses no user's token, and holds its own only in memory.
 
-| task | what it proves |
+| task | what it checks |
 |---|---|
 | `library` | `spotipy` is installed |
-| `environment` | the credentials are set, and a redirect URI that Spotify takes |
-| `token` | Spotify gives a token for these credentials |
-| `read` | with it, an artist can be read (that there is no such artist proves it too) |
+| `environment` | the credentials are set, and a redirect URI that Spotify accepts |
+| `token` | Spotify issues a token for these credentials |
+| `read` | an artist can be read with it (a 404 for the artist passes too) |
 
-**When it is red**, its log says what to set where. Plays that Spotify is not asked for are lost
-once a user has heard 50 more, so do not let credentials wait.
+**When it is red**, the log says what to set where. Fix it soon: without credentials no user is
+polled, and plays are lost once a user has heard 50 more.
 
 * *is not set*, *takes no redirect*: set `SPOTIFY_CLIENT_ID`, `SPOTIFY_CLIENT_SECRET` or
   `SPOTIFY_REDIRECT_URI` in the environment of Airflow's parts, or the connection
@@ -20,40 +20,24 @@ once a user has heard 50 more, so do not let credentials wait.
 * *refused the app's credentials*: copy id and secret from Spotify's developer dashboard.
 * *allows no more requests … until*: nothing to set; clear the task after that time.
 * *does not let this app read*: look at the app in the dashboard.
-* *cannot be reached*: open the way from the workers to Spotify.
+* *cannot be reached*: open the route from the workers to Spotify.
 """
 
-from datetime import UTC, datetime
+from airflow.sdk import chain, dag
 
-from airflow.sdk import chain, dag, task
-
-from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.retries import tried_once
-
-
-@task
-def run(step: str) -> None:
-    """Run a step of the check."""
-    from songswap.orchestration import checks
-
-    checks.run("spotipy", step)
+from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.sanity import check_tasks
 
 
 @dag(
     schedule="25 4 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     tags=["songswap", "sanity", "test"],
     doc_md=__doc__,
-    default_args=tried_once(),
-    **ALERTS,
+    **TEST_DAG,
 )
 def test_spotipy() -> None:
-    """Whether the app's credentials open Spotify."""
-    chain(
-        *(run.override(task_id=step)(step) for step in ("library", "environment", "token", "read"))
-    )
+    """Check that the app's credentials open Spotify."""
+    chain(*check_tasks("spotipy", "library", "environment", "token", "read"))
 
 
 test_spotipy()

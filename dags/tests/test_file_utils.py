@@ -1,33 +1,31 @@
 """
-### Does the local disk keep answers until they are safe?
+### Check that the local disk holds responses until they are safe
 
 The data files go through the spool, in a folder `test_file_utils` within `SONGSWAP_SPOOL`: the disk
-and the code that the hourly run relies on when S3 or the warehouse is away.
+and the code that the hourly load relies on while S3 or the warehouse is down.
 
 | task | what it does |
 |---|---|
 | `make` | removes what a killed run left |
-| `check_files` | reads the data files as JSON in the shape of Spotify's answers |
-| `keep` | keeps them as answers; nobody else may read the spool's files |
+| `check_files` | reads the data files as JSON in the shape of Spotify's responses |
+| `keep` | stores them in the spool, whose files only their owner may read |
 | `read` | opens the spool again and compares each byte |
-| `finish` | notes them as archived, then as loaded: only then they leave |
+| `finish` | marks them as archived, then as loaded: only then do they leave the spool |
 | `remove` | removes the folder, also after a failure |
-| `all_green` | is green when all of these are |
+| `all_green` | succeeds when all of these did |
 
 **When it is red**, the log of the red task says what was expected and found. *The spool … did not
-take or give an answer*: free or mend the disk. `read` alone is red, and finds nothing: the workers
-do not share `SONGSWAP_SPOOL`, so no run can load what another worker kept. The spool of the hourly
-run is not touched.
+take or give an answer*: free or repair the disk. Only `read` is red, and finds nothing: the workers
+do not share `SONGSWAP_SPOOL`, so no run can load what another worker has stored. The spool of the
+hourly load is not touched.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow.sdk import dag, task
 
-from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.proofs import surround
-from songswap.orchestration.retries import tried_once
+from songswap.orchestration.acceptance import wire
+from songswap.orchestration.dag_defaults import TEST_DAG
 
 DATA = Path(__file__).parent / "data"
 
@@ -51,11 +49,11 @@ def check_files() -> None:
 
 @task
 def keep() -> None:
-    """Keep them in the spool."""
+    """Store them in the spool."""
     from songswap.checks.acceptance import spool
     from songswap.orchestration.connections import read_settings
 
-    spool.keep(read_settings().spool, DATA)
+    spool.store(read_settings().spool, DATA)
 
 
 @task
@@ -69,7 +67,7 @@ def read() -> None:
 
 @task
 def finish() -> None:
-    """See them leave when they are safe."""
+    """Check that they leave the spool when they are safe."""
     from songswap.checks.acceptance import spool
     from songswap.orchestration.connections import read_settings
 
@@ -87,17 +85,13 @@ def remove() -> None:
 
 @dag(
     schedule="42 4 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     tags=["songswap", "test", "unit"],
     doc_md=__doc__,
-    default_args=tried_once(),
-    **ALERTS,
+    **TEST_DAG,
 )
 def test_file_utils() -> None:
-    """Answers onto production's disk and back."""
-    surround(make(), [check_files(), keep(), read(), finish()], remove())
+    """Store responses on production's disk, and read them back."""
+    wire(make(), [check_files(), keep(), read(), finish()], remove())
 
 
 test_file_utils()

@@ -1,52 +1,28 @@
 """
-### Does an answer of `/artists` become the right rows?
+### Check that a response of `/artists` becomes the right rows
 
-Two artists of `data/artists_spotify.json` in another order than asked, one without images and
-genres, and one that Spotify does not know, through the code of the enrichment.
-
-| task | what it does |
-|---|---|
-| `make` | removes what a killed run left; makes three artists without a name, and wants them |
-| `transform` | transforms the answer; compares each key and value with rows written out by hand |
-| `insert` | loads it with the code of the hourly run |
-| `verify` | compares each row in the database with rows written out by hand |
-| `insert_again` | loads the same answer once more; nothing may change |
-| `remove` | removes all of it, also after a failure, and sees that nothing is left |
-| `all_green` | is green when all of these are |
-
-**When it is red**, the log of the red task names the table, the rows that are missing or wrong,
-and the module to look at. Do not deploy before it is green. No real row is touched: the ids begin
-with `SongSwapTest`, which no id of Spotify's does. What a killed run left, the next one removes:
-trigger it again. *The warehouse refused or was lost* and *schema is at version …* mean the same as
-in `load_listening_history`. *permission denied*: the role of `SongSwap_RDS` has to be able to
-insert and delete there.
+`data/artists_spotify.json` has two artists in another order than requested, one without images and
+genres, and lacks a third, whom Spotify does not know. It goes through the code of the enrichment.
+`make` adds the three artists without a name, and queues them.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow.sdk import dag
 
-from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.proofs import prove_load
-from songswap.orchestration.retries import tried_once
-
-DATA = Path(__file__).parent / "data"
+from songswap.orchestration.acceptance import check_load, load_doc
+from songswap.orchestration.dag_defaults import TEST_DAG
 
 
 @dag(
     schedule="36 4 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     tags=["songswap", "test", "unit"],
-    doc_md=__doc__,
-    default_args=tried_once(),
-    **ALERTS,
+    doc_md=load_doc(__doc__),
+    **TEST_DAG,
 )
 def test_rds_load_artist() -> None:
-    """Artists through production's code, into production's tables, and out again."""
-    prove_load("artist", str(DATA))
+    """Load artists with production's code into production's tables, and remove them."""
+    check_load("artist", Path(__file__).parent / "data")
 
 
 test_rds_load_artist()

@@ -1,57 +1,31 @@
 """
-### Does an answer of recently played become the right rows?
+### Check that a response of recently played becomes the right rows
 
-Four plays of `data/user_spotify.json` (a repeat, two artists on one track, a track without
-preview) and an item that has to be set aside, through the code of the hourly run, for a user of
-their own.
+`data/user_spotify.json` has four plays (a repeat, two artists on one track, a track without
+preview) and an item that has to be rejected. It goes through the code of the hourly load, for a
+user of its own: `make` adds user 0, `songswap-test`, who has no tokens.
 
-| task | what it does |
-|---|---|
-| `make` | removes what a killed run left; makes user 0, `songswap-test`, who has no tokens |
-| `transform` | transforms the answer; compares each key and value with rows written out by hand |
-| `insert` | loads it with the code of the hourly run, and checks what it counted as new |
-| `verify` | compares each row in the database with rows written out by hand |
-| `insert_again` | loads the same answer once more; nothing may change |
-| `remove` | removes all of it, also after a failure, and sees that nothing is left |
-| `all_green` | is green when all of these are |
-
-**When it is red**, the log of the red task names the table, the rows that are missing or wrong,
-and the module to look at. Do not deploy before it is green. No real row is touched: the ids begin
-with `SongSwapTest`, which no id of Spotify's does, and user 0 is nobody's id. What a killed run
-left, the next one removes: trigger it again. *The warehouse refused or was lost* and *schema is at
-version …* mean the same as in `load_listening_history`. *permission denied*: the role of
-`SongSwap_RDS` has to be able to insert and delete there.
-
-While it runs, what it loads is wanted by the enrichment: an hourly run or a backfill in these
-seconds may ask Spotify once for ids that do not exist. That costs a place in a call, and changes
-nothing here.
+The load queues ids for enrichment: an hourly run or a backfill in these seconds may request them
+from Spotify, which does not know them. That takes places in one request, and changes nothing here.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow.sdk import dag
 
-from songswap.orchestration.alerts import ALERTS
-from songswap.orchestration.proofs import prove_load
-from songswap.orchestration.retries import tried_once
-
-DATA = Path(__file__).parent / "data"
+from songswap.orchestration.acceptance import check_load, load_doc
+from songswap.orchestration.dag_defaults import TEST_DAG
 
 
 @dag(
     schedule="30 4 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     tags=["songswap", "test", "unit"],
-    doc_md=__doc__,
-    default_args=tried_once(),
-    **ALERTS,
+    doc_md=load_doc(__doc__),
+    **TEST_DAG,
 )
 def test_rds_load_history() -> None:
-    """Plays through production's code, into production's tables, and out again."""
-    prove_load("history", str(DATA))
+    """Load plays with production's code into production's tables, and remove them."""
+    check_load("history", Path(__file__).parent / "data")
 
 
 test_rds_load_history()

@@ -1,9 +1,9 @@
-"""The time."""
+"""The clock."""
 
 from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """Now, aware and to the millisecond."""
+    """Return the time, aware, in UTC and cut to the millisecond."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)

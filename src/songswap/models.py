@@ -1,4 +1,8 @@
-"""The rows that flow through the pipeline: what an answer holds, in the shape of the tables.
+"""The rows that flow through the pipeline, and what one response holds of them.
+
+A response has three shapes: `songswap.spotify.client.Response` as HTTP gave it,
+`songswap.storage.records.RawResponse` with its user and key, and
+`songswap.warehouse.plays.ParsedResponse` with its `RecentPlays`.
 
 Each row is a named tuple whose fields are its table's columns, so that a loader can write it as it
 is. Times are aware and in UTC; ``played_at`` is exact to the millisecond.
@@ -19,7 +23,7 @@ class Play(NamedTuple):
 
 
 class Track(NamedTuple):
-    """A row of ``"Tracks"``; a missing duration is 0 and is noted."""
+    """A row of ``"Tracks"``; a missing duration is 0, with a `DataFix`."""
 
     id: str
     name: str
@@ -27,7 +31,7 @@ class Track(NamedTuple):
 
 
 class Artist(NamedTuple):
-    """A row of ``"Artists"``; a missing name is empty and is noted."""
+    """A row of ``"Artists"``; a missing name is empty, with a `DataFix`."""
 
     id: str
     name: str
@@ -99,13 +103,12 @@ class Features(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """A play of a track as a user's export from Spotify tells it; None where it does not.
+    """A row of a user's export: a track was played. Fields that the row lacks are None.
 
-    ``ended_at`` is exact to the second, or the beginning of the minute in which it ended where
-    ``to_the_minute``; ``ms_played`` does not count pauses. ``track_id`` is not told by account data
-    and of local files. ``nth`` tells those apart, from 0, that are equal to the minute.
-    ``reported_at`` is the row's time where the phone was offline and its start is known:
-    ``ended_at`` is then the earliest end, and it was reported then.
+    ``ended_at`` is exact to the second, or with ``to_the_minute`` the beginning of the minute;
+    ``ms_played`` does not count pauses. Account data and local files have no ``track_id``. ``nth``
+    numbers, from 0, streams that are equal to the minute. ``reported_at`` is the row's own time
+    where the phone was offline and the start is known: ``ended_at`` is then the earliest end.
     """
 
     ended_at: datetime
@@ -128,15 +131,15 @@ class Stream(NamedTuple):
 
     @property
     def started_at(self) -> datetime:
-        """When it began, if it was not paused."""
+        """When it started, had it not been paused."""
         return self.ended_at - timedelta(milliseconds=self.ms_played)
 
 
 class RejectedItem(NamedTuple):
-    """Something that cannot be a row, and why.
+    """An item that cannot be a row, and why.
 
-    ``fingerprint`` is the same for the same broken item in every answer that repeats it, so that it
-    is counted once. ``played_at`` is the time it claims, as text, where it claims one.
+    ``fingerprint`` is the same for the same broken item in every response that repeats it, so that
+    it is counted once. ``played_at`` is the item's own text, where it has one.
     """
 
     fingerprint: bytes
@@ -145,7 +148,7 @@ class RejectedItem(NamedTuple):
 
 
 class DataFix(NamedTuple):
-    """A part of a row that was cut, cleaned or left out, while the row itself is kept."""
+    """A value that was cut, cleaned or left out of a row that is stored."""
 
     kind: str
     id: str
@@ -155,18 +158,17 @@ class DataFix(NamedTuple):
 
 @dataclass(slots=True)
 class Catalogue:
-    """What answers tell of tracks and artists; of two values the larger, whichever came first.
+    """The tracks and artists of responses; of two values the larger, in any order.
 
     Names and URLs are compared by their characters, a missing name or duration is the smallest.
-    Each artist who was told first of a track's artists is primary here: which of several stands is
-    decided where a track's rows come together, see `songswap.warehouse.catalogue`.
+    The first artist of a track's list is primary here: where lists differ, the warehouse chooses
+    one, see `songswap.warehouse.catalogue`.
 
-    ``track_popularity`` holds, of each track, UTC day and value, when it was observed first.
-    ``incomplete`` are the tracks that no answer told whole: something is missing that a call for
-    the track could still tell, a name, a duration, the artists, the images, the popularity.
-    ``forms`` has a checksum of the form in which a track was told, its popularity aside, and 0
-    where there were several; ``last`` is the form and popularity in which it was told last without
-    a problem, so that what is told again and again is known at once.
+    ``track_popularity`` holds the first observation by track, UTC day and value. ``incomplete``
+    are the tracks that no response had whole: a name, a duration, the artists, the images or the
+    popularity is missing that a call for the track may return. ``forms`` has a checksum of each
+    track's fields without its popularity, 0 where responses differ; ``last`` is the checksum and
+    popularity of its last entry without a problem, so that equal entries are skipped at once.
     """
 
     tracks: dict[str, Track] = field(default_factory=dict)
@@ -183,12 +185,11 @@ class Catalogue:
 
 @dataclass(slots=True)
 class RecentPlays:
-    """What one answer of recently played holds for one user.
+    """The plays of one user in one response of recently played.
 
-    ``oldest`` and ``newest`` bound every time that the answer names, set-aside items included;
-    ``items`` counts what it listed, readable or not. ``full`` says that there may have been older
-    plays which it could not hold; ``since`` is the moment after which it was asked for plays, None
-    where there was no such bound.
+    ``oldest`` and ``newest`` bound the times of all items, rejected ones included; ``items`` counts
+    them, readable or not. ``full`` means that there may have been older plays, for which it had no
+    room; ``since`` is the time after which plays were requested, None without such a bound.
     """
 
     items: int = 0
@@ -202,14 +203,14 @@ class RecentPlays:
 
 @dataclass(slots=True)
 class Metadata:
-    """What an answer tells of the ids that it was asked for.
+    """The rows of one response about tracks, artists or features, by the requested ids.
 
-    ``told`` are the ids it speaks of and ``unknown`` those it says do not exist; an id in neither
-    was not answered. ``catalogue`` carries what ``/tracks`` tells, and the names that ``/artists``
-    does; the other rows are those of artists, and of features.
+    ``received`` are the ids that the response has, and ``unknown`` those that Spotify does not
+    know; an id in neither is unanswered. ``catalogue`` holds the rows of ``/tracks``, and the names
+    of ``/artists``; the other rows are those of artists and features.
     """
 
-    told: set[str] = field(default_factory=set)
+    received: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
     catalogue: Catalogue = field(default_factory=Catalogue)
     images: dict[tuple[str, int, int], Image] = field(default_factory=dict)
@@ -221,7 +222,7 @@ class Metadata:
 
 
 class AuthorizedUser(NamedTuple):
-    """Who authorized the app, and the tokens to ask for that user with."""
+    """A user who authorized the app, with the user's tokens."""
 
     spotify_id: str
     display_name: str | None
@@ -234,11 +235,11 @@ class AuthorizedUser(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """What the accounts service gave.
+    """The tokens that the accounts service returned.
 
-    ``access_token`` is None where it gave none that can be used: the user fails this time, and the
-    refresh token has to be stored all the same. ``refresh_token`` is None when the old one stays
-    good; it may hold any characters, also such as no database takes.
+    ``access_token`` is None where it is unusable: the user fails this time, and the refresh token
+    has to be stored all the same. ``refresh_token`` is None when the old one stays valid; it may
+    have any characters, also those that no database takes.
     """
 
     access_token: str | None
@@ -250,7 +251,7 @@ class Tokens(NamedTuple):
 
 
 class RotatedToken(NamedTuple):
-    """Tokens got for ``old_refresh_token`` that the warehouse could not store."""
+    """Tokens received for ``old_refresh_token``, which the warehouse does not have yet."""
 
     user_id: int
     old_refresh_token: str
@@ -259,19 +260,19 @@ class RotatedToken(NamedTuple):
     expires_at: datetime
 
     def __repr__(self) -> str:
-        # Without the tokens: whatever shows it is no place for them.
+        # Without the tokens: they must not reach a log.
         return f"RotatedToken(user_id={self.user_id}, expires_at={self.expires_at.isoformat()})"
 
     @property
     def old_digest(self) -> bytes:
-        """The digest of the token that these took the place of."""
+        """The digest of the token that these replace."""
         return token_digest(self.old_refresh_token)
 
     def is_older_than(self, other: "RotatedToken") -> bool:
-        """Whether ``other``, of the same user, was given later.
+        """Return whether ``other``, of the same user, was issued later.
 
-        Who was given a refresh token for another one came after it; where neither was, the one that
-        ends later did.
+        A token that was issued for another one is later; where neither was, the one that expires
+        later is.
         """
         if self.refresh_token != other.refresh_token:
             if self.refresh_token == other.old_refresh_token:
@@ -282,7 +283,7 @@ class RotatedToken(NamedTuple):
 
 
 class Successor(NamedTuple):
-    """The tokens that came, maybe over others, of the refresh token with the digest."""
+    """The last tokens of the chain of rotations that began with the token of the digest."""
 
     user_id: int
     old_digest: bytes
@@ -295,5 +296,5 @@ class Successor(NamedTuple):
 
 
 def token_digest(token: str) -> bytes:
-    """The SHA-256 by which a refresh token is known where the token itself is not needed."""
+    """Return the SHA-256 of a refresh token, for places that do not need the token itself."""
     return sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -53,8 +53,8 @@ def test_all_scheduled_dags_are_green(deployment: Deployment) -> None:
     assert len(deployment.api.scheduled()) > 10
 
 
-def test_history_is_what_spotify_could_tell(deployment: Deployment) -> None:
-    """`History` has the plays of the simulator's ledger that it could tell, each once."""
+def test_history_holds_every_play_spotify_could_return(deployment: Deployment) -> None:
+    """`History` has the plays of the simulator's ledger that it could return, each once."""
     deployment.run()
     deployment.idle()
     assert deployment.assert_history_is_ledger() > 1000

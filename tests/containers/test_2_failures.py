@@ -31,8 +31,8 @@ def slow_spotify(deployment: Deployment, delay_ms: int) -> Iterator[None]:
     deployment.simulator("DELETE", "faults")
 
 
-def test_two_workers(deployment: Deployment) -> None:
-    """`SONGSWAP_WORKERS=2` and `up -d` start a second worker, and recreate nothing."""
+def test_second_worker_starts_and_nothing_is_recreated(deployment: Deployment) -> None:
+    """By `SONGSWAP_WORKERS=2` and `up -d`."""
     before = deployment.ids()
     deployment.settings["SONGSWAP_WORKERS"] = "2"
     site.write_settings(deployment.folder, deployment.settings)

@@ -48,9 +48,9 @@ def test_backup_into_an_empty_volume(deployment: Deployment) -> None:
     deployment.assert_history_is_ledger()
 
 
-def test_way_back_and_upgrade(deployment: Deployment) -> None:
-    """The commands of docs/deployment.md lead to the version before, with an older schema, and to
-    this one again; loads are green there and here, and no play is lost."""
+def test_rollback_and_upgrade_lose_no_play(deployment: Deployment) -> None:
+    """By the commands of docs/deployment.md, with an older schema in between; loads are green in
+    both."""
     new = site.git(deployment.folder, "rev-parse", "HEAD").strip()
     headings = ("Back to the version before", "Upgrade")
     back, forth = (site.commands(deployment.folder, heading) for heading in headings)

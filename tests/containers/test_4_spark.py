@@ -55,7 +55,7 @@ def test_import_survives_a_killed_worker(deployment: Deployment) -> None:
     plays = {
         (one["played_at"], one["track_id"])
         for one in map(json.loads, truth)
-        if one["what"] == "play"
+        if one["category"] == "play"
     }
     loaded = deployment.history()
     assert max(loaded.values()) == 1

@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one worker: each would migrate a database and import Airflow."""
+    """Keep these tests in one worker: each worker would migrate a database and import Airflow."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.xdist_group("dags"))
@@ -32,7 +32,7 @@ class Forks:
     """The process that runs DAGs in forks of itself, see `fork_runs.py`.
 
     Args:
-        log: a file for what it says of itself.
+        log: a file for its own output.
     """
 
     _LONGEST_S = 300
@@ -44,11 +44,11 @@ class Forks:
         self._environment: dict[str, str] = {}
 
     def run(self, run: dict[str, Any], environment: dict[str, str]) -> None:
-        """Wait for the end of a run; one that takes too long is killed, and fails.
+        """Wait for the end of a run; kill it if it takes too long.
 
         Args:
             run: the fields of `fork_runs.Run`.
-            environment: what Airflow itself needs; with another one it is imported anew.
+            environment: of Airflow itself; another one than before imports Airflow again.
         """
         process, ends = self._start(environment)
         watchdog = Timer(self._LONGEST_S, os.killpg, (process.pid, signal.SIGKILL))
@@ -63,10 +63,10 @@ class Forks:
         if not ended:
             self.stop()
             log = self._log.read_text()[-3000:]
-            pytest.fail(f"no run, or none that ended within {self._LONGEST_S} s: {log}")
+            pytest.fail(f"the run failed, or did not end within {self._LONGEST_S} s: {log}")
 
     def stop(self) -> None:
-        """End the process, and a run that is still going."""
+        """End the process, and a run that is in progress."""
         if self._process is not None and self._ends is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.communicate()
@@ -103,7 +103,7 @@ class Airflow:
     forks: Forks
 
     def environment(self, platform: Any = None) -> dict[str, str]:
-        """What a process of Airflow needs, with the platform's connections and variables."""
+        """Return the variables of a process of Airflow, with the platform's connections."""
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONPATH": str(REPOSITORY / "src"),
@@ -127,18 +127,18 @@ class Airflow:
         sources: Path | None = None,
         **more: str,
     ) -> dict[str, Any]:
-        """Run a DAG to its end; gives its state, its run's id and the states of its tasks.
+        """Run a DAG to its end; return the run's state and id, its tasks' states, and the log.
 
         Args:
-            dag: its id; of several (``one,other``) the results come by their ids.
+            dag: its id; with several (``one,other``), the results are by id.
             conf: the run's params.
-            sources: a folder with another copy of the package to run instead of this one.
+            sources: a folder with another copy of the package to run.
             more: environment variables.
         """
         result, output = self.home / "result.json", self.home / "output.txt"
         result.unlink(missing_ok=True)
         run = {
-            "words": [dag, str(result), json.dumps(conf)],
+            "arguments": [dag, str(result), json.dumps(conf)],
             "environment": self.environment(platform) | more,
             "output": str(output),
             "sources": sources and str(sources),
@@ -148,11 +148,11 @@ class Airflow:
         self.forks.run(run, self.environment() | own)
         log = output.read_text(errors="replace")
         assert result.exists(), log[-6000:]
-        told: dict[str, Any] = json.loads(result.read_text())
-        return {**told, "log": log}
+        results: dict[str, Any] = json.loads(result.read_text())
+        return {**results, "log": log}
 
     def variables(self, prefix: str) -> set[str]:
-        """The names of Airflow's variables that begin with ``prefix``."""
+        """Return the names of Airflow's variables that begin with ``prefix``."""
         with psycopg.connect(self.dsn.replace("+psycopg2", "")) as connection:
             rows = connection.execute("SELECT key FROM variable WHERE key LIKE %s", [f"{prefix}%"])
             return {row[0] for row in rows}
@@ -178,9 +178,9 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def broken_copy(tmp_path: Path) -> Callable[..., Path]:
-    """Makes copies of the package in which one line is wrong.
+    """Copy the package with wrong lines, and return the folder to run it from.
 
-    ``broken_copy(("transform/history.py", old, new), …)`` gives the folder to run it from.
+    ``broken_copy(("transform/recent_plays.py", old, new), …)``
     """
 
     def make(*changes: tuple[str, str, str]) -> Path:

@@ -2,7 +2,7 @@
 
     end_run.py RUN_ID failed|success|timed_out
 
-By hand, as Airflow's api-server does it, or because it took too long, as the scheduler does.
+By hand, as Airflow's api-server ends it, or for taking too long, as the scheduler does.
 """
 
 import sys
@@ -13,7 +13,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.utils.session import create_session
-from run_dag import call_back
+from run_dag import call_back  # type: ignore[import-not-found]  # beside this script
 from sqlalchemy import select
 
 DAG = "load_listening_history"
@@ -23,13 +23,16 @@ def main(run_id: str, how: str) -> None:
     """End the run."""
     with create_session() as session:
         run = session.scalar(select(DagRun).where(DagRun.dag_id == DAG, DagRun.run_id == run_id))
+        assert run is not None
         if how == "timed_out":
             run.state = "failed"
             session.flush()
             call_back(DagBag(), run, "timed_out")
         else:
+            dag = SerializedDagModel.get_dag(DAG, session=session)
+            assert dag is not None
             patch_dag_run_state(
-                dag=SerializedDagModel.get_dag(DAG, session=session),
+                dag=dag,
                 dag_run=run,
                 state=DagRunMutableStates(how),
                 session=session,

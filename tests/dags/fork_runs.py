@@ -2,8 +2,8 @@
 
     a line of JSON for each run, see `Run` ──▶ fork_runs.py FD ──▶ a line when it has ended
 
-Airflow takes longer to import, and to make its API, than most DAGs take to run. Of the pipeline
-nothing is imported here: each run imports its own, which may be a broken copy.
+Importing Airflow and building its API takes longer than most DAGs run. Nothing of the pipeline is
+imported here: each run imports its own, which may be a broken copy.
 """
 
 import asyncio
@@ -15,25 +15,29 @@ import threading
 from typing import NamedTuple
 
 import httpx
-import run_dag
+import run_dag  # type: ignore[import-not-found]  # beside this script
 from airflow.sdk.execution_time.supervisor import in_process_api_server
 from sqlalchemy.orm import configure_mappers
 
 
 class Run(NamedTuple):
-    """The words after ``run_dag.py``, the whole environment, and the file of what is printed.
+    """A run.
 
-    ``sources`` is a folder that is looked for modules first.
+    Args:
+        arguments: of ``run_dag.py``.
+        environment: all environment variables.
+        output: the file for standard output and error.
+        sources: a folder to search for modules first.
     """
 
-    words: list[str]
+    arguments: list[str]
     environment: dict[str, str]
     output: str
     sources: str | None
 
 
 def become(run: Run) -> None:
-    """Let this process look as if it had been started for the run."""
+    """Turn this process into one that was started for the run."""
     with open(run.output, "wb") as output, open(os.devnull, "rb") as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
         os.dup2(output.fileno(), 1)
@@ -45,19 +49,19 @@ def become(run: Run) -> None:
 
 
 async def warm() -> None:
-    """Make what Airflow makes at the first request of a task: its API, and its tables' mappers."""
+    """Build what Airflow builds at a task's first request: its API, and its tables' mappers."""
     configure_mappers()
     transport = httpx.ASGITransport(in_process_api_server().app)
     async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
-        response = await client.get("/nothing")  # what is not there needs no database either
+        response = await client.get("/nothing")  # needs no database
     assert response.status_code == http.HTTPStatus.NOT_FOUND, response.text
 
 
 def main(ends: str) -> None:
-    """Serve until standard input ends; the status of each run is written to a descriptor."""
+    """Serve until standard input ends; write the status of each run to a descriptor."""
     asyncio.run(warm())
     for line in sys.stdin:
-        # What a fork takes over must be whole: no thread may be in the middle of something.
+        # A fork copies the state of locks: no thread may hold one.
         assert threading.active_count() == 1
         assert not [name for name in sys.modules if name.partition(".")[0] == "songswap"]
         run = Run(**json.loads(line))
@@ -65,7 +69,7 @@ def main(ends: str) -> None:
         if child == 0:
             os.close(int(ends))
             become(run)
-            run_dag.main(*run.words)
+            run_dag.main(*run.arguments)
             return
         _, status = os.waitpid(child, 0)
         os.write(int(ends), b"%d\n" % os.waitstatus_to_exitcode(status))

@@ -1,10 +1,9 @@
-"""Holds our reading of connections against Airflow's own; run in a process of Airflow.
+"""Compares how Airflow and a command read connections; run in a process of Airflow.
 
     hold_connections.py RESULT_FILE < texts.json
 
-The texts are those of ``AIRFLOW_CONN_…``. The result has, for each, what Airflow and what a command
-reads in it, as far as both read it; and how many connections were made, written by Airflow as JSON
-and as a URI, and read alike by both.
+The texts are values of ``AIRFLOW_CONN_…``. The result has what Airflow and a command read in each,
+and the number of generated connections that both read alike, as JSON and as URIs of Airflow's.
 """
 
 import json
@@ -23,13 +22,13 @@ _PARTS = ("host", "port", "login", "password", "schema")
 
 
 def by_airflow(text: str) -> dict[str, Any] | None:
-    """What Airflow reads in a text; None where it fails."""
+    """Return what Airflow reads in a text; None where it fails."""
     text = text.strip()
     parse = Connection.from_json if text.startswith("{") else Connection.from_uri
     try:
         read = parse(text, conn_id="x")
         extra = (json.loads(read.extra or "{}") or {}).items()
-    except Exception:  # noqa: BLE001 - whatever it raises, it does not read it
+    except Exception:  # noqa: BLE001 - any error means that it cannot be read
         return None
     parts = {part: getattr(read, part) or None for part in _PARTS}
     texts = {key: _as_text(value) for key, value in extra if value is not None}
@@ -37,7 +36,7 @@ def by_airflow(text: str) -> dict[str, Any] | None:
 
 
 def by_us(text: str) -> dict[str, Any] | str:
-    """What a command reads in a text; the sentence where it refuses it."""
+    """Return what a command reads in a text, or the message of its refusal."""
     try:
         read = parse_connection("NAME", text)
     except SettingsError as refused:
@@ -80,17 +79,17 @@ read_alike = 0
     extra=st.none() | _extras,
 )
 def hold(kind: str, host: str | None, extra: dict[str, Any] | None, **parts: Any) -> None:
-    """A connection that Airflow has written is read by both alike, and as it was."""
+    """Assert that both read alike what Airflow has written, and that nothing is lost."""
     global read_alike
-    told = json.dumps(extra) if extra else None
-    connection = Connection(conn_id="x", conn_type=kind, host=host, extra=told, **parts)
+    text_of_extra = json.dumps(extra) if extra else None
+    connection = Connection(conn_id="x", conn_type=kind, host=host, extra=text_of_extra, **parts)
     for text in (connection.as_json(), connection.get_uri()):
         assert by_us(text) == by_airflow(text), text
         read_alike += 1
-    # Where Airflow itself loses something in a URI (upper case in a host), its JSON tells.
-    told_of = by_airflow(connection.as_json())
-    assert told_of is not None
-    assert {part: told_of[part] for part in parts} == {
+    # Airflow's URIs lose upper case in a host; its JSON loses nothing.
+    read = by_airflow(connection.as_json())
+    assert read is not None
+    assert {part: read[part] for part in parts} == {
         part: value or None for part, value in parts.items()
     }
 

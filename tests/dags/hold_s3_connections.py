@@ -1,9 +1,9 @@
-"""Holds our reading of S3 connections against Airflow's provider; run in a process of Airflow.
+"""Compares how Airflow's provider and the archive read S3 connections; run by Airflow.
 
     hold_s3_connections.py RESULT_FILE < texts.json
 
-The result has, for each text, what the provider's hook would tell boto3, and what is told to the
-archive's client; the sentence, where that is refused.
+The result has, for each text, what the provider's hook would pass to boto3, and what the archive's
+client gets, or the message of its refusal.
 """
 
 import json
@@ -21,31 +21,31 @@ from songswap.settings.s3_connection import access_of
 
 
 def by_the_provider(text: str) -> dict[str, Any]:
-    """What boto3 would be told."""
+    """Return what boto3 would get."""
     parse = Connection.from_json if text.startswith("{") else Connection.from_uri
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        told = AwsConnectionWrapper(parse(text, conn_id="x"))
+        read = AwsConnectionWrapper(parse(text, conn_id="x"))
     return {
-        "access_key_id": told.aws_access_key_id,
-        "secret_access_key": told.aws_secret_access_key,
-        "session_token": told.aws_session_token,
-        "region": told.region_name,
-        "endpoint_url": told.get_service_endpoint_url("s3"),
-        "verify": told.verify is not False,
-        "role_arn": told.role_arn,
-        "profile_name": told.profile_name,
+        "access_key_id": read.aws_access_key_id,
+        "secret_access_key": read.aws_secret_access_key,
+        "session_token": read.aws_session_token,
+        "region": read.region_name,
+        "endpoint_url": read.get_service_endpoint_url("s3"),
+        "verify": read.verify is not False,
+        "role_arn": read.role_arn,
+        "profile_name": read.profile_name,
     }
 
 
 def by_us(text: str) -> dict[str, Any] | str:
-    """What the archive's client is told."""
+    """Return what the archive's client gets."""
     try:
-        told = access_of(parse_connection("NAME", text), "raw", "NAME")._asdict()
+        read = access_of(parse_connection("NAME", text), "raw", "NAME")._asdict()
     except SettingsError as refused:
         return str(refused)
-    del told["root_certificate"]
-    return told | {"role_arn": None, "profile_name": None}
+    del read["root_certificate"]
+    return read | {"role_arn": None, "profile_name": None}
 
 
 texts = json.load(sys.stdin)

@@ -2,9 +2,8 @@
 
     read_connections.py RESULT_FILE < texts.json
 
-The texts are those of ``AIRFLOW_CONN_…``. The result has, for each of them and for the same as
-Airflow itself writes it, what libpq is told by the hook, by the pipeline in a task, and in a
-terminal.
+The texts are values of ``AIRFLOW_CONN_…``. The result has, for each of them and for the same
+connection as Airflow writes it, what libpq gets from the hook, from a task and in a terminal.
 """
 
 import json
@@ -25,18 +24,18 @@ from songswap.settings.warehouse_dsn import dsn_of
 
 
 class _Hook(PostgresHook):
-    """The provider's hook, which shows instead of connecting."""
+    """The provider's hook, which returns its arguments instead of connecting."""
 
     def _create_connection(self, conn_args: dict[str, Any]) -> Any:
         return {name: value for name, value in conn_args.items() if name != "row_factory"}
 
 
 def _by_the_hook() -> dict[str, Any] | str:
-    """What libpq is told; the name of the error, where the hook or Airflow refuses."""
+    """Return what libpq gets, or the name of the error of the hook or of Airflow."""
     try:
-        handed: Any = _Hook(postgres_conn_id="SongSwap_RDS").get_conn()
-        return conninfo_to_dict(make_conninfo(**handed))
-    except Exception as error:  # noqa: BLE001 - which of them it is, is what is asked
+        arguments: Any = _Hook(postgres_conn_id="SongSwap_RDS").get_conn()
+        return conninfo_to_dict(make_conninfo(**arguments))
+    except Exception as error:  # noqa: BLE001 - its class is the result
         return type(error).__name__
 
 
@@ -58,7 +57,7 @@ def _all(text: str) -> dict[str, Any]:
 
 
 def _rewritten(text: str) -> list[str]:
-    """The text, and the same connection as Airflow writes it, as JSON and as a URI."""
+    """Return the text, and the same connection as Airflow writes it: as JSON and as a URI."""
     parse = Connection.from_json if text.startswith("{") else Connection.from_uri
     try:
         connection = parse(text, conn_id="SongSwap_RDS")

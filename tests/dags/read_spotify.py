@@ -2,9 +2,9 @@
 
     read_spotify.py RESULT_FILE < texts.json
 
-The texts are those of connections that a secrets backend, a file, has under the id
-``SongSwap_Spotify``; None is none. The result has the app's id, its secret and the address of the
-Web API, by each of them, with other credentials in the environment.
+The texts are connections in a secrets backend (a file), with the id ``SongSwap_Spotify``; None is
+no connection. The result has the app's id, its secret and the address of the Web API for each of
+them, with other credentials in the environment.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Run DAGs through ``dag.test()`` in a process of its own, and write what came of them as JSON.
+"""Run DAGs through ``dag.test()`` in a process of its own, and write their results as JSON.
 
     run_dag.py DAG[,DAG…] RESULT_FILE CONF
 
-A process of its own, because Airflow reads its settings when it is imported. The callbacks of a DAG
-run after its end, as in the dag-processor; ``dag.test()`` itself gives them a DAG without code.
+Airflow reads its settings when it is imported: hence a process. Callbacks run after the run's end,
+as in the dag-processor; ``dag.test()`` itself would pass them a DAG without code.
 """
 
 import json
@@ -23,19 +23,20 @@ from airflow.dag_processing.processor import _execute_dag_callbacks
 from airflow.sdk.execution_time.supervisor import (
     InProcessSupervisorComms,
     InProcessTestSupervisor,
+    PsutilTracker,
     set_supervisor_comms,
 )
 
 
 @contextmanager
-def answered() -> Iterator[None]:
-    """Let callbacks ask Airflow for states, XComs and variables, as the dag-processor does."""
+def api_server() -> Iterator[None]:
+    """Give callbacks Airflow's API for states, XComs and variables, as the dag-processor does."""
     supervisor = InProcessTestSupervisor(
         id=uuid4(),
         pid=os.getpid(),
-        process=psutil.Process(),
+        process=PsutilTracker(psutil.Process()),
         process_log=structlog.get_logger(),
-        client=InProcessTestSupervisor._api_client(),
+        client=InProcessTestSupervisor._api_client(),  # type: ignore[no-untyped-call]  # Airflow's
     )
     supervisor.comms = InProcessSupervisorComms(supervisor=supervisor)
     with set_supervisor_comms(supervisor.comms):
@@ -43,7 +44,7 @@ def answered() -> Iterator[None]:
 
 
 def run_one(bag: DagBag, dag_id: str, conf: dict[str, Any] | None) -> dict[str, Any]:
-    """The state of the run, of each task instance, and the run's id."""
+    """Run a DAG; return its run's state and id, and the states of the tasks."""
     dag = bag.dags[dag_id]
     callbacks = dag.on_failure_callback, dag.on_success_callback
     dag.on_failure_callback = dag.on_success_callback = None
@@ -51,17 +52,20 @@ def run_one(bag: DagBag, dag_id: str, conf: dict[str, Any] | None) -> dict[str, 
     dag.on_failure_callback, dag.on_success_callback = callbacks
     call_back(bag, run, "task_failure" if run.state == "failed" else "success")
     tasks = {
-        f"{one.task_id}[{one.map_index}]" if one.map_index >= 0 else one.task_id: str(one.state)
-        for one in run.get_task_instances()
+        f"{task.task_id}[{task.map_index}]" if task.map_index >= 0 else task.task_id: str(
+            task.state
+        )
+        for task in run.get_task_instances()
     }
-    tries = sum(one.try_number for one in run.get_task_instances())
+    tries = sum(task.try_number for task in run.get_task_instances())
     return {"state": str(run.state), "run_id": run.run_id, "tasks": tasks, "tries": tries}
 
 
 def call_back(bag: DagBag, run: Any, reason: str) -> None:
     """Run the callbacks of a run's DAG, as the dag-processor does."""
     dag = bag.dags[run.dag_id]
-    ended = [one for one in run.get_task_instances() if one.state == run.state and one.end_date]
+    tasks = run.get_task_instances()
+    ended = [task for task in tasks if task.state == run.state and task.end_date]
     request = DagCallbackRequest(
         filepath=Path(dag.fileloc).name,
         dag_id=run.dag_id,
@@ -69,20 +73,20 @@ def call_back(bag: DagBag, run: Any, reason: str) -> None:
         bundle_name="dags",
         bundle_version=None,
         context_from_server=DagRunContext(
-            dag_run=run, last_ti=max(ended, key=lambda one: one.end_date, default=None)
+            dag_run=run, last_ti=max(ended, key=lambda task: task.end_date, default=None)
         ),
         is_failure_callback=run.state == "failed",
         msg=reason,
     )
-    with answered():
+    with api_server():
         _execute_dag_callbacks(bag, request, structlog.get_logger())
 
 
 def main(dag_ids: str, result: str, conf: str) -> None:
-    """Run the DAGs one after the other; the result of one, or of several by their ids."""
+    """Run DAGs in turn; write the result of a single one, or of several by id."""
     bag = DagBag()
-    told = {name: run_one(bag, name, json.loads(conf)) for name in dag_ids.split(",")}
-    Path(result).write_text(json.dumps(told if len(told) > 1 else told[dag_ids]))
+    results = {name: run_one(bag, name, json.loads(conf)) for name in dag_ids.split(",")}
+    Path(result).write_text(json.dumps(results if len(results) > 1 else results[dag_ids]))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""What goes to Discord when runs fail, through Airflow's own callbacks and real HTTP."""
+"""Messages on Discord when runs fail, through Airflow's own callbacks and real HTTP."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 
-Make = Callable[..., Any]
-PROOF = "test_discord_failure_notifications"
+ALERT_CHECK = "test_discord_failure_notifications"
 
 FAILING = """
 from pathlib import Path
 from airflow.sdk import dag, task
 from songswap.errors import WarehouseUnavailable
-from songswap.orchestration.alerts import ALERTS, note_problem
+from songswap.orchestration.alerts import ALERTS, record_problem
 
 @task
 def numbers():
@@ -41,12 +41,13 @@ def of_another():
 
 @task
 def warned():
-    from songswap.orchestration.alerts import warn
+    from songswap.alerts.notices import LOOK, Notice
+    from songswap.orchestration.alerts import add_notices
 
-    warn(["3 users played more than is remembered."])
+    add_notices([Notice(LOOK, "3 users played more than is remembered.")])
 
 def make(name, tasks):
-    @dag(dag_id=name, schedule=None, default_args={"on_failure_callback": note_problem}, **ALERTS)
+    @dag(dag_id=name, schedule=None, default_args={"on_failure_callback": record_problem}, **ALERTS)
     def made():
         tasks()
     made()
@@ -55,8 +56,8 @@ make("many", lambda: load.expand(number=numbers()))
 make("turns", twice_red)
 make("changes", of_another)
 make("warned", warned)
-for trouble in ("slow", "limited", "broken", "fine"):
-    make(trouble, lambda: load(0))
+for discord in ("slow", "limited", "broken", "fine"):
+    make(discord, lambda: load(0))
 """
 
 
@@ -69,14 +70,16 @@ def failing(tmp_path: Path) -> str:
     return str(folder)
 
 
-def embeds(here: Any) -> list[dict[str, Any]]:
-    """The embeds that Discord was sent, one of each message."""
+def embeds(here: Platform) -> list[dict[str, Any]]:
+    """Return the embeds of all messages on Discord."""
     return [embed for message in here.messages() for embed in message["embeds"]]
 
 
-def test_one_message_a_run_and_its_recovery(airflow: Any, platform: Make, failing: str) -> None:
-    """200 failed tasks are one message; runs in a row are those that failed of the same; a good run
-    after bad ones says so, once; a good run of which something is to be told says that."""
+def test_run_is_one_message_and_its_recovery_another(
+    airflow: Any, platform: MakePlatform, failing: str
+) -> None:
+    """200 failed tasks are one message; only runs that fail of one cause count as in a row; the
+    first good run reports the recovery; a good run with a notice reports that."""
     here = platform(users=1, real_time=True)
     dags = "many,turns,turns,turns,turns,warned,changes,changes"
     run = airflow.run(dags, here, AIRFLOW__CORE__DAGS_FOLDER=failing)
@@ -84,28 +87,31 @@ def test_one_message_a_run_and_its_recovery(airflow: Any, platform: Make, failin
     assert list(run["many"]["tasks"].values()).count("failed") == 200
     assert run["turns"]["state"] == "success"
 
-    many, first, second, recovered, warned, one, another = embeds(here)
-    assert one["title"] == another["title"] == "🔴 changes failed", "these are two causes"
+    many, first, second, recovered, warned, *changes = embeds(here)
+    titles = [embed["title"] for embed in changes]
+    assert titles == ["🔴 changes failed"] * 2, "these are two causes"
     assert warned["title"] == "🟡 warned: look at this"
     assert warned["description"] == "3 users played more than is remembered."
     assert many["title"] == "🔴 many failed"
     assert many["description"] == "10 × The warehouse (connection SongSwap\\_RDS) was lost."
-    told = {field["name"]: field["value"] for field in many["fields"]}
-    assert told["Failed"] == "200 of 201 tasks: 200 × load"
-    assert "/dags/many/runs/" in told["Log"]
-    assert "/tasks/load/mapped/0)" in told["Log"]
-    assert "SongSwap_RDS" in told["What to do"]
+    fields = {field["name"]: field["value"] for field in many["fields"]}
+    assert fields["Failed"] == "200 of 201 tasks: 200 × load"
+    assert "/dags/many/runs/" in fields["Log"]
+    assert "/tasks/load/mapped/0)" in fields["Log"]
+    assert "SongSwap_RDS" in fields["What to do"]
     assert first["title"] == "🔴 turns failed"
     assert first["description"] == "KeyError: …"
     assert second["title"] == "🔴 turns failed (2 runs in a row)"
-    assert recovered["title"] == "🟢 turns is well again"
+    assert recovered["title"] == "🟢 turns recovered"
     assert recovered["description"].startswith("2 runs had failed since")
     assert "hush" not in str(here.messages())
-    assert airflow.variables("alert_") == {"alert_many", "alert_changes"}
+    recorded = airflow.variables("alert_")
+    assert {"alert_many", "alert_changes"} <= recorded
+    assert "alert_turns" not in recorded
 
 
-def test_discord_in_trouble(airflow: Any, platform: Make, failing: str) -> None:
-    """Slow, limiting or broken, Discord changes no run; what it did not take is in the log."""
+def test_failing_discord_changes_no_run(airflow: Any, platform: MakePlatform, failing: str) -> None:
+    """Slow, rate-limiting or broken; unsent messages are in the log."""
     here = platform(users=1, real_time=True)
     where = "/discord/*"
     here.fault(path=where, times=1, delay_ms=60_000)
@@ -117,7 +123,7 @@ def test_discord_in_trouble(airflow: Any, platform: Make, failing: str) -> None:
     log = run["log"]
     for name, problem in (
         ("slow", "Discord was not reached: ReadTimeout."),
-        ("limited", "Discord answered with status 429."),
+        ("limited", "Discord responded with status 429."),
         ("broken", "Discord was not reached: ConnectionError."),
     ):
         assert f"{problem} This message was not sent:\n🔴 {name} failed" in log
@@ -126,10 +132,12 @@ def test_discord_in_trouble(airflow: Any, platform: Make, failing: str) -> None:
     assert [embed["title"] for embed in embeds(here)] == ["🔴 fine failed"]
 
 
-def test_proof_of_the_alert(airflow: Any, platform: Make, broken_copy: Callable[..., Path]) -> None:
-    """The test DAG is green and leaves no message; red, and still none, when alerts are wrong."""
+def test_alert_check_is_red_when_alerts_are_wrong(
+    airflow: Any, platform: MakePlatform, broken_copy: Callable[..., Path]
+) -> None:
+    """Green or red, it leaves no message of its own."""
     here = platform(users=1, real_time=True)
-    run = airflow.run(PROOF, here)
+    run = airflow.run(ALERT_CHECK, here)
     assert run["state"] == "success", run["log"]
     assert run["tasks"] == {
         "fail_on_purpose": "failed",
@@ -141,17 +149,17 @@ def test_proof_of_the_alert(airflow: Any, platform: Make, broken_copy: Callable[
     assert here.messages() == []
 
     sources = broken_copy(("alerts/message.py", '"America/Los_Angeles"', '"America/Phoenix"'))
-    run = airflow.run(PROOF, here, sources=sources)
+    run = airflow.run(ALERT_CHECK, here, sources=sources)
     assert run["state"] == "failed"
     assert run["tasks"]["alert_arrived"] == "failed"
-    assert "this is not as it has to be: Los Angeles" in run["log"]
+    assert "these parts are wrong: Los Angeles" in run["log"]
     (left,) = embeds(here)
-    assert left["title"] == f"🔴 {PROOF} failed"
+    assert left["title"] == f"🔴 {ALERT_CHECK} failed"
     assert "Los Angeles" in left["description"]
 
     here.spotify.delete("/admin/discord")
     here.fault(path="/discord/*", status=500, body={})
-    run = airflow.run(PROOF, here)
+    run = airflow.run(ALERT_CHECK, here)
     assert run["tasks"]["alert_arrived"] == "failed"
     assert "No alert was sent" in run["log"]
     assert here.messages() == []

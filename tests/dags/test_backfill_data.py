@@ -1,14 +1,15 @@
 """The backfill DAG through ``dag.test()``, with real PostgreSQL and HTTP."""
 
-from collections.abc import Callable
 from typing import Any
+
+from factories import MakePlatform, Platform
 
 DAG = "backfill_data"
 BRANCHES = ("artists", "tracks", "features")
 
 
 def states(find: str, fill: str, verify: str) -> list[str]:
-    """The states of a branch's tasks, in their order."""
+    """Return the states of a branch's tasks, in order."""
     return [find, fill, verify]
 
 
@@ -16,23 +17,23 @@ GREEN = states("success", "success", "success")
 
 
 def branches(run: dict[str, Any]) -> dict[str, list[str]]:
-    """The states of the tasks of each branch of a run."""
+    """Return the states of each branch's tasks in a run."""
     return {
         branch: states(*(run["tasks"][f"{task}_{branch}"] for task in ("find", "fill", "verify")))
         for branch in BRANCHES
     }
 
 
-def forget(here: Any) -> None:
-    """Delete metadata of each kind, and what is known of it."""
+def forget(here: Platform) -> None:
+    """Delete metadata of each kind, and its rows in the queue."""
     here.execute(
         'TRUNCATE "ArtistPopularity", "TrackPopularity", "TrackFeatures", songswap.enrichment_queue'
     )
     here.spotify.delete("/admin/calls")
 
 
-def filled(here: Any) -> list[bool]:
-    """Whether artists, tracks and features have rows again."""
+def filled(here: Platform) -> list[bool]:
+    """Return whether artists, tracks and features have rows again."""
     (row,) = here.rows(
         'SELECT (SELECT count(*) FROM "ArtistPopularity") > 0,'
         ' (SELECT count(*) FROM "TrackPopularity") > 0, (SELECT count(*) FROM "TrackFeatures") > 0'
@@ -40,8 +41,8 @@ def filled(here: Any) -> list[bool]:
     return list(row)
 
 
-def test_branches(airflow: Any, platform: Callable[..., Any]) -> None:
-    """A dry run only counts; a branch fails alone; a pause of Spotify's is taken."""
+def test_branches_run_independently(airflow: Any, platform: MakePlatform) -> None:
+    """A branch fails alone; a dry run only counts; a pause of Spotify's is waited for."""
     here = platform(users=4, real_time=True)
     here.load()
     forget(here)
@@ -67,12 +68,12 @@ def test_branches(airflow: Any, platform: Callable[..., Any]) -> None:
     assert filled(here) == [False, True, True]
     here.mend()
 
-    # A pause that is longer than an attempt may wait, by a second.
+    # One second longer than a request may wait.
     forget(here)
     here.fault(path="/v1/artists", status=429, headers={"Retry-After": "16"}, times=1)
     green = airflow.run(DAG, here, conf={"at_most": 7})
     assert green["state"] == "success", green["log"]
     assert branches(green) == dict.fromkeys(BRANCHES, GREEN)
-    told = "SELECT kind, count(*) FROM songswap.enrichment_queue GROUP BY 1 ORDER BY 1"
-    assert here.rows(told) == [("artist", 7), ("features", 7), ("track", 7)]
+    counts = "SELECT kind, count(*) FROM songswap.enrichment_queue GROUP BY 1 ORDER BY 1"
+    assert here.rows(counts) == [("artist", 7), ("features", 7), ("track", 7)]
     assert here.calls()["artists"] == 2

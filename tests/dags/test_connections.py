@@ -1,4 +1,4 @@
-"""The connection to the warehouse is read as Airflow and the hook of its provider read it."""
+"""Connections are read as Airflow and the hooks of its providers read them."""
 
 import json
 import os
@@ -30,7 +30,7 @@ _ONLY_OURS = {
     "postgresql://a:1,b:2/d": {"host": "a,b", "port": "1,2", "dbname": "d"},
     '{"host": "a,b", "port": "1,2"}': {"host": "a,b", "port": "1,2"},
 }
-"""What libpq reads, and Airflow does not."""
+"""Libpq reads them, Airflow does not."""
 
 _BY_HAND = [
     "postgres://u:p@h/d?__extra__=%7B%22sslmode%22%3A+%22require%22%2C+%22keepalives_idle%22%3A+3%7D",
@@ -81,7 +81,7 @@ _REFUSED_BY_BOTH = [
     *("postgres://h/d?__extra__=no", "postgres://h/d?__extra__=%5B1%5D"),
 ]
 _REFUSED_BY_US = [
-    # Airflow reads another host, database or password than was meant, and says nothing.
+    # Airflow silently reads another host, database or password.
     *("postgres://u:12/w@h/d", "postgres://u:12?w@h/d", "postgres://u:12#w@h/d", "http://http://h"),
     *("HTTP://https://h", "postgres", "postgres:h", "://h/d", "some_type://h", '{"port": 5.7}'),
 ]
@@ -89,27 +89,28 @@ _REFUSED_BY_US = [
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Airflow and a command read in each text; and how many of Airflow's own both read."""
+    """What Airflow and a command read in each text, and how many of Airflow's own both read."""
     home = tmp_path_factory.mktemp("held")
     texts = [*_BY_HAND, *_REFUSED_BY_BOTH, *_REFUSED_BY_US]
-    return in_airflow("hold_connections.py", texts, home)
+    read: dict[str, Any] = in_airflow("hold_connections.py", texts, home)
+    return read
 
 
-def test_read_as_airflow_has_written_it(held: dict[str, Any]) -> None:
-    """Of 500 connections, as JSON and as URIs, a command reads what Airflow reads."""
+def test_command_reads_what_airflow_writes(held: dict[str, Any]) -> None:
+    """500 connections, as JSON and as URIs."""
     assert held["read_alike"] >= 1000
 
 
 @pytest.mark.parametrize("text", _BY_HAND)
-def test_read_as_airflow_reads_it(text: str, held: dict[str, Any]) -> None:
-    """What people write is read as Airflow reads it."""
+def test_command_reads_what_airflow_reads(text: str, held: dict[str, Any]) -> None:
+    """In texts as people write them."""
     by_airflow, by_us = held["texts"][text]
     assert by_airflow == by_us
 
 
 @pytest.mark.parametrize("text", [*_REFUSED_BY_BOTH, *_REFUSED_BY_US])
-def test_refused_with_a_sentence(text: str, held: dict[str, Any]) -> None:
-    """What Airflow cannot read, or reads as something else than was meant, is refused."""
+def test_unreadable_connection_is_refused(text: str, held: dict[str, Any]) -> None:
+    """Airflow cannot read it, or reads something else than was meant."""
     by_airflow, by_us = held["texts"][text]
     assert "NAME" in by_us
     assert (by_airflow is None) == (text in _REFUSED_BY_BOTH)
@@ -142,30 +143,30 @@ _S3_REFUSED = [
 def s3_read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the provider and we read in each connection to S3."""
     home = tmp_path_factory.mktemp("s3")
-    told: dict[str, Any] = in_airflow("hold_s3_connections.py", [*_S3, *_S3_REFUSED], home)
-    return told
+    read: dict[str, Any] = in_airflow("hold_s3_connections.py", [*_S3, *_S3_REFUSED], home)
+    return read
 
 
 @pytest.mark.parametrize("text", _S3)
-def test_s3_as_the_provider_reads_it(text: str, s3_read: dict[str, Any]) -> None:
-    """The archive's client is told what the provider would tell boto3."""
+def test_s3_connection_is_read_as_the_provider_reads_it(text: str, s3_read: dict[str, Any]) -> None:
+    """The archive's client gets what the provider would pass to boto3."""
     by_the_provider, by_us = s3_read[text]
     empty = {part: value or None for part, value in by_the_provider.items() if part != "verify"}
     assert by_us == by_the_provider | empty
 
 
 @pytest.mark.parametrize("text", _S3_REFUSED)
-def test_s3_that_is_not_done(text: str, s3_read: dict[str, Any]) -> None:
-    """A role, a profile, a host and half of a key are refused."""
+def test_unsupported_s3_connection_is_refused(text: str, s3_read: dict[str, Any]) -> None:
+    """A role, a profile, a host, half of a key."""
     assert "NAME" in s3_read[text][1]
 
 
-def test_spotify_from_a_secrets_backend(tmp_path: Path) -> None:
-    """Spotify's credentials may lie where all others do; the environment holds without them."""
+def test_spotify_connection_may_be_in_a_secrets_backend(tmp_path: Path) -> None:
+    """Without one, the environment applies."""
     uri = "http://app:s%2F@/?api_url=https%3A%2F%2Fproxy.example%2Fv1"
-    told = in_airflow("read_spotify.py", [None, uri, {"login": "a", "password": "b"}], tmp_path)
+    read = in_airflow("read_spotify.py", [None, uri, {"login": "a", "password": "b"}], tmp_path)
     usual = "https://api.spotify.com/v1"
-    assert told == [
+    assert read == [
         ["of the environment", "secret of the environment", usual],
         ["app", "s/", "https://proxy.example/v1"],
         ["a", "b", usual],
@@ -173,7 +174,7 @@ def test_spotify_from_a_secrets_backend(tmp_path: Path) -> None:
 
 
 def in_airflow(script: str, texts: list[Any], home: Path) -> Any:
-    """What a script of this folder makes of texts, in a process of Airflow."""
+    """Run a script of this folder on texts, in a process of Airflow, and return its result."""
     result = home / "result.json"
     subprocess.run(  # noqa: S603  (our own script)
         [sys.executable, str(Path(__file__).parent / script), str(result)],
@@ -189,34 +190,40 @@ def in_airflow(script: str, texts: list[Any], home: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """By a connection's text: what libpq is told by whom, however Airflow writes it."""
+    """By a connection's text: what libpq gets from whom, in each form that Airflow writes."""
     home = tmp_path_factory.mktemp("connections")
     texts = [*_PLAIN, *_REFUSED, *_ONLY_OURS]
     return dict(zip(texts, in_airflow("read_connections.py", texts, home), strict=True))
 
 
 @pytest.mark.parametrize("text", _PLAIN)
-def test_read_as_the_hook_reads_it(text: str, read: dict[str, list[dict[str, Any]]]) -> None:
-    """Libpq is told what the hook would tell it, in tasks and in terminals, whoever wrote it."""
+def test_warehouse_connection_is_read_as_the_hook_reads_it(
+    text: str, read: dict[str, list[dict[str, Any]]]
+) -> None:
+    """Libpq gets the same from the hook, in tasks and in terminals, in each form."""
     assert len(read[text]) == 3
     for form in read[text]:
-        # The hook says what is empty too, and libpq takes that for nothing.
+        # The hook passes empty options too, which libpq ignores.
         hook = {option: value for option, value in form["hook"].items() if value}
         assert form["task"] == form["terminal"] == hook, form["text"]
 
 
 @pytest.mark.parametrize("text", _REFUSED)
-def test_refused_where_the_hook_refuses(text: str, read: dict[str, list[dict[str, Any]]]) -> None:
-    """What the hook's driver refuses is a sentence that names the extra."""
+def test_option_that_the_hook_refuses_is_refused(
+    text: str, read: dict[str, list[dict[str, Any]]]
+) -> None:
+    """The message names the extra."""
     for form in read[text]:
         assert form["hook"] == "ProgrammingError"
         assert form["task"] == form["terminal"]
-        assert "SongSwap_RDS has in its extra what neither" in form["task"]
+        assert "SongSwap_RDS has options in its extra that neither" in form["task"]
 
 
 @pytest.mark.parametrize("text", _ONLY_OURS)
-def test_read_where_airflow_cannot(text: str, read: dict[str, list[dict[str, Any]]]) -> None:
-    """Several hosts with a port each are read in tasks too, where Airflow finds no connection."""
+def test_several_hosts_are_read_in_tasks_too(
+    text: str, read: dict[str, list[dict[str, Any]]]
+) -> None:
+    """Airflow finds no connection there."""
     (form,) = read[text]
     assert form["hook"] == "AirflowNotFoundException"
     assert form["task"] == form["terminal"] == _ONLY_OURS[text]

@@ -1,4 +1,4 @@
-"""The DAG files as operators find them: tags to filter by, and the ids that the documents name."""
+"""The DAG files as operators find them: tags to filter by, and ids that the documents name."""
 
 import ast
 import re
@@ -23,11 +23,11 @@ KNOWN = {
     "test_rds_load_track",
     "test_rds_load_track_features",
 }
-"""The ids of the system before."""
+"""The ids of the previous system."""
 
 
 def dags() -> dict[str, tuple[Path, set[str]]]:
-    """By the id of each DAG, its file and its tags."""
+    """Return the file and the tags of each DAG, by id."""
     found = {}
     for path in FILES:
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -35,15 +35,15 @@ def dags() -> dict[str, tuple[Path, set[str]]]:
                 continue
             for call in function.decorator_list:
                 if isinstance(call, ast.Call) and ast.unparse(call.func) == "dag":
-                    given = {one.arg: one.value for one in call.keywords}
-                    assert "dag_id" not in given, f"{path}: the function's name is the id"
-                    tags = ast.literal_eval(given["tags"]) if "tags" in given else []
+                    arguments = {keyword.arg: keyword.value for keyword in call.keywords}
+                    assert "dag_id" not in arguments, f"{path}: the function's name is the id"
+                    tags = ast.literal_eval(arguments["tags"]) if "tags" in arguments else []
                     found[function.name] = path, set(tags)
     return found
 
 
-def test_each_has_the_tag_of_the_project() -> None:
-    """Whoever filters by ``songswap`` sees all of them; the kinds of tests have tags besides."""
+def test_every_dag_has_the_tags_of_its_kind() -> None:
+    """All have the tag ``songswap``."""
     found = dags()
     assert len(found) == len(FILES) >= 16
     assert {id_ for id_, (_, tags) in found.items() if "songswap" not in tags} == set()
@@ -52,8 +52,8 @@ def test_each_has_the_tag_of_the_project() -> None:
         assert tags == kinds.get(path.parent.name, {"songswap"}), id_
 
 
-def test_ids_of_the_system_before_lead_to_new_ones() -> None:
-    """The documents map each id that operators know to a DAG that there is."""
+def test_ids_of_the_previous_system_lead_to_new_ones() -> None:
+    """The documents map each of them to a DAG that exists."""
     page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)`", page, re.MULTILINE)
     mapped = {old: new for old, new in rows if old in KNOWN}

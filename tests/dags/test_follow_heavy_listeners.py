@@ -1,13 +1,14 @@
-"""The DAG that follows heavy listeners, through ``dag.test()``."""
+"""The DAG that polls heavy listeners, through ``dag.test()``."""
 
-from collections.abc import Callable
 from typing import Any
+
+from factories import MakePlatform
 
 DAG = "follow_heavy_listeners"
 
 
-def test_nobody_and_somebody(airflow: Any, platform: Callable[..., Any]) -> None:
-    """With nobody endangered all but the question is skipped; else they are asked for."""
+def test_only_users_at_risk_are_polled(airflow: Any, platform: MakePlatform) -> None:
+    """If nobody is at risk, all tasks but `plan` are skipped."""
     here = platform(users=4, real_time=True)
     here.load()
     here.execute("UPDATE songswap.polls SET plays_per_hour = 1")

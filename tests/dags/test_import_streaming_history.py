@@ -1,25 +1,26 @@
 """The import DAG through ``dag.test()``, with real PostgreSQL, S3 and HTTP."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import obstore
 import psycopg
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.loopback import call
 
 DAG = "import_streaming_history"
 
 
-def export_of(here: Any, listener: str) -> bytes:
-    """The zip that Spotify would send."""
+def export_of(here: Platform, listener: str) -> bytes:
+    """Return the zip that Spotify would send."""
     return call("GET", f"{here.spotify.url}/admin/listeners/{listener}/export")
 
 
-def test_import(airflow: Any, platform: Callable[..., Any], tmp_path: Path) -> None:
-    """Exports in a folder, and in S3, come in with every play once; one that is refused makes the
-    run red, costs only itself, and is named."""
+def test_exports_in_a_folder_and_in_s3_are_imported(
+    airflow: Any, platform: MakePlatform, tmp_path: Path
+) -> None:
+    """With every play once; a refused export makes the run red, and is named."""
     here = platform(users=3, real_time=True)
     here.load()
     first, second, third = (here.user_id(f"listener-000{number}") for number in (1, 2, 3))
@@ -34,8 +35,8 @@ def test_import(airflow: Any, platform: Callable[..., Any], tmp_path: Path) -> N
     assert red["state"] == "failed"
     assert red["tasks"]["summarise"] == "failed"
     assert {state for task, state in red["tasks"].items() if task != "summarise"} == {"success"}
-    told = here.messages()[-1]["embeds"][0]["description"]
-    assert f"Refused: the export of user {second}." in told
+    description = here.messages()[-1]["embeds"][0]["description"]
+    assert f"Refused: the export of user {second}." in description
     assert "is not a whole zip" in red["log"]
     assert "Skipped: anna.zip names no user" in red["log"]
     assert f"Left out, and may be a history: User {first}:" in red["log"]
@@ -48,12 +49,12 @@ def test_import(airflow: Any, platform: Callable[..., Any], tmp_path: Path) -> N
     run = airflow.run(DAG, here, conf={"source": source})
     assert run["state"] == "success", run["log"]
     plays = {
-        listener: sum(one["user"] == listener for one in here.spotify.ledger())
+        listener: sum(play["user"] == listener for play in here.spotify.ledger())
         for listener in ("listener-0001", "listener-0003")
     }
-    held = {listener: sum(user == listener for user, _, _ in here.history()) for listener in plays}
-    # Somebody may have gone on listening since the export.
-    assert all(0 <= plays[one] - held[one] <= 3 for one in plays), (plays, held)
+    loaded = {user: sum(user == owner for owner, _, _ in here.history()) for user in plays}
+    # Somebody may have listened after the export.
+    assert all(0 <= plays[user] - loaded[user] <= 3 for user in plays), (plays, loaded)
     with psycopg.connect(airflow.dsn.replace("+psycopg2", "")) as connection:
         size = connection.execute(
             "SELECT sum(length(value::text)) FROM xcom WHERE dag_id = %s", [DAG]

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -11,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+from factories import MakePlatform, Platform
 from psycopg import sql
 
 from songswap.dev.stack.object_store import ObjectStore
@@ -28,16 +28,15 @@ TASKS = {
     "enrich_features",
     "summarise",
 }
-Make = Callable[..., Any]
 
 
-def titles(here: Any) -> list[str]:
-    """The titles of what Discord was sent."""
+def titles(here: Platform) -> list[str]:
+    """Return the titles of all messages on Discord."""
     return [embed["title"] for message in here.messages() for embed in message["embeds"]]
 
 
-def test_good_run_and_again(airflow: Any, platform: Make) -> None:
-    """A run loads what Spotify could tell; a second one adds no play and asks for no metadata."""
+def test_second_run_adds_nothing(airflow: Any, platform: MakePlatform) -> None:
+    """The first loads all plays that Spotify has; the second requests no metadata."""
     here = platform(users=8, real_time=True)
     first = airflow.run(DAG, here)
     assert first["state"] == "success", first["log"]
@@ -45,7 +44,7 @@ def test_good_run_and_again(airflow: Any, platform: Make) -> None:
     assert here.history() == here.reachable()
     assert here.history().total() > 100
 
-    # Real time passes between the runs, and somebody may be listening: Spotify itself stands still.
+    # Real time passes between the runs, and somebody may be listening.
     here.spotify.delete("/admin/calls")
     before = here.history()
     second = airflow.run(DAG, here)
@@ -55,8 +54,10 @@ def test_good_run_and_again(airflow: Any, platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_two_thousand_users_leave_little_xcom(airflow: Any, platform: Make) -> None:
-    """Tasks pass numbers and keys only: a run of 2,000 users leaves less than 10 KB of XComs."""
+def test_run_of_2000_users_has_less_than_10_kb_of_xcoms(
+    airflow: Any, platform: MakePlatform
+) -> None:
+    """Tasks pass numbers and keys only."""
     here = platform("--rate-limit", "0", users=2000, real_time=True)
     run = airflow.run(DAG, here, SONGSWAP_BATCH_SIZE="250")
     assert run["state"] == "success", run["log"]
@@ -73,8 +74,10 @@ def test_two_thousand_users_leave_little_xcom(airflow: Any, platform: Make) -> N
     assert here.history() == here.reachable()
 
 
-def test_s3_stopped(airflow: Any, platform: Make, own_objects: ObjectStore) -> None:
-    """Without S3 the run ends red with its plays loaded; the next run archives what waited."""
+def test_run_without_s3_loads_and_the_next_one_archives(
+    airflow: Any, platform: MakePlatform, own_objects: ObjectStore
+) -> None:
+    """The run without S3 is red."""
     here = platform(users=3, real_time=True)
     here.use(own_objects)
     own_objects.stop()
@@ -94,8 +97,8 @@ def test_s3_stopped(airflow: Any, platform: Make, own_objects: ObjectStore) -> N
     assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
 
 
-def test_warehouse_refuses_the_load(airflow: Any, platform: Make) -> None:
-    """A batch that PostgreSQL refuses is spooled; the run is red, and the next one loads it."""
+def test_refused_batch_is_loaded_by_the_next_run(airflow: Any, platform: MakePlatform) -> None:
+    """It waits in the spool; the run is red."""
     here = platform(users=3, real_time=True)
     here.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
@@ -117,9 +120,11 @@ def test_warehouse_refuses_the_load(airflow: Any, platform: Make) -> None:
     assert here.history().total() > 0
 
 
-def test_rate_limited_batch(airflow: Any, platform: Make) -> None:
-    """A batch that Spotify stops is not tried again; what it had is loaded, and no other task asks
-    Spotify before the time that it named."""
+def test_pause_of_spotify_skips_tasks_and_is_reported_once(
+    airflow: Any, platform: MakePlatform
+) -> None:
+    """The batch is not retried and its responses are loaded; no task calls Spotify before the time
+    that it named."""
     here = platform(users=6, real_time=True)
     here.fault(
         path="/v1/me/*", user="listener-0002", status=429, headers={"Retry-After": "3600"}, body={}
@@ -127,17 +132,17 @@ def test_rate_limited_batch(airflow: Any, platform: Make) -> None:
     run = airflow.run(DAG, here, SONGSWAP_BATCH_SIZE="3", SONGSWAP_IN_FLIGHT="1")
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
-    # Whether the other batch was asked for before the pause was known is up to their order.
-    asking = {"batch.fetch[1]", "enrich_artists", "enrich_features"}
-    assert failed - asking == {"batch.fetch[0]", "summarise"}
-    assert failed & asking
+    # The other batch may have been polled before the pause was known.
+    calling = {"batch.fetch[1]", "enrich_artists", "enrich_features"}
+    assert failed - calling == {"batch.fetch[0]", "summarise"}
+    assert failed & calling
     assert here.spotify.get("/admin/calls")["by_user"]["listener-0002"]["recently-played"] == 1
     assert not here.calls().keys() & {"tracks", "artists", "audio-features"}
     assert "allows no more requests of this app until" in run["log"]
     assert not {user for user, _, _ in here.history()} & {"listener-0002", "listener-0003"}
     assert here.history() == here.reachable()
 
-    # What was not asked for is skipped; the run is red, but not told as one that failed.
+    # Tasks that did not call Spotify are skipped; the run is red, but reported as paused.
     assert run["tasks"]["batch.fetch[0]"] == "skipped"
     state = "SELECT state FROM songswap.runs WHERE run_id = %s"
     assert here.rows(state, run["run_id"]) == [("paused",)]
@@ -145,7 +150,7 @@ def test_rate_limited_batch(airflow: Any, platform: Make) -> None:
     assert paused == f"🟡 {DAG} is paused"
     again = airflow.run(DAG, here)
     assert (again["state"], again["tasks"]["summarise"]) == ("failed", "failed")
-    assert titles(here) == [paused], "the same pause was told twice"
+    assert titles(here) == [paused], "the same pause was reported twice"
     here.mend()
     here.execute("UPDATE songswap.pauses SET until = now()")
     assert airflow.run(DAG, here)["state"] == "success"
@@ -153,14 +158,14 @@ def test_rate_limited_batch(airflow: Any, platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_warehouse_away_when_a_run_begins(airflow: Any, platform: Make) -> None:
-    """A run that could not be planned is red whatever comes after, and its message says why."""
+def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: MakePlatform) -> None:
+    """Although the warehouse recovers meanwhile; the message says why."""
     here = platform(users=2, real_time=True)
     database = str(psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"])
     other = psycopg.conninfo.make_conninfo(here.settings.warehouse_dsn, dbname="postgres")
     allowing = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format
 
-    def come_back_when_planning_failed(admin: psycopg.Connection) -> None:
+    def recover_once_plan_failed(admin: psycopg.Connection) -> None:
         failed = "SELECT count(*) FROM task_instance WHERE task_id = 'plan' AND state = 'failed'"
         with psycopg.connect(airflow.dsn.replace("+psycopg2", ""), autocommit=True) as states:
             before = states.execute(failed).fetchone()
@@ -172,13 +177,13 @@ def test_warehouse_away_when_a_run_begins(airflow: Any, platform: Make) -> None:
     begun, over = Event(), Event()
     with psycopg.connect(other, autocommit=True) as admin, ThreadPoolExecutor(1) as beside:
         admin.execute(allowing(sql.Identifier(database), sql.SQL("false")))
-        coming = beside.submit(come_back_when_planning_failed, admin)
+        recovery = beside.submit(recover_once_plan_failed, admin)
         try:
             begun.wait(30)
             run = airflow.run(DAG, here, SONGSWAP_RETRY_DELAY_S="0.1")
         finally:
             over.set()
-            coming.result()
+            recovery.result()
     assert run["state"] == "failed"
     assert run["tasks"]["retry"] == run["tasks"]["plan"] == run["tasks"]["summarise"] == "failed"
     assert "success" not in run["tasks"].values()
@@ -189,26 +194,26 @@ def test_warehouse_away_when_a_run_begins(airflow: Any, platform: Make) -> None:
     assert "never planned: nobody was asked for" in problem
     assert titles(here) == [f"🔴 {DAG} failed"]
     (embed,) = here.messages()[0]["embeds"]
-    told = {field["name"]: field["value"] for field in embed["fields"]}
+    fields = {field["name"]: field["value"] for field in embed["fields"]}
     assert "The warehouse (connection SongSwap\\_RDS) refused" in embed["description"]
-    assert told["What to do"].startswith("Check PostgreSQL")
+    assert fields["What to do"].startswith("Check PostgreSQL")
 
     assert airflow.run(DAG, here)["state"] == "success"
     assert here.history() == here.reachable()
 
 
 @pytest.mark.parametrize(
-    ("how", "problem", "told"),
+    ("how", "problem", "alerts"),
     [
         ("failed", "It was marked as failed by hand.", []),
         ("success", "It was marked as a success by hand.", []),
         ("timed_out", "It took too long, and gave way to the next run.", [f"🔴 {DAG} failed"]),
     ],
 )
-def test_run_that_is_ended_from_outside(
-    airflow: Any, platform: Make, how: str, problem: str, told: list[str]
+def test_ending_a_run_from_outside_ends_its_row(
+    airflow: Any, platform: MakePlatform, how: str, problem: str, alerts: list[str]
 ) -> None:
-    """Whoever ends a run ends its row: a hand in Airflow's UI, or the time that it may take."""
+    """By hand in Airflow's UI, or because it took too long."""
     here = platform(users=1, real_time=True)
     run = airflow.run(DAG, here)
     here.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
@@ -220,15 +225,15 @@ def test_run_that_is_ended_from_outside(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    ((state, noted, ended),) = here.rows("SELECT state, problem, ended_at FROM songswap.runs")
+    ((state, recorded, ended),) = here.rows("SELECT state, problem, ended_at FROM songswap.runs")
     assert state == "failed", done.stdout[-3000:] + done.stderr[-3000:]
-    assert noted.startswith(problem)
+    assert recorded.startswith(problem)
     assert ended is not None
-    assert titles(here) == told
+    assert titles(here) == alerts
 
 
 def last_line(airflow: Any, code: str) -> str:
-    """What code prints last that runs in the repository with Airflow's environment."""
+    """Run code in the repository with Airflow's environment; return its last line of output."""
     done = subprocess.run(  # noqa: S603  (our own code)
         [sys.executable, "-c", code],
         cwd=REPOSITORY,
@@ -240,8 +245,8 @@ def last_line(airflow: Any, code: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-def test_as_operators_see_it(airflow: Any) -> None:
-    """The DAG imports, is hourly without catch-up, one run at a time, and explains itself."""
+def test_dag_is_hourly_without_catch_up(airflow: Any) -> None:
+    """One run at a time, for 55 minutes at most; its page says what to do when it is red."""
     code = (
         "from airflow.dag_processing.dagbag import DagBag; import json\n"
         "from songswap.orchestration.retries import RUN_TIMEOUT, TASK_TIMEOUT\n"
@@ -259,8 +264,8 @@ def test_as_operators_see_it(airflow: Any) -> None:
 
 
 def test_no_task_outlasts_the_queue(airflow: Any) -> None:
-    """Each task of each DAG has a limit, of a day at most, and Redis gives no task to a second
-    worker before a worker that is asked to stop has ended it or killed it."""
+    """Each task has a limit of a day at most: Redis gives no task to a second worker before a
+    worker that is asked to stop has ended or killed it."""
     code = (
         "from airflow.dag_processing.dagbag import DagBag\n"
         "from songswap.orchestration.retries import LONGEST_TASK\n"

@@ -1,29 +1,29 @@
 """The replay DAG through ``dag.test()``, with real PostgreSQL, S3 and HTTP."""
 
-from collections.abc import Callable
 from typing import Any
 
 import obstore
 import psycopg
+from factories import MakePlatform
 
 DAG = "replay_archive"
 
 
 def summary(airflow: Any, run: dict[str, Any]) -> Any:
-    """What ``summarise`` gave, and all XComs of the run in bytes."""
+    """Return the result of ``summarise``, and the size of the run's XComs in bytes."""
     with psycopg.connect(airflow.dsn.replace("+psycopg2", "")) as connection:
-        told = connection.execute(
+        xcoms = connection.execute(
             "SELECT task_id, value, length(value::text) FROM xcom"
             " WHERE dag_id = %s AND run_id = %s",
             [DAG, run["run_id"]],
         ).fetchall()
-    return next(value for task, value, _ in told if task == "summarise"), sum(
-        size for _, _, size in told
+    return next(value for task, value, _ in xcoms if task == "summarise"), sum(
+        size for _, _, size in xcoms
     )
 
 
-def test_replay(airflow: Any, platform: Callable[..., Any]) -> None:
-    """A dry run counts, a run brings back what is lost, and a damaged object is red."""
+def test_replay_restores_lost_plays(airflow: Any, platform: MakePlatform) -> None:
+    """A dry run only counts; a damaged object makes the run red."""
     here = platform(users=20)
     for _ in range(2):
         here.load()
@@ -33,19 +33,19 @@ def test_replay(airflow: Any, platform: Callable[..., Any]) -> None:
 
     dry = airflow.run(DAG, here, conf={"dry_run": True})
     assert dry["state"] == "success", dry["log"]
-    told, _ = summary(airflow, dry)
-    assert (told["users"], told["objects"]) == (20, len(here.objects()))
+    counts, _ = summary(airflow, dry)
+    assert (counts["users"], counts["objects"]) == (20, len(here.objects()))
     assert here.history().total() == 0
 
-    # Some users and hours only: in the second hour there is an answer of who listened meanwhile.
+    # Some users and hours only. The second hour has responses of those who listened meanwhile.
     users = [id_ for (id_,) in here.rows('SELECT id FROM "Users" ORDER BY id LIMIT 15')]
     conf = {"users": users, "from": "2026-11-22", "to": "2026-11-22T19"}
     part = airflow.run(DAG, here, conf=conf)
     assert part["state"] == "success", part["log"]
     assert len([task for task in part["tasks"] if task.startswith("replay[")]) == 15
-    told, size = summary(airflow, part)
-    assert told["users"] == 15
-    assert told["plays"] == here.history().total() > 0
+    counts, size = summary(airflow, part)
+    assert counts["users"] == 15
+    assert counts["plays"] == here.history().total() > 0
     assert size < 10_240
     loaded = {user for (user,) in here.rows('SELECT DISTINCT user_id FROM "History"')}
     assert loaded <= set(users)

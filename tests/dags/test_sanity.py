@@ -1,19 +1,18 @@
-"""The sanity DAGs through ``dag.test()``: green on a platform that is well, red where it is not."""
+"""The sanity DAGs through ``dag.test()``: green on a healthy platform, red on a broken one."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
+from factories import MakePlatform, StartObjectStore
 
 from songswap.checks.sanity.run import CHECKS
 
-Make = Callable[..., Any]
 DAGS = ",".join(f"test_{name}" for name in CHECKS)
 
 
-def test_all_well(airflow: Any, platform: Make) -> None:
-    """Each step of each check is a task and green; nothing is left in Discord, S3 or XComs."""
+def test_healthy_platform_is_green(airflow: Any, platform: MakePlatform) -> None:
+    """Each step of each check is a task; nothing is left in Discord, S3 or XComs."""
     here = platform(users=1, real_time=True)
     runs = airflow.run(DAGS, here)
     for name, steps in CHECKS.items():
@@ -28,11 +27,10 @@ def test_all_well(airflow: Any, platform: Make) -> None:
         assert left.fetchall() == []
 
 
-def test_broken_services(airflow: Any, platform: Make, limited_objects: Make) -> None:
-    """Exactly the checks of what is broken are red, at the step that says what to do.
-
-    A refused read does not keep the object from being deleted, and makes the run red all the same.
-    """
+def test_checks_of_broken_services_are_red(
+    airflow: Any, platform: MakePlatform, limited_objects: StartObjectStore
+) -> None:
+    """And no others. After a refused read the object is deleted, and the run is red."""
     here = platform(users=1, real_time=True)
     here.fault(path="/discord/*", status=404)
     store = limited_objects("PUT", "DELETE")
@@ -62,8 +60,10 @@ def test_broken_services(airflow: Any, platform: Make, limited_objects: Make) ->
     assert "simulated-webhook-token" not in runs["log"]
 
 
-def test_object_that_stays(airflow: Any, platform: Make, limited_objects: Make) -> None:
-    """A deletion that S3 refuses makes the run red, and the object that stays is named."""
+def test_refused_deletion_names_the_object(
+    airflow: Any, platform: MakePlatform, limited_objects: StartObjectStore
+) -> None:
+    """It makes the run red."""
     here = platform(users=1, real_time=True)
     store = limited_objects("PUT", "GET")
     here.use(store)

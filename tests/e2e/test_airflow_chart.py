@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from e2e.compose_file import ComposeFile
 
 FOLDER = os.environ.get("SONGSWAP_CHART")
 if not FOLDER:
@@ -155,8 +156,10 @@ def test_nothing_may_talk_to_kubernetes(manifests: list[Manifest]) -> None:
     assert {one["automountServiceAccountToken"] for one in accounts} == {False}
 
 
-def test_parts_are_told_what_compose_tells(compose: Any, pods: dict[str, Manifest]) -> None:
-    """Each pod has the variables of its service in Compose, and the workers no more secrets."""
+def test_pods_have_the_variables_of_their_compose_services(
+    compose: ComposeFile, pods: dict[str, Manifest]
+) -> None:
+    """The workers have no more secrets."""
     required = {name: f"<{name}>" for name in compose.required()}
     services = compose.resolved(required)["services"]
     for component, service in NAMES.items():

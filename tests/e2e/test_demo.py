@@ -103,7 +103,7 @@ class Demo:
         return {
             (play["user"], play["played_at"], play["track_id"])
             for play in plays
-            if play["reachable_when_asked"]
+            if play["reachable_when_polled"]
         }
 
     def spotify(self, method: str, what: str, body: object = None) -> Any:
@@ -182,7 +182,7 @@ def test_demo_from_start_to_stop(
 
         api = demo.airflow()
         assert api.import_errors() == {}
-        assert api.unwell() == []
+        assert api.unhealthy() == []
         again = api.trigger(DAG)
         assert wait_until(lambda: api.state(DAG, again) not in UNFINISHED, 120)
         assert api.state(DAG, again) == "success"
@@ -218,7 +218,7 @@ def test_demo_from_start_to_stop(
         demo.spotify("DELETE", "faults")
         api.trigger(DAG)
         assert wait_until(lambda: len(demo.titles()) > 1, 120), "nobody was told of the recovery"
-        assert demo.titles() == [f"🔴 {DAG} failed", f"🟢 {DAG} is well again"]
+        assert demo.titles() == [f"🔴 {DAG} failed", f"🟢 {DAG} recovered"]
         (embed,) = demo.spotify("GET", "discord")[0]["embeds"]
         assert "Spotify" in embed["description"]
         log = next(field["value"] for field in embed["fields"] if field["name"] == "Log")

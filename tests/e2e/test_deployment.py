@@ -7,12 +7,16 @@ import math
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
 import pytest
+from e2e.compose_file import ComposeFile
+from e2e.deployment import Deploy, Deployment
+from factories import MakePlatform, Platform
 from obstore.store import S3Store
 from psycopg import sql
 
@@ -45,7 +49,7 @@ QUICK = {
 }
 
 
-def secret_settings(compose: Any) -> dict[str, str]:
+def secret_settings(compose: ComposeFile) -> dict[str, str]:
     """Made as docker.env.example tells it: a value of each required variable."""
     made = {name: secrets.token_hex(64) for name in compose.required()}
     made["SONGSWAP_FERNET_KEY"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
@@ -79,7 +83,7 @@ class Site:
         password: the admin's.
     """
 
-    def __init__(self, deployment: Any, password: str) -> None:
+    def __init__(self, deployment: Deployment, password: str) -> None:
         self._url = f"http://127.0.0.1:{deployment.ports['8080']}"
         self._flower_port: int = deployment.ports["5555"]
         self._token: str = self._login(password)["access_token"]
@@ -138,7 +142,7 @@ class Site:
         return call_json("POST", f"{self._url}/auth/token", login)
 
 
-def up(deployment: Any) -> dict[str, Process]:
+def up(deployment: Deployment) -> dict[str, Process]:
     """Start everything in Compose's order and wait until it is well; gives the two workers."""
     deployment.start("redis")
     deployment.start("airflow-init").wait_success(180)
@@ -149,9 +153,9 @@ def up(deployment: Any) -> dict[str, Process]:
     ]
     workers = {name: deployment.start(WORKER, name) for name in ("worker-1", "worker-2")}
     for service in ("postgres", "redis", "flower", *CONTROL):
-        assert wait_until(lambda name=service: deployment.healthy(name), 60, 0.5), service
+        assert wait_until(partial(deployment.healthy, service), 60, 0.5), service
     for worker in workers:
-        assert wait_until(lambda name=worker: deployment.healthy(WORKER, name), 60, 0.5), worker
+        assert wait_until(partial(deployment.healthy, WORKER, worker), 60, 0.5), worker
     assert not deployment.healthy(WORKER, "worker-3"), "the check does not tell workers apart"
     return workers
 
@@ -181,10 +185,10 @@ def first_run(site: Site) -> str:
 
 
 def kill_while_fetching(
-    deployment: Any, site: Site, run: str, here: Any, workers: Iterable[Process]
+    deployment: Deployment, site: Site, run: str, here: Platform, workers: Iterable[Process]
 ) -> tuple[int, Process]:
     """Kill a worker when Spotify has answered it; gives its batch, and the other worker."""
-    assert wait_until(lambda: site.fetching(run), 60, 0.3), deployment.logs()[-5000:]
+    assert wait_until(lambda: bool(site.fetching(run)), 60, 0.3), deployment.logs()[-5000:]
     assert wait_until(lambda: here.calls().get("recently-played", 0) >= 2, 30)
     task = site.fetching(run)[0]
     killed, left = sorted(workers, key=lambda worker: task["pid"] not in deployment.tree(worker))
@@ -193,7 +197,7 @@ def kill_while_fetching(
     return task["map_index"], left
 
 
-def stop_while_exchanging(deployment: Any, site: Site, here: Any) -> None:
+def stop_while_exchanging(deployment: Deployment, site: Site, here: Platform) -> None:
     """Mark a task failed in the middle of its token exchanges: it ends, and no token is lost."""
     here.mend()
     here.spotify.delete("/admin/calls")
@@ -217,7 +221,7 @@ def stop_while_exchanging(deployment: Any, site: Site, here: Any) -> None:
     assert here.history() == here.reachable()
 
 
-def up_again(deployment: Any, hidden: set[str], password: str) -> None:
+def up_again(deployment: Deployment, hidden: set[str], password: str) -> None:
     """Init runs a second time, with this password; the list of processes shows no secret."""
 
     def shown() -> bool:
@@ -231,9 +235,9 @@ def up_again(deployment: Any, hidden: set[str], password: str) -> None:
 
 
 def test_worker_killed_in_the_middle(
-    deploy: Callable[..., Any],
-    compose: Any,
-    platform: Callable[..., Any],
+    deploy: Deploy,
+    compose: ComposeFile,
+    platform: MakePlatform,
     metadata: Callable[[int, str], None],
 ) -> None:
     """A run whose worker is killed is ended by the other one, with every play once; a task that is
@@ -276,9 +280,9 @@ def test_worker_killed_in_the_middle(
     here.fault(path="/v1/me/*", delay_ms=2000, headers=STILL)
     here.fault(headers=STILL)
     run = site.api.trigger(DAG)
-    assert wait_until(lambda: site.fetching(run), 60, 0.3)
+    assert wait_until(lambda: bool(site.fetching(run)), 60, 0.3)
     batch = site.fetching(run)[0]["map_index"]
-    left.ask_to_stop()
+    left.request_stop()
     left.wait_success(60)
     assert site.tries(run)[batch] == ("success", 1)
 
@@ -289,7 +293,7 @@ def test_worker_killed_in_the_middle(
     assert not [name for name, text in made.items() if text in hidden and text in logs]
 
 
-def test_demo_stand_ins(deploy: Callable[..., Any], compose: Any, warehouse_dsn: str) -> None:
+def test_demo_stand_ins(deploy: Deploy, compose: ComposeFile, warehouse_dsn: str) -> None:
     """The profile `demo`: an S3 endpoint for the two keys, a simulator, and its listeners."""
     warehouse = psycopg.conninfo.conninfo_to_dict(warehouse_dsn)
     login = f"{warehouse['user']}:{warehouse['password']}"
@@ -308,9 +312,7 @@ def test_demo_stand_ins(deploy: Callable[..., Any], compose: Any, warehouse_dsn:
     for service in ("demo-s3", "demo-simulator"):
         deployment.start(service)
     for service in ("demo-s3", "demo-simulator"):
-        assert wait_until(lambda name=service: deployment.healthy(name), 30), deployment.logs()[
-            -5000:
-        ]
+        assert wait_until(partial(deployment.healthy, service), 30), deployment.logs()[-5000:]
     listeners = deployment.start("demo-listeners")
     assert wait_until(lambda: deployment.healthy("demo-listeners"), 30), deployment.logs()[-5000:]
     assert listeners.running, "`up --wait` takes its end for a failure"
@@ -331,21 +333,21 @@ def test_demo_stand_ins(deploy: Callable[..., Any], compose: Any, warehouse_dsn:
     assert (deployment.folder / "var/lib/demo-s3/songswap" / key).exists()
 
 
-def test_spark(
-    deploy: Callable[..., Any], compose: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_spark_worker_joins_the_master(
+    deploy: Deploy, compose: ComposeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The profile `spark`: a worker joins the master, and who knows the secret has it work."""
+    """The profile `spark`: the worker works for whoever knows the secret."""
     secret = secrets.token_hex(32)
     deployment = deploy(secret_settings(compose) | {"SONGSWAP_SPARK_SECRET": secret})
     started = []
     for service in ("spark-master", "spark-worker"):
         started.append(deployment.start(service, SONGSWAP_STATE=str(tmp_path / service)))
-        assert wait_until(lambda name=service: deployment.healthy(name), 60, 0.5), deployment.logs()
+        assert wait_until(partial(deployment.healthy, service), 60, 0.5), deployment.logs()
     is_up = re.compile(r"Spark's workers \(1\) ….* done")
-    assert wait_until(lambda: is_up.search(started[1].output()), 60)
+    assert wait_until(lambda: bool(is_up.search(started[1].output())), 60)
     monkeypatch.setenv("SONGSWAP_SPARK_SECRET", secret)
     master = f"spark://127.0.0.1:{deployment.ports['7077']}"
     assert sorted(run_parallel(math.factorial, range(5), master, at_once=2)) == [1, 1, 2, 6, 24]
     for process in reversed(started):
-        process.ask_to_stop()
+        process.request_stop()
         process.wait_success(20)

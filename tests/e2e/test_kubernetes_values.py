@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from e2e.compose_file import ComposeFile
 
 import songswap
 
@@ -61,7 +62,7 @@ def literals(part: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one["value"] for one in [*VALUES["env"], *part["env"]] if "value" in one}
 
 
-def told(compose: Any, service: str) -> dict[str, str]:
+def told(compose: ComposeFile, service: str) -> dict[str, str]:
     """What Compose tells a service, with `<NAME>` for each required variable."""
     required = {name: f"<{name}>" for name in compose.required()}
     environment: dict[str, str] = compose.resolved(required)["services"][service]["environment"]
@@ -69,7 +70,7 @@ def told(compose: Any, service: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("service", PARTS)
-def test_settings_are_those_of_compose(compose: Any, service: str) -> None:
+def test_settings_are_those_of_compose(compose: ComposeFile, service: str) -> None:
     """Each part is told what its service in Compose is told; of secrets it gets a reference."""
     part = PARTS[service]
     expected = told(compose, service)
@@ -81,15 +82,14 @@ def test_settings_are_those_of_compose(compose: Any, service: str) -> None:
 
 
 @pytest.mark.parametrize("service", PARTS)
-def test_no_part_is_told_more_secrets(compose: Any, service: str) -> None:
-    """A part reads no Secret that its service in Compose does not know."""
+def test_no_part_reads_more_secrets_than_in_compose(compose: ComposeFile, service: str) -> None:
     secret = {name for name, value in told(compose, service).items() if "<" in value}
     assert references(PARTS[service]).keys() <= secret
 
 
 @pytest.mark.parametrize("service", PARTS)
-def test_no_secret_stands_in_the_file(service: str) -> None:
-    """No variable that is secret has a value, but the database that a worker has in memory."""
+def test_values_file_holds_no_secret(service: str) -> None:
+    """Only the in-memory database of a worker has a value."""
     part = PARTS[service]
     known = {name: value for name, value in literals(part).items() if SECRET.search(name)}
     assert set(known.values()) <= {"sqlite://"}
@@ -113,8 +113,8 @@ def test_workers_know_no_key() -> None:
     assert {"AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"} <= given.keys()
 
 
-def test_optional_settings_have_their_way_in(compose: Any) -> None:
-    """What Compose passes on if it is set comes from the ConfigMap, or if secret, stands ready."""
+def test_optional_settings_can_be_set(compose: ComposeFile) -> None:
+    """From the ConfigMap, or as a prepared entry for a secret."""
     assert "name: songswap-settings, optional: true" in VALUES["extraEnvFrom"]
     text = FILE.read_text()
     secret = {name for name in compose.passed_on() if SECRET.search(name) and "SPARK" not in name}
@@ -122,7 +122,7 @@ def test_optional_settings_have_their_way_in(compose: Any) -> None:
     assert [name for name in secret if name not in text] == []
 
 
-def test_limits_are_those_of_compose(compose: Any) -> None:
+def test_limits_are_those_of_compose(compose: ComposeFile) -> None:
     """A part may take the processors and the memory that its service in Compose may take."""
     units = {"m": "Mi", "g": "Gi"}
     for service, part in {**PARTS, "redis": VALUES["redis"]}.items():
@@ -134,7 +134,7 @@ def test_limits_are_those_of_compose(compose: Any) -> None:
         assert given == processors or f"{float(given) * 1000:.0f}m" == processors, service
 
 
-def test_preparation_is_that_of_compose(compose: Any) -> None:
+def test_preparation_is_that_of_compose(compose: ComposeFile) -> None:
     """The job makes both schemas, the pools and the admin by the same commands."""
     script = compose.content["services"]["airflow-init"]["command"][-1].replace("$$", "$")
     # Before that Compose tidies up a volume, which is the pod's own here.
@@ -148,7 +148,7 @@ def test_preparation_is_that_of_compose(compose: Any) -> None:
     assert VALUES["createUserJob"]["enabled"] is False
 
 
-def test_commands_are_those_of_compose(compose: Any) -> None:
+def test_commands_are_those_of_compose(compose: ComposeFile) -> None:
     """Nothing serves logs, for which it would need a key; the workers' probe is Compose's check."""
     services = compose.content["services"]
     for service in ("airflow-scheduler", "airflow-triggerer", "airflow-worker"):
@@ -159,7 +159,7 @@ def test_commands_are_those_of_compose(compose: Any) -> None:
         assert probe[-len(check) :] == [word.replace("$$", "$") for word in check]
 
 
-def test_each_worker_has_a_spool_of_its_own(compose: Any) -> None:
+def test_each_worker_has_a_spool_of_its_own(compose: ComposeFile) -> None:
     """It is a claim of the StatefulSet, mounted where tasks look for it, and outlives the pod."""
     [claim] = WORKERS["volumeClaimTemplates"]
     spool = literals(WORKERS)["SONGSWAP_SPOOL"]
@@ -184,7 +184,7 @@ def test_exports_are_unpacked_on_disk() -> None:
     assert "medium" not in volume["emptyDir"]
 
 
-def test_images_are_those_of_compose(compose: Any) -> None:
+def test_images_are_those_of_compose(compose: ComposeFile) -> None:
     """The project's image at the project's version, Airflow's version, and the same Redis."""
     version = songswap.__version__
     image = f"{VALUES['defaultAirflowRepository']}:{VALUES['defaultAirflowTag']}"

@@ -53,8 +53,8 @@ def tracked() -> list[str]:
     ).stdout.splitlines()
 
 
-def test_archives(wheel: Wheel) -> None:
-    """They are built without a warning, are valid, and hold nothing that is not the project's."""
+def test_archives_are_valid_and_hold_only_the_project(wheel: Wheel) -> None:
+    """They are built without a warning."""
     assert "warning" not in wheel.said.lower()
     version = songswap.__version__
     assert wheel.path.name == f"songswap_airflow-{version}-py3-none-any.whl"
@@ -74,8 +74,7 @@ def test_archives(wheel: Wheel) -> None:
         assert name not in archive_names
 
 
-def test_version(wheel: Wheel, tmp_path: Path) -> None:
-    """The command says the one version that there is."""
+def test_command_prints_the_one_version(wheel: Wheel, tmp_path: Path) -> None:
     assert wheel.songswap(tmp_path, "--version") == f"{songswap.__version__}\n"
 
 
@@ -106,8 +105,7 @@ def test_dags_in_own_airflow(wheel: Wheel, tmp_path: Path) -> None:
     assert contents(Path(path)) == contents(REPOSITORY / "dags")
 
 
-def test_deployment(wheel: Wheel, tmp_path: Path) -> None:
-    """It has the repository's own files, from which the very same wheel is built."""
+def test_deployment_files_build_the_very_same_wheel(wheel: Wheel, tmp_path: Path) -> None:
     wheel.songswap(tmp_path, "deployment", "here")
     target = tmp_path / "here"
     assert {file.name for file in target.iterdir()} == {*FILES, "src"}
@@ -140,8 +138,7 @@ def test_image_has_the_package(wheel: Wheel, tmp_path: Path) -> None:
         assert set(part.namelist()) == package
 
 
-def test_what_is_missing_is_named(wheel: Wheel, tmp_path: Path) -> None:
-    """Without the extras, the demo is a sentence with the command that installs them."""
+def test_missing_extras_name_the_command_that_installs_them(wheel: Wheel, tmp_path: Path) -> None:
     bare = new_environment(tmp_path / "bare", str(wheel.path))
     done = subprocess.run(  # noqa: S603  (our own command)
         [bare / "bin/songswap", "demo"],

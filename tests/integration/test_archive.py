@@ -2,18 +2,17 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from factories import MakePlatform
 from s3_front import S3Front, Sent, refusal
 
 from songswap.dev.stack.object_store import REGION, ObjectStore
@@ -23,10 +22,9 @@ from songswap.storage import archive as archive_module
 from songswap.storage import keys as key
 from songswap.storage.archive import Archive
 from songswap.storage.archive_reader import ArchiveReader
-from songswap.storage.records import SpooledResponse, pack
+from songswap.storage.records import RawExport, RawResponse, pack
 from songswap.storage.spool import Spool
 
-Make = Callable[..., Any]
 AT = datetime(2026, 11, 22, 8, 7, tzinfo=UTC)
 CONFLICTS = [
     (409, refusal("ConditionalRequestConflict")),
@@ -43,9 +41,9 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_module, "_CONFLICT_WAITS_S", (0, 0, 0))
 
 
-def answer(body: bytes = b'{"items": []}') -> SpooledResponse:
+def answer(body: bytes = b'{"items": []}') -> RawResponse:
     """An answer of user 1."""
-    return SpooledResponse(1, 1, key.for_hour(1, AT), AT, None, pack(body))
+    return RawResponse(1, key.for_hour(1, AT), AT, pack(body), id=1)
 
 
 def through(front: S3Front, store: ObjectStore) -> Where:
@@ -71,8 +69,10 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("no_waits")
 @pytest.mark.parametrize("conflict", CONFLICTS)
-def test_conflict_is_tried_again(own_objects: ObjectStore, conflict: tuple[int, bytes]) -> None:
-    """A put that met another request for its key is sent again, and lies under its own key."""
+def test_conflicting_put_is_repeated_under_its_key(
+    own_objects: ObjectStore, conflict: tuple[int, bytes]
+) -> None:
+    """Another request for the key was under way."""
     conflicts = iter([conflict, conflict])
     with S3Front(own_objects.url, lambda _: next(conflicts, None)) as front:
         kept = answer()
@@ -87,9 +87,10 @@ def test_conflict_is_no_object(own_objects: ObjectStore, conflict: tuple[int, by
     """What meets only conflicts is not archived, neither an answer nor the rows of an export."""
     with S3Front(own_objects.url, lambda _: conflict) as front:
         archive = Archive(through(front, own_objects))
-        for put in (archive.put, archive.put_once):
-            with pytest.raises(ArchiveError, match=f"says {conflict[0]} to a conditional put"):
-                asyncio.run(put(answer()))
+        export = RawExport(1, key.for_export(1, "extended", b"[]"), "extended", AT, pack(b"[]"))
+        for put in (archive.put(answer()), archive.put_export(export)):
+            with pytest.raises(ArchiveError, match=f"returned {conflict[0]} to a conditional put"):
+                asyncio.run(put)
         outcome = asyncio.run(archive.put_all([answer()]))
     assert outcome.archived == {}
     assert list(outcome.problems) == [1]
@@ -105,8 +106,10 @@ def test_412_is_an_object(own_objects: ObjectStore) -> None:
 
 
 @pytest.mark.usefixtures("no_waits")
-def test_answers_wait_while_s3_says_conflict(platform: Make, own_objects: ObjectStore) -> None:
-    """An hour in which S3 knows only conflicts loses no raw answer: the next run archives them."""
+def test_responses_wait_in_the_spool_during_conflicts(
+    platform: MakePlatform, own_objects: ObjectStore
+) -> None:
+    """An hour of conflicts in S3 loses none; the next run archives them."""
     here = platform(users=3)
     here.use(own_objects)
 
@@ -128,8 +131,9 @@ def test_answers_wait_while_s3_says_conflict(platform: Make, own_objects: Object
     assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
 
 
-def test_verify(own_objects: ObjectStore, certificate: Path) -> None:
-    """A certificate that nobody knows is refused, but where it is named, or none counts."""
+def test_unknown_certificate_is_refused_unless_named_or_unverified(
+    own_objects: ObjectStore, certificate: Path
+) -> None:
     kept = answer()
     with S3Front(own_objects.url, certificate=certificate) as front:
         where = through(front, own_objects)
@@ -150,7 +154,7 @@ def test_signed_request_is_not_quoted(own_objects: ObjectStore) -> None:
         for refused in (
             lambda: asyncio.run(Archive(where).put(answer())),
             lambda: ArchiveReader(where).users(),
-            lambda: list(ArchiveReader(where).answers(1)),
+            lambda: list(ArchiveReader(where).responses(1)),
         ):
             with pytest.raises((ArchiveError, ArchiveUnreadable)) as error:
                 refused()

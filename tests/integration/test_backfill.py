@@ -1,19 +1,18 @@
 """The backfill against a real PostgreSQL and a Spotify over HTTP."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.errors import Deferred, LoadIncomplete, RateLimited, RunFailed
+from songswap.models import Metadata
 from songswap.pipelines import backfill, hourly_load
 from songswap.pipelines.backfill import Outcome
 from songswap.pipelines.enrich import KINDS, enrich
 from songswap.warehouse import enrichment
-
-Make = Callable[..., Any]
 
 METADATA = (
     "TrackImages",
@@ -31,7 +30,7 @@ def nobody(*_: object) -> None:
     """Whom progress is told."""
 
 
-def forget(here: Any) -> None:
+def forget(here: Platform) -> None:
     """Delete all metadata, and what is known of it."""
     here.execute(
         'TRUNCATE "TrackImages", "TrackPopularity", "TrackPreviews", "TrackFeatures",'
@@ -41,19 +40,21 @@ def forget(here: Any) -> None:
     here.spotify.delete("/admin/calls")
 
 
-def run(here: Any, kinds: tuple[str, ...] = KINDS, at_most: int | None = None) -> dict[str, Any]:
+def run(
+    here: Platform, kinds: tuple[str, ...] = KINDS, at_most: int | None = None
+) -> dict[str, Any]:
     """A backfill as the command runs it, which has to go well."""
     outcomes = backfill.backfill(here.settings, kinds, at_most, nobody, here.clock)
     assert [one.problem for one in outcomes.values()] == [None] * len(kinds)
     return outcomes
 
 
-def ids(here: Any, table: str) -> set[str]:
+def ids(here: Platform, table: str) -> set[str]:
     """The ids that have rows in a table."""
     return {one for (one,) in here.rows(f'SELECT id FROM "{table}"')}  # noqa: S608 - our own names
 
 
-def answered(here: Any, kind: str) -> int:
+def answered(here: Platform, kind: str) -> int:
     """How many ids of a kind Spotify has answered, be it that it does not know them."""
     found = (
         "SELECT count(*) FROM songswap.enrichment_queue"
@@ -62,7 +63,7 @@ def answered(here: Any, kind: str) -> int:
     return int(here.rows(found, kind)[0][0])
 
 
-def test_fills_what_is_missing_and_ends(platform: Make) -> None:
+def test_fills_what_is_missing_and_ends(platform: MakePlatform) -> None:
     """All that was deleted is there again; a second backfill finds nothing and asks nothing."""
     here = platform(users=12)
     here.load()
@@ -97,9 +98,8 @@ def test_fills_what_is_missing_and_ends(platform: Make) -> None:
     ]
 
 
-def test_unknown_ids_are_asked_four_times(platform: Make) -> None:
-    """Ids that Spotify does not know are asked for again after 1, 7 and 30 days, by backfills as by
-    hourly loads, and then never again."""
+def test_unknown_ids_are_requested_four_times(platform: MakePlatform) -> None:
+    """Again after 1, 7 and 30 days, by backfills and hourly loads alike, then never."""
     here = platform(users=0)
     here.execute("""INSERT INTO "Tracks" VALUES ('0000000000000000000000', 'gone', 1)""")
     here.execute("""INSERT INTO "Artists" VALUES ('1111111111111111111111', 'gone')""")
@@ -125,7 +125,7 @@ def test_unknown_ids_are_asked_four_times(platform: Make) -> None:
     ]
 
 
-def test_missed_at_random(platform: Make) -> None:
+def test_missed_at_random(platform: MakePlatform) -> None:
     """A 404 for an id that Spotify knows costs a day, and is forgotten when the id is told."""
     here = platform("--mode", "development", users=2)
     here.fault(path="/v1/artists/*", status=404, times=2, body="")
@@ -143,9 +143,8 @@ def test_missed_at_random(platform: Make) -> None:
     assert missed <= {one for (one,) in here.rows(told)}
 
 
-def test_one_refused_row_costs_only_itself(platform: Make) -> None:
-    """A row that PostgreSQL does not take, whatever its way to say so, is asked for again in a day;
-    all others are loaded, and the run is red."""
+def test_refused_row_is_requested_again_in_a_day(platform: MakePlatform) -> None:
+    """However PostgreSQL refuses it; all others are loaded, and the run is red."""
     here = platform(users=4)
     for raises in ("RAISE EXCEPTION USING MESSAGE = NEW.id", "RETURN NULL"):
         here.execute(
@@ -170,8 +169,8 @@ def test_one_refused_row_costs_only_itself(platform: Make) -> None:
         here.execute("DROP FUNCTION refuse CASCADE")
 
 
-def test_stopped_and_started_again(platform: Make) -> None:
-    """A stop in the middle costs nothing: no id is asked for twice, and none more than chosen."""
+def test_stopped_backfill_requests_no_id_twice(platform: MakePlatform) -> None:
+    """And none more than chosen."""
     here = platform(users=30)
     here.load()
     forget(here)
@@ -203,8 +202,8 @@ def test_stopped_and_started_again(platform: Make) -> None:
     assert backfill.fill(here.settings, "track", found, nobody, here.clock) == {}
 
 
-def test_one_call_fails_beside_others(platform: Make) -> None:
-    """What other calls of a round were answered is loaded, and not asked for again."""
+def test_failed_call_repeats_only_its_own_ids(platform: MakePlatform) -> None:
+    """The results of the other calls are loaded."""
     here = platform(users=20)
     here.load()
     forget(here)
@@ -221,8 +220,8 @@ def test_one_call_fails_beside_others(platform: Make) -> None:
     assert counts["track_requested"] == 50
 
 
-def test_what_waits_is_left(platform: Make) -> None:
-    """Ids without an answer are postponed, are not asked for before their time, and then are."""
+def test_postponed_ids_wait_for_their_time(platform: MakePlatform) -> None:
+    """No response named them."""
     here = platform(users=3)
     here.load()
     forget(here)
@@ -244,8 +243,8 @@ def test_what_waits_is_left(platform: Make) -> None:
     assert late.counts["features"] > 0
 
 
-def test_postponed_ids_are_wanted_again_when_heard(platform: Make) -> None:
-    """What only a backfill has asked for, in vain, the hourly load asks for when it is heard."""
+def test_postponed_ids_are_requested_when_heard(platform: MakePlatform) -> None:
+    """By the hourly load, though the backfill had found nothing."""
     here = platform(users=3)
     here.load()
     forget(here)
@@ -263,7 +262,7 @@ def test_postponed_ids_are_wanted_again_when_heard(platform: Make) -> None:
     assert answered(here, "features") == len(ids(here, "Tracks"))
 
 
-def test_comes_up_while_filling(platform: Make) -> None:
+def test_comes_up_while_filling(platform: MakePlatform) -> None:
     """What turns up after the counting is the hourly load's: it is neither asked for nor missed."""
     here = platform(users=3)
     here.load()
@@ -283,7 +282,7 @@ def test_comes_up_while_filling(platform: Make) -> None:
     assert left.waiting == sum(one <= known[-1] for one in everybody) - len(known) > 0
 
 
-def test_goes_behind_the_hourly_load(platform: Make) -> None:
+def test_goes_behind_the_hourly_load(platform: MakePlatform) -> None:
     """While an hourly run goes on nothing is asked for; one that is taken for dead stops nobody."""
     here = platform(users=3)
     here.load()
@@ -298,19 +297,19 @@ def test_goes_behind_the_hourly_load(platform: Make) -> None:
     assert backfill.fill(here.settings, "artist", found, nobody, here.clock)["artist_received"] > 0
 
 
-def test_branch_fails_alone(platform: Make) -> None:
+def test_branch_fails_alone(platform: MakePlatform) -> None:
     """One kind that fails says why; the others are filled, and what was loaded stays."""
     here = platform(users=3)
     here.load()
     forget(here)
     here.fault(path="/v1/artists", status=500)
     outcomes = backfill.backfill(here.settings, KINDS, None, nobody, here.clock)
-    assert "no usable answer to artists" in outcomes["artist"].problem
+    assert "no usable answer to artists" in (outcomes["artist"].problem or "")
     assert [outcomes[kind].problem for kind in ("track", "features")] == [None, None]
     assert ids(here, "TrackFeatures")
 
 
-def test_row_that_does_not_stay(platform: Make) -> None:
+def test_row_that_does_not_stay(platform: MakePlatform) -> None:
     """A table that swallows rows is named; nothing whose rows it swallowed counts as loaded."""
     here = platform(users=2)
     here.load()
@@ -340,8 +339,8 @@ def test_row_that_does_not_stay(platform: Make) -> None:
     assert {table: ids(here, table) for table in METADATA} == before
 
 
-def test_answers_about_what_is_not_there(warehouse_dsn: str) -> None:
-    """Of a track or artist that is deleted meanwhile nothing new is remembered."""
+def test_deleted_track_or_artist_is_not_stored_again(warehouse_dsn: str) -> None:
+    """It was deleted while its metadata was requested."""
     with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
         connection.execute("""INSERT INTO "Tracks" VALUES ('there', '', 0)""")
         connection.execute(
@@ -350,7 +349,7 @@ def test_answers_about_what_is_not_there(warehouse_dsn: str) -> None:
         )
         now = connection.execute("SELECT now()").fetchone()[0]  # type: ignore[index]  # one row
         both = {"there", "gone", "unheard"}
-        empty = enrichment.Metadata(unknown=both)
+        empty = Metadata(unknown=both)
         enrichment.load(connection, "track", both, empty, now, timedelta(hours=1))
         enrichment.postpone(connection, "artist", both, now)
         enrichment.postpone(connection, "features", both, now)

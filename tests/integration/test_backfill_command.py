@@ -6,15 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def here(platform: Callable[..., Any]) -> Any:
+def here(platform: MakePlatform) -> Platform:
     """A platform with some plays loaded; time passes in it, as it does for the commands."""
     made = platform(users=3, real_time=True)
     made.load()
@@ -22,7 +22,7 @@ def here(platform: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def songswap(here: Any, tmp_path: Path) -> Run:
+def songswap(here: Platform, tmp_path: Path) -> Run:
     """Runs ``songswap`` with the platform's settings; ``only`` names those that are given."""
 
     def run(*arguments: str, only: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,7 @@ def songswap(here: Any, tmp_path: Path) -> Run:
     return run
 
 
-def forget(here: Any) -> None:
+def forget(here: Platform) -> None:
     """Delete what is known of artists and of features."""
     here.execute(
         'TRUNCATE "ArtistPopularity", "ArtistFollowers", "TrackFeatures", songswap.enrichment_queue'
@@ -48,13 +48,13 @@ def forget(here: Any) -> None:
     here.spotify.delete("/admin/calls")
 
 
-def count(here: Any, table: str) -> int:
+def count(here: Platform, table: str) -> int:
     """How many rows a table has."""
     return int(here.rows(f'SELECT count(*) FROM "{table}"')[0][0])  # noqa: S608 - our own names
 
 
-def test_backfill(here: Any, songswap: Run) -> None:
-    """It counts, fills so much as it may, fills the rest, and says what it did."""
+def test_backfill_stops_at_its_limit(here: Platform, songswap: Run) -> None:
+    """It counts before, and says what it did; a second one fills the rest."""
     forget(here)
     tracks, artists = count(here, "Tracks"), count(here, "Artists")
     dry = songswap("backfill", "--dry-run", "--json", "--at-most", "7")
@@ -76,7 +76,7 @@ def test_backfill(here: Any, songswap: Run) -> None:
     told = json.loads(some.stdout)
     assert told.keys() == {"features"}
     assert (told["features"]["requested"], told["features"]["problem"]) == (10, None)
-    assert "Z features: done (10 asked for)" in some.stderr
+    assert "Z features: done (10 requested)" in some.stderr
 
     # A branch that fails neither stops the others nor loses what it has.
     here.fault(path="/v1/artists", status=401)
@@ -98,7 +98,7 @@ def test_backfill(here: Any, songswap: Run) -> None:
     assert count(here, "ArtistFollowers") == artists
 
 
-def test_hourly_load_is_waited_for(here: Any, tmp_path: Path) -> None:
+def test_hourly_load_is_waited_for(here: Platform, tmp_path: Path) -> None:
     """A backfill says that it waits for an hourly load, and goes on when that has ended."""
     forget(here)
     here.execute("UPDATE songswap.runs SET state = 'running'")
@@ -120,11 +120,11 @@ def test_hourly_load_is_waited_for(here: Any, tmp_path: Path) -> None:
         finally:
             command.kill()
     assert command.returncode == 0, err
-    assert json.loads(out)["artist"]["told"] == count(here, "Artists")
+    assert json.loads(out)["artist"]["received"] == count(here, "Artists")
 
 
-def test_status(here: Any, songswap: Run) -> None:
-    """The figures are those of the tables; only the warehouse's connection is needed."""
+def test_status_needs_only_the_warehouse(here: Platform, songswap: Run) -> None:
+    """The figures are those of the tables."""
     here.execute('DELETE FROM "TrackPopularity"')
     tracks, artists = count(here, "Tracks"), count(here, "Artists")
     told = json.loads(songswap("status", "--json").stdout)
@@ -201,9 +201,9 @@ def test_status(here: Any, songswap: Run) -> None:
     assert told["feeds"] == {"empty": 1, "quiet": 1}
     [gap] = told["newest_gaps"]
     assert (gap["user_id"], gap["after"][:16]) == (users[2], "2026-11-01T10:00")
-    shown = songswap("status", "--all").stdout
-    assert "2026-11-01 10:00" in shown
-    assert "2026-11-01 12:30" in shown
+    output = songswap("status", "--all").stdout
+    assert "2026-11-01 10:00" in output
+    assert "2026-11-01 12:30" in output
 
     # Where there is nothing to count there is no share, and no failure.
     here.execute('TRUNCATE "Users", "Tracks", "Artists", songswap.runs CASCADE')

@@ -44,8 +44,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_part_runs(bench: list[str], part: str, tmp_path: Path) -> None:
-    """To its end, with a table of its figures."""
+def test_part_prints_its_figures(bench: list[str], part: str, tmp_path: Path) -> None:
     done = run([*bench, "--tiny", "--only", part], tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"{part} " in done.stdout
@@ -60,7 +59,7 @@ def test_no_part_is_left_out(bench: list[str]) -> None:
     for name in parts:
         assert list(signature(import_module(f"benchmarks.{name}").run).parameters) == [
             "folder",
-            "told",
+            "on_progress",
         ]
 
 

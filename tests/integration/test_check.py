@@ -1,20 +1,21 @@
-"""Each service is broken in turn, and exactly its check is red and says what to set where."""
+"""Each service is broken in turn: only its check is red, and says what to set where."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform, StartObjectStore
 from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
-from songswap.checks.sanity.given import from_environment
+from songswap.checks.sanity.context import from_environment
 from songswap.checks.sanity.run import CHECKS, run_check, run_step
 from songswap.cli.main import app
 from songswap.dev.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
@@ -23,55 +24,54 @@ from songswap.errors import CheckFailed
 from songswap.pipelines.hourly_load import load_once
 from songswap.warehouse import rights
 
-Make = Callable[..., Any]
 RDS = "AIRFLOW_CONN_SONGSWAP_RDS"
 S3 = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
-NOWHERE = 1  # a port that nobody listens on
+NOWHERE = 1  # a port without a listener
 
 
 def red(environment: Mapping[str, str]) -> dict[str, str]:
-    """Run all checks: what the first failed step of each said, by ``check.step``."""
-    given = from_environment(environment, "a run", lambda: NOW)
-    seen = {name: list(run_check(steps, given)) for name, steps in CHECKS.items()}
-    told = " ".join(one.told for of in seen.values() for one in of)
-    assert [secret for secret in secrets_of(environment) if secret in told] == []
+    """Run all checks and return the message of each one's first failed step, by ``check.step``."""
+    context = from_environment(environment, "a run", lambda: NOW)
+    results = {name: list(run_check(steps, context)) for name, steps in CHECKS.items()}
+    messages = " ".join(result.message for each in results.values() for result in each)
+    assert [secret for secret in secrets_of(environment) if secret in messages] == []
     failed: dict[str, str] = {}
-    for name, of in seen.items():
-        first = next((one for one in of if one.ok is False), None)
+    for name, each in results.items():
+        first = next((result for result in each if result.ok is False), None)
         if first is not None:
-            failed[f"{name}.{first.step}"] = first.told
+            failed[f"{name}.{first.step}"] = first.message
     return failed
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
-    """What may never be shown."""
+    """The secrets in the environment, which no message may show."""
     connections = [json.loads(environment[name]) for name in (RDS, S3) if name in environment]
     passwords = [connection["password"] for connection in connections]
     return [*passwords, environment.get("SPOTIFY_CLIENT_SECRET") or "simulated", WEBHOOK_TOKEN]
 
 
 def changed(environment: Mapping[str, str], connection: str, **parts: Any) -> dict[str, str]:
-    """The environment with other parts in a connection."""
+    """Return the environment with changed fields in a connection."""
     return {**environment, connection: json.dumps(json.loads(environment[connection]) | parts)}
 
 
 def without(environment: Mapping[str, str], *names: str) -> dict[str, str]:
-    """The environment with some of it not set."""
+    """Return the environment without some variables."""
     return {name: value for name, value in environment.items() if name not in names}
 
 
 def expect(environment: Mapping[str, str], step: str, *words: str) -> None:
-    """See exactly this step red, with these words in its sentence."""
+    """Assert that only this step fails, with these words in its message."""
     failed = red(environment)
     assert list(failed) == [step], failed
     missing = [word for word in words if word not in failed[step]]
     assert missing == [], failed[step]
 
 
-def test_all_well(platform: Make, tmp_path: Path) -> None:
-    """With everything there, `songswap check` shows each step and exits 0; nothing is left over."""
+def test_healthy_platform_passes_every_check(platform: MakePlatform, tmp_path: Path) -> None:
+    """`songswap check` shows each step and exits 0; nothing is left in Discord or the bucket."""
     here = platform(users=1)
     environment = here.environment()
     done = subprocess.run(
@@ -86,35 +86,36 @@ def test_all_well(platform: Make, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("✓") == sum(map(len, CHECKS.values()))
     assert "✗" not in done.stdout
-    assert "A message was taken and deleted again." in done.stdout
+    assert "A message was sent and deleted." in done.stdout
     assert [secret for secret in secrets_of(environment) if secret in done.stdout] == []
     assert here.messages() == []
     assert here.objects() == []
     assert here.spotify.get("/admin/calls")["by_endpoint"]["artist"] == {"404": 1}
 
     here.fault(path="/v1/artists/*", status=200, body={"name": "Somebody"})
-    told = json.loads(command(environment, 0, "check", "--json", "spotipy"))
-    assert told["spotipy"][-1]["told"].endswith("is Somebody.")
-    assert list(told) == ["spotipy"]
+    results = json.loads(command(environment, 0, "check", "--json", "spotipy"))
+    assert results["spotipy"][-1]["message"].endswith("is Somebody.")
+    assert list(results) == ["spotipy"]
 
 
 def command(environment: Mapping[str, str], code: int, *arguments: str) -> str:
-    """What the command prints; it has to exit with this code."""
+    """Return what the command prints; it has to exit with this code."""
     done = CliRunner().invoke(app, arguments, env={"COLUMNS": "300", **environment})
     assert done.exit_code == code, done.output
     return done.stdout
 
 
-def test_command(platform: Make) -> None:
-    """A failed step is marked and skips the rest of its check, others go on; names are checked."""
+def test_failed_step_skips_the_rest_of_its_check(platform: MakePlatform) -> None:
+    """Other checks run all the same; an unknown name is refused."""
     here = platform(users=1)
     environment = changed(here.environment(), RDS, port=NOWHERE)
     lines = [line for line in command(environment, 1, "check").splitlines() if "✗" in line]
     assert len(lines) == 1
     assert "query" in lines[0]
-    told = json.loads(command(environment, 1, "check", "--json"))
-    assert [one["ok"] for one in told["postgres"]] == [True, True, False, None, None, None]
-    assert {one["ok"] for name in ("discord", "s3", "spotipy") for one in told[name]} == {True}
+    results = json.loads(command(environment, 1, "check", "--json"))
+    assert [step["ok"] for step in results["postgres"]] == [True, True, False, None, None, None]
+    others = [step for name in ("discord", "s3", "spotipy") for step in results[name]]
+    assert {step["ok"] for step in others} == {True}
     assert json.loads(command(environment, 0, "check", "--json", "s3", "discord")).keys() == {
         "s3",
         "discord",
@@ -122,8 +123,8 @@ def test_command(platform: Make) -> None:
     command(environment, 2, "check", "s3", "s4")
 
 
-def test_nothing_set() -> None:
-    """With nothing set every check is red, and each names what to set and both places."""
+def test_empty_environment_fails_every_check() -> None:
+    """Each message names what to set, and both places where it can be set."""
     failed = red({})
     assert list(failed) == [
         "discord.webhook",
@@ -131,7 +132,7 @@ def test_nothing_set() -> None:
         "s3.connections",
         "spotipy.environment",
     ]
-    for words, told in zip(
+    for words, message in zip(
         (
             ("Discord_Notifier", DISCORD, "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT", "Variables"),
             ("SongSwap_RDS", RDS, "Admin, Connections"),
@@ -141,11 +142,11 @@ def test_nothing_set() -> None:
         failed.values(),
         strict=True,
     ):
-        assert [word for word in words if word not in told] == [], told
+        assert [word for word in words if word not in message] == [], message
 
 
-def test_discord_broken(platform: Make) -> None:
-    """A wrong webhook, Discord refusing, failing, silent or not there: only its check is red."""
+def test_broken_discord_fails_only_its_check(platform: MakePlatform) -> None:
+    """A wrong webhook; Discord refusing, failing, silent or unreachable."""
     here = platform(users=1)
     good = here.environment()
     variable = "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT"
@@ -165,9 +166,9 @@ def test_discord_broken(platform: Make) -> None:
         ({"status": 429, "headers": {"Retry-After": "7"}}, ("7 s (429)", "Nothing has to be set")),
         ({"status": 500}, ("Discord failed (500)", "discordstatus.com")),
         ({"status": 403}, ("refused a message (403)", variable)),
-        ({"status": 200, "body": "<html>"}, ("not Discord's API", DISCORD)),
+        ({"status": 200, "body": "<html>"}, ("not lead to Discord's API", DISCORD)),
         ({"action": "refuse"}, ("cannot be reached",)),
-        ({"path": "*/messages/*", "status": 500}, ("did not delete it again (500)", "by hand")),
+        ({"path": "*/messages/*", "status": 500}, ("did not delete it (500)", "by hand")),
     ]
     for fault, words in faults:
         here.fault(**{"path": "/discord/*", **fault})
@@ -177,8 +178,8 @@ def test_discord_broken(platform: Make) -> None:
     assert red({**without(good, DISCORD), variable: whole}) == {}
 
 
-def test_postgres_broken(platform: Make) -> None:
-    """No server, a wrong password, a replica, missing and old tables: only its check is red."""
+def test_broken_postgres_fails_only_its_check(platform: MakePlatform) -> None:
+    """No server, a wrong password, a replica, missing and old tables."""
     here = platform(users=1)
     good = here.environment()
     expect(without(good, RDS), "postgres.connection", RDS)
@@ -197,8 +198,8 @@ def test_postgres_broken(platform: Make) -> None:
     expect(good, "postgres.query", "read-only", "primary", RDS)
 
 
-def test_grants_that_are_named_are_those_that_are_needed(platform: Make) -> None:
-    """A login without rights is told the GRANTs to run; with exactly those, a whole load runs."""
+def test_load_runs_with_exactly_the_grants_that_are_named(platform: MakePlatform) -> None:
+    """For a login without rights the check names the GRANTs to run."""
     here = platform(users=2)
     here.execute("CREATE ROLE little LOGIN PASSWORD 'little-secret'")
     try:
@@ -224,13 +225,13 @@ def test_grants_that_are_named_are_those_that_are_needed(platform: Make) -> None
         here.execute("DROP ROLE little")
 
 
-def of_database(statement: str, here: Any) -> None:
-    """Run a statement on the platform's database, whose name stands for ``%%I``."""
+def of_database(statement: str, here: Platform) -> None:
+    """Run a statement in which ``%%I`` is the name of the platform's database."""
     here.execute(f"DO $$ BEGIN EXECUTE format('{statement}', current_database()); END $$")
 
 
-def test_s3_broken(platform: Make, own_objects: ObjectStore) -> None:
-    """No server, a wrong secret, bucket or endpoint: only its check is red."""
+def test_broken_s3_fails_only_its_check(platform: MakePlatform, own_objects: ObjectStore) -> None:
+    """No server, a wrong secret, bucket or endpoint."""
     here = platform(users=1)
     here.use(own_objects)
     good = here.environment()
@@ -255,36 +256,42 @@ def test_s3_broken(platform: Make, own_objects: ObjectStore) -> None:
     ("allowed", "step", "left"),
     [(("PUT", "DELETE"), "s3.read", 0), (("PUT", "GET"), "s3.delete", 1)],
 )
-def test_s3_key_lacks_a_right(
-    platform: Make, limited_objects: Make, allowed: tuple[str, ...], step: str, left: int
+def test_tests_key_without_a_right_fails_its_step(
+    platform: MakePlatform,
+    limited_objects: StartObjectStore,
+    allowed: tuple[str, ...],
+    step: str,
+    left: int,
 ) -> None:
-    """A refused read does not keep the object from being deleted; one that stays is named."""
+    """After a refused read the object is deleted all the same; one that stays is named."""
     here = platform(users=1)
     store = limited_objects(*allowed)
     here.use(store)
     expect(here.environment(), step, "AccessDenied", "tests/sanity/")
     objects = list(store.objects.glob("own/tests/sanity/*.txt"))
     assert len(objects) == left
-    told = red(here.environment())[step]
-    assert all(f"tests/sanity/{one.name}" in told for one in objects)
+    message = red(here.environment())[step]
+    assert all(f"tests/sanity/{path.name}" in message for path in objects)
 
 
-def test_s3_gives_something_else(platform: Make, own_objects: ObjectStore) -> None:
-    """An object that comes back changed is told, and one that is still given after its deletion."""
+def test_changed_or_undeleted_object_is_named(
+    platform: MakePlatform, own_objects: ObjectStore
+) -> None:
+    """An object that comes back changed fails `read`; one that outlives its deletion, `gone`."""
     here = platform(users=1)
     here.use(own_objects)
-    given = from_environment(here.environment(), "a run", lambda: NOW)
-    run_step("s3", "put", given)
+    context = from_environment(here.environment(), "a run", lambda: NOW)
+    run_step("s3", "put", context)
     (stored,) = own_objects.objects.glob("own/tests/sanity/*.txt")
     stored.write_bytes(stored.read_bytes().upper())
     with pytest.raises(CheckFailed, match="other bytes than were put"):
-        run_step("s3", "read", given)
-    with pytest.raises(CheckFailed, match=f"{stored.name} was deleted and is still given"):
-        run_step("s3", "gone", given)
+        run_step("s3", "read", context)
+    with pytest.raises(CheckFailed, match=f"{stored.name} was deleted and is still returned"):
+        run_step("s3", "gone", context)
 
 
-def test_spotify_connection(platform: Make) -> None:
-    """Credentials in the connection win over the environment, and may stand there alone."""
+def test_spotify_connection_wins_over_the_environment(platform: MakePlatform) -> None:
+    """The connection may also be the only place of the credentials."""
     here = platform(users=1)
     good = here.environment()
     name = "AIRFLOW_CONN_SONGSWAP_SPOTIFY"
@@ -297,16 +304,16 @@ def test_spotify_connection(platform: Make) -> None:
     bare = {key: text for key, text in good.items() if not key.startswith("SPOTIFY_")}
     alone = {**bare, name: json.dumps(app | {"extra": extra})}
     assert red(alone) == {}
-    given = from_environment(alone, "a run", lambda: NOW)
-    assert "SongSwap_Spotify, which wins over" in run_step("spotipy", "environment", given)
+    context = from_environment(alone, "a run", lambda: NOW)
+    assert "SongSwap_Spotify, which wins over" in run_step("spotipy", "environment", context)
     wrong = {**good, name: json.dumps(app | {"password": "wrong-secret"})}
     expect(wrong, "spotipy.token", "refused the app's credentials", "SongSwap_Spotify")
     expect({**good, name: json.dumps({"login": "a"})}, "spotipy.environment", "SongSwap_Spotify")
     expect(bare, "spotipy.environment", "SPOTIFY_CLIENT_ID is not set", "SongSwap_Spotify", name)
 
 
-def test_spotify_broken(platform: Make) -> None:
-    """Wrong credentials, no way to Spotify, limits, failures: only its check is red."""
+def test_broken_spotify_fails_only_its_check(platform: MakePlatform) -> None:
+    """Wrong credentials, an unreachable host, rate limits, failures."""
     here = platform(users=1)
     good = here.environment()
     for name in ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET", "SPOTIFY_REDIRECT_URI"):
@@ -332,8 +339,8 @@ def test_spotify_broken(platform: Make) -> None:
         ("token", "/api/token", {"status": 503}, "(503). Nothing has to be set"),
         ("read", "/v1/artists/*", {"status": 503}, "(503). Nothing has to be set"),
         ("read", "/v1/artists/*", {"status": 403}, "developer dashboard"),
-        ("token", "/api/token", {"status": 200, "body": "<html>"}, "not Spotify's API"),
-        ("read", "/v1/artists/*", {"status": 200, "body": {}}, "not Spotify's API"),
+        ("token", "/api/token", {"status": 200, "body": "<html>"}, "not from Spotify's API"),
+        ("read", "/v1/artists/*", {"status": 200, "body": {}}, "not from Spotify's API"),
     ]
     for step, path, fault, words in faults:
         here.fault(path=path, **fault)

@@ -1,8 +1,9 @@
-"""Does `songswap check` find out what a server and the pipeline's key must, and must not, do?"""
+"""`songswap check s3` finds out what a server and the pipeline's key may and may not do."""
 
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 from obstore.store import S3Store
 from s3_front import S3Front, Sent, refusal
 
-from songswap.checks.sanity.given import Given, from_environment
-from songswap.checks.sanity.run import CHECKS, Seen, run_check, run_step
+from songswap.checks.sanity.context import CheckContext, from_environment
+from songswap.checks.sanity.run import CHECKS, StepResult, run_check, run_step
 from songswap.clock import utc_now
 from songswap.dev.stack.access import Access, Grant, platform_access
 from songswap.dev.stack.object_store import REGION, ObjectStore
@@ -23,8 +24,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs/deployment.md"
 KEYS = {"S3_PUTONLY": "pipeline", "S3_TESTPUTGETDELETE": "tests"}
 
 
-def given_at(store: ObjectStore, url: str = "") -> Given:
-    """What a check is told of a server's bucket `own`, which may be reached at another address."""
+def context_at(store: ObjectStore, url: str = "") -> CheckContext:
+    """Return the settings for a server's bucket `own`; ``url`` is another address of the server."""
     extra = {"endpoint_url": url or store.url, "region_name": REGION}
     environment = {
         f"AIRFLOW_CONN_SONGSWAP_{name}": json.dumps(
@@ -35,9 +36,9 @@ def given_at(store: ObjectStore, url: str = "") -> Given:
     return from_environment(environment | {"AIRFLOW_VAR_BUCKET_NAME": "own"}, "a run", utc_now)
 
 
-def check(given: Given) -> dict[str, Seen]:
-    """What each step of the check saw."""
-    return {seen.step: seen for seen in run_check(CHECKS["s3"], given)}
+def check(context: CheckContext) -> dict[str, StepResult]:
+    """Run the check and return the result of each step by its name."""
+    return {result.step: result for result in run_check(CHECKS["s3"], context)}
 
 
 def left(store: ObjectStore) -> list[str]:
@@ -48,13 +49,13 @@ def left(store: ObjectStore) -> list[str]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts S3 endpoints whose keys have other grants than the platform's."""
+    """Start S3 endpoints whose keys have other grants than the platform's."""
     started: list[ObjectStore] = []
 
     def start(**grants: list[Grant]) -> ObjectStore:
         usual = platform_access()
-        kept = [one for one in usual.grants if one.access_key not in grants]
-        access = Access(usual.secrets, (*kept, *(one for of in grants.values() for one in of)))
+        kept = [grant for grant in usual.grants if grant.access_key not in grants]
+        access = Access(usual.secrets, (*kept, *chain.from_iterable(grants.values())))
         started.append(ObjectStore(tmp_path / f"s3-{len(started)}", 0, access, buckets=("own",)))
         started[-1].start()
         return started[-1]
@@ -64,20 +65,20 @@ def start(tmp_path: Path) -> Iterator[Start]:
         store.stop()
 
 
-def test_all_well(own_objects: ObjectStore) -> None:
-    """With the platform's grants all steps are green, nothing is warned of and nothing is left."""
-    seen = check(given_at(own_objects))
-    assert {one.ok for one in seen.values()} == {True}
-    assert "was not overwritten" in seen["conditional"].told
-    assert seen["rights"].told == (
+def test_platforms_grants_pass(own_objects: ObjectStore) -> None:
+    """All steps pass without a warning, and no object is left."""
+    results = check(context_at(own_objects))
+    assert {result.ok for result in results.values()} == {True}
+    assert "was not overwritten" in results["conditional"].message
+    assert results["rights"].message == (
         "The key of SongSwap_S3_PutOnly may put below history/spotify/ and history/export/, and"
         " nothing else."
     )
     assert left(own_objects) == []
 
 
-def test_server_that_overwrites(own_objects: ObjectStore) -> None:
-    """Where If-None-Match is ignored the check is red, with the consequence and what to do."""
+def test_server_that_ignores_if_none_match_fails(own_objects: ObjectStore) -> None:
+    """The message says what would be lost, and what to do."""
     admin = S3Store(
         "own",
         endpoint=own_objects.url,
@@ -93,12 +94,12 @@ def test_server_that_overwrites(own_objects: ObjectStore) -> None:
             obstore.delete(admin, sent.path.removeprefix("/own/"))
 
     with S3Front(own_objects.url, forget) as front:
-        seen = check(given_at(own_objects, front.url))
-    assert [step for step, one in seen.items() if one.ok is False] == ["conditional"]
-    told = seen["conditional"].told
-    for words in ("If-None-Match", "overwrites", "raw answer be lost in silence", "What to do"):
-        assert words in told
-    assert (seen["read"].ok, seen["delete"].ok, seen["rights"].ok) == (None, True, None)
+        results = check(context_at(own_objects, front.url))
+    assert [step for step, result in results.items() if result.ok is False] == ["conditional"]
+    message = results["conditional"].message
+    for words in ("If-None-Match", "overwrites", "raw response be lost in silence", "What to do"):
+        assert words in message
+    assert (results["read"].ok, results["delete"].ok, results["rights"].ok) == (None, True, None)
     assert left(own_objects) == []
 
 
@@ -111,43 +112,43 @@ def test_server_that_overwrites(own_objects: ObjectStore) -> None:
         (400, "InvalidArgument", "without which nothing is archived, .InvalidArgument"),
     ],
 )
-def test_server_without_conditional_puts(
+def test_server_without_conditional_puts_fails(
     own_objects: ObjectStore, status: int, code: str, said: str
 ) -> None:
-    """A server that refuses a conditional put, or answers it in another way, is told too."""
+    """A server may refuse a conditional put, or respond with another status than 412."""
 
     def refuse(sent: Sent) -> tuple[int, bytes] | None:
-        is_meant = sent.method == "PUT" and "if-none-match" in sent.headers
-        return (status, refusal(code) if code else b"") if is_meant else None
+        is_conditional = sent.method == "PUT" and "if-none-match" in sent.headers
+        return (status, refusal(code) if code else b"") if is_conditional else None
 
     with S3Front(own_objects.url, refuse) as front:
-        given = given_at(own_objects, front.url)
-        run_step("s3", "put", given)
+        context = context_at(own_objects, front.url)
+        run_step("s3", "put", context)
         with pytest.raises(CheckFailed, match=said):
-            run_step("s3", "conditional", given)
+            run_step("s3", "conditional", context)
 
 
-def test_narrow_key(start: Start) -> None:
-    """A key that may put answers and no exports, as the platform's policy may be, is told."""
+def test_key_without_the_right_to_put_exports_fails(start: Start) -> None:
+    """The message names the missing right; the platform's own policy may be this narrow."""
     store = start(pipeline=[Grant("pipeline", ("PUT",), ("history/spotify/user",))])
-    seen = check(given_at(store))
-    assert [step for step, one in seen.items() if one.ok is False] == ["rights"]
-    told = seen["rights"].told
+    results = check(context_at(store))
+    assert [step for step, result in results.items() if result.ok is False] == ["rights"]
+    message = results["rights"].message
     for words in (
         "let the pipeline's key put history/export/user0/songswap-check.txt (AccessDenied)",
         "s3:PutObject on own/history/spotify/user* and own/history/export/user*",
         "docs/deployment.md",
         "SongSwap_S3_PutOnly",
     ):
-        assert words in told
+        assert words in message
     assert left(store) == []
 
 
-def test_wide_key(start: Start) -> None:
-    """All of history/ is in the contract; it is said, and is no warning."""
+def test_key_for_all_of_history_passes(start: Start) -> None:
+    """The contract allows all of history/: the message says so, without a warning."""
     store = start(pipeline=[Grant("pipeline", ("PUT",), ("history/",))])
-    told = check(given_at(store))["rights"].told
-    assert told.endswith("may put below history/, all of it, and nothing else.")
+    message = check(context_at(store))["rights"].message
+    assert message.endswith("may put below history/, all of it, and nothing else.")
     assert left(store) == []
 
 
@@ -164,40 +165,41 @@ def test_wide_key(start: Start) -> None:
         ),
     ],
 )
-def test_key_that_may_too_much(
+def test_excess_rights_of_the_key_are_a_warning(
     start: Start, methods: tuple[str, ...], prefixes: tuple[str, ...], named: list[str]
 ) -> None:
-    """What it must not be able to do is a warning that names it; nothing is left over."""
+    """The warning names each of them; no object is left."""
     store = start(pipeline=[Grant("pipeline", methods, prefixes)])
-    rights = check(given_at(store))["rights"]
+    rights = check(context_at(store))["rights"]
     assert rights.ok
-    assert rights.told.startswith("Warning: The key of SongSwap_S3_PutOnly")
-    more = rights.told.partition("may also ")[2]
+    assert rights.message.startswith("Warning: The key of SongSwap_S3_PutOnly")
+    more = rights.message.partition("may also ")[2]
     assert [name in more for name in named] == [True] * len(named)
     every = ("PUT below", "GET what", "LIST the", "DELETE what")
     assert sum(name in more for name in every) == len(named)
     assert left(store) == []
 
 
-def test_tests_key_that_may_not_delete(start: Start) -> None:
-    """What cannot be taken away again is named; the next run is not in its way."""
+def test_object_that_cannot_be_deleted_is_named(start: Start) -> None:
+    """It does not break the next run."""
     grants = [Grant("tests", ("PUT", "GET", "DELETE"), ("tests/", "history/spotify/user0/"))]
     store = start(tests=grants)
     for _ in range(2):
-        told = check(given_at(store))["rights"].told
-        assert "history/export/user0/songswap-check.txt stays there" in told
+        message = check(context_at(store))["rights"].message
+        assert "history/export/user0/songswap-check.txt stays there" in message
     assert left(store) == ["history/export/user0/songswap-check.txt"]
 
 
 def documented() -> dict[str, list[Grant]]:
-    """The grants that the policies in the document give, by the key's connection."""
+    """Return the grants of the policies in the document, by key."""
     section = DOCUMENT.read_text().partition("## The keys of the archive")[2].partition("\n## ")[0]
     found = re.findall(r"`(SongSwap_S3_\w+)`.*?```json\n(.*?)```", section, re.DOTALL)
     grants: dict[str, list[Grant]] = {}
     for (name, text), key in zip(found, ("pipeline", "tests", "reader"), strict=True):
         policy = json.loads(text)
         assert policy["Version"] == "2012-10-17"
-        grants[key] = [grant for one in policy["Statement"] for grant in of_statement(one, key)]
+        statements = policy["Statement"]
+        grants[key] = [grant for each in statements for grant in of_statement(each, key)]
         assert name == {"pipeline": "SongSwap_S3_PutOnly", "reader": "SongSwap_S3_ReadOnly"}.get(
             key, "SongSwap_S3_TestPutGetDelete"
         )
@@ -205,7 +207,7 @@ def documented() -> dict[str, list[Grant]]:
 
 
 def of_statement(statement: dict[str, Any], key: str) -> Iterator[Grant]:
-    """A statement as the embedded endpoint has it."""
+    """Translate a statement for the embedded endpoint."""
     assert statement["Effect"] == "Allow"
     actions = statement["Action"]
     methods = [action.removeprefix("s3:").removesuffix("Object").upper() for action in actions]
@@ -220,16 +222,15 @@ def of_statement(statement: dict[str, Any], key: str) -> Iterator[Grant]:
     yield Grant(key, tuple(methods), tuple(prefixes))
 
 
-def test_documented_policies(start: Start) -> None:
-    """With the policies of docs/deployment.md, all is green and nothing is warned of or left."""
+def test_documented_policies_pass(start: Start) -> None:
+    """The policies of docs/deployment.md pass without a warning, and are those of the platform."""
     grants = documented()
     store = start(**grants)
-    seen = check(given_at(store))
-    assert {one.ok for one in seen.values()} == {True}
-    assert seen["rights"].told.endswith("and nothing else.")
+    results = check(context_at(store))
+    assert {result.ok for result in results.values()} == {True}
+    assert results["rights"].message.endswith("and nothing else.")
     assert left(store) == []
-    usual = {one.access_key: one for one in platform_access().grants}
-    for key, given in grants.items():
-        assert {
-            (method, prefix) for one in given for method in one.methods for prefix in one.prefixes
-        } == {(method, prefix) for method in usual[key].methods for prefix in usual[key].prefixes}
+    usual = {grant.access_key: grant for grant in platform_access().grants}
+    for key, documented_grants in grants.items():
+        rights = chain.from_iterable(product(g.methods, g.prefixes) for g in documented_grants)
+        assert set(rights) == set(product(usual[key].methods, usual[key].prefixes))

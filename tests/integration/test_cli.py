@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 from typer.main import get_command
 
 from songswap.cli.main import app
@@ -33,8 +33,7 @@ def songswap(folder: Path, *arguments: str, **environment: str) -> subprocess.Co
     )
 
 
-def test_commands() -> None:
-    """The commands are those that the README names."""
+def test_commands_are_those_of_the_readme() -> None:
     assert COMMANDS == [
         "backfill",
         "check",
@@ -57,14 +56,13 @@ def test_commands() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help(command: str) -> None:
-    """Each command and each of its options says what it is for."""
+def test_help_explains_each_option(command: str) -> None:
     found = get_command(app).commands[command]  # type: ignore[attr-defined]
     assert found.help
     assert [option.name for option in found.params if not option.help] == []
 
 
-def environment_of(here: Any) -> dict[str, str]:
+def environment_of(here: Platform) -> dict[str, str]:
     """A platform's settings as a user would write them down."""
     archive, spotify = here.settings.archive, here.settings.spotify
     warehouse = psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)
@@ -89,8 +87,8 @@ def environment_of(here: Any) -> dict[str, str]:
     }
 
 
-def test_load(platform: Callable[..., Any], tmp_path: Path) -> None:
-    """A load without Airflow brings what Spotify can tell, by the settings in ``.env``."""
+def test_load_takes_settings_from_dotenv(platform: MakePlatform, tmp_path: Path) -> None:
+    """It loads every play that Spotify can return."""
     here = platform(users=3, real_time=True)
     lines = [f"{name}='{value}'" for name, value in environment_of(here).items()]
     (tmp_path / ".env").write_text("# as .env.example\n" + "\n".join(lines) + "\n")
@@ -108,8 +106,7 @@ def test_load(platform: Callable[..., Any], tmp_path: Path) -> None:
     assert "unchanged" in shown.stdout
 
 
-def test_migrate_waits(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """A warehouse that is not there yet is waited for, where that is wished."""
+def test_migrate_waits_for_the_server(tmp_path: Path, free_port: Callable[[], int]) -> None:
     server = Postgres(tmp_path / "postgres", free_port())
     server.start()
     server.stop()
@@ -137,8 +134,9 @@ def test_migrate_waits(tmp_path: Path, free_port: Callable[[], int]) -> None:
         server.stop()
 
 
-def test_failed_load(platform: Callable[..., Any], tmp_path: Path) -> None:
-    """A load that is not complete exits with 1, and a sentence says what to look at."""
+def test_incomplete_load_exits_with_1_and_says_what_to_check(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
     here = platform(users=2, real_time=True)
     here.fault(path="/v1/artists", status=429, headers={"Retry-After": "9999"})
     environment = environment_of(here)
@@ -154,8 +152,7 @@ def test_failed_load(platform: Callable[..., Any], tmp_path: Path) -> None:
     "command",
     ["backfill", "connect", "grants", "import x --user 1", "load", "migrate", "status"],
 )
-def test_nothing_set(tmp_path: Path, command: str) -> None:
-    """Without settings there is a sentence that names the first missing one, and exit code 1."""
+def test_missing_setting_is_named_with_exit_code_1(tmp_path: Path, command: str) -> None:
     done = songswap(tmp_path, *command.split())
     assert done.returncode == 1
     assert done.stderr.startswith("Error: AIRFLOW_CONN_SONGSWAP_RDS is not set")
@@ -172,12 +169,11 @@ def test_settings_file_that_is_not_utf_8(tmp_path: Path) -> None:
     assert "PLAY_MS" not in done.stderr
 
 
-def test_unknown_option(tmp_path: Path) -> None:
-    """A wrong option is usage: exit code 2."""
+def test_unknown_option_exits_with_2(tmp_path: Path) -> None:
     assert songswap(tmp_path, "load", "--bogus").returncode == 2
 
 
-def test_killed_at_any_moment(platform: Callable[..., Any], tmp_path: Path) -> None:
+def test_killed_at_any_moment(platform: MakePlatform, tmp_path: Path) -> None:
     """Loads that are killed wherever they are lose no play, and double none.
 
     Spotify's time stands still: what a killed load was told and a new play pushes out before the

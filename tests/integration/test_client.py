@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from examples import examples
+from factories import MakePlatform, Platform
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,11 +29,10 @@ from songswap.settings import Spotify
 from songswap.spotify.client import Client, open_client
 from songswap.spotify.reccobeats import open_reccobeats
 
-Make = Callable[..., Any]
 FEED = "/v1/me/player/recently-played"
 
 
-def ask(here: Any, deed: Callable[[Client], Awaitable[Any]], **patience: Any) -> Any:
+def ask(here: Platform, deed: Callable[[Client], Awaitable[Any]], **patience: Any) -> Any:
     """What a client of its own gets, with the calls that it took."""
     where = replace(here.settings.spotify, **patience)
 
@@ -42,10 +43,11 @@ def ask(here: Any, deed: Callable[[Client], Awaitable[Any]], **patience: Any) ->
     return asyncio.run(run())
 
 
-def token_of(here: Any, user: str = "listener-0001") -> tuple[str, str]:
+def token_of(here: Platform, user: str = "listener-0001") -> tuple[str, str]:
     """The tokens of a user."""
     query = 'SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %s'
-    return here.rows(query, here.user_id(user))[0]  # type: ignore[no-any-return]
+    [(access_token, refresh_token)] = here.rows(query, here.user_id(user))
+    return access_token, refresh_token
 
 
 @pytest.mark.parametrize(
@@ -58,16 +60,15 @@ def token_of(here: Any, user: str = "listener-0001") -> tuple[str, str]:
     ],
 )
 @pytest.mark.parametrize("path", [FEED, "/api/token", "/reccobeats/*"])
-def test_bodies_are_bounded(platform: Make, path: str, fault: dict[str, Any]) -> None:
+def test_bodies_are_bounded(platform: MakePlatform, path: str, fault: dict[str, Any]) -> None:
     """However much comes, however slowly: it is the service's trouble, and fills no memory."""
     here = platform(users=1)
     access_token, refresh_token = token_of(here)
     here.fault(path=path, **fault)
-    patience = {"tries": 1, "token_tries": 1, "timeout_s": 0.5}
 
     async def features(_: Client) -> None:
-        where = replace(here.settings.spotify, **patience)
-        async with open_reccobeats(where, here.clock) as client:
+        impatient = replace(here.settings.spotify, tries=1, token_tries=1, timeout_s=0.5)
+        async with open_reccobeats(impatient, here.clock) as client:
             await client.audio_features(["4iV5W9uYEdYUVa79Axb7Rh"])
 
     deeds: dict[str, Callable[[Client], Awaitable[Any]]] = {
@@ -78,15 +79,14 @@ def test_bodies_are_bounded(platform: Make, path: str, fault: dict[str, Any]) ->
     tracemalloc.start()
     try:
         with pytest.raises((SpotifyUnavailable, ReccoBeatsUnavailable)):
-            ask(here, deeds[path], **patience)
+            ask(here, deeds[path], tries=1, token_tries=1, timeout_s=0.5)
         assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("wbits", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
-async def test_deflated_bomb(wbits: int) -> None:
-    """The other packing that HTTP knows is bounded alike."""
+async def test_deflated_bomb_is_bounded(wbits: int) -> None:
     packer = zlib.compressobj(wbits=wbits)
     parts = [packer.compress(b'{"items": []}'), packer.compress(b" " * 200 * 2**20)]
     body = b"".join([*parts, packer.flush()])
@@ -106,8 +106,8 @@ async def test_deflated_bomb(wbits: int) -> None:
         tracemalloc.stop()
 
 
-def test_padded_answer_is_an_answer(platform: Make) -> None:
-    """What is large, and not too large, is taken."""
+def test_large_response_is_accepted(platform: MakePlatform) -> None:
+    """Up to the limit."""
     here = platform(users=1)
     here.fault(path=FEED, action="bomb", size_mb=8)
     told = ask(here, lambda client: client.recently_played(token_of(here)[0]))
@@ -115,8 +115,7 @@ def test_padded_answer_is_an_answer(platform: Make) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502])
-def test_not_now(platform: Make, status: int) -> None:
-    """A request that comes at a bad time is sent again."""
+def test_request_refused_for_now_is_sent_again(platform: MakePlatform, status: int) -> None:
     here = platform(users=1)
     here.fault(path=FEED, status=status, body="", times=3)
     assert ask(here, lambda client: client.recently_played(token_of(here)[0])).body
@@ -133,8 +132,10 @@ def test_not_now(platform: Make, status: int) -> None:
         {"status": 504, "body": ""},
     ],
 )
-def test_lost_token_answer_is_asked_for_longer(platform: Make, fault: dict[str, Any]) -> None:
-    """Spotify may have rotated the token: who gives up early loses the user."""
+def test_lost_token_response_is_retried_longer(
+    platform: MakePlatform, fault: dict[str, Any]
+) -> None:
+    """Spotify may have rotated the token: giving up early loses the user."""
     here = platform("--rotate-refresh-tokens", "1", users=1)
     here.fault(path="/api/token", times=7, **fault)
     spent = token_of(here)[1]
@@ -143,8 +144,8 @@ def test_lost_token_answer_is_asked_for_longer(platform: Make, fault: dict[str, 
     assert tokens.refresh_token not in (None, spent)
 
 
-def test_token_that_was_not_exchanged_is_not_asked_for_longer(platform: Make) -> None:
-    """Where nothing was done, the usual tries are enough."""
+def test_failed_connection_is_not_retried_longer_for_tokens(platform: MakePlatform) -> None:
+    """Nothing was exchanged, so the usual tries are enough."""
     here = platform(users=1)
     here.fault(path="/api/token", status=503)
     with pytest.raises(SpotifyUnavailable, match="in 4 tries"):
@@ -152,7 +153,7 @@ def test_token_that_was_not_exchanged_is_not_asked_for_longer(platform: Make) ->
 
 
 @pytest.mark.parametrize("access_token", [None, "a\nb", ["a"]])
-def test_odd_access_token_costs_an_hour(platform: Make, access_token: object) -> None:
+def test_odd_access_token_costs_an_hour(platform: MakePlatform, access_token: object) -> None:
     """The rotated token beside it is stored, so that the user is back in the next hour."""
     here = platform("--rotate-refresh-tokens", "1", users=3)
     here.load()
@@ -167,8 +168,7 @@ def test_odd_access_token_costs_an_hour(platform: Make, access_token: object) ->
     assert here.history() == here.reachable()
 
 
-def test_any_token(platform: Make) -> None:
-    """Whatever characters a stored token has, what comes of it is an error of ours."""
+def test_token_of_any_characters_raises_only_our_errors(platform: MakePlatform) -> None:
     here = platform(users=1)
 
     async def run() -> None:
@@ -184,7 +184,7 @@ def test_any_token(platform: Make) -> None:
     asyncio.run(run())
 
     @settings(
-        max_examples=settings.default.max_examples // 2,
+        max_examples=examples(0.5),
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     @given(st.text(st.characters(codec=None), min_size=1, max_size=50))
@@ -199,7 +199,9 @@ def test_any_token(platform: Make) -> None:
     ("offset_s", "said"), [(93_600, "26 hours slow"), (-86_400, "24 hours fast")]
 )
 @pytest.mark.parametrize("users", [1, 12])
-def test_wrong_clock_stops_the_run(platform: Make, users: int, offset_s: int, said: str) -> None:
+def test_wrong_clock_stops_the_run(
+    platform: MakePlatform, users: int, offset_s: int, said: str
+) -> None:
     """Who was asked until it was known is kept, nobody else is asked, and no pause is noted."""
     here = platform(users=users)
     here.fault(path="/v1/*", date_offset_s=offset_s)
@@ -214,7 +216,7 @@ def test_wrong_clock_stops_the_run(platform: Make, users: int, offset_s: int, sa
 
 
 @pytest.mark.parametrize(("users", "hours"), [(1, 26), (2, 26), (9, 26), (9, -26)])
-def test_wrong_clock_in_a_long_pause(platform: Make, users: int, hours: int) -> None:
+def test_wrong_clock_in_a_long_pause(platform: MakePlatform, users: int, hours: int) -> None:
     """A fast clock takes a pause for over: what it is told then is gone when the pause is."""
     here = platform(users=users)
     for _ in range(2):
@@ -234,8 +236,8 @@ def test_wrong_clock_in_a_long_pause(platform: Make, users: int, hours: int) -> 
     assert here.history() == here.reachable()
 
 
-def test_one_server_with_a_wrong_clock(platform: Make) -> None:
-    """An answer whose Date differs is asked for again, and stops nobody."""
+def test_response_with_a_wrong_date_is_requested_again(platform: MakePlatform) -> None:
+    """It stops nobody."""
     here = platform(users=8)
     here.fault(path=FEED, user="listener-0002", date_offset_s=-7200, times=1)
     here.load()

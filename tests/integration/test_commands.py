@@ -28,39 +28,38 @@ _COMMAND = re.compile(
 _OPTIONS = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 RUN_BY = {
-    ".ci/run": "integration/test_commands.py::test_goals_of_make_are_there",
+    ".ci/run": "integration/test_commands.py::test_documented_goals_of_make_exist",
     "make demo": "e2e/test_demo.py::test_demo_from_start_to_stop",
     "make help": "integration/test_installation.py::test_help_names_each_goal",
-    "make test": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make test-docker": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make clean": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make fuzz": "integration/test_fuzz.py::test_failure_can_be_seen_again",
-    "make lint": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make format": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make lock": "integration/test_commands.py::test_goals_of_make_are_there",
-    "make spark": "integration/test_spread.py::test_a_cluster_as_users_start_it",
-    "make soak": "integration/test_soak.py::test_command_tells_the_same_as_json",
-    "make bench": "integration/test_benchmarks.py::test_part_runs",
-    "make picture": "integration/test_picture.py::test_up_to_date",
-    "tests/mutants.py": "unit/test_mutants.py::test_each_mutant_has_its_place",
-    "songswap backfill": "integration/test_backfill_command.py::test_backfill",
-    "songswap check": "integration/test_check.py::test_all_well",
-    "songswap connect": "integration/test_connect.py::test_connect",
+    "make test": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make test-docker": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make clean": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make fuzz": "integration/test_fuzz.py::test_failure_is_found_again_by_the_printed_command",
+    "make lint": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make format": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make lock": "integration/test_commands.py::test_documented_goals_of_make_exist",
+    "make spark": "integration/test_parallel.py::test_a_cluster_as_users_start_it",
+    "make soak": "integration/test_soak.py::test_soak_command_prints_its_sums_as_json",
+    "make bench": "integration/test_benchmarks.py::test_part_prints_its_figures",
+    "tests/mutants.py": "unit/test_mutants.py::test_mutant_changes_code_that_exists",
+    "songswap backfill": "integration/test_backfill_command.py::test_backfill_stops_at_its_limit",
+    "songswap check": "integration/test_check.py::test_healthy_platform_passes_every_check",
+    "songswap connect": "integration/test_connect.py::test_consent_makes_a_user",
     "songswap dags": "e2e/test_wheel.py::test_dags_in_own_airflow",
-    "songswap deployment": "e2e/test_wheel.py::test_deployment",
+    "songswap deployment": "e2e/test_wheel.py::test_deployment_files_build_the_very_same_wheel",
     "songswap demo": "e2e/test_demo.py::test_demo_from_start_to_stop",
-    "songswap grants": "integration/test_grants.py::test_list",
-    "songswap import": "integration/test_import_command.py::test_import",
-    "songswap load": "integration/test_cli.py::test_load",
-    "songswap migrate": "integration/test_cli.py::test_load",
+    "songswap grants": "integration/test_grants.py::test_grants_lists_the_most_urgent_first",
+    "songswap import": "integration/test_import_command.py::test_import_accounts_for_every_row",
+    "songswap load": "integration/test_cli.py::test_load_takes_settings_from_dotenv",
+    "songswap migrate": "integration/test_cli.py::test_load_takes_settings_from_dotenv",
     "songswap replay": "integration/test_replay_command.py::test_lost_plays_come_back",
-    "songswap simulator": "integration/test_commands.py::test_simulator",
-    "songswap spark up": "integration/test_spread.py::test_a_cluster_as_users_start_it",
+    "songswap simulator": "integration/test_commands.py::test_songswap_simulator_is_the_simulator",
+    "songswap spark up": "integration/test_parallel.py::test_a_cluster_as_users_start_it",
     "songswap spool drop": "integration/test_spool_command.py::test_list_show_retry_drop",
     "songswap spool list": "integration/test_spool_command.py::test_list_show_retry_drop",
     "songswap spool retry": "integration/test_spool_command.py::test_list_show_retry_drop",
     "songswap spool show": "integration/test_spool_command.py::test_list_show_retry_drop",
-    "songswap status": "integration/test_backfill_command.py::test_status",
+    "songswap status": "integration/test_backfill_command.py::test_status_needs_only_the_warehouse",
     # Without Docker: what the compose file says is started as its services would be.
     "docker build": "e2e/test_compose_file.py::test_files_are_valid",
     "docker push": "e2e/test_kubernetes_values.py::test_images_are_those_of_compose",
@@ -69,7 +68,7 @@ RUN_BY = {
     "docker compose exec": "e2e/test_compose_file.py::test_files_are_valid",
     "docker compose logs": "e2e/test_compose_file.py::test_files_are_valid",
     "docker compose ps": "e2e/test_compose_file.py::test_files_are_valid",
-    "docker compose run": "e2e/test_deployment.py::test_spark",
+    "docker compose run": "e2e/test_deployment.py::test_spark_worker_joins_the_master",
     "docker compose stop": "e2e/test_deployment.py::test_worker_killed_in_the_middle",
     "docker compose up": "e2e/test_deployment.py::test_worker_killed_in_the_middle",
     "docker stats": "containers/test_5_exposure.py::test_memory_stays_below_the_limits",
@@ -101,8 +100,8 @@ def test_each_is_run_by_a_test() -> None:
         assert f"def {test}(" in (ROOT / "tests" / file).read_text(), (name, by)
 
 
-def test_options_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each option that a page gives to a command of ours is one of the command."""
+def test_documented_options_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that a page gives to one of our commands."""
     groups = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     monkeypatch.syspath_prepend(str(ROOT))
     bench = import_module("benchmarks.__main__").app
@@ -134,9 +133,8 @@ def _command(function: object) -> Any:
     return typer.main.get_command(single)
 
 
-def test_goals_of_make_are_there(tmp_path: Path) -> None:
-    """Of each goal that a page names `make` knows what to run, and `make` alone is the demo; what
-    has to pass before anything lands runs two of them."""
+def test_documented_goals_of_make_exist(tmp_path: Path) -> None:
+    """`make` alone is the demo; `.ci/run` runs two of them."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copy(ROOT / "requirements.lock", tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -173,8 +171,8 @@ def _songswap(*arguments: str, **environment: str) -> subprocess.CompletedProces
     )
 
 
-def test_simulator() -> None:
-    """`songswap simulator` is the simulator, with its refusals."""
+def test_songswap_simulator_is_the_simulator() -> None:
+    """It refuses the same options."""
     done = _songswap("simulator", "--clock", "frozen")
     assert (done.returncode, "needs --now" in done.stderr) == (2, True)
 

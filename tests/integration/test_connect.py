@@ -10,18 +10,16 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.errors import ConnectFailed
 from songswap.models import AuthorizedUser
 from songswap.spotify.oauth import authorize
 from songswap.warehouse.connection import connect
 from songswap.warehouse.users import store
-
-Make = Callable[..., Any]
 
 
 def consent(address: str, listener: str) -> None:
@@ -30,7 +28,7 @@ def consent(address: str, listener: str) -> None:
         assert b"The terminal says" in page.read()
 
 
-def run(here: Any, folder: Path, listener: str, *arguments: str) -> tuple[str, str]:
+def run(here: Platform, folder: Path, listener: str, *arguments: str) -> tuple[str, str]:
     """Run the command and be its browser; gives standard output and standard error."""
     with subprocess.Popen(  # noqa: S603  (our own command)
         [sys.executable, "-m", "songswap.cli.main", "connect", "--no-browser", *arguments],
@@ -54,8 +52,10 @@ def run(here: Any, folder: Path, listener: str, *arguments: str) -> tuple[str, s
     return out, "".join(said) + err
 
 
-def test_connect(platform: Make, tmp_path: Path, free_port: Callable[[], int]) -> None:
-    """Who consents is a user whom the next load asks for; again, and the tokens are others."""
+def test_consent_makes_a_user(
+    platform: MakePlatform, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """The next load polls the user; a second consent replaces the tokens."""
     here = platform(users=1)
     here.spotify.post("/admin/listeners", {"count": 1})
     port = str(free_port())
@@ -95,8 +95,9 @@ def back_with(redirect_uri: str, query: str) -> Callable[[str], None]:
     return open_address
 
 
-def test_no_consent(platform: Make, free_port: Callable[[], int]) -> None:
-    """Whatever keeps consent or tokens from coming is a sentence, and frees the port."""
+def test_missing_consent_is_explained_and_frees_the_port(
+    platform: MakePlatform, free_port: Callable[[], int]
+) -> None:
     here = platform(users=1)
     where = here.settings.spotify
     port = free_port()
@@ -158,7 +159,7 @@ def _send(port: int, sent: bytes) -> bytes:
 
 
 def test_strangers_end_nothing(
-    platform: Make,
+    platform: MakePlatform,
     free_port: Callable[[], int],
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -200,8 +201,9 @@ def test_strangers_end_nothing(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_only_strangers_came(platform: Make, free_port: Callable[[], int]) -> None:
-    """When the time is over it is said that others came."""
+def test_consent_of_others_is_named_when_time_is_over(
+    platform: MakePlatform, free_port: Callable[[], int]
+) -> None:
     here = platform(users=1)
     redirect_uri = f"http://127.0.0.1:{free_port()}/callback"
 
@@ -214,8 +216,8 @@ def test_only_strangers_came(platform: Make, free_port: Callable[[], int]) -> No
         authorize(here.settings.spotify, redirect_uri, open_address, patience_s=0.05)
 
 
-def test_what_the_tables_do_not_take(warehouse_dsn: str) -> None:
-    """A token that is too long, or somebody else's address, is a sentence and changes nothing."""
+def test_user_whom_the_tables_refuse_changes_nothing(warehouse_dsn: str) -> None:
+    """A token that is too long, or somebody else's address, is explained."""
     user = AuthorizedUser("one", "One", "one@example.com", "access", "refresh")
     count = 'SELECT count(*), min(refresh_token) FROM "Users" JOIN "SpotifyTokens" USING (id)'
     with connect(warehouse_dsn) as connection:

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 from psycopg.conninfo import make_conninfo
 
 from songswap.errors import SongSwapError, WarehouseUnavailable
@@ -35,7 +36,7 @@ def limited(warehouse_dsn: str) -> Iterator[Callable[[int], str]]:
 
 
 @pytest.fixture
-def due(platform: Callable[..., Any]) -> Any:
+def due(platform: MakePlatform) -> Platform:
     """A platform whose next load has several batches, and exchanges every user's token."""
     here = platform(users=30)
     here.settings = replace(here.settings, batch_size=10)
@@ -43,7 +44,7 @@ def due(platform: Callable[..., Any]) -> Any:
     return here
 
 
-def test_load_has_enough_with_what_is_said(due: Any, limited: Callable[[int], str]) -> None:
+def test_load_has_enough_with_what_is_said(due: Platform, limited: Callable[[int], str]) -> None:
     """The number that the sentence calls needed is enough to lose nothing."""
     due.settings = replace(due.settings, warehouse_dsn=limited(NEEDED))
     assert due.load()["answered"] == 30
@@ -51,7 +52,7 @@ def test_load_has_enough_with_what_is_said(due: Any, limited: Callable[[int], st
 
 
 def test_load_takes_no_more_than_is_said(
-    due: Any, limited: Callable[[int], str], caplog: pytest.LogCaptureFixture
+    due: Platform, limited: Callable[[int], str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who has as many as the sentence says is refused none."""
     due.settings = replace(due.settings, warehouse_dsn=limited(MOST))
@@ -61,7 +62,7 @@ def test_load_takes_no_more_than_is_said(
 
 
 @pytest.mark.parametrize("most", [0, 1, 2])
-def test_load_with_fewer(most: int, due: Any, limited: Callable[[int], str]) -> None:
+def test_load_with_fewer(most: int, due: Platform, limited: Callable[[int], str]) -> None:
     """A load with fewer says how many are needed, and the next one with enough has all plays."""
     enough = due.settings.warehouse_dsn
     due.settings = replace(due.settings, warehouse_dsn=limited(most), batch_size=30)
@@ -83,7 +84,7 @@ COMMANDS = (
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_command_without_a_connection(
-    command: tuple[str, ...], due: Any, limited: Callable[[int], str], tmp_path: Any
+    command: tuple[str, ...], due: Platform, limited: Callable[[int], str], tmp_path: Any
 ) -> None:
     """Each command ends with the sentence, and with no traceback."""
     due.settings = replace(due.settings, warehouse_dsn=limited(0))

@@ -7,16 +7,16 @@ import socketserver
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.errors import RunFailed, WarehouseUnavailable
 from songswap.pipelines import hourly_load
@@ -24,13 +24,12 @@ from songswap.pipelines.fetch import fetch
 from songswap.storage import keys
 from songswap.storage.spool import Spool
 
-Make = Callable[..., Any]
 SCRIPT = Path(__file__).with_name("crash.py")
 ROTATED = ("--rotate-refresh-tokens", "1")
 
 
 @contextmanager
-def loading(here: Any, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def loading(here: Platform, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A load in a process of its own, one user after the other; ``arguments`` as in crash.py."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "SONGSWAP_IN_FLIGHT": "1"}
     process = subprocess.Popen(  # noqa: S603  (our own script)
@@ -46,14 +45,14 @@ def loading(here: Any, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def ended(here: Any, *arguments: str) -> tuple[int, str]:
+def ended(here: Platform, *arguments: str) -> tuple[int, str]:
     """The exit code of such a load, and what it said on standard error."""
     with loading(here, *arguments) as process:
         _, said = process.communicate(timeout=60)
         return process.returncode, said
 
 
-def assert_whole(here: Any, users: int) -> None:
+def assert_whole(here: Platform, users: int) -> None:
     """Every play that Spotify told is loaded, each once; nobody's grant is lost; nothing waits."""
     assert here.history() == here.reachable()
     assert len({user for user, _, _ in here.history()}) == users
@@ -73,10 +72,10 @@ def assert_whole(here: Any, users: int) -> None:
             "after songswap.pipelines.tokens:TokenExchanger._store 2",
             id="a rotated token is stored",
         ),
-        pytest.param("before songswap.storage.spool:Spool.keep 2", id="before the disk"),
+        pytest.param("before songswap.storage.spool:Spool.add 2", id="before the disk"),
     ],
 )
-def test_killed_before_the_disk(platform: Make, boundary: str) -> None:
+def test_killed_before_the_disk(platform: MakePlatform, boundary: str) -> None:
     """What was answered to a killed process and is not on the disk yet is asked for again."""
     here = platform(*ROTATED, users=4)
     here.advance(hours=2)
@@ -86,7 +85,7 @@ def test_killed_before_the_disk(platform: Make, boundary: str) -> None:
     assert_whole(here, 4)
 
 
-def test_killed_with_rotated_tokens_in_hand(platform: Make) -> None:
+def test_killed_with_rotated_tokens_in_hand(platform: MakePlatform) -> None:
     """Tokens that Spotify rotated are good although a killed process did not store them."""
     here = platform(*ROTATED, users=1)
     here.advance(hours=2)
@@ -105,10 +104,12 @@ def test_killed_with_rotated_tokens_in_hand(platform: Make) -> None:
     "boundaries",
     [
         pytest.param(("after songswap.storage.archive:Archive.put",), id="in S3, not noted"),
-        pytest.param(("after songswap.storage.spool:Spool.archived",), id="in S3, noted"),
+        pytest.param(("after songswap.storage.spool:Spool.mark_archived",), id="in S3, noted"),
         pytest.param(("after songswap.pipelines.hourly_load:fetch",), id="between fetch and load"),
         pytest.param(("after songswap.warehouse.runs:end_step 3",), id="loaded, not committed"),
-        pytest.param(("before songswap.storage.spool:Spool.loaded",), id="committed, not noted"),
+        pytest.param(
+            ("before songswap.storage.spool:Spool.mark_loaded",), id="committed, not noted"
+        ),
         pytest.param(
             ("before songswap.storage.spool:Spool._drop_done 2",), id="about to be forgotten"
         ),
@@ -118,16 +119,16 @@ def test_killed_with_rotated_tokens_in_hand(platform: Make) -> None:
         ),
         pytest.param(
             (
-                "after songswap.storage.spool:Spool.keep",
+                "after songswap.storage.spool:Spool.add",
                 "before songswap.storage.archive:Archive.put",
                 "after songswap.storage.archive:Archive.put",
-                "before songswap.storage.spool:Spool.loaded",
+                "before songswap.storage.spool:Spool.mark_loaded",
             ),
             id="the retries too",
         ),
     ],
 )
-def test_killed_after_the_disk(platform: Make, boundaries: tuple[str, ...]) -> None:
+def test_killed_after_the_disk(platform: MakePlatform, boundaries: tuple[str, ...]) -> None:
     """What is on the disk is loaded once whatever is killed, also when Spotify tells it no more."""
     here = platform(*ROTATED, users=1)
     here.advance(hours=2)
@@ -141,11 +142,11 @@ def test_killed_after_the_disk(platform: Make, boundaries: tuple[str, ...]) -> N
     assert first in here.objects()
 
 
-def test_disk_full_in_a_load(platform: Make) -> None:
+def test_disk_full_in_a_load(platform: MakePlatform) -> None:
     """A disk that is full from the second answer on is told; when there is room all is loaded."""
     here = platform(*ROTATED, users=4)
     here.advance(hours=2)
-    code, said = ended(here, "fill", "before", "songswap.storage.spool:Spool.keep", "2")
+    code, said = ended(here, "fill", "before", "songswap.storage.spool:Spool.add", "2")
     assert code == 1
     assert f"The spool {here.settings.spool}" in said
     assert "Traceback" not in said
@@ -153,7 +154,7 @@ def test_disk_full_in_a_load(platform: Make) -> None:
     assert_whole(here, 4)
 
 
-def test_warehouse_lost_in_a_transaction(platform: Make) -> None:
+def test_warehouse_lost_in_a_transaction(platform: MakePlatform) -> None:
     """A load whose session the server ends in the middle leaves nothing, and the next has it."""
     here = platform(users=4)
     hourly_load.plan(here.settings, "r", here.clock)
@@ -211,11 +212,11 @@ class LosingServer(socketserver.ThreadingTCPServer):
         self.s3 = (where.hostname or "", where.port or 0)
 
 
-def test_s3_takes_it_and_does_not_say_so(platform: Make) -> None:
+def test_s3_takes_it_and_does_not_say_so(platform: MakePlatform) -> None:
     """Objects that S3 took without an answer stay as they are; their answers leave in the end."""
     here = platform(users=4)
     direct = here.settings
-    with LosingServer(direct.archive.endpoint_url) as way:
+    with LosingServer(direct.archive.endpoint_url or "") as way:
         threading.Thread(target=way.serve_forever, args=(0.01,), daemon=True).start()
         lost = replace(direct.archive, endpoint_url=f"http://127.0.0.1:{way.server_address[1]}")
         here.settings = replace(direct, archive=lost)
@@ -231,7 +232,7 @@ def test_s3_takes_it_and_does_not_say_so(platform: Make) -> None:
     assert_whole(here, 4)
 
 
-def test_two_loads_at_once(platform: Make) -> None:
+def test_two_loads_at_once(platform: MakePlatform) -> None:
     """Two that load everybody at once lose and double nothing, and no token is exchanged twice."""
     here = platform(*ROTATED, users=4)
     here.advance(hours=2)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from songswap.cli import demo_settings
 from songswap.cli.demo_settings import complete, stopped_demo
 from songswap.dev.stack.stack import _exports
 
@@ -145,8 +144,7 @@ def test_no_service_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["AIRFLOW_CTX_DAG_ID", "SONGSWAP_STACK"])
-def test_tasks_find_nothing(tmp_path: Path, name: str) -> None:
-    """What runs in a task of Airflow, or as a part of a demo, takes no settings from a folder."""
+def test_tasks_and_demo_parts_take_no_settings_from_a_folder(tmp_path: Path, name: str) -> None:
     make_demo(tmp_path, os.getpid())
     environment = {name: "x"}
     assert complete(environment, tmp_path) is None
@@ -161,16 +159,16 @@ def test_tasks_find_nothing(tmp_path: Path, name: str) -> None:
         (0o600, 0o777, "others may write to its folder"),
     ],
 )
-def test_what_others_can_write(
+def test_file_that_others_can_write_is_not_read(
     tmp_path: Path, file_mode: int, folder_mode: int, sentence: str
 ) -> None:
-    """A file that others can have written is not read, and that is said."""
+    """That is said."""
     file = make_demo(tmp_path, os.getpid())
     file.chmod(file_mode)
     file.parent.chmod(folder_mode)
     environment: dict[str, str] = {}
     found = complete(environment, tmp_path)
-    assert found == (None, f"The settings in {file} are not read: {sentence}.")
+    assert found == (None, f"The settings in {file} are not used: {sentence}.")
     assert environment == {}
 
 
@@ -178,9 +176,9 @@ def test_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Another user's file is not read, here or above."""
     file = make_demo(tmp_path, os.getpid())
     me = os.geteuid()
-    monkeypatch.setattr(demo_settings.os, "geteuid", lambda: me + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
     found = complete({}, tmp_path)
-    assert found == (None, f"The settings in {file} are not read: it belongs to another user.")
+    assert found == (None, f"The settings in {file} are not used: it belongs to another user.")
     below = tmp_path / "below"
     below.mkdir()
     assert complete({}, below) is None
@@ -195,4 +193,4 @@ def test_no_such_file(tmp_path: Path, line: str) -> None:
     found = complete({}, tmp_path)
     assert found is not None
     assert found.file is None
-    assert "are not read" in found.sentence
+    assert "are not used" in found.sentence

@@ -1,26 +1,23 @@
 """An app in development mode: no batches, no features, fewer fields, at most five users."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.errors import RunFailed
 from songswap.pipelines import backfill
 from songswap.pipelines.enrich import KINDS
 
-Make = Callable[..., Any]
-
 BATCHES = {"tracks", "artists", "audio-features"}
 
 
-def ids(here: Any, table: str) -> set[str]:
+def ids(here: Platform, table: str) -> set[str]:
     """The ids that have rows in a table."""
     return {one for (one,) in here.rows(f'SELECT id FROM "{table}"')}  # noqa: S608 - our own names
 
 
-def sources(here: Any, kind: str) -> dict[str | None, int]:
+def sources(here: Platform, kind: str) -> dict[str | None, int]:
     """How many ids of a kind were answered, by who told of them; None are those without answer."""
     return dict(
         here.rows(
@@ -30,20 +27,19 @@ def sources(here: Any, kind: str) -> dict[str | None, int]:
     )
 
 
-def fresh_calls(here: Any) -> None:
+def fresh_calls(here: Platform) -> None:
     """Begin to count calls anew."""
     here.spotify.delete("/admin/calls")
 
 
 @pytest.fixture
-def here(platform: Make) -> Any:
+def here(platform: MakePlatform) -> Platform:
     """A platform whose app is in development mode, before its first load."""
     return platform("--mode", "development", users=5)
 
 
-def test_loads_whole(here: Any) -> None:
-    """Batches are tried once, then single calls and ReccoBeats tell the same; after a week they
-    are tried again."""
+def test_single_calls_and_reccobeats_return_what_batches_would(here: Platform) -> None:
+    """Batches are tried once, and again after a week."""
     fresh_calls(here)
     counts = here.load()
     assert here.history() == here.reachable() != {}
@@ -99,8 +95,8 @@ def test_loads_whole(here: Any) -> None:
     assert sources(here, "features").keys() == {"spotify", "reccobeats", None}
 
 
-def test_reccobeats_fails(here: Any) -> None:
-    """Its pause and its outage cost nothing but time, and Spotify is asked all the while."""
+def test_reccobeats_failure_costs_only_time(here: Platform) -> None:
+    """Its pause and its outage do not stop calls to Spotify."""
     here.fault(path="/reccobeats/*", status=429, headers={"Retry-After": "5400"}, times=1)
     with pytest.raises(RunFailed, match="enrich features 0: ReccoBeats allows no more requests"):
         here.load()
@@ -124,8 +120,7 @@ def test_reccobeats_fails(here: Any) -> None:
     assert len(ids(here, "TrackFeatures") & tracks) > 0.9 * len(tracks)
 
 
-def test_backfill_ends(here: Any) -> None:
-    """All that this app can be told is filled, and a second backfill asks for nothing."""
+def test_backfill_fills_all_and_a_second_requests_nothing(here: Platform) -> None:
     here.load()
     before = {table: ids(here, table) for table in ("TrackImages", "ArtistImages", "TrackFeatures")}
     here.execute(
@@ -150,7 +145,7 @@ def test_backfill_ends(here: Any) -> None:
     ]
 
 
-def test_single_call_says_no(platform: Make) -> None:
+def test_single_call_says_no(platform: MakePlatform) -> None:
     """A 404 is an id that Spotify does not know, as it says; a 403 is not. Both are asked again."""
     here = platform("--mode", "development", users=0)
     unknown, forbidden = "0" * 22, "1" * 22

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform
 from rich.console import Console
 
 from songswap.cli.engine import Engine, run_parallel
 from songswap.dev.stack.loopback import call
-from songswap.dev.stack.postgres import Postgres
 from songswap.parallel.spark_cluster import Cluster, Layout
 from songswap.pipelines import replay
 from songswap.pipelines.import_export import import_package, total
@@ -57,21 +57,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     assert marked(tmp_path / "cluster") == []
 
 
-@pytest.fixture
-def fresh(postgres: Postgres, _migrated: str) -> Iterator[Callable[[str], str]]:
-    """Makes warehouses: gives the DSN of one by its name."""
-    made = []
-
-    def make(name: str) -> str:
-        postgres.create_database(name, template=_migrated)
-        made.append(name)
-        return postgres.dsn(name)
-
-    yield make
-    for name in made:
-        postgres.drop_database(name)
-
-
 def tables(settings: Settings) -> dict[str, list[str]]:
     with connect(settings.warehouse_dsn) as connection:
         return {
@@ -91,7 +76,7 @@ def losing_a_worker(results: Iterator[Any], cluster: Cluster) -> Iterator[Any]:
 
 
 def test_replay_and_import(
-    platform: Callable[..., Any], tmp_path: Path, cluster: Cluster, fresh: Callable[[str], str]
+    platform: MakePlatform, tmp_path: Path, cluster: Cluster, make_warehouse: Callable[[], str]
 ) -> None:
     """A replay and an import of many users, on a cluster that loses a worker in the middle of each
     or is whole, leave every table as the local engine does."""
@@ -106,7 +91,7 @@ def test_replay_and_import(
         (folder / "my_spotify_data.zip").write_bytes(zipped)
 
     local, remote = (
-        replace(here.settings, warehouse_dsn=fresh(name)) for name in ("local", "remote")
+        replace(here.settings, warehouse_dsn=make_warehouse()) for _ in ("local", "remote")
     )
     units = replay.plan(local)
     for settings in (local, remote):

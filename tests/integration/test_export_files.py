@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songswap.errors import ExportRefused
 from songswap.pipelines.export_contents import read_contents
-from songswap.storage.export_files import Found, Given, sources
+from songswap.storage.export_files import LabelledPath, Sources, find_sources
 from songswap.transform.exports.kinds import Kind
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -40,13 +41,13 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
     return packed.getvalue()
 
 
-def found(folder: Path, *paths: Path) -> Found:
+def found(folder: Path, *paths: Path) -> Sources:
     inner = folder / "inner"
     inner.mkdir(exist_ok=True)
-    return sources([Given(path, path.name) for path in paths], inner)
+    return find_sources([LabelledPath(path, path.name) for path in paths], inner)
 
 
-def rows(search: Found) -> int:
+def rows(search: Sources) -> int:
     """How many rows there are, all of them read."""
     contents = read_contents(1, search, NOW, lambda *_: None)
     search.left_out = contents.left_out
@@ -73,8 +74,8 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
-def test_what_lies_beside_costs_nothing(tmp_path: Path, form: str) -> None:
-    """What Spotify, computers and people leave beside a history is of no use, without a word."""
+def test_other_files_of_an_export_are_ignored(tmp_path: Path, form: str) -> None:
+    """Those that Spotify, computers and people leave beside a history."""
     files = {AUDIO: ROWS, **BESIDE}
     given_path = tmp_path / "export.zip"
     if form == "zip":
@@ -105,8 +106,8 @@ NAMED = {
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 @pytest.mark.parametrize("name", NAMED)
-def test_what_may_be_a_history_is_named(tmp_path: Path, name: str, form: str) -> None:
-    """What is left out and may be a history is named with its reason, and costs nothing."""
+def test_skipped_file_that_may_be_a_history_is_named(tmp_path: Path, name: str, form: str) -> None:
+    """With its reason."""
     content, words = NAMED[name]
     if form == "zip":
         path = tmp_path / "export.zip"
@@ -155,7 +156,7 @@ def test_two_of_one_name(tmp_path: Path) -> None:
     path = tmp_path / "export.zip"
     path.write_bytes(packed.getvalue())
     search = found(tmp_path, path)
-    assert sorted(source.body() for source in search.sources) == sorted([ROWS, other])
+    assert sorted(source.body() for source in search.files) == sorted([ROWS, other])
 
 
 def test_zip_in_a_zip(tmp_path: Path) -> None:
@@ -180,8 +181,8 @@ def test_many_zips_in_a_zip(tmp_path: Path) -> None:
         found(tmp_path, path)
 
 
-def test_one_song_for_a_year(tmp_path: Path) -> None:
-    """What shrinks most of all that is a history, is one."""
+def test_most_compressible_history_is_accepted(tmp_path: Path) -> None:
+    """One song for a year."""
     hours = [
         f"2023-01-{day:02}T{hour:02}:{minute:02}:00Z"
         for day in range(1, 29)
@@ -209,8 +210,7 @@ def test_zip_of_another_name(tmp_path: Path) -> None:
     assert "Chrome.x is not a whole zip" in sentence
 
 
-def test_links(tmp_path: Path) -> None:
-    """A link to a file of the folder is that file; one that leads out is refused."""
+def test_link_inside_the_folder_is_followed_and_outside_refused(tmp_path: Path) -> None:
     folder, other = tmp_path / "export", tmp_path / "other"
     for one in (folder, other):
         one.mkdir()
@@ -277,21 +277,20 @@ def whole(method: int, is_large: bool) -> bytes:
     return packed.getvalue()
 
 
-@settings(max_examples=settings.default.max_examples * 10)
+@settings(max_examples=examples(10))
 @given(
     method=st.sampled_from(METHODS),
     is_large=st.booleans(),
     bent=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
     cut=st.none() | st.integers(0, 10_000),
 )
-def test_bent_zips(
+def test_damaged_zip_is_read_or_refused_with_a_message(
     tmp_path_factory: pytest.TempPathFactory,
     method: int,
     is_large: bool,
     bent: list[tuple[int, int]],
     cut: int | None,
 ) -> None:
-    """Whatever bytes of a zip are others, it is read or refused with a sentence."""
     content = bytearray(whole(method, is_large))
     for place, byte in bent:
         content[place % len(content)] = byte
@@ -301,7 +300,7 @@ def test_bent_zips(
     path.write_bytes(content[: cut % len(content)] if cut else content)
     try:
         search = found(folder, path)
-        for source in search.sources:
+        for source in search.files:
             source.body()
     except ExportRefused as error:
         assert "Nothing was imported" in str(error)  # noqa: PT017
@@ -348,11 +347,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from songswap.errors import ExportRefused
 from songswap.pipelines.export_contents import read_contents
-from songswap.storage.export_files import Given, sources
+from songswap.storage.export_files import LabelledPath, find_sources
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 try:
-    found = sources([Given(Path(sys.argv[1]), "x")], Path(sys.argv[2]))
+    found = find_sources([LabelledPath(Path(sys.argv[1]), "x")], Path(sys.argv[2]))
     read_contents(1, found, datetime(2026, 11, 22, tzinfo=UTC), lambda *_: None)
 except ExportRefused as error:
     print((peak() - before) // 1024, error)
@@ -385,6 +384,6 @@ def test_kinds_that_hold_no_music_are_counted(tmp_path: Path) -> None:
         zipped({"endvideo.json": ROWS, "spoken.json": json.dumps([podcast] * 2).encode()})
     )
     search = found(tmp_path, path)
-    assert {source.kind for source in search.sources} == {Kind.VIDEO, Kind.PODCAST}
+    assert {source.kind for source in search.files} == {Kind.VIDEO, Kind.PODCAST}
     contents = read_contents(1, search, NOW, lambda *_: None)
     assert contents.counts() == {"rows": 3, "video": 1, "podcast": 2, "rejected_items": 0}

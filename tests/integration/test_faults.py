@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -10,8 +9,10 @@ from typing import Any
 import obstore
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.object_store import ObjectStore
+from songswap.dev.stack.postgres import Postgres
 from songswap.dev.stack.sign_up import sign_up
 from songswap.errors import (
     InvalidClient,
@@ -25,7 +26,6 @@ from songswap.pipelines import hourly_load
 from songswap.pipelines.fetch import fetch
 from songswap.storage.spool import Spool
 
-Make = Callable[..., Any]
 RECENTLY_PLAYED = "/v1/me/player/recently-played"
 
 
@@ -34,7 +34,7 @@ def stored(store: ObjectStore) -> list[str]:
     return sorted(path.name for path in store.objects.glob("own/history/**/*.json"))
 
 
-def test_s3_stopped_during_a_run(platform: Make, own_objects: ObjectStore) -> None:
+def test_s3_stopped_during_a_run(platform: MakePlatform, own_objects: ObjectStore) -> None:
     """Without S3 the run ends red, plays are loaded, answers wait; the next run archives them."""
     here = platform(users=4)
     here.use(own_objects)
@@ -59,8 +59,8 @@ def test_s3_stopped_during_a_run(platform: Make, own_objects: ObjectStore) -> No
     assert here.history() == here.reachable()
 
 
-def test_s3_refuses(platform: Make) -> None:
-    """A key that S3 refuses is told by its connection's name, and costs no play."""
+def test_key_that_s3_refuses_is_named_and_costs_no_play(platform: MakePlatform) -> None:
+    """Named by its connection."""
     here = platform(users=2)
     wrong = replace(here.settings.archive, secret_access_key="wrong")
     here.settings = replace(here.settings, archive=wrong)
@@ -70,7 +70,7 @@ def test_s3_refuses(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_warehouse_refuses_during_load(platform: Make) -> None:
+def test_warehouse_refuses_during_load(platform: MakePlatform) -> None:
     """When the warehouse does not take a batch it is spooled, and the next run loads it."""
     here = platform(users=4)
     hourly_load.plan(here.settings, "r", here.clock)
@@ -95,7 +95,7 @@ def test_warehouse_refuses_during_load(platform: Make) -> None:
     assert told <= here.history() == here.reachable()
 
 
-def gaps(here: Any) -> set[tuple[str, str]]:
+def gaps(here: Platform) -> set[tuple[str, str]]:
     """The recorded gaps: the user, and the play with which the answers go on."""
     rows = here.rows(
         'SELECT u.spotify_id, to_char(g.before, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
@@ -104,7 +104,7 @@ def gaps(here: Any) -> set[tuple[str, str]]:
     return set(rows)
 
 
-def true_gaps(here: Any) -> set[tuple[str, str]]:
+def true_gaps(here: Platform) -> set[tuple[str, str]]:
     """By Spotify's ledger: the plays that follow others which no answer could tell any more.
 
     What was forgotten before the user's first answer is no gap: nobody had asked yet. Nor is a play
@@ -115,7 +115,7 @@ def true_gaps(here: Any) -> set[tuple[str, str]]:
     missed: set[str] = set()
     for play in sorted(here.spotify.ledger(), key=lambda play: (play["user"], play["played_at"])):
         user = play["user"]
-        if not play["reachable_when_asked"]:
+        if not play["reachable_when_polled"]:
             if play["reachable_until"] and play["listed_at"] < play["reachable_until"]:
                 missed |= {user} & told
         else:
@@ -126,8 +126,8 @@ def true_gaps(here: Any) -> set[tuple[str, str]]:
     return found
 
 
-def test_several_answers_of_a_user_wait(platform: Make) -> None:
-    """Answers of several hours that wait are loaded in their order: only true gaps are gaps."""
+def test_waiting_responses_of_a_user_load_in_order(platform: MakePlatform) -> None:
+    """Only true gaps are gaps."""
     here = platform(users=8)
     for number in range(3):
         hourly_load.plan(here.settings, f"r{number}", here.clock)
@@ -160,7 +160,7 @@ class refusing:
         self._allow(True)
 
 
-def test_rotated_token_survives_a_lost_warehouse(platform: Make) -> None:
+def test_rotated_token_survives_a_lost_warehouse(platform: MakePlatform) -> None:
     """Tokens that Spotify rotates while the warehouse is lost are kept for the next run."""
     here = platform("--rotate-refresh-tokens", "1", users=3)
     here.load()
@@ -217,8 +217,10 @@ def end_sessions(dsn: str) -> None:
         ({"status": 200, "body": {"items": None}}, "rejected_items"),
     ],
 )
-def test_one_users_trouble(platform: Make, fault: dict[str, Any], counted: str) -> None:
-    """Whatever one user's answer is, it is counted, and everybody else is loaded in a good run."""
+def test_failure_of_one_user_is_counted_and_others_load(
+    platform: MakePlatform, fault: dict[str, Any], counted: str
+) -> None:
+    """The run is green."""
     here = platform(users=4)
     here.fault(path=RECENTLY_PLAYED, user="listener-0002", **fault)
     counts = here.load()
@@ -234,8 +236,8 @@ def test_one_users_trouble(platform: Make, fault: dict[str, Any], counted: str) 
     assert here.history() == here.reachable()
 
 
-def test_dead_grant(platform: Make) -> None:
-    """A revoked grant rests until the user authorizes again, and costs only its user."""
+def test_revoked_grant_is_paused_until_the_user_authorizes_again(platform: MakePlatform) -> None:
+    """It costs only its user."""
     here = platform(users=4)
     here.load()
     here.spotify.post("/admin/listeners/listener-0003/revoke", {})
@@ -260,9 +262,8 @@ def test_dead_grant(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_refused_grant_is_asked_for_again(platform: Make) -> None:
-    """A grant that was refused once is good again by itself; one that stays refused is asked for
-    three times more, and that is no incident however many are."""
+def test_refused_grant_is_polled_three_times_more(platform: MakePlatform) -> None:
+    """One that is accepted again recovers by itself; many that stay refused are no incident."""
     here = platform(users=5)
     here.load()
     here.advance(hours=1)
@@ -290,7 +291,7 @@ def test_refused_grant_is_asked_for_again(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_everybody_refused_is_an_incident(platform: Make) -> None:
+def test_everybody_refused_is_an_incident(platform: MakePlatform) -> None:
     """When Spotify refuses all grants at once, nobody's is taken for dead, and the run says so."""
     here = platform(users=12)
     here.load()
@@ -304,7 +305,7 @@ def test_everybody_refused_is_an_incident(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_most_of_few_refused_is_an_incident(platform: Make) -> None:
+def test_most_of_few_refused_is_an_incident(platform: MakePlatform) -> None:
     """Where few are asked, three refusals are an incident when they are most of them."""
     here = platform(users=5)
     here.load()
@@ -316,8 +317,8 @@ def test_most_of_few_refused_is_an_incident(platform: Make) -> None:
     assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
 
 
-def test_token_answer_that_does_not_say_when_it_ends(platform: Make) -> None:
-    """Tokens without their time are taken all the same: a rotated one must not be lost."""
+def test_tokens_without_a_lifetime_are_stored(platform: MakePlatform) -> None:
+    """A rotated one must not be lost."""
     here = platform("--rotate-refresh-tokens", "1", users=3)
     here.load()
     here.advance(hours=1)
@@ -336,7 +337,7 @@ PREMIUM = {"error": {"status": 403, "message": "Active premium subscription requ
 STATES_FORBIDDEN = "SELECT DISTINCT state, forbidden_runs FROM songswap.grants"
 
 
-def test_forbidden_rests_only_when_repeated(platform: Make) -> None:
+def test_forbidden_rests_only_when_repeated(platform: MakePlatform) -> None:
     """A user who is forbidden once is asked for in the next run; then rests for growing times."""
     here = platform(users=5)
     here.load()
@@ -357,7 +358,7 @@ def test_forbidden_rests_only_when_repeated(platform: Make) -> None:
 
 
 @pytest.mark.parametrize("users", [2, 12])
-def test_everybody_forbidden_is_an_incident(platform: Make, users: int) -> None:
+def test_everybody_forbidden_is_an_incident(platform: MakePlatform, users: int) -> None:
     """When Spotify forbids most users at once nobody rests, and the run says so."""
     here = platform(users=users)
     here.load()
@@ -374,8 +375,7 @@ def test_everybody_forbidden_is_an_incident(platform: Make, users: int) -> None:
     assert here.history() == here.reachable()
 
 
-def test_wrong_credentials(platform: Make) -> None:
-    """The app's own wrong credentials are named, not taken for every user's trouble."""
+def test_wrong_app_credentials_are_named_and_not_blamed_on_users(platform: MakePlatform) -> None:
     here = platform(users=3)
     here.load()
     here.advance(hours=1)
@@ -387,8 +387,8 @@ def test_wrong_credentials(platform: Make) -> None:
     assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
 
 
-def test_spotify_down(platform: Make) -> None:
-    """When Spotify fails for everybody the batch ends early, and the next run has it all."""
+def test_outage_of_spotify_ends_the_batch_early(platform: MakePlatform) -> None:
+    """The next run loads everything."""
     here = platform(users=30)
     here.settings = replace(here.settings, spotify=replace(here.settings.spotify, in_flight=4))
     here.fault(path="/v1/*", status=503)
@@ -402,7 +402,7 @@ def test_spotify_down(platform: Make) -> None:
     assert len({user for user, _, _ in here.history()}) == 30
 
 
-def test_few_users_and_spotify_down(platform: Make) -> None:
+def test_few_users_and_spotify_down(platform: MakePlatform) -> None:
     """Also where there are too few users to end a batch early, a run without answers is red."""
     here = platform(users=3)
     here.fault(path="/v1/*", status=503)
@@ -413,7 +413,7 @@ def test_few_users_and_spotify_down(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_short_pause_is_waited(platform: Make) -> None:
+def test_short_pause_is_waited(platform: MakePlatform) -> None:
     """A short Retry-After makes all wait, and nobody is lost."""
     here = platform(users=4)
     here.fault(path=RECENTLY_PLAYED, status=429, headers={"Retry-After": "1"}, times=2)
@@ -426,7 +426,7 @@ def test_short_pause_is_waited(platform: Make) -> None:
 @pytest.mark.parametrize(
     "headers", [{"Retry-After": "3600"}, {}, {"Retry-After": "soon"}, {"Retry-After": "9" * 30}]
 )
-def test_long_pause_ends_the_attempt(platform: Make, headers: dict[str, str]) -> None:
+def test_long_pause_ends_the_attempt(platform: MakePlatform, headers: dict[str, str]) -> None:
     """A long, missing or absurd Retry-After ends the attempt with its time; what came is kept, and
     nobody asks before that time."""
     here = platform(users=6)
@@ -453,8 +453,8 @@ def test_long_pause_ends_the_attempt(platform: Make, headers: dict[str, str]) ->
     assert here.history() == here.reachable()
 
 
-def test_broken_items(platform: Make) -> None:
-    """Each kind of broken item is set aside once, with its reason and its raw answer, or mended."""
+def test_broken_item_is_rejected_once_or_repaired(platform: MakePlatform) -> None:
+    """With its reason and its raw response."""
     here = platform(users=1)
     changes: list[dict[str, Any]] = [
         {"path": "items/0/track", "value": None},
@@ -495,10 +495,10 @@ def test_broken_items(platform: Make) -> None:
 
 
 @pytest.mark.parametrize("s3_is_there", [True, False])
-def test_set_aside_names_its_own_answer(
-    platform: Make, own_objects: ObjectStore, s3_is_there: bool
+def test_rejected_item_names_its_own_raw_response(
+    platform: MakePlatform, own_objects: ObjectStore, s3_is_there: bool
 ) -> None:
-    """The raw answer of what is set aside is found under its key, also beside another one."""
+    """Also where that lies beside another one."""
     here = platform(users=1)
     here.use(own_objects)
     here.load()
@@ -520,7 +520,7 @@ def test_set_aside_names_its_own_answer(
     assert json.loads(raw)["items"][0]["track"] is None
 
 
-def test_key_taken_by_another_track(platform: Make) -> None:
+def test_key_taken_by_another_track(platform: MakePlatform) -> None:
     """Of two tracks at one moment of one user one is a row, the other is set aside, once."""
     here = platform(users=1)
     here.load()
@@ -538,7 +538,7 @@ def test_key_taken_by_another_track(platform: Make) -> None:
     assert "rejected_items" not in here.load()
 
 
-def test_unknown_ids_are_remembered_and_errors_are_not(platform: Make) -> None:
+def test_unknown_ids_are_remembered_and_errors_are_not(platform: MakePlatform) -> None:
     """A null is an id that Spotify does not know; a 403 or 500 says nothing about an id."""
     here = platform(users=2)
     here.fault(path="*/audio-features", status=403)
@@ -567,8 +567,7 @@ def test_unknown_ids_are_remembered_and_errors_are_not(platform: Make) -> None:
     assert here.calls().keys() == {"recently-played"}
 
 
-def test_one_bad_id_does_not_cost_the_call(platform: Make) -> None:
-    """When a call is refused for one of its ids, the other ids are asked for without it."""
+def test_bad_id_is_left_out_and_the_rest_requested(platform: MakePlatform) -> None:
     here = platform(users=1)
     here.execute("INSERT INTO \"Artists\" VALUES ('not-a-real-id', 'web app')")
     here.execute(
@@ -580,8 +579,9 @@ def test_one_bad_id_does_not_cost_the_call(platform: Make) -> None:
     assert counts.get("artist_postponed", 0) + counts.get("artist_unknown", 0) == 1
 
 
-def test_without_tables(platform: Make, postgres: Any) -> None:
-    """A warehouse without the tables gives the command that makes them."""
+def test_missing_tables_name_the_command_that_creates_them(
+    platform: MakePlatform, postgres: Postgres
+) -> None:
     here = platform(users=1)
     bare = psycopg.conninfo.make_conninfo(here.settings.warehouse_dsn, dbname="postgres")
     here.settings = replace(here.settings, warehouse_dsn=bare)

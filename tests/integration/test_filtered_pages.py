@@ -1,18 +1,16 @@
 """Spotify leaves items out of a page after it has cut it: a full page of fewer than 50 items."""
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+
+from factories import MakePlatform
 
 from songswap.pipelines import replay
-
-Make = Callable[..., Any]
 
 GAPS = "SELECT user_id, after AT TIME ZONE 'UTC', before AT TIME ZONE 'UTC' FROM songswap.gaps"
 NEWEST = 'SELECT user_id, max(played_at) FROM "History" GROUP BY 1'
 
 
-def test_gap_behind_a_filtered_page_is_recorded(platform: Make) -> None:
+def test_gap_behind_a_filtered_page_is_recorded(platform: MakePlatform) -> None:
     """A page that names older plays, and of which nothing is known, is a gap with 47 items too.
 
     Pages that name none, and pages that join what is known, are no gaps. A replay of what was
@@ -44,7 +42,7 @@ def test_gap_behind_a_filtered_page_is_recorded(platform: Make) -> None:
     assert sorted(here.rows(GAPS)) == sorted(gaps)
 
 
-def test_page_of_which_nothing_is_left(platform: Make) -> None:
+def test_page_of_which_nothing_is_left(platform: MakePlatform) -> None:
     """A full page without any item is a gap up to its newest cursor, and is noted once.
 
     It is told apart from the feed of somebody who has played nothing.

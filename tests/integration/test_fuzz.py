@@ -14,7 +14,7 @@ FUZZ = [sys.executable, str(ROOT / "tests/fuzz.py"), "--minutes", "0", *PROFILES
 RARE = """
 from hypothesis import given, settings, strategies as st
 
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=examples(0.5))
 @given(st.integers(0, 300))
 def test_rare(number):
     assert number != 234
@@ -27,8 +27,8 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_failure_can_be_seen_again(tmp_path: Path) -> None:
-    """What the suite does not find is found, and found again by the command that is shown."""
+def test_failure_is_found_again_by_the_printed_command(tmp_path: Path) -> None:
+    """Also one that the suite does not find."""
     file = tmp_path / "test_rare.py"
     file.write_text(RARE)
     found = run([*FUZZ, str(file)])
@@ -41,8 +41,7 @@ def test_failure_can_be_seen_again(tmp_path: Path) -> None:
     assert "number=234" in once_more.stdout
 
 
-def test_no_failure(tmp_path: Path) -> None:
-    """A round of what holds ends with 0."""
+def test_round_without_a_failure_exits_with_0(tmp_path: Path) -> None:
     file = tmp_path / "test_rare.py"
     file.write_text(RARE.replace("number != 234", "number >= 0"))
     done = run([*FUZZ, str(file)])

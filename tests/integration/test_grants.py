@@ -6,16 +6,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+from factories import MakePlatform, Platform
 from psycopg.conninfo import conninfo_to_dict
 
 from songswap.dev.stack.sign_up import sign_up
-from songswap.errors import SpotifyError
+from songswap.errors import SongSwapError
 from songswap.pipelines import hourly_load
 from songswap.pipelines.fetch import fetch
 from songswap.pipelines.tokens import TokenExchanger
@@ -24,12 +23,11 @@ from songswap.storage.spool import Spool
 from songswap.warehouse import grant_states, grants
 from songswap.warehouse.connection import connect, pool
 
-Make = Callable[..., Any]
 AT = datetime(2026, 11, 22, 18, tzinfo=UTC)
 ENDS = datetime(2027, 5, 22, 18, tzinfo=UTC)
 
 
-def sign_up_again(here: Any, listener: str) -> None:
+def sign_up_again(here: Platform, listener: str) -> None:
     """Have a user authorize again, with new tokens in place of the old ones.
 
     So does `songswap connect`; a web app that keeps what it has of a known user does not.
@@ -39,7 +37,7 @@ def sign_up_again(here: Any, listener: str) -> None:
     sign_up(here.settings.warehouse_dsn, here.spotify.url, listeners, lambda _: None)
 
 
-def standing(here: Any) -> dict[str, tuple[str, datetime | None]]:
+def standing(here: Platform) -> dict[str, tuple[str, datetime | None]]:
     """State and end of each user's grant, by Spotify's name of the user."""
     rows = here.rows(
         "SELECT u.spotify_id, s.state, s.ends_at FROM songswap.grant_states(%s) s"
@@ -49,7 +47,7 @@ def standing(here: Any) -> dict[str, tuple[str, datetime | None]]:
     return {user: (state, ends_at) for user, state, ends_at in rows}
 
 
-def hour(here: Any) -> dict[str, int]:
+def hour(here: Platform) -> dict[str, int]:
     """Plan and summarise a run that asks nobody; gives how many grants it warns of."""
     here.runs += 1
     hourly_load.plan(here.settings, f"run {here.runs}", here.clock)
@@ -57,7 +55,7 @@ def hour(here: Any) -> dict[str, int]:
     return {name: count for name, count in counts.items() if name.startswith("expiring")}
 
 
-def test_half_a_year(platform: Make) -> None:
+def test_half_a_year(platform: MakePlatform) -> None:
     """Refreshing extends nothing; 30, 7 and 1 days ahead are told once; who authorizes is new."""
     here = platform("--rotate-refresh-tokens", "1.0", users=3)
     first, second, third = (f"listener-000{n}" for n in (1, 2, 3))
@@ -107,7 +105,7 @@ def test_half_a_year(platform: Make) -> None:
     assert here.rows("SELECT max(authorized_at) FROM songswap.grants") == [(here.clock(),)]
 
 
-def test_many_end_at_once(platform: Make) -> None:
+def test_many_end_at_once(platform: MakePlatform) -> None:
     """Grants that are refused because their time is over are dead, however many: no incident."""
     here = platform(users=12)
     here.load()
@@ -118,7 +116,7 @@ def test_many_end_at_once(platform: Make) -> None:
     assert here.load()["paused"] == 12
 
 
-def test_authorized_during_a_run(platform: Make) -> None:
+def test_authorized_during_a_run(platform: MakePlatform) -> None:
     """Who authorizes again while a run goes on is not taken for dead by what it was refused."""
     here = platform(users=2)
     hourly_load.plan(here.settings, "r", here.clock)
@@ -133,7 +131,7 @@ def test_authorized_during_a_run(platform: Make) -> None:
     }
 
 
-def test_refreshed_before_it_was_noted(platform: Make) -> None:
+def test_refreshed_before_it_was_noted(platform: MakePlatform) -> None:
     """An authorization in the middle of a run counts from then, though its token is rotated."""
     here = platform("--rotate-refresh-tokens", "1.0", users=2)
     hourly_load.plan(here.settings, "r", here.clock)
@@ -147,7 +145,7 @@ def test_refreshed_before_it_was_noted(platform: Make) -> None:
     ) == [(AT + timedelta(minutes=30),), (AT,)]
 
 
-def test_two_refresh_at_once(platform: Make) -> None:
+def test_two_refresh_at_once(platform: MakePlatform) -> None:
     """Of two workers that refresh a user at once one waits, and the tokens that stay are alive."""
     here = platform("--rotate-refresh-tokens", "1.0", users=1)
     rounds, dsn = 15, here.settings.warehouse_dsn
@@ -157,7 +155,7 @@ def test_two_refresh_at_once(platform: Make) -> None:
     together = threading.Barrier(3, timeout=30)
 
     async def refresh_often() -> tuple[list[str | None], int]:
-        got = []
+        got: list[str | None] = []
         async with (
             open_client(here.settings.spotify, here.clock) as client,
             pool(dsn) as connections,
@@ -169,7 +167,7 @@ def test_two_refresh_at_once(platform: Make) -> None:
                     (known,) = here.rows(tokens, user)[0]
                     await asyncio.to_thread(together.wait)
                     async for _, token in exchanger.exchange({user: known}):
-                        assert not isinstance(token, SpotifyError)
+                        assert not isinstance(token, SongSwapError)
                         got.append(token)
         return got, client.calls["token refresh_token 200"]
 
@@ -189,8 +187,8 @@ def test_two_refresh_at_once(platform: Make) -> None:
     assert here.rows("SELECT authorized_at FROM songswap.grants") == [(AT,)]
 
 
-def test_list(warehouse_dsn: str, tmp_path: Path) -> None:
-    """``songswap grants`` shows whose grant is dead or ends soon, the most urgent first."""
+def test_grants_lists_the_most_urgent_first(warehouse_dsn: str, tmp_path: Path) -> None:
+    """Of those that are dead or expire soon."""
     now = datetime.now(UTC)
     ages = {"new": 0, "soon": 170, "old": 200, "dead": 10, "gone": 20, "crash": 5}
     with connect(warehouse_dsn) as connection:

@@ -82,8 +82,7 @@ def complete(folder: Path, line: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_completion(tmp_path: Path) -> None:
-    """A shell completes commands, their options and the values of these."""
+def test_shell_completes_commands_options_and_values(tmp_path: Path) -> None:
     assert complete(tmp_path, "songswap gr") == ["grants"]
     assert complete(tmp_path, "songswap spool r") == ["retry"]
     assert complete(tmp_path, "songswap grants --st") == ["--state"]

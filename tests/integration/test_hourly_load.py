@@ -2,16 +2,15 @@
 
 import gzip
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import obstore
 import psycopg
 import pytest
+from factories import MakePlatform
 
 from songswap.clock import utc_now
 from songswap.pipelines import hourly_load
@@ -20,11 +19,9 @@ from songswap.warehouse import runs
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recently_played_real_response.json"
 
-Make = Callable[..., Any]
 
-
-def test_loads_what_spotify_could_tell(platform: Make) -> None:
-    """After a load History is exactly what Spotify could tell, with all metadata that it has."""
+def test_load_stores_every_play_spotify_could_return(platform: MakePlatform) -> None:
+    """With all metadata that it has."""
     here = platform(users=12)
     counts = here.load()
     at = here.spotify.get("/admin/clock")["now"]
@@ -60,8 +57,8 @@ def test_loads_what_spotify_could_tell(platform: Make) -> None:
     ]
 
 
-def test_again_adds_nothing(platform: Make) -> None:
-    """A second load of the same hour adds no row, asks for no metadata, archives nothing."""
+def test_second_load_of_an_hour_adds_nothing(platform: MakePlatform) -> None:
+    """No row, no request for metadata, no object."""
     here = platform()
     here.load()
     archived = here.objects()
@@ -72,8 +69,8 @@ def test_again_adds_nothing(platform: Make) -> None:
     assert here.objects() == archived
 
 
-def test_hours_pass(platform: Make) -> None:
-    """Over thirty hours, late plays and rotated tokens included, nothing is lost or twice."""
+def test_thirty_hours_lose_and_repeat_nothing(platform: MakePlatform) -> None:
+    """With late plays and rotated tokens."""
     here = platform("--rotate-refresh-tokens", "0.5", users=6)
     for _ in range(30):
         here.load()
@@ -85,7 +82,7 @@ def test_hours_pass(platform: Make) -> None:
     assert asked == [(6,)]
 
 
-def test_calls_per_user_and_hour(platform: Make) -> None:
+def test_calls_per_user_and_hour(platform: MakePlatform) -> None:
     """Once expiry is known, an hour costs a token and a page, and no call is refused."""
     here = platform()
     here.load()
@@ -98,8 +95,8 @@ def test_calls_per_user_and_hour(platform: Make) -> None:
     assert "calls recently-played 401" not in counts
 
 
-def test_archive_holds_the_raw_answer(platform: Make) -> None:
-    """An object is the answer's own bytes, compressed, under the platform's key."""
+def test_archive_holds_the_raw_response(platform: MakePlatform) -> None:
+    """Its own bytes, compressed, under the platform's key."""
     here = platform(users=1)
     here.load()
     user = here.user_id("listener-0001")
@@ -114,8 +111,7 @@ def test_archive_holds_the_raw_answer(platform: Make) -> None:
     }
 
 
-def test_second_answer_of_an_hour_is_kept_beside(platform: Make) -> None:
-    """Another answer of the same hour neither overwrites the first nor is dropped."""
+def test_second_response_of_an_hour_is_archived_beside_the_first(platform: MakePlatform) -> None:
     here = platform(users=20)
     here.load()
     first = {key: bytes(obstore.get(here.bucket, key).bytes()) for key in here.objects()}
@@ -129,8 +125,8 @@ def test_second_answer_of_an_hour_is_kept_beside(platform: Make) -> None:
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recorded real answer is not on this machine")
-def test_recorded_real_answer(platform: Make) -> None:
-    """A real answer of Spotify's is loaded in full: 2 plays and all that is told of them."""
+def test_recorded_response_is_loaded_in_full(platform: MakePlatform) -> None:
+    """2 plays of a real user, and all their metadata."""
     here = platform("--recorded", f"recorded={RECORDED}", users=0)
     counts = here.load()
     assert counts["plays"] == 2
@@ -153,7 +149,7 @@ def test_recorded_real_answer(platform: Make) -> None:
     assert here.rows('SELECT count(*) FROM "TrackFeatures"') == [(2,)]
 
 
-def test_gap_is_recorded_once(platform: Make) -> None:
+def test_gap_is_recorded_once(platform: MakePlatform) -> None:
     """A full answer of which nothing is known is a gap between two known moments."""
     here = platform(users=8)
     here.load()
@@ -175,8 +171,8 @@ def test_gap_is_recorded_once(platform: Make) -> None:
     assert here.load().get("gaps", 0) == 0
 
 
-def test_stale_metadata_is_asked_again(platform: Make) -> None:
-    """An artist that is heard again is asked for again after a day, and not before."""
+def test_stale_metadata_is_requested_again(platform: MakePlatform) -> None:
+    """After a day, when the artist is heard."""
     here = platform(users=15)
     here.load()
     here.advance(hours=3)
@@ -197,7 +193,7 @@ def test_stale_metadata_is_asked_again(platform: Make) -> None:
     assert closest[0][0] >= timedelta(days=1)
 
 
-def test_popularity_has_a_row_a_day(platform: Make) -> None:
+def test_popularity_has_a_row_a_day(platform: MakePlatform) -> None:
     """A track's popularity has a row for each value of a day, and none more while it stays."""
     here = platform(users=6)
     for _ in range(6):
@@ -209,8 +205,7 @@ def test_popularity_has_a_row_a_day(platform: Make) -> None:
     assert len({id_ for id_, _, _ in rows}) < len(rows)
 
 
-def test_batches(platform: Make) -> None:
-    """Users are cut into batches of the size that is set, each user in one of them."""
+def test_each_user_is_in_one_batch_of_the_set_size(platform: MakePlatform) -> None:
     here = platform(users=7)
     small = replace(here.settings, batch_size=3)
     assert hourly_load.plan(small, "planned", here.clock) == [0, 1, 2]
@@ -223,8 +218,7 @@ def test_batches(platform: Make) -> None:
     assert cut == [(0, 3), (1, 3), (2, 1)]
 
 
-def test_step_tried_again(platform: Make) -> None:
-    """A fetch that is tried again asks for nobody twice, and counts nobody twice."""
+def test_retried_fetch_polls_and_counts_nobody_twice(platform: MakePlatform) -> None:
     here = platform(users=5)
     hourly_load.plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)
@@ -253,7 +247,7 @@ def test_a_million_users_can_be_mapped(warehouse_dsn: str) -> None:
     assert covered == (1_000_000,)
 
 
-def test_user_deleted_while_loading(platform: Make) -> None:
+def test_user_deleted_while_loading(platform: MakePlatform) -> None:
     """A user who is deleted between fetch and load costs nobody else anything."""
     here = platform(users=4)
     hourly_load.plan(here.settings, "r", here.clock)
@@ -266,7 +260,7 @@ def test_user_deleted_while_loading(platform: Make) -> None:
     assert here.history() == expected
 
 
-def test_loads_at_once(platform: Make) -> None:
+def test_loads_at_once(platform: MakePlatform) -> None:
     """Two loads of one batch at the same time give the same rows as one."""
     here = platform(users=6)
     hourly_load.plan(here.settings, "r", here.clock)

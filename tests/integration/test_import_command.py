@@ -6,11 +6,11 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Make = Callable[..., Any]
+from factories import MakePlatform, Platform
+
 NAME = "Spotify Extended Streaming History/Streaming_History_Audio_2020_1.json"
 TABLES = (
     'SELECT user_id, played_at, track_id FROM "History"',
@@ -21,7 +21,7 @@ TABLES = (
 )
 
 
-def start(here: Any, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+def start(here: Platform, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(  # noqa: S603  (our own command)
         [sys.executable, "-m", "songswap.cli.main", "import", *arguments],
         cwd=folder,
@@ -32,7 +32,7 @@ def start(here: Any, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def songswap(here: Any, folder: Path, *arguments: str) -> tuple[int, str, str]:
+def songswap(here: Platform, folder: Path, *arguments: str) -> tuple[int, str, str]:
     """What it exits with, and what it prints."""
     with start(here, folder, *arguments) as command:
         out, err = command.communicate(timeout=60)
@@ -56,8 +56,8 @@ def package(path: Path, rows: int) -> Path:
     return path
 
 
-def test_import(platform: Make, tmp_path: Path) -> None:
-    """It says what became of every row, as a table or JSON, and what it is doing."""
+def test_import_accounts_for_every_row(platform: MakePlatform, tmp_path: Path) -> None:
+    """As a table or as JSON, with its progress."""
     here = platform(users=1)
     user = str(here.user_id("listener-0001"))
     zipped = str(package(tmp_path / "my_spotify_data.zip", 100))
@@ -74,8 +74,10 @@ def test_import(platform: Make, tmp_path: Path) -> None:
     assert (counts["user"], counts["rows"], counts["duplicates"]) == (int(user), 100, 100)
 
 
-def test_mistakes(platform: Make, tmp_path: Path) -> None:
-    """A mistake is a sentence on standard error and exit code 1; usage is exit code 2."""
+def test_failure_exits_with_1_and_wrong_usage_with_2(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
+    """The message is on standard error."""
     here = platform(users=1)
     user = str(here.user_id("listener-0001"))
     (tmp_path / "a.zip").write_bytes(b"PK no zip")
@@ -98,7 +100,7 @@ def test_mistakes(platform: Make, tmp_path: Path) -> None:
     assert "--trust is for one export" in err
 
 
-def inbox(here: Any, folder: Path, *listeners: str) -> list[int]:
+def inbox(here: Platform, folder: Path, *listeners: str) -> list[int]:
     """Exports of users and of others in a folder; gives the users' ids."""
     folder.mkdir()
     users = [here.user_id(listener) for listener in listeners]
@@ -110,8 +112,7 @@ def inbox(here: Any, folder: Path, *listeners: str) -> list[int]:
     return users
 
 
-def test_what_is_not_read_is_named(platform: Make, tmp_path: Path) -> None:
-    """What was left out of exports, skipped or refused is named once, as text."""
+def test_skipped_and_refused_files_are_named_once(platform: MakePlatform, tmp_path: Path) -> None:
     here = platform(users=2)
     first, second = inbox(here, tmp_path / "inbox", "listener-0001", "listener-0002")
     (tmp_path / "inbox" / f"user{second}.zip").write_bytes(b"PK no zip")
@@ -131,8 +132,8 @@ def test_what_is_not_read_is_named(platform: Make, tmp_path: Path) -> None:
     assert (told["duplicates"], told["video"], told["files_left_out"]) == (20, 0, 1)
 
 
-def test_one_of_many(platform: Make, tmp_path: Path) -> None:
-    """With --user, the export of one user is taken from where many wait, and --trust is for it."""
+def test_user_option_imports_one_of_many(platform: MakePlatform, tmp_path: Path) -> None:
+    """--trust applies to that export."""
     here = platform(users=2)
     first, second = inbox(here, tmp_path / "inbox", "listener-0001", "listener-0002")
     with zipfile.ZipFile(tmp_path / "inbox" / f"user{second}.zip", "a") as into:
@@ -148,7 +149,7 @@ def test_one_of_many(platform: Make, tmp_path: Path) -> None:
     assert songswap(here, tmp_path, "inbox", "--user", str(first))[0] == 0
 
 
-def test_killed_at_any_moment(platform: Make, tmp_path: Path) -> None:
+def test_killed_at_any_moment(platform: MakePlatform, tmp_path: Path) -> None:
     """An import that is killed wherever it is, and started again, gives the same tables."""
     here = platform(users=2)
     first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))

@@ -2,14 +2,13 @@
 
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cutting_proxy import CUT, DOWN, CuttingProxy
+from factories import MakePlatform
 
 from songswap.errors import WarehouseError
 from songswap.pipelines.import_export import import_export
@@ -41,7 +40,7 @@ def export(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", [CUT, DOWN, "08P01"])
-def test_import_that_is_cut_anywhere(platform: Callable[..., Any], export: Path, how: str) -> None:
+def test_import_that_is_cut_anywhere(platform: MakePlatform, export: Path, how: str) -> None:
     """Each try is whole or not there; the last one leaves every play, once."""
     here = platform(users=1)
     user = here.user_id("listener-0001")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.pipelines.import_export import import_export
 
 LISTENER = "listener-0001"
-Make = Callable[..., Any]
 
 
 def row(ended_at: datetime, track: str, **more: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def longer(ended_at: datetime, track: str) -> dict[str, Any]:
     return row(ended_at, track, ms_played=30_001)
 
 
-def history(here: Any) -> list[tuple[str, str]]:
+def history(here: Platform) -> list[tuple[str, str]]:
     rows = here.rows(
         'SELECT to_char(h.played_at, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\'), h.track_id'
         ' FROM "History" h JOIN "Users" u ON u.id = h.user_id WHERE u.spotify_id = %s ORDER BY 1',
@@ -59,7 +59,7 @@ def history(here: Any) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("first", ["api", "export"])
 @pytest.mark.parametrize("also", [offline, later, longer])
 def test_each_play_once(
-    platform: Make, tmp_path: Path, first: str, also: Callable[..., dict[str, Any]]
+    platform: MakePlatform, tmp_path: Path, first: str, also: Callable[..., dict[str, Any]]
 ) -> None:
     """Whoever tells it first, in whatever rows: told by the API at its time, else at the export's,
     which is never when a phone was online again; imported again it stays so."""

@@ -5,12 +5,12 @@ import itertools
 import json
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.loopback import call
 from songswap.pipelines.import_export import import_export
@@ -19,7 +19,6 @@ USERS = 5
 ACCOUNTS = 16
 PLAY_MS = 30_000
 ACCOUNT_DATA = 0.998
-Make = Callable[..., Any]
 
 Key = tuple[Any, ...]
 """What a stream is known by: its user, end and length, and its track or, in account data, names."""
@@ -36,7 +35,7 @@ class Stream(NamedTuple):
     played_at: str | None
 
 
-def export_of(here: Any, listener: str, kind: str) -> tuple[bytes, list[dict[str, Any]]]:
+def export_of(here: Platform, listener: str, kind: str) -> tuple[bytes, list[dict[str, Any]]]:
     """A listener's zip, and its rows, each with the play that it is."""
     address = f"{here.spotify.url}/admin/listeners/{listener}/export"
     what = f"kind={kind}&rows_a_file=400"
@@ -50,7 +49,7 @@ def export_of(here: Any, listener: str, kind: str) -> tuple[bytes, list[dict[str
     return zipped, [one | {"row": rows[one["file"]][one["index"]]} for one in told]
 
 
-def import_all(here: Any, folder: Path, kind: str, users: int) -> Truth:
+def import_all(here: Platform, folder: Path, kind: str, users: int) -> Truth:
     """Import everybody's export; gives what its rows are."""
     truth: Truth = defaultdict(set)
     for number in range(1, users + 1):
@@ -63,11 +62,11 @@ def import_all(here: Any, folder: Path, kind: str, users: int) -> Truth:
         for one in told:
             row = one["row"]
             if "ts" in row:
-                key = (user, row["ts"], row["ms_played"], one["track_id"])
+                key: Key = (user, row["ts"], row["ms_played"], one["track_id"])
             else:
                 end = row["endTime"].replace(" ", "T") + ":00Z"
                 key = (user, end, row["msPlayed"], row.get("trackName"), row.get("artistName"))
-            truth[key].add((one["played_at"], one["what"]))
+            truth[key].add((one["played_at"], one["category"]))
     return truth
 
 
@@ -83,7 +82,7 @@ def renamed(zipped: bytes) -> bytes:
     return into.getvalue()
 
 
-def streams_of(here: Any) -> list[Stream]:
+def streams_of(here: Platform) -> list[Stream]:
     rows = here.rows(
         "SELECT user_id, to_char(coalesce(reported_at, ended_at) AT TIME ZONE 'UTC',"
         ' \'YYYY-MM-DD"T"HH24:MI:SS"Z"\'),'
@@ -96,11 +95,11 @@ def streams_of(here: Any) -> list[Stream]:
     ]
 
 
-def users_of(here: Any) -> dict[str, int]:
+def users_of(here: Platform) -> dict[str, int]:
     return dict(here.rows('SELECT spotify_id, id FROM "Users"'))
 
 
-def reachable_of(here: Any) -> set[tuple[int, str]]:
+def reachable_of(here: Platform) -> set[tuple[int, str]]:
     users = users_of(here)
     return {(users[user], at) for user, at, _ in here.reachable()}
 
@@ -110,7 +109,7 @@ def plays_in(truth: Truth) -> set[tuple[int, str]]:
 
 
 def hold_pairs(
-    here: Any, truth: Truth, reachable: set[tuple[int, str]], least: float = 0.999
+    here: Platform, truth: Truth, reachable: set[tuple[int, str]], least: float = 0.999
 ) -> int:
     """Hold the pairs against the truth; gives how many there are to be found."""
     merged = [one for one in streams_of(here) if one.outcome == "merged"]
@@ -122,7 +121,7 @@ def hold_pairs(
 
 
 @pytest.mark.parametrize("kind", ["extended", "endsong"])
-def test_each_play_once(platform: Make, tmp_path: Path, kind: str) -> None:
+def test_each_play_once(platform: MakePlatform, tmp_path: Path, kind: str) -> None:
     """What the API told is found in the export to more than 0.999, and each play is there once,
     whether it was told before or after the import, or never; whatever the files are called."""
     here = platform("--epoch", "2026-10-10T00:00:00Z", users=USERS)
@@ -136,23 +135,25 @@ def test_each_play_once(platform: Make, tmp_path: Path, kind: str) -> None:
     assert held(here) == lived(here)
 
 
-def lived(here: Any) -> Counter[str]:
+def lived(here: Platform) -> Counter[str]:
     """The plays of each user that were in an export of an hour ago, or were told by the API."""
     made = here.clock().timestamp() - 3600
     return Counter(
         one["user"]
         for one in here.spotify.ledger()
-        if one["reachable_when_asked"]
+        if one["reachable_when_polled"]
         or datetime.fromisoformat(one["listed_at"]).timestamp() <= made
     )
 
 
-def held(here: Any) -> Counter[str]:
+def held(here: Platform) -> Counter[str]:
     """The plays of each user that are in the warehouse."""
     return Counter(user for user, _, _ in here.history().elements())
 
 
-def test_account_data(platform: Make, tmp_path: Path) -> None:
+def test_account_data_matches_plays_by_minute_and_name(
+    platform: MakePlatform, tmp_path: Path
+) -> None:
     """Account data, in both of its forms, is paired as well although it tells minutes and names,
     and no play is there twice: not when the API tells it later, nor when a later import can tell
     its track, nor when the extended history takes its place, which leaves the very plays.
@@ -184,12 +185,12 @@ def test_account_data(platform: Make, tmp_path: Path) -> None:
     assert held(here) == lived(here)
 
 
-def unidentified(here: Any) -> set[Key]:
+def unidentified(here: Platform) -> set[Key]:
     """The streams of which no track can be told."""
     return {one.key for one in streams_of(here) if one.outcome == "unidentified"}
 
 
-def hold_number(here: Any, truth: Truth) -> None:
+def hold_number(here: Platform, truth: Truth) -> None:
     """Each play that the API told or whose track can be told is there once, and so are private
     sessions, which account data does not tell apart; equal rows are one, but what the API told."""
     unknown, reachable = unidentified(here), reachable_of(here)
@@ -212,7 +213,7 @@ def hold_number(here: Any, truth: Truth) -> None:
     assert wrong.total() <= (1 - ACCOUNT_DATA) * true.total(), wrong
 
 
-def hold_unidentified(here: Any, truth: Truth) -> None:
+def hold_unidentified(here: Platform, truth: Truth) -> None:
     """Only of names that several tracks share, or that nobody has told of, no track can be told."""
     named = Counter(
         here.rows(

@@ -155,8 +155,8 @@ def test_in_any_order(dsn: str, steps: tuple[Step, ...], expected: Any) -> None:
         assert after(dsn, *order, *order) == expected
 
 
-def test_tracks_tells_it(dsn: str) -> None:
-    """What /tracks tells takes the place of the export's length; what it leaves out does not."""
+def test_length_of_the_api_replaces_that_of_the_export(dsn: str) -> None:
+    """What it leaves out stays."""
     export = exports(heard(10, 200_000))
     assert after(dsn, export, tracks(190_000))[0] == [("t1", 190_000)]
     assert after(dsn, export, tracks(0))[0] == [("t1", 200_000)]
@@ -166,9 +166,8 @@ def test_tracks_tells_it(dsn: str) -> None:
     assert after(dsn, export, tracks(0), longer)[0] == [("t1", 220_000)]
 
 
-def test_what_the_platform_reads(dsn: str) -> None:
-    """Listening time counts such plays at once; with the function in place of two tables its joins
-    find the artist, and nothing else changes in them."""
+def test_platform_queries_include_unknown_tracks(dsn: str) -> None:
+    """Listening time at once; artists once its joins use the function."""
     with connect(dsn) as connection:
         exports(heard(10, 200_000), heard(20, 190_000))(connection)
         exports(heard(30, 100_000, track="t2"))(connection)
@@ -187,8 +186,8 @@ def test_what_the_platform_reads(dsn: str) -> None:
     assert top == [(None, "The Artist", 2), ("a2", "Known", 1)]
 
 
-def test_who_imported_before_has_them_too(dsn: str) -> None:
-    """The migration gives lengths to tracks that were imported without; what is known stays."""
+def test_migration_adds_lengths_to_earlier_imports(dsn: str) -> None:
+    """Known lengths stay."""
     with connect(dsn) as connection:
         exports(heard(10, 200_000), heard(20, 150_000, track="t2"))(connection)
         migrate(dsn, "0008")

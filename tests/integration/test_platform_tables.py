@@ -1,15 +1,16 @@
 """The platform's tables as others may have made them: what works, and what is said of the rest."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 from psycopg.conninfo import make_conninfo
 
 from songswap.checks.acceptance import sample
-from songswap.checks.sanity.given import from_environment
+from songswap.checks.sanity.context import from_environment
 from songswap.checks.sanity.run import run_step
 from songswap.errors import CheckFailed, PlatformUnfit, RunFailed, SongSwapError
 from songswap.pipelines.hourly_load import load_once
@@ -17,10 +18,8 @@ from songswap.warehouse import deviations
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import TABLES
 
-Make = Callable[..., Any]
 
-
-def columns_of_all(here: Any) -> set[str]:
+def columns_of_all(here: Platform) -> set[str]:
     """Every name of a column that a statement of the pipeline could mean."""
     ours = here.rows(
         "SELECT DISTINCT column_name::text FROM information_schema.columns"
@@ -32,28 +31,28 @@ def columns_of_all(here: Any) -> set[str]:
     }
 
 
-def described(here: Any) -> list[str]:
+def described(here: Platform) -> list[str]:
     """What the check says is wrong with the tables."""
     with connect(here.settings.warehouse_dsn) as connection:
         return [one.sentence for one in deviations.find(connection)]
 
 
-def checked(here: Any) -> str:
+def checked(here: Platform) -> str:
     """What the step ``tables`` of the check says, red or green."""
-    given = from_environment(here.environment(), "a run", here.clock)
+    context = from_environment(here.environment(), "a run", here.clock)
     try:
-        return run_step("postgres", "tables", given)
+        return run_step("postgres", "tables", context)
     except CheckFailed as error:
         return f"red: {error}"
 
 
-def rows(here: Any, table: str) -> Counter[tuple[Any, ...]]:
+def rows(here: Platform, table: str) -> Counter[tuple[Any, ...]]:
     """The rows of a table of the contract, in the contract's columns."""
     names = ", ".join(f'"{name}"' for name in TABLES[table].columns)
     return Counter(here.rows(f'SELECT {names} FROM "{table}"'))  # noqa: S608 - the contract's names
 
 
-def load_two_hours(here: Any) -> None:
+def load_two_hours(here: Platform) -> None:
     """Two loads, the second of what is partly known; nothing may be missing or wrong."""
     here.load()
     here.advance(hours=1)
@@ -64,8 +63,8 @@ def load_two_hours(here: Any) -> None:
         assert rows(here, table), table
 
 
-def test_more_columns(platform: Make) -> None:
-    """Columns with any name that the platform adds, with a default or NULL, change nothing."""
+def test_added_columns_with_a_default_change_nothing(platform: MakePlatform) -> None:
+    """Whatever their names; NULL is a default too."""
     here = platform(users=3)
     for table, contract in TABLES.items():
         added = columns_of_all(here) - contract.columns.keys()
@@ -85,7 +84,7 @@ def test_more_columns(platform: Make) -> None:
         sample.remove(connection, about)
 
 
-def test_another_order_of_columns(platform: Make) -> None:
+def test_another_order_of_columns(platform: MakePlatform) -> None:
     """Values get into the columns of their names, wherever those stand."""
     here = platform(users=3)
     for table, contract in TABLES.items():
@@ -100,7 +99,7 @@ def test_another_order_of_columns(platform: Make) -> None:
     assert here.rows('SELECT count(*) FROM "Tracks" WHERE duration_ms < 1000') == [(0,)]
 
 
-def reverse(here: Any, table: str, columns: Sequence[str]) -> None:
+def reverse(here: Platform, table: str, columns: Sequence[str]) -> None:
     """Move a table's columns into the other order: each is added again behind the others."""
     for name in reversed(columns):
         here.execute(f'ALTER TABLE "{table}" RENAME COLUMN "{name}" TO "old_{name}"')
@@ -149,7 +148,7 @@ WIDER = {
 
 
 @pytest.mark.parametrize("kind", list(WIDER))
-def test_other_types_that_will_do(platform: Make, kind: str) -> None:
+def test_other_types_that_will_do(platform: MakePlatform, kind: str) -> None:
     """Types that hold what is loaded are accepted in silence, and loads are right."""
     here = platform(users=2)
     here.execute("CREATE DOMAIN a_name AS varchar(300) CHECK (length(value) < 300)")
@@ -161,7 +160,7 @@ def test_other_types_that_will_do(platform: Make, kind: str) -> None:
     load_two_hours(here)
 
 
-def test_identity_and_other_keys(platform: Make) -> None:
+def test_identity_and_other_keys(platform: MakePlatform) -> None:
     """An id that is always generated, keys of another order or name, and further ones will do."""
     here = platform(users=2)
     here.execute('ALTER TABLE "Users" ALTER COLUMN id DROP DEFAULT')
@@ -181,8 +180,7 @@ def test_identity_and_other_keys(platform: Make) -> None:
         sample.remove(connection, about)
 
 
-def test_partitioned_history(platform: Make) -> None:
-    """A partitioned table with the key is a table."""
+def test_partitioned_history_with_the_key_is_accepted(platform: MakePlatform) -> None:
     here = platform(users=2)
     here.execute('DROP TABLE "History"')
     here.execute(
@@ -197,7 +195,7 @@ def test_partitioned_history(platform: Make) -> None:
     load_two_hours(here)
 
 
-def test_null_is_read_as_empty(platform: Make) -> None:
+def test_null_is_read_as_empty(platform: MakePlatform) -> None:
     """Where the platform's columns may be NULL and are, loads go on; the check says it."""
     here = platform(users=2)
     here.load()
@@ -329,8 +327,8 @@ END $$
 """Takes away what would stand in the way of the changes below."""
 
 
-def test_what_cannot_work_is_found(warehouse_dsn: str) -> None:
-    """Each is said with what is wrong and what to do, and is a reason to refuse a load."""
+def test_unusable_table_is_reported_with_its_remedy(warehouse_dsn: str) -> None:
+    """It is a reason to refuse a load."""
     for kind, (statements, words) in BROKEN.items():
         with connect(warehouse_dsn) as connection, connection.transaction(force_rollback=True):
             connection.execute(ALONE.encode())
@@ -342,8 +340,8 @@ def test_what_cannot_work_is_found(warehouse_dsn: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["added NOT NULL", "renamed", "no key", "a view"])
-def test_what_cannot_work_is_said_before_a_load(platform: Make, kind: str) -> None:
-    """One sentence says what is wrong and what to do; what was fetched waits."""
+def test_load_with_an_unusable_table_is_refused(platform: MakePlatform, kind: str) -> None:
+    """With the problem and the remedy; the responses wait in the spool."""
     here = platform(users=2)
     statements, words = BROKEN[kind]
     here.execute(statements)
@@ -362,8 +360,8 @@ def test_what_cannot_work_is_said_before_a_load(platform: Make, kind: str) -> No
     assert waiting == [(2, 2)]
 
 
-def test_it_goes_on_once_it_is_mended(platform: Make) -> None:
-    """With exactly the ALTER that was named, the next run loads what waited."""
+def test_named_remedy_lets_the_next_run_load(platform: MakePlatform) -> None:
+    """By exactly that ALTER."""
     here = platform(users=2)
     here.execute('ALTER TABLE "History" ALTER COLUMN played_at TYPE timestamptz')
     with pytest.raises(RunFailed, match="ALTER TABLE"):
@@ -375,7 +373,7 @@ def test_it_goes_on_once_it_is_mended(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_a_trigger_fills_what_is_left_out(platform: Make) -> None:
+def test_a_trigger_fills_what_is_left_out(platform: MakePlatform) -> None:
     """A column that a trigger fills before each row keeps no load from its work."""
     here = platform(users=2)
     here.execute('ALTER TABLE "Tracks" ADD COLUMN label text NOT NULL')
@@ -388,12 +386,12 @@ def test_a_trigger_fills_what_is_left_out(platform: Make) -> None:
     )
     load_two_hours(here)
     told = checked(here)
-    assert told.count("Loads go on, but") == 1
+    assert told.count("Loads work, but") == 1
     assert '"Tracks".label is NOT NULL without a default' in told
 
 
-def test_what_only_single_commands_need(platform: Make) -> None:
-    """Keys and columns that only 'songswap connect' needs, and cascades, stop no load."""
+def test_load_ignores_what_only_connect_needs(platform: MakePlatform) -> None:
+    """Keys, columns and cascades."""
     here = platform(users=2)
     here.execute('ALTER TABLE "Users" DROP CONSTRAINT "Users_spotify_id_key"')
     here.execute('ALTER TABLE "Users" ADD COLUMN theme text NOT NULL DEFAULT 1')
@@ -405,7 +403,7 @@ def test_what_only_single_commands_need(platform: Make) -> None:
     )
     load_two_hours(here)
     told = checked(here)
-    assert told.count("Loads go on, but") == 4
+    assert told.count("Loads work, but") == 4
     for words in (
         'public."Users" has no unique key (spotify_id)',
         "theme is NOT NULL without a default, and nobody gives it a value when 'songswap connect'",
@@ -419,7 +417,7 @@ def test_what_only_single_commands_need(platform: Make) -> None:
     assert len(described(here)) == 1
 
 
-def test_a_check_constraint_costs_only_what_it_refuses(platform: Make) -> None:
+def test_a_check_constraint_costs_only_what_it_refuses(platform: MakePlatform) -> None:
     """A constraint of the platform's refuses single answers, and those are named as ever."""
     here = platform(users=3)
     first = here.rows('SELECT min(id) FROM "Users"')[0][0]
@@ -431,7 +429,7 @@ def test_a_check_constraint_costs_only_what_it_refuses(platform: Make) -> None:
 
 
 @pytest.fixture
-def little(platform: Make) -> Iterator[tuple[Any, Any]]:
+def little(platform: MakePlatform) -> Iterator[tuple[Any, Any]]:
     """A platform, as its owner and as a login without more rights than it needs."""
     here = platform(users=2)
     here.execute("CREATE ROLE little LOGIN PASSWORD 'little-secret'")

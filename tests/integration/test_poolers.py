@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 from debian_packages import command, environment, unpacked
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from factories import MakePlatform
+from psycopg.conninfo import make_conninfo
 
 from songswap.dev.stack.loopback import call
 from songswap.dev.stack.postgres import Postgres
@@ -18,8 +19,6 @@ from songswap.dev.stack.sign_up import sign_up
 from songswap.pipelines.import_export import import_export
 from songswap.supervision.process import Process
 from songswap.warehouse.migrate import migrate
-
-Make = Callable[..., Any]
 
 STRANGE = {
     "TimeZone": "America/New_York",
@@ -95,7 +94,7 @@ class Pooler(Process):
 
     def dsn(self, direct: str) -> str:
         """A connection string that leads through the pooler."""
-        return make_conninfo(**conninfo_to_dict(direct) | {"port": str(self.port)})
+        return make_conninfo(direct, port=self.port)
 
 
 @pytest.fixture
@@ -150,7 +149,7 @@ class Life:
     """
 
     def __init__(
-        self, make: Make, folder: Path, server: Postgres, through: Callable[[str], str]
+        self, make: MakePlatform, folder: Path, server: Postgres, through: Callable[[str], str]
     ) -> None:
         name = f"life_{next(_NUMBERS)}"
         server.create_database(name, template="migrated")
@@ -230,7 +229,7 @@ _REFERENCE: dict[str, list[Any]] = {}
 )
 def test_same_life_everywhere(
     request: pytest.FixtureRequest,
-    platform: Make,
+    platform: MakePlatform,
     pooled: Callable[..., Pooler],
     postgres: Postgres,
     tmp_path: Path,

@@ -26,8 +26,8 @@ def test_folder_alone_is_printed() -> None:
     assert run("dags").stdout == f"{DAGS}\n"
 
 
-def test_bundle_is_added_to_those_that_are_there() -> None:
-    """Nobody's own DAGs vanish: the bundles that are set stay, or else Airflow's own default."""
+def test_bundle_is_added_to_existing_ones() -> None:
+    """Or to Airflow's own default."""
     [default, ours] = json.loads(run("dags", "--bundles").stdout)
     assert default == {"name": "dags-folder", "classpath": LOCAL, "kwargs": {}}
     assert ours == OURS
@@ -40,7 +40,7 @@ def test_bundle_is_added_to_those_that_are_there() -> None:
 @pytest.mark.parametrize("text", ["{", "7", "[7]", '[{"classpath": "a.Bundle"}]'])
 def test_bundles_that_cannot_be_read(text: str) -> None:
     """They are refused by the variable's name."""
-    with pytest.raises(SettingsError, match=f"^{BUNDLES} is no JSON list of bundles"):
+    with pytest.raises(SettingsError, match=f"^{BUNDLES} is not a JSON list of bundles"):
         raise run("dags", "--bundles", **{BUNDLES: text}).exception or AssertionError
 
 

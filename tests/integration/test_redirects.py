@@ -9,11 +9,12 @@ from typing import Any
 
 import obstore
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.alerts.webhook import Webhook
 from songswap.checks.sanity import discord as check_discord
 from songswap.checks.sanity import spotipy as check_spotipy
-from songswap.checks.sanity.given import from_environment
+from songswap.checks.sanity.context import from_environment
 from songswap.dev.stack.plan import WEBHOOK
 from songswap.errors import (
     AlertError,
@@ -31,9 +32,8 @@ from songswap.spotify.oauth import authorize
 from songswap.spotify.reccobeats import open_reccobeats
 from songswap.storage.archive import Archive
 from songswap.storage.archive_reader import ArchiveReader
-from songswap.storage.records import SpooledResponse, pack
+from songswap.storage.records import RawResponse, pack
 
-Make = Callable[..., Any]
 STATUSES = (301, 302, 303, 307, 308)
 
 
@@ -92,12 +92,14 @@ def redirecting(other: Server) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_s3(redirecting: Server, other: Server, status: int, platform: Make) -> None:
-    """S3's client neither gets, lists nor puts elsewhere; a put that ends so is no put."""
+def test_s3_redirect_is_not_followed(
+    redirecting: Server, other: Server, status: int, platform: MakePlatform
+) -> None:
+    """By no get, list or put; a put that ends so is no put."""
     redirecting.status = status
     bucket = Bucket("b", redirecting.url, "us-east-1", "key", "secret", "session token")
     now = platform(users=1).clock()
-    kept = SpooledResponse(1, 1, "history/1/2026/11/22/18.json", now, None, pack(b"{}"))
+    kept = RawResponse(1, "history/1/2026/11/22/18.json", now, pack(b"{}"))
     with pytest.raises(ArchiveError, match="redirects to another address") as failed:
         asyncio.run(Archive(bucket).put(kept))
     assert other.url not in str(failed.value)
@@ -112,9 +114,10 @@ def test_s3(redirecting: Server, other: Server, status: int, platform: Make) -> 
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("path", ["/v1/me/player/recently-played", "/api/token"])
-def test_load(platform: Make, other: Server, path: str, status: int) -> None:
-    """A redirect of the feed or of the tokens is Spotify's trouble: no play, no token of another
-    host, and the next run has it all."""
+def test_spotify_redirect_is_a_failure_and_the_next_run_loads_all(
+    platform: MakePlatform, other: Server, path: str, status: int
+) -> None:
+    """No play and no token comes from another host."""
     here = platform("--rotate-refresh-tokens", "1", users=3)
     if path == "/api/token":
         here.load()
@@ -130,8 +133,7 @@ def test_load(platform: Make, other: Server, path: str, status: int) -> None:
     assert here.history() == here.reachable()
 
 
-def test_reccobeats(platform: Make, other: Server) -> None:
-    """A redirect is ReccoBeats' trouble."""
+def test_reccobeats_redirect_is_a_failure(platform: MakePlatform, other: Server) -> None:
     here = platform(users=1)
     here.fault(path="/reccobeats/*", status=307, headers={"Location": other.url})
 
@@ -145,22 +147,24 @@ def test_reccobeats(platform: Make, other: Server) -> None:
     assert other.asked == []
 
 
-def test_checks_and_connect(platform: Make, other: Server, free_port: Callable[[], int]) -> None:
+def test_checks_and_connect(
+    platform: MakePlatform, other: Server, free_port: Callable[[], int]
+) -> None:
     """Neither the sanity checks nor `songswap connect` go where a redirect sends them."""
     here = platform(users=1)
-    given = from_environment(here.environment(), "r", here.clock)
+    context = from_environment(here.environment(), "r", here.clock)
     for path in ("/api/token", "/v1/artists/*", "/v1/me", "/discord/*"):
         here.fault(path=path, status=307, headers={"Location": other.url + path})
     with pytest.raises(CheckFailed, match="307"):
-        check_discord.message(given)
-    with pytest.raises(CheckFailed, match="not Spotify's API"):
-        check_spotipy.token(given)
+        check_discord.message(context)
+    with pytest.raises(CheckFailed, match="not from Spotify's API"):
+        check_spotipy.token(context)
     with pytest.raises(ConnectFailed):
         authorize(here.settings.spotify, f"http://127.0.0.1:{free_port()}/", consent(here))
     assert other.asked == []
 
 
-def consent(here: Any) -> Callable[[str], None]:
+def consent(here: Platform) -> Callable[[str], None]:
     """Gives consent as a browser would."""
 
     def browse(address: str) -> None:
@@ -171,7 +175,7 @@ def consent(here: Any) -> Callable[[str], None]:
     return browse
 
 
-def test_tokens_of_another_host(platform: Make, other: Server) -> None:
+def test_tokens_of_another_host(platform: MakePlatform, other: Server) -> None:
     """Also a client that asks alone does not send a refresh token on."""
     here = platform(users=1)
     here.fault(path="/api/token", status=308, headers={"Location": other.url})
@@ -188,8 +192,10 @@ def test_tokens_of_another_host(platform: Make, other: Server) -> None:
 
 
 @pytest.mark.parametrize("fault", [{"status": 307}, {"action": "endless"}])
-def test_alert(platform: Make, other: Server, fault: dict[str, Any]) -> None:
-    """An alert goes to the webhook's address and no other, and waits for no end of an answer."""
+def test_alert_goes_to_the_webhook_only(
+    platform: MakePlatform, other: Server, fault: dict[str, Any]
+) -> None:
+    """It does not wait for the end of a response."""
     from songswap.orchestration.discord import DiscordHook
 
     here = platform(users=1)

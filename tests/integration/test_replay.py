@@ -91,15 +91,15 @@ def everything(settings: Settings) -> dict[str, list[Any]]:
             " WHERE schemaname IN ('public', 'songswap') ORDER BY 1, 2"
         ).fetchall()
         return {
-            name: sorted(
+            f"{schema}.{table}": sorted(
                 map(
                     repr,
                     connection.execute(
-                        sql.SQL("SELECT * FROM {}").format(sql.Identifier(*name))
+                        sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, table))
                     ).fetchall(),
                 )
             )
-            for name in names
+            for schema, table in names
         }
 
 
@@ -117,13 +117,13 @@ def soaked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soaked]:
         tally = soak.live(
             parts, storm(SEED, USERS, HOURS), lambda done, of, now: moments.append(now)
         )
-        assert tally.came["malformed"]
+        assert tally.occurred["malformed"]
         assert tally.runs["failed"]
         yield Soaked(parts, moments[-1], tables(parts.settings, EXACT))
 
 
-def test_fresh_database(soaked: Soaked) -> None:
-    """Row for row what the hourly runs loaded: and, once enriched, what they had enriched."""
+def test_replay_into_a_fresh_database_gives_the_same_rows(soaked: Soaked) -> None:
+    """Those that the hourly runs loaded and, once enriched, what they had enriched."""
     fresh = soaked.fresh("fresh")
     live = soaked.parts.settings
     replay.copy_users(fresh, live.warehouse_dsn, replay.plan(fresh))
@@ -144,8 +144,7 @@ def test_fresh_database(soaked: Soaked) -> None:
     assert len(enriched["TrackFeatures"]) > 100
 
 
-def test_live_tables(soaked: Soaked) -> None:
-    """Into the live tables nothing is new, and not one value changes."""
+def test_replay_into_live_tables_changes_nothing(soaked: Soaked) -> None:
     live = soaked.parts.settings
     before = everything(live)
     counts = replay_all(live, processes=1)
@@ -160,8 +159,7 @@ def test_live_tables(soaked: Soaked) -> None:
     }
 
 
-def test_what_was_lost_comes_back(soaked: Soaked) -> None:
-    """Users and hours that are chosen are replayed, and no others."""
+def test_replay_restores_only_chosen_users_and_hours(soaked: Soaked) -> None:
     part = soaked.fresh("part")
     replay.copy_users(part, soaked.parts.settings.warehouse_dsn, replay.plan(part))
     plays = 'SELECT user_id, count(*) FROM "History" GROUP BY 1 ORDER BY 2 DESC'
@@ -182,8 +180,7 @@ def test_what_was_lost_comes_back(soaked: Soaked) -> None:
     assert tables(part, EXACT) == soaked.loaded
 
 
-def test_killed_and_started_again(soaked: Soaked, tmp_path: Path) -> None:
-    """A replay that is killed in the middle leaves what it loaded; the next one does the rest."""
+def test_killed_replay_is_completed_by_the_next(soaked: Soaked, tmp_path: Path) -> None:
     killed = soaked.fresh("killed")
 
     def loaded() -> int:

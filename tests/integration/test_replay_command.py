@@ -11,6 +11,7 @@ from typing import Any
 import obstore
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.postgres import Postgres
 
@@ -18,7 +19,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def here(platform: Callable[..., Any]) -> Any:
+def here(platform: MakePlatform) -> Platform:
     """A platform whose users were asked for in three hours."""
     made = platform(users=4)
     for _ in range(3):
@@ -29,7 +30,7 @@ def here(platform: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def songswap(here: Any, tmp_path: Path) -> Run:
+def songswap(here: Platform, tmp_path: Path) -> Run:
     """Runs ``songswap replay`` with the platform's settings and others; None leaves one out."""
 
     def run(*arguments: str, **others: str | None) -> subprocess.CompletedProcess[str]:
@@ -49,7 +50,7 @@ def songswap(here: Any, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def empty(postgres: Postgres, here: Any) -> Any:
+def empty(postgres: Postgres, here: Platform) -> Any:
     """Another database without any table, and the DSN of it."""
     name = psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"]
     fresh = f"{name}_fresh"
@@ -70,8 +71,7 @@ def listed(out: str) -> dict[str, str]:
     return {line[0].strip(): line[1].strip() for line in lines}
 
 
-def test_dry_run(here: Any, songswap: Run) -> None:
-    """It counts what would be read of whom, and changes nothing."""
+def test_dry_run_counts_by_user_and_changes_nothing(here: Platform, songswap: Run) -> None:
     here.execute('DELETE FROM "History"')
     done = songswap("--dry-run", "--json")
     assert done.returncode == 0, done.stderr
@@ -89,7 +89,7 @@ def test_dry_run(here: Any, songswap: Run) -> None:
     assert 0 < told == len([key for key in keys if key[-7:-5] in ("20", "22")]) < len(keys)
 
 
-def test_lost_plays_come_back(here: Any, songswap: Run) -> None:
+def test_lost_plays_come_back(here: Platform, songswap: Run) -> None:
     """What somebody deleted is there again; progress and a table say so."""
     before = here.history()
     first = here.rows('SELECT min(id) FROM "Users"')[0][0]
@@ -101,11 +101,11 @@ def test_lost_plays_come_back(here: Any, songswap: Run) -> None:
     assert here.history() == before
     shown = listed(done.stdout)
     assert (shown["Plays, new"], shown["damaged"]) == (str(lost), "0")
-    assert shown["Objects read"] == shown["Answers loaded"] == str(len(here.objects()))
+    assert shown["Objects read"] == shown["Responses loaded"] == str(len(here.objects()))
     assert f"{lost} new plays" in done.stderr
 
 
-def test_fresh_database_needs_users(here: Any, songswap: Run, empty: str) -> None:
+def test_fresh_database_needs_users(here: Platform, songswap: Run, empty: str) -> None:
     """Without users nothing can be loaded, and it says how to have them; tokens stay behind."""
     none = songswap("--into", "FRESH", FRESH=empty)
     assert none.returncode == 1
@@ -132,7 +132,7 @@ def test_fresh_database_needs_users(here: Any, songswap: Run, empty: str) -> Non
     assert songswap("--copy-users").returncode == 2
 
 
-def test_users_who_are_gone(here: Any, songswap: Run) -> None:
+def test_users_who_are_gone(here: Platform, songswap: Run) -> None:
     """Plays of a user who was deleted are counted and not loaded; the others are."""
     gone = here.rows('SELECT user_id, count(*) FROM "History" GROUP BY 1 ORDER BY 2 DESC LIMIT 1')[
         0
@@ -147,8 +147,8 @@ def test_users_who_are_gone(here: Any, songswap: Run) -> None:
     assert counts["plays"] == here.history().total() > 0
 
 
-def test_one_object_or_answer_costs_itself(here: Any, songswap: Run) -> None:
-    """Damaged objects and refused answers are named and exit with 1; all else is loaded."""
+def test_damaged_object_is_named_and_the_rest_loaded(here: Platform, songswap: Run) -> None:
+    """As is a refused response; the exit code is 1."""
     before = here.history()
     first, second, *_ = here.rows('SELECT user_id FROM "History" GROUP BY 1 ORDER BY 1')
     here.execute('DELETE FROM "History"')
@@ -179,8 +179,7 @@ def test_one_object_or_answer_costs_itself(here: Any, songswap: Run) -> None:
     assert here.history() == before
 
 
-def test_what_is_missing_is_named(here: Any, songswap: Run) -> None:
-    """A key that is not set, may not read, or a service that is away: a sentence each."""
+def test_missing_key_right_or_service_is_named(here: Platform, songswap: Run) -> None:
     unset = songswap(AIRFLOW_CONN_SONGSWAP_S3_READONLY=None)
     pipeline = here.environment()["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"]
     denied = songswap(AIRFLOW_CONN_SONGSWAP_S3_READONLY=pipeline)

@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pytest
+from factories import MakePlatform
 
 from songswap.dev.stack.loopback import call
-from songswap.dev.stack.postgres import Postgres
 from songswap.pipelines import replay
 from songswap.pipelines.import_export import import_export
 from songswap.settings import Settings
@@ -38,15 +36,9 @@ def replay_all(settings: Settings) -> dict[str, int]:
     return replay.total(replay.replay(settings, "replay", unit) for unit in units)
 
 
-@pytest.fixture
-def fresh(postgres: Postgres, _migrated: str) -> Any:
-    """The DSN of a second warehouse."""
-    postgres.create_database("again", template=_migrated)
-    yield postgres.dsn("again")
-    postgres.drop_database("again")
-
-
-def test_row_for_row(platform: Callable[..., Any], tmp_path: Path, fresh: str) -> None:
+def test_row_for_row(
+    platform: MakePlatform, tmp_path: Path, make_warehouse: Callable[[], str]
+) -> None:
     """Answers and exports, whoever came first, give the same tables from the archive alone; into
     the live tables nothing is new."""
     here = platform("--epoch", "2026-11-10T00:00:00Z", users=4)
@@ -65,7 +57,7 @@ def test_row_for_row(platform: Callable[..., Any], tmp_path: Path, fresh: str) -
     for query, before, after in zip(TABLES, live, tables(here.settings), strict=True):
         assert after == before, query
 
-    again = replace(here.settings, warehouse_dsn=fresh)
+    again = replace(here.settings, warehouse_dsn=make_warehouse())
     replay.copy_users(again, here.settings.warehouse_dsn, replay.plan(again))
     counts = replay_all(again)
     assert replay.problem(counts) is None

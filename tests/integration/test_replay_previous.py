@@ -3,7 +3,7 @@
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,21 +11,19 @@ from typing import Any
 import obstore
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.object_store import ObjectStore
-from songswap.dev.stack.postgres import Postgres
 from songswap.pipelines import replay
 from songswap.settings import Settings
 from songswap.storage import keys
-from songswap.warehouse.migrate import migrate
 
-Make = Callable[..., Any]
 Play = tuple[int, datetime, str]
 HOURS = 6
 
 
 @pytest.fixture
-def here(platform: Make) -> Any:
+def here(platform: MakePlatform) -> Platform:
     """A platform whose users were asked for in the second minute of each hour."""
     made = platform(users=4)
     made.advance(minutes=1)
@@ -37,18 +35,14 @@ def here(platform: Make) -> Any:
 
 
 @pytest.fixture
-def fresh(postgres: Postgres, here: Any) -> Iterator[Settings]:
+def fresh(make_warehouse: Callable[[], str], here: Platform) -> Settings:
     """The settings with an empty warehouse that has the users."""
-    name = f"{psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)['dbname']}_fresh"
-    postgres.create_database(name)
-    migrate(postgres.dsn(name))
-    settings = replace(here.settings, warehouse_dsn=postgres.dsn(name))
+    settings = replace(here.settings, warehouse_dsn=make_warehouse())
     replay.copy_users(settings, here.settings.warehouse_dsn, replay.plan(settings))
-    yield settings
-    postgres.drop_database(name)
+    return settings
 
 
-def as_before(here: Any, until: datetime | None = None) -> dict[str, set[Play]]:
+def as_before(here: Platform, until: datetime | None = None) -> dict[str, set[Play]]:
     """Turn the archive into that of the system before, up to an hour; the plays of each object.
 
     It asked with ``after``, the begin of the hour before, and put only what had plays, as text.
@@ -56,22 +50,23 @@ def as_before(here: Any, until: datetime | None = None) -> dict[str, set[Play]]:
     told = []
     for path in here.objects():
         place = keys.parse(path)
+        assert place is not None
         given = obstore.get(here.bucket, path)
         at = datetime.fromisoformat(given.attributes["observed-at"])
         if until is None or place.hour < until:
             told.append((place.user_id, at, json.loads(gzip.decompress(bytes(given.bytes())))))
             obstore.delete(here.bucket, path)
-    plays = {}
+    plays: dict[str, set[Play]] = {}
     for number, (user, at, page) in enumerate(told):
         hour = at.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
         after = int(hour.timestamp() * 1000)
         items = [item for item in page["items"] if item["played_at"] > f"{hour:%Y-%m-%dT%H}"]
         if items:
-            place = keys.for_hour(user, hour)
+            key = keys.for_hour(user, hour)
             address = f"https://api.spotify.com/v1/me/player/recently-played?after={after}&limit=50"
             page |= {"items": items, "href": address, "next": address}
-            obstore.put(here.bucket, place, written(number, page))
-            plays[place] = {
+            obstore.put(here.bucket, key, written(number, page))
+            plays[key] = {
                 (user, moment(item["played_at"]), item["track"]["id"])
                 for item in items
                 if item["track"]["id"]
@@ -121,8 +116,8 @@ def tables(settings: Settings) -> dict[str, list[Any]]:
     }
 
 
-def test_empty_warehouse(here: Any, fresh: Settings) -> None:
-    """All plays that it archived are there, and no other; a second replay changes nothing."""
+def test_previous_archive_gives_exactly_its_plays(here: Platform, fresh: Settings) -> None:
+    """A second replay changes nothing."""
     plays = as_before(here)
     counts = load(fresh)
     found = set(rows(fresh, 'SELECT user_id, played_at, track_id FROM "History"'))
@@ -144,7 +139,7 @@ def test_empty_warehouse(here: Any, fresh: Settings) -> None:
     assert tables(fresh) == before
 
 
-def test_object_time_that_fits(here: Any, fresh: Settings, objects: ObjectStore) -> None:
+def test_object_time_that_fits(here: Platform, fresh: Settings, objects: ObjectStore) -> None:
     """Where the object was put in the hour after that of its key, that is the answer's time."""
     plays = as_before(here)
     place, of_user = max(plays.items(), key=lambda one: len(one[1]))
@@ -162,7 +157,7 @@ def test_object_time_that_fits(here: Any, fresh: Settings, objects: ObjectStore)
     assert rows(fresh, "SELECT answered_at FROM songswap.polls") == [(at,)]
 
 
-def test_gap_of_a_full_hour(here: Any, fresh: Settings) -> None:
+def test_gap_of_a_full_hour(here: Platform, fresh: Settings) -> None:
     """A full answer tells of a gap no earlier than the hour with which it was asked."""
     obstore.delete(here.bucket, here.objects())
     user = here.rows('SELECT min(id) FROM "Users"')[0][0]
@@ -186,7 +181,7 @@ def test_gap_of_a_full_hour(here: Any, fresh: Settings) -> None:
     assert rows(fresh, "SELECT user_id, after, before, closed_at FROM songswap.gaps") == gaps
 
 
-def test_both_systems_in_one_archive(here: Any, fresh: Settings) -> None:
+def test_both_systems_in_one_archive(here: Platform, fresh: Settings) -> None:
     """In an archive that begins with the one and goes on with the other, nothing is lost."""
     live = set(rows(here.settings, 'SELECT user_id, played_at, track_id FROM "History"'))
     newest = max(keys.parse(path).hour for path in here.objects())  # type: ignore[union-attr]
@@ -206,7 +201,7 @@ def test_both_systems_in_one_archive(here: Any, fresh: Settings) -> None:
 
 
 def test_of_no_use_and_damaged(
-    here: Any, fresh: Settings, caplog: pytest.LogCaptureFixture
+    here: Platform, fresh: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Errors and empty answers are named and no damage; what is cut is; others are loaded."""
     plays = as_before(here)
@@ -228,7 +223,7 @@ def test_of_no_use_and_damaged(
     assert all(place in caplog.text for place in (*of_no_use, cut))
 
 
-def test_users_who_are_gone(here: Any, fresh: Settings) -> None:
+def test_users_who_are_gone(here: Platform, fresh: Settings) -> None:
     """Answers of a user who was deleted are counted and their plays not loaded."""
     plays = as_before(here)
     gone = min(user for of in plays.values() for user, _, _ in of)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 
-from songswap.alerts.warning import LOOK, PAUSED, RESUMED
+from songswap.alerts.notices import LOOK, PAUSED, RESUMED
 from songswap.errors import RunFailed, RunPaused, SpotifyUnavailable
 from songswap.pipelines import backfill, hourly_load
 from songswap.pipelines.enrich import enrich
@@ -21,18 +22,17 @@ from songswap.supervision.process import wait_until
 from songswap.warehouse import leases, runs
 from songswap.warehouse.connection import connect
 
-Make = Callable[..., Any]
 FEED = "/v1/me/player/recently-played"
 PASSED_ON = ("PATH", "SONGSWAP_WAIT_S")
 
 
-def is_active(here: Any, now: datetime | None = None) -> bool:
+def is_active(here: Platform, now: datetime | None = None) -> bool:
     """Whether an hourly run is in progress."""
     with connect(here.settings.warehouse_dsn) as connection:
         return leases.is_hourly_run_active(connection, now or here.clock())
 
 
-def row(here: Any, run_id: str) -> tuple[Any, ...]:
+def row(here: Platform, run_id: str) -> tuple[Any, ...]:
     """State, problem and seconds of a run."""
     (told,) = here.rows(
         "SELECT state, problem, extract(epoch FROM ended_at - started_at)::int"
@@ -43,7 +43,7 @@ def row(here: Any, run_id: str) -> tuple[Any, ...]:
 
 
 @contextmanager
-def load_under_way(here: Any, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def load_under_way(here: Platform, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A load in a process of its own, which waits for Spotify's answer about the first user."""
     here.fault(path=FEED, delay_ms=60_000)
     with subprocess.Popen(
@@ -63,7 +63,9 @@ def load_under_way(here: Any, folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopped_load_ends_its_row(platform: Make, tmp_path: Path, number: signal.Signals) -> None:
+def test_stopped_load_ends_its_row(
+    platform: MakePlatform, tmp_path: Path, number: signal.Signals
+) -> None:
     """A load that is told to stop notes that it failed, and says by whose hand."""
     here = platform(users=3, real_time=True)
     with load_under_way(here, tmp_path) as command:
@@ -75,7 +77,7 @@ def test_stopped_load_ends_its_row(platform: Make, tmp_path: Path, number: signa
 
 
 def test_killed_load_holds_nobody_up(
-    platform: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    platform: MakePlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a load lives a backfill waits for it; when the lease of a dead one has ended nobody
     does."""
@@ -99,7 +101,7 @@ def test_killed_load_holds_nobody_up(
     assert "killed before it could report" in problem
 
 
-def test_row_older_than_an_ended_run(platform: Make) -> None:
+def test_row_older_than_an_ended_run(platform: MakePlatform) -> None:
     """It holds nobody up, and the next run notes that it died; a run in between does not count."""
     here = platform(users=1)
     now = here.clock()
@@ -116,7 +118,7 @@ def test_row_older_than_an_ended_run(platform: Make) -> None:
 
 
 @pytest.mark.parametrize("error", [StopIteration(), KeyboardInterrupt(), KeyError("Blue Monday")])
-def test_load_that_ends_early_ends_its_row(platform: Make, error: BaseException) -> None:
+def test_load_that_ends_early_ends_its_row(platform: MakePlatform, error: BaseException) -> None:
     """Whatever ends a load early, its row has failed, and tells no data."""
     here = platform(users=1)
 
@@ -132,7 +134,7 @@ def test_load_that_ends_early_ends_its_row(platform: Make, error: BaseException)
     assert not is_active(here)
 
 
-def test_last_outcome_decides(platform: Make) -> None:
+def test_last_outcome_decides(platform: MakePlatform) -> None:
     """A try in which Spotify fails for all, and one that goes well, make a good run; so does a run
     that failed and is done again, whose time is that of its last attempt."""
     here = platform(users=30)
@@ -175,7 +177,7 @@ def test_last_outcome_decides(platform: Make) -> None:
     assert "no usable answer for 29 of 30 users" in str(again.problem)
 
 
-def test_repeated_step_counts_its_users_once(platform: Make) -> None:
+def test_repeated_step_counts_its_users_once(platform: MakePlatform) -> None:
     """Counts of work add up over the tries of a step; its users, and those who pause, are the
     same."""
     here = platform(users=1)
@@ -187,7 +189,7 @@ def test_repeated_step_counts_its_users_once(platform: Make) -> None:
         assert runs.totals(connection, "r") == {"users": 9, "paused": 2, "plays": 10}
 
 
-def test_run_without_a_plan_is_red(platform: Make) -> None:
+def test_run_without_a_plan_is_red(platform: MakePlatform) -> None:
     """It has a row, which says so; enrichment says so too, and is not tried for nothing."""
     here = platform(users=1)
     with pytest.raises(RunFailed, match="Run r was never planned"):
@@ -198,8 +200,8 @@ def test_run_without_a_plan_is_red(platform: Make) -> None:
     assert row(here, "r")[0] == "failed"
 
 
-def test_pause_is_told_once_and_so_is_its_end(platform: Make) -> None:
-    """A run in a pause is paused, not failed; its end is told by the first run, the rest is not."""
+def test_pause_and_its_end_are_reported_once(platform: MakePlatform) -> None:
+    """A run in a pause is paused, not failed."""
     here = platform(users=3)
     here.fault(path=FEED, status=429, headers={"Retry-After": "7000"}, body={}, times=1)
     until = here.clock() + timedelta(seconds=7000)
@@ -213,7 +215,7 @@ def test_pause_is_told_once_and_so_is_its_end(platform: Make) -> None:
         assert row(here, name)[0] == "paused"
         # What it told is noted; asked again at once, it tells nothing.
         summary = hourly_load.summarise(here.settings, name, here.clock)
-        return [(one.about, one.sentence) for one in summary.notices]
+        return [(one.kind, one.sentence) for one in summary.notices]
 
     assert notices() == []
     sent = "SELECT subject, detail::timestamptz FROM songswap.notices"
@@ -228,7 +230,7 @@ def test_pause_is_told_once_and_so_is_its_end(platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_notices_of_pauses(platform: Make) -> None:
+def test_notices_of_pauses(platform: MakePlatform) -> None:
     """The first run says until when, the first good one says that it is over."""
     here = platform(users=1)
     here.load()
@@ -242,7 +244,7 @@ def test_notices_of_pauses(platform: Make) -> None:
 
     def notices() -> list[tuple[str, str]]:
         summary = hourly_load.summarise(here.settings, "run 1", here.clock)
-        return [(one.about, one.sentence[:40]) for one in summary.notices]
+        return [(one.kind, one.sentence[:40]) for one in summary.notices]
 
     until = f"{now + timedelta(minutes=90):%Y-%m-%d %H:%M}"
     assert notices() == [(PAUSED, f"Paused by Spotify until {until}")]
@@ -258,8 +260,8 @@ def test_notices_of_pauses(platform: Make) -> None:
     here.load()
 
 
-def test_dead_grants_are_told_once_a_day(platform: Make) -> None:
-    """By number, in one sentence; again after a day, and at once when there are new after none."""
+def test_dead_grants_are_reported_once_a_day(platform: MakePlatform) -> None:
+    """By number; at once when there are new ones after none."""
     here = platform(users=4)
     here.load()
     state = "UPDATE songswap.grants SET state = %s WHERE user_id = %s"
@@ -268,11 +270,11 @@ def test_dead_grants_are_told_once_a_day(platform: Make) -> None:
 
     def notices() -> list[tuple[str, str]]:
         summary = hourly_load.summarise(here.settings, "run 1", here.clock)
-        return [(one.about, one.sentence) for one in summary.notices]
+        return [(one.kind, one.sentence) for one in summary.notices]
 
     ((about, sentence),) = notices()
     assert about == LOOK
-    assert sentence.startswith("2 users cannot be asked for: 1 revoked, 1 forbidden.")
+    assert sentence.startswith("2 users cannot be polled: 1 revoked, 1 forbidden.")
     here.advance(hours=12)
     assert notices() == []
     here.advance(hours=12)

@@ -54,8 +54,7 @@ def test_folder_goes_with_an_error(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_killed(place: Path) -> None:
-    """What a killed import left is removed by the next; that of one which lives stays."""
+def test_folder_of_a_killed_import_is_removed_and_of_a_live_one_stays(place: Path) -> None:
     killed, left = hold()
     alive, used = hold()
     with killed, alive:
@@ -84,8 +83,9 @@ def test_many_at_once(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_what_only_has_the_name(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A link, a file, or another user's folder of such a name is left alone."""
+def test_link_file_or_foreign_folder_of_the_name_stays(
+    place: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = tmp_path_factory.mktemp("other")
     (other / "kept").write_text("x")
     (place / f"{PREFIX}link").symlink_to(other)
@@ -100,8 +100,7 @@ def test_what_only_has_the_name(place: Path, tmp_path_factory: pytest.TempPathFa
     assert theirs.exists() is (os.geteuid() == 0)
 
 
-def test_no_place(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no folder can be made, it says what to set."""
+def test_missing_place_says_what_to_set(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(place / "nowhere"))
     with pytest.raises(SettingsError, match="Set TMPDIR"), scratch():
         pass

@@ -6,18 +6,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 
-from songswap.checks.sanity.given import Given
+from songswap.checks.sanity.context import CheckContext
 from songswap.checks.sanity.run import run_step
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import SongSwapError
-from songswap.settings import parse_connection
+from songswap.settings.airflow_connection import parse_connection
 
-Make = Callable[..., Any]
 ROTATED = ("--rotate-refresh-tokens", "1")
 
 LOUD = {
@@ -32,21 +31,21 @@ LOUD = {
 _ENTRY = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (\w+): ", re.MULTILINE)
 
 
-def database(here: Any) -> str:
+def database(here: Platform) -> str:
     """The name of the platform's database."""
     return str(psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"])
 
 
-def log_all(here: Any, **more: str) -> None:
+def log_all(here: Platform, **more: str) -> None:
     """Have the server log all that it can of what is done in the platform's database."""
     for name, value in (LOUD | more).items():
         here.execute(f"ALTER DATABASE {database(here)} SET {name} = '{value}'")
 
 
-def checked(here: Any) -> str:
+def checked(here: Platform) -> str:
     """What the sanity check says of the server's log."""
     variables = here.environment()
-    given = Given(
+    given = CheckContext(
         lambda name: parse_connection(name, variables[f"AIRFLOW_CONN_{name.upper()}"]),
         variables.get,
         variables,
@@ -56,7 +55,7 @@ def checked(here: Any) -> str:
     return run_step("postgres", "log", given)
 
 
-def hours(here: Any) -> set[str]:
+def hours(here: Platform) -> set[str]:
     """Loads with rotated tokens, and with errors of every kind around them; all tokens in use."""
     given: set[str] = set()
 
@@ -83,7 +82,7 @@ def hours(here: Any) -> set[str]:
     return given
 
 
-def tokens(here: Any) -> Iterator[str]:
+def tokens(here: Platform) -> Iterator[str]:
     """All tokens that the warehouse knows."""
     for row in here.rows(
         "SELECT convert_from(access_token, 'UTF8'), convert_from(refresh_token, 'UTF8')"
@@ -114,8 +113,10 @@ def log(postgres: Postgres) -> Callable[[], str]:
     return lambda: path.read_bytes()[begin:].decode(errors="replace")
 
 
-def test_without_parameters(platform: Make, log: Callable[[], str]) -> None:
-    """With the remedy that is told, the log of every statement and error has no token."""
+def test_log_without_parameters_holds_no_token(
+    platform: MakePlatform, log: Callable[[], str]
+) -> None:
+    """The log of every statement and error, with the recommended settings."""
     here = platform(*ROTATED, users=3)
     log_all(here, log_parameter_max_length="0", log_parameter_max_length_on_error="0")
     assert checked(here) == "The server logs no parameters of statements."
@@ -125,8 +126,10 @@ def test_without_parameters(platform: Make, log: Callable[[], str]) -> None:
     assert shown(log(), given) == []
 
 
-def test_with_parameters(platform: Make, log: Callable[[], str]) -> None:
-    """Where parameters are logged, only the statement that stores tokens shows any."""
+def test_only_the_statement_that_stores_tokens_logs_them(
+    platform: MakePlatform, log: Callable[[], str]
+) -> None:
+    """Where parameters are logged."""
     here = platform(*ROTATED, users=3)
     log_all(here, log_parameter_max_length="-1")
     told = checked(here)

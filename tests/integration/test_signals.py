@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform
 
 from songswap.supervision.process import marked, wait_until
 
@@ -77,8 +78,8 @@ def test_stops_in_the_background(number: signal.Signals, in_background: list[str
         assert process.communicate(timeout=60)[0] == f"{int(number)}\n"
 
 
-def test_what_a_program_starts(in_background: list[str]) -> None:
-    """It can be interrupted in its turn, outlives the terminal too, and its exit code is known."""
+def test_child_can_be_interrupted_and_outlives_the_terminal(in_background: list[str]) -> None:
+    """Its exit code is known."""
     with running([*in_background, sys.executable, "-c", GRANDCHILD]) as process:
         assert process.communicate(timeout=60)[0] == "['SIGHUP', 'SIGPIPE', 'SIGXFSZ']\n"
     with running([sys.executable, "-c", CHILD]) as process:
@@ -86,7 +87,7 @@ def test_what_a_program_starts(in_background: list[str]) -> None:
 
 
 def test_command_that_waits(
-    platform: Callable[..., Any],
+    platform: MakePlatform,
     tmp_path: Path,
     free_port: Callable[[], int],
     in_background: list[str],
@@ -105,8 +106,7 @@ def test_command_that_waits(
         assert (process.returncode, "Traceback" in said) == (130, False), said
 
 
-def test_soak(tmp_path: Path, in_background: list[str]) -> None:
-    """SIGTERM stops all that a soak has started, wherever it was started itself."""
+def test_sigterm_stops_everything_a_soak_started(tmp_path: Path, in_background: list[str]) -> None:
     folder = tmp_path / "soak"
     command = [sys.executable, "-m", "songswap.dev.soak", "--users", "2", "--keep", str(folder)]
     with running([*in_background, *command], stderr=subprocess.STDOUT) as process:

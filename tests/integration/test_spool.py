@@ -14,7 +14,7 @@ import pytest
 
 from songswap.errors import SpoolError
 from songswap.models import RotatedToken
-from songswap.storage.records import RawResponse, SpooledResponse
+from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
 
 AT = datetime(2026, 11, 22, 8, 1, 2, 345000, tzinfo=UTC)
@@ -34,17 +34,17 @@ def spool(folder: Path) -> Iterator[Spool]:
 
 
 def answer(user_id: int, body: bytes = b'{"items": []}') -> RawResponse:
-    return RawResponse(user_id, f"key-{user_id}", AT, None, body)
+    return RawResponse(user_id, f"key-{user_id}", AT, pack(body))
 
 
-def ids(kept: list[SpooledResponse]) -> list[int]:
+def ids(kept: list[RawResponse]) -> list[int]:
     return [one.id for one in kept]
 
 
-def test_kept_as_it_came(spool: Spool, folder: Path) -> None:
-    """An answer comes back byte for byte, with its time, also in another process's hands."""
-    whole = RawResponse(7, "some/key.json", AT, b"\x00print", bytes(range(256)) * 9)
-    kept = spool.keep("run", 3, [whole])
+def test_spooled_response_comes_back_byte_for_byte(spool: Spool, folder: Path) -> None:
+    """With its time, also in another process."""
+    whole = RawResponse(7, "some/key.json", AT, pack(bytes(range(256)) * 9), b"\x00print")
+    kept = spool.add("run", 3, [whole])
     with Spool(folder) as other:
         assert other.batch("run", 3) == kept
         assert (kept[0].user_id, kept[0].key, kept[0].observed_at) == (7, "some/key.json", AT)
@@ -56,47 +56,46 @@ def test_kept_as_it_came(spool: Spool, folder: Path) -> None:
 
 def test_leaves_when_archived_and_loaded(spool: Spool) -> None:
     """An answer stays until it is both archived and loaded, in whichever order."""
-    first, second, third = ids(spool.keep("run", 0, [answer(1), answer(2), answer(3)]))
-    spool.archived({first: "key-1"})
-    spool.loaded([second])
+    first, second, third = ids(spool.add("run", 0, [answer(1), answer(2), answer(3)]))
+    spool.mark_archived({first: "key-1"})
+    spool.mark_loaded([second])
     assert ids(spool.not_archived(0, 10)) == [second, third]
     assert ids(spool.not_loaded(0, 10)) == [first, third]
     assert spool.waiting() == (2, 2)
-    spool.loaded([first])
-    spool.archived({second: "key-2"})
+    spool.mark_loaded([first])
+    spool.mark_archived({second: "key-2"})
     assert spool.waiting() == (1, 1)
     assert ids(spool.not_archived(0, 10)) == [third]
 
 
-def test_archived_elsewhere(spool: Spool) -> None:
-    """Where S3 put an answer beside another one, that key is the answer's own from then on."""
-    (kept,) = spool.keep("run", 0, [answer(1)])
-    spool.archived({kept.id: "beside"})
+def test_key_beside_another_response_is_stored(spool: Spool) -> None:
+    """S3 may put a response beside another one."""
+    (kept,) = spool.add("run", 0, [answer(1)])
+    spool.mark_archived({kept.id: "beside"})
     assert [one.key for one in spool.batch("run", 0)] == ["beside"]
 
 
 def test_read_in_parts(spool: Spool) -> None:
     """What waits is read in the order in which it came, in parts of any size."""
-    came = ids(spool.keep("run", 0, [answer(number) for number in range(5)]))
+    came = ids(spool.add("run", 0, [answer(number) for number in range(5)]))
     assert ids(spool.not_loaded(0, 2)) == came[:2]
     assert ids(spool.not_loaded(came[1], 2)) == came[2:4]
     assert ids(spool.not_loaded(came[4], 2)) == []
 
 
-def test_problem(spool: Spool) -> None:
-    """Why an answer could not leave is known."""
+def test_reason_why_a_response_stays_is_stored(spool: Spool) -> None:
     assert spool.last_problem() is None
-    first, second = ids(spool.keep("run", 0, [answer(1), answer(2)]))
-    spool.failed({first: "first", second: "second"})
+    first, second = ids(spool.add("run", 0, [answer(1), answer(2)]))
+    spool.mark_failed({first: "first", second: "second"})
     assert spool.last_problem() == "second"
 
 
-def test_tokens(spool: Spool, folder: Path) -> None:
-    """A token is kept until it is dropped; a newer one of the user takes its place."""
+def test_newer_token_of_a_user_replaces_the_older(spool: Spool, folder: Path) -> None:
+    """It is stored until it is dropped."""
     old = RotatedToken(1, "spent", "access", "refresh", AT)
     new = RotatedToken(1, "refresh", "access 2", "refresh 2", AT)
-    spool.keep_tokens([old])
-    spool.keep_tokens([new])
+    spool.add_tokens([old])
+    spool.add_tokens([new])
     with Spool(folder) as other:
         assert other.tokens() == [new]
         other.drop_tokens([old], AT)
@@ -105,9 +104,8 @@ def test_tokens(spool: Spool, folder: Path) -> None:
         assert other.tokens() == []
 
 
-def test_private(spool: Spool, folder: Path) -> None:
-    """Nobody else on the machine reads answers or tokens."""
-    spool.keep("run", 0, [answer(1)])
+def test_spool_is_readable_by_its_owner_only(spool: Spool, folder: Path) -> None:
+    spool.add("run", 0, [answer(1)])
     assert folder.stat().st_mode & 0o077 == 0
     for file in folder.iterdir():
         assert file.stat().st_mode & 0o077 == 0, file
@@ -119,7 +117,7 @@ def test_many_at_once(folder: Path) -> None:
     def write(writer: int) -> None:
         with Spool(folder) as mine:
             for number in range(20):
-                mine.keep("run", writer, [answer(number)])
+                mine.add("run", writer, [answer(number)])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
@@ -143,9 +141,9 @@ def test_many_threads_of_one_process(spool: Spool) -> None:
     """One spool in the hands of many threads loses nothing of what each of them keeps."""
 
     def write(number: int) -> None:
-        spool.keep_tokens([RotatedToken(number, "spent", "access", "refresh", AT)])
-        kept = spool.keep("run", 0, [answer(number)])
-        spool.archived({kept[0].id: kept[0].key})
+        spool.add_tokens([RotatedToken(number, "spent", "access", "refresh", AT)])
+        kept = spool.add("run", 0, [answer(number)])
+        spool.mark_archived({kept[0].id: kept[0].key})
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(write, range(400)))
@@ -158,12 +156,12 @@ def test_killed_while_writing(folder: Path, tmp_path: Path, power_fails: bool) -
     """What was said to be kept is there after a SIGKILL or a loss of power, and nothing in part."""
     code = (
         "import sys; from pathlib import Path; from datetime import UTC, datetime\n"
-        "from songswap.storage.records import Answer\n"
+        "from songswap.storage.records import RawResponse, pack\n"
         "from songswap.storage.spool import Spool\n"
         "at = datetime.now(UTC)\n"
         "with Spool(Path(sys.argv[1])) as spool:\n"
         "    for number in range(10**9):\n"
-        "        spool.keep('run', number, [Answer(n, 'key', at, None, b'x' * 9999)"
+        "        spool.add('run', number, [RawResponse(n, 'key', at, pack(b'x' * 9999))"
         " for n in range(3)])\n"
         "        print(number, flush=True)\n"
     )
@@ -195,7 +193,7 @@ def power_loss(tmp_path: Path) -> str:
     if compiler is None:
         pytest.skip("needs a C compiler")
     source = Path(__file__).with_name("power_loss.c")
-    command = [compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"]
+    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
     subprocess.run(command, check=True, timeout=60)  # noqa: S603  (our own source)
     return str(library)
 
@@ -217,4 +215,4 @@ def test_disk_that_takes_nothing(tmp_path: Path) -> None:
     """A disk that does not take an answer is told in a sentence with the file's name."""
     (tmp_path / "spool.sqlite3").symlink_to("/dev/full")
     with pytest.raises(SpoolError, match=r"spool\.sqlite3"), Spool(tmp_path) as spool:
-        spool.keep("run", 0, [answer(1)])
+        spool.add("run", 0, [answer(1)])

@@ -4,26 +4,27 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from songswap.cli.main import app
 from songswap.cli.spool import spool as spool_app
+from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import RunFailed, SpoolError
 from songswap.models import RotatedToken
 from songswap.pipelines import hourly_load
 from songswap.pipelines.fetch import fetch
-from songswap.storage.records import RawResponse
+from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def here(platform: Callable[..., Any], own_objects: Any) -> Any:
+def here(platform: MakePlatform, own_objects: ObjectStore) -> Platform:
     """A platform of four users with an S3 endpoint of its own."""
     made = platform(users=4)
     made.use(own_objects)
@@ -31,7 +32,7 @@ def here(platform: Callable[..., Any], own_objects: Any) -> Any:
 
 
 @pytest.fixture
-def songswap(here: Any) -> Run:
+def songswap(here: Platform) -> Run:
     """Runs ``songswap spool`` with the platform's settings, and an answer for what it asks."""
 
     def run(*arguments: str, answer: str = "") -> Result:
@@ -41,21 +42,20 @@ def songswap(here: Any) -> Run:
     return run
 
 
-def fetched(here: Any, run_id: str = "r") -> None:
+def fetched(here: Platform, run_id: str = "r") -> None:
     """Have everybody's answers in the spool, not loaded yet."""
     hourly_load.plan(here.settings, run_id, here.clock)
     fetch(here.settings, run_id, 0, here.clock)
 
 
-def damage(here: Any, id_: int) -> None:
+def damage(here: Platform, id_: int) -> None:
     """Have the disk lose the second half of an answer."""
     with sqlite3.connect(here.settings.spool / "spool.sqlite3") as db:
         db.execute("UPDATE answers SET body = substr(body, 1, 99) WHERE id = ?", [id_])
     db.close()
 
 
-def test_help() -> None:
-    """Each command and each of its options says what it is for."""
+def test_help_explains_each_option() -> None:
     commands = get_command(spool_app).commands  # type: ignore[attr-defined]  # it is a group
     assert set(commands) == {"list", "show", "retry", "drop"}
     for command in commands.values():
@@ -63,7 +63,7 @@ def test_help() -> None:
         assert [option.name for option in command.params if not option.help] == []
 
 
-def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> None:
+def test_list_show_retry_drop(here: Platform, own_objects: ObjectStore, songswap: Run) -> None:
     """What waits is listed without a secret, retried when it can leave, and dropped when asked."""
     missing = songswap("list")
     assert missing.exit_code == 1
@@ -73,7 +73,7 @@ def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> Non
     own_objects.stop()
     fetched(here)
     with Spool(here.settings.spool) as spool:
-        spool.keep_tokens(
+        spool.add_tokens(
             [RotatedToken(1, "spent", "secret access", "secret refresh", here.clock())]
         )
     listed = json.loads(songswap("list", "--json").stdout)
@@ -91,12 +91,12 @@ def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> Non
     assert (left["id"], left["waits_for"]) == (2, ["S3"])
     assert "SongSwap_S3_PutOnly" in left["problem"]
     table = songswap("list")
-    assert "4 answers" in table.stdout
+    assert "4 responses" in table.stdout
     assert "S3, warehouse" in table.stdout
     assert "secret" not in table.stdout + str(listed)
 
     unknown = songswap("drop", "1", "99", "--yes")
-    assert (unknown.exit_code, "no answer 99" in str(unknown.exception)) == (1, True)
+    assert (unknown.exit_code, "no response 99" in str(unknown.exception)) == (1, True)
     kept = songswap("drop", "1", answer="n\n")
     assert kept.exit_code == 1
     assert f"{shown['plays']} plays of user {shown['user_id']} from" in kept.stderr
@@ -107,15 +107,17 @@ def test_list_show_retry_drop(here: Any, own_objects: Any, songswap: Run) -> Non
     here.use(own_objects)
     done = songswap("retry")
     assert done.exit_code == 0, done.stderr
-    assert "3 answers left the spool, 0 could not" in done.stderr
+    assert "3 responses left the spool, 0 still wait" in done.stderr
     with Spool(here.settings.spool) as spool:
         assert spool.entries() == []
     assert len({user for user, _, _ in here.history()}) == 3
     assert here.rows("SELECT state FROM songswap.runs") == [("running",)], "a retry is no run"
 
 
-def test_damaged_answer_keeps_nobody(here: Any, own_objects: Any, songswap: Run) -> None:
-    """An answer that the disk did not keep whole stays with its reason; all others leave."""
+def test_damaged_response_stays_and_others_leave(
+    here: Platform, own_objects: ObjectStore, songswap: Run
+) -> None:
+    """It has its reason."""
     own_objects.stop()
     fetched(here)
     damage(here, 2)
@@ -124,7 +126,7 @@ def test_damaged_answer_keeps_nobody(here: Any, own_objects: Any, songswap: Run)
     assert len({user for user, _, _ in here.history()}) == 3
     own_objects.start()
     here.use(own_objects)
-    with pytest.raises(RunFailed, match=r"answer 2 of user \d is damaged"):
+    with pytest.raises(RunFailed, match=r"response 2 of user \d is damaged"):
         here.load()
     assert here.history() == here.reachable(), "Spotify told it again"
     with Spool(here.settings.spool) as spool:
@@ -134,7 +136,7 @@ def test_damaged_answer_keeps_nobody(here: Any, own_objects: Any, songswap: Run)
     shown = songswap("show", "2")
     assert "is damaged" in shown.stdout
     dropped = songswap("drop", "2", "--yes")
-    assert "nothing can be read of it" in dropped.stderr
+    assert "which cannot be read" in dropped.stderr
     here.load()
 
 
@@ -146,8 +148,8 @@ def test_damaged_answer_keeps_nobody(here: Any, own_objects: Any, songswap: Run)
         "RETURN NULL",
     ],
 )
-def test_refused_answer_keeps_nobody(here: Any, trouble: str) -> None:
-    """Rows that the warehouse refuses or swallows stay with their reason; all others are loaded."""
+def test_refused_response_stays_and_others_load(here: Platform, trouble: str) -> None:
+    """The warehouse refuses or swallows its rows; it has its reason."""
     poisoned = here.user_id("listener-0002")
     here.execute(
         "CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -170,21 +172,22 @@ def test_refused_answer_keeps_nobody(here: Any, trouble: str) -> None:
     assert here.history() == here.reachable()
 
 
-def test_full_spool(here: Any, own_objects: Any) -> None:
-    """A spool that is as large as it may be takes no more, and nobody is asked for in vain."""
+def test_full_spool_takes_nothing_and_nobody_is_polled(
+    here: Platform, own_objects: ObjectStore
+) -> None:
     own_objects.stop()
     fetched(here)
     here.settings = replace(here.settings, spool_max_bytes=11 * 4096)
     here.spotify.delete("/admin/calls")
     hourly_load.plan(here.settings, "r2", here.clock)
-    with pytest.raises(SpoolError, match="4 answers wait for S3 and 4 for the warehouse"):
+    with pytest.raises(SpoolError, match="4 responses wait for S3 and 4 for the warehouse"):
         fetch(here.settings, "r2", 0, here.clock)
     assert here.calls() == {}
     with (
         Spool(here.settings.spool, 11 * 4096) as spool,
         pytest.raises(SpoolError, match="SONGSWAP_SPOOL_MAX_MB"),
     ):
-        spool.keep("r2", 0, [RawResponse(1, "key", here.clock(), None, b"{}")])
+        spool.add("r2", 0, [RawResponse(1, "key", here.clock(), pack(b"{}"))])
     own_objects.start()
     here.use(own_objects)
     here.load()

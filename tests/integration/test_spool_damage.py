@@ -6,24 +6,25 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from songswap.cli.main import app
+from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import CorruptResponse, RunFailed, SpoolError
 from songswap.models import RotatedToken
 from songswap.pipelines.fetch import fetch
 from songswap.pipelines.hourly_load import plan
-from songswap.storage.records import RawResponse, SpooledResponse, pack
+from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
 from songswap.storage.spool_rows import token_of, token_row
 
@@ -33,8 +34,8 @@ TOKENS = [RotatedToken(user, f"spent {user}", f"a{user}", "r" * 300, AT) for use
 CORRUPTIONS = 40
 
 
-def content(kept: SpooledResponse) -> RawResponse:
-    return RawResponse(kept.user_id, kept.key, kept.observed_at, kept.fingerprint, kept.body)
+def content(response: RawResponse) -> RawResponse:
+    return response._replace(id=0)
 
 
 def fill(folder: Path) -> dict[int, RawResponse]:
@@ -48,14 +49,14 @@ def fill(folder: Path) -> dict[int, RawResponse]:
                     1 + (7 * batch + n) % 19,
                     f"history/key-{batch}-{n}",
                     AT + timedelta(seconds=batch),
-                    rng.randbytes(32) if n % 2 else None,
-                    rng.randbytes(rng.choice([50, 900, 3000, 9000])),
+                    fingerprint=rng.randbytes(32) if n % 2 else None,
+                    packed=pack(rng.randbytes(rng.choice([50, 900, 3000, 9000]))),
                 )
                 for n in range(8)
             ]
-            came = spool.keep("run", batch, answers)
+            came = spool.add("run", batch, answers)
             kept |= dict(zip((one.id for one in came), answers, strict=True))
-        spool.keep_tokens(TOKENS)
+        spool.add_tokens(TOKENS)
     return kept
 
 
@@ -82,17 +83,17 @@ def folder(tmp_path: Path, sound: tuple[Path, dict[int, RawResponse]]) -> Path:
     return shutil.copytree(sound[0], tmp_path / "spool")
 
 
-def drain(spool: Spool) -> dict[int, SpooledResponse]:
+def drain(spool: Spool) -> dict[int, RawResponse]:
     """Read all that waits in parts, as the loads do, and have it leave; what was not damaged."""
     spool.check()
     spool.users_of("run", 3)
-    whole: dict[int, SpooledResponse] = {}
+    whole: dict[int, RawResponse] = {}
     last = 0
     while part := spool.not_loaded(last, 7):
         last = part[-1].id
         whole |= {one.id: one for one in part if not one.damage()}
-    spool.archived({id_: f"beside {id_}" for id_ in spool_ids(spool) & whole.keys()})
-    spool.loaded(list(whole))
+    spool.mark_archived({id_: f"beside {id_}" for id_ in spool_ids(spool) & whole.keys()})
+    spool.mark_loaded(list(whole))
     return whole
 
 
@@ -121,13 +122,13 @@ def scramble(data: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("file", [FILE, f"{FILE}-wal"])
-def test_whatever_the_disk_does(
+def test_any_damage_raises_only_spool_errors(
     file: str,
     sound: tuple[Path, dict[int, RawResponse]],
     crashed: tuple[Path, dict[int, RawResponse]],
     tmp_path: Path,
 ) -> None:
-    """No error but a `SpoolError`, no changed row that is believed, and no row gone in silence."""
+    """No changed row is believed, and none goes in silence."""
     origin, kept = sound if file == FILE else crashed
     data = (origin / file).read_bytes()
     recovered = 0
@@ -148,7 +149,7 @@ def test_whatever_the_disk_does(
             # Of a log that ends too early nothing tells that it went on.
             assert not lost or told or (cut and file != FILE), seed
             recovered += bool(told)
-            (new,) = spool.keep("run 2", 0, [RawResponse(1, "key", AT, None, b"{}")])
+            (new,) = spool.add("run 2", 0, [RawResponse(1, "key", AT, pack(b"{}"))])
             assert new.id > max(whole, default=0), "whoever has an id in hand means that answer"
     assert recovered > CORRUPTIONS / 4
 
@@ -207,24 +208,24 @@ def read_only_by_its_header(path: Path) -> None:
         (read_only_by_its_header, 48),
     ],
 )
-def test_broken_file(
+def test_broken_file_is_put_aside_and_its_readable_rows_saved(
     trouble: Callable[[Path], None],
     saved: int,
     folder: Path,
     sound: tuple[Path, dict[int, RawResponse]],
 ) -> None:
-    """A broken file is put aside, what can be read of it goes on in a new one, and it is told."""
+    """It is reported."""
     trouble(folder / FILE)
     with Spool(folder) as spool:
         whole = drain(spool)
-        (told,) = spool.recoveries(only_untold=True)
+        (told,) = spool.recoveries(only_unreported=True)
         assert (folder / told.file).exists()
         assert told.file.startswith(f"{FILE}.broken-20")
-        assert told.answers == len(whole) >= saved
+        assert told.responses == len(whole) >= saved
         assert told.tokens == len(spool.tokens()) == (8 if saved else 0)
         assert {id_: content(one) for id_, one in whole.items()}.items() <= sound[1].items()
         spool.acknowledge([told])
-        assert spool.recoveries(only_untold=True) == []
+        assert spool.recoveries(only_unreported=True) == []
     with Spool(folder) as again:
         assert again.recoveries() == [told]
         assert again.waiting() == (0, 0)
@@ -235,11 +236,11 @@ def test_damage_that_comes_while_it_is_open(folder: Path) -> None:
     with Spool(folder) as spool, Spool(folder) as other:
         assert len(spool.not_loaded(0, 3)) == 3
         cut(folder / FILE)
-        kept = spool.keep("run 2", 0, [RawResponse(1, "key", AT, None, b"{}")])
+        kept = spool.add("run 2", 0, [RawResponse(1, "key", AT, pack(b"{}"))])
         assert len(spool.not_loaded(0, 100)) > 30
         assert len(list(folder.glob("*.broken-*Z"))) == 1
-        other.archived({kept[0].id: "key"})
-        other.loaded([kept[0].id])
+        other.mark_archived({kept[0].id: "key"})
+        other.mark_loaded([kept[0].id])
         assert kept[0].id not in {one.id for one in spool.entries()}, "both have the new file"
 
 
@@ -265,13 +266,13 @@ def test_many_find_it_broken(folder: Path) -> None:
     assert len(list(folder.glob("*.broken-*Z"))) == 1
 
 
-def test_saved_although_killed_meanwhile(folder: Path) -> None:
-    """What a crash left aside and not saved is saved by whoever opens the spool next, once."""
+def test_salvage_that_was_killed_is_completed_once(folder: Path) -> None:
+    """By whoever opens the spool next."""
     (folder / FILE).rename(folder / f"{FILE}.broken-20261122T080000.000000Z")
     for _ in range(2):
         with Spool(folder) as spool:
             assert spool.waiting() == (48, 48)
-            assert len(spool.recoveries(only_untold=True)) == 1
+            assert len(spool.recoveries(only_unreported=True)) == 1
 
 
 @pytest.mark.parametrize(
@@ -291,8 +292,7 @@ def test_saved_although_killed_meanwhile(folder: Path) -> None:
         "checksum = x'00'",
     ],
 )
-def test_damaged_row(change: str, folder: Path) -> None:
-    """A row that is not as it was written is told as damaged, stays, and can be dropped."""
+def test_damaged_row_is_reported_and_stays_until_dropped(change: str, folder: Path) -> None:
     with closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute(f"UPDATE answers SET {change} WHERE id = 7", {"other": pack(b"another")})  # noqa: S608
     with Spool(folder) as spool:
@@ -319,15 +319,15 @@ def test_done_only_where_it_was_done(flag: str, folder: Path) -> None:
         assert len(drain(spool)) == 48
 
 
-def test_damaged_tokens(folder: Path) -> None:
-    """Tokens that are not as they were written are given to nobody, told, and can be dropped."""
+def test_damaged_tokens_are_reported_and_never_used(folder: Path) -> None:
+    """They can be dropped."""
     with closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute("UPDATE rotated_tokens SET refresh_token = x'61' WHERE user_id = 3")
         db.execute("UPDATE rotated_tokens SET expires_ms = 'soon' WHERE user_id = 4")
     with Spool(folder) as spool:
         assert [one.user_id for one in spool.tokens()] == [1, 2, 5, 6, 7, 8]
         assert spool.damaged_tokens() == [3, 4]
-        spool.keep_tokens([TOKENS[2]])
+        spool.add_tokens([TOKENS[2]])
         spool.drop_damaged_tokens()
         assert [one.user_id for one in spool.tokens()] == [1, 2, 3, 5, 6, 7, 8]
         assert spool.damaged_tokens() == []
@@ -367,8 +367,9 @@ def test_spool_of_the_version_before(broken: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["full", "locked"])
-def test_not_broken(trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file for which there is no room, or that somebody else holds, is left as it is."""
+def test_full_disk_or_lock_leaves_the_file_alone(
+    trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("songswap.storage.spool_file.BUSY_S", 0.05)
     with Spool(folder) as spool, closing(sqlite3.connect(folder / FILE)) as other:
         match trouble:
@@ -378,7 +379,7 @@ def test_not_broken(trouble: str, folder: Path, monkeypatch: pytest.MonkeyPatch)
             case _:
                 other.execute("BEGIN IMMEDIATE")
         with pytest.raises(SpoolError):
-            spool.keep("run", 9, [RawResponse(1, "key", AT, None, os.urandom(9**6))])
+            spool.add("run", 9, [RawResponse(1, "key", AT, pack(os.urandom(9**6)))])
         assert spool.waiting() == (48, 48)
     assert list(folder.glob("*.broken-*")) == []
 
@@ -397,34 +398,34 @@ def test_older_tokens_do_not_replace_newer_ones(tmp_path: Path) -> None:
     second = RotatedToken(1, "t1", "a2", "t2", AT - timedelta(hours=5))
     with Spool(tmp_path) as spool:
         for order in ([first, second], [second, first]):
-            spool.keep_tokens(order[:1])
-            spool.keep_tokens(order[1:])
+            spool.add_tokens(order[:1])
+            spool.add_tokens(order[1:])
             assert spool.tokens() == [second]
             spool.drop_tokens([second], AT)
         early, late = first, first._replace(access_token="a3", expires_at=AT + timedelta(hours=1))
-        spool.keep_tokens([late, early])
+        spool.add_tokens([late, early])
         assert spool.tokens() == [late]
 
 
 @pytest.fixture
-def here(platform: Callable[..., Any], own_objects: Any) -> Iterator[Any]:
+def here(platform: MakePlatform, own_objects: ObjectStore) -> Platform:
     """A platform of four users with an S3 endpoint of its own."""
     made = platform(users=4)
     made.use(own_objects)
     return made
 
 
-def test_run_goes_on_and_is_red_once(here: Any) -> None:
+def test_run_goes_on_and_is_red_once(here: Platform) -> None:
     """A run that finds the spool broken loads what was saved, is red, and the next one is not."""
     plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)
     broken_tree(here.settings.spool / FILE)
     with pytest.raises(RunFailed, match="The spool was broken") as told:
         here.load()
-    assert "4 answers and the tokens of 0 users were saved" in str(told.value)
+    assert "4 responses and the tokens of 0 users were recovered" in str(told.value)
     assert here.history() == here.reachable()
     here.advance(hours=1)
     here.load()
     environment = {"COLUMNS": "160"} | here.environment()
     listed = CliRunner().invoke(app, ["spool", "list"], env=environment)
-    assert "lies aside as spool.sqlite3.broken-" in listed.stdout.replace("\n", " ")
+    assert "its file was renamed to spool.sqlite3.broken-" in listed.stdout.replace("\n", " ")

@@ -1,7 +1,6 @@
 """A warehouse that goes back in time, by a failover or from a dump, costs no user and no play."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.postgres import Postgres
 from songswap.models import RotatedToken, token_digest
@@ -21,7 +21,6 @@ from songswap.warehouse import tokens
 from songswap.warehouse.connection import connect, connect_async
 from songswap.warehouse.runs import Users
 
-Make = Callable[..., Any]
 ROTATED = ("--rotate-refresh-tokens", "1")
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -45,13 +44,13 @@ class Dump:
         self._postgres.drop_database(self._copy)
 
 
-def states(here: Any) -> dict[str, int]:
+def states(here: Platform) -> dict[str, int]:
     """How many grants are in which state."""
     return dict(here.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
 
 
 def test_restored_from_a_dump(
-    platform: Make, postgres: Postgres, caplog: pytest.LogCaptureFixture
+    platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody is lost with the hours since the dump, and a replay of them brings the plays back."""
     here = platform(*ROTATED, users=6)
@@ -85,8 +84,10 @@ def test_restored_from_a_dump(
     assert here.history() == here.reachable()
 
 
-def test_off(platform: Make, postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
-    """With nothing remembered, nothing is put back: the users of the hours since are refused."""
+def test_without_stored_tokens_their_users_are_refused(
+    platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is restored: those of the hours since the backup are lost."""
     here = platform(*ROTATED, users=2)
     here.settings = replace(here.settings, keep_tokens=timedelta(0))
     here.load()
@@ -118,7 +119,7 @@ def rotate(spool: Spool, user: int, *chain: str, at: datetime = NOW) -> None:
     """Have tokens take each other's place, as the warehouse was told."""
     for spent, given in pairwise(chain):
         token = RotatedToken(user, spent, f"access {given}", given, LATER)
-        spool.keep_tokens([token])
+        spool.add_tokens([token])
         spool.drop_tokens([token], at)
 
 
@@ -133,8 +134,8 @@ def write(dsn: str, **given: str) -> None:
             )
 
 
-async def test_what_is_older_is_put_back(warehouse_dsn: str, spool: Spool) -> None:
-    """Only where the warehouse holds what was spent on the way is the end of it stored."""
+async def test_newer_spooled_tokens_replace_older_ones(warehouse_dsn: str, spool: Spool) -> None:
+    """Only where the warehouse holds a token that was exchanged since."""
     write(
         warehouse_dsn,
         user1="A1",  # the first of three
@@ -171,8 +172,10 @@ async def test_users_of_a_batch_alone(warehouse_dsn: str, spool: Spool) -> None:
     assert held(warehouse_dsn) == {1: "A1", 2: "B2", 3: "A3", 4: "B4", 5: "B5", 6: "B6"}
 
 
-async def test_dead_grant_lives_again(warehouse_dsn: str, spool: Spool) -> None:
-    """A grant that a run took for dead, because the warehouse was set back, is active again."""
+async def test_grant_of_a_restored_warehouse_is_active_again(
+    warehouse_dsn: str, spool: Spool
+) -> None:
+    """A run had taken it for dead."""
     write(warehouse_dsn, user1="A")
     rotate(spool, 1, "A", "B")
     with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
@@ -186,8 +189,7 @@ async def test_dead_grant_lives_again(warehouse_dsn: str, spool: Spool) -> None:
         assert row.fetchone() == ("active", NOW - 30 * DAYS, 0)
 
 
-async def test_login_meanwhile_wins(warehouse_dsn: str, spool: Spool) -> None:
-    """A login between the comparison and the statement that stores is not overwritten."""
+async def test_login_during_a_restore_is_not_overwritten(warehouse_dsn: str, spool: Spool) -> None:
     write(warehouse_dsn, user1="A1", user2="A2")
     rotate(spool, 1, "A1", "B1")
     rotate(spool, 2, "A2", "B2")
@@ -210,8 +212,7 @@ async def test_locked_row_is_put_back(warehouse_dsn: str, spool: Spool) -> None:
         assert held(warehouse_dsn) == {1: "B1", 2: "B2"}
 
 
-async def test_one_that_is_refused(warehouse_dsn: str, spool: Spool) -> None:
-    """A user whose tokens the warehouse does not take is named; the others' are put back."""
+async def test_refused_token_is_named_and_others_restored(warehouse_dsn: str, spool: Spool) -> None:
     write(warehouse_dsn, user1="A1", user2="A2", user3="A3")
     for user in (1, 2, 3):
         rotate(spool, user, f"A{user}", f"B{user}")
@@ -224,7 +225,7 @@ async def test_one_that_is_refused(warehouse_dsn: str, spool: Spool) -> None:
 async def test_costs_nothing_without_rotations(spool: Spool) -> None:
     """Where no token was rotated, and after the time for which they are kept, nobody is asked."""
     nowhere = "host=127.0.0.1 port=1"
-    spool.keep_tokens([RotatedToken(1, "A", "access", "A", LATER)])
+    spool.add_tokens([RotatedToken(1, "A", "access", "A", LATER)])
     spool.drop_tokens([RotatedToken(1, "A", "access", "A", LATER)], NOW)
     assert await put_back(nowhere, spool, ALL, NOW) == (0, set())
     rotate(spool, 1, "A", "B", "C")
@@ -279,7 +280,7 @@ def test_broken_file_is_no_loss(spool: Spool, tmp_path: Path) -> None:
 def test_file_of_the_version_before(tmp_path: Path, spool: Spool) -> None:
     """A file without the table is taken over as it is, with what waits in it."""
     waiting = RotatedToken(1, "spent", "access", "refresh", LATER)
-    spool.keep_tokens([waiting])
+    spool.add_tokens([waiting])
     spool.file.run(partial(spool.file.db.execute, "DROP TABLE rotations"), "BEGIN IMMEDIATE")
     spool.__exit__()
     with Spool(tmp_path / "spool", remembers=DAYS) as opened:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -33,7 +34,7 @@ OWN_TABLES = {"console.py", "progress.py", "report.py", "command.py"}
 """Who may make what rich has: the one for all, and those who show nothing from outside."""
 
 FEW = settings(
-    max_examples=settings.default.max_examples * 2 // 5,
+    max_examples=examples(0.4),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
@@ -62,7 +63,8 @@ def songswap(tmp_path: Path) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """Runs a command in this process; gives its exit code, standard output and standard error."""
 
     def run(arguments: list[str], values: dict[str, str]) -> tuple[int, str, str]:
-        said = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
+        written = io.BytesIO(), io.BytesIO()
+        said = [io.TextIOWrapper(stream, "utf-8") for stream in written]
         with (
             pytest.MonkeyPatch.context() as patch,
             _environment(values, tmp_path),
@@ -74,7 +76,7 @@ def songswap(tmp_path: Path) -> Iterator[Callable[..., tuple[int, str, str]]]:
                 main.main()
         for stream in said:
             stream.flush()
-        out, err = (stream.buffer.getvalue().decode() for stream in said)  # type: ignore[attr-defined]
+        out, err = (stream.getvalue().decode() for stream in written)
         assert isinstance(ended.value.code, int)
         return ended.value.code, out, err
 
@@ -89,7 +91,7 @@ def _connection(dsn: str) -> dict[str, str]:
 
 
 @FEW
-@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
 @example("[/red]")
 @example("[dim]hidden")
 @example("\x1b]8;;x\x1b\\\x1b[2J")
@@ -188,8 +190,9 @@ def test_prefix_in_s3(
     ],
     ids=lambda one: " ".join(f"{name}={value}" for name, value in one.items()),
 )
-def test_any_encoding(warehouse_dsn: str, tmp_path: Path, environment: dict[str, str]) -> None:
-    """Where the terminal cannot show a character an escape stands for it, and nothing ends."""
+def test_unprintable_character_is_escaped_in_any_encoding(
+    warehouse_dsn: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
     with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
         connection.execute(
             'WITH made AS (INSERT INTO "Users" (username, email, spotify_id)'
@@ -219,11 +222,9 @@ def test_any_encoding(warehouse_dsn: str, tmp_path: Path, environment: dict[str,
         assert command[0] != b"grants" or b"Zo" in done.stdout
 
 
-def test_what_nobody_foresaw(
+def test_unforeseen_error_is_shown_whole_with_exit_code_1(
     songswap: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error that is no sentence is shown whole, as text, and the exit code is 1."""
-
     def fail(*_: object) -> None:
         raise RuntimeError("\x1b]0;title\x07[/red]\u202e")
 
@@ -345,8 +346,8 @@ def test_fits_a_terminal(warehouse_dsn: str, tmp_path: Path) -> None:
     assert not any(re.search(r"\b0 ", line) for line in lines), "a zero is shown"
 
 
-def test_one_printer() -> None:
-    """No command makes a console, a table or a bar of its own, which could read markup."""
+def test_no_command_prints_past_the_console_module() -> None:
+    """Its own console, table or bar could read markup."""
     makes = {"Console", "Table", "Progress", "TextColumn", "escape"}
     found = []
     for path in SOURCES.rglob("*.py"):

@@ -2,7 +2,6 @@
 no grant is lost, and each token that Spotify rotated is there."""
 
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle
@@ -11,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from cutting_proxy import CUT, DOWN, CuttingProxy
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import SongSwapError
@@ -20,7 +20,6 @@ from songswap.storage.spool import Spool
 from songswap.warehouse import runs
 from songswap.warehouse.connection import connect
 
-Make = Callable[..., Any]
 USERS = 4
 ROTATED = ("--rotate-refresh-tokens", "1")
 
@@ -31,7 +30,7 @@ POOLERS = ("08P01", "26000", "42P05", "XX000", "57P01", "25P03", "53300", "0A000
 class Hours:
     """A platform hour by hour: one in which the warehouse fails, then one in which all is well."""
 
-    def __init__(self, here: Any) -> None:
+    def __init__(self, here: Platform) -> None:
         self.here = here
         self.numbers = 0
         self.broken: Counter[str] = Counter()
@@ -73,15 +72,17 @@ class Hours:
 
 
 @pytest.fixture
-def hours(platform: Make) -> Hours:
+def hours(platform: MakePlatform) -> Hours:
     """A platform of a few users whose refresh tokens are rotated each time."""
     made = Hours(platform(*ROTATED, users=USERS))
     made.ask(made.here.settings.warehouse_dsn, whole=True)
     return made
 
 
-def test_cut_anywhere(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut at sixty points of an hour, one connection or all, or by a pooler's errors."""
+def test_connections_cut_at_any_point_lose_no_token(
+    hours: Hours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At sixty points of an hour: one connection or all, or by a pooler's errors."""
     monkeypatch.setattr("songswap.warehouse.connection._POOL_WAIT_S", 1)
     with CuttingProxy(hours.here.settings.warehouse_dsn) as way:
         for whole, cuts in ((False, 45), (True, 15)):
@@ -99,8 +100,8 @@ def test_cut_anywhere(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hours.broken["WarehouseUnavailable"] > 20, "nearly none was hit"
 
 
-def test_any_error(hours: Hours) -> None:
-    """Whatever error a statement meets, at whichever table, of whatever class, costs no token."""
+def test_error_of_any_statement_loses_no_token(hours: Hours) -> None:
+    """Of any class, at any table."""
     here = hours.here
     here.execute(
         "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS"
@@ -135,8 +136,8 @@ def test_servers_own_timeouts(hours: Hours) -> None:
     hours.end()
 
 
-def test_server_restarted(hours: Hours, postgres: Postgres) -> None:
-    """PostgreSQL that is stopped while tokens are under way costs none of them."""
+def test_restart_of_postgresql_loses_no_token(hours: Hours, postgres: Postgres) -> None:
+    """While tokens are under way."""
     here = hours.here
     here.fault(path="/api/token", delay_ms=1000)
     with ThreadPoolExecutor(1) as thread:
@@ -151,8 +152,8 @@ def test_server_restarted(hours: Hours, postgres: Postgres) -> None:
     hours.end()
 
 
-def test_table_locked(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ "SpotifyTokens" that is locked while tokens are under way is waited for, or costs none."""
+def test_locked_tokens_table_loses_no_token(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for, or costs none."""
     here = hours.here
     here.fault(path="/api/token", delay_ms=500)
     with ThreadPoolExecutor(1) as thread:
@@ -178,8 +179,8 @@ def test_table_locked(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
     hours.assert_all_well("a long lock")
 
 
-def test_row_locked(hours: Hours) -> None:
-    """A row of "SpotifyTokens" that somebody holds for a whole load keeps nobody from its plays."""
+def test_locked_tokens_row_costs_no_play(hours: Hours) -> None:
+    """Somebody holds it for a whole load."""
     here = hours.here
     with psycopg.connect(here.settings.warehouse_dsn) as stranger:
         stranger.execute('SELECT FROM "SpotifyTokens" ORDER BY id LIMIT 1 FOR UPDATE')
@@ -187,8 +188,7 @@ def test_row_locked(hours: Hours) -> None:
     hours.assert_all_well("a locked row")
 
 
-def test_one_that_cannot_be_stored(hours: Hours) -> None:
-    """A user whose tokens the warehouse does not take waits alone; the others are asked for."""
+def test_token_that_cannot_be_stored_stops_only_its_user(hours: Hours) -> None:
     here = hours.here
     here.execute(
         "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS"
@@ -209,7 +209,7 @@ def test_one_that_cannot_be_stored(hours: Hours) -> None:
     hours.end()
 
 
-def struck(here: Any, asking: "Future[Any]", before: int = 0) -> None:
+def struck(here: Platform, asking: "Future[Any]", before: int = 0) -> None:
     """Wait until all of an hour's tokens are under way."""
     while here.spotify.get("/admin/faults")[0]["struck"] < before + USERS:
         assert not asking.done()

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,10 +13,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from examples import examples
+from factories import MakePlatform, Platform
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from songswap.checks.sanity.given import Given
+from songswap.checks.sanity.context import CheckContext
 from songswap.checks.sanity.run import run_step
 from songswap.errors import InvalidGrant, TimedOut, UnexpectedFailure
 from songswap.models import RotatedToken, Tokens
@@ -29,30 +31,29 @@ from songswap.warehouse import grants, tokens
 from songswap.warehouse.connection import connect, connect_async, pool
 from songswap.warehouse.runs import Users
 
-Make = Callable[..., Any]
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 CRASH = Path(__file__).with_name("crash.py")
 ROTATED = ("--rotate-refresh-tokens", "1")
 
 
-def states(here: Any) -> dict[str, int]:
+def states(here: Platform) -> dict[str, int]:
     """How many grants are in which state."""
     return dict(here.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
 
 
-def checked(here: Any) -> Given:
+def checked(here: Platform) -> CheckContext:
     """What a sanity check is given in a terminal."""
     variables = here.environment()
 
     def connection(name: str) -> Connection:
         return parse_connection(name, variables[f"AIRFLOW_CONN_{name.upper()}"])
 
-    return Given(connection, variables.get, variables, "run", here.clock)
+    return CheckContext(connection, variables.get, variables, "run", here.clock)
 
 
 @pytest.mark.parametrize("name", ["refresh_suffix", "access_suffix"])
-def test_long_tokens_for_hours(platform: Make, name: str) -> None:
+def test_long_tokens_for_hours(platform: MakePlatform, name: str) -> None:
     """Tokens longer than their columns are used as Spotify gave them last, and cost nobody."""
     here = platform(*ROTATED, users=6)
     here.load()
@@ -87,7 +88,7 @@ def test_long_tokens_for_hours(platform: Make, name: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["\n", "\x00", "\U0001f3b5", "\x7f", "é", " "])
-def test_odd_characters_cost_their_user_alone(platform: Make, suffix: str) -> None:
+def test_odd_characters_cost_their_user_alone(platform: MakePlatform, suffix: str) -> None:
     """What a header cannot carry is one user's failure; the refresh token is stored even so."""
     here = platform(*ROTATED, users=4)
     here.load()
@@ -107,7 +108,7 @@ def test_odd_characters_cost_their_user_alone(platform: Make, suffix: str) -> No
     assert states(here) == {"active": 4}
 
 
-def test_later_login_wins(platform: Make) -> None:
+def test_later_login_wins(platform: MakePlatform) -> None:
     """A token that the web app writes takes the place of ours, which it did not hold."""
     here = platform(*ROTATED, users=1)
     here.load()
@@ -156,9 +157,9 @@ def current(dsn: str) -> dict[int, str]:
         return {user: tokens.decode(token) for user, token in rows}
 
 
-async def test_whatever_one_raises(warehouse_dsn: str, tmp_path: Path) -> None:
-    """An unforeseen error of one user leaves that user alone; the others' exchanges end."""
-
+async def test_unforeseen_error_of_one_user_stops_only_that_user(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
     async def refresh(token: str) -> Tokens:
         if token.endswith("2"):
             raise RuntimeError(token)
@@ -298,12 +299,14 @@ TOKENS = st.text(st.characters(exclude_categories=[]))  # lone surrogates too, a
 
 
 @settings(
-    max_examples=settings.default.max_examples // 2,
+    max_examples=examples(0.5),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(TOKENS, TOKENS)
-def test_any_token_is_kept(warehouse_dsn: str, access_token: str, refresh_token: str) -> None:
-    """What a JSON string can hold comes back from the warehouse, wherever it fits besides."""
+def test_token_of_any_characters_is_stored(
+    warehouse_dsn: str, access_token: str, refresh_token: str
+) -> None:
+    """Whatever a JSON string can hold."""
 
     async def store() -> None:
         async with await connect_async(warehouse_dsn) as connection:
@@ -321,7 +324,7 @@ def test_any_token_is_kept(warehouse_dsn: str, access_token: str, refresh_token:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_in_the_middle_of_exchanges(platform: Make, number: signal.Signals) -> None:
+def test_signal_in_the_middle_of_exchanges(platform: MakePlatform, number: signal.Signals) -> None:
     """A signal ends a load within 20 s; every exchange that was begun is stored, nobody is lost."""
     here = platform(*ROTATED, users=60)
     here.load()
@@ -347,8 +350,8 @@ def test_signal_in_the_middle_of_exchanges(platform: Make, number: signal.Signal
     assert states(here) == {"active": 60}
 
 
-def test_killed_with_a_token_on_its_way(platform: Make) -> None:
-    """A user whose token died with a process is told of as lost, with the time, not as revoked."""
+def test_token_lost_with_its_process_is_reported_as_lost(platform: MakePlatform) -> None:
+    """With the time; not as revoked."""
     here = platform(*ROTATED, users=1)
     here.load()
     here.advance(hours=1)
@@ -375,8 +378,8 @@ def test_killed_with_a_token_on_its_way(platform: Make) -> None:
     ]
 
 
-def test_unanswered_exchange_goes_first(platform: Make) -> None:
-    """Whose exchange died with its process gets a new token before anybody's feed is read."""
+def test_interrupted_exchange_is_repeated_first(platform: MakePlatform) -> None:
+    """Before anybody's feed is read."""
     here = platform(*ROTATED, users=3)
     arguments = [
         here.clock().isoformat(),
@@ -418,7 +421,7 @@ class _Limit(BaseException):
     """What Airflow's time limit raises, which is no Exception either."""
 
 
-def test_time_limit_in_the_middle_of_exchanges(platform: Make) -> None:
+def test_time_limit_in_the_middle_of_exchanges(platform: MakePlatform) -> None:
     """At a task's time limit no exchange begins, those under way are stored, then it fails."""
     here = platform(*ROTATED, users=12)
     here.load()

@@ -53,12 +53,16 @@ def models() -> sa.MetaData:
             size = kind.contract.partition("(")[2].rstrip(")")
             type_ = sa.String(int(size)) if size else _TYPES.get(kind.contract, _TOKENS.get(column))
             parent = table.parents.get(column)
-            cascades = {"ondelete": "CASCADE", "onupdate": "CASCADE"}
+            references = (
+                [sa.ForeignKey(f"{parent}.id", ondelete="CASCADE", onupdate="CASCADE")]
+                if parent
+                else []
+            )
             columns.append(
                 sa.Column(
                     column,
                     type_,
-                    *([sa.ForeignKey(f"{parent}.id", **cascades)] if parent else []),
+                    *references,
                     primary_key=column in table.key,
                     nullable=False,
                     unique=column in _UNIQUE or None,
@@ -184,8 +188,8 @@ def test_web_app_first(database: str, web_app: WebApp) -> None:
         require_schema(connection)
 
 
-def test_ours_first(database: str, web_app: WebApp) -> None:
-    """After ours, the web app's first migration is refused as a whole; stamped, it goes on."""
+def test_web_app_migrates_after_ours_once_stamped(database: str, web_app: WebApp) -> None:
+    """Its first migration is refused as a whole before."""
     migrate(database)
     with pytest.raises(sa.exc.ProgrammingError, match="already exists"):
         web_app.upgrade()
@@ -272,8 +276,7 @@ def test_unfinished_index_is_built_anew(
     assert index_names(database, valid=False) == set()
 
 
-def test_one_builds_at_a_time(database: str, web_app: WebApp) -> None:
-    """Who comes second begins nothing, and is told so."""
+def test_second_build_of_indexes_is_refused(database: str, web_app: WebApp) -> None:
     web_app.upgrade()
     migrate(database)
     with psycopg.connect(database, autocommit=True) as other:
@@ -298,8 +301,8 @@ def test_indexes_without_the_right(database: str, web_app: WebApp) -> None:
     assert index_names(database) == set()
 
 
-def test_builds_beside_writers(database: str, web_app: WebApp) -> None:
-    """While an index is built, and waits, others write the table, and the operator is told."""
+def test_indexes_are_built_while_others_write(database: str, web_app: WebApp) -> None:
+    """The operator sees what it waits for."""
     said: list[str] = []
     web_app.upgrade()
     migrate(database)
@@ -420,8 +423,8 @@ def test_no_table_of_ours_has_a_name_of_theirs(database: str) -> None:
     assert [name for (name,) in ours if name.casefold() in theirs] == []
 
 
-def test_index_of_theirs_keeps_its_name(database: str, web_app: WebApp) -> None:
-    """An index that the web app has made is not renamed, even if it is called as ours once was."""
+def test_index_of_the_web_app_is_not_renamed(database: str, web_app: WebApp) -> None:
+    """Even if it has a name that ours once had."""
     web_app.upgrade()
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute('CREATE INDEX "History_track_id" ON public."History" (track_id)')

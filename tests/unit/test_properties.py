@@ -17,9 +17,8 @@ def test_suite_draws_the_same_examples() -> None:
 
 
 def test_numbers_of_examples_follow_the_profile() -> None:
-    """A test that takes more or fewer examples than others takes a share of the profile's."""
     for file in TESTS.rglob("test_*.py"):
         found = re.findall(r"\bmax_examples=([^,)\n]+)", file.read_text())
-        own = [one for one in found if not one.startswith(("settings.default.max_examples", "("))]
-        assert own == [], f"{file}: use settings.default.max_examples"
+        own = [one for one in found if not one.startswith(("examples(", "("))]
+        assert own == [], f"{file}: use examples(share)"
         assert file == Path(__file__) or "derandomize=" not in file.read_text(), file

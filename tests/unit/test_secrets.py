@@ -10,15 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from songswap.alerts.webhook import Webhook
-from songswap.checks.sanity.given import from_environment as checked_environment
-from songswap.checks.sanity.s3 import CONNECTION, PIPELINE
+from songswap.checks.sanity.context import from_environment as checked_environment
 from songswap.checks.sanity.s3 import connections as check_s3
+from songswap.checks.sanity.s3_bucket import PIPELINE, TESTS
 from songswap.clock import utc_now
 from songswap.errors import SongSwapError
 from songswap.settings import another_warehouse, archive_of, from_environment, warehouse_dsn
 from songswap.settings.airflow_connection import parse_connection
 from songswap.settings.warehouse_dsn import dsn_of, places
-from songswap.storage.archive import open_store
+from songswap.storage.s3 import open_store
 
 RARE = "QXZJKVW987"
 """What no sentence has two of beside each other, and no file's name or line number four of."""
@@ -77,21 +77,21 @@ def read_everywhere(text: str) -> list[Callable[[], object]]:
     environment = {
         "AIRFLOW_CONN_SONGSWAP_RDS": text,
         f"AIRFLOW_CONN_{PIPELINE.upper()}": text,
-        f"AIRFLOW_CONN_{CONNECTION.upper()}": text,
+        f"AIRFLOW_CONN_{TESTS.upper()}": text,
         "AIRFLOW_CONN_SONGSWAP_S3_READONLY": text,
         "AIRFLOW_VAR_BUCKET_NAME": "raw",
         "SONGSWAP_SPOOL": "spool",
         "SPOTIFY_CLIENT_ID": "id",
         "SPOTIFY_CLIENT_SECRET": "secret",
     }
-    given_ = checked_environment(environment, "run", utc_now)
+    context = checked_environment(environment, "run", utc_now)
     return [
         lambda: from_environment(environment),
         lambda: warehouse_dsn(environment),
         lambda: another_warehouse(environment, text),
         lambda: dsn_of(parse_connection("NAME", text)),
         lambda: open_store(archive_of(parse_connection("NAME", text), "raw", {}, "NAME")),
-        lambda: check_s3(given_),
+        lambda: check_s3(context),
         lambda: Webhook.parse(parse_connection("NAME", text), None),
         lambda: Webhook.parse(None, text),
     ]

@@ -1,1 +1,1 @@
-"""What engineers are told on Discord; the messages are built here, Airflow's hook sends them."""
+"""Messages for the engineers on Discord; `songswap.orchestration.discord` sends them."""

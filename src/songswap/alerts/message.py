@@ -1,6 +1,6 @@
 """Messages about runs, as Discord embeds: pure, and within Discord's limits.
 
-256 characters for a title, 4,096 for a description, 1,024 for a field, 6,000 for all of it:
+A title has up to 256 characters, a description 4,096, a field 1,024, an embed 6,000:
 https://discord.com/developers/docs/resources/message#embed-object-embed-limits
 """
 
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from songswap.alerts.notices import LOOK, PAUSED, RESUMED
 from songswap.alerts.problem import Problem, cut
-from songswap.alerts.warning import LOOK, PAUSED, RESUMED
 
 Embed = dict[str, Any]
 
@@ -27,7 +27,7 @@ _MOST_LOGS = 3
 _MOST_TASKS = 10
 _TITLE = 256
 _DESCRIPTION = 2000
-"""Of the 4,096 that Discord takes: all together have to be fewer than 6,000."""
+"""Of Discord's 4,096, to keep the whole embed below 6,000."""
 
 _FIELD = 1024
 _NOTICES = {
@@ -38,10 +38,13 @@ _NOTICES = {
 _MARKDOWN = re.compile(r"([\\`*_~|\[\]<>])")
 
 
-class Failed(NamedTuple):
-    """A task that failed; ``map_index`` is -1 unless it is one of a mapped task.
+class FailedTask(NamedTuple):
+    """A task that failed.
 
-    ``causes`` are what its problem comes of, where it only sums up what others failed of.
+    Args:
+        map_index: -1 unless the task is mapped.
+        problem: None where the task could not report one.
+        causes: the problems behind it, where the task only sums up others.
     """
 
     task_id: str
@@ -52,7 +55,7 @@ class Failed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of a DAG, in the Airflow whose pages lie at ``base_url``."""
+    """A run of a DAG; ``base_url`` is the address of Airflow's pages."""
 
     base_url: str
     dag_id: str
@@ -68,7 +71,7 @@ class Run:
         """The page of the run."""
         return f"{self.dag_url}/runs/{quote(self.run_id)}"
 
-    def log_url(self, task: Failed) -> str:
+    def log_url(self, task: FailedTask) -> str:
         """The page with the log of a task."""
         mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
         return f"{self.url}/tasks/{quote(task.task_id)}{mapped}"
@@ -76,38 +79,37 @@ class Run:
 
 def failure(
     run: Run,
-    failed: Sequence[Failed],
+    failed: Sequence[FailedTask],
     tasks: int,
     in_a_row: int,
     at: datetime,
     overdue: Problem | None = None,
 ) -> Embed:
-    """The message that a run failed, or a task of it.
+    """Build the message that a run failed, or a task of it.
 
     Args:
         failed: the tasks that failed.
-        tasks: how many tasks the run has.
-        in_a_row: how many runs of the DAG have failed of the same one after the other, this one
-            included.
+        tasks: the number of tasks in the run.
+        in_a_row: the number of successive runs that failed of the same cause, with this one.
         at: when it failed (aware).
-        overdue: why the run itself was ended, if it was.
+        overdue: set where the run took too long and was ended.
     """
     again = f" ({in_a_row} runs in a row)" if in_a_row > 1 else ""
-    told = [(overdue, 1)] if overdue else []
-    told += _problems(failed)
-    lines = [_line(problem, count) for problem, count in told[:_MOST_PROBLEMS]]
-    if more := len(told) - len(lines):
+    problems = [(overdue, 1)] if overdue else []
+    problems += _problems(failed)
+    lines = [_line(problem, count) for problem, count in problems[:_MOST_PROBLEMS]]
+    if more := len(problems) - len(lines):
         lines.append(f"{more} more: the log of the last task that failed has them.")
-    advice = dict.fromkeys(problem.what_to_do for problem, _ in told[:_MOST_PROBLEMS])
-    which = f"{len(failed):,} of {tasks:,} tasks"
+    advice = dict.fromkeys(problem.what_to_do for problem, _ in problems[:_MOST_PROBLEMS])
+    share = f"{len(failed):,} of {tasks:,} tasks"
     return {
         "title": f"🔴 {run.dag_id} failed{again}"[:_TITLE],
         "color": _RED,
         "description": cut("\n".join(lines), _DESCRIPTION)
-        or "It ended without a word: its log may say why.",
+        or "The task was killed before it could report: its log may say why.",
         "fields": [
             _field("What to do", "\n".join(advice) or "Read the log, then clear the task."),
-            _field("Failed", f"{which}: {_names(failed)}" if failed else which),
+            _field("Failed", f"{share}: {_names(failed)}" if failed else share),
             _field("Log", _logs(run, failed)),
             *_where_and_when(run, at),
         ],
@@ -115,41 +117,41 @@ def failure(
     }
 
 
-def causes(failed: Sequence[Failed], overdue: Problem | None = None) -> set[str]:
-    """What a run failed of, as names that are the same for the next run that fails of the same."""
-    told = [overdue] if overdue else []
-    told += [problem for problem, _ in _problems(failed)]
-    silent = {f"{task.task_id} ended without a word" for task in failed if not task.problem}
-    return {problem.cause for problem in told} or silent
+def causes(failed: Sequence[FailedTask], overdue: Problem | None = None) -> set[str]:
+    """Return names of what a run failed of; a later run of the same cause has the same name."""
+    problems = [overdue] if overdue else []
+    problems += [problem for problem, _ in _problems(failed)]
+    killed = {f"{task.task_id} was killed" for task in failed if not task.problem}
+    return {problem.cause for problem in problems} or killed
 
 
 def recovery(run: Run, failures: int, since: datetime, at: datetime) -> Embed:
-    """The message that a run went well after others had failed.
+    """Build the message that a run succeeded after others had failed.
 
     Args:
-        failures: how many runs had failed.
+        failures: the number of runs that had failed.
         since: when the first of them failed (aware).
-        at: when this one ended (aware).
+        at: when this run ended (aware).
     """
     runs = "1 run" if failures == 1 else f"{failures:,} runs"
     return {
-        "title": f"🟢 {run.dag_id} is well again"[:_TITLE],
+        "title": f"🟢 {run.dag_id} recovered"[:_TITLE],
         "color": _GREEN,
-        "description": f"{runs} had failed since {_utc(since)} UTC; this one went well.",
+        "description": f"{runs} had failed since {_utc(since)} UTC; this one succeeded.",
         "fields": _where_and_when(run, at),
         "timestamp": at.astimezone(UTC).isoformat(),
     }
 
 
-def warning(run: Run, sentences: Sequence[str], at: datetime, about: str = LOOK) -> Embed:
-    """The message about what has to be known of a run beside its failures.
+def notice(run: Run, kind: str, sentences: Sequence[str], at: datetime) -> Embed:
+    """Build the message with the notices of one kind.
 
     Args:
-        sentences: what it is, at least one.
+        kind: `LOOK` (what no later run can fix), `PAUSED` or `RESUMED`.
+        sentences: at least one.
         at: when the run ended (aware).
-        about: what no next run can mend, a pause that began, or one that is over.
     """
-    title, color = _NOTICES[about]
+    title, color = _NOTICES[kind]
     return {
         "title": title.format(run.dag_id)[:_TITLE],
         "color": color,
@@ -160,7 +162,7 @@ def warning(run: Run, sentences: Sequence[str], at: datetime, about: str = LOOK)
 
 
 def as_text(embed: Embed) -> str:
-    """A message as it goes to the log when Discord does not take it."""
+    """Format a message for the log, where Discord did not take it."""
     fields = [f"{field['name']}: {field['value']}" for field in embed["fields"]]
     return "\n".join([embed["title"], embed["description"], *fields])
 
@@ -174,17 +176,17 @@ def _where_and_when(run: Run, at: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _problems(failed: Sequence[Failed]) -> list[tuple[Problem, int]]:
-    """What most failed of comes first, what only follows from others last.
+def _problems(failed: Sequence[FailedTask]) -> list[tuple[Problem, int]]:
+    """The problems with their numbers of tasks: the most frequent first, summaries last.
 
-    One that only repeats another is left out.
+    A problem that only repeats another is left out.
     """
     counts = Counter(task.problem for task in failed if task.problem and not task.causes)
     for task in failed:
         for cause in task.causes:
             counts.setdefault(cause, 1)
     texts = [problem.text for problem in counts]
-    in_order = sorted(counts.most_common(), key=lambda one: one[0].kind == "RunFailed")
+    in_order = sorted(counts.most_common(), key=lambda item: item[0].kind == "RunFailed")
     return [
         (problem, count)
         for problem, count in in_order
@@ -196,22 +198,22 @@ def _line(problem: Problem, count: int) -> str:
     return _plain(f"{count:,} × {problem.text}" if count > 1 else problem.text)
 
 
-def _names(failed: Sequence[Failed]) -> str:
+def _names(failed: Sequence[FailedTask]) -> str:
     counts = Counter(task.task_id for task in failed)
     names = [f"{count:,} × {name}" if count > 1 else name for name, count in counts.items()]
     more = [f"{len(names) - _MOST_TASKS} more"] if len(names) > _MOST_TASKS else []
     return _plain(", ".join([*names[:_MOST_TASKS], *more]))
 
 
-def _logs(run: Run, failed: Sequence[Failed]) -> str:
-    """Links to the logs of the first task with each name: theirs is where the reason is."""
+def _logs(run: Run, failed: Sequence[FailedTask]) -> str:
+    """Links to the logs; of a mapped task, to that of the first instance that failed."""
     first = {task.task_id: task for task in reversed(failed)}
     tasks = [first[name] for name in dict.fromkeys(task.task_id for task in failed)]
     links = [_link("the run", run.url)] if not tasks else []
     for task in tasks[:_MOST_LOGS]:
         index = f"[{task.map_index}]" if task.map_index >= 0 else ""
         link = _link(task.task_id + index, run.log_url(task))
-        # Half a link would be none.
+        # A link that is cut does not work.
         if sum(map(len, links)) + len(link) + _MOST_LOGS <= _FIELD:
             links.append(link)
     return "\n".join(links)
@@ -222,7 +224,7 @@ def _link(text: str, url: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Discord shows as it is, where an underscore would else begin italics."""
+    """Escape Markdown: an underscore would begin italics."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 

@@ -1,4 +1,4 @@
-"""What went wrong, in one line that may be shown to people, and what they can do about it."""
+"""Errors as one line that may be shown to people, and advice for operators."""
 
 import re
 from typing import NamedTuple, Self
@@ -13,13 +13,13 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _LIKE_A_KEY = re.compile(r"(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}")
 _IN_AN_ADDRESS = re.compile(r"://[^\s/@]*@")
 
-_CLEAR = "Clear the failed task when it is mended: nothing is loaded twice."
+_CLEAR = "Clear the failed task once it is fixed: nothing is loaded twice."
 
-_LOOK_AT_SPOTIFY = "Look at Spotify's status page. The next run asks again."
+_CHECK_SPOTIFY = "Look at Spotify's status page. The next run tries again."
 
 WHAT_TO_DO = {
     "SettingsError": f"Set what is named. {_CLEAR}",
-    "SpotifyError": _LOOK_AT_SPOTIFY,
+    "SpotifyError": _CHECK_SPOTIFY,
     "InvalidClient": (
         "Set SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET, or the connection SongSwap_Spotify, to"
         " those of the app."
@@ -27,32 +27,33 @@ WHAT_TO_DO = {
     "ClockWrong": (
         "Set the machine's clock and keep it right (chrony, systemd-timesyncd), then clear the run."
     ),
-    "RateLimited": "Nothing: the first run after that time asks for the rest.",
+    "RateLimited": "Nothing: the first run after that time fetches the rest.",
     "InvalidGrant": (
-        "Look at Spotify's status page: nobody has to authorize again yet. The next run asks again."
+        "Look at Spotify's status page: nobody has to authorize again yet. The next run"
+        " tries again."
     ),
     "Forbidden": (
         "Look at the app in Spotify's developer dashboard: its quota, its users, its owner's"
-        " Premium. The next run asks again."
+        " Premium. The next run tries again."
     ),
     "ReccoBeatsUnavailable": (
-        "Nothing yet: features wait, the next run asks again. If it lasts, check RECCOBEATS_URL and"
-        " the way out to it."
+        "Nothing yet: features wait, the next run tries again. If it lasts, check RECCOBEATS_URL"
+        " and the route to it."
     ),
     "ArchiveError": (
         "Check the bucket (variable bucket_name) and the connection SongSwap_S3_PutOnly."
-        " What was not archived waits in the spool."
+        " Responses that are not archived wait in the spool."
     ),
     "ArchiveUnreadable": (
         "Check the bucket (variable bucket_name) and the connection SongSwap_S3_ReadOnly, then"
         " clear the failed task: what was loaded stays."
     ),
     "SpoolError": (
-        "Free or mend the disk of SONGSWAP_SPOOL; `songswap spool list` says what waits. The next"
-        " run asks again."
+        "Free or repair the disk of SONGSWAP_SPOOL; `songswap spool list` shows what waits. The"
+        " next run tries again."
     ),
     "CorruptResponse": (
-        "Check the disk of SONGSWAP_SPOOL, then take the answer out with `songswap spool drop`."
+        "Check the disk of SONGSWAP_SPOOL, then remove the response with `songswap spool drop`."
     ),
     "WarehouseError": (
         "Check PostgreSQL and the connection SongSwap_RDS. The next run loads what waits."
@@ -62,69 +63,67 @@ WHAT_TO_DO = {
         " `SELECT pg_terminate_backend(pid)`. The next run loads what waits."
     ),
     "WarehouseRefused": (
-        "Give the right, set the primary's host, free the disk, or look at the trigger that is"
-        f" named; `songswap check postgres` says what is needed. {_CLEAR}"
+        "Grant the right, set the primary's host, free the disk, or look at the named trigger;"
+        f" `songswap check postgres` says what is needed. {_CLEAR}"
     ),
     "PlatformUnfit": (
-        "Have the owner of the platform's tables do what is named; `songswap check postgres` tells"
-        " all. What was fetched waits in the spool, the next run loads it."
+        "Have the owner of the platform's tables do what is named; `songswap check postgres` lists"
+        " all of it. What was fetched waits in the spool, the next run loads it."
     ),
-    "CodeOutdated": "Install the version of songswap that the schema is of, then clear the run.",
+    "CodeOutdated": "Install the songswap version that the schema belongs to, then clear the run.",
     "SchemaOutdated": "Run `songswap migrate`, then clear the run.",
     "LoadIncomplete": (
-        "Look for a trigger or rule on the named table. It was rolled back, nothing is lost."
+        "Look for a trigger or rule on the named table. The load was rolled back, nothing is lost."
     ),
     "AlertError": (
         "Check the channel's webhook: connection Discord_Notifier, or the variable"
         " discord_webhook_endpoint."
     ),
     "ExportRefused": (
-        "Mend or replace the named file, or have the user download the export again. Then start the"
-        " import again: no run does it by itself, and what is in is not loaded twice."
+        "Repair or replace the named file, or have the user download the export again. Then start"
+        " the import again: no run does it by itself, and nothing is loaded twice."
     ),
     "ConnectFailed": "Start `songswap connect` again.",
     "Interrupted": (
-        "Nothing, unless somebody has to end what stopped it: the next run asks for the rest, and"
-        " clearing the task does it at once."
+        "Nothing, unless what stopped it goes on: the next run fetches the rest; clearing the task"
+        " does it at once."
     ),
-    "CheckFailed": "Set or mend what is named, then clear the task.",
-    "Deferred": "Nothing: it goes on after the hourly load.",
+    "CheckFailed": "Set or fix what is named, then clear the task.",
+    "Deferred": "Nothing: it continues after the hourly load.",
     "AcceptanceFailed": (
-        "The code or the service that the test covers does not do what production relies on."
-        " Read the log before anything is deployed. No real row was touched."
+        "Production relies on the code or service that failed this test. Read the log before you"
+        " deploy anything. No real row was touched."
     ),
-    "WorkerLost": "Start it again, with more memory or more workers: what was done stays.",
+    "WorkerLost": "Start it again, with more memory or more workers: finished work stays.",
     "TimedOut": (
-        "Look what took so long: the task's log, PostgreSQL's locks, Spotify's status page. The"
-        " next run asks for the rest."
+        "Find out what took so long: the task's log, PostgreSQL's locks, Spotify's status page. The"
+        " next run fetches the rest."
     ),
-    "RunFailed": "Mend what is named. The next run brings in what waits; clearing does it at once.",
-    "RunPaused": "Nothing: the first run after that time asks for the rest.",
+    "RunFailed": "Fix what is named. The next run loads what waits; clearing does it at once.",
+    "RunPaused": "Nothing: the first run after that time fetches the rest.",
     "RunOverdue": (
-        "Look what took so long: the log of the task that was running, PostgreSQL's locks, the"
-        " machine. The next run brings in what waits."
+        "Find out what took so long: the log of the task that was running, PostgreSQL's locks, the"
+        " machine. The next run loads what waits."
     ),
 }
-"""By the name of the error; one that is not here is an error of what its base names."""
+"""By the name of the error; an error without an entry has that of its base class."""
 
 _UNKNOWN = f"Read the log. {_CLEAR}"
 
 
 def advice_for(kind: str) -> str | None:
-    """What an operator does about an error of the pipeline's own; None where nothing is known."""
+    """Return what an operator does about an error; None for an error of other code."""
     error = getattr(errors, kind, None)
     bases = error.__mro__ if isinstance(error, type) else ()
-    return next((WHAT_TO_DO[one.__name__] for one in bases if one.__name__ in WHAT_TO_DO), None)
+    names = (base.__name__ for base in bases)
+    return next((WHAT_TO_DO[name] for name in names if name in WHAT_TO_DO), None)
 
 
 def cut(text: str, most: int) -> str:
-    """Text of ``most`` characters at most: what does not fit is left out from a sentence's end on.
-
-    Where not even one sentence fits, its words; without any, its characters.
-    """
+    """Cut text to ``most`` characters: after a sentence, else after a word, else anywhere."""
     if len(text) <= most:
         return text
-    # Two characters say that something is left out.
+    # Two characters mark the cut.
     room = text[: most - 1]
     ends = [found.start() + (found[0] != "\n") for found in _SENTENCE_END.finditer(room)]
     if fitting := [end for end in ends if 0 < end <= most - 2]:
@@ -141,10 +140,10 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """The problem that an error tells of.
+        """Describe an error.
 
-        The pipeline's own errors are sentences for operators. What other code says may quote rows
-        or secrets: what is quoted, and what looks like a key, is left out.
+        The pipeline's own errors are sentences for operators. Those of other code may hold rows or
+        secrets: quoted parts, and what looks like a key, are left out.
         """
         kind = type(error).__name__
         text = (str(error).strip().splitlines() or [""])[0]
@@ -160,7 +159,7 @@ class Problem(NamedTuple):
 
     @property
     def cause(self) -> str:
-        """A name that another problem of the same cause has too."""
+        """A name that is the same for every problem of this cause."""
         if self.kind in ("", "RunFailed"):
             return re.sub(r"\d+", "…", self.text)
         return self.kind

@@ -16,14 +16,14 @@ _ENDPOINT = re.compile(r"(?P<base>https?://.+/)?(?P<endpoint>webhooks/[0-9]+/[A-
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook: ``base`` is Discord's API, and who knows ``endpoint`` can post."""
+    """A webhook: ``base`` is Discord's API; ``endpoint`` is a secret that allows to post."""
 
     base: str
     endpoint: str = field(repr=False)
 
     @property
     def url(self) -> str:
-        """The whole address: a secret."""
+        """The whole address, a secret."""
         return self.base + self.endpoint
 
     @property
@@ -38,25 +38,25 @@ class Webhook:
         variable: str | None,
         plain: Collection[str] = (),
     ) -> Self:
-        """The webhook of the connection ``Discord_Notifier``, else of the variable.
+        """Return the webhook of the connection ``Discord_Notifier``, else of the variable.
 
         Args:
-            connection: has the webhook as ``webhook_endpoint`` in its extra; its host is Discord's
-                API where it says nothing else.
+            connection: has ``webhook_endpoint`` in its extra; the host is that of Discord's API by
+                default.
             variable: ``discord_webhook_endpoint``: ``webhooks/ID/TOKEN``, or the whole address as
                 Discord shows it.
-            plain: the hosts that may be spoken to without TLS, see `songswap.settings.addresses`.
+            plain: the hosts that may be reached without TLS, see `songswap.settings.addresses`.
 
         Raises:
             SettingsError: neither is set, or what is set is not a webhook, or lacks TLS.
         """
-        told = (connection.extra.get("webhook_endpoint") if connection else None) or variable
-        if not told:
+        configured = (connection.extra.get("webhook_endpoint") if connection else None) or variable
+        if not configured:
             raise SettingsError(
                 "No Discord webhook is set. Set webhook_endpoint (webhooks/ID/TOKEN) in the extra"
                 " of the connection Discord_Notifier, or the variable discord_webhook_endpoint."
             )
-        found = _ENDPOINT.fullmatch(told.strip())
+        found = _ENDPOINT.fullmatch(configured.strip())
         if found is None:
             raise SettingsError(
                 "The Discord webhook (connection Discord_Notifier or variable"

@@ -1,4 +1,4 @@
-"""``songswap backfill``: options in, progress bars and a summary out."""
+"""``songswap backfill``: reads options, shows progress and a summary."""
 
 import os
 from enum import StrEnum
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from songswap.settings import Settings
 
 _FOUND = ("missing", "waiting", "unknown")
-_REQUESTED = ("requested", "received", "unknown", "postponed")
+_FETCHED = ("requested", "received", "unknown", "postponed")
 
 
 class Kind(StrEnum):
-    """What can be missing."""
+    """The kinds of rows that can be missing."""
 
     artist = "artist"
     track = "track"
@@ -28,34 +28,35 @@ class Kind(StrEnum):
 
 def backfill(
     kind: Annotated[
-        list[Kind] | None, typer.Option(help="What to fill, once or more; everything if left out.")
+        list[Kind] | None,
+        typer.Option(help="What to fill in, once or more; everything if left out."),
     ] = None,
     at_most: Annotated[
         int | None,
-        typer.Option(min=1, help="How many ids of each kind to ask for; all if left out."),
+        typer.Option(min=1, help="How many ids of each kind to fetch; all if left out."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only count what is missing; change nothing.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask Spotify for what the tables lack of tracks and artists, and load it.
+    """Fetch the tracks, artists and features that the tables lack, and load them.
 
-    The kinds go side by side, behind an hourly load that is going on. Can be stopped at any time
-    and started again: what is done is not asked for twice. Exits with 1 when a kind failed; what
-    was loaded until then stays.
+    The kinds run concurrently, and give way to an hourly load. Can be stopped at any time and
+    started again: nothing is fetched twice. Exits with 1 when a kind failed; what was loaded until
+    then stays.
     """
     from songswap import settings
     from songswap.pipelines.backfill import Outcome, find
 
     log_to_stderr()
-    read = settings.from_environment(os.environ)
-    kinds = [one.value for one in dict.fromkeys(kind or Kind)]
+    config = settings.from_environment(os.environ)
+    kinds = [each.value for each in dict.fromkeys(kind or Kind)]
     if dry_run:
-        outcomes = {one: Outcome(find(read, one, at_most)) for one in kinds}
+        outcomes = {name: Outcome(find(config, name, at_most)) for name in kinds}
     else:
-        outcomes = _backfill(read, kinds, at_most)
-    rows = {one: _row(one, outcome) for one, outcome in outcomes.items()}
+        outcomes = _backfill(config, kinds, at_most)
+    rows = {name: _row(name, outcome) for name, outcome in outcomes.items()}
     if as_json:
         print_json(rows)
     else:
@@ -64,21 +65,21 @@ def backfill(
 
 
 class _Rate(ProgressColumn):
-    """How many ids are asked for in a second."""
+    """Ids fetched in a second."""
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
-def _backfill(read: "Settings", kinds: list[str], at_most: int | None) -> "dict[str, Outcome]":
+def _backfill(config: "Settings", kinds: list[str], at_most: int | None) -> "dict[str, Outcome]":
     from songswap.pipelines.backfill import backfill as fill_all
 
-    with Steps(BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()) as told:
+    with Steps(BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()) as progress:
         return fill_all(
-            read,
+            config,
             kinds,
             at_most,
-            lambda kind, asked, of: told(kind, asked, of, f"{asked:,} asked for"),
+            lambda kind, done, of: progress(kind, done, of, f"{done:,} requested"),
         )
 
 
@@ -86,7 +87,7 @@ def _row(kind: str, outcome: "Outcome") -> dict[str, Any]:
     found, counts = outcome.found, outcome.counts
     return {
         "found": {name: getattr(found, name) for name in (*_FOUND, "chosen")} if found else None,
-        **{name: counts[f"{kind}_{name}"] for name in _REQUESTED},
+        **{name: counts[f"{kind}_{name}"] for name in _FETCHED},
         "calls": counts["calls"],
         "problem": outcome.problem,
     }
@@ -94,15 +95,14 @@ def _row(kind: str, outcome: "Outcome") -> dict[str, Any]:
 
 def _print(rows: dict[str, dict[str, Any]], dry_run: bool) -> None:
     if dry_run:
-        table = Rows("kind", "missing", "waiting", "unknown", "would be asked")
+        table = Rows("kind", *_FOUND, "would be requested", right_from=1)
         for kind, row in rows.items():
             table.add_row(kind, *(f"{row['found'][name]:,}" for name in (*_FOUND, "chosen")))
     else:
-        table = Rows("kind", "missing", *_REQUESTED, "calls", "")
+        titles = ("missing", "requested", "received", "unknown", "postponed", "calls", "")
+        table = Rows("kind", *titles, right_from=1)
         for kind, row in rows.items():
             missing = f"{row['found']['missing']:,}" if row["found"] else "–"
-            counts = (f"{row[name]:,}" for name in (*_REQUESTED, "calls"))
+            counts = (f"{row[name]:,}" for name in (*_FETCHED, "calls"))
             table.add_row(kind, missing, *counts, "failed" if row["problem"] else "done")
-    for column in table.columns[1:]:
-        column.justify = "right"
     out.print(table)

@@ -1,4 +1,4 @@
-"""The command ``songswap check``: runs the sanity checks and prints what each step saw."""
+"""``songswap check``: runs the sanity checks and prints what each step found."""
 
 import os
 from typing import Annotated
@@ -19,12 +19,12 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that Discord, PostgreSQL, S3 and Spotify are set right and do what is needed of them.
+    """Check that Discord, PostgreSQL, S3 and Spotify are configured and work as needed.
 
     The same as the DAGs test_discord, test_postgres, test_s3 and test_spotipy, from the environment
-    and .env. Exits with 1 when a step failed; what to set where stands beside it.
+    and .env. Exits with 1 when a step failed, and shows what to set where.
     """
-    from songswap.checks.sanity.given import from_environment
+    from songswap.checks.sanity.context import from_environment
     from songswap.checks.sanity.run import CHECKS, run_check
     from songswap.clock import utc_now
 
@@ -34,16 +34,16 @@ def check(
         raise typer.BadParameter(
             f"{', '.join(unknown)} is unknown; there are {', '.join(CHECKS)}.", param_hint="NAME"
         )
-    given = from_environment(os.environ, f"check {uuid4()}", utc_now)
-    seen = {name: list(run_check(CHECKS[name], given)) for name in chosen}
+    context = from_environment(os.environ, f"check {uuid4()}", utc_now)
+    results = {name: list(run_check(CHECKS[name], context)) for name in chosen}
     if as_json:
-        print_json({name: [one._asdict() for one in of] for name, of in seen.items()})
+        print_json({name: [step._asdict() for step in steps] for name, steps in results.items()})
     else:
-        table = Rows("check", "step", "", "what it saw, or what to do")
-        for name, of in seen.items():
-            for one in of:
-                table.add_row(name, one.step, _MARKS[one.ok], one.told)
+        table = Rows("check", "step", "", "what it found, or what to do")
+        for name, steps in results.items():
+            for step in steps:
+                table.add_row(name, step.step, _MARKS[step.ok], step.message)
             table.add_section()
         out.print(table)
-    if any(one.ok is False for of in seen.values() for one in of):
+    if any(step.ok is False for steps in results.values() for step in steps):
         raise typer.Exit(1)

@@ -1,14 +1,17 @@
-"""How the command line runs a command: with the settings that there are, and in what order."""
+"""What the commands share: settings of a demo, run ids, the connection to the warehouse."""
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from songswap.cli import demo_settings
+from songswap.clock import utc_now
 from songswap.errors import (
     ArchiveError,
     ArchiveUnreadable,
@@ -21,7 +24,10 @@ from songswap.errors import (
 from songswap.supervision.errors import StackError
 from songswap.terminal.console import err
 
-_UNREACHED = (
+if TYPE_CHECKING:
+    import psycopg
+
+_UNREACHABLE = (
     *(ArchiveError, ArchiveUnreadable, ConnectFailed, RunFailed),
     *(SpotifyUnavailable, WarehouseUnavailable),
 )
@@ -30,8 +36,8 @@ _UNREACHED = (
 class WithSettings(TyperCommand):
     """A command that reads the settings from the environment.
 
-    Where they are not set it takes those of the demo in its folder, and where a demo that is not
-    running is why it failed, it says that.
+    Without any it uses those of the demo in its folder. If it fails because that demo is not
+    running, the error says so.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -45,18 +51,18 @@ class WithSettings(TyperCommand):
             if found is None or found.file is not None:
                 raise
             raise SettingsError(f"{error} {found.sentence}") from error
-        except _UNREACHED as error:
+        except _UNREACHABLE as error:
             if folder := demo_settings.stopped_demo(os.environ):
                 raise StackError(_not_running(folder)) from error
             raise
-        except typer.Exit as ended:
-            if ended.exit_code and (folder := demo_settings.stopped_demo(os.environ)):
+        except typer.Exit as end:
+            if end.exit_code and (folder := demo_settings.stopped_demo(os.environ)):
                 err.say(_not_running(folder))
             raise
 
 
 def _folder() -> Path:
-    """The working folder; the root where somebody has removed it."""
+    """The working folder; the root if the working folder was removed."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -64,17 +70,37 @@ def _folder() -> Path:
 
 
 def _not_running(folder: Path) -> str:
-    home, own = folder.parent, folder.name == ".songswap"
-    command = "make demo" if own and (home / "Makefile").is_file() else "songswap demo"
-    if not own:
+    home, is_default = folder.parent, folder.name == ".songswap"
+    command = "make demo" if is_default and (home / "Makefile").is_file() else "songswap demo"
+    if not is_default:
         command += f" --state {shlex.quote(str(folder))}"
     elif home != _folder():
         command = f"cd {shlex.quote(str(home))} && {command}"
     return f"The demo in {folder} is not running. Start it with: {command}"
 
 
+def new_run_id(kind: str) -> str:
+    """An id such as Airflow's own, for example `replay__2026-11-27T08:00:00.000000+0000`."""
+    return f"{kind}__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
+
+
+@contextmanager
+def open_warehouse(dsn: str) -> "Iterator[psycopg.Connection]":
+    """Connect to the warehouse, and raise SchemaOutdated if its schema is not of this version."""
+    from songswap.warehouse.connection import connect
+    from songswap.warehouse.migrate import require_schema
+
+    with connect(dsn) as connection:
+        require_schema(connection)
+        yield connection
+
+
 def examples(*lines: str) -> str:
-    """The end of a command's help: what can be typed, each line without `songswap`."""
+    """The examples at the end of a command's help.
+
+    Args:
+        lines: the command lines, each without `songswap`.
+    """
     return "\n\n".join(("Examples:", *(f"songswap {line}" for line in lines)))
 
 
@@ -85,8 +111,8 @@ _ORDER = (
 
 
 class InOrder(TyperGroup):
-    """The commands in the order in which they are come to need."""
+    """The commands in the order in which users need them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Name them."""
+        """List the names of the commands."""
         return sorted(super().list_commands(ctx), key=_ORDER.index)

@@ -1,4 +1,4 @@
-"""``songswap dags``: the DAG files for one's own Airflow."""
+"""``songswap dags``: prints the folder of the DAG files, for your own Airflow."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from songswap.installation.project_files import dags as dags_folder
 _BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 _LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 _NAME = "songswap"
-# Airflow's own default: what lies in its `dags_folder`.
+# Airflow's own default: its `dags_folder`.
 _DEFAULT = [{"name": "dags-folder", "classpath": _LOCAL, "kwargs": {}}]
 
 
@@ -22,8 +22,8 @@ def dags(
         bool,
         typer.Option(
             "--bundles",
-            help=f"Print a value for {_BUNDLES} instead: what it is, or else Airflow's own"
-            " dags_folder, with this folder beside it.",
+            help=f"Print a value for {_BUNDLES} instead: its current value, or else Airflow's own"
+            " dags_folder, with this folder added.",
         ),
     ] = False,
 ) -> None:
@@ -35,8 +35,8 @@ def dags(
 def _with_ours(folder: Path) -> list[dict[str, Any]]:
     text = os.environ.get(_BUNDLES, "")
     try:
-        there = json.loads(text) if text else _DEFAULT
-        others = [bundle for bundle in there if bundle["name"] != _NAME]
+        bundles = json.loads(text) if text else _DEFAULT
+        others = [bundle for bundle in bundles if bundle["name"] != _NAME]
     except (ValueError, TypeError, KeyError) as error:
-        raise SettingsError(f"{_BUNDLES} is no JSON list of bundles, each with a name.") from error
+        raise SettingsError(f"{_BUNDLES} is not a JSON list of bundles with names.") from error
     return [*others, {"name": _NAME, "classpath": _LOCAL, "kwargs": {"path": str(folder)}}]

@@ -1,4 +1,4 @@
-"""Everything on this machine."""
+"""``songswap demo``: runs everything on this machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,18 +15,18 @@ def demo(
     users: Annotated[int, typer.Option(min=1, max=100_000, help="Simulated listeners.")] = 25,
     seed: Annotated[int, typer.Option(help="Decides who listens to what, and when.")] = 1,
     state: Annotated[
-        Path, typer.Option(envvar="SONGSWAP_STATE", help="The folder that keeps everything.")
+        Path, typer.Option(envvar="SONGSWAP_STATE", help="The folder of all data and logs.")
     ] = Path(".songswap"),
     as_json: JsonOption = False,
 ) -> None:
     """Run everything on this machine: PostgreSQL, S3, a simulated Spotify, Airflow.
 
-    Loads every listener's plays once, shows what arrived, and goes on each hour until Ctrl-C. What
-    is set in the environment or in .env is used instead of its local counterpart.
+    Loads every listener's plays once, shows the result, and continues each hour until Ctrl-C. A
+    service that is set in the environment or in .env replaces its local part.
     """
     from songswap.terminal.progress import Progress
 
-    # Before what follows is imported: that takes seconds on a busy machine.
+    # Before the imports below, which take seconds on a busy machine.
     Progress(err).say("Starting all parts, which takes about a minute. Ctrl-C stops them.")
     from songswap.dev.stack.demo import DemoOptions
     from songswap.dev.stack.demo import demo as run_demo

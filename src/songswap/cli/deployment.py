@@ -1,4 +1,4 @@
-"""``songswap deployment``: what Docker builds and runs, of the version that is installed."""
+"""``songswap deployment``: writes the files of a deployment with Docker."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +12,13 @@ from songswap.terminal.console import err
 def deployment(
     folder: Annotated[Path, typer.Argument(help="A new or an empty folder.")],
 ) -> None:
-    """Write the files of a deployment with Docker, and what its images are built from.
+    """Write the files of a deployment with Docker, and the sources of its images.
 
-    They are this version's: docker-compose.yaml, docker.env.example, Dockerfile and the sources.
+    They are of the installed version: docker-compose.yaml, docker.env.example, Dockerfile, sources.
     """
     target = folder.expanduser().absolute()
     write_deployment(target)
     err.say(
-        f"{target} is written. There: cp docker.env.example .env, fill it in, and"
+        f"Wrote {target}. In it: cp docker.env.example .env, fill it in, and"
         " docker compose up --build -d"
     )

@@ -1,4 +1,4 @@
-"""What bulk work is spread over: processes of this machine, or a Spark cluster."""
+"""Where bulk work runs: in processes of this machine, or on a Spark cluster."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,14 +12,14 @@ Result = TypeVar("Result")
 
 
 class Engine(StrEnum):
-    """Who does the work; what comes out is the same."""
+    """Where the work runs; the results are the same."""
 
     LOCAL = "local"
     SPARK = "spark"
 
 
-def _installed(engine: Engine) -> Engine:
-    """The engine; whoever asks for Spark where it is not installed is told before anything is done.
+def _require_installed(engine: Engine) -> Engine:
+    """Make sure that the engine is installed before anything is done.
 
     Raises:
         SettingsError: the extra `spark` is not installed.
@@ -34,8 +34,8 @@ def _installed(engine: Engine) -> Engine:
 EngineOption = Annotated[
     Engine,
     typer.Option(
-        callback=_installed,
-        help="What the work is spread over: this machine, or a Spark cluster.",
+        callback=_require_installed,
+        help="Where the work runs: on this machine, or on a Spark cluster.",
     ),
 ]
 MasterOption = Annotated[
@@ -49,7 +49,7 @@ ProcessesOption = Annotated[
     int,
     typer.Option(
         min=0,
-        help="How many go side by side; 0 is one for each core of this machine, or 2 on Spark.",
+        help="How many run concurrently; 0 is one for each core of this machine, or 2 on Spark.",
     ),
 ]
 
@@ -61,17 +61,17 @@ def run_parallel(
     work: Callable[[Unit], Result],
     units: Sequence[Unit],
 ) -> Iterator[Result]:
-    """The results of units, see `songswap.parallel.processes` and `songswap.parallel.spark`.
+    """Do the work for each unit; see `songswap.parallel.processes` and `songswap.parallel.spark`.
 
     Args:
-        master: a Spark master's address; needed there, and only there.
-        at_once: how many units are under way at once, each with one connection to the warehouse; 0
-            for as many as `ProcessesOption` says.
+        master: a Spark master's address; only with the engine Spark.
+        at_once: how many units are under way at once, each with one connection to the warehouse;
+            for 0 see `ProcessesOption`.
 
     Raises:
-        typer.BadParameter: ``master`` is missing, or has no use.
+        typer.BadParameter: ``master`` is missing, or given without Spark.
         WorkerLost: processes, workers or the master were lost.
-        SongSwapError: the first that the work raised.
+        SongSwapError: the first error that the work raised.
     """
     if (engine is Engine.SPARK) != bool(master):
         raise typer.BadParameter("--engine spark and --master go together.")
@@ -85,8 +85,7 @@ def run_parallel(
 
 
 def _cores() -> int:
-    """Count the cores that this process may use; all of the machine's where, as on macOS, no
-    process is kept to some of them."""
+    """The number of cores that this process may use; on macOS all of the machine's."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The command line: reads arguments, calls a use case, prints what came of it."""
+"""The command line: each command reads arguments, calls a use case and prints its result."""
 
 import sys
 import traceback
@@ -77,7 +77,7 @@ def _options(
     _: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version, and end."
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -85,33 +85,29 @@ def _options(
 
 
 def _load_settings_file() -> None:
-    """Take what ``.env`` sets into the environment.
+    """Add the settings in ``.env`` to the environment, whose own win.
 
     Raises:
-        SettingsError: it cannot be read.
+        SettingsError: the file cannot be read.
     """
     try:
         load_dotenv(Path(".env"), interpolate=False)
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"The file .env is not in UTF-8 (byte {error.start}). Nothing was done: save it in"
-            " UTF-8, or set in the environment what is in it."
-        ) from None  # whose text quotes it
+            " UTF-8, or set its settings in the environment."
+        ) from None  # its text quotes the file
     except OSError as error:
         raise SettingsError(f"The file .env cannot be read ({error.strerror}).") from error
 
 
 def main() -> None:
-    """The entry point: what is expected to go wrong becomes a sentence and exit code 1.
-
-    What ``.env`` in the working folder sets counts as the environment, where that does not say
-    otherwise.
-    """
+    """Run the command line; expected errors become a sentence and exit code 1."""
     own_signals()
     print_any_text()
     try:
         _load_settings_file()
-        # What typer itself would print of an error is not made for texts from outside.
+        # Outside standalone mode errors are printed below, which escapes texts from outside.
         sys.exit(app(standalone_mode=False) or 0)
     except SongSwapError as error:
         complain(error)
@@ -124,14 +120,14 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception:  # noqa: BLE001 - shown whole, but as text: Python prints its message as it is
+    except Exception:  # noqa: BLE001 - shown in full, but escaped
         err.say(traceback.format_exc())
-        complain("This is a mistake of songswap's own. What was under way can be started again.")
+        complain("This is a bug in songswap. The command can be started again.")
         sys.exit(1)
 
 
 def _explain_usage(error: typer.TyperException) -> None:
-    """Print what is wrong with the arguments; nothing where the help was printed instead."""
+    """Print what is wrong with the arguments; nothing if the help was printed instead."""
     context: typer.Context | None = getattr(error, "ctx", None)
     if not (message := error.format_message()):
         return

@@ -1,4 +1,4 @@
-"""Bring the warehouse's schema up to date."""
+"""``songswap migrate``: brings the warehouse's schema up to date."""
 
 import os
 import time
@@ -7,9 +7,7 @@ from typing import Annotated
 import typer
 
 from songswap.errors import WarehouseUnavailable
-from songswap.terminal.console import (
-    err,
-)
+from songswap.terminal.console import err
 
 
 def migrate(
@@ -17,25 +15,25 @@ def migrate(
         str,
         typer.Option(
             metavar="VERSION",
-            help="Take the schema back to this version, for an earlier songswap; what this one"
-            " needs if left out.",
+            help="Take the schema back to this version, for an earlier songswap; by default the"
+            " version that this one needs.",
         ),
     ] = "",
     wait_s: Annotated[
-        float, typer.Option(min=0, help="Try for so long while it cannot be connected to.")
+        float, typer.Option(min=0, help="Seconds to retry while the warehouse cannot be reached.")
     ] = 0,
     with_indexes: Annotated[
         bool,
         typer.Option(
             "--indexes",
-            help="Then build the indexes that the platform's reads need on tables of the web app,"
-            " while others read and write them.",
+            help="Then build the indexes that the platform's reads need on the web app's tables,"
+            " without blocking reads and writes.",
         ),
     ] = False,
 ) -> None:
-    """Create the tables that are missing in the warehouse, and bring ours up to date.
+    """Create missing tables in the warehouse, and bring songswap's own up to date.
 
-    Reads AIRFLOW_CONN_SONGSWAP_RDS. Tables that the web app has made are left as they are.
+    Reads AIRFLOW_CONN_SONGSWAP_RDS. The web app's tables stay as they are.
     """
     from songswap import settings
     from songswap.warehouse import indexes
@@ -43,7 +41,7 @@ def migrate(
     from songswap.warehouse.migrate import migrate as bring_up_to_date
 
     dsn = settings.warehouse_dsn(os.environ)
-    until, said = time.monotonic() + wait_s, ""
+    until, shown = time.monotonic() + wait_s, ""
     while True:
         try:
             migrated = bring_up_to_date(dsn, to or VERSION)
@@ -51,15 +49,15 @@ def migrate(
         except WarehouseUnavailable as error:
             if time.monotonic() >= until:
                 raise
-            if str(error) != said:
-                said = str(error)
-                err.say(f"{said} Trying again for up to {wait_s:g} s.")
+            if str(error) != shown:
+                shown = str(error)
+                err.say(f"{shown} Trying again for up to {wait_s:g} s.")
             time.sleep(1)
     err.say(
         f"The warehouse's schema is at version {to or VERSION}. The platform's tables are those in"
         f" schema {migrated.platform}."
     )
     if migrated.advice:
-        err.print(migrated.advice, markup=False)
+        err.print(migrated.advice)
     if with_indexes:
-        indexes.build(dsn, lambda sentence: err.print(sentence, markup=False, highlight=False))
+        indexes.build(dsn, err.print)

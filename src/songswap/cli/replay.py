@@ -1,4 +1,4 @@
-"""``songswap replay``: options in, a progress bar and a summary out."""
+"""``songswap replay``: reads options, shows progress and a summary."""
 
 import os
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from songswap.cli.command import new_run_id
 from songswap.cli.engine import Engine, EngineOption, MasterOption, ProcessesOption, run_parallel
 from songswap.terminal.console import JsonOption, Rows, Steps, err, log_to_stderr, out, print_json
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from songswap.settings import Settings
 
 _HOUR = ["%Y-%m-%dT%H", "%Y-%m-%d_%H", "%Y-%m-%d"]
-_WOULD = ("users", "gone_users", "objects", "bytes", "foreign")
-_DID = (
+_PLANNED = ("users", "gone_users", "objects", "bytes", "foreign")
+_DONE = (
     *("users", "gone_users", "users_copied", "objects", "damaged", "unusable", "foreign"),
     *("responses", "refused"),
     *("plays", "known", "gone", "tracks", "artists", "rejected_items", "gaps", "gaps_closed"),
@@ -31,16 +32,16 @@ _TITLES = {
     "objects": "Objects read",
     "bytes": "  their bytes",
     "damaged": "  damaged",
-    "unusable": "  of no use (errors of Spotify, empty)",
+    "unusable": "  unusable (errors of Spotify, empty)",
     "foreign": "Other objects, left alone",
-    "responses": "Answers loaded",
+    "responses": "Responses loaded",
     "refused": "  refused by PostgreSQL",
     "plays": "Plays, new",
     "known": "  known before",
-    "gone": "  of users who are not there",
+    "gone": "  of users not in this warehouse",
     "tracks": "Tracks, new",
     "artists": "Artists, new",
-    "rejected_items": "Set aside, new",
+    "rejected_items": "Rejected items, new",
     "gaps": "Gaps, new",
     "gaps_closed": "  closed",
 }
@@ -64,7 +65,7 @@ def replay(
         typer.Option(
             metavar="DATABASE",
             help="Load into this database instead of the live one: a URI, or the name of a"
-            " variable that holds one. Its tables are made where they are missing.",
+            " variable that holds one. Missing tables are created.",
         ),
     ] = "",
     copy_users: Annotated[
@@ -85,9 +86,9 @@ def replay(
 ) -> None:
     """Rebuild the warehouse from the archive in S3: load again what the hourly runs archived.
 
-    What is there already stays as it is, so it can be stopped at any time and started again. Reads
-    the settings from the environment, see .env.example; the archive is read with
-    SongSwap_S3_ReadOnly. Exits with 1 when anything could not be loaded.
+    Existing rows stay as they are, so it can be stopped at any time and started again. Reads the
+    settings from the environment, see .env.example, and the archive with SongSwap_S3_ReadOnly.
+    Exits with 1 when anything could not be loaded.
     """
     from songswap import settings
     from songswap.pipelines import replay as archive
@@ -97,46 +98,42 @@ def replay(
         raise typer.BadParameter("--copy-users goes with --into.")
     log_to_stderr()
     live = settings.from_environment(os.environ)
-    read = live
+    config = live
     if into and not (dry_run and copy_users):
-        read = replace(live, warehouse_dsn=settings.another_warehouse(os.environ, into))
-    units = archive.plan(read, user, _utc(since), _utc(until))
+        config = replace(live, warehouse_dsn=settings.another_warehouse(os.environ, into))
+    units = archive.plan(config, user, _utc(since), _utc(until))
     counts: dict[str, int] = {}
     if not dry_run:
         if into:
-            migrate(read.warehouse_dsn)
+            migrate(config.warehouse_dsn)
         if copy_users:
-            counts["users_copied"] = archive.copy_users(read, live.warehouse_dsn, units)
-        archive.require_users(read, units)
-    counts |= _replay(read, units, partial(run_parallel, engine, master, processes), dry_run)
+            counts["users_copied"] = archive.copy_users(config, live.warehouse_dsn, units)
+        archive.require_users(config, units)
+    counts |= _replay(config, units, partial(run_parallel, engine, master, processes), dry_run)
     if as_json:
         print_json({name: counts.get(name, 0) for name in _TITLES})
     else:
-        _print(counts, _WOULD if dry_run else _DID)
-    if left := archive.problem(counts):
-        err.say(left)
+        _print(counts, _PLANNED if dry_run else _DONE)
+    if problem := archive.problem(counts):
+        err.say(problem)
         raise typer.Exit(1)
 
 
 def _replay(
-    read: "Settings", units: "list[Unit]", spread_over: Callable[..., Any], dry_run: bool
+    config: "Settings", units: "list[Unit]", run_all: Callable[..., Any], dry_run: bool
 ) -> dict[str, int]:
-    from songswap.clock import utc_now
     from songswap.pipelines import replay as archive
 
-    run_id = f"replay__{utc_now():%Y-%m-%dT%H:%M:%S.%f%z}"
-    work = partial(archive.look, read) if dry_run else partial(archive.replay, read, run_id)
+    run_id = new_run_id("replay")
+    work = partial(archive.look, config) if dry_run else partial(archive.replay, config, run_id)
     counts: dict[str, int] = {}
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Steps(*columns) as told:
-        for done, one in enumerate(spread_over(work, units), 1):
-            counts = archive.total([counts, one])
-            told("groups of users", done, len(units), _so_far(counts))
+    with Steps(*columns) as progress:
+        for done, result in enumerate(run_all(work, units), 1):
+            counts = archive.total([counts, result])
+            so_far = f"{counts.get('objects', 0):,} objects, {counts.get('plays', 0):,} new plays"
+            progress("groups of users", done, len(units), so_far)
     return counts
-
-
-def _so_far(counts: dict[str, int]) -> str:
-    return f"{counts.get('objects', 0):,} objects, {counts.get('plays', 0):,} new plays"
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -144,8 +141,8 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 
 def _print(counts: dict[str, int], names: tuple[str, ...]) -> None:
-    table = Rows("what", title="What would be read" if names is _WOULD else "What was replayed")
-    table.add_column("number", justify="right")
+    title = "What would be read" if names is _PLANNED else "What was replayed"
+    table = Rows("what", "number", title=title, right_from=1)
     for name in names:
         if name != "users_copied" or name in counts:
             table.add_row(_TITLES[name], f"{counts.get(name, 0):,}")

@@ -1,4 +1,4 @@
-"""``songswap spark``: a Spark cluster on this machine, until Ctrl-C."""
+"""``songswap spark``: runs a Spark cluster on this machine, until Ctrl-C."""
 
 import os
 import time
@@ -21,43 +21,47 @@ _POLL_S = 0.5
 
 @spark.callback()
 def _group() -> None:
-    """Keeps `up` a word of its own, the only one that there is."""
+    """Keep `up` a subcommand, although it is the only one."""
 
 
 @spark.command(epilog=examples("spark up", "spark up --workers 4 --memory-mb 2048"))
 def up(
-    workers: Annotated[int, typer.Option(min=0, max=64, help="How many; 0 is a master alone.")] = 2,
+    workers: Annotated[
+        int, typer.Option(min=0, max=64, help="Workers; 0 starts a master alone.")
+    ] = 2,
     cores: Annotated[
         int | None,
-        typer.Option(min=1, help="Tasks of a worker at once; its share of this machine's cores."),
+        typer.Option(
+            min=1, help="Concurrent tasks of a worker; by default its share of the cores."
+        ),
     ] = None,
     memory_mb: Annotated[
-        int, typer.Option(min=512, help="Memory that a worker may give to its executors' Java.")
+        int, typer.Option(min=512, help="Memory of a worker for its executors.")
     ] = 1024,
     host: Annotated[
         str, typer.Option(help="The master's address; other machines need SONGSWAP_SPARK_SECRET.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="The master's; 0 takes any free one.")
+        int, typer.Option(min=0, max=65_535, help="The master's port; 0 takes a free one.")
     ] = 0,
     ui_port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="The web UI's; 0 takes any free one.")
+        int, typer.Option(min=0, max=65_535, help="The web UI's port; 0 takes a free one.")
     ] = 0,
     worker_ui_port: Annotated[
-        int, typer.Option(min=0, max=65_500, help="The first worker's; 0 takes any free one.")
+        int, typer.Option(min=0, max=65_500, help="The first worker's UI port; 0 takes a free one.")
     ] = 0,
     master: Annotated[
         str, typer.Option(help="Join this master, spark://host:port, instead of starting one.")
     ] = "",
     state: Annotated[
-        Path, typer.Option(envvar="SONGSWAP_STATE", help="Its folder 'spark' keeps logs and work.")
+        Path, typer.Option(envvar="SONGSWAP_STATE", help="Its folder 'spark' holds logs and work.")
     ] = Path(".songswap"),
 ) -> None:
     """Start a Spark master and workers on this machine, and stop them with Ctrl-C.
 
-    Needs no Java of the system. Prints the master's address, which --master of other commands
-    takes, and the web UI's. Exits with 2 when nothing was started, 1 when a part ended by itself,
-    130 when it was stopped before all was up.
+    Needs no installed Java. Prints the addresses of the master, for --master of other commands, and
+    of the web UI. Exits with 2 when nothing was started, 1 when a part ended by itself, 130 when it
+    was stopped before all parts were up.
     """
     from songswap.dev.stack.state import locked, require_port
     from songswap.parallel.spark_cluster import Cluster, Layout
@@ -90,7 +94,7 @@ def _run(cluster: "Cluster", folder: Path) -> None:
     with stoppable():
         try:
             if stop_leftovers(folder):
-                progress.say("Stopped what an earlier cluster had left running.")
+                progress.say("Stopped the processes that an earlier cluster had left running.")
             cluster.start(progress)
             is_up = True
             _stay_up(cluster, progress)
@@ -103,15 +107,15 @@ def _run(cluster: "Cluster", folder: Path) -> None:
 
 
 def _stay_up(cluster: "Cluster", progress: "Progress") -> None:
-    """Shows the addresses and waits for Ctrl-C; a worker that ends is told of once."""
+    """Show the addresses and wait for Ctrl-C; report a worker that ends once."""
     typer.echo(f"Master  {cluster.url}")
     if cluster.ui_url:
         typer.echo(f"Web UI  {cluster.ui_url}")
     progress.say("Ctrl-C stops everything.")
-    told = set()
+    reported = set()
     while True:
         for worker in cluster.require_running():
-            if worker.name not in told:
-                told.add(worker.name)
-                progress.say(f"{worker.name} has ended, the others go on. Its log is {worker.log}.")
+            if worker.name not in reported:
+                reported.add(worker.name)
+                progress.say(f"{worker.name} ended, the others continue. Its log is {worker.log}.")
         time.sleep(_POLL_S)

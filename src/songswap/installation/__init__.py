@@ -1,1 +1,1 @@
-"""What of the package is installed, and where its files are."""
+"""The installed extras, and the project's files that are not modules."""

@@ -1,7 +1,7 @@
-"""The project's files that are no modules: the DAG files, the deployment, the examples.
+"""The project's files that are not modules: the DAG files, the deployment, the examples.
 
-A wheel has them in the folder `files` of the package, see hatch_build.py. In a clone, which an
-editable install runs from, they lie at its root.
+A wheel has them in the package's folder `files`, see hatch_build.py. In a clone, from which an
+editable install runs, they are at its root.
 """
 
 import shutil
@@ -19,17 +19,17 @@ def dags() -> Path:
     """The folder of the DAG files.
 
     Raises:
-        SettingsError: this installation has none.
+        SettingsError: this installation does not have them.
     """
     return _folder() / "dags"
 
 
 def write_deployment(target: Path) -> None:
-    """Write what images are built from and Compose runs into a folder that is new or empty.
+    """Write the files of images and of Compose into a new or empty folder.
 
     Raises:
-        SettingsError: the folder holds something or cannot be written, or this installation has no
-            such files.
+        SettingsError: the folder is not empty or cannot be written, or this installation does not
+            have the files.
     """
     source = _folder()
     text = (source / "pyproject.toml").read_text()
@@ -38,15 +38,15 @@ def write_deployment(target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
             raise SettingsError(
-                f"{target} is not empty. Nothing was written: name a folder that is, or a new one."
+                f"{target} is not empty. Nothing was written: name a new or an empty folder."
             )
         for name in wheel["hooks"]["custom"]["files"]:
             _copy(source / name, target / name)
         _copy(_PACKAGE, target / "src/songswap")
     except OSError as error:
         raise SettingsError(
-            f"{target} was not written, or only in part ({error}): remove it, and name a folder"
-            " that can be."
+            f"{target} was not written, or only in part ({error}): remove it, and name a writable"
+            " folder."
         ) from error
 
 
@@ -62,7 +62,7 @@ def _folder() -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        # A wheel's package holds the other files, and what Python makes of modules.
+        # Python's caches, and the other files in a wheel's package.
         leave_out = shutil.ignore_patterns("__pycache__", _PLACES[0].name)
         shutil.copytree(source, target, ignore=leave_out)
     else:

@@ -1,11 +1,11 @@
-"""Who is told when a run fails, and when it is well again: one message a run, on Discord.
+"""Alerts on Discord when a run fails and when it recovers: one message a run.
 
-    task fails ──▶ note_problem: what its error says becomes an XCom of the task
+    task fails ──▶ record_problem: an XCom of the task describes its error
     run ends   ──▶ Alert or Recovery, in the dag-processor: reads states and XComs, sends one embed
 
-The run has ended when its message is sent, so Discord can neither fail it nor hold it up. What
-could not be sent is in the log of the dag-processor. How long a DAG has been red, and of what,
-stands in Airflow's variable ``alert_<dag_id>``, from its first failure until it is well again.
+The run has ended before its message is sent, so Discord can neither fail nor delay it. Unsent
+messages are in the log of the dag-processor. Airflow's variable ``alert_<dag_id>`` records since
+when a DAG has been failing, and of what, until it recovers.
 """
 
 import json
@@ -18,11 +18,11 @@ from airflow.sdk import BaseNotifier, Variable, get_current_context
 from airflow.sdk.configuration import conf
 
 from songswap.alerts import message
-from songswap.alerts.message import Embed, Failed, Run
+from songswap.alerts.message import Embed, FailedTask, Run
+from songswap.alerts.notices import Notice
 from songswap.alerts.problem import Problem
-from songswap.alerts.warning import LOOK, Notice
 from songswap.errors import RunFailed, RunOverdue, RunPaused, SongSwapError
-from songswap.orchestration.rows import end_row
+from songswap.orchestration.runs import end_row
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,108 +30,98 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROBLEM = "problem"
-"""The XCom that holds a failed task's problem."""
+"""The XCom with a failed task's problem."""
 
 MESSAGE = "discord_message"
-"""The XCom that holds the id of the message that was sent about a task."""
+"""The XCom with the id of the message about a task."""
 
-WARNINGS = "warnings"
-"""The XCom that holds what is to be told of a run beside its failures."""
+NOTICES = "notices"
+"""The XCom with the notices of a run."""
 
 _MOST_INDEX = 10
-"""Of a mapped task the first ones speak for all: a run's XComs stay small however many fail."""
+"""Only the first tasks of a mapped one record a problem: XComs stay small however many fail."""
 
 _MOST_CAUSES = 10
-
-_RED = ("failed", "upstream_failed")
 
 _PAUSED = RunPaused.__name__
 
 _OVERDUE = RunOverdue(
-    "It took too long, and gave way to the next run. What was answered is in the spool: the next"
-    " run brings it in."
+    "It took too long, and gave way to the next run. What Spotify has answered is in the spool: the"
+    " next run loads it."
 )
 
 
-def note_problem(context: "Context") -> None:
-    """A task's ``on_failure_callback``: leave what its error says for the run's alert."""
+def record_problem(context: "Context") -> None:
+    """Describe a task's error for the run's alert; a task's ``on_failure_callback``."""
     task, error = context["ti"], context.get("exception")
     if isinstance(error, BaseException) and (task.map_index or -1) < _MOST_INDEX:
         causes = error.causes if isinstance(error, RunFailed) else ()
-        noted = {**Problem.of(error)._asdict(), "causes": causes[:_MOST_CAUSES]}
-        task.xcom_push(PROBLEM, noted)
+        problem = {**Problem.of(error)._asdict(), "causes": causes[:_MOST_CAUSES]}
+        task.xcom_push(PROBLEM, problem)
 
 
-def warn(sentences: list[str]) -> None:
-    """Leave what engineers have to look at for the run's message, in the task's XCom."""
-    tell([Notice(LOOK, sentence) for sentence in sentences])
-
-
-def tell(notices: list[Notice]) -> None:
-    """Leave what engineers have to know of this run for its messages, in the task's XCom."""
-    for one in notices:
-        log.warning("%s", one.sentence)
+def add_notices(notices: list[Notice]) -> None:
+    """Log notices, and leave them in the task's XCom for the run's messages."""
+    for notice in notices:
+        log.warning("%s", notice.sentence)
     if notices:
-        get_current_context()["ti"].xcom_push(WARNINGS, [[*one] for one in notices])
+        get_current_context()["ti"].xcom_push(NOTICES, [[*notice] for notice in notices])
 
 
-def failures() -> list[tuple[Failed, Problem]]:
-    """The tasks of this run that failed until now, each with what is known of its problem.
+def failed_tasks() -> list[tuple[FailedTask, Problem]]:
+    """Return the tasks of this run that have failed so far, each with its problem.
 
-    Those that were kept from their turn by another's failure are told only where none failed.
+    Only if there is none: the tasks that did not run because another one failed.
     """
     context = get_current_context()
-    states = _states(context)
-    bad: list[Failed] = []
-    for state in _RED:
-        bad = bad or list(_in_state(context, states, state))
-    return [(one, one.problem or Problem("", "failed, its task log says why")) for one in bad]
+    states = _task_states(context)
+    tasks = list(_in_state(context, states, "failed"))
+    tasks = tasks or list(_in_state(context, states, "upstream_failed"))
+    unknown = Problem("", "failed, its task log says why")
+    return [(task, task.problem or unknown) for task in tasks]
 
 
 class Alert(BaseNotifier):
-    """Tells that a run failed: a DAG's ``on_failure_callback``, or a single task's."""
+    """Reports a failed run (a DAG's ``on_failure_callback``) or a single failed task."""
 
     def notify(self, context: "Context") -> None:
-        """Send the message; when Discord does not take it, it goes to the log."""
+        """Send the message; when Discord does not take it, log it."""
         run, at = run_of(context), datetime.now(UTC)
         error, task = context.get("exception"), context.get("ti")
         if task is not None and isinstance(error, BaseException):
-            failed = [Failed(task.task_id, _index(task.map_index), Problem.of(error))]
-            sent = _send(message.failure(run, failed, 1, 1, at))
-            if sent:
-                task.xcom_push(MESSAGE, sent)
+            index = -1 if task.map_index is None else task.map_index
+            failed = [FailedTask(task.task_id, index, Problem.of(error))]
+            message_id = _send(message.failure(run, failed, 1, 1, at))
+            if message_id:
+                task.xcom_push(MESSAGE, message_id)
         else:
             self._run_failed(context, run, at)
 
     def _run_failed(self, context: "Context", run: Run, at: datetime) -> None:
-        states = _states(context)
+        states = _task_states(context)
         failed = list(_in_state(context, states, "failed"))
         overdue = Problem.of(_OVERDUE) if context.get("reason") == "timed_out" else None
-        # A pause is told once, by the notices that the run left: nothing failed.
-        paused = failed and all(one.problem and one.problem.kind == _PAUSED for one in failed)
+        # Nothing failed in a paused run: its notices report the pause, once.
+        paused = failed and all(task.problem and task.problem.kind == _PAUSED for task in failed)
         if overdue or not paused:
-            red = _note_red(run, at, message.causes(failed, overdue))
-            told = message.failure(run, failed, len(states), red["in_a_row"], at, overdue)
-            _send(told)
-        _tell_notices(context, run, at)
-        problem = overdue or next((one.problem for one in failed if one.problem), None)
+            in_a_row = _extend_failure(run, at, message.causes(failed, overdue))
+            _send(message.failure(run, failed, len(states), in_a_row, at, overdue))
+        _send_notices(context, run, at)
+        problem = overdue or next((task.problem for task in failed if task.problem), None)
         end_row(run.dag_id, run.run_id, problem.text if problem else "It was ended in Airflow.")
 
 
 class Recovery(BaseNotifier):
-    """Tells that a DAG is well again: its ``on_success_callback``; silent where it was not red.
-
-    What is to be told of the run all the same, such as a gap, is told too.
-    """
+    """Reports that a DAG recovered (its ``on_success_callback``), and the notices of any run."""
 
     def notify(self, context: "Context") -> None:
-        """Send the message where an alert went before, and those with the run's notices."""
+        """Send the notices, and the recovery if the DAG's last run failed."""
         run = run_of(context)
-        _tell_notices(context, run, datetime.now(UTC))
-        red = _red(run)
-        if red is not None:
-            since = datetime.fromisoformat(red["since"])
-            _send(message.recovery(run, red["runs"], since, datetime.now(UTC)))
+        _send_notices(context, run, datetime.now(UTC))
+        failure = _failure(run)
+        if failure is not None:
+            since = datetime.fromisoformat(failure["since"])
+            _send(message.recovery(run, failure["runs"], since, datetime.now(UTC)))
             Variable.delete(_variable(run))
 
 
@@ -139,21 +129,17 @@ ALERTS: Mapping[str, Any] = {
     "on_failure_callback": Alert(),
     "on_success_callback": Recovery(),
 }
-"""What every DAG passes on: ``@dag(..., **ALERTS)``."""
+"""The callbacks of every DAG: ``@dag(..., **ALERTS)``."""
 
 
 def run_of(context: "Context") -> Run:
-    """The run that a context belongs to, with the address of Airflow's pages."""
+    """Return the run of a context, with the address of Airflow's pages."""
     base_url = conf.get("api", "base_url", fallback="") or "http://localhost:8080"
     return Run(base_url, context["dag"].dag_id, str(context["run_id"]))
 
 
-def _index(map_index: int | None) -> int:
-    return -1 if map_index is None else map_index
-
-
-def _states(context: "Context") -> dict[str, str]:
-    """The states of the run's tasks; those of a mapped task have its index at the end."""
+def _task_states(context: "Context") -> dict[str, str]:
+    """The states of the run's tasks; ids of mapped tasks end with their index."""
     task = context.get("ti")
     if task is None:
         return {}
@@ -162,44 +148,44 @@ def _states(context: "Context") -> dict[str, str]:
     return states.get(run_id, {})
 
 
-def _in_state(context: "Context", states: Mapping[str, str], state: str) -> Iterator[Failed]:
-    """The tasks in a state, in the DAG's order, with what they noted."""
+def _in_state(context: "Context", states: Mapping[str, str], state: str) -> Iterator[FailedTask]:
+    """The tasks in a state, in the DAG's order, with their problems."""
     for task in context["dag"].tasks:
         task_id = task.task_id
         if states.get(task_id) == state:
-            yield _noted(context, task_id, -1)
-        start = f"{task_id}_"
-        ends = [name.removeprefix(start) for name in states if name.startswith(start)]
+            yield _failed_task(context, task_id, -1)
+        prefix = f"{task_id}_"
+        ends = [name.removeprefix(prefix) for name in states if name.startswith(prefix)]
         for index in sorted(int(end) for end in ends if end.isdecimal()):
-            if states[f"{start}{index}"] == state:
-                yield _noted(context, task_id, index)
+            if states[f"{prefix}{index}"] == state:
+                yield _failed_task(context, task_id, index)
 
 
-def _noted(context: "Context", task_id: str, index: int) -> Failed:
+def _failed_task(context: "Context", task_id: str, index: int) -> FailedTask:
     if index >= _MOST_INDEX:
-        return Failed(task_id, index, None)
-    noted = context["ti"].xcom_pull(task_ids=task_id, key=PROBLEM, map_indexes=index)
-    if not noted:
-        return Failed(task_id, index, None)
-    causes = tuple(Problem(*cause) for cause in noted["causes"])
-    return Failed(task_id, index, Problem(noted["kind"], noted["text"]), causes)
+        return FailedTask(task_id, index, None)
+    recorded = context["ti"].xcom_pull(task_ids=task_id, key=PROBLEM, map_indexes=index)
+    if not recorded:
+        return FailedTask(task_id, index, None)
+    causes = tuple(Problem(*cause) for cause in recorded["causes"])
+    return FailedTask(task_id, index, Problem(recorded["kind"], recorded["text"]), causes)
 
 
-def _tell_notices(context: "Context", run: Run, at: datetime) -> None:
-    """Send what the run's tasks left to be told: one message of each sort."""
+def _send_notices(context: "Context", run: Run, at: datetime) -> None:
+    """Send the notices that the run's last tasks left: one message of each kind."""
     task = context.get("ti")
     if task is None:
         return
-    leaves = [one.task_id for one in context["dag"].tasks if not one.downstream_task_ids]
-    left = [task.xcom_pull(task_ids=name, key=WARNINGS, map_indexes=-1) for name in leaves]
-    notices = [Notice(*one) for some in left for one in some or ()]
-    for about in dict.fromkeys(one.about for one in notices):
-        sentences = [one.sentence for one in notices if one.about == about]
-        _send(message.warning(run, sentences, at, about))
+    leaves = [leaf.task_id for leaf in context["dag"].tasks if not leaf.downstream_task_ids]
+    left = [task.xcom_pull(task_ids=name, key=NOTICES, map_indexes=-1) for name in leaves]
+    notices = [Notice(*fields) for of_task in left for fields in of_task or ()]
+    for kind in dict.fromkeys(notice.kind for notice in notices):
+        sentences = [notice.sentence for notice in notices if notice.kind == kind]
+        _send(message.notice(run, kind, sentences, at))
 
 
 def _send(embed: Embed) -> str | None:
-    """Send a message and return its id; what cannot be sent goes to the log."""
+    """Send a message and return its id; log it if it cannot be sent."""
     from songswap.orchestration.discord import DiscordHook
 
     try:
@@ -213,29 +199,26 @@ def _variable(run: Run) -> str:
     return f"alert_{run.dag_id}"
 
 
-def _red(run: Run) -> dict[str, Any] | None:
-    """Since when the DAG is red, with how many runs, the last of them; None while it is well."""
-    noted = Variable.get(_variable(run), default=None)
-    red: dict[str, Any] | None = json.loads(noted) if noted else None
-    return red
+def _failure(run: Run) -> dict[str, Any] | None:
+    """The failure of the DAG that has not recovered: since when, its runs and causes; or None."""
+    recorded = Variable.get(_variable(run), default=None)
+    failure: dict[str, Any] | None = json.loads(recorded) if recorded else None
+    return failure
 
 
-def _note_red(run: Run, at: datetime, causes: Iterable[str]) -> dict[str, Any]:
-    """Note that the DAG is red, and of what; a run that is cleared and fails again counts once.
+def _extend_failure(run: Run, at: datetime, causes: Iterable[str]) -> int:
+    """Record that a run failed, and return how many in a row have a cause in common.
 
-    ``in_a_row`` counts the runs up to this one that have a cause in common.
+    A run that is cleared and fails again counts once.
     """
-    red: dict[str, Any] = {"runs": 0, "last": None, "in_a_row": 0, "causes": []}
-    red |= {"since": at.isoformat()} | (_red(run) or {})
-    again = red["last"] == run.run_id
-    common = sorted(set(red["causes"]) & set(causes))
-    if again:
-        red["causes"] = common or sorted(set(causes))
-    else:
-        red["in_a_row"] = red["in_a_row"] + 1 if common else 1
-        red |= {"runs": red["runs"] + 1, "causes": common or sorted(set(causes))}
-    red["last"] = run.run_id
-    Variable.set(
-        _variable(run), json.dumps(red), description="Runs that failed; a good run takes it away."
-    )
-    return red
+    failure: dict[str, Any] = {"runs": 0, "last": None, "in_a_row": 0, "causes": []}
+    failure |= {"since": at.isoformat()} | (_failure(run) or {})
+    common = sorted(set(failure["causes"]) & set(causes))
+    if failure["last"] != run.run_id:
+        failure["in_a_row"] = failure["in_a_row"] + 1 if common else 1
+        failure["runs"] += 1
+    failure["causes"] = common or sorted(set(causes))
+    failure["last"] = run.run_id
+    description = "The runs that failed; the next good run deletes this."
+    Variable.set(_variable(run), json.dumps(failure), description=description)
+    return int(failure["in_a_row"])

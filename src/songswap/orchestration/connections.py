@@ -8,20 +8,20 @@ from airflow.sdk.log import mask_secret
 
 from songswap import settings
 from songswap.alerts.webhook import Webhook
-from songswap.checks.sanity.given import connection_named
+from songswap.checks.sanity.context import connection_named
 from songswap.settings import airflow_connection, spotify_connection
 from songswap.settings.addresses import plain_hosts
 from songswap.settings.warehouse_dsn import dsn_of
 
 
 def read_settings() -> settings.Settings:
-    """The settings of a task, from wherever Airflow keeps its connections and variables.
+    """Read a task's settings from Airflow's connections and variables.
 
-    ``SONGSWAP_…`` come from the environment, and ``SPOTIFY_…`` where ``SongSwap_Spotify`` is not
-    defined.
+    ``SONGSWAP_…`` come from the environment; so do ``SPOTIFY_…`` if there is no connection
+    ``SongSwap_Spotify``.
 
     Raises:
-        SettingsError: one is missing or cannot be read.
+        SettingsError: a setting is missing or cannot be read.
         AirflowNotFoundException: a connection is not defined; Airflow's text names it.
     """
     return settings.build(
@@ -35,7 +35,7 @@ def read_settings() -> settings.Settings:
 
 
 def read_warehouse() -> str:
-    """Where the warehouse is, as libpq is told.
+    """Return libpq's connection string of the warehouse.
 
     Raises:
         SettingsError: it cannot be read.
@@ -45,7 +45,7 @@ def read_warehouse() -> str:
 
 
 def read_webhook() -> Webhook:
-    """Where the engineers are told, from ``Discord_Notifier`` or ``discord_webhook_endpoint``.
+    """Read the engineers' webhook, from ``Discord_Notifier`` or ``discord_webhook_endpoint``.
 
     Raises:
         SettingsError: neither is set, or what is set is not a webhook.
@@ -56,7 +56,7 @@ def read_webhook() -> Webhook:
 
 
 def read_test_archive() -> settings.Archive:
-    """The bucket as the tests' connection opens it, which may read and delete its own objects too.
+    """Return the bucket with the tests' key, which may also read and delete the tests' objects.
 
     Raises:
         AirflowNotFoundException: the connection is not defined; Airflow's text names it.
@@ -66,7 +66,7 @@ def read_test_archive() -> settings.Archive:
 
 
 def find_connection(name: str) -> airflow_connection.Connection | None:
-    """A connection; None where it is not defined.
+    """Return a connection; None where it is not defined.
 
     Raises:
         SettingsError: it cannot be read.
@@ -78,7 +78,7 @@ def find_connection(name: str) -> airflow_connection.Connection | None:
 
 
 def find_variable(name: str) -> str | None:
-    """A variable; None where it is not defined."""
+    """Return a variable; None where it is not defined."""
     found: str | None = Variable.get(name, default=None)
     return found
 
@@ -87,7 +87,7 @@ def _connection(name: str) -> airflow_connection.Connection:
     try:
         found = Connection.get(name)
     except AirflowNotFoundException:
-        # What Airflow cannot read it takes for not defined, such as several hosts with their ports.
+        # Airflow also raises it for a text that it cannot parse, such as several hosts with ports.
         variable = f"AIRFLOW_CONN_{name.upper()}"
         text = os.environ.get(variable, "").strip()
         if not text:

@@ -19,35 +19,35 @@ _TIMEOUT_S = 8
 
 
 class DiscordHook(DiscordWebhookHook):
-    """Sends embeds, reads them back, and takes them away.
+    """Sends embeds, reads them back, and deletes them.
 
     Args:
-        webhook: where to; without one, that of the connection ``Discord_Notifier`` or of the
+        webhook: the destination; by default that of the connection ``Discord_Notifier`` or of the
             variable ``discord_webhook_endpoint``.
 
     Raises:
         SettingsError: no webhook is set, or it cannot be read.
-        AlertError: from every method, when Discord does not do it.
+        AlertError: from every method, when Discord fails or refuses.
     """
 
     def __init__(self, webhook: Webhook | None = None) -> None:
         self._webhook = webhook or read_webhook()
-        # What other code says of a lost connection quotes the whole address.
+        # Errors of other code about a lost connection quote the whole address.
         mask_secret(self._webhook.token)
         super().__init__(http_conn_id=CONNECTION, webhook_endpoint=self._webhook.endpoint)
 
     def get_connection(self, conn_id: str) -> Connection:  # type: ignore[override]  # bound to one
-        """The webhook as a connection, also where only the variable is set."""
+        """Return the webhook as a connection, also where only the variable is set."""
         return Connection(conn_id=conn_id, conn_type=self.conn_type, host=self._webhook.base)
 
     def get_conn(self, *arguments: Any, **options: Any) -> Session:
-        """A session whose answers' bodies are not read yet."""
+        """Return a session that does not read responses' bodies by itself."""
         session: Session = super().get_conn(*arguments, **options)
         session.stream = True
         return session
 
     def send(self, embed: Embed) -> str:
-        """Send a message and return its id. It is tried once: a late alert is none."""
+        """Send a message and return its id; tried once, because a late alert is useless."""
         payload = self.handler.build_discord_payload(
             tts=False,
             message="",
@@ -55,17 +55,17 @@ class DiscordHook(DiscordWebhookHook):
             avatar_url=None,
             embed=embed,  # type: ignore[arg-type]  # the provider's own TypedDict of the same
         )
-        return str(self._ask("POST", "?wait=true", payload).get("id", ""))
+        return str(self._request("POST", "?wait=true", payload).get("id", ""))
 
     def read(self, message_id: str) -> dict[str, Any]:
-        """A message that was sent, as Discord has it."""
-        return self._ask("GET", f"/messages/{message_id}")
+        """Read a message that was sent."""
+        return self._request("GET", f"/messages/{message_id}")
 
     def delete(self, message_id: str) -> None:
-        """Take a message away."""
-        self._ask("DELETE", f"/messages/{message_id}")
+        """Delete a message."""
+        self._request("DELETE", f"/messages/{message_id}")
 
-    def _ask(self, method: str, path: str, payload: str | None = None) -> dict[str, Any]:
+    def _request(self, method: str, path: str, payload: str | None = None) -> dict[str, Any]:
         self.method = method
         try:
             response: Response = self.run(
@@ -80,7 +80,7 @@ class DiscordHook(DiscordWebhookHook):
             )
             read_all(response)
         except RequestException as error:
-            # Without its cause, whose text has the webhook's address in it.
+            # Without its cause, whose text has the webhook's address.
             raise AlertError(f"Discord was not reached: {type(error).__name__}.") from None
         if response.status_code == 404:
             raise UnknownToDiscord(
@@ -88,13 +88,11 @@ class DiscordHook(DiscordWebhookHook):
                 " Discord_Notifier or the variable discord_webhook_endpoint to one that exists."
             )
         if not 200 <= response.status_code < 300:
-            raise AlertError(f"Discord answered with status {response.status_code}.")
+            raise AlertError(f"Discord responded with status {response.status_code}.")
         try:
-            told = json.loads(response.content or "{}")
+            body = json.loads(response.content or "{}")
         except (ValueError, RecursionError):
-            told = None
-        if not isinstance(told, dict):
-            raise AlertError(
-                "What answers for Discord is not Discord's API: it gave no JSON object."
-            )
-        return told
+            body = None
+        if not isinstance(body, dict):
+            raise AlertError("The response is not from Discord's API: it is not a JSON object.")
+        return body

@@ -1,6 +1,6 @@
-"""Which errors Airflow tries again, and after how long.
+"""Which errors Airflow retries, and after how long.
 
-Exceptions are named by their path, so that a DAG file imports none of the pipeline to be parsed.
+Exceptions are named by their path: a DAG file imports nothing of the pipeline to be parsed.
 """
 
 import os
@@ -9,22 +9,22 @@ from typing import Any
 
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from songswap.orchestration.alerts import note_problem
+from songswap.orchestration.alerts import record_problem
 
 TASK_TIMEOUT = timedelta(minutes=50)
-"""How long a try of a task may take. What asks Spotify has to end by itself before."""
+"""How long a try of a task may take. Tasks that call Spotify stop by themselves before."""
 
 LONGEST_TASK = timedelta(days=1)
-"""How long a try of a task may take that is as long as what it is given: a backfill, a replay, an
-import. No task may take longer: docker-compose.yaml has Redis give a task to another worker when it
-was not ended for a little longer (``VISIBILITY_TIMEOUT``)."""
+"""How long a try may take where the work has any size: a backfill, a replay, an import. No limit
+may be longer: soon after it, Redis gives a task to a second worker (``VISIBILITY_TIMEOUT`` in
+docker-compose.yaml)."""
 
 RUN_TIMEOUT = timedelta(minutes=55)
-"""How long a run of the scheduled DAGs may take in all: then it gives way to the next hour's."""
+"""How long a run of the scheduled DAGs may take: then it makes way for the next hour's."""
 
 _RETRIES = 2
 
-_WITHOUT_USE = (
+_NOT_RETRIED = (
     "RateLimited",
     "InvalidClient",
     "ClockWrong",
@@ -39,24 +39,24 @@ _WITHOUT_USE = (
 
 
 def retried() -> dict[str, Any]:
-    """The ``default_args`` of a DAG that does the pipeline's work.
+    """Return the ``default_args`` of a DAG that loads data.
 
-    Lost services are tried again in a minute, a task that was killed too; what trying cannot mend
-    fails at once. The minute is the setting ``SONGSWAP_RETRY_DELAY_S``.
+    A lost service or a killed task is retried after a minute (the setting
+    ``SONGSWAP_RETRY_DELAY_S``). Errors that a retry cannot fix fail at once.
     """
     delay = timedelta(seconds=float(os.environ.get("SONGSWAP_RETRY_DELAY_S") or 60))
     policy = ExceptionRetryPolicy(
         rules=[
             RetryRule(
-                exception=[f"songswap.errors.{name}" for name in _WITHOUT_USE],
+                exception=[f"songswap.errors.{name}" for name in _NOT_RETRIED],
                 action=RetryAction.FAIL,
-                reason="Trying again at once would not help.",
+                reason="A retry would not help.",
             ),
             RetryRule(
                 exception="songswap.errors.SongSwapError",
                 action=RetryAction.RETRY,
                 retry_delay=delay,
-                reason="A service was lost; what was done until then is kept.",
+                reason="A service was lost; what was done before is stored.",
             ),
         ]
     )
@@ -65,14 +65,14 @@ def retried() -> dict[str, Any]:
         "retry_delay": delay,
         "retry_policy": policy,
         "execution_timeout": TASK_TIMEOUT,
-        "on_failure_callback": note_problem,
+        "on_failure_callback": record_problem,
     }
 
 
 def tried_once() -> dict[str, Any]:
-    """The ``default_args`` of a DAG that checks something: it tells what is so now."""
+    """Return the ``default_args`` of a DAG that checks something: the first result counts."""
     return {
         "retries": 0,
         "execution_timeout": timedelta(minutes=5),
-        "on_failure_callback": note_problem,
+        "on_failure_callback": record_problem,
     }

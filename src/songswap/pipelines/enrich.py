@@ -256,7 +256,7 @@ class MetadataFetcher:
             )
             enrichment.postpone(self.connection, self.kind, part, self.clock() + _FORBIDDEN_FOR)
             not_loaded.update(part)
-        told_of, unknown = told.told - not_loaded, told.unknown - not_loaded
+        told_of, unknown = told.received - not_loaded, told.unknown - not_loaded
         self.counts[f"{self.kind}_requested"] += len(ids)
         self.counts[f"{self.kind}_received"] += len(told_of)
         self.counts[f"{self.kind}_unknown"] += len(unknown)

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from songswap.errors import ExportRefused
 from songswap.storage import keys
-from songswap.storage.export_files import Found, Source
-from songswap.storage.records import SpooledResponse, pack
+from songswap.storage.export_files import Source, Sources
+from songswap.storage.records import RawExport, pack
 from songswap.transform.exports import files
 from songswap.transform.exports.kinds import WITHOUT_TRACKS
 from songswap.transform.exports.rows import require_plausible
@@ -37,7 +37,7 @@ class Contents:
 
     files: list[File] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
-    kept: list[SpooledResponse] = field(default_factory=list)
+    kept: list[RawExport] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter[str]:
@@ -50,15 +50,15 @@ class Contents:
         return counts
 
 
-def read_contents(user_id: int, found: Found, now: datetime, progress: Progress) -> Contents:
+def read_contents(user_id: int, found: Sources, now: datetime, progress: Progress) -> Contents:
     """Read all files of an export.
 
     Raises:
         ExportRefused: one of them is broken, or they have more rows than any history.
     """
     package = Contents(left_out=found.left_out)
-    size, done, rows = sum(source.size for source in found.sources), 0, 0
-    for source in found.sources:
+    size, done, rows = sum(source.size for source in found.files), 0, 0
+    for source in found.files:
         progress("read", done, size)
         done += source.size
         try:
@@ -78,10 +78,8 @@ def read_contents(user_id: int, found: Found, now: datetime, progress: Progress)
         raw_key = None
         if file.archivable:
             raw_key = keys.for_export(user_id, file.kind.value, file.archivable)
-            kept = SpooledResponse(
-                len(package.kept), user_id, raw_key, now, None, pack(file.archivable)
-            )
-            package.kept.append(kept)
+            packed = pack(file.archivable)
+            package.kept.append(RawExport(user_id, raw_key, file.kind.value, now, packed))
             file.archivable = b""
         package.files.append(file)
         package.keys.append(raw_key)

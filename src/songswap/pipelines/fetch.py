@@ -42,9 +42,9 @@ from songswap.settings import Settings
 from songswap.spotify.client import Client, Response, open_client
 from songswap.storage import keys
 from songswap.storage.archive import Archive
-from songswap.storage.records import RawResponse, SpooledResponse
+from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
-from songswap.transform import history
+from songswap.transform import recent_plays
 from songswap.warehouse import grants as grant
 from songswap.warehouse import polls, runs
 from songswap.warehouse.connection import connect
@@ -151,6 +151,10 @@ async def _fetch(
     return dict(batch.counts)
 
 
+_Polled = tuple[int, bytes | None, Response]
+"""A user, the fingerprint of the response, and the response."""
+
+
 @dataclass(slots=True)
 class _Batch:
     """A batch while it is fetched: what it is done with, and what has happened so far.
@@ -168,7 +172,7 @@ class _Batch:
     archive: Archive
     clock: Callable[[], datetime]
     stop: asyncio.Event
-    answers: asyncio.Queue[RawResponse | None] = field(
+    answers: asyncio.Queue[_Polled | None] = field(
         default_factory=lambda: asyncio.Queue(maxsize=2 * SPOOL_BATCH)
     )
     counts: Counter[str] = field(default_factory=Counter)
@@ -333,14 +337,12 @@ class _Batch:
     async def _take(self, one: Credentials, told: Response) -> None:
         if not one.settled:
             self.recovered.append(one.user_id)
-        fingerprint = history.fingerprint(told.body)
+        fingerprint = recent_plays.fingerprint(told.body)
         if fingerprint is not None and fingerprint == one.fingerprint:
             self.outcomes[one.user_id] = "unchanged"
             self.polled[one.user_id] = None
         else:
-            where = keys.for_hour(one.user_id, told.observed_at)
-            answer = RawResponse(one.user_id, where, told.observed_at, fingerprint, told.body)
-            await self.answers.put(answer)
+            await self.answers.put((one.user_id, fingerprint, told))
             self.outcomes[one.user_id] = "answered"
 
     async def _keep(self) -> None:
@@ -348,7 +350,7 @@ class _Batch:
         s3_takes = True
         more = True
         while more:
-            group: list[RawResponse] = []
+            group: list[_Polled] = []
             while more and len(group) < SPOOL_BATCH and not (group and self.answers.empty()):
                 answer = await self.answers.get()
                 more = answer is not None
@@ -357,7 +359,7 @@ class _Batch:
             if not group:
                 continue
             try:
-                kept = await asyncio.to_thread(self.spool.keep, self.run_id, self.number, group)
+                kept = await asyncio.to_thread(self._spool, group)
             except SpoolError as error:
                 self.stopped_by = self.stopped_by or error
                 self.counts["dropped"] += len(group)
@@ -367,11 +369,25 @@ class _Batch:
                 # Where it takes none, the rest would only wait for its timeouts.
                 s3_takes = bool(await event_loop.until(self.stop, self._archive(kept)))
 
-    async def _archive(self, kept: list[SpooledResponse]) -> bool:
+    def _spool(self, group: list[_Polled]) -> list[RawResponse]:
+        """Pack responses and write them to the disk; in a thread, as both take time."""
+        raw = [
+            RawResponse(
+                user_id,
+                keys.for_hour(user_id, response.observed_at),
+                response.observed_at,
+                pack(response.body),
+                fingerprint,
+            )
+            for user_id, fingerprint, response in group
+        ]
+        return self.spool.add(self.run_id, self.number, raw)
+
+    async def _archive(self, kept: list[RawResponse]) -> bool:
         """Put answers into S3; False when it took none."""
         outcome = await self.archive.put_all(kept)
-        await asyncio.to_thread(self.spool.archived, outcome.archived)
-        await asyncio.to_thread(self.spool.failed, outcome.problems)
+        await asyncio.to_thread(self.spool.mark_archived, outcome.archived)
+        await asyncio.to_thread(self.spool.mark_failed, outcome.problems)
         self.counts["archived"] += len(outcome.archived)
         return bool(outcome.archived)
 

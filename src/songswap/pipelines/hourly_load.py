@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import psycopg
 
+from songswap.alerts.notices import Notice
 from songswap.alerts.problem import Problem
-from songswap.alerts.warning import Notice
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
 from songswap.pipelines import judgement, telling
@@ -137,7 +137,7 @@ def summarise(
         lost = Limits(settings.lost_users_share, settings.lost_users_at_least)
         troubles += judgement.of_users(found, lost)
         troubles += judgement.of_what_waits(waiting, spool.last_problem())
-        recoveries = spool.recoveries(only_untold=True)
+        recoveries = spool.recoveries(only_unreported=True)
         troubles += judgement.of_the_spool(len(spool.damaged_tokens()), recoveries)
         counts = _counts(runs.totals(connection, run_id), outcomes) | waiting
         counts |= grant_states.warn(connection, clock())

@@ -23,10 +23,10 @@ from songswap.parallel.gc_pause import gc_paused
 from songswap.pipelines.export_contents import Contents, Progress, read_contents, require_owner
 from songswap.settings import Settings
 from songswap.storage.archive import Archive
-from songswap.storage.archive_reader import ArchivedExport
-from songswap.storage.export_files import Given, sources
+from songswap.storage.export_files import LabelledPath, find_sources
 from songswap.storage.export_folder import shown
-from songswap.storage.export_inbox import Package, fetched
+from songswap.storage.export_inbox import Package, fetch_package
+from songswap.storage.records import RawExport
 from songswap.storage.scratch import scratch
 from songswap.transform.exports import files
 from songswap.transform.exports.kinds import Kind
@@ -101,7 +101,7 @@ def import_files(
         SettingsError: there is no place for what has to be unpacked.
         WarehouseUnavailable, SchemaOutdated, LoadIncomplete: nothing was loaded.
     """
-    given = [Given(path, shown(str(path))) for path in paths]
+    given = [LabelledPath(path, shown(str(path))) for path in paths]
     with scratch() as folder:
         return _import(settings, user_id, given, folder, import_id, progress, clock, trust)
 
@@ -132,7 +132,7 @@ def import_package(
     import_id = f"{run_id}__user{user_id}"
     try:
         with scratch() as folder:
-            given = fetched(package, settings.library, folder)
+            given = fetch_package(package, settings.library, folder)
             return _import(
                 settings, user_id, given, folder, import_id, progress or told, clock, trust
             )
@@ -143,7 +143,7 @@ def import_package(
 def _import(
     settings: Settings,
     user_id: int,
-    given: Sequence[Given],
+    given: Sequence[LabelledPath],
     folder: Path,
     import_id: str,
     progress: Progress,
@@ -156,7 +156,7 @@ def _import(
         require_fit(connection)
         spotify_id = stream.spotify_id(connection, user_id)
     with gc_paused():
-        package = read_contents(user_id, sources(given, folder), now, progress)
+        package = read_contents(user_id, find_sources(given, folder), now, progress)
         if not trust:
             require_owner(package, user_id, spotify_id)
             _require_likeness(settings, user_id, package)
@@ -167,7 +167,7 @@ def _import(
 
 
 def import_archived(
-    settings: Settings, run_id: str, user_id: int, given: Sequence[ArchivedExport]
+    settings: Settings, run_id: str, user_id: int, given: Sequence[RawExport]
 ) -> dict[str, int]:
     """Load the rows of a user's exports from the archive, import by import.
 
@@ -183,14 +183,14 @@ def import_archived(
         WarehouseUnavailable, LoadIncomplete: as above.
     """
     counts: Counter[str] = Counter()
-    for told_at, of_import in groupby(given, key=lambda one: one.told_at):
+    for imported_at, of_import in groupby(given, key=lambda one: one.imported_at):
         package = Contents()
         for one in of_import:
-            package.files.append(files.read(one.key, Kind(one.kind), one.body, told_at))
+            package.files.append(files.read(one.key, Kind(one.kind), one.body, imported_at))
             package.keys.append(one.key)
-        import_id = f"{run_id}__user{user_id}__{told_at:%Y-%m-%dT%H:%M:%S}"
+        import_id = f"{run_id}__user{user_id}__{imported_at:%Y-%m-%dT%H:%M:%S}"
         counts += _load(
-            settings, user_id, package, import_id, told_at, lambda *_: None, is_replay=True
+            settings, user_id, package, import_id, imported_at, lambda *_: None, is_replay=True
         )
     return dict(counts)
 
@@ -262,7 +262,7 @@ def _by_names(file: File) -> bool:
 async def _archive(settings: Settings, package: Contents, progress: Progress) -> None:
     archive = Archive(settings.archive)
     for done, kept in enumerate(package.kept, 1):
-        await archive.put_once(kept)
+        await archive.put_export(kept)
         progress("archive", done, len(package.kept))
 
 

@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
-from typing import TypeVar
 
 import psycopg
 
@@ -21,10 +20,9 @@ from songswap.pipelines.fetch import SPOOL_BATCH
 from songswap.pipelines.spooled_tokens import store_waiting
 from songswap.settings import Settings
 from songswap.storage.archive import Archive
-from songswap.storage.archive_reader import ArchivedResponse
-from songswap.storage.records import SpooledResponse
+from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
-from songswap.transform import history
+from songswap.transform import recent_plays
 from songswap.warehouse import plays as warehouse_history
 from songswap.warehouse import rejected_items, runs
 from songswap.warehouse.deviations import require_fit
@@ -32,8 +30,6 @@ from songswap.warehouse.plays import PollBatch
 from songswap.warehouse.retry import retried
 
 log = logging.getLogger(__name__)
-
-Waiting = TypeVar("Waiting", SpooledResponse, ArchivedResponse)
 
 _AT_ONCE = 500
 """Answers of the spool that are read into memory, and loaded, together."""
@@ -88,7 +84,7 @@ def load(
     settings: Settings,
     connection: psycopg.Connection,
     spool: Spool,
-    kept: list[SpooledResponse],
+    kept: list[RawResponse],
     run_id: str,
     now: datetime,
     step: int | None = None,
@@ -107,7 +103,7 @@ def load(
     """
     require_fit(connection)
 
-    def load_these(these: list[SpooledResponse]) -> Counter[str]:
+    def load_these(these: list[RawResponse]) -> Counter[str]:
         told = [transformed(one, now) for one in poll_batches(these)]
         return warehouse_history.load(connection, told, run_id, settings.stale_after)
 
@@ -124,24 +120,24 @@ def load(
     except REFUSED as error:
         log.warning("A load was refused; trying one by one. %s", reason(error))
     else:
-        spool.loaded([one.id for one in kept])
+        spool.mark_loaded([one.id for one in kept])
         return counts
     counts = Counter()
     problems: dict[int, str] = {}
     for one in kept:
         try:
             counts += load_these([one])
-            spool.loaded([one.id])
+            spool.mark_loaded([one.id])
         except REFUSED as error:
             problems[one.id] = reason(error)
-    spool.failed(problems)
+    spool.mark_failed(problems)
     if step is not None:
         text = f"{len(problems)} answers were refused and wait in the spool" if problems else None
         runs.end_step(connection, run_id, "load", step, counts, now, text)
     return counts
 
 
-def transformed(kept: Iterable[SpooledResponse | ArchivedResponse], now: datetime) -> PollBatch:
+def transformed(kept: Iterable[RawResponse], now: datetime) -> PollBatch:
     """A round of answers as the warehouse takes it: one of a user at most, and all they tell.
 
     Raises:
@@ -154,8 +150,8 @@ def transformed(kept: Iterable[SpooledResponse | ArchivedResponse], now: datetim
                 one.user_id,
                 one.observed_at,
                 one.key,
-                one.fingerprint if isinstance(one, SpooledResponse) else history.fingerprint(body),
-                history.transform(body, one.user_id, one.observed_at, catalogue),
+                one.fingerprint or recent_plays.fingerprint(body),
+                recent_plays.transform(body, one.user_id, one.observed_at, catalogue),
             )
             for one in kept
             for body in (one.body,)
@@ -188,8 +184,8 @@ async def _archive_waiting(
             key = outcome.archived.get(one.id, one.key)
             if key != one.key:
                 rejected_items.move_raw(connection, one.user_id, one.observed_at, key)
-        spool.archived(outcome.archived)
-        spool.failed(outcome.problems | damaged)
+        spool.mark_archived(outcome.archived)
+        spool.mark_failed(outcome.problems | damaged)
         archived += len(outcome.archived)
         if kept and not outcome.archived:
             log.warning("S3 takes nothing: %s", next(iter(outcome.problems.values())))
@@ -198,8 +194,8 @@ async def _archive_waiting(
 
 
 def _parts(
-    waiting: Callable[[int, int], list[SpooledResponse]], size: int, only: Collection[int] | None
-) -> Iterator[list[SpooledResponse]]:
+    waiting: Callable[[int, int], list[RawResponse]], size: int, only: Collection[int] | None
+) -> Iterator[list[RawResponse]]:
     """What waits, all or ``only`` these ids, read in parts; what is done meanwhile is not seen."""
     last = 0
     while kept := waiting(last, size):
@@ -208,9 +204,9 @@ def _parts(
             yield part
 
 
-def poll_batches(kept: Iterable[Waiting]) -> Iterator[list[Waiting]]:
+def poll_batches(kept: Iterable[RawResponse]) -> Iterator[list[RawResponse]]:
     """Parts with one answer of a user at most, in order: what is new in the next depends on it."""
-    part: list[Waiting] = []
+    part: list[RawResponse] = []
     users: set[int] = set()
     for one in kept:
         if one.user_id in users:

@@ -22,14 +22,8 @@ from songswap.parallel.gc_pause import gc_paused
 from songswap.pipelines.import_export import import_archived
 from songswap.pipelines.load import REFUSED, poll_batches, reason, transformed
 from songswap.settings import Settings
-from songswap.storage.archive_reader import (
-    ArchivedExport,
-    ArchivedResponse,
-    ArchiveReader,
-    Damaged,
-    ReadResult,
-    Unusable,
-)
+from songswap.storage.archive_reader import ArchiveReader, Damaged, ReadResult, Unusable
+from songswap.storage.records import RawExport, RawResponse
 from songswap.warehouse import plays as history
 from songswap.warehouse import users as user
 from songswap.warehouse.connection import connect
@@ -125,7 +119,7 @@ def look(settings: Settings, unit: Unit) -> dict[str, int]:
     library = _library(settings)
     users = unit.users
     counts: Counter[str] = Counter(users=len(users))
-    for found in library.found(users, unit.since, unit.until):
+    for found in library.responses_of(users, unit.since, unit.until):
         counts["objects"] += 1
         counts["bytes"] += found.size
     for size in (size for one in users for _, size in library.export_sizes(one)):
@@ -157,7 +151,7 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
     with connect(settings.warehouse_dsn) as connection:
         this = _Replay(settings, connection, run_id, Counter(users=len(users)))
         this.counts["gone_users"] = len(users) - len(user.existing(connection, users))
-        for given in library.read_all(library.found(users, unit.since, unit.until)):
+        for given in library.read_all(library.responses_of(users, unit.since, unit.until)):
             this.load_part(given)
         # After all that the API told, so that which was told first decides nothing.
         for user_id in user.existing(connection, users):
@@ -202,20 +196,18 @@ class _Replay(NamedTuple):
                 self._leave("damaged", one.key, one.problem)
             elif isinstance(one, Unusable):
                 self._leave("unusable", one.key, one.problem)
-        whole = [one for one in given if isinstance(one, ArchivedResponse)]
+        whole = [one for one in given if isinstance(one, RawResponse)]
         whole.sort(key=lambda one: (one.observed_at, one.key))
         if whole:
             self._load(whole)
 
-    def load_exports(
-        self, user_id: int, unit: Unit, given: Sequence[ArchivedExport | Damaged]
-    ) -> None:
+    def load_exports(self, user_id: int, unit: Unit, given: Sequence[RawExport | Damaged]) -> None:
         """Load the exports of a user that were imported in the hours of the unit."""
         chosen = []
         for one in given:
             if isinstance(one, Damaged):
                 self._leave("damaged", one.key, one.problem)
-            elif (unit.since or _FIRST) <= one.told_at < (unit.until or _LAST):
+            elif (unit.since or _FIRST) <= one.imported_at < (unit.until or _LAST):
                 chosen.append(one)
         self.counts["objects"] += len(chosen)
         if not chosen:
@@ -232,7 +224,7 @@ class _Replay(NamedTuple):
             self.counts["tracks"] += counts.get("tracks", 0)
 
     @gc_paused()
-    def _load(self, answers: list[ArchivedResponse]) -> None:
+    def _load(self, answers: list[RawResponse]) -> None:
         """Load answers in one transaction; if that is refused, each half of them."""
         try:
             told = list(_poll_batches(answers))
@@ -257,11 +249,15 @@ class _Replay(NamedTuple):
         log.warning("%s: %s. Everything else goes on.", key, why.removeprefix(key).strip())
 
 
-def _poll_batches(answers: Iterable[ArchivedResponse]) -> Iterator[PollBatch]:
+def _poll_batches(answers: Iterable[RawResponse]) -> Iterator[PollBatch]:
     """Answers hour by hour: what was stale in the hour in which they came is stale now."""
-    for _, of_hour in groupby(answers, key=lambda one: one.hour):
+    for _, of_hour in groupby(answers, key=_hour):
         for some in poll_batches(of_hour):
             yield transformed(some, max(one.observed_at for one in some))
+
+
+def _hour(response: RawResponse) -> datetime:
+    return response.observed_at.replace(minute=0, second=0, microsecond=0)
 
 
 def _all_users(settings: Settings) -> list[int]:

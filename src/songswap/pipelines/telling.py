@@ -5,7 +5,15 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from songswap.alerts.warning import LOOK, PAUSED, RESUMED, Notice, set_back, unaskable, warnings
+from songswap.alerts.notices import (
+    LOOK,
+    PAUSED,
+    RESUMED,
+    Notice,
+    unusable_grants,
+    warehouse_set_back,
+    warnings,
+)
 from songswap.pipelines.endpoints import RECCOBEATS
 from songswap.warehouse import grant_states, notices, runs, tokens
 from songswap.warehouse.limits import pauses as pause
@@ -34,7 +42,7 @@ def due(
     with connection.transaction():
         told = [Notice(LOOK, sentence) for sentence in warnings(counts)]
         if users := counts.get("tokens_put_back"):
-            told.append(Notice(LOOK, set_back(users, runs.last_ended(connection))))
+            told.append(Notice(LOOK, warehouse_set_back(users, runs.last_ended(connection))))
         told += _dead_grants(connection, now)
         told += _narrow_columns(connection, now)
         pauses = {"Spotify": app, "ReccoBeats": RECCOBEATS}
@@ -47,7 +55,7 @@ def due(
 
 
 def _dead_grants(connection: psycopg.Connection, now: datetime) -> Iterator[Notice]:
-    sentence = unaskable(grant_states.count(connection, now))
+    sentence = unusable_grants(grant_states.count(connection, now))
     sent = notices.find(connection, _GRANTS)
     if sentence is None:
         notices.forget(connection, _GRANTS)

@@ -261,7 +261,7 @@ class TokenExchanger:
 
     async def _keep(self, rotated: Collection[RotatedToken]) -> None:
         try:
-            await asyncio.to_thread(self._spool.keep_tokens, rotated)
+            await asyncio.to_thread(self._spool.add_tokens, rotated)
         except SpoolError as error:
             # The warehouse may take them all the same; a full disk is told when responses are kept.
             log.warning("%s", error)

@@ -1,8 +1,8 @@
-"""What the pipeline is told from outside, read once and passed on.
+"""The pipeline's settings, parsed once and passed on.
 
-Production sets Airflow connections and variables (`songswap.orchestration.connections` reads those,
-wherever they are kept); the command line reads the same names from the environment, as Airflow
-itself does: ``AIRFLOW_CONN_<ID>`` as a URI or JSON, ``AIRFLOW_VAR_<NAME>``.
+In production they are Airflow connections and variables, from any of Airflow's backends
+(`songswap.orchestration.connections`). The command line reads the same names from the environment,
+as Airflow does: ``AIRFLOW_CONN_<ID>`` as a URI or JSON, ``AIRFLOW_VAR_<NAME>``.
 """
 
 import re
@@ -30,12 +30,12 @@ _KEEP_TOKENS = "SONGSWAP_KEEP_TOKENS_HOURS"
 
 @dataclass(frozen=True, slots=True)
 class Spotify:
-    """Where the Web API is, the app's credentials, and how patient its client is.
+    """The addresses of the Web API, the app's credentials, and the client's limits and timeouts.
 
-    ReccoBeats, with the same patience, is asked for features where Spotify gives the app none.
+    ReccoBeats serves features where Spotify denies them to the app; the same limits hold for it.
     ``window_s`` is the rolling window in which Spotify counts an app's requests. ``token_tries`` is
-    how often a refresh token is sent while the answer may have been lost on its way: Spotify may
-    have put another in its place, and gives that once more for some minutes only.
+    how often a refresh token is sent while its response may have been lost: Spotify may have
+    rotated the token, and repeats the new one for a few minutes only.
     """
 
     client_id: str
@@ -54,7 +54,7 @@ class Spotify:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The bucket of raw answers; without an endpoint and key, AWS's own defaults hold.
+    """The bucket of raw responses; AWS's defaults replace a missing endpoint and key.
 
     ``root_certificate`` (PEM) is trusted beside the system's own; without ``verify`` any is.
     """
@@ -73,11 +73,11 @@ class Archive:
 class Settings:
     """All settings of the pipeline.
 
-    ``play_ms`` is from how many ms of listening on a stream of an export counts as a play.
-    ``archive`` is the bucket as the pipeline's own key opens it, which may only put; ``library`` as
-    the key opens it that may read, None where there is none. ``keep_tokens`` is for how long the
-    spool keeps rotated tokens that the warehouse has. A run that finds fewer users than the one
-    before by more than ``lost_users_share``, and ``lost_users_at_least``, says so.
+    ``archive`` has the pipeline's key, which may only put; ``library`` is the same bucket with the
+    key that may read, if there is one. A stream of an export is a play from ``play_ms`` of
+    listening on. ``keep_tokens`` is for how long the spool keeps rotated tokens that the warehouse
+    has. A run warns when it finds fewer users than the run before, by more than
+    ``lost_users_share`` and ``lost_users_at_least``.
     """
 
     warehouse_dsn: str = field(repr=False)
@@ -97,12 +97,11 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """The settings as environment variables give them, for use without Airflow.
+    """Read the settings from environment variables, for use without Airflow.
 
     Raises:
-        SettingsError: one is missing or cannot be read; the sentence names it.
+        SettingsError: one is missing or cannot be parsed; the text names it.
     """
-
     return build(
         environment,
         warehouse=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"),
@@ -114,17 +113,17 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def warehouse_dsn(environment: Mapping[str, str]) -> str:
-    """A libpq connection string of the warehouse, from the environment alone.
+    """Read the warehouse's libpq connection string from the environment.
 
     Raises:
-        SettingsError: the connection is missing or cannot be read.
+        SettingsError: the connection is missing or cannot be parsed.
     """
     name = "AIRFLOW_CONN_SONGSWAP_RDS"
     return dsn_of(_from_variable(environment, name), name)
 
 
 def spool_folder(environment: Mapping[str, str]) -> Path:
-    """The folder of the spool, from the environment alone.
+    """Read the spool's folder from the environment.
 
     Raises:
         SettingsError: it is not set.
@@ -133,20 +132,20 @@ def spool_folder(environment: Mapping[str, str]) -> Path:
 
 
 def spotify_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment, in which the connection to Spotify that it may define has its say.
+    """Apply the connection to Spotify, if the environment defines it, to its other variables.
 
     Raises:
-        SettingsError: the connection cannot be read.
+        SettingsError: the connection cannot be parsed.
     """
     connection = _if_set(environment, spotify_connection.VARIABLE)
     return spotify_connection.with_connection(environment, connection)
 
 
 def spotify_of(environment: Mapping[str, str]) -> Spotify:
-    """Where the Web API is and the app's credentials, from the variables ``SPOTIFY_…`` alone.
+    """Read the settings of Spotify from the variables ``SPOTIFY_…``.
 
     Raises:
-        SettingsError: a credential is not set, or an address is none or lacks TLS.
+        SettingsError: a credential is missing, or an address is invalid or lacks TLS.
     """
     return Spotify(
         client_id=_required(environment, "SPOTIFY_CLIENT_ID"),
@@ -167,15 +166,15 @@ def build(
     s3_read: Connection | None = None,
     spotify: Connection | None = None,
 ) -> Settings:
-    """The settings from the platform's connections and the environment's other variables.
+    """Build the settings from the platform's connections and the environment's other variables.
 
     Args:
-        s3_read: the connection that may read the archive, where there is one.
-        spotify: the connection with the app's credentials, which wins over the environment; None
-            where there is none.
+        s3_read: the connection that may read the archive, if there is one.
+        spotify: the connection with the app's credentials, if there is one; it wins over the
+            environment.
 
     Raises:
-        SettingsError: one is missing or cannot be read; the sentence names it.
+        SettingsError: one is missing or cannot be parsed; the text names it.
     """
     return Settings(
         warehouse_dsn=dsn_of(warehouse),
@@ -194,27 +193,27 @@ def build(
     )
 
 
-def another_warehouse(environment: Mapping[str, str], told: str) -> str:
-    """A libpq connection string of another database than the platform's.
+def another_warehouse(environment: Mapping[str, str], target: str) -> str:
+    """The libpq connection string of another database than the platform's.
 
     Args:
-        told: the name of an environment variable that holds a connection as Airflow writes it, or
-            such a connection itself, or a libpq connection string.
+        target: the name of an environment variable that holds an Airflow connection, or such a
+            connection itself, or a libpq connection string.
 
     Raises:
-        SettingsError: it is none of these. What was told, which may hold a password, is not said.
+        SettingsError: it is none of these. The text leaves the target out: it may hold a password.
     """
     name = "The database to replay into"
-    if told in environment:
-        return dsn_of(_from_variable(environment, told), f"The connection {told}")
-    if re.match(r"\s*({|[a-z][a-z0-9+.-]*://)", told, re.IGNORECASE):
-        return dsn_of(parse_connection(name, told), name)
+    if target in environment:
+        return dsn_of(_from_variable(environment, target), f"The connection {target}")
+    if re.match(r"\s*({|[a-z][a-z0-9+.-]*://)", target, re.IGNORECASE):
+        return dsn_of(parse_connection(name, target), name)
     try:
-        return make_conninfo(told)
+        return make_conninfo(target)
     except ProgrammingError:
         raise SettingsError(
             f"{name} is neither a URI postgresql://…, nor a connection string, nor the name of an"
-            " environment variable that is set and holds one."
+            " environment variable with one of them."
         ) from None
 
 
@@ -224,29 +223,20 @@ def archive_of(
     environment: Mapping[str, str],
     name: str = "an S3 connection (SongSwap_S3_…)",
 ) -> Archive:
-    """The bucket as the key of an S3 connection opens it.
+    """The bucket, with the key and address of an S3 connection.
 
     Args:
-        name: what an error calls the connection.
+        name: the connection's name in errors.
 
     Raises:
-        SettingsError: its endpoint is no address or lacks TLS, or it asks for what is not done.
+        SettingsError: its endpoint is invalid or lacks TLS, or an option is not supported.
     """
     access = access_of(connection, bucket, name)
-    endpoint = access.endpoint_url
-    if endpoint:
-        asked = f"endpoint_url in the extra of {name}"
-        endpoint = addresses.checked(asked, endpoint, plain_hosts(environment))
-    return Archive(
-        bucket=bucket,
-        endpoint_url=endpoint,
-        region=access.region,
-        access_key_id=access.access_key_id,
-        secret_access_key=access.secret_access_key,
-        session_token=access.session_token,
-        root_certificate=access.root_certificate,
-        verify=access.verify,
-    )
+    if access.endpoint_url:
+        source = f"endpoint_url in the extra of {name}"
+        url = addresses.checked(source, access.endpoint_url, plain_hosts(environment))
+        access = access._replace(endpoint_url=url)
+    return Archive(bucket, **access._asdict())
 
 
 def _from_variable(environment: Mapping[str, str], variable: str) -> Connection:
@@ -260,7 +250,7 @@ def _if_set(environment: Mapping[str, str], variable: str) -> Connection | None:
 def _required(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, "").strip()
     if not value:
-        raise SettingsError(f"{name} is not set; .env.example explains what it holds.")
+        raise SettingsError(f"{name} is not set; .env.example explains it.")
     return value
 
 

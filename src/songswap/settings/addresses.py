@@ -1,4 +1,4 @@
-"""The addresses of services: https, so that nobody on the way reads tokens or answers for them."""
+"""The addresses of services: https, so that nobody can read tokens or change responses."""
 
 from collections.abc import Collection, Mapping
 from ipaddress import ip_address
@@ -10,20 +10,20 @@ ALLOW_HTTP = "SONGSWAP_ALLOW_HTTP"
 
 
 def plain_hosts(environment: Mapping[str, str]) -> frozenset[str]:
-    """The hosts that may be spoken to without TLS, beside this machine itself."""
-    given = environment.get(ALLOW_HTTP, "").split(",")
-    return frozenset(host.strip().lower().strip("[]") for host in given if host.strip())
+    """The hosts that may be reached without TLS, beside this machine itself."""
+    hosts = environment.get(ALLOW_HTTP, "").split(",")
+    return frozenset(host.strip().lower().strip("[]") for host in hosts if host.strip())
 
 
 def checked(name: str, address: str, plain: Collection[str]) -> str:
-    """An address that may be used, without a slash at its end.
+    """Validate an address; return it without a slash at its end.
 
     Args:
-        name: where it was set, for the sentence.
-        plain: the hosts that may be spoken to without TLS.
+        name: the setting's name in errors.
+        plain: the hosts that may be reached without TLS.
 
     Raises:
-        SettingsError: it is none, or would be spoken to without TLS. What was set is not said.
+        SettingsError: it is invalid, or lacks TLS. The text leaves its value out.
     """
     try:
         parts = urlsplit(address)
@@ -37,12 +37,12 @@ def checked(name: str, address: str, plain: Collection[str]) -> str:
         )
     if parts.query or parts.fragment or not address.isascii() or not address.isprintable():
         raise SettingsError(
-            f"{name} has to be an address like https://HOST, with nothing behind it."
+            f"{name} has to be an address like https://HOST, without a query or a fragment."
         )
     if parts.scheme == "http" and not _is_loopback(host) and host not in plain:
         raise SettingsError(
-            f"{name} has to begin with https://: without it, anybody on the way could read what is"
-            f" sent and change the answers. Where that is meant, name the host in {ALLOW_HTTP}."
+            f"{name} has to begin with https://: without it, others in the network could read"
+            f" requests and change responses. To allow that, name the host in {ALLOW_HTTP}."
         )
     return address.rstrip("/")
 

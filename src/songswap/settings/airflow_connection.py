@@ -1,4 +1,4 @@
-"""An Airflow connection, read from what Airflow writes: JSON, or a URI."""
+"""Parser of Airflow connections, from JSON or a URI."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from songswap.errors import SettingsError
 
 _WHOLE_EXTRA = "__extra__"
-"""The query parameter in which Airflow writes an extra that has more than texts in it."""
+"""The query parameter in which Airflow writes an extra that is not all strings."""
 
 _FIELDS = {"conn_type", "description", "host", "login", "password", "schema", "port", "extra"}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An Airflow connection's parts. What is no text in its extra stands there as JSON."""
+    """An Airflow connection. Values in its extra that are not strings are JSON."""
 
     type: str = ""
     host: str = ""
@@ -30,16 +30,16 @@ class Connection:
 
     @classmethod
     def of(cls, name: str, parts: Mapping[str, Any]) -> Self:
-        """A connection from the fields as Airflow names them (``conn_type``, ``login``, …).
+        """Build a connection from fields with Airflow's names (``conn_type``, ``login``, …).
 
         Several ports (``5432,5433``), for which Airflow has no field, become the extra ``port``.
 
         Args:
-            name: what an error calls it.
+            name: its name in errors.
 
         Raises:
-            SettingsError: a field is nothing that it could be. Its value, which may be a secret, is
-                not in the text, nor in a cause.
+            SettingsError: a field is invalid. Neither the text nor a cause has its value, which may
+                be a secret.
         """
         extra = _extra(name, parts.get("extra"))
         kind = _text(name, "conn_type", parts.get("conn_type"))
@@ -50,7 +50,7 @@ class Connection:
             raise SettingsError(f"The port of {name} is not a number.")
         host = _text(name, "host", parts.get("host"))
         return cls(
-            # As Airflow keeps it.
+            # As Airflow stores it.
             type="postgres" if kind == "postgresql" else kind.replace("-", "_"),
             host=host[1:-1] if host.startswith("[") and host.endswith("]") else host,
             port=int(port) or None if port and "," not in port else None,
@@ -62,18 +62,18 @@ class Connection:
 
 
 def parse_connection(name: str, text: str) -> Connection:
-    """A connection as Airflow writes it into an environment variable: JSON, or a URI.
+    """Parse a connection as Airflow writes it into an environment variable: JSON, or a URI.
 
-    Read as ``airflow.sdk.Connection`` reads it (tests/dags/test_connections.py holds both against
-    each other), whose import takes a command two seconds. Two things differ. Several hosts with a
-    port each are read, as libpq has them. And where Airflow would silently leave out a part of the
-    text, or fail with a part of it in its words, this is a sentence.
+    The result is that of ``airflow.sdk.Connection``, whose import takes two seconds;
+    tests/dags/test_connections.py compares both. Two things differ. Several hosts with a port each
+    are accepted, as libpq has them. And where Airflow would silently drop a part of the text, or
+    fail with a part of it in its message, this raises SettingsError.
 
     Args:
-        name: what an error calls it.
+        name: its name in errors.
 
     Raises:
-        SettingsError: it is neither. Nothing of it is in the text, nor in a cause.
+        SettingsError: it cannot be parsed. Neither the text nor a cause has any of it.
     """
     text = text.strip()
     if not text.startswith("{"):
@@ -88,16 +88,16 @@ def parse_connection(name: str, text: str) -> Connection:
     if unknown:
         raise SettingsError(
             f"{name} has fields that no connection of Airflow has:"
-            f" {', '.join(map(safe_name, unknown))}. What is not among {', '.join(sorted(_FIELDS))}"
-            " belongs into extra."
+            f" {', '.join(map(safe_name, unknown))}. Move them into extra; the fields are"
+            f" {', '.join(sorted(_FIELDS))}."
         )
     return Connection.of(name, parts)
 
 
 def safe_name(option: str) -> str:
-    """The name of a field or an extra as an error may show it.
+    """The name of a field or an extra, if an error may show it.
 
-    A part of a password that was not encoded can stand in its place.
+    It can be a part of a password that was not encoded.
     """
     return option if _NAME.fullmatch(option) else "(a name of other characters than letters)"
 
@@ -108,9 +108,9 @@ def _from_uri(name: str, text: str) -> dict[str, Any]:
         host, port = _host_and_port(uri)
     except ValueError:
         raise SettingsError(
-            f"{name} is neither JSON nor a URI of a connection. In a URI, all but letters and"
-            " digits of login, password, database and of what follows the question mark have to be"
-            " percent-encoded."
+            f"{name} is neither JSON nor a URI of a connection. In a URI, characters other than"
+            " letters and digits in login, password, database and behind the question mark have to"
+            " be percent-encoded."
         ) from None
     # Both a login and a password may hold an @ that is not encoded; no host does.
     user, _, password = uri.netloc.rpartition("@")[0].partition(":")
@@ -127,13 +127,13 @@ def _from_uri(name: str, text: str) -> dict[str, Any]:
 
 
 def _split(text: str) -> tuple[str, SplitResult]:
-    """The type of a connection, and the URI without it, where an address follows it.
+    """Split a URI into the connection's type and the rest, where the rest is an address itself.
 
-    Airflow takes ``discord://https://host/…`` for the host ``https://host``, and knows it by the
+    Airflow takes ``discord://https://host/…`` for the host ``https://host``; it decides by the
     number of ``://``, wherever they are.
 
     Raises:
-        ValueError: it is no URI, or a part of it would be left out.
+        ValueError: it is not a URI, or a part of it would be dropped.
     """
     uri = urlsplit(text)
     scheme, count = uri.scheme, text.count("://")
@@ -143,9 +143,9 @@ def _split(text: str) -> tuple[str, SplitResult]:
         before = rest.partition("://")[0]
         if "@" in before or ":" in before or not (uri.scheme or rest.startswith("/")):
             raise ValueError
-        if uri.scheme == scheme:  # its type is in upper case, and was not taken from it
+        if uri.scheme == scheme:  # the type is in upper case, so the replacement missed it
             raise ValueError
-    # Airflow writes one without a type so.
+    # A connection without a type begins with //.
     if count > 2 or not (count or text.startswith("//")) or not (scheme or text.startswith("//")):
         raise ValueError
     if _is_cut(uri):
@@ -154,15 +154,15 @@ def _split(text: str) -> tuple[str, SplitResult]:
 
 
 def _host_and_port(uri: SplitResult) -> tuple[str, str]:
-    """The host, and the port; of several, lists with commas. A port may be left out.
+    """The host and the port, which may be missing; several are separated by commas.
 
     Raises:
-        ValueError: a port is none.
+        ValueError: a port is not a number.
     """
     places = uri.netloc.rpartition("@")[2]
     if "," in places:
         return _hosts_and_ports(places)
-    # It has lower case; in a folder of sockets upper case means something else.
+    # `hostname` is in lower case, but the name of a folder of sockets has to keep its case.
     host = unquote(uri.hostname or "")
     if "/" in host:
         host = unquote(places.partition(":")[0])
@@ -170,10 +170,10 @@ def _host_and_port(uri: SplitResult) -> tuple[str, str]:
 
 
 def _hosts_and_ports(places: str) -> tuple[str, str]:
-    """Several hosts, each with or without a port, as libpq has them.
+    """Split several hosts, each with or without a port, as libpq has them.
 
     Raises:
-        ValueError: a port is no number.
+        ValueError: a port is not a number.
     """
     hosts, ports = [], []
     for place in places.split(","):
@@ -183,32 +183,32 @@ def _hosts_and_ports(places: str) -> tuple[str, str]:
             raise ValueError
         hosts.append(unquote(bracket.removeprefix("[") or before))
         ports.append(port)
-    # Airflow takes a port at the end for that of all hosts.
-    one_for_all = not any(ports[:-1]) or len(set(ports)) == 1
+    # Airflow takes a port at the end as the port of all hosts.
+    is_shared = not any(ports[:-1]) or len(set(ports)) == 1
     host = ",".join(hosts)
     host = host if "/" in host else host.lower()
-    return host, ports[-1] if one_for_all else ",".join(ports)
+    return host, ports[-1] if is_shared else ",".join(ports)
 
 
 def _is_cut(uri: SplitResult) -> bool:
-    """Whether a password that is not encoded has ended the part of the URI that it belongs to.
+    """Whether the URI was cut inside a password that is not encoded.
 
-    The @ before the host stands behind such a password, and so behind the part that it was cut to.
+    The @ before the host is then behind the cut: in the path, the query or the fragment.
     """
     return bool(uri.fragment) or "@" in uri.path or "@" in uri.query
 
 
-def _extra(name: str, told: Any) -> dict[str, str]:
+def _extra(name: str, value: Any) -> dict[str, str]:
     try:
-        extra = json.loads(told or "{}") if isinstance(told, str | None) else told
+        extra = json.loads(value or "{}") if isinstance(value, str | None) else value
     except (ValueError, RecursionError):
         extra = ()
     if extra is not None and not isinstance(extra, Mapping):
         raise SettingsError(f"The extra of {name} is not a JSON object.")
-    told_of = {key: _as_text(value) for key, value in (extra or {}).items() if value is not None}
-    for text in (*told_of, *told_of.values()):
+    options = {key: _as_text(item) for key, item in (extra or {}).items() if item is not None}
+    for text in (*options, *options.values()):
         _require_text(name, "extra", text)
-    return told_of
+    return options
 
 
 def _as_text(value: Any) -> str:
@@ -221,17 +221,17 @@ def _text(name: str, part: str, value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, str | int) or value is True:
-        raise SettingsError(f"The field {part} of {name} is not a text.")
+        raise SettingsError(f"The field {part} of {name} is not a string.")
     text = str(value)
     _require_text(name, part, text)
     return text
 
 
 def _require_text(name: str, part: str, text: str) -> None:
-    """Raise SettingsError where a text has halves of characters, which nothing can be sent."""
+    """Raise SettingsError if a text has surrogates, which cannot be encoded."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise SettingsError(
-            f"The field {part} of {name} has characters that are no text in UTF-8."
+            f"The field {part} of {name} has characters that cannot be written in UTF-8."
         ) from None

@@ -1,8 +1,8 @@
-"""Airflow's connection to S3 → what the archive's client is told, or a sentence on what it may not.
+"""Airflow's connection to S3 → the archive's key and address.
 
-Read as Airflow's Amazon provider reads it (``AwsConnectionWrapper``, 9.39), as far as it is about a
-key and an address. What the provider has a use for and songswap has none is refused by its name:
-whoever set it would be given other rights, or another bucket, than was meant.
+Parsed as Airflow's Amazon provider does (``AwsConnectionWrapper``, 9.39). Options of the provider
+that songswap does not support are refused by name: ignoring them would give other rights, or
+another bucket, than the user meant.
 """
 
 import json
@@ -21,14 +21,14 @@ _ROLES = {
     *("aws_account_id", "aws_iam_role"),
     *("profile_name", "profile", "s3_config_file", "s3_config_format"),
 }
-"""Extras by which the provider gets a key from somewhere else."""
+"""Extras with which the provider gets a key from elsewhere."""
 
 _KEY = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _KNOWN = {*_KEY, "region_name", "endpoint_url", "verify", "service_config", "session_kwargs"}
 
 
 class Access(NamedTuple):
-    """What an S3 connection says; None where it says nothing, and AWS's own defaults hold.
+    """The key and address of an S3 connection; AWS's defaults replace what is None.
 
     ``root_certificate`` (PEM) is trusted beside the system's own; without ``verify`` any is.
     """
@@ -43,28 +43,27 @@ class Access(NamedTuple):
 
 
 def access_of(connection: Connection, bucket: str, name: str) -> Access:
-    """What an S3 connection says.
+    """Parse an S3 connection.
 
     Args:
-        bucket: the one that is used; the connection may name no other.
-        name: what an error calls the connection.
+        bucket: the bucket of the settings; the connection may name no other.
+        name: the connection's name in errors.
 
     Raises:
-        SettingsError: it asks for what songswap does not do, or for what nobody knows; the text
-            names that, and tells no value.
+        SettingsError: an option is unknown or not supported; the text has its name but no value.
     """
     extra = {option: text for option, text in connection.extra.items() if text}
     roles = sorted(extra.keys() & _ROLES)
     if roles:
         raise SettingsError(
-            f"{name} asks for a role or a profile ({', '.join(roles)} in its extra), which songswap"
-            " does not take. Give it a key of its own (login and password); or leave both and these"
-            " extras out, and give the role to the machine or the container."
+            f"{name} names a role or a profile ({', '.join(roles)} in its extra), which songswap"
+            " does not support. Give it a key of its own (login and password); or remove both and"
+            " these extras, and give the role to the machine or the container."
         )
     if connection.host or connection.port or "host" in extra:
         raise SettingsError(
-            f"{name} has a host, which Airflow's Amazon provider does not read. Write the address"
-            " as endpoint_url into its extra; for AWS itself, remove it."
+            f"{name} has a host, which Airflow's Amazon provider ignores. Move the address to"
+            " endpoint_url in its extra; for AWS itself, remove it."
         )
     _check_config(_object(extra, "config_kwargs", name), "endpoint_url" in extra, name)
     unknown = sorted(connection.extra.keys() - _KNOWN - _ROLES - {"config_kwargs", "host"})
@@ -89,34 +88,34 @@ def access_of(connection: Connection, bucket: str, name: str) -> Access:
 def _key(
     connection: Connection, extra: Mapping[str, str], session: Mapping[str, Any], name: str
 ) -> tuple[str | None, str | None, str | None]:
-    """The key's id, its secret, and its session's token, in the provider's order."""
+    """The key's id, secret and session token, looked up in the provider's order."""
     id_, secret, token = _KEY
     pairs = (
         (connection.login, connection.password),
         (extra.get(id_), extra.get(secret)),
         (session.get(id_), session.get(secret)),
     )
-    given = [pair for pair in pairs if any(pair)]
-    for pair in given:
+    present = [pair for pair in pairs if any(pair)]
+    for pair in present:
         if not all(isinstance(part, str) and part for part in pair):
             raise SettingsError(
-                f"{name} has half of a key: it takes its id (login) and its secret (password),"
+                f"{name} has half of a key: set both its id (login) and its secret (password),"
                 " or neither."
             )
-    key_id, key_secret = given[0] if given else (None, None)
+    key_id, key_secret = present[0] if present else (None, None)
     session_token = extra.get(token) or session.get(token)
-    if session_token and not given:
+    if session_token and not present:
         raise SettingsError(f"{name} has a session token (aws_session_token) without a key.")
     for part in (key_id, key_secret, session_token):
         if part and not (isinstance(part, str) and part.isascii() and part.isprintable()):
             raise SettingsError(
-                f"{name} has characters in its key that are in none: copy login and password again."
+                f"{name} has invalid characters in its key: copy login and password again."
             )
     return key_id, key_secret, session_token
 
 
 def _of_s3(extra: Mapping[str, str], bucket: str, name: str) -> Mapping[str, Any]:
-    """What ``service_config`` says of S3; what it says of other services is for others."""
+    """The part of ``service_config`` about S3."""
     of_all = _object(extra, "service_config", name)
     service = of_all.get("s3") or {}
     if not isinstance(service, Mapping):
@@ -126,12 +125,12 @@ def _of_s3(extra: Mapping[str, str], bucket: str, name: str) -> Mapping[str, Any
     if service.get("bucket_name", bucket) != bucket:
         raise _other_bucket("service_config.s3.bucket_name", name)
     if not isinstance(service.get("endpoint_url") or "", str):
-        raise SettingsError(f"service_config.s3.endpoint_url of {name} is not a text.")
+        raise SettingsError(f"service_config.s3.endpoint_url of {name} is not a string.")
     return service
 
 
 def _check_config(config: Mapping[str, Any], has_endpoint: bool, name: str) -> None:
-    """Raise SettingsError for what of botocore's configuration would be done otherwise here."""
+    """Raise SettingsError for options of botocore that songswap would not follow."""
     usual = {"auto", None, "path" if has_endpoint else "virtual"}
     of_s3 = config.get("s3") or {}
     styles = isinstance(of_s3, Mapping) and of_s3.keys() <= {"addressing_style"}
@@ -142,39 +141,39 @@ def _check_config(config: Mapping[str, Any], has_endpoint: bool, name: str) -> N
     refused = [f"config_kwargs.{safe_name(option)}" for option in config if not ok.get(option)]
     if refused:
         raise SettingsError(
-            f"{name} has {', '.join(sorted(refused))} in its extra, which songswap does not do:"
-            " remove it. It signs with version 4, names the bucket in the host at AWS and in the"
-            " path elsewhere, and has its own timeouts and retries."
+            f"{name} has {', '.join(sorted(refused))} in its extra, which songswap does not"
+            " support: remove it. songswap signs with version 4, names the bucket in the host at"
+            " AWS and in the path elsewhere, and has its own timeouts and retries."
         )
 
 
-def _verification(told: str | None, name: str) -> tuple[bytes | None, bool]:
-    """The certificates to trust beside the system's, and whether certificates count at all."""
-    if told is None or told.lower() == "true":
+def _verification(verify: str | None, name: str) -> tuple[bytes | None, bool]:
+    """The certificates to trust beside the system's, and whether certificates are verified."""
+    if verify is None or verify.lower() == "true":
         return None, True
-    if told.lower() == "false":
+    if verify.lower() == "false":
         return None, False
     try:
-        content = Path(told).read_bytes()
+        content = Path(verify).read_bytes()
     except (OSError, ValueError):
         content = b""
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise SettingsError(
-            f"verify in the extra of {name} has to be true, false, or a file of certificates (PEM)"
-            " that can be read here."
+            f"verify in the extra of {name} has to be true, false, or a readable file of"
+            " certificates (PEM)."
         )
     return content, True
 
 
 def _object(extra: Mapping[str, str], option: str, name: str) -> Mapping[str, Any]:
-    """An extra that is an object itself."""
+    """Decode an extra that is a JSON object itself."""
     try:
-        told = json.loads(extra.get(option, "{}"))
+        value = json.loads(extra.get(option, "{}"))
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, Mapping):
-        raise SettingsError(f"{option} in the extra of {name} is not an object of JSON.")
-    return told
+        value = None
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{option} in the extra of {name} is not a JSON object.")
+    return value
 
 
 def _unknown(options: list[str], name: str) -> SettingsError:
@@ -183,13 +182,13 @@ def _unknown(options: list[str], name: str) -> SettingsError:
         for option in options
     )
     return SettingsError(
-        f"{name} has in its extra what songswap does not know: {', '.join(shown)}. Correct or"
-        f" remove it; it knows {', '.join(sorted(_KNOWN - {'session_kwargs'}))}."
+        f"{name} has unknown options in its extra: {', '.join(shown)}. Correct or remove them;"
+        f" songswap knows {', '.join(sorted(_KNOWN - {'session_kwargs'}))}."
     )
 
 
 def _other_bucket(where: str, name: str) -> SettingsError:
     return SettingsError(
-        f"{name} names another bucket ({where}) than the variable bucket_name, which alone says"
-        " what the bucket is. Remove it."
+        f"{name} names another bucket ({where}) than the variable bucket_name, which alone counts."
+        " Remove it."
     )

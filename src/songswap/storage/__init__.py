@@ -1,1 +1,1 @@
-"""Raw answers, kept before anything is read out of them: the spool on disk, the archive in S3."""
+"""Raw responses, stored before they are parsed: the spool on disk, the archive in S3; exports."""

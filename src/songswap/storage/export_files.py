@@ -1,10 +1,10 @@
-"""A user's export on this machine: the zip as Spotify sends it, a folder, or single files.
+"""Find the files of a user's export: in the zip as Spotify sends it, a folder, or single files.
 
     zip, folder, file ──▶ each file in it, judged by its first rows ──▶ sources
-                                                └──▶ what may be a history and is left out
+                                                └──▶ files that may be a history, left out
 
-All of it may be hostile: how many files there are, how large they become and how much they were
-compressed is bounded, and what leads out of the zip or the folder is refused.
+All of it may be hostile: the number of files, their sizes and how much they are compressed are
+bounded, and a file or link that leads out of the zip or the folder is refused.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,9 @@ from songswap.storage.export_folder import (
     shown,
     whole,
 )
-from songswap.storage.export_zip import Member, Unreadable, Zip
+from songswap.storage.export_zip import Member, Zip
+from songswap.storage.records import MOST_EXPORT_BYTES
+from songswap.storage.unreadable import Unreadable
 from songswap.transform.exports.kinds import (
     HEAD_BYTES,
     WITHOUT_TRACKS,
@@ -35,24 +37,21 @@ from songswap.transform.exports.kinds import (
     kind_of,
 )
 
-MOST_BYTES = 256 * 2**20
-"""What one file may hold: Spotify begins a new one at about 12 MB."""
-
 MOST_BYTES_IN_ALL = 4 * 2**30
 
 MOST_COMPRESSED = 300
-"""How many times larger than in the zip a file may be: histories shrink to a fifteenth, and one
-song day and night to a 156th."""
+"""How many times larger than in the zip a file may be: histories pack to a fifteenth, and one song
+day and night to a 156th."""
 
 _MOST_INNER = 100
 """Zips in the zips of an export."""
 
 PACKED = (".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
-"""What other archives are called."""
+"""The suffixes of archives that are not read."""
 
 
-class Given(NamedTuple):
-    """A zip, a folder or a file, and its name for whoever gave it."""
+class LabelledPath(NamedTuple):
+    """A zip, a folder or a file, and its name in messages."""
 
     path: Path
     label: str
@@ -60,9 +59,9 @@ class Given(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that is of use: where it is, its name and where that is, what it holds, its bytes.
+    """A file with rows of an export; ``label`` is its name in messages, ``size`` its bytes.
 
-    ``place`` is that within the zip at ``path``; None where ``path`` is the file itself.
+    ``position`` is its position in the zip at ``path``; None where ``path`` is the file itself.
     """
 
     path: Path
@@ -70,62 +69,61 @@ class Source:
     label: str
     kind: Kind
     size: int
-    place: int | None = None
+    position: int | None = None
 
     def body(self) -> bytes:
-        """The file's content.
+        """Return the file's content.
 
         Raises:
-            ExportRefused: it cannot be read, or is not what the zip says of it.
+            ExportRefused: it cannot be read, or differs from what the zip says.
         """
         try:
-            if self.place is None:
+            if self.position is None:
                 return whole(self.path, self.size)
             with Zip(self.path, self.label) as package:
-                return package.body(self.place, self.size)
+                return package.body(self.position, self.size)
         except Unreadable as error:
             raise _refused(self.label, error) from error
 
 
 @dataclass(slots=True)
-class Found:
-    """What an export has: the files of use, and what is left out although it may be a history."""
+class Sources:
+    """The files of an export, and those that were left out although they may be a history."""
 
-    sources: list[Source] = field(default_factory=list)
+    files: list[Source] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
 
-def sources(given: Sequence[Given], folder: Path) -> Found:
-    """Look for the files of use among zips, folders and single files.
+def find_sources(paths: Sequence[LabelledPath], folder: Path) -> Sources:
+    """Find the files of an export in zips, folders and single files.
 
     Args:
-        folder: takes what has to be unpacked to be read; it has to stay until that is done.
+        folder: inner zips are unpacked into it; it must exist until all sources are read.
 
     Raises:
         ExportRefused: one of them has none, or is hostile or broken.
     """
     search = _Search(folder)
-    for one in given:
-        before, search.found = search.found, Found()
-        search.look(one)
-        # A file that only tells whose export it is may be given beside others.
-        if one.path.is_dir() or is_zip(one.path) or not search.found.sources:
-            _require_history(one.label, search.found)
-        before.sources += search.found.sources
-        before.left_out += search.found.left_out
-        search.found = before
-    _require_history(", ".join(one.label for one in given), search.found)
-    found = search.found
-    size = sum(source.size for source in found.sources)
+    found = Sources()
+    for given in paths:
+        search.found = Sources()
+        search.add(given)
+        # A file that only names the owner may be given beside others.
+        if given.path.is_dir() or is_zip(given.path) or not search.found.files:
+            _require_history(given.label, search.found)
+        found.files += search.found.files
+        found.left_out += search.found.left_out
+    _require_history(", ".join(given.label for given in paths), found)
+    size = sum(source.size for source in found.files)
     if size > MOST_BYTES_IN_ALL:
         raise _too_large(size)
-    found.sources.sort(key=lambda source: (source.name, source.label, source.place or 0))
+    found.files.sort(key=lambda source: (source.name, source.label, source.position or 0))
     return found
 
 
-def _require_history(label: str, found: Found) -> None:
-    if all(source.kind is Kind.OWNER for source in found.sources):
-        instead = "".join(f" {what}." for what in found.left_out[:5])
+def _require_history(label: str, found: Sources) -> None:
+    if all(source.kind is Kind.OWNER for source in found.files):
+        instead = "".join(f" {problem}." for problem in found.left_out[:5])
         raise ExportRefused(
             f"There is no streaming history in {label}.{instead} Nothing was imported: give the zip"
             " as Spotify sent it, the folder that it unpacks to, or its files"
@@ -135,48 +133,48 @@ def _require_history(label: str, found: Found) -> None:
 
 @dataclass(slots=True)
 class _Search:
-    """A search for the files of use, and what it found until now."""
+    """A search for sources, and the sources found so far."""
 
     folder: Path
-    found: Found = field(default_factory=Found)
+    found: Sources = field(default_factory=Sources)
     unpacked: int = 0
     inner: int = 0
 
-    def look(self, given: Given) -> None:
+    def add(self, given: LabelledPath) -> None:
         path, label = given
         if not path.exists():
-            raise ExportRefused(f"{label} is not there. Nothing was imported.")
+            raise ExportRefused(f"{label} does not exist. Nothing was imported.")
         path = path.resolve()
         if path.is_dir():
-            self._look_in_folder(path, label)
+            self._add_folder(path, label)
         elif is_zip(path):
-            self._look_in_zip(path, label)
+            self._add_zip(path, label)
         else:
-            self._look_at(path, label)
+            self._add_file(path, label)
 
-    def _look_in_folder(self, root: Path, label: str) -> None:
+    def _add_folder(self, root: Path, label: str) -> None:
         for path in files(root, label):
             inside = path.relative_to(root).as_posix()
             if path.is_symlink():
-                # One that stays inside leads to what is read where it lies.
+                # The target of a link inside the folder is read in its own place.
                 require_inside(root, path, label)
             elif is_of_computer(inside):
                 continue
             elif is_zip(path):
-                self._look_in_zip(path, f"{label}/{shown(inside)}")
+                self._add_zip(path, f"{label}/{shown(inside)}")
             else:
-                self._look_at(path, f"{label}/{shown(inside)}")
+                self._add_file(path, f"{label}/{shown(inside)}")
 
-    def _look_at(self, path: Path, label: str) -> None:
-        # Pipes and devices are never read, and a folder is here only as a download of Safari's.
+    def _add_file(self, path: Path, label: str) -> None:
+        # Pipes and devices are never read. A folder comes here only as a download of Safari's.
         is_file = path.is_file()
         kind = self._kind(path.name, label, lambda: head(path) if is_file else b"")
         if kind and is_file:
-            self._take(Source(path, path.name, label, kind, path.stat().st_size))
+            self._add_source(Source(path, path.name, label, kind, path.stat().st_size))
         elif kind:
             self.found.left_out.append(f"{label} is no file")
 
-    def _look_in_zip(self, path: Path, label: str, is_inner: bool = False) -> None:
+    def _add_zip(self, path: Path, label: str, is_inner: bool = False) -> None:
         try:
             with Zip(path, label) as package:
                 for member in package.members():
@@ -184,23 +182,23 @@ class _Search:
                     if is_of_computer(member.path):
                         continue
                     if member.name.lower().endswith(".zip"):
-                        self._look_at_inner_zip(package, member, within, is_inner)
+                        self._add_inner_zip(package, member, within, is_inner)
                         continue
                     kind = self._kind(
                         member.name, within, partial(package.head, member, HEAD_BYTES)
                     )
                     if kind:
                         self._require_plausible(member, within)
-                        self._take(
-                            Source(path, member.name, within, kind, member.size, member.place)
+                        self._add_source(
+                            Source(path, member.name, within, kind, member.size, member.position)
                         )
         except Unreadable as error:
             if path.suffix.lower() == ".zip":
                 raise _refused(label, error) from error
-            # Browsers and sync programs have other names for what they have in hand.
+            # Browsers and sync programs give unfinished files other suffixes.
             self.found.left_out.append(f"{label} {error}")
 
-    def _look_at_inner_zip(self, package: Zip, member: Member, label: str, is_inner: bool) -> None:
+    def _add_inner_zip(self, package: Zip, member: Member, label: str, is_inner: bool) -> None:
         if is_inner:
             self.found.left_out.append(f"{label} is a zip in a zip in a zip: unpack it")
             return
@@ -219,10 +217,10 @@ class _Search:
             package.copy(member, path)
         except Unreadable as error:
             raise _refused(label, error) from error
-        self._look_in_zip(path, label, is_inner=True)
+        self._add_zip(path, label, is_inner=True)
 
     def _kind(self, name: str, label: str, read_head: Callable[[], bytes]) -> Kind | None:
-        """What a file holds; what is of no use is named where it may be a history."""
+        """Return what a file holds; one that may be a history is added to ``left_out``."""
         if name.lower().endswith(UNFINISHED):
             self.found.left_out.append(f"{label} is a download that was not finished")
             return None
@@ -248,13 +246,13 @@ class _Search:
                 " bytes, which no history does. Nothing was imported."
             )
 
-    def _take(self, source: Source) -> None:
-        if source.size <= MOST_BYTES:
-            self.found.sources.append(source)
+    def _add_source(self, source: Source) -> None:
+        if source.size <= MOST_EXPORT_BYTES:
+            self.found.files.append(source)
             return
         problem = (
             f"{source.label} has {source.size / 2**20:,.0f} MB, and no file of an export has more"
-            f" than {MOST_BYTES / 2**20:,.0f}"
+            f" than {MOST_EXPORT_BYTES / 2**20:,.0f}"
         )
         if source.kind not in WITHOUT_TRACKS:
             raise ExportRefused(f"{problem}. Nothing was imported.")

@@ -1,4 +1,4 @@
-"""The files of a folder that somebody gave: looked at without following what leads out of it."""
+"""Find and read the files of a folder, without following links that lead out of it."""
 
 import os
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from songswap.errors import ExportRefused
-from songswap.storage.export_zip import Unreadable
+from songswap.storage.unreadable import Unreadable, translate_errors
 from songswap.transform.exports.kinds import HEAD_BYTES
 
 UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".opdownload")
-"""How browsers call what is on its way. Safari's is a folder."""
+"""How browsers name a download that is under way. Safari's is a folder."""
 
 _ZIP = b"PK\x03\x04"
 _OTHER_ZIPS = (".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".jar", ".apk")
@@ -26,7 +26,7 @@ _OF_COMPUTERS = (
 
 
 def is_of_computer(path: str) -> bool:
-    """Whether a file is what computers leave beside others, by its path in a zip or a folder."""
+    """Return whether a file is one that computers add on their own, by its path."""
     parts = PurePosixPath(path).parts
     name = parts[-1] if parts else ""
     return (
@@ -37,9 +37,9 @@ def is_of_computer(path: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """A file's name as a terminal and a log take it: without control characters, in Unicode."""
+    """Return a file's name for a terminal or a log, with control characters escaped."""
     return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in name
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
     )
 
 
@@ -61,7 +61,7 @@ def require_inside(root: Path, link: Path, label: str) -> None:
 
 
 def files(root: Path, label: str) -> Iterator[Path]:
-    """All files and links below a folder, in order, and unfinished downloads that are folders.
+    """Yield all files and links below a folder, in order, and unfinished downloads.
 
     Raises:
         ExportRefused: a folder cannot be read.
@@ -73,22 +73,22 @@ def files(root: Path, label: str) -> Iterator[Path]:
         ) from error
 
     for parent, folders, files in os.walk(root, onerror=refuse):
-        here = Path(parent)
-        inside = here.relative_to(root)
-        links = [one for one in folders if (here / one).is_symlink()]
-        unfinished = [one for one in folders if one.lower().endswith(UNFINISHED)]
+        folder = Path(parent)
+        inside = folder.relative_to(root)
+        links = [name for name in folders if (folder / name).is_symlink()]
+        unfinished = [name for name in folders if name.lower().endswith(UNFINISHED)]
         folders[:] = sorted(
-            one
-            for one in folders
-            if one not in links
-            if one not in unfinished
-            if not is_of_computer((inside / one).as_posix())
+            name
+            for name in folders
+            if name not in links
+            if name not in unfinished
+            if not is_of_computer((inside / name).as_posix())
         )
-        yield from (here / one for one in sorted({*files, *links, *unfinished}))
+        yield from (folder / name for name in sorted({*files, *links, *unfinished}))
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file is a zip, or was one, by its name or its first bytes."""
+    """Return whether a file is a zip, whole or broken, by its name or its first bytes."""
     suffix = path.suffix.lower()
     if not path.is_file() or suffix in (*UNFINISHED, *_OTHER_ZIPS):
         return False
@@ -99,7 +99,7 @@ def is_zip(path: Path) -> bool:
 
 
 def head(path: Path, size: int = HEAD_BYTES) -> bytes:
-    """The first bytes of a file.
+    """Return the first bytes of a file.
 
     Raises:
         Unreadable: they cannot be read.
@@ -109,10 +109,10 @@ def head(path: Path, size: int = HEAD_BYTES) -> bytes:
 
 
 def whole(path: Path, size: int) -> bytes:
-    """The content of a file, which has to have that size.
+    """Return the content of a file, which must have that size.
 
     Raises:
-        Unreadable: it cannot be read, or has another one.
+        Unreadable: it cannot be read, or has another size.
     """
     with _open(path) as file:
         body = file.read(size + 1)
@@ -123,9 +123,9 @@ def whole(path: Path, size: int) -> bytes:
 
 @contextmanager
 def _open(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        # A link that took a file's place meanwhile is not followed.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            yield file
-    except OSError as error:
-        raise Unreadable(f"cannot be read ({error.strerror})") from error
+    with (
+        translate_errors("cannot be read"),
+        # A link that replaced the file meanwhile is not followed.
+        os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file,
+    ):
+        yield file

@@ -1,4 +1,4 @@
-"""Where exports of many users wait: a folder, or a prefix in S3, that says whose each one is.
+"""List and fetch the exports of many users, in a folder or below a prefix in S3.
 
 exports/user12/my_spotify_data.zip      a folder of a user: zips, folders, files
 exports/user13.zip                      a zip of a user; user13_2024.zip as well
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from songswap import settings
 from songswap.errors import FIND_ID, ExportRefused
-from songswap.storage.export_files import PACKED, Given
+from songswap.storage.export_files import PACKED, LabelledPath
 from songswap.storage.export_folder import UNFINISHED, is_of_computer, require_inside, shown
 from songswap.storage.export_inbox_s3 import SCHEME, S3Inbox, is_folder
 from songswap.transform.exports.kinds import is_similar
@@ -22,9 +22,9 @@ _USER = re.compile(r"user(\d{1,9})(?:[ _.()-].*)?", re.IGNORECASE)
 
 
 class Package(NamedTuple):
-    """An export of a user, or parts of one: a small reference, for whoever imports it.
+    """A reference to an export of a user, or to parts of one.
 
-    ``source`` is the folder or the prefix; ``names`` are folders and zips in it.
+    ``source`` is the inbox; ``names`` are folders and zips in it, or keys below it in S3.
     """
 
     user_id: int
@@ -33,28 +33,28 @@ class Package(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """What waits: the exports by user, and what else is there that may be an export."""
+    """The exports in an inbox by user, and why others that may be an export were skipped."""
 
     packages: list[Package]
     skipped: list[str]
 
 
 class _Entry(NamedTuple):
-    """What lies directly in the inbox, and the names of it that a package has."""
+    """A file or folder directly in the inbox, and its names in a package."""
 
     name: str
     is_folder: bool
     names: tuple[str, ...]
 
 
-def look(source: str, library: settings.Archive | None) -> Waiting:
-    """What waits in a folder or below ``s3://BUCKET/PREFIX``.
+def find_exports(source: str, library: settings.Archive | None) -> Waiting:
+    """List the exports in a folder or below ``s3://BUCKET/PREFIX``.
 
     Args:
         library: the key that may read the bucket; None where there is none.
 
     Raises:
-        ExportRefused: no export waits there.
+        ExportRefused: it has none.
         SettingsError: there is no key that may read.
         ArchiveUnreadable: S3 does not list.
     """
@@ -64,33 +64,33 @@ def look(source: str, library: settings.Archive | None) -> Waiting:
     for entry in entries:
         if is_of_computer(entry.name):
             continue
-        whose = _USER.fullmatch(entry.name)
-        if problem := _problem(entry, is_users=bool(whose)):
+        user = _USER.fullmatch(entry.name)
+        if problem := _problem(entry, has_user=bool(user)):
             skipped.append(f"{shown(entry.name)} {problem}")
-        elif whose and _is_export(entry):
-            found[int(whose[1])] += entry.names
+        elif user and _is_export(entry):
+            found[int(user[1])] += entry.names
     if not found:
-        instead = "".join(f" {what}." for what in skipped[:5])
+        instead = "".join(f" {problem}." for problem in skipped[:5])
         raise ExportRefused(
-            f"No export waits in {source}.{instead} Nothing was imported: what is a user's has to"
-            " be in a folder user12, or a zip user12.zip, by the user's id in the warehouse. If it"
-            f" is the export of one user, say whose, with --user ID: {FIND_ID}"
+            f"No export waits in {source}.{instead} Nothing was imported: put the export of a user"
+            " into a folder user12, or a zip user12.zip, by the user's id in the warehouse. If it"
+            f" is the export of one user, name the user with --user ID: {FIND_ID}"
         )
     waiting = [Package(user, source, tuple(sorted(found[user]))) for user in sorted(found)]
     return Waiting(waiting, sorted(skipped))
 
 
 def packages(source: str, library: settings.Archive | None) -> list[Package]:
-    """The exports that wait, by user; see `look`."""
-    return look(source, library).packages
+    """Return the exports in an inbox, by user; see `find_exports`."""
+    return find_exports(source, library).packages
 
 
 def package_of(user_id: int, source: str, library: settings.Archive | None) -> Package:
-    """The export of one user among those that wait; in S3 also what itself is the export.
+    """Return the export of one user in an inbox; in S3, ``source`` may be the export itself.
 
     Raises:
-        ExportRefused: none of this user's does.
-        SettingsError, ArchiveUnreadable: as `look`.
+        ExportRefused: there is none of this user.
+        SettingsError, ArchiveUnreadable: as `find_exports`.
     """
     for package in packages(source, library) if _has_users(source, library) else ():
         if package.user_id == user_id:
@@ -107,10 +107,10 @@ def package_of(user_id: int, source: str, library: settings.Archive | None) -> P
 
 
 def is_inbox(source: str) -> bool:
-    """Whether exports of users wait in what was given, rather than that it is one."""
+    """Return whether a path is an inbox with exports of users, rather than an export."""
     if source.startswith(SCHEME):
         return True
-    with suppress(ExportRefused):  # who reads it says what is wrong with it
+    with suppress(ExportRefused):  # reading it as an export says what is wrong
         return _has_users(source, None)
     return False
 
@@ -120,41 +120,43 @@ def _has_users(source: str, library: settings.Archive | None) -> bool:
     return any(_is_export(entry) and _USER.fullmatch(entry.name) for entry in entries)
 
 
-def fetched(package: Package, library: settings.Archive | None, folder: Path) -> list[Given]:
-    """The package on this machine.
+def fetch_package(
+    package: Package, library: settings.Archive | None, folder: Path
+) -> list[LabelledPath]:
+    """Return the paths of a package on this machine.
 
     Args:
-        folder: takes what is in S3.
+        folder: takes the objects of an inbox in S3.
 
     Raises:
-        ExportRefused: something of it cannot be got, is too large, or leads out of the inbox.
-        SettingsError, ArchiveUnreadable: as `look`.
+        ExportRefused: a part cannot be read, is too large, or leads out of the inbox.
+        SettingsError, ArchiveUnreadable: as `find_exports`.
     """
     source = package.source.rstrip("/")
-    here = Path(package.source)
+    inbox = Path(package.source)
     if source.startswith(SCHEME):
-        here = folder
+        inbox = folder
         S3Inbox(source, library).fetch(package.names, folder)
     entries = sorted({name.partition("/")[0] for name in package.names})
     for entry in entries:
-        if (here / entry).is_symlink():
-            require_inside(here, here / entry, source)
-    return [Given(here / entry, f"{source}/{shown(entry)}") for entry in entries]
+        if (inbox / entry).is_symlink():
+            require_inside(inbox, inbox / entry, source)
+    return [LabelledPath(inbox / entry, f"{source}/{shown(entry)}") for entry in entries]
 
 
 def _is_export(entry: _Entry) -> bool:
     return entry.is_folder or entry.name.lower().endswith(".zip")
 
 
-def _problem(entry: _Entry, is_users: bool) -> str | None:
-    """Why something that may be an export is nobody's."""
+def _problem(entry: _Entry, has_user: bool) -> str | None:
+    """Return why an entry that may be an export cannot be imported for any user."""
     name = entry.name.lower()
     if name.endswith(UNFINISHED):
         return "is a download that was not finished"
     if entry.is_folder and not entry.names:
         return "is empty"
     if _is_export(entry):
-        return None if is_users else "names no user"
+        return None if has_user else "names no user"
     if name.endswith((*PACKED, ".json")) or is_similar(name):
         return "is neither a zip nor in a user's folder"
     return None
@@ -165,7 +167,7 @@ def _in_folder(source: str) -> Iterator[_Entry]:
     if not folder.is_dir():
         raise ExportRefused(
             f"{source} is not a folder with exports of many users. Nothing was imported. Whose is"
-            f" it? Say --user ID: {FIND_ID}"
+            f" it? Name the user with --user ID: {FIND_ID}"
         )
     try:
         for path in sorted(folder.iterdir()):

@@ -1,7 +1,7 @@
-"""Exports that wait below a prefix in S3: which objects there are, and getting them."""
+"""List and get the objects of an inbox of exports in S3."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -10,10 +10,10 @@ from obstore.exceptions import BaseError
 
 from songswap import settings
 from songswap.errors import ArchiveUnreadable, ExportRefused, SettingsError
-from songswap.storage.archive import open_store, said
 from songswap.storage.export_files import MOST_BYTES_IN_ALL
 from songswap.storage.export_folder import is_of_computer, shown
 from songswap.storage.export_zip import MOST_MEMBERS
+from songswap.storage.s3 import describe, open_store, translate_errors
 from songswap.transform.exports.kinds import is_no_data
 
 SCHEME = "s3://"
@@ -45,15 +45,15 @@ class S3Inbox:
         self._store = open_store(replace(library, bucket=bucket))
 
     def keys(self) -> dict[str, int]:
-        """The bytes of each object, by its key below the prefix.
+        """Return the bytes of each object, by its key below the prefix.
 
-        The client lists nothing where one key is none of its kind (``user12//a.json``, or a Mac's
-        ``Icon`` with a line break): a folder in which there is such a one stands for itself,
-        ``user12/``, and cannot be fetched.
+        The client lists nothing where it cannot parse one key (``user12//a.json``, or a Mac's
+        ``Icon`` with a line break): a folder with such a key is listed as ``user12/``, and cannot
+        be fetched.
 
         Raises:
             ArchiveUnreadable: S3 does not list.
-            SettingsError: the prefix is none that the client can ask for.
+            SettingsError: the client cannot parse the prefix.
         """
         try:
             return dict(self._listed(self._prefix))
@@ -64,34 +64,34 @@ class S3Inbox:
                 " prefix."
             ) from error
         except BaseError:
-            # S3 may be away as well: then this does not get far either.
+            # Where S3 is down, the next request fails too.
             pass
         with self._translate_errors():
             top = obstore.list_with_delimiter(self._store, self._prefix)
-        found = {self._below(one["path"]): one["size"] for one in top["objects"]}
+        found = {self._below(item["path"]): item["size"] for item in top["objects"]}
         for path in top["common_prefixes"]:
             try:
                 found |= self._listed(f"{path}/")
             except BaseError:
-                self._require_there()
+                self._require_s3()
                 found[f"{self._below(path)}/"] = 0
         return found
 
     def _listed(self, prefix: str) -> Iterator[tuple[str, int]]:
         for objects in obstore.list(self._store, prefix):
-            for one in objects:
-                if one["path"].startswith(self._prefix):
-                    yield self._below(one["path"]), one["size"]
+            for item in objects:
+                if item["path"].startswith(self._prefix):
+                    yield self._below(item["path"]), item["size"]
 
     def _below(self, path: str) -> str:
         return path.removeprefix(self._prefix)
 
     def fetch(self, names: tuple[str, ...], folder: Path) -> None:
-        """Get what may be of use into a folder, as it lies below the prefix.
+        """Get objects into a folder, under their keys, but those that cannot be data.
 
         Raises:
-            ExportRefused: one of them cannot be got, or they are too large for an export.
-            ArchiveUnreadable: S3 is away.
+            ExportRefused: one of them cannot be read, or they are too large for an export.
+            ArchiveUnreadable: S3 is down.
         """
         if len(names) > MOST_MEMBERS:
             raise ExportRefused(
@@ -101,7 +101,7 @@ class S3Inbox:
         size = 0
         for number, name in enumerate(names):
             if name.endswith("/"):
-                raise self._lost(
+                raise self._refusal(
                     name,
                     "cannot be listed: one of its keys has an empty part, a dot"
                     " alone or a control character. Rename or delete that object",
@@ -120,10 +120,10 @@ class S3Inbox:
                     )
                 self._write(found, _place(folder, name, number))
             except FileNotFoundError as error:
-                raise self._lost(name, "was deleted meanwhile") from error
+                raise self._refusal(name, "was deleted meanwhile") from error
             except BaseError as error:
-                self._require_there()
-                raise self._lost(name, f"cannot be got: {said(error)}") from None
+                self._require_s3()
+                raise self._refusal(name, f"cannot be read: {describe(error)}") from None
 
     def _write(self, found: "obstore.GetResult", path: Path) -> None:
         try:
@@ -138,39 +138,35 @@ class S3Inbox:
                 " TMPDIR to a folder on a disk with room for the largest export."
             ) from error
 
-    def _lost(self, name: str, problem: str) -> ExportRefused:
+    def _refusal(self, name: str, problem: str) -> ExportRefused:
         return ExportRefused(
             f"{self._source}/{shown(name)} {problem}. Nothing of this user was imported: start the"
             " import again when it is there."
         )
 
-    def _require_there(self) -> None:
-        """What cannot be got while S3 lists is the trouble of that object."""
+    def _require_s3(self) -> None:
+        """Raise if S3 does not even list; else the failure is that of one object."""
         with self._translate_errors():
             obstore.list_with_delimiter(self._store, self._prefix)
 
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (BaseError, OSError) as error:
-            raise ArchiveUnreadable(
-                f"S3 (connection SongSwap_S3_ReadOnly) did not list or give {self._source}:"
-                f" {said(error)} What was imported until then stays; start again when it is"
-                " mended."
-            ) from None  # whose text quotes S3's own, and that can quote a key
+    def _translate_errors(self) -> AbstractContextManager[None]:
+        return translate_errors(
+            ArchiveUnreadable,
+            f"S3 (connection SongSwap_S3_ReadOnly) did not list or give {self._source}",
+            " What was imported until then stays; start again when it is repaired.",
+        )
 
 
 def is_folder(key: str, size: int) -> bool:
-    """Whether an object stands for a folder, as consoles make them.
+    """Return whether an object is a folder, as consoles make them.
 
-    Its key is ``user12/``, of which the client gives ``user12``: it cannot be got.
+    Its key is ``user12/``, which the client shortens to ``user12``: it cannot be fetched.
     """
     return size == 0 and not key.lower().endswith((*_DATA, "/"))
 
 
 def _place(folder: Path, name: str, number: int) -> Path:
-    """Where an object goes: as its key says where a disk can have that, else by its number."""
+    """Make the path of an object: its key where a disk can have that, else its number."""
     parts = PurePosixPath(name).parts
     path = folder.joinpath(*parts)
     try:

@@ -1,9 +1,9 @@
-"""Objects without the pipeline's metadata: those of the system before it, and copies of its own.
+"""Read objects without the pipeline's metadata: the system before it put them, or a copy lost it.
 
 The system that this one replaces archived under the same keys, as plain JSON and without metadata:
-at the first minute of an hour it asked for the plays of the hour before, and that hour is in the
-key. Only answers that told of plays were put, some of them hours later, from the disk of a machine.
-Copies of a bucket can lose the metadata of the pipeline's own objects too.
+in the first minute of an hour it requested the plays of the hour before, and that hour is in the
+key. It only put responses with plays, some of them hours later, from the disk of a machine. Copies
+of a bucket can lose the metadata of the pipeline's own objects too.
 """
 
 import json
@@ -19,16 +19,16 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _HOUR = timedelta(hours=1)
 
 
-class OfNoUse(Exception):
-    """An object is whole, and tells of no plays; the text says what it is, in words for a log."""
+class NoPlays(Exception):
+    """An object is whole but has no plays; the text says, for a log, what it is instead."""
 
 
-def observed(hour: datetime, last_modified: datetime) -> datetime:
-    """When Spotify gave the answer of an object that does not say it.
+def observed_at(hour: datetime, last_modified: datetime) -> datetime:
+    """Return when Spotify returned the response of an object, approximately.
 
     The object's own time, where it is of the hour in the key (the pipeline's own) or of the one
-    after it (the system before); the end of the hour in the key where it is neither, as in a
-    bucket that was copied.
+    after it (the system before); else, as in a bucket that was copied, the end of the hour in the
+    key.
 
     Args:
         hour: that of the key (aware, UTC).
@@ -39,30 +39,30 @@ def observed(hour: datetime, last_modified: datetime) -> datetime:
     return hour + _HOUR
 
 
-def answer(content: bytes) -> bytes:
-    """The answer that an object holds: with gzip or without, a whole one or only its items.
+def response(content: bytes) -> bytes:
+    """Return the response in an object: with gzip or without, a whole one or only its items.
 
     Raises:
-        OfNoUse: it is JSON, and tells of no plays.
-        ValueError: it is neither; the text says what it is not.
+        NoPlays: it is JSON without plays.
+        ValueError: it is no JSON; the text completes "is …".
     """
     body = unpack(content, LARGEST) if content.startswith(_GZIP) else content
     is_utf_16 = body.startswith(_UTF_16)
     text = body.decode("utf-16" if is_utf_16 else "utf-8-sig", errors="replace").strip()
     if not text:
-        raise OfNoUse("is empty")
-    told = _json(text)
-    if isinstance(told, str):
-        text = told or "null"
-        told = _json(text)
-    items = told.get("items") if isinstance(told, dict) else told
-    if isinstance(told, dict) and "error" in told and not items:
-        raise OfNoUse("is an error of Spotify and no answer")
+        raise NoPlays("is empty")
+    value = _json(text)
+    if isinstance(value, str):
+        text = value or "null"
+        value = _json(text)
+    items = value.get("items") if isinstance(value, dict) else value
+    if isinstance(value, dict) and "error" in value and not items:
+        raise NoPlays("is an error of Spotify and no response with plays")
     if not items:
-        raise OfNoUse("tells of no plays")
+        raise NoPlays("has no plays")
     if not isinstance(items, list) or not any(map(_is_play, items)):
-        raise OfNoUse("is JSON, and no list of plays")
-    whole = text if isinstance(told, dict) else f'{{"items": {text}}}'
+        raise NoPlays("is JSON, and no list of plays")
+    whole = text if isinstance(value, dict) else f'{{"items": {text}}}'
     return whole.encode(errors="replace")
 
 
@@ -70,7 +70,7 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text, parse_int=parse_int)
     except (ValueError, RecursionError):
-        raise ValueError("neither an answer of the pipeline nor JSON") from None
+        raise ValueError("neither a response of the pipeline nor JSON") from None
 
 
 def _is_play(item: Any) -> bool:

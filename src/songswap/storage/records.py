@@ -1,4 +1,4 @@
-"""What the spool keeps: answers, and tokens that must not be lost; and what was saved of it."""
+"""What the spool and the archive hold: raw responses, rows of exports, and how both are packed."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -9,20 +9,23 @@ from zlib_ng import zlib_ng
 from songswap.errors import CorruptResponse
 from songswap.web.bodies import LARGEST
 
-# The window bits by which zlib knows a gzip file.
+MOST_EXPORT_BYTES = 256 * 2**20
+"""The largest file of an export: Spotify begins a new one at about 12 MB."""
+
+# The window bits that stand for a gzip file in zlib.
 _GZIP = 31
 
-# The level at which an answer becomes as small as with zlib's 6.
+# The level that packs a response as small as zlib's 6.
 _LEVEL = 7
 
 
 def pack(body: bytes) -> bytes:
-    """An answer's body as a gzip file."""
+    """Pack a body as a gzip file."""
     return zlib_ng.compress(body, _LEVEL, _GZIP)
 
 
 def unpack(packed: bytes, largest: int = LARGEST) -> bytes:
-    """The body of a gzip file, as it came.
+    """Unpack the body of a gzip file.
 
     Raises:
         ValueError: it is not a whole one, or has more than ``largest`` bytes, of which no more are
@@ -41,50 +44,41 @@ def unpack(packed: bytes, largest: int = LARGEST) -> bytes:
 
 
 class RawResponse(NamedTuple):
-    """A raw answer: ``body`` as it came, ``observed_at`` when it came, ``key`` where it belongs.
+    """A response with its user, key and time; ``packed`` is its body with gzip.
 
-    ``fingerprint`` says what it tells of plays, see `songswap.transform.history.fingerprint`.
+    ``observed_at`` is when Spotify returned it. ``fingerprint`` is that of
+    `songswap.transform.recent_plays.fingerprint`, None where it was not computed. ``id`` is its
+    number in the spool, 0 elsewhere. Where it is not ``is_intact``, its row in the spool is
+    damaged: there is no body, and the user, key and time may be wrong.
     """
 
     user_id: int
     key: str
     observed_at: datetime
-    fingerprint: bytes | None
-    body: bytes
-
-
-class SpooledResponse(NamedTuple):
-    """An answer in the spool, by its place there; ``packed`` is its body with gzip.
-
-    Where it is not ``whole``, its checksum is not that of what the disk gives: whose it is and when
-    it came is only what the row claims.
-    """
-
-    id: int
-    user_id: int
-    key: str
-    observed_at: datetime
-    fingerprint: bytes | None
     packed: bytes
-    whole: bool = True
+    fingerprint: bytes | None = None
+    id: int = 0
+    is_intact: bool = True
 
     @property
     def body(self) -> bytes:
         """The body as it came.
 
         Raises:
-            CorruptResponse: the disk did not keep it whole.
+            CorruptResponse: it is damaged, or larger than any response.
         """
         try:
-            return unpack(self.packed if self.whole else b"")
+            return unpack(self.packed if self.is_intact else b"")
         except ValueError as error:
+            if not self.id:
+                raise CorruptResponse(f"{self.key} is {error}") from error
             raise CorruptResponse(
-                f"The spool's answer {self.id} of user {self.user_id} is damaged: it can be neither"
-                f" archived nor loaded. 'songswap spool drop {self.id}' takes it out."
+                f"The spool's response {self.id} of user {self.user_id} is damaged: it can be"
+                f" neither archived nor loaded. 'songswap spool drop {self.id}' removes it."
             ) from error
 
     def damage(self) -> str | None:
-        """What is wrong with the body; None where it is whole."""
+        """Return what is wrong with the body; None where it is whole."""
         try:
             _ = self.body
         except CorruptResponse as error:
@@ -92,10 +86,33 @@ class SpooledResponse(NamedTuple):
         return None
 
 
-class Entry(NamedTuple):
-    """An answer in the spool as an operator sees it: everything but its body.
+class RawExport(NamedTuple):
+    """Rows of a user's export as the archive holds them; ``packed`` is a JSON list with gzip."""
 
-    ``size`` is the bytes of the gzipped body; ``problem`` why it could not leave when last tried.
+    user_id: int
+    key: str
+    kind: str
+    imported_at: datetime
+    packed: bytes
+
+    @property
+    def body(self) -> bytes:
+        """The rows, a JSON list.
+
+        Raises:
+            CorruptResponse: it is damaged, or larger than any file of an export.
+        """
+        try:
+            return unpack(self.packed, MOST_EXPORT_BYTES)
+        except ValueError as error:
+            raise CorruptResponse(f"{self.key} is {error}") from error
+
+
+class Entry(NamedTuple):
+    """A response in the spool, for an operator: everything but its body.
+
+    ``size`` is the bytes of the gzipped body; ``problem`` is why the last try to archive or load it
+    failed.
     """
 
     id: int
@@ -110,39 +127,39 @@ class Entry(NamedTuple):
 
 
 class Recovery(NamedTuple):
-    """A broken spool file that was put aside as ``file``, and what was saved from it.
+    """A broken spool file that was renamed to ``file``, and what was recovered from it.
 
-    ``lost_answers`` counts those that can be seen but not read, by the user whom they claim, and
-    ``lost_tokens`` are the users of such tokens; 0 is a user who cannot be read.
+    ``lost_responses`` counts, by the user that they name, those that can be seen but not read, and
+    ``lost_tokens`` are the users of such tokens; 0 is a user whose id cannot be read.
     """
 
     file: str
     found_at: datetime
-    answers: int
+    responses: int
     tokens: int
-    lost_answers: Mapping[int, int]
+    lost_responses: Mapping[int, int]
     lost_tokens: tuple[int, ...]
 
     def __str__(self) -> str:
         lost = []
-        if self.lost_answers:
-            number = sum(self.lost_answers.values())
-            lost.append(f"{number:,} answers{_of_users(self.lost_answers)}")
+        if self.lost_responses:
+            number = sum(self.lost_responses.values())
+            lost.append(f"{number:,} responses{_of_users(self.lost_responses)}")
         if self.lost_tokens:
             lost.append(f"{len(self.lost_tokens):,} tokens{_of_users(self.lost_tokens)}")
         return (
-            f"The spool was broken; it lies aside as {self.file}. {self.answers:,} answers and the"
-            f" tokens of {self.tokens:,} users were saved from it, and go on. Lost:"
-            f" {' and '.join(lost) or 'nothing that can be seen'}; what its unreadable parts held"
-            " is not known. Check the disk. What Spotify still tells is asked for again; see"
-            " 'songswap spool list'."
+            f"The spool was broken; its file was renamed to {self.file}. {self.responses:,}"
+            f" responses and the tokens of {self.tokens:,} users were recovered from it and are"
+            f" loaded as usual. Lost: {' and '.join(lost) or 'nothing that can be seen'}; what its"
+            " unreadable parts held is not known. Check the disk. Plays that Spotify still returns"
+            " are loaded by the next run; see 'songswap spool list'."
         )
 
 
 def _of_users(users: Iterable[int]) -> str:
-    """Whose something is, in words: the first ten."""
+    """Name the first ten users."""
     known = sorted(user for user in users if user)
     if not known:
-        return " (of users who cannot be read)"
+        return " (of users whose ids cannot be read)"
     more = " and others" if len(known) > 10 or len(known) < len(list(users)) else ""
     return f" (of the users {', '.join(map(str, known[:10]))}{more})"

@@ -1,7 +1,7 @@
-"""Folders for what is unpacked of a person, which nobody else can read and no crash leaves behind.
+"""Folders for unpacked exports, which nobody else can read and which are removed after a crash.
 
-Each is locked for as long as its process lives, by the system itself: a folder without a lock was
-left by a process that was killed, and whoever makes the next one removes it.
+The system locks each for as long as its process lives: a folder without a lock was left by a
+process that was killed, and is removed when the next one is made.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ PREFIX = "songswap-import-"
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A new folder in TMPDIR, removed with all that is in it.
+    """Make a folder in TMPDIR, and remove it with its content in the end.
 
     Raises:
         SettingsError: none can be made there.
@@ -29,7 +29,7 @@ def scratch() -> Iterator[Path]:
         folder, lock = _locked_folder()
     except OSError as error:
         raise SettingsError(
-            f"No folder can be made for what is unpacked of an export ({error.strerror or error})."
+            f"No folder can be made to unpack an export ({error.strerror or error})."
             " Set TMPDIR to a folder that may be written, on a disk with room for the largest"
             " export. Nothing was imported."
         ) from error
@@ -43,7 +43,7 @@ def scratch() -> Iterator[Path]:
 def remove_abandoned() -> None:
     """Remove the folders in TMPDIR whose processes are gone."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        # Another user's cannot be opened, and one that is gone was removed by somebody else.
+        # Another user's cannot be opened, and one that is gone was removed by another process.
         with suppress(OSError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
@@ -57,7 +57,7 @@ def remove_abandoned() -> None:
 def _locked_folder() -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        # Before it is locked, somebody else may take it for abandoned: then there is another.
+        # Before it is locked, another process may take it for abandoned: then make another.
         with suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             with suppress(FileNotFoundError, BlockingIOError):

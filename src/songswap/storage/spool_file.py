@@ -1,11 +1,11 @@
-"""The spool's SQLite file: opened, kept in order, and replaced where it is broken.
+"""Open the spool's SQLite file, check it, and replace it where it is broken.
 
-    spool.sqlite3 ── broken ──▶ spool.sqlite3.broken-<time>, and a new spool.sqlite3 with what could
-                                be read of it
+    spool.sqlite3 ── broken ──▶ spool.sqlite3.broken-<time>, and a new spool.sqlite3 with the rows
+                                that could be read
 
-Several processes, and threads, have it open at once. Each holds a shared lock on the folder while
-it does something; who makes the file, changes its tables or puts it aside holds it alone. Whoever
-comes after that finds another file under its name, and goes on with that one.
+Several processes, and threads, have it open at once. Each holds a shared lock on the folder during
+a transaction, and an exclusive one while it makes the file, changes its tables or renames it.
+Others then find another file under the name, and go on with that one.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from songswap.storage.spool_pages import read_log
 from songswap.storage.spool_tables import Broken
 
 BUSY_S = 60.0
-"""How long a transaction waits for another process's."""
+"""How long a transaction waits for that of another process."""
 
 _WAIT_S = 120.0
 
@@ -33,7 +33,7 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _NOT_OURS = ("no such ", "unsupported file format")
 
 _ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""SQLite's errors; the second where its text quotes what damage has made no text."""
+"""SQLite's errors; the second where a message quotes damaged text."""
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class SpoolFile:
     """The file ``path``, once it is open.
 
     Raises:
-        SpoolError: from every method, when the disk does not do it (full, read-only, gone, held).
+        SpoolError: from every method, when the disk fails (full, read-only, gone, locked).
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,14 +53,14 @@ class SpoolFile:
 
     @property
     def db(self) -> sqlite3.Connection:
-        """The connection; for what `run` is given."""
+        """The connection, for functions that `run` calls."""
         if self._db is None:
             raise sqlite3.ProgrammingError("the spool is not open")
         return self._db
 
     def open(self) -> None:
-        """Open the file; it is made where it is missing, and replaced where it is broken."""
-        with self._sentences():
+        """Open the file; make it where it is missing, and replace it where it is broken."""
+        with self._translate_errors():
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 damage = None
@@ -82,55 +82,55 @@ class SpoolFile:
             self._db.close()
             self._db = None
 
-    def run(self, deed: Callable[[], T], begin: str) -> T:
-        """Do something in a transaction, which is on the disk when this returns.
+    def run(self, work: Callable[[], T], begin: str) -> T:
+        """Call ``work`` in a transaction, which is on the disk when this returns.
 
-        It is done by one thread at a time: transactions of two on one connection would be one. When
-        it meets damage, or when somebody else did, it is done again with the new file.
+        One thread at a time: two transactions on one connection would be one. Where the file is
+        damaged, or was replaced by another process, ``work`` is called again on the new file.
 
         Args:
-            begin: how the transaction begins.
+            begin: the statement that begins the transaction.
         """
-        with self._sentences(), self._lock:
+        with self._translate_errors(), self._lock:
             damage = None
             try:
                 with self._held(fcntl.LOCK_SH):
-                    if self._is_here():
-                        return self._transact(deed, begin)
+                    if self._is_current():
+                        return self._transact(work, begin)
             except _ERRORS as error:
                 damage = self._damage(error)
             with self._held(fcntl.LOCK_EX):
                 self._renew(damage)
-                return self._transact(deed, begin)
+                return self._transact(work, begin)
 
     def check(self) -> None:
-        """Read all pages, and replace the file where they do not belong together."""
+        """Read all pages, and replace the file where they are inconsistent."""
 
-        def look() -> None:
+        def quick_check() -> None:
             found = [str(line) for (line,) in self.db.execute("PRAGMA quick_check")]
-            # Values are the rows' own affair: their checksums tell.
+            # Damaged values are left to the rows' checksums.
             if wrong := [line for line in found if line != "ok" and " value in " not in line]:
                 raise Broken(wrong[0])
 
-        self.run(look, "BEGIN")
+        self.run(quick_check, "BEGIN")
 
-    def _transact(self, deed: Callable[[], T], begin: str) -> T:
+    def _transact(self, work: Callable[[], T], begin: str) -> T:
         self.db.execute(begin)
         try:
-            done = deed()
+            result = work()
             self.db.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
                 self.db.execute("ROLLBACK")
             raise
-        return done
+        return result
 
-    def _is_here(self) -> bool:
-        """Whether the file that is open is still the one of that name."""
+    def _is_current(self) -> bool:
+        """Return whether the open file is still the one of that name."""
         return self._db is not None and self._inode == _inode(self.path)
 
     def _attach(self) -> bool:
-        """Open the file as it is; False where something has to be done to it first."""
+        """Open the file as it is; return False where it has to be made or changed first."""
         if self._is_no_file() or not self.path.exists():
             return False
         self._connect()
@@ -138,18 +138,18 @@ class SpoolFile:
         return spool_tables.is_complete(self.db) and not spool_salvage.unsaved(self.db, self.path)
 
     def _renew(self, damage: Exception | None) -> None:
-        """Have a file in order; the lock is held alone."""
-        if damage is not None and self._is_here():
-            self._put_aside()
+        """Make or replace the file; the caller holds the exclusive lock."""
+        if damage is not None and self._is_current():
+            self._rename_broken()
         self.close()
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._is_no_file():
-            self._put_aside()
+            self._rename_broken()
         try:
             self._make()
         except _ERRORS as error:
             self._damage(error)
-            self._put_aside()
+            self._rename_broken()
             self.close()
             self._make()
 
@@ -173,7 +173,7 @@ class SpoolFile:
             self._transact(lambda: spool_tables.make(self.db), "BEGIN IMMEDIATE")
         except BaseException:
             if is_new:
-                # A disk that took none of it: an empty file would look like a lost one.
+                # The disk is full or read-only: an empty file would look like a lost spool.
                 self.close()
                 self.path.unlink(missing_ok=True)
             raise
@@ -185,22 +185,22 @@ class SpoolFile:
         self._db = sqlite3.connect(
             self.path, timeout=BUSY_S, check_same_thread=False, isolation_level=None
         )
-        # Text that damage has made none is told by its checksum, not by an error.
+        # Damaged text is found by its checksum, and must not raise.
         self._db.text_factory = lambda text: text.decode(errors="replace")
         self._db.execute("PRAGMA synchronous=FULL")
-        # What has left is not saved again from a broken file.
+        # Deleted rows must not be recovered from a broken file.
         self._db.execute("PRAGMA secure_delete=ON")
         self._inode = _inode(self.path)
 
     def _require_log(self) -> None:
-        """Raise where the log holds commits that SQLite does not see: it stops at damage."""
-        if self._log_goes_on() and self._log_goes_on(settled=True):
+        """Raise where the log holds commits behind damage, at which SQLite stops reading."""
+        if self._has_hidden_commits() and self._has_hidden_commits(after_writers=True):
             raise Broken("its log is broken")
 
-    def _log_goes_on(self, settled: bool = False) -> bool:
+    def _has_hidden_commits(self, after_writers: bool = False) -> bool:
         path = self.path.with_name(f"{self.path.name}-wal")
-        if settled:
-            # Who was just beginning the log anew has done it by now.
+        if after_writers:
+            # A writer that was restarting the log has finished once this gets its lock.
             self.db.execute("BEGIN IMMEDIATE").execute("ROLLBACK")
         log = read_log(path)
         if not log.is_whole:
@@ -212,10 +212,10 @@ class SpoolFile:
         return not busy and seen < commits[-1] and read_log(path).generation == log.generation
 
     def _damage(self, error: Exception) -> Exception:
-        """The error, when it is the file that is broken; raises it when it is full, locked, …"""
+        """Return the error if the file is broken; raise it if the disk is full, locked, …"""
         code = getattr(error, "sqlite_errorcode", None)
         if code == sqlite3.SQLITE_READONLY:
-            # A header that says so is not a disk that does.
+            # A damaged header says read-only too, on a disk that is not.
             broken = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         elif code == sqlite3.SQLITE_ERROR:
             broken = str(error).startswith(_NOT_OURS)
@@ -225,10 +225,10 @@ class SpoolFile:
             raise error
         return error
 
-    def _put_aside(self) -> None:
-        """Rename the file and what belongs to it; its log first, which nothing else may take up.
+    def _rename_broken(self) -> None:
+        """Rename the file and its companions; the log first, so that no new file takes it up.
 
-        Before it is closed: SQLite would move what it sees of the log, and throw away the log.
+        Before it is closed: SQLite would move what it can read of the log, and delete the log.
         """
         aside = spool_salvage.aside(self.path, datetime.now(UTC))
         for end in reversed(spool_salvage.SIDES):
@@ -237,7 +237,7 @@ class SpoolFile:
 
     @contextmanager
     def _held(self, mode: int) -> Iterator[None]:
-        """The folder's lock, for a while: who holds it for minutes is frozen."""
+        """Hold the folder's lock; a process that holds it for two minutes is frozen."""
         descriptor = os.open(self.path.parent, os.O_RDONLY)
         try:
             ends = time.monotonic() + _WAIT_S
@@ -256,13 +256,13 @@ class SpoolFile:
             os.close(descriptor)
 
     @contextmanager
-    def _sentences(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (*_ERRORS, OSError) as error:
             raise SpoolError(
-                f"The spool {self.path} did not take or give an answer: {error}. Free or mend the"
-                " disk; answers that were not kept are asked for again by the next run."
+                f"The spool {self.path} cannot be read or written: {error}. Free or repair the"
+                " disk; the next run polls the users again whose responses were not stored."
             ) from error
 
 

@@ -1,9 +1,8 @@
 """Read records out of a SQLite file that SQLite itself cannot read any more.
 
-The file is taken page by page, whatever its header and its trees say: each page that holds rows of
-a table names them itself (https://www.sqlite.org/fileformat2.html). Then the same is done with what
-the write-ahead log has of them. Records come as they lie there, damaged, doubled or outdated: who
-asks has to know a good one.
+The file is read page by page, whatever its header and its trees say: each page that holds rows of a
+table lists them itself (https://www.sqlite.org/fileformat2.html). Pages in the write-ahead log are
+read first. Records may be damaged, repeated or outdated: the caller checks them.
 """
 
 import struct
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 _OTHER_PAGES = b"\x00\x02\x05\x0a"
-"""How pages begin that hold no rows. Those that hold some begin with 13, or with damage."""
+"""The first bytes of pages without rows. A page with rows begins with 13, or with damage."""
 
 _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _LOG_MAGIC = (0x377F0682, 0x377F0683)
@@ -35,7 +34,7 @@ class Frame(NamedTuple):
 
 
 class Log(NamedTuple):
-    """The write-ahead log as its file has it: of the current generation, in its order."""
+    """The write-ahead log: its frames of the current generation, in their order."""
 
     is_whole: bool
     page_size: int
@@ -46,8 +45,8 @@ class Log(NamedTuple):
 def read_log(path: Path) -> Log:
     """Read the headers of a log; it is whole and empty where there is none.
 
-    It is not whole when its own header is none, although something follows: then nothing that it
-    holds is seen by SQLite. Damage further behind is not looked for.
+    It is not whole when its own header is damaged: then SQLite reads none of it. Damage further
+    behind is not looked for.
     """
     try:
         with path.open("rb") as file:
@@ -59,7 +58,7 @@ def read_log(path: Path) -> Log:
 def _read_log(file: BinaryIO) -> Log:
     header = file.read(_LOG_HEADER)
     if not header.strip(b"\0"):
-        # Nothing was ever committed: that brings the header to the disk first.
+        # Nothing was ever committed: the first commit writes the header.
         return Log(True, 0, b"", [])
     header = header.ljust(_LOG_HEADER, b"\0")
     magic, _, size = struct.unpack_from(">3I", header)
@@ -80,40 +79,39 @@ def _read_log(file: BinaryIO) -> Log:
 
 
 def _is_checked(header: bytes, magic: int) -> bool:
-    """Whether the checksum of the log's header is that of its content."""
+    """Return whether the checksum of the log's header is right."""
     order = ">" if magic & 1 else "<"
     words = struct.unpack_from(f"{order}6I", header)
     first = second = 0
-    for one, other in zip(words[::2], words[1::2], strict=True):
-        first = (first + one + second) % 2**32
-        second = (second + other + first) % 2**32
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) % 2**32
+        second = (second + odd + first) % 2**32
     return (first, second) == struct.unpack_from(">2I", header, 24)
 
 
 def records(main: Path) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """The records of a broken file and its log, with their rowids; of damage nothing is raised."""
+    """Yield the records of a broken file and its log, with their rowids; damage raises nothing."""
     with ExitStack() as opened:
 
-        def opening(path: Path) -> BinaryIO:
+        def open_or_empty(path: Path) -> BinaryIO:
             return opened.enter_context(path.open("rb")) if path.is_file() else BytesIO()
 
         path = main.with_name(f"{main.name}-wal")
         log = read_log(path)
-        file, behind = opening(main), opening(path)
-        told = int.from_bytes(_read(file, 16, 2), "big")
-        told = 65536 if told == 1 else told
-        for size in {log.page_size, told, _USUAL_PAGE_SIZE}.intersection(_PAGE_SIZES):
+        file, behind = open_or_empty(main), open_or_empty(path)
+        page_size = int.from_bytes(_read(file, 16, 2), "big")
+        page_size = 65536 if page_size == 1 else page_size
+        for size in {log.page_size, page_size, _USUAL_PAGE_SIZE}.intersection(_PAGE_SIZES):
             if log.frames and size == log.page_size:
-                yield from _records(
-                    file, behind, size, {one.page: one.begins for one in log.frames}
-                )
+                latest = {frame.page: frame.begins for frame in log.frames}
+                yield from _records(file, behind, size, latest)
             yield from _records(file, behind, size, {})
 
 
 def _records(
     main: BinaryIO, behind: BinaryIO, size: int, latest: Mapping[int, int]
 ) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """The records in pages of this size; ``latest`` are those that the log has, and where."""
+    """Yield the records in pages of this size; ``latest`` has the pages in the log, and where."""
     numbers = range(1, -(-main.seek(0, SEEK_END) // size) + 1)
 
     def page(number: int) -> bytes:
@@ -142,7 +140,7 @@ def _read(file: BinaryIO, begins: int, length: int) -> bytes:
 
 
 def _cell(content: bytes, at: int, size: int, page: Callable[[int], bytes]) -> tuple[int, bytes]:
-    """The rowid and the content of a cell, with what lies in pages that it overflows to."""
+    """Return the rowid and the content of a cell, with its overflow pages."""
     length, at = _varint(content, at)
     rowid, at = _varint(content, at)
     most = size - 35
@@ -169,7 +167,7 @@ def _cell(content: bytes, at: int, size: int, page: Callable[[int], bytes]) -> t
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of 1-9 bytes, and where it ends."""
+    """Return a number of 1-9 bytes, and where it ends."""
     value = 0
     for place in range(at, at + 8):
         value = value << 7 | data[place] & 0x7F
@@ -179,7 +177,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _record(payload: bytes) -> tuple[Any, ...]:
-    """The values of a record; text that is none has U+FFFD in it."""
+    """Return the values of a record; damaged text has U+FFFD in it."""
     ends, at = _varint(payload, 0)
     values: list[Any] = []
     begins = ends

@@ -1,9 +1,9 @@
-"""Rotations: which refresh token took which one's place, kept after the warehouse has the new one.
+"""Remember rotations: which refresh token replaced which, after the warehouse has the new one.
 
-    A ──▶ B ──▶ C      a warehouse that holds A or B was set back (failover, restore): C is good
+    A ──▶ B ──▶ C      a warehouse that holds A or B was set back (failover, restore): C is valid
 
-There is a row for each token that was spent. It has the digests of that token and of its successor,
-and the tokens themselves while the successor is not spent too.
+Each row is a token that was rotated. It has the digests of that token and of its successor, and the
+successor's tokens until it is rotated too.
 """
 
 import sqlite3
@@ -23,21 +23,21 @@ _EMPTY = (
 )
 
 _ROW_BYTES = 220
-"""What a row takes in the file with its places in the indexes, measured with twelve for a user."""
+"""Bytes of a row in the file and its indexes, measured with twelve rows for a user."""
 
 
-def keep(db: sqlite3.Connection, tokens: Iterable[RotatedToken], now: datetime) -> None:
-    """Keep what refresh tokens were rotated to, as of ``now``; what was not rotated is left out."""
+def remember(db: sqlite3.Connection, tokens: Iterable[RotatedToken], now: datetime) -> None:
+    """Add the rotations of tokens, as of ``now``; a token that was not rotated has none."""
     for token in tokens:
         if token.refresh_token == token.old_refresh_token:
             continue
         spent = token.old_digest
         before = f"{_ROWS} AND successor = ? AND refresh_token IS NOT NULL"
         for row in db.execute(before, (token.user_id, spent)).fetchall():
-            if _is_whole(row):
-                checksum = spool_rows.sealed(*row[:4], None, None, None)[-1]
+            if _is_intact(row):
+                checksum = spool_rows.with_checksum(*row[:4], None, None, None)[-1]
                 db.execute(_EMPTY, (checksum, *row[:2]))
-        row = spool_rows.sealed(
+        row = spool_rows.with_checksum(
             token.user_id,
             spent,
             token_digest(token.refresh_token),
@@ -50,7 +50,7 @@ def keep(db: sqlite3.Connection, tokens: Iterable[RotatedToken], now: datetime) 
 
 
 def latest(db: sqlite3.Connection, first: int, last: int) -> list[tuple[int, bytes]]:
-    """The digests of the refresh tokens that chains end with, of users in a range of ids."""
+    """Return the digests of the refresh tokens that end chains, of users in a range of ids."""
     rows = db.execute(
         "SELECT user_id, successor FROM rotations"
         " WHERE refresh_token IS NOT NULL AND user_id BETWEEN ? AND ?",
@@ -60,12 +60,12 @@ def latest(db: sqlite3.Connection, first: int, last: int) -> list[tuple[int, byt
 
 
 def successor(db: sqlite3.Connection, user_id: int, digest: bytes) -> Successor | None:
-    """The tokens at the end of the chain on which a token was spent; None where it is on none."""
+    """Return the tokens at the end of a token's chain; None where it was not rotated."""
     at, seen = digest, set[bytes]()
     while at not in seen:
         seen.add(at)
         row = db.execute(f"{_ROWS} AND spent = ?", (user_id, at)).fetchone()
-        if row is None or not _is_whole(row):
+        if row is None or not _is_intact(row):
             return None
         _, _, at, _, access, refresh, expires_ms, _ = row
         if refresh is not None:
@@ -77,23 +77,23 @@ def successor(db: sqlite3.Connection, user_id: int, digest: bytes) -> Successor 
 
 
 def forget(db: sqlite3.Connection, after: timedelta, now: datetime) -> None:
-    """Delete what was kept for longer than ``after``, or by a clock that was wrong by as much."""
+    """Delete rotations older than ``after``, or as far in the future (of a wrong clock)."""
     span = (spool_rows.to_ms(now - after), spool_rows.to_ms(now + after))
     db.execute("DELETE FROM rotations WHERE kept_ms <= ? OR kept_ms > ?", span)
 
 
 def size(db: sqlite3.Connection) -> int:
-    """About how many bytes the rows take, without reading them all."""
+    """Return about how many bytes the rows take, without reading them all."""
     (rows,) = db.execute("SELECT max(id) - min(id) + 1 FROM rotations").fetchone()
     return int(rows or 0) * _ROW_BYTES
 
 
 def save(db: sqlite3.Connection, row: Sequence[Any]) -> None:
-    """Save a row of a broken file, unless it is damaged, or there in a later form."""
-    if _is_whole(row):
+    """Save a row of a broken file, unless it is damaged, or stored in a later form."""
+    if _is_intact(row):
         db.execute(f"INSERT OR IGNORE {_PUT}", row)
 
 
-def _is_whole(row: Sequence[Any]) -> bool:
+def _is_intact(row: Sequence[Any]) -> bool:
     *fields, checksum = row
-    return bool(spool_rows.sealed(*fields)[-1] == checksum)
+    return bool(spool_rows.with_checksum(*fields)[-1] == checksum)

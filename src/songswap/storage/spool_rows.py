@@ -1,7 +1,8 @@
-"""Rows of the spool: each carries a checksum of all that it says, which is verified on reading.
+"""Rows of the spool: each has a checksum of its other columns, which is verified on reading.
 
-What an answer's row says of being archived or loaded is not part of it. That is `DONE`, a number
-that no damage makes of another one, or it is not believed: doing it again changes nothing.
+Only ``archived``, ``loaded`` and ``problem`` are outside of it. The first two hold `DONE` once it
+is done, a number that damage does not produce; any other value means that it is done again, which
+changes nothing.
 """
 
 from collections.abc import Sequence
@@ -10,13 +11,13 @@ from hashlib import blake2b
 from typing import Any
 
 from songswap.models import RotatedToken
-from songswap.storage.records import RawResponse, SpooledResponse
+from songswap.storage.records import Entry, RawResponse
 
 DONE = 0x5A3C_96E1_0FB7_4D28
-"""What ``archived`` and ``loaded`` hold where it was done."""
+"""The value of ``archived`` and ``loaded`` once it is done."""
 
-ANSWER = "id, run_id, batch, user_id, key, observed_ms, fingerprint, body, checksum"
-"""The columns of an answer's row that its checksum covers, and it itself."""
+RESPONSE = "id, run_id, batch, user_id, key, observed_ms, fingerprint, body, checksum"
+"""The columns of a response's row that its checksum covers, and the checksum."""
 
 ROTATED = "user_id, spent, access_token, refresh_token, expires_ms, checksum"
 """The same of a row of tokens."""
@@ -26,12 +27,12 @@ _MOST_USER = 2**31 - 1
 
 
 def to_ms(moment: datetime) -> int:
-    """Milliseconds since 1970."""
+    """Return a time in milliseconds since 1970."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def from_ms(ms: int) -> datetime:
-    """The moment of `to_ms`.
+    """Return the time of `to_ms`.
 
     Raises:
         OverflowError: no date is that far away.
@@ -39,31 +40,29 @@ def from_ms(ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=ms)
 
 
-def answer_row(
-    id_: int, run_id: str, batch: int, answer: RawResponse, packed: bytes
-) -> tuple[Any, ...]:
-    """An answer as a row of the columns `ANSWER`."""
-    return sealed(
-        id_,
+def response_row(run_id: str, batch: int, response: RawResponse) -> tuple[Any, ...]:
+    """Return a response as a row of the columns `RESPONSE`."""
+    return with_checksum(
+        response.id,
         run_id,
         batch,
-        answer.user_id,
-        answer.key,
-        to_ms(answer.observed_at),
-        answer.fingerprint,
-        packed,
+        response.user_id,
+        response.key,
+        to_ms(response.observed_at),
+        response.fingerprint,
+        response.packed,
     )
 
 
-def sealed(*fields: object) -> tuple[Any, ...]:
-    """Fields with their checksum behind them."""
+def with_checksum(*fields: object) -> tuple[Any, ...]:
+    """Return fields with their checksum behind them."""
     return (*fields, _checksum(fields))
 
 
-def is_whole(row: Sequence[Any]) -> bool:
-    """Whether a row of the columns `ANSWER` is as it was written.
+def is_intact(row: Sequence[Any]) -> bool:
+    """Return whether a row of the columns `RESPONSE` is as it was written.
 
-    One without a checksum is of a version that wrote none: it is believed if its values can be.
+    A row without a checksum is of a version that wrote none: the types of its values decide.
     """
     *fields, checksum = row
     if checksum is not None:
@@ -74,38 +73,53 @@ def is_whole(row: Sequence[Any]) -> bool:
         and isinstance(batch, int)
         and isinstance(user_id, int)
         and isinstance(key, str)
-        and _moment(observed_ms) is not None
+        and _time(observed_ms) is not None
         and isinstance(fingerprint, bytes | None)
         and isinstance(packed, bytes)
     )
 
 
-def kept(row: Sequence[Any]) -> SpooledResponse:
-    """The answer of a row of the columns `ANSWER`; whatever the row holds, nothing is raised."""
+def response(row: Sequence[Any]) -> RawResponse:
+    """Return the response of a row of the columns `RESPONSE`; never raises."""
     id_, _, _, user_id, key, observed_ms, fingerprint, packed, _ = row
-    if is_whole(row):
-        return SpooledResponse(id_, user_id, key, from_ms(observed_ms), fingerprint, packed)
-    observed_at = _moment(observed_ms) or EPOCH
-    return SpooledResponse(
-        id_, claimed_user(user_id), str(key), observed_at, None, b"", whole=False
+    if is_intact(row):
+        return RawResponse(user_id, key, from_ms(observed_ms), packed, fingerprint, id_)
+    observed_at = _time(observed_ms) or EPOCH
+    return RawResponse(claimed_user(user_id), str(key), observed_at, b"", None, id_, False)
+
+
+def entry(row: Sequence[Any]) -> Entry:
+    """Return the entry of a row of `RESPONSE`, ``archived``, ``loaded`` and ``problem``."""
+    *columns, archived, loaded, problem = row
+    found = response(columns)
+    return Entry(
+        found.id,
+        str(columns[1]),
+        found.user_id,
+        found.key,
+        found.observed_at,
+        len(found.packed),
+        archived == DONE,
+        loaded == DONE,
+        (None if found.is_intact else found.damage()) or (problem and str(problem)),
     )
 
 
 def claimed_user(value: object) -> int:
-    """The user whom a damaged row names; 0 where it can be nobody."""
+    """Return the user id in a damaged row; 0 where it is no user id."""
     return value if isinstance(value, int) and 0 < value <= _MOST_USER else 0
 
 
 def token_row(token: RotatedToken) -> tuple[Any, ...]:
-    """Tokens as a row of the columns `ROTATED`; any string is kept, lone surrogates and all."""
+    """Return tokens as a row of the columns `ROTATED`; they may be any strings."""
     texts = (
         blob(text) for text in (token.old_refresh_token, token.access_token, token.refresh_token)
     )
-    return sealed(token.user_id, *texts, to_ms(token.expires_at))
+    return with_checksum(token.user_id, *texts, to_ms(token.expires_at))
 
 
 def token_of(row: Sequence[Any]) -> RotatedToken | None:
-    """The tokens of a row of the columns `ROTATED`; None where it is not as it was written."""
+    """Return the tokens of a row of the columns `ROTATED`; None where it is damaged."""
     *fields, checksum = row
     if checksum != _checksum(fields):
         return None
@@ -114,25 +128,25 @@ def token_of(row: Sequence[Any]) -> RotatedToken | None:
 
 
 def old_token_of(row: Sequence[Any]) -> RotatedToken | None:
-    """The tokens of a row that a version without checksums wrote; None where they cannot be any."""
+    """Return the tokens of a row that a version without checksums wrote; None if it has none."""
     match row:
         case (int(user_id), str(spent), str(access), str(refresh), ends) if claimed_user(user_id):
-            # When they end is not worth losing them: an access token that has ended is refreshed.
-            return RotatedToken(user_id, spent, access, refresh, _moment(ends) or EPOCH)
+            # A damaged expiry is no reason to lose them: an expired access token is refreshed.
+            return RotatedToken(user_id, spent, access, refresh, _time(ends) or EPOCH)
     return None
 
 
 def blob(text: str) -> bytes:
-    """Any string as the spool keeps it."""
+    """Encode any string as the spool stores it."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def text(blob: bytes) -> str:
-    """The string that `blob` kept."""
+    """Decode a string of `blob`."""
     return blob.decode("utf-8", "surrogatepass")
 
 
-def _moment(ms: object) -> datetime | None:
+def _time(ms: object) -> datetime | None:
     try:
         return from_ms(ms) if isinstance(ms, int) else None
     except OverflowError:
@@ -140,7 +154,7 @@ def _moment(ms: object) -> datetime | None:
 
 
 def _checksum(fields: Sequence[object]) -> bytes:
-    """The digest of values, their types and bounds."""
+    """Return the digest of values, their types and lengths."""
     digest = blake2b(digest_size=16)
     for field in fields:
         content = field if isinstance(field, bytes) else ascii(field).encode()

@@ -1,10 +1,10 @@
-"""Save what can be read of broken spool files into the spool that took their place.
+"""Recover the readable rows of broken spool files into the spool that replaced them.
 
     spool.sqlite3.broken-<time>, -wal ──▶ records ──▶ those whose checksum is right ──▶ the spool
 
-A broken file that the spool has no note of has yet to be saved: whoever opens the spool does it,
-also after a crash in the middle of it. Saving twice changes nothing. Tokens are saved first, and
-for themselves: without them a user is lost, and a disk may take no more.
+A broken file without a row in table ``broken`` has yet to be recovered: the next process that opens
+the spool does it, also after a crash in the middle of it. Doing it twice changes nothing. Tokens
+come first, in a transaction of their own: without them a user is lost, and the disk may be full.
 """
 
 import json
@@ -21,18 +21,18 @@ from songswap.storage.records import Recovery
 from songswap.storage.spool_pages import records
 
 SIDES = ("", "-wal", "-shm")
-"""What the names of a spool's files end with."""
+"""The suffixes of a spool's files."""
 
 _MARK = ".broken-"
 
 
 def aside(path: Path, now: datetime) -> Path:
-    """Where a broken spool is put."""
+    """Return the new name of a broken spool."""
     return path.with_name(f"{path.name}{_MARK}{now:%Y%m%dT%H%M%S.%fZ}")
 
 
 def unsaved(db: sqlite3.Connection, path: Path) -> list[Path]:
-    """The broken files beside the spool ``path`` that it has no note of."""
+    """Return the broken files beside the spool ``path`` that were not recovered yet."""
     beside = (
         file.name for file in path.parent.iterdir() if file.name.startswith(path.name + _MARK)
     )
@@ -42,18 +42,18 @@ def unsaved(db: sqlite3.Connection, path: Path) -> list[Path]:
 
 
 def save(db: sqlite3.Connection, broken: Path, now: datetime) -> None:
-    """Save a broken file's tokens, then its answers with a note of what was saved and lost."""
+    """Recover a broken file's tokens, then its responses, and record what is recovered and lost."""
     with db:
         db.execute("BEGIN IMMEDIATE")
         tokens, lost_tokens = _save_tokens(db, broken)
     with db:
         db.execute("BEGIN IMMEDIATE")
-        answers, lost_answers = _save_answers(db, broken)
+        responses, lost_responses = _save_responses(db, broken)
         report = {
             "found_at": now.isoformat(),
-            "answers": answers,
+            "answers": responses,
             "tokens": tokens,
-            "lost_answers": lost_answers,
+            "lost_answers": lost_responses,
             "lost_tokens": lost_tokens,
         }
         db.execute(
@@ -61,16 +61,16 @@ def save(db: sqlite3.Connection, broken: Path, now: datetime) -> None:
         )
 
 
-def recoveries(db: sqlite3.Connection, only_untold: bool) -> list[Recovery]:
-    """The notes of broken files."""
+def recoveries(db: sqlite3.Connection, only_unreported: bool) -> list[Recovery]:
+    """Return what was recovered from broken files."""
     rows = db.execute(
-        "SELECT file, report FROM broken WHERE NOT (told AND ?) ORDER BY file", [only_untold]
+        "SELECT file, report FROM broken WHERE NOT (told AND ?) ORDER BY file", [only_unreported]
     )
     return [_recovery(str(file), report) for file, report in rows]
 
 
 def _save_tokens(db: sqlite3.Connection, broken: Path) -> tuple[int, list[int]]:
-    """How many users' tokens were saved, and whose are lost."""
+    """Return how many users' tokens were recovered, and whose are lost."""
     saved: set[int] = set()
     lost: set[int] = set()
     for rowid, record in records(broken):
@@ -87,35 +87,35 @@ def _save_tokens(db: sqlite3.Connection, broken: Path) -> tuple[int, list[int]]:
         if token is None:
             lost.add(spool_rows.claimed_user(rowid))
         else:
-            spool_tables.keep_tokens(db, [token])
+            spool_tables.add_tokens(db, [token])
             saved.add(token.user_id)
     return len(saved), sorted(lost - saved)
 
 
-def _save_answers(db: sqlite3.Connection, broken: Path) -> tuple[int, Counter[int]]:
-    """How many answers were saved, and how many of which user are lost."""
+def _save_responses(db: sqlite3.Connection, broken: Path) -> tuple[int, Counter[int]]:
+    """Return how many responses were recovered, and how many are lost by user."""
     saved: set[int] = set()
     lost: dict[int, int] = {}
-    notes: list[tuple[Any, ...]] = []
+    reports: list[tuple[Any, ...]] = []
     for rowid, record in records(broken):
         match record:
             case (None, _, _, _, _, _, _, _, _, _, _, *checksum) if len(checksum) < 2:
                 row = (rowid, *record[1:8], *(checksum or [None]))
             case (str(name), str(), int()) if _MARK in name:
-                notes.append(record)
+                reports.append(record)
                 continue
             case _:
                 continue
         if rowid in saved:
-            # What the log has comes first: this is how the row was before.
+            # The log's version comes first, and is the newer one.
             continue
-        if _is_good(row):
-            _save_answer(db, row, record[8:10])
+        if _is_intact(row):
+            _save_response(db, row, record[8:10])
             saved.add(rowid)
         else:
             lost[rowid] = spool_rows.claimed_user(row[3])
-    db.executemany("INSERT OR IGNORE INTO broken VALUES (?, ?, ?)", notes)
-    # No id of the broken file comes again: who has one in hand means that answer.
+    db.executemany("INSERT OR IGNORE INTO broken VALUES (?, ?, ?)", reports)
+    # Ids of the broken file are never used again: a running task may still use them.
     begin = max(int(time.time()), spool_tables.last_id(db))
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'answers'")
     db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('answers', ?)", [begin])
@@ -123,38 +123,40 @@ def _save_answers(db: sqlite3.Connection, broken: Path) -> tuple[int, Counter[in
     return len(saved), Counter(user for rowid, user in lost.items() if rowid not in saved)
 
 
-def _is_good(row: Sequence[Any]) -> bool:
+def _is_intact(row: Sequence[Any]) -> bool:
     return (
         0 < row[0] < spool_tables.MOST_ID
-        and spool_rows.is_whole(row)
-        and not spool_rows.kept(row).damage()
+        and spool_rows.is_intact(row)
+        and not spool_rows.response(row).damage()
     )
 
 
-def _save_answer(db: sqlite3.Connection, row: Sequence[Any], done: Sequence[Any]) -> None:
-    """Save an answer under its id, with what was done with it."""
-    believed = (spool_rows.DONE,) if row[-1] is not None else (spool_rows.DONE, 1)
-    flags = [spool_rows.DONE if one in believed else 0 for one in done]
+def _save_response(db: sqlite3.Connection, row: Sequence[Any], done: Sequence[Any]) -> None:
+    """Save a response under its id; ``done`` are its columns ``archived`` and ``loaded``."""
+    # A version without checksums wrote 1 instead.
+    valid = (spool_rows.DONE,) if row[-1] is not None else (spool_rows.DONE, 1)
+    flags = [spool_rows.DONE if flag in valid else 0 for flag in done]
     insert = (
-        f"INSERT INTO answers ({spool_rows.ANSWER}, archived, loaded)"  # noqa: S608 - our columns
+        f"INSERT INTO answers ({spool_rows.RESPONSE}, archived, loaded)"  # noqa: S608 - our columns
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
     )
-    if db.execute(insert, (*spool_rows.sealed(*row[:-1]), *flags)).rowcount == 0:
-        # A broken file was put beside a spool that it is not of.
-        db.execute(insert, (*spool_rows.sealed(spool_tables.last_id(db) + 1, *row[1:-1]), *flags))
+    if db.execute(insert, (*spool_rows.with_checksum(*row[:-1]), *flags)).rowcount == 0:
+        # The broken file is of another spool: the id is taken.
+        row = spool_rows.with_checksum(spool_tables.last_id(db) + 1, *row[1:-1])
+        db.execute(insert, (*row, *flags))
 
 
 def _recovery(file: str, report: object) -> Recovery:
-    """A note; one that is damaged itself tells of the file alone."""
+    """Return what a report says; a damaged one only names the file."""
     try:
-        told = json.loads(report if isinstance(report, str) else "")
+        values = json.loads(report if isinstance(report, str) else "")
         return Recovery(
             file,
-            datetime.fromisoformat(told["found_at"]),
-            int(told["answers"]),
-            int(told["tokens"]),
-            {int(user): int(number) for user, number in told["lost_answers"].items()},
-            tuple(int(user) for user in told["lost_tokens"]),
+            datetime.fromisoformat(values["found_at"]),
+            int(values["answers"]),
+            int(values["tokens"]),
+            {int(user): int(number) for user, number in values["lost_answers"].items()},
+            tuple(int(user) for user in values["lost_tokens"]),
         )
     except (ValueError, TypeError, LookupError, AttributeError):
         return Recovery(file, datetime.fromtimestamp(0, spool_rows.EPOCH.tzinfo), 0, 0, {}, ())

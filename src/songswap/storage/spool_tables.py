@@ -1,4 +1,4 @@
-"""The tables of the spool's file: whether they are there, and how they come to be."""
+"""Make and check the tables of the spool's file. Their names stay: files of users have them."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -54,22 +54,22 @@ _INDEXES = (
 )
 
 _OLD_TABLE = "tokens"
-"""Tokens as the version before kept them, without checksums."""
+"""The table of tokens of the version before, without checksums."""
 
 MOST_ID = 2**60
 
 
 class Broken(sqlite3.DatabaseError):
-    """The file is none of ours, or not in order, although SQLite takes it."""
+    """The file is no spool, or not in order, although SQLite opens it."""
 
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 def make(db: sqlite3.Connection) -> None:
-    """Make what is missing, and take over what a version before had.
+    """Make missing tables and columns, and take over the table of a version before.
 
     Raises:
-        sqlite3.DatabaseError: the file is broken, or another's.
+        sqlite3.DatabaseError: the file is broken, or no spool.
     """
     if complaint := _complaint(db):
         raise Broken(complaint)
@@ -88,12 +88,12 @@ def make(db: sqlite3.Connection) -> None:
         tokens = [token for row in rows if (token := spool_rows.old_token_of(row))]
         if len(tokens) < len(rows):
             raise Broken("its tokens are none")
-        keep_tokens(db, tokens)
+        add_tokens(db, tokens)
         db.execute(f"DROP TABLE {_OLD_TABLE}")
 
 
 def last_id(db: sqlite3.Connection) -> int:
-    """The highest id that an answer has or had; beyond `MOST_ID` where that is none."""
+    """Return the highest id that a response has or had; more than `MOST_ID` where it is damaged."""
     (last,) = db.execute(
         "SELECT max(coalesce((SELECT max(id) FROM answers), 0),"
         " coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'answers'), 0))"
@@ -101,13 +101,13 @@ def last_id(db: sqlite3.Connection) -> int:
     return last if isinstance(last, int) else MOST_ID + 1
 
 
-def keep_tokens(db: sqlite3.Connection, tokens: Iterable[RotatedToken]) -> None:
-    """Keep tokens, where no newer ones of their users are there."""
+def add_tokens(db: sqlite3.Connection, tokens: Iterable[RotatedToken]) -> None:
+    """Store tokens, where no newer ones of their users are stored."""
     rows = f"SELECT {spool_rows.ROTATED} FROM rotated_tokens WHERE user_id = ?"  # noqa: S608 - ours
     for token in tokens:
         row = db.execute(rows, (token.user_id,)).fetchone()
-        there = spool_rows.token_of(row) if row else None
-        if there is None or not token.is_older_than(there):
+        stored = spool_rows.token_of(row) if row else None
+        if stored is None or not token.is_older_than(stored):
             db.execute(
                 "INSERT OR REPLACE INTO rotated_tokens VALUES (?, ?, ?, ?, ?, ?)",
                 spool_rows.token_row(token),
@@ -115,7 +115,7 @@ def keep_tokens(db: sqlite3.Connection, tokens: Iterable[RotatedToken]) -> None:
 
 
 def _columns(db: sqlite3.Connection, table: str) -> dict[str, tuple[bool, bool]]:
-    """By name, whether a column of a table is its key, and whether it has to be given."""
+    """Return for each column, by name, whether it is the key, and whether it must have a value."""
     rows = db.execute(f"PRAGMA table_info({table})")
     return {
         str(name): (bool(key), bool(not_null) and default is None)
@@ -124,7 +124,7 @@ def _columns(db: sqlite3.Connection, table: str) -> dict[str, tuple[bool, bool]]
 
 
 def _complaint(db: sqlite3.Connection) -> str | None:
-    """Why the tables are not ours; None where they are, or where there are none."""
+    """Return why the tables are not a spool's; None where they are, or where there are none."""
     kinds = dict(db.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')"))
     if kinds and not {"answers", "sqlite_sequence"} <= kinds.keys():
         return "its tables are not those of a spool"
@@ -134,7 +134,7 @@ def _complaint(db: sqlite3.Connection) -> str | None:
         key = next(name for name, kind in columns.items() if "PRIMARY KEY" in kind)
         found = _columns(db, table)
         needed = columns.keys() - {"checksum"} if table == "answers" else columns.keys()
-        unknown = any(given for name, (_, given) in found.items() if name not in columns)
+        unknown = any(required for name, (_, required) in found.items() if name not in columns)
         if kinds[table] != "table" or needed - found.keys() or unknown or not found[key][0]:
             return f"its table {table} is not that of a spool"
     if "answers" in kinds and last_id(db) > MOST_ID:
@@ -143,7 +143,7 @@ def _complaint(db: sqlite3.Connection) -> str | None:
 
 
 def is_complete(db: sqlite3.Connection) -> bool:
-    """Whether nothing has to be made or taken over before the file can be used.
+    """Return whether the file can be used without `make`.
 
     Raises:
         sqlite3.DatabaseError: it is broken.

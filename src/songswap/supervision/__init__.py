@@ -1,1 +1,1 @@
-"""Child processes, started and stopped together, and the signals that stop us."""
+"""Child processes, started and stopped together, and the signals that stop the program."""

@@ -1,8 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP, which all stop what a command has started.
+"""Ctrl-C, SIGTERM and SIGHUP: each stops what a command has started.
 
-What runs in the background of a script, in a CI runner or under nohup has inherited that some
-signals are ignored. Who ignores SIGHUP wants the program to outlive its terminal, and it does;
-SIGINT is sent on purpose, and stops it.
+A program in the background of a script, in a CI runner or under nohup inherits ignored signals.
+Ignored SIGHUP means that the program shall outlive its terminal, and it does; SIGINT is sent on
+purpose, and stops it.
 """
 
 import signal
@@ -15,27 +15,26 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def own_signals() -> None:
-    """Rely on no signal as it was inherited: SIGINT interrupts, SIGQUIT ends, SIGCHLD tells.
+    """Restore the default handling of SIGINT, SIGQUIT and SIGCHLD, whatever was inherited.
 
-    Programs that are started then inherit nothing that is ignored, but SIGHUP where it is. Only for
-    the main thread of a program of ours.
+    Child processes then inherit no ignored signal but SIGHUP. Call it from the main thread.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-    # Where it is ignored, the exit codes of children are lost.
+    # While it is ignored, the exit codes of children are lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 @contextmanager
 def stoppable() -> Iterator[list[int]]:
-    """SIGTERM and SIGHUP interrupt as Ctrl-C does; gives the signals that came.
+    """Let SIGTERM and SIGHUP interrupt as Ctrl-C does; yield the list of signals received.
 
-    SIGHUP does not where it is ignored.
+    SIGHUP stays ignored where it was ignored.
     """
-    came: list[int] = []
+    received: list[int] = []
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
         raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in _STOPS}
@@ -44,13 +43,13 @@ def stoppable() -> Iterator[list[int]]:
     for number in before:
         signal.signal(number, interrupt)
     try:
-        yield came
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def ignore_signals() -> None:
-    """A second Ctrl-C must not cut a stop short, which ends by itself in 10 s."""
+    """Keep a second Ctrl-C from cutting a stop short, which ends by itself in 10 s."""
     for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,11 +1,11 @@
-"""Files that only their owner may read: passwords, keys, rules."""
+"""Files that only their owner can read: passwords, keys, rights."""
 
 import os
 from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file with mode 0600 that is either the old one or the whole new one."""
+    """Replace a file atomically, with mode 0600."""
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

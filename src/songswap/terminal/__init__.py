@@ -1,1 +1,1 @@
-"""What people see of a program: tables, steps, lines of a log; text as text."""
+"""Output for people: tables, progress, log lines."""

@@ -1,4 +1,4 @@
-"""What is being waited for, on standard error: live in a terminal, a line a step elsewhere."""
+"""Progress on standard error: a live spinner in a terminal, a line for each step elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,20 +15,20 @@ Say = Callable[[str], None]
 
 
 class Progress:
-    """Shows the steps of a start, one after the other, with their seconds.
+    """Shows sequential steps with their seconds.
 
     Args:
-        console: where to; `Console(stderr=True)`.
+        console: the output.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        # Asked of the file too: FORCE_COLOR, which CI sets, makes rich take a log for a terminal.
+        # FORCE_COLOR, which CI sets, makes rich take a log for a terminal: check the file too.
         is_live = console.is_interactive and console.file.isatty()
         self._log = None if is_live else StepLog(console.file)
 
     def say(self, text: str) -> None:
-        """Shows one line."""
+        """Show one line."""
         if self._log is not None:
             self._log.line(text)
             return
@@ -36,7 +36,7 @@ class Progress:
 
     @contextmanager
     def step(self, title: str) -> Iterator[Say]:
-        """Shows a step while its block runs; what the block is waiting for goes to the function."""
+        """Show a step while its block runs; the yielded function shows what the block waits for."""
         if self._log is not None:
             with self._log.step(title):
                 yield _ignore
@@ -50,4 +50,4 @@ class Progress:
 
 
 def _ignore(_: str) -> None:
-    """In a log a step is one line: not each thing that it waits for stands there."""
+    """Show nothing: in a log a step is one line."""

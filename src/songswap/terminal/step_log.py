@@ -1,8 +1,8 @@
-"""Steps in a log, where no terminal is: a line each, from when it began to how it ended.
+"""Steps in a log: a line for each, with its start, its signs of life and its end.
 
     2026-11-26T21:05:03Z Installing what the demo needs … 8 s … compiling, 16 s … done (17.1 s)
 
-Imports the standard library alone: `make` uses it before anything is installed.
+Imports the standard library alone, because `make` runs it before anything is installed.
 """
 
 import time
@@ -15,12 +15,17 @@ from typing import IO
 SILENCE_S = 8.0
 
 
+def timestamp(moment: datetime) -> str:
+    """A moment in UTC as `2026-11-27T08:00:00Z`."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
 class StepLog:
     """Writes steps and other lines, each with its time (UTC, ISO 8601).
 
     Args:
-        stream: where to; what stands there of a step can be read while it lasts.
-        silence_s: how long a step writes nothing before it gives a sign of life.
+        stream: the output; the line of a step grows while the step runs.
+        silence_s: seconds between two signs of life of a step.
     """
 
     def __init__(self, stream: IO[str], silence_s: float = SILENCE_S) -> None:
@@ -30,15 +35,15 @@ class StepLog:
         self._is_open = False
 
     def line(self, text: str) -> None:
-        """Writes one line; a step that is going on then ends on a line of its own."""
+        """Write one line; a step under way then continues on a new line."""
         with self._lock:
             self._begin(f"{text}\n", is_whole=True)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Callable[[str], None]]:
-        """Writes a step around its block: "done", or "failed" when the block raises.
+        """Write a step around its block: "done", or "failed" when the block raises.
 
-        What is given to the function stands in the signs of life from then on.
+        The text passed to the yielded function appears in the next signs of life.
         """
         started = time.monotonic()
         over = Event()
@@ -72,9 +77,9 @@ class StepLog:
                 self._is_open = False
 
     def _begin(self, text: str, *, is_whole: bool) -> None:
-        above = "\n" if self._is_open else ""
-        self._is_open = not is_whole  # before it is written: Ctrl-C may come at any moment
-        self._write(f"{above}{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}")
+        before = "\n" if self._is_open else ""
+        self._is_open = not is_whole  # before the write, which Ctrl-C can interrupt
+        self._write(f"{before}{timestamp(datetime.now(UTC))} {text}")
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

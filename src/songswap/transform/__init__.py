@@ -1,7 +1,7 @@
-"""Answers of the Spotify Web API → rows of the platform's tables. Pure: no clock, no I/O.
+"""Turn responses of the Spotify Web API into rows of the platform's tables. Pure: no clock, no I/O.
 
-    answer (bytes) ──▶ responses.py: typed shapes, ──▶ history.py   ──▶ rows
-                       mended where broken             metadata.py
+    response (bytes) ──▶ responses.py: typed shapes,    ──▶ recent_plays.py ──▶ rows
+                         broken values taken out            metadata.py
 
-The rule of the whole package: the smallest broken thing is all that is lost, and it is recorded.
+The rule of the package: only the smallest broken part is lost, and it is recorded.
 """

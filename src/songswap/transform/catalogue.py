@@ -1,6 +1,6 @@
-"""What answers tell of tracks, together: of two values the larger, in whichever order they come.
+"""Merge the tracks of several responses: of two values the larger wins, in any order.
 
-So answers give the same rows one by one, in batches of any size, and in a replay (docs/adr/0012).
+So responses give the same rows one by one, in batches of any size, and in a replay (docs/adr/0012).
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,37 +8,34 @@ from collections.abc import Iterable, Sequence
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
 
 
-def merge_catalogues(told: Sequence[Catalogue]) -> Catalogue:
-    """The rows of catalogues.
-
-    Notes, and which tracks are incomplete, stay with the answers that told them.
-    """
-    if len(told) == 1:
-        return told[0]
+def merge_catalogues(catalogues: Sequence[Catalogue]) -> Catalogue:
+    """Merge the rows of catalogues, without their data fixes and incomplete tracks."""
+    if len(catalogues) == 1:
+        return catalogues[0]
     rows = Catalogue()
-    for one in told:
-        for track in one.tracks.values():
+    for catalogue in catalogues:
+        for track in catalogue.tracks.values():
             add_track(rows, track)
-        for artist in one.artists.values():
+        for artist in catalogue.artists.values():
             add_artist(rows, artist)
-        for link in one.artist_tracks.values():
+        for link in catalogue.artist_tracks.values():
             add_link(rows, link)
-        add_images(rows.track_images, one.track_images.values())
-        for preview in one.track_previews.values():
+        add_images(rows.track_images, catalogue.track_images.values())
+        for preview in catalogue.track_previews.values():
             add_preview(rows, preview)
-        for observed in one.track_popularity.values():
+        for observed in catalogue.track_popularity.values():
             add_popularity(rows, observed)
-        for id_, form in one.forms.items():
+        for id_, form in catalogue.forms.items():
             if rows.forms.setdefault(id_, form) != form:
                 rows.forms[id_] = 0
     return rows
 
 
-def larger_track(one: Track, other: Track) -> Track:
-    """The larger of each value of two tellings of a track."""
-    if one == other:
-        return one
-    return Track(one.id, max(one.name, other.name), max(one.duration_ms, other.duration_ms))
+def larger_track(left: Track, right: Track) -> Track:
+    """Return the larger of each value of two rows of a track."""
+    if left == right:
+        return left
+    return Track(left.id, max(left.name, right.name), max(left.duration_ms, right.duration_ms))
 
 
 def add_track(rows: Catalogue, track: Track) -> None:
@@ -56,15 +53,15 @@ def add_artist(rows: Catalogue, artist: Artist) -> None:
 
 
 def add_link(rows: Catalogue, link: ArtistTrack) -> None:
-    """Add an artist of a track: primary if any answer told it so."""
+    """Add an artist of a track; primary if any response says so."""
     key = link[:2]
     if link.is_primary > rows.artist_tracks.setdefault(key, link).is_primary:
         rows.artist_tracks[key] = link
 
 
-def add_images(images: dict[tuple[str, int, int], Image], told: Iterable[Image]) -> None:
-    """Add images to those that were told, by whose each is, height and width."""
-    for image in told:
+def add_images(images: dict[tuple[str, int, int], Image], more: Iterable[Image]) -> None:
+    """Add images, by their track or artist, height and width."""
+    for image in more:
         key = image[:3]
         known = images.setdefault(key, image)
         if known is not image and known.url < image.url:
@@ -85,10 +82,10 @@ def add_popularity(rows: Catalogue, observed: Popularity) -> None:
 
 
 def with_one_primary(links: Iterable[ArtistTrack]) -> list[ArtistTrack]:
-    """The links, in which of several primary artists of a track the one with the largest id is it.
+    """Leave each track one primary artist: of several, the one with the largest id.
 
     Args:
-        links: all of each track, those that are told and those that are there.
+        links: all of each track, received and stored.
     """
     links = list(links)
     primary: dict[str, str] = {}

@@ -16,22 +16,22 @@ _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 def is_id(text: str) -> bool:
-    """Whether ``text`` can be the id of a track or artist: 1-24 characters that need no quoting."""
+    """Return whether ``text`` can be the id of a track or artist: 1-24 letters, digits, _ and -."""
     return _ID.fullmatch(text) is not None
 
 
 def clean(text: str) -> str:
-    """``text`` without what PostgreSQL cannot store: NUL and halves of surrogate pairs."""
+    """Drop the characters that PostgreSQL cannot store: NUL and halves of surrogate pairs."""
     return _NOT_TEXT.sub("", text) if not text.isprintable() else text
 
 
 def whole(number: int | None, low: int, high: int) -> int | None:
-    """``number`` if it lies within ``low``-``high``, else None."""
+    """Return ``number`` if it lies within ``low``-``high``, else None."""
     return number if number is not None and low <= number <= high else None
 
 
 def moment(text: str) -> datetime | None:
-    """An ISO 8601 time with its zone, in UTC and cut to the millisecond; None if it is not one."""
+    """Parse an ISO 8601 time with its zone, in UTC and cut to ms; None if it is no such time."""
     try:
         parsed = datetime.fromisoformat(text)
         if parsed.tzinfo is None:
@@ -45,5 +45,5 @@ def moment(text: str) -> datetime | None:
 
 
 def is_plausible(played_at: datetime, observed_at: datetime) -> bool:
-    """Whether a play told at ``observed_at`` can have happened; a clock may be a day ahead."""
+    """Return whether a play observed at a time can have happened; a clock may be a day ahead."""
     return EARLIEST_PLAY <= played_at <= observed_at + _A_DAY

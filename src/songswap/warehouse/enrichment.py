@@ -101,11 +101,11 @@ def load(
         store_fixes(connection, catalogue.data_fixes | metadata.data_fixes, observed_at)
         load_popularity(connection, catalogue.track_popularity.values())
         params = {"kind": kind, "now": observed_at, "source": source, "waits": MISSED_WAITS}
-        if metadata.told:
-            cursor.execute(_SQL["record_received"], params | {"ids": list(metadata.told)})
+        if metadata.received:
+            cursor.execute(_SQL["record_received"], params | {"ids": list(metadata.received)})
         if metadata.unknown:
             cursor.execute(_SQL["record_missed"], params | {"ids": list(metadata.unknown)})
-        rest = set(requested) - metadata.told - metadata.unknown
+        rest = set(requested) - metadata.received - metadata.unknown
         postpone(connection, kind, rest, observed_at + retry_after)
 
 

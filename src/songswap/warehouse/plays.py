@@ -20,7 +20,7 @@ import psycopg
 
 from songswap.models import Catalogue, Play, RecentPlays
 from songswap.transform.catalogue import merge_catalogues
-from songswap.transform.history import UNTIMELY
+from songswap.transform.recent_plays import UNTIMELY
 from songswap.transform.values import moment
 from songswap.warehouse import catalogue, enrichment, rejected_items
 from songswap.warehouse.copying import copy

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import psycopg
 
 from songswap.models import Play, RejectedItem
-from songswap.transform.history import UNTIMELY
+from songswap.transform.recent_plays import UNTIMELY
 from songswap.transform.values import moment
 from songswap.warehouse.sql import statements
 

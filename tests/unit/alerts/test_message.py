@@ -1,4 +1,4 @@
-"""Messages about runs: what they say, and Discord's limits."""
+"""Messages about runs, within Discord's limits."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songswap.alerts.message import Embed, Failed, Run, as_text, causes, failure, recovery, warning
+from songswap.alerts.message import (
+    Embed,
+    FailedTask,
+    Run,
+    as_text,
+    causes,
+    failure,
+    notice,
+    recovery,
+)
+from songswap.alerts.notices import LOOK, PAUSED, RESUMED
 from songswap.alerts.problem import Problem
-from songswap.alerts.warning import PAUSED, RESUMED
 
 RUN = Run("http://airflow:8080/", "load_listening_history", "scheduled__2026-07-01T10:01:00+00:00")
 AT = datetime(2026, 7, 1, 10, 20, 30, tzinfo=UTC)
@@ -22,9 +31,9 @@ def fields(embed: Embed) -> dict[str, str]:
     return {field["name"]: field["value"] for field in embed["fields"]}
 
 
-def test_one_task() -> None:
-    """A red mark, the error, what to do, and links that lead to task, DAG and run."""
-    embed = failure(RUN, [Failed("batch.load", 3, LOST)], 12, 1, AT)
+def test_failure_has_error_advice_and_links() -> None:
+    """The links lead to the log of the task, the DAG and the run."""
+    embed = failure(RUN, [FailedTask("batch.load", 3, LOST)], 12, 1, AT)
     assert embed["title"] == "🔴 load_listening_history failed"
     assert embed["description"] == "The warehouse was lost."
     assert fields(embed) == {
@@ -38,32 +47,35 @@ def test_one_task() -> None:
     }
 
 
-def test_two_hundred_tasks_in_one_message() -> None:
-    """Many that failed alike are counted; what only repeats them is left out."""
-    many = [Failed("batch.fetch", index, LOST if index < 10 else None) for index in range(200)]
+def test_equal_failures_are_counted() -> None:
+    """A task that only repeats them adds no line."""
+    many = [FailedTask("batch.fetch", index, LOST if index < 10 else None) for index in range(200)]
     again = Problem("RunFailed", "fetch 0: The warehouse was lost.")
     other = Problem("SpoolError", "The disk is full.")
-    failed = [*many, Failed("retry", -1, other), Failed("summarise", -1, again)]
+    failed = [*many, FailedTask("retry", -1, other), FailedTask("summarise", -1, again)]
     embed = failure(RUN, failed, 405, 2, AT)
     assert embed["title"] == "🔴 load_listening_history failed (2 runs in a row)"
     assert embed["description"] == "10 × The warehouse was lost.\nThe disk is full."
-    told = fields(embed)
-    assert told["Failed"] == "202 of 405 tasks: 200 × batch.fetch, retry, summarise"
-    assert told["Log"].count("](") == 3
-    assert told["What to do"].splitlines() == [LOST.what_to_do, other.what_to_do]
+    shown = fields(embed)
+    assert shown["Failed"] == "202 of 405 tasks: 200 × batch.fetch, retry, summarise"
+    assert shown["Log"].count("](") == 3
+    assert shown["What to do"].splitlines() == [LOST.what_to_do, other.what_to_do]
 
 
 def test_what_to_do_comes_from_the_causes() -> None:
-    """A task that only sums up what failed before says what that comes of, and advises on that."""
+    """For a task that sums up others, lines and advice are those of the causes."""
     disk, s3 = Problem("SpoolError", "The disk is full."), Problem("ArchiveError", "S3 is away.")
-    summed = Failed("summarise", -1, Problem("RunFailed", "fetch 0: …"), (disk, s3, LOST))
-    embed = failure(RUN, [Failed("plan", -1, LOST), summed], 8, 1, AT)
+    summed = FailedTask("summarise", -1, Problem("RunFailed", "fetch 0: …"), (disk, s3, LOST))
+    embed = failure(RUN, [FailedTask("plan", -1, LOST), summed], 8, 1, AT)
     assert embed["description"].splitlines() == [LOST.text, disk.text, s3.text]
     advice = [LOST.what_to_do, disk.what_to_do, s3.what_to_do]
     assert fields(embed)["What to do"].splitlines() == advice
     assert causes([summed]) == {"SpoolError", "ArchiveError", "WarehouseUnavailable"}
     follows = Problem("RunFailed", "It was never planned.")
-    failed = [*(Failed("enrich", one, follows) for one in range(3)), Failed("retry", -1, LOST)]
+    failed = [
+        *(FailedTask("enrich", index, follows) for index in range(3)),
+        FailedTask("retry", -1, LOST),
+    ]
     embed = failure(RUN, failed, 8, 1, AT)
     assert embed["description"].splitlines()[-1] == "3 × It was never planned."
     more = (*summed.causes, Problem("SettingsError", "One."), Problem("CheckFailed", "Two."))
@@ -71,8 +83,8 @@ def test_what_to_do_comes_from_the_causes() -> None:
     assert embed["description"].splitlines()[3].startswith("2 more: ")
 
 
-def test_run_that_took_too_long() -> None:
-    """It is told although no task failed."""
+def test_overdue_run_is_reported_without_a_failed_task() -> None:
+    """Its problem is that it took too long."""
     overdue = Problem("RunOverdue", "It took too long.")
     embed = failure(RUN, [], 8, 1, AT, overdue)
     assert embed["description"] == overdue.text
@@ -80,22 +92,22 @@ def test_run_that_took_too_long() -> None:
     assert fields(embed)["Failed"] == "0 of 8 tasks"
 
 
-def test_long_texts_end_with_a_sentence() -> None:
-    """Nothing is cut in the middle of a sentence."""
-    embed = warning(RUN, ["This is one of many sentences."] * 200, AT)
+def test_long_text_is_cut_after_a_sentence() -> None:
+    """The cut is marked."""
+    embed = notice(RUN, LOOK, ["This is one of many sentences."] * 200, AT)
     assert len(embed["description"]) <= 2000
     assert embed["description"].endswith("sentences. …")
 
 
-def test_task_that_was_killed() -> None:
-    """Who left no word is told with the link to the log."""
-    embed = failure(RUN, [Failed("plan", -1, None)], 8, 1, AT)
-    assert "without a word" in embed["description"]
+def test_killed_task_has_a_link_to_its_log() -> None:
+    """It could not report a problem."""
+    embed = failure(RUN, [FailedTask("plan", -1, None)], 8, 1, AT)
+    assert "was killed before it could report" in embed["description"]
     assert f"[plan]({RUN_PAGE}/tasks/plan)" in fields(embed)["Log"]
 
 
 @pytest.mark.parametrize(
-    ("at", "there"),
+    ("at", "local"),
     [
         (datetime(2026, 3, 8, 9, 59, 59, tzinfo=UTC), "2026-03-08 01:59:59 PST"),
         (datetime(2026, 3, 8, 10, 0, tzinfo=UTC), "2026-03-08 03:00:00 PDT"),
@@ -103,45 +115,45 @@ def test_task_that_was_killed() -> None:
         (datetime(2026, 11, 1, 9, 0, tzinfo=UTC), "2026-11-01 01:00:00 PST"),
     ],
 )
-def test_los_angeles_around_the_change_of_clocks(at: datetime, there: str) -> None:
-    """Daylight saving begins and ends at the second at which it does in Los Angeles."""
-    assert fields(failure(RUN, [], 1, 1, at))["Los Angeles"] == there
+def test_los_angeles_time_follows_daylight_saving(at: datetime, local: str) -> None:
+    """To the second at which it begins and ends."""
+    assert fields(failure(RUN, [], 1, 1, at))["Los Angeles"] == local
 
 
-def test_recovery() -> None:
-    """It says how many runs had failed, and since when."""
+def test_recovery_names_the_failed_runs() -> None:
+    """Their number, and since when they failed."""
     embed = recovery(RUN, 3, AT - timedelta(hours=3), AT)
-    assert embed["title"] == "🟢 load_listening_history is well again"
+    assert embed["title"] == "🟢 load_listening_history recovered"
     assert embed["description"].startswith("3 runs had failed since 2026-07-01 07:20:30 UTC")
 
 
-def test_warning() -> None:
-    """What no next run can mend is told in sentences, one a line."""
-    embed = warning(RUN, ["One_two.", "Three."], AT)
+def test_notice_has_a_sentence_a_line() -> None:
+    """The title shows its kind."""
+    embed = notice(RUN, LOOK, ["One_two.", "Three."], AT)
     assert embed["title"] == "🟡 load_listening_history: look at this"
     assert embed["description"] == "One\\_two.\nThree."
     assert fields(embed)["UTC"] == "2026-07-01 10:20:30"
-    assert warning(RUN, ["x"], AT, PAUSED)["title"] == "🟡 load_listening_history is paused"
-    assert warning(RUN, ["x"], AT, RESUMED)["title"] == "🟢 load_listening_history goes on"
+    assert notice(RUN, PAUSED, ["x"], AT)["title"] == "🟡 load_listening_history is paused"
+    assert notice(RUN, RESUMED, ["x"], AT)["title"] == "🟢 load_listening_history goes on"
 
 
-def test_as_text_has_everything() -> None:
-    """What goes to the log in place of a message has all that the message had."""
-    text = as_text(failure(RUN, [Failed("plan", -1, LOST)], 8, 1, AT))
+def test_text_for_the_log_has_the_whole_message() -> None:
+    """It replaces a message that Discord did not take."""
+    text = as_text(failure(RUN, [FailedTask("plan", -1, LOST)], 8, 1, AT))
     for part in ("🔴", "The warehouse was lost.", "plan", RUN_PAGE, "Los Angeles: 2026-07-01 03"):
         assert part in text
 
 
 problems = st.builds(Problem, st.text(max_size=30), st.text(max_size=500)) | st.none()
-tasks = st.builds(Failed, st.text(min_size=1, max_size=250), st.integers(-1, 2000), problems)
+tasks = st.builds(FailedTask, st.text(min_size=1, max_size=250), st.integers(-1, 2000), problems)
 
 
 @given(
     run=st.builds(Run, st.just("http://a"), st.text(max_size=250), st.text(max_size=250)),
     failed=st.lists(tasks, max_size=30),
 )
-def test_within_discords_limits(run: Run, failed: list[Failed]) -> None:
-    """Whatever the names and errors, Discord takes it: no part is too long, none is empty."""
+def test_message_keeps_discords_limits(run: Run, failed: list[FailedTask]) -> None:
+    """Whatever the names and errors are: no part is too long or empty."""
     embed = failure(run, failed, 5000, 12, AT)
     assert len(embed["title"]) <= 256
     assert 0 < len(embed["description"]) <= 4096

@@ -1,4 +1,4 @@
-"""An error in one line that may be shown to people."""
+"""Errors as one line that may be shown to people, and the advice about them."""
 
 import inspect
 
@@ -8,8 +8,8 @@ from songswap import errors
 from songswap.alerts.problem import MOST_CHARACTERS, WHAT_TO_DO, Problem, advice_for, cut
 
 
-def test_own_error_is_its_first_line() -> None:
-    """A sentence for operators is shown as it stands, without what follows it."""
+def test_own_error_becomes_its_first_line() -> None:
+    """Further lines are for the log alone."""
     problem = Problem.of(errors.WarehouseUnavailable("It is away since 10:00.\nsecret"))
     assert problem == ("WarehouseUnavailable", "It is away since 10:00.")
     assert "SongSwap_RDS" in problem.what_to_do
@@ -25,15 +25,15 @@ def test_own_error_is_its_first_line() -> None:
         (RuntimeError(), "RuntimeError"),
     ],
 )
-def test_other_error_tells_no_data(error: Exception, text: str) -> None:
-    """Of what other code says, quoted values and what looks like a key are left out."""
+def test_other_error_shows_no_data(error: Exception, text: str) -> None:
+    """Quoted values and what looks like a key are left out."""
     problem = Problem.of(error)
     assert problem.text == text
     assert problem.what_to_do.startswith("Read the log")
 
 
 def test_long_line_is_cut() -> None:
-    """A line that is too long for a message is cut."""
+    """A message on Discord has limits."""
     assert len(Problem.of(errors.RunFailed("x" * 1000)).text) == MOST_CHARACTERS
 
 
@@ -48,35 +48,35 @@ def test_long_line_is_cut() -> None:
         (3, "On…"),
     ],
 )
-def test_cut_at_the_end_of_a_sentence(most: int, left: str) -> None:
-    """What is left are whole sentences; of a first one that is too long, whole words."""
+def test_text_is_cut_after_a_sentence(most: int, left: str) -> None:
+    """If the first sentence is too long, after a word."""
     text = cut("One is here. Is 2.5 more? Yes: three.\nFour", most)
     assert text == left
     assert len(text) <= most
 
 
-def test_every_error_has_an_advice() -> None:
-    """Each error of the pipeline has what to do about it, or that of its branch."""
-    known = [
-        one
-        for _, one in inspect.getmembers(errors, inspect.isclass)
-        if one.__module__ == errors.__name__
+def test_every_error_has_advice() -> None:
+    """Its own, or that of its base class."""
+    names = [
+        name
+        for name, error in inspect.getmembers(errors, inspect.isclass)
+        if error.__module__ == errors.__name__
     ]
-    without = {one.__name__ for one in known if advice_for(one.__name__) is None}
+    without = {name for name in names if advice_for(name) is None}
     assert without == {"SongSwapError"}
     assert advice_for("CorruptResponse") != advice_for("SpoolError")
     assert advice_for("UnknownToSpotify") == WHAT_TO_DO["SpotifyError"]
 
 
-def test_cause_is_the_same_for_the_next_run() -> None:
-    """Two runs that fail of the same have the same cause, whatever the numbers in their words."""
-    one, two = Problem("", "load 3 was lost"), Problem("", "load 17 was lost")
-    assert one.cause == two.cause != Problem("", "fetch 3 was lost").cause
+def test_cause_ignores_numbers_and_own_sentences() -> None:
+    """Two runs that fail of the same have the same cause."""
+    first, second = Problem("", "load 3 was lost"), Problem("", "load 17 was lost")
+    assert first.cause == second.cause != Problem("", "fetch 3 was lost").cause
     lost, refused = (Problem("WarehouseUnavailable", text) for text in ("lost", "refused"))
     assert lost.cause == refused.cause != Problem("SpoolError", "lost").cause
 
 
-def test_every_advice_is_for_an_error() -> None:
-    """No advice names an error that does not exist."""
+def test_advice_names_existing_errors() -> None:
+    """A renamed error takes its advice along."""
     known = {name for name, _ in inspect.getmembers(errors, inspect.isclass)}
     assert WHAT_TO_DO.keys() <= known

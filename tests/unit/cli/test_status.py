@@ -69,8 +69,8 @@ def shown(told: dict[str, Any]) -> list[str]:
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
-def test_all_that_there_can_be_fits_a_screen() -> None:
-    """With something of everything 23 lines suffice, and leave one to type in."""
+def test_fullest_status_fits_a_screen() -> None:
+    """23 lines leave one to type in."""
     lines = shown(FULL)
     assert len(lines) <= 23
     assert max(map(len, lines)) <= 80
@@ -79,8 +79,8 @@ def test_all_that_there_can_be_fits_a_screen() -> None:
     assert heads[:4] == ["Last run", "Waiting", "Open gaps", "Grants"]
 
 
-def test_what_is_nothing_is_left_out() -> None:
-    """On a fresh warehouse there are the lines that say so, and no zero."""
+def test_zeros_are_left_out() -> None:
+    """A fresh warehouse has lines that say so."""
     told = emptied(FULL) | {"last_run": None}
     assert [" ".join(line.split()) for line in shown(told)] == [
         "Last run none yet",

@@ -102,9 +102,7 @@ def test_ignored_signal_stays_ignored() -> None:
     assert run(main) is False
 
 
-def test_without_signals() -> None:
-    """What the coroutine returns or raises comes through as it is."""
-
+def test_result_and_error_of_a_coroutine_come_through() -> None:
     async def main(stop: asyncio.Event) -> str:
         return f"stopped: {stop.is_set()}"
 
@@ -116,13 +114,14 @@ def test_without_signals() -> None:
         run(fails)
 
 
-async def test_until() -> None:
-    """What waits is cancelled once the event is set, and has time to clean up."""
+async def test_until_cancels_once_the_event_is_set() -> None:
+    """What it cancels has time to clean up."""
     stop = asyncio.Event()
 
     async def work() -> str:
         try:
-            return await asyncio.get_running_loop().create_future()
+            await asyncio.Event().wait()
+            return "never"
         finally:
             ended.append("cleaned up")
 

@@ -12,8 +12,8 @@ PAUSE = Trouble("fetch 0", Problem("RateLimited", "No more requests until noon."
 LIMITS = Limits(0.2, 3)
 
 
-def test_what_a_task_says_stands_for_a_step_that_could_not() -> None:
-    """A step that could not note its end has the problem of its task; one that did has its own."""
+def test_step_without_an_end_has_the_problem_of_its_task() -> None:
+    """One that recorded its end has its own."""
     steps = [
         Unfinished("fetch", 0, "failed", "Spotify is down.", "SpotifyUnavailable"),
         Unfinished("fetch", 1, "failed", "it broke off, its task log says why", None),
@@ -29,8 +29,7 @@ def test_what_a_task_says_stands_for_a_step_that_could_not() -> None:
     ]
 
 
-def test_task_that_failed_beside_a_good_step() -> None:
-    """Whatever the steps say, a task that failed is a trouble."""
+def test_failed_task_is_a_problem_whatever_its_steps_say() -> None:
     assert judgement.of_steps([], {"plan 0": LOST}) == [Trouble("plan 0", LOST)]
 
 
@@ -53,8 +52,7 @@ def test_outcomes_of_users() -> None:
     assert not list(judgement.of_outcomes(Counter(), LIMITS))
 
 
-def test_users_who_are_not_there_any_more() -> None:
-    """Many fewer users than before are counted, and it is trouble when nobody is left."""
+def test_missing_users_are_counted_and_none_left_is_a_problem() -> None:
     for now, before, missing in (
         (80, 100, 0),
         (79, 100, 21),
@@ -75,8 +73,7 @@ def test_users_who_are_not_there_any_more() -> None:
     assert judgement.missing_users(UsersFound(0, 100), Limits(1.0, 3)) == 0, "switched off"
 
 
-def test_what_waits() -> None:
-    """Answers and tokens in the spool are troubles."""
+def test_spooled_responses_and_tokens_are_problems() -> None:
     waiting = {"waiting_for_s3": 0, "waiting_for_warehouse": 0, "waiting_tokens": 0}
     assert list(judgement.of_what_waits(waiting, None)) == []
     (s3,) = judgement.of_what_waits(waiting | {"waiting_for_s3": 2}, "S3 is away.")

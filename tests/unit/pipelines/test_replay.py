@@ -42,8 +42,8 @@ def test_archive_needs_a_key() -> None:
         replay.plan(SETTINGS)
 
 
-def test_what_is_left_is_a_problem() -> None:
-    """Damaged and refused answers are told, what is gone or foreign is not."""
+def test_damaged_and_refused_responses_are_problems() -> None:
+    """What is gone or foreign is none."""
     assert replay.problem({"gone": 5, "foreign": 3}) is None
     assert "2 objects are damaged" in str(replay.problem(replay.total([{"damaged": 1}] * 2)))
     assert "1 answers were refused" in str(replay.problem({"refused": 1}))

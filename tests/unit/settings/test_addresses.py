@@ -51,8 +51,7 @@ def test_may_be_used(address: str) -> None:
         "",
     ],
 )
-def test_is_refused(address: str) -> None:
-    """One sentence names the setting, and does not repeat what was set."""
+def test_refused_address_names_the_setting_and_not_the_value(address: str) -> None:
     with pytest.raises(SettingsError, match=r"^NAME has to .*\.$") as refused:
         checked("NAME", address, NAMED)
     assert "hush" not in str(refused.value)

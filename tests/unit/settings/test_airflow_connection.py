@@ -80,8 +80,8 @@ from songswap.settings.airflow_connection import Connection, parse_connection
         ),
     ],
 )
-def test_parse_connection(text: str, expected: Connection) -> None:
-    """A connection is a URI or JSON, as Airflow has it; several hosts are as libpq has them."""
+def test_connection_is_read_from_uri_or_json(text: str, expected: Connection) -> None:
+    """As Airflow has it; several hosts as libpq has them."""
     assert parse_connection("NAME", text) == expected
 
 
@@ -116,8 +116,8 @@ def test_parse_connection(text: str, expected: Connection) -> None:
         *('{"extra": {"a": "hush\\udfff"}}', '{"extra": ' + "[" * 100_000 + "}"),
     ],
 )
-def test_unreadable_connection(text: str) -> None:
-    """What cannot be read is named, and its text, which holds a password, is not repeated."""
+def test_unreadable_connection_is_named_without_its_text(text: str) -> None:
+    """The text holds a password."""
     with pytest.raises(SettingsError, match="NAME") as refused:
         parse_connection("NAME", text)
     assert text not in str(refused.value)

@@ -82,8 +82,8 @@ def read(**parts: Any) -> Access:
         ),
     ],
 )
-def test_what_is_done(parts: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A key, a session's token, a region, an endpoint and certificates are taken."""
+def test_supported_settings_are_read(parts: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A key, a session token, a region, an endpoint and certificates."""
     assert read(**parts) == NOTHING._replace(**expected)
 
 
@@ -105,7 +105,7 @@ def test_what_is_done(parts: dict[str, Any], expected: dict[str, Any]) -> None:
         ({"extra": {"service_config": {"s3": {"bucket_name": "hush"}}}}, "another bucket"),
         ({"extra": {"service_config": {"s3": {"extra_args": {}}}}}, "service_config.s3.extra_args"),
         ({"extra": {"service_config": {"s3": "hush"}}}, "service_config.s3 in .* not an object"),
-        ({"extra": {"service_config": "hush"}}, "service_config in .* not an object"),
+        ({"extra": {"service_config": "hush"}}, "service_config in .* not a JSON object"),
         ({"extra": {"session_kwargs": {"profile_name": "hush"}}}, "session_kwargs.profile_name"),
         ({"extra": {"session_kwargs": {"region_name": "hush"}}}, "session_kwargs.region_name"),
         ({"extra": {"config_kwargs": {"proxies": {"https": "hush"}}}}, "config_kwargs.proxies"),
@@ -126,8 +126,9 @@ def test_what_is_done(parts: dict[str, Any], expected: dict[str, Any]) -> None:
         ({"login": "a", "password": "hüsh"}, "characters in its key"),
     ],
 )
-def test_what_is_refused(parts: dict[str, Any], named: str) -> None:
-    """What would be done otherwise than it says is a sentence that tells no value."""
+def test_unsupported_setting_is_refused_without_its_value(
+    parts: dict[str, Any], named: str
+) -> None:
     with pytest.raises(SettingsError, match=named) as refused:
         read(**parts)
     assert "NAME" in str(refused.value)
@@ -135,8 +136,8 @@ def test_what_is_refused(parts: dict[str, Any], named: str) -> None:
     assert refused.value.__cause__ is None
 
 
-def test_certificates(tmp_path: Path) -> None:
-    """A file of certificates is read here, so that it goes wherever the settings go."""
+def test_certificate_file_is_read_into_the_settings(tmp_path: Path) -> None:
+    """So it goes wherever they go."""
     content = b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
     (tmp_path / "ca.pem").write_bytes(content)
     assert read(extra={"verify": str(tmp_path / "ca.pem")}).root_certificate == content
@@ -145,8 +146,7 @@ def test_certificates(tmp_path: Path) -> None:
         read(extra={"verify": str(tmp_path / "none.pem")})
 
 
-def test_endpoint_is_checked_wherever_it_stands() -> None:
-    """An endpoint in ``service_config`` needs TLS like any other."""
+def test_endpoint_of_service_config_needs_tls_too() -> None:
     for extra in (
         {"endpoint_url": "http://s.example"},
         {"service_config": {"s3": {"endpoint_url": "http://s.example"}}},

@@ -22,8 +22,7 @@ ENVIRONMENT = {
 }
 
 
-def test_whole_environment() -> None:
-    """Each setting comes from where Airflow's users put it; what is left out has a default."""
+def test_each_setting_has_its_variable_or_a_default() -> None:
     settings = from_environment(ENVIRONMENT)
     assert conninfo_to_dict(settings.warehouse_dsn) == {
         "host": "db.example",
@@ -53,8 +52,7 @@ def test_secrets_are_not_shown() -> None:
 
 @pytest.mark.parametrize("name", list(ENVIRONMENT))
 @pytest.mark.parametrize("value", [None, "", "  "])
-def test_missing(name: str, value: str | None) -> None:
-    """What is not set is named."""
+def test_missing_setting_is_named(name: str, value: str | None) -> None:
     environment = {key: text for key, text in ENVIRONMENT.items() if key != name}
     if value is not None:
         environment[name] = value
@@ -69,8 +67,7 @@ def test_number_out_of_range(text: str) -> None:
         from_environment({**ENVIRONMENT, "SONGSWAP_BATCH_SIZE": text})
 
 
-def test_warehouse_alone() -> None:
-    """Migrating needs the warehouse's connection and nothing else."""
+def test_migrating_needs_the_warehouse_connection_only() -> None:
     name = "AIRFLOW_CONN_SONGSWAP_RDS"
     assert "db.example" in warehouse_dsn({name: ENVIRONMENT[name]})
 
@@ -92,8 +89,7 @@ def test_reading_the_archive() -> None:
     "told",
     ["postgresql://me:p%40ss@db:5/fresh", "host=db port=5 dbname=fresh user=me password=p@ss", "F"],
 )
-def test_another_warehouse(told: str) -> None:
-    """Another database is told as a URI, as libpq has it, or by the variable that holds it."""
+def test_another_warehouse_is_a_uri_conninfo_or_variable(told: str) -> None:
     dsn = another_warehouse({"F": "postgresql://me:p%40ss@db:5/fresh"}, told)
     expected = {"host": "db", "port": "5", "user": "me", "password": "p@ss", "dbname": "fresh"}
     assert conninfo_to_dict(dsn) == expected

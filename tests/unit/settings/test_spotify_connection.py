@@ -20,8 +20,8 @@ def told(environment: dict[str, str], **parts: Any) -> dict[str, str]:
     return dict(with_connection(environment, parse_connection("NAME", json.dumps(parts))))
 
 
-def test_connection_wins() -> None:
-    """What it says replaces what the environment says; what it does not say stays."""
+def test_connection_replaces_only_what_it_sets() -> None:
+    """The rest comes from the environment."""
     environment = OLD | {"SPOTIFY_REDIRECT_URI": "https://a", "RECCOBEATS_URL": "https://r"}
     extra = {"redirect_uri": "https://b", "api_url": "https://api/v1", "accounts_url": ""}
     assert told(environment, conn_type="http", extra=extra, **APP) == {
@@ -46,8 +46,9 @@ def test_connection_wins() -> None:
         (APP | {"extra": {"hush x": "hush"}}, "other characters than letters"),
     ],
 )
-def test_what_is_refused(parts: dict[str, Any], named: str) -> None:
-    """Half of the credentials, and what nothing reads, is a sentence that tells no value."""
+def test_incomplete_or_unknown_setting_is_refused_without_its_value(
+    parts: dict[str, Any], named: str
+) -> None:
     with pytest.raises(SettingsError, match=named) as refused:
         told(OLD, **parts)
     assert "SongSwap_Spotify" in str(refused.value)
@@ -66,8 +67,7 @@ def test_commands_read_it_too() -> None:
     assert spotify_of(spotify_environment(OLD)).client_id == "old"
 
 
-def test_demo_asks_the_real_spotify() -> None:
-    """With the connection set, the demo does not start the simulator beside it."""
+def test_connection_makes_the_demo_use_the_real_spotify() -> None:
     assert make_plan({}).simulated
     assert not make_plan({VARIABLE: json.dumps(APP)}).simulated
     assert not make_plan({VARIABLE: json.dumps(APP), "SPOTIFY_CLIENT_ID": "x"}).simulated

@@ -97,8 +97,7 @@ def test_connection_is_read_as_the_provider_reads_it(text: str, expected: dict[s
         ('{"extra": {"hush x": ""}}', "other characters than letters"),
     ],
 )
-def test_what_is_not_supported_is_named(text: str, named: str) -> None:
-    """A sentence says what it is that cannot be; no value is told."""
+def test_unsupported_setting_is_named_without_its_value(text: str, named: str) -> None:
     with pytest.raises(SettingsError, match=named) as refused:
         dsn_of(parse_connection("NAME", text), "NAME")
     assert "NAME" in str(refused.value)
@@ -137,10 +136,9 @@ def test_any_connection_is_read_or_refused(
         ("host=h dbname=d user=u password=hush", "d at h:5432"),
         ("host=a,b port=1,2 dbname=d", "d at a:1 or b:2"),
         ("host=::1,/tmp port=5 dbname=d", "d at [::1]:5 or /tmp:5"),
-        ("", "the usual database at the usual host:5432"),
-        ("service=warehouse", "what the service warehouse says"),
+        ("", "the default database at the default host:5432"),
+        ("service=warehouse", "the service warehouse"),
     ],
 )
-def test_places(dsn: str, expected: str) -> None:
-    """Where a connection leads is told with all its hosts, and without a login."""
+def test_places_show_all_hosts_and_no_login(dsn: str, expected: str) -> None:
     assert places(dsn) == expected

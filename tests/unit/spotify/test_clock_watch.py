@@ -23,8 +23,10 @@ def date(**late: float) -> dict[str, str]:
         ({"days": -400}, "400 days fast"),
     ],
 )
-def test_second_answer_that_differs_alike(late: dict[str, float], said: str) -> None:
-    """The first is in doubt; the second says which way and by how much, and the time from then."""
+def test_second_date_that_differs_alike_proves_a_wrong_clock(
+    late: dict[str, float], said: str
+) -> None:
+    """The error says which way, by how much, and since when."""
     watch = ClockWatch(lambda: NOW)
     assert not watch.can_date(date(**late), NOW)
     assert (watch.wrong, watch.now()) == (None, NOW)
@@ -40,23 +42,21 @@ def test_differs_a_little() -> None:
     assert (watch.wrong, watch.now()) == (None, NOW)
 
 
-def test_answer_that_was_under_way_for_long() -> None:
-    """A Date between the sending and the end agrees."""
+def test_date_within_a_long_request_agrees() -> None:
     for late in (-2, 5, 10, 12):
         assert ClockWatch(lambda: NOW + timedelta(minutes=10)).can_date(date(minutes=late), NOW)
     assert not ClockWatch(lambda: NOW + timedelta(minutes=10)).can_date(date(minutes=13), NOW)
 
 
-def test_one_server_with_a_wrong_clock() -> None:
-    """Where another has agreed, the clock is right, and what differs is dated by it."""
+def test_clock_confirmed_by_another_server_is_right() -> None:
+    """What differs is dated by it."""
     watch = ClockWatch(lambda: NOW)
     assert watch.can_date(date(), NOW)
     assert all(watch.can_date(date(hours=5), NOW) for _ in range(3))
     assert (watch.wrong, watch.now()) == (None, NOW)
 
 
-def test_answers_that_differ_from_each_other() -> None:
-    """Two servers that agree with nobody say nothing of our clock."""
+def test_servers_that_contradict_each_other_prove_nothing() -> None:
     watch = ClockWatch(lambda: NOW)
     assert not watch.can_date(date(hours=5), NOW)
     assert not watch.can_date(date(hours=-7), NOW)

@@ -38,8 +38,10 @@ PAGE = b"<html><body>invalid_grant, invalid_client, not registered</body></html>
         (404, b"[]", None),
     ],
 )
-def test_web_api(status: int, body: bytes, meaning: type[SongSwapError] | None) -> None:
-    """An error object of this status, no word at all, or the one text that it says plainly."""
+def test_web_api_refusal_is_an_error_object_of_its_status(
+    status: int, body: bytes, meaning: type[SongSwapError] | None
+) -> None:
+    """Or an empty body, or the one plain text that Spotify sends."""
     found = of_web_api("track", status, body)
     assert (found and type(found)) == meaning
 
@@ -62,8 +64,10 @@ def test_web_api(status: int, body: bytes, meaning: type[SongSwapError] | None) 
         *((status, PAGE, None) for status in (400, 401, 403, 404)),
     ],
 )
-def test_accounts(status: int, body: bytes, meaning: type[SongSwapError] | None) -> None:
-    """One of OAuth's own errors, in the member that is for them."""
+def test_accounts_refusal_is_an_oauth_error(
+    status: int, body: bytes, meaning: type[SongSwapError] | None
+) -> None:
+    """In the member that is for it."""
     found = of_accounts("token refresh_token", status, body)
     assert (found and type(found)) == meaning
 
@@ -78,15 +82,16 @@ def test_accounts(status: int, body: bytes, meaning: type[SongSwapError] | None)
         (400, PAGE, None),
     ],
 )
-def test_reccobeats(status: int, body: bytes, meaning: type[SongSwapError] | None) -> None:
-    """A JSON object, or no word at all."""
+def test_reccobeats_refusal_is_a_json_object_or_empty(
+    status: int, body: bytes, meaning: type[SongSwapError] | None
+) -> None:
     found = of_reccobeats("reccobeats", status, body)
     assert (found and type(found)) == meaning
 
 
 @given(st.integers(400, 499), st.binary(max_size=200))
-def test_whatever_comes(status: int, body: bytes) -> None:
-    """Any bytes are judged without an error, and accounts never by chance refuses a grant."""
+def test_any_bytes_are_judged_without_an_error(status: int, body: bytes) -> None:
+    """Accounts never refuses a grant by chance."""
     for judge in (of_web_api, of_accounts, of_reccobeats):
         assert isinstance(judge("any", status, body), SongSwapError | None)
     assert not isinstance(of_accounts("any", status, body), InvalidGrant)

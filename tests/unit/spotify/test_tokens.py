@@ -43,8 +43,8 @@ def test_refresh_token_survives_as_it_is(refresh_token: str) -> None:
 
 
 @given(ANY_TEXT, st.data())
-def test_cut_off(refresh_token: str, data: st.DataObject) -> None:
-    """A body that was cut off behind its refresh token still has it; cut off before, it is none."""
+def test_refresh_token_survives_a_cut_behind_it(refresh_token: str, data: st.DataObject) -> None:
+    """A body cut before it holds no tokens."""
     tail = ', "scope": "user-read-email", "token_type": "Bearer"}'
     body = f'{{"access_token": "a", "refresh_token": {json.dumps(refresh_token)}{tail}'.encode()
     found = parse(body[: len(body) - data.draw(st.integers(0, len(tail)))], NOW)
@@ -54,8 +54,7 @@ def test_cut_off(refresh_token: str, data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=300) | ANY_JSON.map(lambda value: json.dumps(value).encode()))
-def test_anything(body: bytes) -> None:
-    """Whatever bytes come, it is an answer or none, and no error."""
+def test_any_bytes_are_parsed_without_an_error(body: bytes) -> None:
     found = parse(body, NOW)
     assert found is None or found.access_token or found.refresh_token
 
@@ -92,8 +91,9 @@ def test_app_needs_an_access_token() -> None:
         *((odd, 3600) for odd in ("", "soon", "1e999", [3600], {"s": 1})),
     ],
 )
-def test_life(expires_in: object, seconds: float) -> None:
-    """What is said, within a day; an hour, where that is no time."""
+def test_lifetime_is_at_most_a_day_and_an_hour_by_default(
+    expires_in: object, seconds: float
+) -> None:
     found = parse(json.dumps({"access_token": "a", "expires_in": expires_in}).encode(), NOW)
     assert found == Tokens("a", None, NOW + timedelta(seconds=seconds))
 

@@ -21,8 +21,8 @@ def test_the_platforms_key() -> None:
     assert keys.for_hour(12, at.astimezone(timezone(timedelta(hours=14)))) == expected
 
 
-def test_beside() -> None:
-    """Another answer lies beside the first; the same answer always at the same place."""
+def test_key_beside_depends_on_the_response_only() -> None:
+    """Another response has another key."""
     first = "history/spotify/user1/user1_spotify_2026-11-22_08.json"
     other = keys.beside(first, b"another answer")
     assert other.startswith("history/spotify/user1/user1_spotify_2026-11-22_08_")
@@ -70,6 +70,5 @@ def test_order_of_keys(user: int, moment: datetime, other: datetime, body: bytes
         "",
     ],
 )
-def test_foreign_keys(foreign: str) -> None:
-    """What the pipeline does not build is no answer's key."""
+def test_foreign_key_is_no_response(foreign: str) -> None:
     assert keys.parse(foreign) is None

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songswap.models import Catalogue
-from songswap.storage.previous import OfNoUse, answer, observed
-from songswap.transform.history import transform
+from songswap.storage.previous import NoPlays, observed_at, response
+from songswap.transform.recent_plays import transform
 
 HOUR = datetime(2026, 11, 22, 8, tzinfo=UTC)
 PLAY = {
@@ -41,9 +41,9 @@ TEXT = json.dumps(PAGE)
         json.dumps({"items": [PLAY, None, 5], "error": {"status": 200}}).encode(),
     ],
 )
-def test_the_same_answer_in_any_form(content: bytes) -> None:
-    """However it lies there, the transform gets an answer whose play is read."""
-    history = transform(answer(content), 1, HOUR + timedelta(hours=1), Catalogue())
+def test_response_in_any_form_is_read(content: bytes) -> None:
+    """With gzip or without, whole or only its items."""
+    history = transform(response(content), 1, HOUR + timedelta(hours=1), Catalogue())
     assert [(play.track_id, play.played_at.minute) for play in history.plays] == [
         ("4uLU6hMCjMI75M1A2tKUQC", 15)
     ]
@@ -68,10 +68,9 @@ def test_the_same_answer_in_any_form(content: bytes) -> None:
         (b'{"items": {"played_at": "x"}}', "no list of plays"),
     ],
 )
-def test_what_tells_of_no_plays(content: bytes, said: str) -> None:
-    """What is whole JSON, and no answer with plays, is named as that."""
-    with pytest.raises(OfNoUse, match=said):
-        answer(content)
+def test_json_without_plays_is_unusable(content: bytes, said: str) -> None:
+    with pytest.raises(NoPlays, match=said):
+        response(content)
 
 
 @pytest.mark.parametrize(
@@ -84,18 +83,16 @@ def test_what_tells_of_no_plays(content: bytes, said: str) -> None:
         b"\x00" * 9,
     ],
 )
-def test_what_is_damaged(content: bytes) -> None:
-    """What is cut off, or no JSON, is damaged."""
-    with pytest.raises(ValueError, match=r"neither an answer|not a whole gzip"):
-        answer(content)
+def test_cut_or_invalid_json_is_damaged(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"neither a response|not a whole gzip"):
+        response(content)
 
 
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
-def test_any_content(content: bytes) -> None:
-    """Whatever an object holds, it is an answer, of no use, or damaged."""
+def test_any_content_is_a_response_unusable_or_damaged(content: bytes) -> None:
     try:
-        json.loads(answer(content))
-    except (OfNoUse, ValueError):
+        json.loads(response(content))
+    except (NoPlays, ValueError):
         return
 
 
@@ -112,8 +109,8 @@ def test_any_content(content: bytes) -> None:
         (60 * 24 * 365, 60),  # a copied bucket
     ],
 )
-def test_when_it_was_given(minutes: float, expected: float) -> None:
+def test_time_of_a_response_follows_from_object_and_key(minutes: float, expected: float) -> None:
     """The object's own time holds where it fits the key, else the end of the key's hour."""
     put = (HOUR + timedelta(minutes=minutes)).astimezone(timezone(timedelta(hours=-8)))
-    assert observed(HOUR, put) == HOUR + timedelta(minutes=expected)
-    assert observed(HOUR, put).tzinfo is UTC
+    assert observed_at(HOUR, put) == HOUR + timedelta(minutes=expected)
+    assert observed_at(HOUR, put).tzinfo is UTC

@@ -11,22 +11,20 @@ from songswap.storage.records import pack, unpack
 
 
 @given(st.binary(max_size=2000))
-def test_comes_back(body: bytes) -> None:
-    """Every body, also one that is exactly as large as is allowed."""
+def test_packed_body_unpacks_to_itself(body: bytes) -> None:
+    """Also one that is exactly as large as is allowed."""
     assert unpack(pack(body)) == body
     assert unpack(pack(body), len(body)) == body
 
 
 @given(st.binary(min_size=1, max_size=500), st.data())
-def test_cut_off(body: bytes, data: st.DataObject) -> None:
-    """A part of a file is none."""
+def test_cut_record_is_refused(body: bytes, data: st.DataObject) -> None:
     packed = pack(body)
     with pytest.raises(ValueError, match="not a whole gzip file"):
         unpack(packed[: data.draw(st.integers(0, len(packed) - 1))])
 
 
-def test_bomb() -> None:
-    """What unpacks to more than any answer has is not unpacked to its end."""
+def test_bomb_is_not_unpacked_to_its_end() -> None:
     bomb = gzip.compress(bytes(200 * 2**20), 1)
     tracemalloc.start()
     with pytest.raises(ValueError, match="more than 16 MiB"):

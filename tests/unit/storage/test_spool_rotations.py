@@ -41,7 +41,7 @@ def test_set_back_to_any_moment(events: list[tuple[int, str]]) -> None:
                 continue
             new = spent if event == "same" else f"rotated {number}"
             token = RotatedToken(user, spent, f"access {number}", new, BEGIN)
-            spool_rotations.keep(db, [token], BEGIN + number * HOUR)
+            spool_rotations.remember(db, [token], BEGIN + number * HOUR)
             if event == "rotated":
                 good = {key: new if last == spent else last for key, last in good.items()}
                 good[user, spent] = new
@@ -56,12 +56,11 @@ def test_set_back_to_any_moment(events: list[tuple[int, str]]) -> None:
 
 
 @given(st.integers(0, 60), st.integers(1, 50))
-def test_kept_for_a_time(hours: int, keep: int) -> None:
-    """What was stored within the time is there, what was stored before is not."""
+def test_rotated_tokens_are_stored_for_a_set_time(hours: int, keep: int) -> None:
     with tables_in_memory() as db:
         for hour in range(hours):
             token = RotatedToken(1, f"t{hour}", "a", f"t{hour + 1}", BEGIN)
-            spool_rotations.keep(db, [token], BEGIN + hour * HOUR)
+            spool_rotations.remember(db, [token], BEGIN + hour * HOUR)
         now = BEGIN + hours * HOUR
         spool_rotations.forget(db, keep * HOUR, now)
         for hour in range(hours):
@@ -69,21 +68,19 @@ def test_kept_for_a_time(hours: int, keep: int) -> None:
             assert (found is not None) == (now - (BEGIN + hour * HOUR) < keep * HOUR)
 
 
-def test_spent_twice() -> None:
-    """Of two that came of one token, the later one is good."""
+def test_later_successor_of_a_token_wins() -> None:
     with tables_in_memory() as db:
         for new in ("B", "b"):
-            spool_rotations.keep(db, [RotatedToken(1, "A", "a", new, BEGIN)], BEGIN)
+            spool_rotations.remember(db, [RotatedToken(1, "A", "a", new, BEGIN)], BEGIN)
         found = spool_rotations.successor(db, 1, token_digest("A"))
         assert found is not None
         assert found.refresh_token == "b"
 
 
-def test_ring() -> None:
-    """Tokens that come back do not lead round for ever."""
+def test_ring_of_tokens_ends() -> None:
     with tables_in_memory() as db:
         for spent, new in (("A", "B"), ("B", "A")):
-            spool_rotations.keep(db, [RotatedToken(1, spent, "a", new, BEGIN)], BEGIN)
+            spool_rotations.remember(db, [RotatedToken(1, spent, "a", new, BEGIN)], BEGIN)
         assert spool_rotations.latest(db, 1, 1) == [(1, token_digest("A"))]
         found = spool_rotations.successor(db, 1, token_digest("B"))
         assert found is not None
@@ -93,7 +90,7 @@ def test_ring() -> None:
 def test_no_token_is_shown() -> None:
     """What shows a token's place in a log or a traceback does not show the token."""
     with tables_in_memory() as db:
-        spool_rotations.keep(
+        spool_rotations.remember(
             db, [RotatedToken(1, "A", "secret access", "secret refresh", BEGIN)], BEGIN
         )
         assert "secret" not in repr(spool_rotations.successor(db, 1, token_digest("A")))

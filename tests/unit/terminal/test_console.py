@@ -68,15 +68,14 @@ def test_names_of_people_stay(text: str) -> None:
     assert printable(text) == text
 
 
-def test_escapes_say_what_was_there() -> None:
-    """An escape names the character that it stands for."""
+def test_escape_names_its_character() -> None:
     assert printable("\x1b[2J\u202e\udcff") == r"\x1b[2J\u202e\udcff"
     assert paragraphs("one\n\ttwo") == "one\n\\ttwo"
 
 
 @given(ANY, st.integers(1, 30))
-def test_shortened_fits(text: str, cells: int) -> None:
-    """So many columns are enough, also for wide characters; what fits is whole."""
+def test_shortened_text_fits_its_columns(text: str, cells: int) -> None:
+    """Also with wide characters; a text that fits is whole."""
     shown = shortened(text, cells)
     assert cell_len(shown) <= cells
     if cell_len(printable(text)) <= cells:

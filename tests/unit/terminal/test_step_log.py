@@ -61,7 +61,7 @@ def test_a_long_step_gives_signs_of_life() -> None:
     assert re.search(f" done {TOOK}\n$", text)
 
 
-def test_a_line_within_a_step_stands_alone() -> None:
+def test_line_within_a_step_has_its_own_line() -> None:
     """The step is named again where it ends."""
     stream = io.StringIO()
     log = StepLog(stream)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
-from songswap.transform import responses
+from songswap.transform import shapes
 from songswap.transform.catalogue import merge_catalogues, with_one_primary
 from songswap.transform.track import add_track
 
@@ -22,36 +22,35 @@ def told(hours: int = 0, url: str = "u", **changed: Any) -> Catalogue:
         "duration_ms": 5,
         "popularity": 1,
         "preview_url": url,
-        "artists": [responses.Artist("a", "Artist")],
-        "album": responses.Album(images=[responses.Image(url, 9, 9)]),
+        "artists": [shapes.Artist("a", "Artist")],
+        "album": shapes.Album(images=[shapes.Image(url, 9, 9)]),
     }
     catalogue = Catalogue()
-    add_track(catalogue, responses.Track(**track | changed), {}, BEGIN + timedelta(hours=hours))
+    add_track(catalogue, shapes.Track(**track | changed), {}, BEGIN + timedelta(hours=hours))
     return catalogue
 
 
-def test_one_is_itself() -> None:
-    """A load of one round has nothing to join."""
+def test_one_catalogue_is_merged_into_itself() -> None:
     one = told()
     assert merge_catalogues([one]) is one
 
 
 PARTS = [
-    told(name=None, artists=[responses.Artist("a", None)]),
+    told(name=None, artists=[shapes.Artist("a", None)]),
     told(1, "v", duration_ms=None),
     told(
         2,
         name="Another",
-        artists=[responses.Artist("a", "B"), responses.Artist("b")],
+        artists=[shapes.Artist("a", "B"), shapes.Artist("b")],
         duration_ms=7,
     ),
-    told(2, popularity=None, artists=[responses.Artist("b", "C"), responses.Artist("a")]),
+    told(2, popularity=None, artists=[shapes.Artist("b", "C"), shapes.Artist("a")]),
 ]
 
 
 @pytest.mark.parametrize("order", [*itertools.permutations(range(len(PARTS)))])
-def test_the_larger_stands(order: tuple[int, ...]) -> None:
-    """Of each value, and any is larger than one that is missing."""
+def test_larger_value_wins(order: tuple[int, ...]) -> None:
+    """Any is larger than one that is missing."""
     rows = merge_catalogues([PARTS[number] for number in order])
     assert rows.tracks == {"t": Track("t", "Track", 7)}
     assert rows.artists == {"a": Artist("a", "B"), "b": Artist("b", "C")}
@@ -68,14 +67,14 @@ def test_the_larger_stands(order: tuple[int, ...]) -> None:
     assert merge_catalogues([PARTS[0], PARTS[0]]).forms == PARTS[0].forms
 
 
-def test_one_primary_of_those_that_were_told_so() -> None:
-    """Where nobody was told to be primary nobody is."""
+def test_one_primary_artist_remains() -> None:
+    """Of those that a response marks; of none, none."""
     links = [ArtistTrack("t", one, is_primary=False) for one in "ab"]
     assert with_one_primary(links) == links
 
 
-def test_the_earliest_observation_stands() -> None:
-    """Of a day and value the earliest is kept, in whichever order; another day has its own."""
+def test_earliest_observation_of_a_day_wins() -> None:
+    """In any order; another day has its own."""
     rows = merge_catalogues([told(2), told(1), told(3, popularity=4), told(25)])
     assert set(rows.track_popularity.values()) == {
         Popularity("t", BEGIN + timedelta(hours=hours), value)
@@ -83,8 +82,8 @@ def test_the_earliest_observation_stands() -> None:
     }
 
 
-def test_what_was_told_is_left_as_it_is() -> None:
-    """Catalogues keep what is theirs: a load that is refused is tried again with parts of them."""
+def test_merging_leaves_its_inputs_unchanged() -> None:
+    """A load that is refused is tried again with parts of them."""
     parts = [told(2, name=None), told(1)]
     merge_catalogues(parts)
     assert parts == [told(2, name=None), told(1)]

@@ -1,20 +1,19 @@
 """Reading answers: the quick way and the lenient way tell the same."""
 
 import json
-from typing import Any
 
 import pytest
+from spotify_json import track
 
-from songswap.transform import responses
+from songswap.transform import responses, shapes
 
 
-def read(text: str | bytes) -> list[responses.Parsed[responses.Track]] | None:
+def read(text: str | bytes) -> list[responses.Parsed[shapes.Track]] | None:
     body = text if isinstance(text, bytes) else text.encode()
-    return responses.read(body, responses.Tracks, responses.Track)
+    return responses.read(body, shapes.Tracks, shapes.Track)
 
 
-def test_lenient_reading_tells_the_same(track: Any) -> None:
-    """An entry that is whole reads the same beside a broken one as it does alone."""
+def test_whole_entry_reads_the_same_beside_a_broken_one() -> None:
     alone = read(json.dumps({"tracks": [track(1)]}))
     beside = read(json.dumps({"tracks": [track(1), {"id": 5}]}))
     assert alone is not None
@@ -27,8 +26,8 @@ def test_lenient_reading_tells_the_same(track: Any) -> None:
     ("written", "value"),
     [("35", 35), ("35.0", 35), ("3.5e1", 35), ("35.5", None), ("true", None), ('"35"', None)],
 )
-def test_whole_numbers(written: str, value: int | None) -> None:
-    """A number that is whole is taken however it is written; nothing is rounded into one."""
+def test_whole_number_is_accepted_however_it_is_written(written: str, value: int | None) -> None:
+    """Nothing is rounded into one."""
     entries = read('{"tracks": [{"id": "x", "popularity": ' + written + "}]}")
     assert entries is not None
     assert entries[0].value is not None

@@ -1,24 +1,26 @@
 """What becomes a row about a track, and what of it is noted."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 import pytest
+from spotify_json import OBSERVED_AT, track
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
-from songswap.transform import responses
+from songswap.transform import responses, shapes
 from songswap.transform.track import add_track
 
 ID = f"{1:022d}"
 
 
-def add(told: dict[str, Any], observed_at: datetime, into: Catalogue | None = None) -> Catalogue:
+def add(told: dict[str, Any], into: Catalogue | None = None) -> Catalogue:
     catalogue = into or Catalogue()
     body = msgspec.json.encode({"tracks": [told]})
-    entries = responses.read(body, responses.Tracks, responses.Track)
+    entries = responses.read(body, shapes.Tracks, shapes.Track)
     assert entries is not None
-    add_track(catalogue, entries[0].value, entries[0].problems, observed_at)
+    [entry] = entries
+    assert entry.value is not None
+    add_track(catalogue, entry.value, entry.problems, OBSERVED_AT)
     return catalogue
 
 
@@ -26,9 +28,9 @@ def noted(catalogue: Catalogue) -> set[str]:
     return {note.field for note in catalogue.data_fixes}
 
 
-def test_whole_track(track: Any, observed_at: datetime) -> None:
-    """A whole track gives all its rows; only the first artist is primary."""
-    catalogue = add(track(1), observed_at)
+def test_whole_track_gives_all_its_rows() -> None:
+    """Only the first artist is primary."""
+    catalogue = add(track(1))
     first, second = f"A{1:021d}", f"B{1:021d}"
     assert catalogue == Catalogue(
         tracks={ID: Track(ID, "Track 1", 180_001)},
@@ -37,7 +39,7 @@ def test_whole_track(track: Any, observed_at: datetime) -> None:
             (ID, first): ArtistTrack(ID, first, True),
             (ID, second): ArtistTrack(ID, second, False),
         },
-        track_popularity={(ID, observed_at.date(), 1): Popularity(ID, observed_at, 1)},
+        track_popularity={(ID, OBSERVED_AT.date(), 1): Popularity(ID, OBSERVED_AT, 1)},
         track_images={
             (ID, size, size): Image(ID, size, size, f"https://i.scdn.co/1/{size}")
             for size in (640, 300, 64)
@@ -63,10 +65,10 @@ def test_whole_track(track: Any, observed_at: datetime) -> None:
         {"artists": "nobody"},
     ],
 )
-def test_one_field_costs_itself(track: Any, observed_at: datetime, change: dict[str, Any]) -> None:
-    """A broken field is noted and costs its own row; every other row of the track is there."""
-    catalogue = add(track(1, **change), observed_at)
-    whole = add(track(1), observed_at)
+def test_broken_field_costs_only_its_row(change: dict[str, Any]) -> None:
+    """It is noted."""
+    catalogue = add(track(1, **change))
+    whole = add(track(1))
     (field,) = change
     assert noted(catalogue) == {field}
     assert ID in catalogue.incomplete
@@ -94,27 +96,27 @@ def test_one_field_costs_itself(track: Any, observed_at: datetime, change: dict[
         "https://x",
     ],
 )
-def test_one_image_costs_itself(track: Any, observed_at: datetime, image: Any) -> None:
-    """An image without a usable size or URL costs that image alone."""
+def test_broken_image_costs_only_itself(image: Any) -> None:
+    """It has no usable size or URL."""
     images = track(1)["album"]["images"]
-    catalogue = add(track(1, album={"images": [images[0], image, images[2]]}), observed_at)
+    catalogue = add(track(1, album={"images": [images[0], image, images[2]]}))
     assert {key[1] for key in catalogue.track_images} == {640, 64}
     assert any(
         field in ("images", "album.images.height", "album.images") for field in noted(catalogue)
     )
 
 
-def test_primary_is_never_invented(track: Any, observed_at: datetime) -> None:
+def test_primary_is_never_invented() -> None:
     """Where the first artist has no id, no other artist becomes primary."""
-    catalogue = add(track(1, artists=[{"id": None}, {"id": "second", "name": "S"}]), observed_at)
+    catalogue = add(track(1, artists=[{"id": None}, {"id": "second", "name": "S"}]))
     assert list(catalogue.artist_tracks.values()) == [ArtistTrack(ID, "second", False)]
     assert ID in catalogue.incomplete
 
 
-def test_long_name_is_cut(track: Any, observed_at: datetime) -> None:
+def test_long_name_is_cut() -> None:
     """Names are cut to their columns in characters, and a cut name is not asked for again."""
     long = "é" * 300
-    catalogue = add(track(1, name=long, artists=[{"id": "a", "name": long}]), observed_at)
+    catalogue = add(track(1, name=long, artists=[{"id": "a", "name": long}]))
     assert catalogue.tracks[ID].name == "é" * 240
     assert catalogue.artists["a"].name == "é" * 120
     assert {(note.kind, note.problem) for note in catalogue.data_fixes} == {
@@ -124,49 +126,46 @@ def test_long_name_is_cut(track: Any, observed_at: datetime) -> None:
     assert catalogue.incomplete == set()
 
 
-def test_nul_is_dropped(track: Any, observed_at: datetime) -> None:
+def test_nul_is_dropped() -> None:
     """A NUL byte costs itself, not the name."""
-    catalogue = add(track(1, name="a\x00b"), observed_at)
+    catalogue = add(track(1, name="a\x00b"))
     assert catalogue.tracks[ID].name == "ab"
     assert noted(catalogue) == {"name"}
 
 
 @pytest.mark.parametrize("left_out", ["popularity", "album", "artists"])
-def test_left_out_is_not_noted(track: Any, observed_at: datetime, left_out: str) -> None:
+def test_left_out_is_not_noted(left_out: str) -> None:
     """What development mode leaves out is no row and no problem, but can be asked for."""
     told = track(1)
     del told[left_out]
-    catalogue = add(told, observed_at)
+    catalogue = add(told)
     assert catalogue.data_fixes == set()
     assert catalogue.incomplete == {ID}
 
 
-def test_no_preview_and_no_images_are_complete(track: Any, observed_at: datetime) -> None:
+def test_no_preview_and_no_images_are_complete() -> None:
     """Most tracks have no preview, some albums no image: there is nothing to ask for."""
-    catalogue = add(track(1, preview_url=None, album={"images": []}), observed_at)
+    catalogue = add(track(1, preview_url=None, album={"images": []}))
     assert catalogue.incomplete == set()
     assert catalogue.data_fixes == set()
 
 
 @pytest.mark.parametrize("whole_first", [True, False])
-def test_whole_telling_completes_in_any_order(
-    track: Any, observed_at: datetime, whole_first: bool
-) -> None:
-    """One that is read without a problem does, although both give the same values."""
+def test_whole_track_completes_a_broken_one_in_any_order(whole_first: bool) -> None:
+    """Although both give the same values."""
     told = [track(1), track(1, uri=5)]
     catalogue = Catalogue()
     for one in told if whole_first else reversed(told):
-        add(one, observed_at, catalogue)
+        add(one, catalogue)
     assert catalogue.incomplete == set()
 
 
-def test_later_telling_completes(track: Any, observed_at: datetime) -> None:
-    """What one item leaves out of a track, another item of the same track fills in."""
-    catalogue = add(track(1, name=None, duration_ms=None, popularity=None), observed_at)
-    add(track(1), observed_at, catalogue)
-    whole = add(track(1), observed_at)
+def test_later_item_fills_what_an_earlier_left_out() -> None:
+    catalogue = add(track(1, name=None, duration_ms=None, popularity=None))
+    add(track(1), catalogue)
+    whole = add(track(1))
     assert catalogue.tracks == whole.tracks
     assert catalogue.track_popularity == whole.track_popularity
     assert catalogue.incomplete == set()
-    add(track(1, name="Another"), observed_at, catalogue)
+    add(track(1, name="Another"), catalogue)
     assert catalogue.tracks == whole.tracks

@@ -24,13 +24,11 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_what_is_added() -> None:
-    """Each connection has a name, and limits for what does not answer."""
+def test_name_and_limits_are_added() -> None:
     assert conninfo_to_dict(with_defaults("host=h", limits())) == {"host": "h", **USUAL}
 
 
-def test_what_the_operator_says_holds() -> None:
-    """Nothing that the connection says itself is changed."""
+def test_settings_of_the_connection_win() -> None:
     own = {
         "host": "a,b",
         "options": "-c geqo=off",
@@ -45,8 +43,8 @@ def test_what_the_operator_says_holds() -> None:
     assert conninfo_to_dict(with_defaults(dsn, limits())) == {**USUAL, **own}
 
 
-def test_what_the_environment_says_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Libpq's own variables count as said by the operator."""
+def test_settings_of_the_environment_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libpq's own variables."""
     monkeypatch.setenv("PGAPPNAME", "nightly")
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "4")
     monkeypatch.setenv("PGOPTIONS", "-c geqo=off")
@@ -57,14 +55,11 @@ def test_what_the_environment_says_holds(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("wait_s", ["0.1", "3", "60", "3600"])
-def test_vanished_host_is_noticed_within_two_minutes(
+def test_vanished_host_is_detected_within_two_minutes(
     wait_s: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever waits are set: on both sides, as an idle host and while something is sent.
-
-    The last question's answer is waited for before the limit is looked at, and a server looks every
-    five seconds whether its client is there.
-    """
+    """With any setting: on both sides, idle and while sending. The last probe's response is waited
+    for before the limit is checked, and a server checks its client every five seconds."""
     monkeypatch.setenv("SONGSWAP_WAIT_S", wait_s)
     ours, theirs = conninfo_to_dict(with_defaults("", limits())), server_settings(limits())
     for idle, interval, count, unanswered in (

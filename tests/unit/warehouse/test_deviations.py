@@ -29,16 +29,17 @@ def shape(name: str, columns: Mapping[str, dict[str, Any]] | None = None, **othe
     """A table as the contract has it, but for some columns (added, or in place of its own)."""
     table = TABLES[name]
     own = {each: column(kind.contract) for each, kind in table.columns.items()}
-    unique = [
+    unique: list[Mapping[str, Any]] = [
         {"name": f"key_{place}", "columns": list(key), "lacks": None}
         for place, key in enumerate((table.key, *table.keys))
     ]
-    references = [
+    references: list[Mapping[str, Any]] = [
         {"name": f"{each}_fkey", "columns": [each], "parent": parent, "cascades": True}
         for each, parent in table.parents.items()
     ]
-    parts = (name, "r", "owner", False, False, False, own | dict(columns or {}), unique, references)
-    return Shape(*parts)._replace(**other)
+    columns = own | dict(columns or {})
+    made = Shape(name, "r", "owner", False, False, False, columns, unique, references)
+    return made._replace(**other)
 
 
 def problems(found: Shape) -> list[str]:
@@ -68,7 +69,7 @@ def test_each_column_is_needed(name: str) -> None:
 def test_a_key_that_holds_later_or_for_some(name: str, lacks: str) -> None:
     """It is named with what it lacks; a good one beside it makes up for it."""
     whole = shape(name)
-    bad = [one | {"lacks": lacks} for one in whole.unique]
+    bad: list[Mapping[str, Any]] = [{**key, "lacks": lacks} for key in whole.unique]
     told = [*of_table(whole._replace(unique=bad), "public", "me")]
     assert len(told) == len(bad)
     assert all(f"is {lacks}" in one.problem for one in told)
@@ -97,8 +98,7 @@ def test_ids_that_fold() -> None:
     assert problems(shape("Artists", {"name": column("varchar(120)", type="citext")})) == []
 
 
-def test_policies() -> None:
-    """What is advised depends on whether an owner is under them too."""
+def test_advice_on_policies_depends_on_whether_owners_are_under_them() -> None:
     (told,) = of_table(shape("History", hides_rows=True), "Music", "Me")
     assert told.is_fatal
     assert 'ALTER ROLE "Me" BYPASSRLS' in told.remedy
@@ -110,8 +110,7 @@ def test_policies() -> None:
 
 
 @pytest.mark.parametrize("relkind", ["v", "m", "f"])
-def test_what_is_no_table(relkind: str) -> None:
-    """That it is none is all that is said of it."""
+def test_view_is_reported_only_as_no_table(relkind: str) -> None:
     (told,) = problems(shape("History")._replace(relkind=relkind, columns={}))
     assert "whose rows have no key" in told
     assert problems(shape("History", relkind="p")) == []

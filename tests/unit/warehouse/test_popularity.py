@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songswap.models import Catalogue, Popularity
-from songswap.transform import responses
+from songswap.transform import shapes
 from songswap.transform.track import add_track
 from songswap.warehouse.popularity import Moved, compare
 
@@ -29,13 +29,13 @@ def told(observations: list[Popularity]) -> list[Popularity]:
     """What a catalogue makes of tracks that are told again and again."""
     catalogue = Catalogue()
     for id_, moment, value in observations:
-        whole = responses.Track(
+        whole = shapes.Track(
             id=id_,
             name="T",
             duration_ms=1,
             popularity=value,
-            artists=[responses.Artist("a", "A")],
-            album=responses.Album(images=[]),
+            artists=[shapes.Artist("a", "A")],
+            album=shapes.Album(images=[]),
         )
         add_track(catalogue, whole, {}, moment)
     return list(catalogue.track_popularity.values())
@@ -90,8 +90,8 @@ def test_order_and_batches(observations: list[Popularity], data: st.DataObject) 
         assert table == expected(observations)
 
 
-def test_known_tracks() -> None:
-    """A track is known when all that is told of it is; an earlier observation is news."""
+def test_track_is_known_when_all_its_observations_are() -> None:
+    """An earlier observation is new."""
     at = datetime(2026, 11, 22, 12, tzinfo=UTC)
     found = [Popularity("a", at, 5), Popularity("b", at, 5)]
     rows = [

@@ -28,8 +28,8 @@ QUIET = {
         {"pgaudit.log": "write", "pgaudit.log_parameter": "off"},
     ],
 )
-def test_quiet(settings: dict[str, str]) -> None:
-    """As servers are by default, and with parameters left out, there is nothing to tell."""
+def test_default_settings_expose_no_token(settings: dict[str, str]) -> None:
+    """Nor do those that leave parameters out."""
     assert list(found(QUIET | settings)) == []
 
 
@@ -70,8 +70,9 @@ def test_quiet(settings: dict[str, str]) -> None:
         ),
     ],
 )
-def test_exposed(settings: dict[str, str], cause: str, remedy: str) -> None:
-    """Each setting that brings them there is named, with what stops it."""
+def test_setting_that_exposes_tokens_is_named_with_its_remedy(
+    settings: dict[str, str], cause: str, remedy: str
+) -> None:
     ((told_cause, told_remedy),) = found(QUIET | settings)
     assert (told_cause, told_remedy) == (cause, remedy)
 
@@ -84,8 +85,8 @@ def test_exposed(settings: dict[str, str], cause: str, remedy: str) -> None:
         ({"log_transaction_sample_rate": "1"}, "log_transaction_sample_rate = 0"),
     ],
 )
-def test_before_13(settings: dict[str, str], remedy: str) -> None:
-    """Servers that cannot leave parameters out have to log no statements."""
+def test_servers_before_13_must_log_no_statements(settings: dict[str, str], remedy: str) -> None:
+    """They cannot leave parameters out."""
     old = {"log_statement": "none", "log_min_duration_statement": "-1"}
     ((_, told),) = found(old | settings)
     assert told == remedy

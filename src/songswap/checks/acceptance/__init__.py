@@ -1,5 +1,5 @@
-"""What the test DAGs do: production's own code on data of their own, held against literals.
+"""Acceptance checks, which the test DAGs run: production's own code on data of their own.
 
-Each proof makes what it needs, checks what the code gives against rows that are written out by
-hand, and removes what it made. The data files lie with the DAGs, in ``dags/tests/data``.
+Each check writes what it needs, compares what the code does with values written by hand, and
+removes what it wrote. The data files are in ``dags/tests/data``.
 """

@@ -1,7 +1,6 @@
-"""What the test DAG of the failure notifications proves: the alert arrives, and says what it must.
+"""The check that the alert of a failed task arrives on Discord, with everything it has to say.
 
-The failure is made on purpose, its alert goes the way of every alert, is read back from Discord,
-and is taken away again.
+A task fails on purpose; its alert is sent as every alert is, read back from Discord and deleted.
 """
 
 import json
@@ -19,20 +18,20 @@ _LONGEST = timedelta(minutes=5)
 
 
 def fail() -> NoReturn:
-    """Fail as a task of the pipeline does; only the first line is for people."""
+    """Fail as a task of the pipeline does; only the first line may be shown to people."""
     raise RunFailed(f"{SENTENCE}\nrefresh_token={_HIDDEN}")
 
 
 def check(message: dict[str, Any] | None, run: Run, now: datetime) -> str:
-    """Hold the message that Discord has against what an alert has to say.
+    """Compare the message on Discord with the expected alert, and return a sentence.
 
     Args:
-        message: as Discord gives it back; None when none was sent.
+        message: as Discord returns it; None when none was sent.
         run: the run whose task failed.
-        now: bounds the time in it (aware).
+        now: the latest time that the message may have (aware).
 
     Raises:
-        AcceptanceFailed: it did not arrive, or something in it is not as it has to be.
+        AcceptanceFailed: it did not arrive, or a part of it is wrong.
     """
     if message is None:
         raise AcceptanceFailed(
@@ -40,12 +39,12 @@ def check(message: dict[str, Any] | None, run: Run, now: datetime) -> str:
             " Discord_Notifier or the variable discord_webhook_endpoint."
         )
     (embed,) = message["embeds"]
-    told = {field["name"]: field["value"] for field in embed["fields"]}
-    at = datetime.strptime(told.get("UTC", ""), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    fields = {field["name"]: field["value"] for field in embed["fields"]}
+    at = datetime.strptime(fields.get("UTC", ""), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     page = f"{run.base_url.rstrip('/')}/dags/{run.dag_id}"
     in_run = f"{page}/runs/{run.run_id.replace(':', '%3A').replace('+', '%2B')}"
     dag, run_id, task = (name.replace("_", r"\_") for name in (run.dag_id, run.run_id, TASK))
-    there = at.astimezone(ZoneInfo("America/Los_Angeles"))
+    local = at.astimezone(ZoneInfo("America/Los_Angeles"))
     expected = {
         "title": f"🔴 {run.dag_id} failed",
         "color": 0xD32F2F,
@@ -54,19 +53,19 @@ def check(message: dict[str, Any] | None, run: Run, now: datetime) -> str:
         "Log": f"[{task}]({in_run}/tasks/{TASK})",
         "DAG": f"[{dag}]({page})",
         "Run": f"[{run_id}]({in_run})",
-        "Los Angeles": f"{there:%Y-%m-%d %H:%M:%S} {'PDT' if there.dst() else 'PST'}",
+        "Los Angeles": f"{local:%Y-%m-%d %H:%M:%S} {'PDT' if local.dst() else 'PST'}",
     }
-    found = {name: embed[name] if name in embed else told.get(name) for name in expected}
+    found = {name: embed[name] if name in embed else fields.get(name) for name in expected}
     wrong = [name for name, value in expected.items() if found[name] != value]
-    if "What to do" not in told:
+    if "What to do" not in fields:
         wrong.append("What to do")
     if not timedelta() <= now - at <= _LONGEST:
         wrong.append("UTC")
     if _HIDDEN in json.dumps(message):
-        wrong.append("a line that is not for people")
+        wrong.append("a line that people must not see")
     if wrong:
         raise AcceptanceFailed(
-            f"The alert arrived, but this is not as it has to be: {', '.join(wrong)}. Look at"
-            " songswap.alerts.message; until it is mended, alerts may mislead."
+            f"The alert arrived, but these parts are wrong: {', '.join(wrong)}. Look at"
+            " songswap.alerts.message; until it is fixed, alerts may mislead."
         )
     return "The alert arrived, with all its fields."

@@ -1,7 +1,7 @@
-"""The proof that the pipeline's S3 key archives answers, and may do nothing else.
+"""The check that the pipeline's S3 key archives responses, and may do nothing else.
 
-The key of the pipeline puts; that of the tests reads and removes. The objects are those of user 0,
-who is nobody, in an hour that is past.
+The pipeline's key puts; the tests' key reads and removes. The objects belong to user 0, who does
+not exist, in a past hour.
 """
 
 import asyncio
@@ -20,15 +20,16 @@ from songswap import settings
 from songswap.checks.acceptance.expectation import expect
 from songswap.errors import AcceptanceFailed, ArchiveUnreadable
 from songswap.storage import keys
-from songswap.storage.archive import Archive, open_store, said
-from songswap.storage.records import SpooledResponse
+from songswap.storage.archive import Archive
+from songswap.storage.records import RawResponse
+from songswap.storage.s3 import describe, open_store
 
 log = logging.getLogger(__name__)
 
 _DATA = "user_spotify.json"
 _AT = datetime.fromisoformat("2026-11-02T04:30:00.250Z")
 _KEY = "history/spotify/user0/user0_spotify_2026-11-02_04.json"
-# Beside it, with the first 16 digits of the body's SHA-256: the same answer, and another one.
+# Later responses of the same hour have the first 16 digits of their body's SHA-256 in the key.
 _AGAIN = "history/spotify/user0/user0_spotify_2026-11-02_04_dd593541ab1dc3a2.json"
 _OTHER = "history/spotify/user0/user0_spotify_2026-11-02_04_eeb85c2675888473.json"
 _OTHER_BODY = b'{"items": []}'
@@ -38,46 +39,42 @@ _MODULE = "songswap/storage/archive.py and keys.py"
 
 
 def put(archive: settings.Archive, folder: Path) -> None:
-    """Archive an answer with the pipeline's key, the same twice again, and another of that hour.
+    """Archive a response with the pipeline's key, twice again, and another one of that hour.
 
     Raises:
-        AcceptanceFailed: an answer has another key than it has to have.
+        AcceptanceFailed: a response has a wrong key.
         ArchiveError: S3 did not take it.
     """
     body = (folder / _DATA).read_bytes()
-    for name, answer in (
-        (_KEY, body),
-        (_AGAIN, body),
-        (_AGAIN, body),
-        (_OTHER, _OTHER_BODY),
-    ):
-        expect("The key of an answer", name, _put(archive, answer), _MODULE)
+    puts = ((_KEY, body), (_AGAIN, body), (_AGAIN, body), (_OTHER, _OTHER_BODY))
+    for key, response in puts:
+        expect("The key of a response", key, _put(archive, response), _MODULE)
 
 
 def verify(tests: settings.Archive, folder: Path) -> None:
-    """Read the objects with the tests' key: bodies and the time of the answer as they were given.
+    """Read the objects with the tests' key, and check their bodies and times.
 
     Raises:
-        AcceptanceFailed: they are not as they were given.
-        ArchiveUnreadable: S3 does not give them.
+        AcceptanceFailed: a body or a time differs.
+        ArchiveUnreadable: S3 did not return them.
     """
     store = open_store(tests)
     first = (folder / _DATA).read_bytes()
     for name, body in ((_KEY, first), (_AGAIN, first), (_OTHER, _OTHER_BODY)):
-        with _translate_errors(f"GET {name}"):
-            answer = obstore.get(store, name)
-            packed = bytes(answer.bytes())
+        with _translated_errors(f"GET {name}"):
+            found = obstore.get(store, name)
+            packed = bytes(found.bytes())
         expect(f"The body of {name}", body, gzip.decompress(packed), _MODULE)
-        told = answer.attributes.get("observed-at")
-        expect(f"observed-at of {name}", "2026-11-02T04:30:00.250+00:00", told, _MODULE)
+        observed_at = found.attributes.get("observed-at")
+        expect(f"observed-at of {name}", "2026-11-02T04:30:00.250+00:00", observed_at, _MODULE)
 
 
 def check_refusals(archive: settings.Archive) -> None:
-    """Try with the pipeline's key what it must not do.
+    """Try what the pipeline's key must not do.
 
     Raises:
-        AcceptanceFailed: it was allowed; says what.
-        ArchiveUnreadable: S3 answered with something else than a refusal.
+        AcceptanceFailed: S3 allowed it; says what.
+        ArchiveUnreadable: the request failed in another way than by a refusal.
     """
     store = open_store(archive)
     attempts: dict[str, Callable[[], object]] = {
@@ -95,44 +92,44 @@ def check_refusals(archive: settings.Archive) -> None:
 
 
 def remove(tests: settings.Archive) -> None:
-    """Remove all objects of this test with the tests' key, and see that they are gone.
+    """Remove all objects of this test with the tests' key, and check that they are gone.
 
     Raises:
         AcceptanceFailed: an object is left.
-        ArchiveUnreadable: S3 does not let them be removed.
+        ArchiveUnreadable: S3 did not remove them.
     """
     store = open_store(tests)
     for name in _KEYS:
-        with _translate_errors(f"DELETE {name}"), suppress(FileNotFoundError):
+        with _translated_errors(f"DELETE {name}"), suppress(FileNotFoundError):
             obstore.delete(store, name)
     left = [name for name in _KEYS if not _is_gone(store, name)]
     if left:
         raise AcceptanceFailed(
             f"{', '.join(left)} is still there after its own deletion: look at the rights of"
-            " SongSwap_S3_TestPutGetDelete. It is no real user's; the next run removes it."
+            " SongSwap_S3_TestPutGetDelete. It belongs to no real user; the next run removes it."
         )
     log.info("All %d objects of the test are removed.", len(_KEYS))
 
 
 def _put(archive: settings.Archive, body: bytes) -> str:
     packed = gzip.compress(body, mtime=0)
-    kept = SpooledResponse(0, 0, keys.for_hour(0, _AT), _AT, None, packed)
-    return asyncio.run(Archive(archive).put(kept))
+    spooled = RawResponse(0, keys.for_hour(0, _AT), _AT, packed)
+    return asyncio.run(Archive(archive).put(spooled))
 
 
 @contextmanager
-def _translate_errors(request: str) -> Iterator[None]:
+def _translated_errors(request: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
         raise ArchiveUnreadable(
-            f"S3 did not do {request}: {said(error)} The objects of this test are no real user's;"
-            " the next run removes them."
-        ) from None  # whose text quotes S3's own, and that can quote a key
+            f"S3 did not do {request}: {describe(error)} The objects of this test belong to no real"
+            " user; the next run removes them."
+        ) from None  # the cause quotes S3's text, which can quote a key
 
 
 def _is_refused(request: str, attempt: Callable[[], object]) -> bool:
-    with _translate_errors(request):
+    with _translated_errors(request):
         try:
             attempt()
         except PermissionDeniedError:
@@ -141,10 +138,10 @@ def _is_refused(request: str, attempt: Callable[[], object]) -> bool:
 
 
 def _is_gone(store: S3Store, name: str) -> bool:
-    with _translate_errors(f"HEAD {name}"):
+    with _translated_errors(f"HEAD {name}"):
         try:
             obstore.head(store, name)
         except (FileNotFoundError, PermissionDeniedError):
-            # A key that may not list the bucket is refused what is not there.
+            # Without the right to list, S3 denies access to an object that does not exist.
             return True
     return False

@@ -1,12 +1,12 @@
-"""The artists of ``artists_spotify.json``: two in another order than asked, and one unknown.
+"""The artists of ``artists_spotify.json``: two in another order than requested, and one unknown.
 
-One has nothing but a name, a popularity and followers of 0: a complete artist all the same.
+One has only a name, and a popularity and followers of 0: a complete artist all the same.
 """
 
 from functools import partial
 
 from songswap.checks.acceptance import metadata
-from songswap.checks.acceptance.load import LoadProof
+from songswap.checks.acceptance.load import LoadCheck
 from songswap.checks.acceptance.metadata import AT
 from songswap.checks.acceptance.sample import Sample
 from songswap.transform import metadata as transform
@@ -16,19 +16,19 @@ _ARTIST_1, _ARTIST_2, _UNKNOWN = _ARTISTS = (
     "SongSwapTestAArtist002",
     "SongSwapTestAArtist003",
 )
-_SAMPLE = Sample(AT, artists=_ARTISTS, kind="artist", asked=_ARTISTS)
+_SAMPLE = Sample(AT, artists=_ARTISTS, kind="artist", requested=_ARTISTS)
 _IMAGES = "https://images.songswap.invalid/marble-staircase"
-_TOLD_ARTISTS = [(_ARTIST_1, "Marble Staircase"), (_ARTIST_2, "Ñandú Orchestra")]
+_KNOWN_ARTISTS = [(_ARTIST_1, "Marble Staircase"), (_ARTIST_2, "Ñandú Orchestra")]
 
-PROOF = LoadProof(
-    data="artists_spotify.json",
+CHECK = LoadCheck(
+    file="artists_spotify.json",
     sample=_SAMPLE,
-    transform=partial(transform.artists, asked=_ARTISTS, observed_at=AT),
+    transform=partial(transform.artists, requested=_ARTISTS, observed_at=AT),
     rows_of=metadata.rows_of,
     load=partial(metadata.load, _SAMPLE),
-    transforms=metadata.TRANSFORMS,
-    loads=metadata.LOADS,
-    both={
+    transform_module=metadata.TRANSFORM_MODULE,
+    load_module=metadata.LOAD_MODULE,
+    common={
         "ArtistImages": [
             (_ARTIST_1, 640, 633, f"{_IMAGES}/640"),
             (_ARTIST_1, 320, 316, f"{_IMAGES}/320"),
@@ -38,13 +38,13 @@ PROOF = LoadProof(
         "ArtistFollowers": [(_ARTIST_1, AT, 1204377), (_ARTIST_2, AT, 0)],
         "ArtistGenres": [(_ARTIST_1, "chamber pop"), (_ARTIST_1, "neo-classical")],
     },
-    told={
-        "Artists": _TOLD_ARTISTS,
-        "told": [(_ARTIST_1,), (_ARTIST_2,)],
+    transformed={
+        "Artists": _KNOWN_ARTISTS,
+        "known": [(_ARTIST_1,), (_ARTIST_2,)],
         "unknown": [(_UNKNOWN,)],
     },
     stored={
-        "Artists": [*_TOLD_ARTISTS, (_UNKNOWN, "")],
+        "Artists": [*_KNOWN_ARTISTS, (_UNKNOWN, "")],
         "metadata": [
             ("artist", _ARTIST_1, True, False),
             ("artist", _ARTIST_2, True, False),

@@ -1,4 +1,4 @@
-"""Expectations, and the sentence that says what was found instead."""
+"""Comparisons, with messages that say what was expected and found."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ _NO_HARM = "Nothing real was touched; the rest of the test removes what it made.
 
 
 def expect(what: str, expected: object, found: object, module: str) -> None:
-    """Compare what was found with what has to be.
+    """Compare a value with the expected one.
 
     Args:
-        what: names it, such as "the user's plays".
-        module: the code to be looked at.
+        what: the value's name in the message, such as "the user's plays".
+        module: the code that produces it.
 
     Raises:
-        AcceptanceFailed: they are not equal; says what was expected and what was found.
+        AcceptanceFailed: they differ; says what was expected and found.
     """
     if found != expected:
         raise AcceptanceFailed(
@@ -31,17 +31,18 @@ def expect_rows(
     found: Mapping[str, Sequence[tuple[Any, ...]]],
     module: str,
 ) -> None:
-    """Compare rows, table by table, in any order; a table that is not expected has to be empty.
+    """Compare rows table by table, in any order; a table that is not expected has to be empty.
 
     Raises:
         AcceptanceFailed: they differ; names each missing and wrong row of the first table.
     """
     for table in [*expected, *(found.keys() - expected.keys())]:
-        want, got = Counter(expected.get(table, ())), Counter(found.get(table, ()))
-        if want != got:
-            missing, wrong = list((want - got).elements()), list((got - want).elements())
+        wanted, present = Counter(expected.get(table, ())), Counter(found.get(table, ()))
+        if wanted != present:
+            missing = list((wanted - present).elements())
+            wrong = list((present - wanted).elements())
             raise AcceptanceFailed(
-                f"{table}: {len(missing)} of {want.total()} rows are missing and {len(wrong)} are"
+                f"{table}: {len(missing)} of {wanted.total()} rows are missing and {len(wrong)} are"
                 f" wrong. Look at {module}. {_NO_HARM}\nMissing: {missing}\nWrong: {wrong}"
             )
 

@@ -1,12 +1,12 @@
-"""The audio features of ``features_spotify.json``: two, in another order than asked, one unknown.
+"""Audio features of ``features_spotify.json``: two in another order than requested, one unknown.
 
-One is noise: values on the edge of their ranges, no key, no tempo, no time signature.
+One is noise: values at the edge of their ranges, no key, no tempo, no time signature.
 """
 
 from functools import partial
 
 from songswap.checks.acceptance import metadata
-from songswap.checks.acceptance.load import LoadProof
+from songswap.checks.acceptance.load import LoadCheck
 from songswap.checks.acceptance.metadata import AT
 from songswap.checks.acceptance.sample import Sample
 from songswap.transform import metadata as transform
@@ -16,17 +16,17 @@ _TRACK_1, _NOISE, _UNKNOWN = _TRACKS = (
     "SongSwapTestFTrack0002",
     "SongSwapTestFTrack0003",
 )
-_SAMPLE = Sample(AT, _TRACKS, kind="features", asked=_TRACKS)
+_SAMPLE = Sample(AT, _TRACKS, kind="features", requested=_TRACKS)
 
-PROOF = LoadProof(
-    data="features_spotify.json",
+CHECK = LoadCheck(
+    file="features_spotify.json",
     sample=_SAMPLE,
-    transform=partial(transform.features, asked=_TRACKS),
+    transform=partial(transform.features, requested=_TRACKS),
     rows_of=metadata.rows_of,
     load=partial(metadata.load, _SAMPLE),
-    transforms=metadata.TRANSFORMS,
-    loads=metadata.LOADS,
-    both={
+    transform_module=metadata.TRANSFORM_MODULE,
+    load_module=metadata.LOAD_MODULE,
+    common={
         # acousticness, danceability, energy, instrumentalness, key, liveness, loudness, mode,
         # speechiness, tempo, time_signature, valence
         "TrackFeatures": [
@@ -34,7 +34,7 @@ PROOF = LoadProof(
             (_NOISE, 0.0, 0.0, 1.0, 1.0, -1, 0.05, -41.5, 0, 0.95, 0.0, 0, 0.25),
         ],
     },
-    told={"told": [(_TRACK_1,), (_NOISE,)], "unknown": [(_UNKNOWN,)]},
+    transformed={"known": [(_TRACK_1,), (_NOISE,)], "unknown": [(_UNKNOWN,)]},
     stored={
         "Tracks": [(track, "", 0) for track in _TRACKS],
         "metadata": [

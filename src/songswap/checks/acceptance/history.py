@@ -1,6 +1,6 @@
 """The plays of ``user_spotify.json``: four of three tracks, one twice, and an item without a track.
 
-Two tracks share an artist, who is the primary one of the first only; one track has no preview.
+Two tracks share an artist, who is the primary artist of the first only; one has no preview.
 """
 
 from datetime import datetime, timedelta
@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import psycopg
 
-from songswap.checks.acceptance.load import LoadProof, catalogue_rows
+from songswap.checks.acceptance.load import LoadCheck, catalogue_rows
 from songswap.checks.acceptance.sample import USER_ID, Rows, Sample
 from songswap.models import Catalogue, RecentPlays
-from songswap.transform import history as transform
+from songswap.transform import recent_plays as transform
 from songswap.warehouse import plays as warehouse
 from songswap.warehouse.plays import ParsedResponse, PollBatch
 
@@ -30,44 +30,44 @@ _NEWEST = datetime.fromisoformat("2026-11-02T04:21:37.512Z")
 _IMAGES = "https://images.songswap.invalid"
 
 
-class _Told(NamedTuple):
+class _Parsed(NamedTuple):
     body: bytes
     history: RecentPlays
     catalogue: Catalogue
 
 
-def _transform(body: bytes) -> _Told:
+def _transform(body: bytes) -> _Parsed:
     catalogue = Catalogue()
-    return _Told(body, transform.transform(body, USER_ID, _AT, catalogue), catalogue)
+    return _Parsed(body, transform.transform(body, USER_ID, _AT, catalogue), catalogue)
 
 
-def _rows_of(told: _Told) -> Rows:
+def _rows_of(parsed: _Parsed) -> Rows:
+    history = parsed.history
     return {
-        **catalogue_rows(told.catalogue),
-        "History": list(told.history.plays),
+        **catalogue_rows(parsed.catalogue),
+        "History": list(history.plays),
         "rejected_items": [
-            (USER_ID, one.reason, one.played_at) for one in told.history.rejected_items
+            (USER_ID, item.reason, item.played_at) for item in history.rejected_items
         ],
-        "bounds": [(told.history.items, told.history.oldest, told.history.newest)],
+        "bounds": [(history.items, history.oldest, history.newest)],
     }
 
 
-def _load(connection: psycopg.Connection, told: _Told) -> dict[str, int]:
-    answer = ParsedResponse(
-        USER_ID, _AT, "no object", transform.fingerprint(told.body), told.history
-    )
-    told_at_once = PollBatch([answer], told.catalogue, _AT)
-    return warehouse.load(connection, [told_at_once], "test_rds_load_history", timedelta(days=1))
+def _load(connection: psycopg.Connection, parsed: _Parsed) -> dict[str, int]:
+    digest = transform.fingerprint(parsed.body)
+    response = ParsedResponse(USER_ID, _AT, "no object", digest, parsed.history)
+    batch = PollBatch([response], parsed.catalogue, _AT)
+    return warehouse.load(connection, [batch], "test_rds_load_history", timedelta(days=1))
 
 
-PROOF = LoadProof(
-    data="user_spotify.json",
+CHECK = LoadCheck(
+    file="user_spotify.json",
     sample=Sample(_AT, _TRACKS, _ARTISTS, USER_ID),
     transform=_transform,
     rows_of=_rows_of,
     load=_load,
-    transforms="songswap/transform/history.py and track.py",
-    loads="songswap/warehouse/plays.py and catalogue.py",
+    transform_module="songswap/transform/recent_plays.py and track.py",
+    load_module="songswap/warehouse/plays.py and catalogue.py",
     counts={
         "plays": 4,
         "tracks": 3,
@@ -78,7 +78,7 @@ PROOF = LoadProof(
         "track_previews": 2,
         "rejected_items": 1,
     },
-    both={
+    common={
         "History": [
             (USER_ID, _NEWEST, _TRACK_1),
             (USER_ID, datetime.fromisoformat("2026-11-02T04:17:58.040Z"), _TRACK_2),
@@ -119,7 +119,7 @@ PROOF = LoadProof(
         ],
         "rejected_items": [(USER_ID, "track: missing", "2026-11-02T04:13:20.009Z")],
     },
-    told={"bounds": [(5, datetime.fromisoformat("2026-11-01T23:59:59.999Z"), _NEWEST)]},
+    transformed={"bounds": [(5, datetime.fromisoformat("2026-11-01T23:59:59.999Z"), _NEWEST)]},
     stored={
         "Users": [(USER_ID, "songswap-test", "songswap-test@songswap.invalid", "songswap-test")],
         "polls": [(USER_ID, _AT, _AT, _NEWEST, None)],

@@ -1,4 +1,4 @@
-"""The proof that an answer becomes exactly the rows that are written out by hand."""
+"""The check that a response becomes exactly the rows that are written by hand."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
 
-Told = TypeVar("Told")
+Parsed = TypeVar("Parsed")
 
 
 def catalogue_rows(catalogue: Catalogue) -> Rows:
-    """What a catalogue tells, by the tables that it is for."""
+    """Return the rows of a catalogue, by table."""
     return {
         "Tracks": list(catalogue.tracks.values()),
         "Artists": list(catalogue.artists.values()),
@@ -38,38 +38,38 @@ def catalogue_rows(catalogue: Catalogue) -> Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadProof(Generic[Told]):
-    """An answer, the code that transforms and loads it, and what has to come of it.
+class LoadCheck(Generic[Parsed]):
+    """A response, the code that transforms and loads it, and the rows that it has to become.
 
     Args:
-        data: the name of the answer's file.
-        transform: reads the answer.
-        rows_of: what it told, as rows by their table.
-        load: writes it into the warehouse, and counts what was new.
-        both: rows that the transform gives and the warehouse has then.
-        told: what only the transform gives.
-        stored: rows that only the warehouse has: what was there, and the bookkeeping.
+        file: the name of the response's file.
+        transform: parses the response.
+        rows_of: returns the parsed response's rows, by table.
+        load: writes it to the warehouse, and returns counts of what was new.
+        common: rows that the transform returns and the warehouse then has.
+        transformed: rows that only the transform returns.
+        stored: rows that only the warehouse has: those from before, and those of schema `songswap`.
         counts: what the first load counts as new; the second has to count nothing.
-        transforms, loads: the modules to be looked at.
+        transform_module, load_module: named in the messages.
     """
 
-    data: str
+    file: str
     sample: Sample
-    transform: Callable[[bytes], Told]
-    rows_of: Callable[[Told], Rows]
-    load: Callable[[psycopg.Connection, Told], Mapping[str, int]]
-    both: Rows
-    told: Rows
+    transform: Callable[[bytes], Parsed]
+    rows_of: Callable[[Parsed], Rows]
+    load: Callable[[psycopg.Connection, Parsed], Mapping[str, int]]
+    common: Rows
+    transformed: Rows
     stored: Rows
-    transforms: str
-    loads: str
+    transform_module: str
+    load_module: str
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def make(self, settings: Settings) -> None:
-        """Write what has to be there before the load.
+        """Write the rows that the load expects.
 
         Raises:
-            AcceptanceFailed: the test user is somebody else; nothing was changed.
+            AcceptanceFailed: the test user is a real user; nothing was changed.
             WarehouseUnavailable, SchemaOutdated: nothing was changed.
         """
         with connect(settings.warehouse_dsn) as connection:
@@ -78,34 +78,34 @@ class LoadProof(Generic[Told]):
             sample.make(connection, self.sample)
 
     def check_transform(self, folder: Path) -> None:
-        """Transform the answer in ``folder``, and check each key and value.
+        """Transform the response in ``folder``, and check each key and value.
 
         Raises:
             AcceptanceFailed: a row is missing, wrong, or one too many.
         """
-        told = self.transform(self._answer(folder))
-        expect_rows({**self.both, **self.told}, self.rows_of(told), self.transforms)
+        rows = self.rows_of(self._parse(folder))
+        expect_rows({**self.common, **self.transformed}, rows, self.transform_module)
 
     def insert(self, settings: Settings, folder: Path) -> None:
-        """Load the answer for the first time.
+        """Load the response for the first time.
 
         Raises:
-            AcceptanceFailed: it counted something else as new than what is new.
+            AcceptanceFailed: the load counted something else than what is new.
         """
         self._load(settings, folder, self.counts)
 
     def verify(self, settings: Settings) -> None:
-        """Check all rows that are in the warehouse.
+        """Check all rows in the warehouse.
 
         Raises:
             AcceptanceFailed: a row is missing, wrong, or one too many.
         """
         with connect(settings.warehouse_dsn) as connection:
             found = sample.found(connection, self.sample)
-        expect_rows({**self.both, **self.stored}, found, self.loads)
+        expect_rows({**self.common, **self.stored}, found, self.load_module)
 
     def insert_again(self, settings: Settings, folder: Path) -> None:
-        """Load the same answer once more: nothing is new, and no row is another.
+        """Load the same response again: nothing is new, and no row changes.
 
         Raises:
             AcceptanceFailed: something was counted as new, or changed.
@@ -114,7 +114,7 @@ class LoadProof(Generic[Told]):
         self.verify(settings)
 
     def remove(self, settings: Settings) -> None:
-        """Remove all that was written, and see that nothing of it is left.
+        """Remove all rows of the sample, and check that none is left.
 
         Raises:
             AcceptanceFailed: a row is left.
@@ -126,17 +126,17 @@ class LoadProof(Generic[Told]):
         if left:
             raise AcceptanceFailed(
                 f"Rows are left in {', '.join(left)}: look at the foreign keys of these tables, at"
-                " songswap/checks/acceptance/sample.sql, and whether user 0 is somebody real."
+                " songswap/checks/acceptance/sample.sql, and whether user 0 is a real user."
                 " Nothing real was removed; the next run tries again."
             )
         log.info("All rows of the test are removed: nothing is left in %d tables.", len(found))
 
     def _load(self, settings: Settings, folder: Path, counts: Mapping[str, int]) -> None:
-        told = self.transform(self._answer(folder))
+        parsed = self._parse(folder)
         with connect(settings.warehouse_dsn) as connection:
-            found = self.load(connection, told)
+            found = self.load(connection, parsed)
         new = {name: count for name, count in found.items() if count}
-        expect("What the load counted as new", counts, new, self.loads)
+        expect("What the load counted as new", counts, new, self.load_module)
 
-    def _answer(self, folder: Path) -> bytes:
-        return (folder / self.data).read_bytes()
+    def _parse(self, folder: Path) -> Parsed:
+        return self.transform((folder / self.file).read_bytes())

@@ -1,4 +1,4 @@
-"""What the proofs of `/tracks`, `/artists` and `/audio-features` have in common."""
+"""Shared by the checks of `/tracks`, `/artists` and `/audio-features`."""
 
 from datetime import datetime, timedelta
 
@@ -10,29 +10,29 @@ from songswap.models import Metadata
 from songswap.warehouse import enrichment as warehouse
 
 AT = datetime.fromisoformat("2026-11-02T04:30:00.250Z")
-"""When the answers were given."""
+"""When Spotify sent the responses."""
 
-TRANSFORMS = "songswap/transform/metadata.py"
-LOADS = "songswap/warehouse/enrichment.py and enrichment.sql"
+TRANSFORM_MODULE = "songswap/transform/metadata.py"
+LOAD_MODULE = "songswap/warehouse/enrichment.py and enrichment.sql"
 
 
-def rows_of(told: Metadata) -> Rows:
-    """What an answer told, by the tables that it is for."""
+def rows_of(metadata: Metadata) -> Rows:
+    """Return the rows of a parsed response, by table."""
     return {
-        **catalogue_rows(told.catalogue),
-        "ArtistImages": list(told.images.values()),
-        "ArtistPopularity": list(told.popularity),
-        "ArtistFollowers": list(told.followers),
-        "ArtistGenres": list(told.genres),
-        "TrackFeatures": list(told.features),
-        "data_fixes": list(told.catalogue.data_fixes | told.data_fixes),
-        "told": [(one,) for one in told.told],
-        "unknown": [(one,) for one in told.unknown],
+        **catalogue_rows(metadata.catalogue),
+        "ArtistImages": list(metadata.images.values()),
+        "ArtistPopularity": list(metadata.popularity),
+        "ArtistFollowers": list(metadata.followers),
+        "ArtistGenres": list(metadata.genres),
+        "TrackFeatures": list(metadata.features),
+        "data_fixes": list(metadata.catalogue.data_fixes | metadata.data_fixes),
+        "known": [(id_,) for id_ in metadata.received],
+        "unknown": [(id_,) for id_ in metadata.unknown],
     }
 
 
-def load(sample: Sample, connection: psycopg.Connection, told: Metadata) -> dict[str, int]:
-    """Load an answer; these loads count nothing."""
+def load(sample: Sample, connection: psycopg.Connection, metadata: Metadata) -> dict[str, int]:
+    """Load a parsed response; these loads count nothing."""
     kind = sample.kind or ""
-    warehouse.load(connection, kind, sample.asked, told, sample.at, timedelta(hours=6))
+    warehouse.load(connection, kind, sample.requested, metadata, sample.at, timedelta(hours=6))
     return {}

@@ -1,8 +1,8 @@
-"""Samples: rows of a test user and of tracks and artists that Spotify cannot have.
+"""Samples: rows of a test user, and of tracks and artists with ids that Spotify never assigns.
 
-Spotify's ids are numbers of 128 bits in base 62 and begin with 0 to 7. A sample's begin with an S,
+Spotify's ids are 128-bit numbers in base 62 and begin with 0 to 7. Those of a sample begin with S,
 so no real row has one, and removing them removes nothing else. The user has the id 0, which a
-serial never gives, and no tokens, so that no hourly run asks for them.
+serial never yields, and no tokens, so no hourly run polls them.
 """
 
 from dataclasses import asdict, dataclass
@@ -27,13 +27,13 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What may be written: the user, tracks and artists by their ids.
+    """The rows that a check may write: the user, tracks and artists, by their ids.
 
     Args:
-        at: when the answer that is loaded was given (aware, UTC).
+        at: when Spotify sent the response (aware, UTC).
         user_id: `USER_ID` where plays are loaded.
-        kind: of the answer that is loaded: track, artist or features; None for plays.
-        asked: the ids that it was asked for; of each there is a row without a name or duration.
+        kind: track, artist or features; None where plays are loaded.
+        requested: ids in the request; each has a row without a name or duration before the load.
     """
 
     at: datetime
@@ -41,14 +41,15 @@ class Sample:
     artists: tuple[str, ...] = ()
     user_id: int | None = None
     kind: str | None = None
-    asked: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
 
 
 def make(connection: psycopg.Connection, sample: Sample) -> None:
-    """Remove what a killed test left, and write what has to be there before a load.
+    """Remove what a killed test left, and write the rows that a load expects.
 
     Raises:
-        AcceptanceFailed: somebody else stands where the test user would: nothing was changed.
+        AcceptanceFailed: a real user has the test user's id, e-mail or Spotify id; nothing was
+            changed.
     """
     sql = statements("sample.sql", "songswap.checks.acceptance")
     with connection.transaction():
@@ -70,7 +71,7 @@ def make(connection: psycopg.Connection, sample: Sample) -> None:
 
 
 def found(connection: psycopg.Connection, sample: Sample) -> Rows:
-    """All rows of the sample by table, those of the bookkeeping too; times are aware."""
+    """Return all rows of the sample by table, with those of schema `songswap`; times are aware."""
     parameters = _parameters(sample)
     return {
         table: connection.execute(select, parameters).fetchall()
@@ -79,7 +80,7 @@ def found(connection: psycopg.Connection, sample: Sample) -> Rows:
 
 
 def remove(connection: psycopg.Connection, sample: Sample) -> None:
-    """Delete all rows of the sample: what refers to the user, track or artist goes with them."""
+    """Delete all rows of the sample, with the rows that refer to them."""
     with connection.transaction():
         for name, statement in statements("sample.sql", "songswap.checks.acceptance").items():
             if name.startswith("delete_"):
@@ -91,7 +92,7 @@ def _parameters(sample: Sample) -> dict[str, Any]:
         "tracks": list(sample.tracks),
         "artists": list(sample.artists),
         "ids": [*sample.tracks, *sample.artists],
-        "asked": list(sample.asked),
+        "requested": list(sample.requested),
         "kinds": ["artist"] if sample.kind == "artist" else ["track", "features"],
     }
     return {**asdict(sample), **lists, **_USER}

@@ -1,7 +1,7 @@
--- The rows of a sample: by the exact ids of its tracks and artists, and by the one test user.
+-- The rows of a sample, by the exact ids of its tracks and artists and by the test user.
 
 -- name: user_taken
--- Somebody who stands where the test user would stand, and is not the test user.
+-- A real user with the id, e-mail or Spotify id of the test user.
 SELECT id FROM "Users"
 WHERE (id = %(user_id)s OR email = %(email)s OR spotify_id = %(spotify_id)s)
   AND (id, username, email, spotify_id)
@@ -12,17 +12,17 @@ INSERT INTO "Users" (id, username, email, spotify_id) OVERRIDING SYSTEM VALUE
 VALUES (%(user_id)s, %(username)s, %(email)s, %(spotify_id)s)
 
 -- name: insert_tracks
--- As an answer leaves them that told nothing of them.
-INSERT INTO "Tracks" (id, name, duration_ms) SELECT unnest(%(asked)s::text[]), '', 0
+-- As a load leaves tracks that its response names only by id.
+INSERT INTO "Tracks" (id, name, duration_ms) SELECT unnest(%(requested)s::text[]), '', 0
 
 -- name: insert_artists
-INSERT INTO "Artists" (id, name) SELECT unnest(%(asked)s::text[]), ''
+INSERT INTO "Artists" (id, name) SELECT unnest(%(requested)s::text[]), ''
 
 -- name: insert_wanted
--- Nobody else asks Spotify for them, an hourly run or a backfill: not_before never comes.
+-- not_before never comes: no hourly run and no backfill requests them.
 INSERT INTO songswap.enrichment_queue (kind, id, queued_at, not_before)
 SELECT kind, id, %(at)s, 'infinity'
-FROM unnest(%(kinds)s::text[]) kind, unnest(%(asked)s::text[]) id
+FROM unnest(%(kinds)s::text[]) kind, unnest(%(requested)s::text[]) id
 
 -- name: delete_user
 DELETE FROM "Users"

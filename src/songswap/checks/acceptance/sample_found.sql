@@ -1,5 +1,5 @@
--- What a sample has in each table, with the table's name as the statement's. Plain, and apart from
--- the statements of production: these are what the loads are checked with.
+-- The sample's rows in each table; a statement has its table's name. Separate from production's
+-- statements, because the loads are checked with these.
 
 -- name: Users
 SELECT id, username, email, spotify_id FROM "Users" WHERE id = %(user_id)s
@@ -45,9 +45,8 @@ SELECT id, height, width, url FROM "ArtistImages" WHERE id = ANY (%(artists)s)
 SELECT id, genre FROM "ArtistGenres" WHERE id = ANY (%(artists)s)
 
 -- name: metadata
--- An hourly run or a backfill that passes by may ask for what the load put on the list: what it
--- notes does not count, only what was answered at the sample's own time, or missed of what nobody else
--- asks for.
+-- An hourly run or a backfill may meanwhile request what the load has queued. Its result does not
+-- count: only responses at the sample's own time do, and misses of ids that nobody else requests.
 SELECT kind, id, answered_at IS NOT DISTINCT FROM %(at)s AND known IS TRUE,
   misses = 1 AND not_before = 'infinity'
 FROM songswap.enrichment_queue WHERE id = ANY (%(ids)s)

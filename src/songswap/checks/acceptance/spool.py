@@ -1,6 +1,6 @@
-"""The proof that the local disk keeps answers until they are safe: the spool, in a folder apart.
+"""The check that the local disk holds responses until they are safe: a spool in its own folder.
 
-The folder lies in that of the real spool, so it is the same disk, with the same rights.
+The folder is inside that of the real spool: the same disk, with the same rights.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from songswap.checks.acceptance.expectation import expect
 from songswap.errors import SpoolError
-from songswap.storage.records import RawResponse
+from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -31,73 +31,75 @@ _FILES = (
 
 
 def check_files(folder: Path) -> None:
-    """Read the data files in ``folder`` as what they are: JSON in the shape of Spotify's answers.
+    """Check that the data files in ``folder`` are JSON in the shape of Spotify's responses.
 
     Raises:
-        AcceptanceFailed: one is something else.
-        OSError: one cannot be read.
+        AcceptanceFailed: a file has another shape.
+        OSError: a file cannot be read.
     """
     for name, entries, count in _FILES:
-        answer = json.loads((folder / name).read_bytes())
-        expect(f"The entries of {name}", count, len(answer[entries]), f"dags/tests/data/{name}")
+        response = json.loads((folder / name).read_bytes())
+        expect(f"The entries of {name}", count, len(response[entries]), f"dags/tests/data/{name}")
 
 
-def keep(spool: Path, folder: Path) -> None:
-    """Keep the data files as answers in a spool within the folder ``spool``, for its owner alone.
+def store(spool: Path, folder: Path) -> None:
+    """Store the data files as responses in a spool within the folder ``spool``.
 
     Raises:
-        AcceptanceFailed: others may read its files.
-        SpoolError: the disk does not take them.
+        AcceptanceFailed: others than their owner may read the spool's files.
+        SpoolError: the disk did not take them.
     """
-    answers = [RawResponse(0, name, _AT, None, (folder / name).read_bytes()) for name, *_ in _FILES]
-    with Spool(spool / _FOLDER) as kept:
-        kept.keep(_RUN, 0, answers)
-        modes = {f"{file.stat().st_mode & 0o777:o}" for file in kept.path.parent.iterdir()}
+    responses = [
+        RawResponse(0, name, _AT, pack((folder / name).read_bytes())) for name, *_ in _FILES
+    ]
+    with Spool(spool / _FOLDER) as opened:
+        opened.add(_RUN, 0, responses)
+        modes = {f"{file.stat().st_mode & 0o777:o}" for file in opened.path.parent.iterdir()}
     expect("The modes of the spool's files", {"600"}, modes, _MODULE)
 
 
 def read(spool: Path, folder: Path) -> None:
-    """Open the spool again and find each answer as it was kept, waiting for S3 and the warehouse.
+    """Open the spool again and check that each response is unchanged and waits for S3 and the load.
 
     Raises:
-        AcceptanceFailed: one is missing or another.
-        SpoolError: the disk does not give them.
+        AcceptanceFailed: a response is missing or differs.
+        SpoolError: the disk did not return them.
     """
     expected = [(0, name, _AT, (folder / name).read_bytes()) for name, *_ in _FILES]
-    with Spool(spool / _FOLDER) as kept:
-        for waiting in (kept.batch(_RUN, 0), kept.not_loaded(0, 9), kept.not_archived(0, 9)):
-            found = [(one.user_id, one.key, one.observed_at, one.body) for one in waiting]
-            expect("Answers in the spool, opened by another task", expected, found, _MODULE)
+    with Spool(spool / _FOLDER) as opened:
+        for waiting in (opened.batch(_RUN, 0), opened.not_loaded(0, 9), opened.not_archived(0, 9)):
+            found = [(item.user_id, item.key, item.observed_at, item.body) for item in waiting]
+            expect("Responses in the spool, opened by another task", expected, found, _MODULE)
 
 
 def finish(spool: Path) -> None:
-    """Note the answers as archived, then as loaded: only then they leave.
+    """Mark the responses as archived, then as loaded: only then do they leave the spool.
 
     Raises:
         AcceptanceFailed: they left too early, or stay.
-        SpoolError: the disk does not do it.
+        SpoolError: the disk failed.
     """
-    with Spool(spool / _FOLDER) as kept:
-        answers = kept.batch(_RUN, 0)
-        kept.archived({one.id: one.key for one in answers})
-        expect("Waiting for S3 and the warehouse, archived", (0, 4), kept.waiting(), _MODULE)
-        kept.loaded([one.id for one in answers])
-        expect("Waiting for S3 and the warehouse, loaded too", (0, 0), kept.waiting(), _MODULE)
-        expect("Answers of the batch, in the end", [], kept.batch(_RUN, 0), _MODULE)
+    with Spool(spool / _FOLDER) as opened:
+        responses = opened.batch(_RUN, 0)
+        opened.mark_archived({response.id: response.key for response in responses})
+        expect("Waiting for S3 and the warehouse, archived", (0, 4), opened.waiting(), _MODULE)
+        opened.mark_loaded([response.id for response in responses])
+        expect("Waiting for S3 and the warehouse, loaded too", (0, 0), opened.waiting(), _MODULE)
+        expect("Responses of the batch, in the end", [], opened.batch(_RUN, 0), _MODULE)
 
 
 def remove(spool: Path) -> None:
-    """Remove the folder of the test, also that of a test that was killed.
+    """Remove the folder of this test, or of one that was killed.
 
     Raises:
-        SpoolError: the disk does not do it.
+        SpoolError: the disk failed.
     """
     try:
         if (spool / _FOLDER).exists():
             shutil.rmtree(spool / _FOLDER)
     except OSError as error:
         raise SpoolError(
-            f"The folder {spool / _FOLDER} of the test cannot be removed: {error}. Free or mend the"
-            " disk, then remove it."
+            f"The folder {spool / _FOLDER} of the test cannot be removed: {error}. Free or repair"
+            " the disk, then remove it."
         ) from error
     log.info("Nothing of the test is left in %s.", spool)

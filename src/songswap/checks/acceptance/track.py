@@ -1,4 +1,4 @@
-"""The tracks of ``tracks_spotify.json``: two in another order than asked, and one that is unknown.
+"""The tracks of ``tracks_spotify.json``: two in another order than requested, and one unknown.
 
 One has two artists and no preview.
 """
@@ -6,7 +6,7 @@ One has two artists and no preview.
 from functools import partial
 
 from songswap.checks.acceptance import metadata
-from songswap.checks.acceptance.load import LoadProof
+from songswap.checks.acceptance.load import LoadCheck
 from songswap.checks.acceptance.metadata import AT
 from songswap.checks.acceptance.sample import Sample
 from songswap.transform import metadata as transform
@@ -17,19 +17,19 @@ _TRACK_1, _TRACK_2, _UNKNOWN = _TRACKS = (
     "SongSwapTestTTrack0003",
 )
 _ARTIST_1, _ARTIST_2 = _ARTISTS = ("SongSwapTestTArtist001", "SongSwapTestTArtist002")
-_SAMPLE = Sample(AT, _TRACKS, _ARTISTS, kind="track", asked=_TRACKS)
+_SAMPLE = Sample(AT, _TRACKS, _ARTISTS, kind="track", requested=_TRACKS)
 _IMAGES = "https://images.songswap.invalid"
-_TOLD_TRACKS = [(_TRACK_1, "Platform Nine", 187250), (_TRACK_2, "Ça va, Miroir?", 312500)]
+_KNOWN_TRACKS = [(_TRACK_1, "Platform Nine", 187250), (_TRACK_2, "Ça va, Miroir?", 312500)]
 
-PROOF = LoadProof(
-    data="tracks_spotify.json",
+CHECK = LoadCheck(
+    file="tracks_spotify.json",
     sample=_SAMPLE,
-    transform=partial(transform.tracks, asked=_TRACKS, observed_at=AT),
+    transform=partial(transform.tracks, requested=_TRACKS, observed_at=AT),
     rows_of=metadata.rows_of,
     load=partial(metadata.load, _SAMPLE),
-    transforms="songswap/transform/metadata.py and track.py",
-    loads=metadata.LOADS,
-    both={
+    transform_module="songswap/transform/metadata.py and track.py",
+    load_module=metadata.LOAD_MODULE,
+    common={
         "Artists": [(_ARTIST_1, "Velvet Turnstile"), (_ARTIST_2, "Ines of the Hill")],
         "ArtistTracks": [
             (_TRACK_1, _ARTIST_1, True),
@@ -47,13 +47,13 @@ PROOF = LoadProof(
         ],
         "TrackPreviews": [(_TRACK_1, "https://previews.songswap.invalid/platform")],
     },
-    told={
-        "Tracks": _TOLD_TRACKS,
-        "told": [(_TRACK_1,), (_TRACK_2,)],
+    transformed={
+        "Tracks": _KNOWN_TRACKS,
+        "known": [(_TRACK_1,), (_TRACK_2,)],
         "unknown": [(_UNKNOWN,)],
     },
     stored={
-        "Tracks": [*_TOLD_TRACKS, (_UNKNOWN, "", 0)],
+        "Tracks": [*_KNOWN_TRACKS, (_UNKNOWN, "", 0)],
         "metadata": [
             ("track", _TRACK_1, True, False),
             ("track", _TRACK_2, True, False),

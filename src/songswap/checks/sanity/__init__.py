@@ -1,5 +1,5 @@
-"""Sanity checks: is each service there, set right, and does it do what the pipeline needs of it.
+"""Sanity checks: each service is reachable, configured right, and does what the pipeline needs.
 
-A check is a short list of steps. Airflow runs each step as a task of its own (``dags/sanity/``),
-``songswap check`` all of them in a terminal.
+A check is a short list of steps. Airflow runs each step as a task (``dags/sanity/``), and
+``songswap check`` runs all of them in a terminal.
 """

@@ -1,4 +1,4 @@
-"""Does Discord take messages for the engineers' channel? What is sent is deleted again."""
+"""Check that Discord takes messages for the engineers' channel: one is sent and deleted."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 
 from songswap.alerts.webhook import Webhook
-from songswap.checks.sanity.given import Given, Step, connection_named, installed
+from songswap.checks.sanity.context import CheckContext, Step, connection_named, installed
 from songswap.errors import CheckFailed, SettingsError
 from songswap.settings.addresses import plain_hosts
 from songswap.web.bodies import BodyTooLarge, read
@@ -25,7 +25,7 @@ _TIMEOUT_S = 15
 _SILENT = 1 << 12  # Discord's flag for a message that notifies nobody
 
 
-class _Answer(NamedTuple):
+class _Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -35,35 +35,35 @@ class _Message(msgspec.Struct):
     id: str
 
 
-def provider(_given: Given) -> str:
-    """The provider that alerts are sent with is installed."""
+def provider(_context: CheckContext) -> str:
+    """Check that the provider that sends the alerts is installed."""
     return f"Installed: {installed('apache-airflow-providers-discord')}."
 
 
-def webhook(given: Given) -> str:
-    """A webhook is set, and looks like one."""
-    return f"A webhook at {_webhook(given).base} is set."
+def webhook(context: CheckContext) -> str:
+    """Check that a webhook is set, and looks like one."""
+    return f"A webhook at {_webhook(context).base} is set."
 
 
-def message(given: Given) -> str:
-    """A message is taken and deleted again."""
-    url = _webhook(given).url
+def message(context: CheckContext) -> str:
+    """Send a silent message and delete it."""
+    url = _webhook(context).url
     return asyncio.run(_send_and_delete(url))
 
 
 STEPS = (Step("provider", provider), Step("webhook", webhook), Step("message", message))
 
 
-def _webhook(given: Given) -> Webhook:
-    connection = given.find_connection(CONNECTION)
+def _webhook(context: CheckContext) -> Webhook:
+    connection = context.find_connection(CONNECTION)
     if connection is not None and connection.type != "discord":
         raise CheckFailed(
             f"Its type has to be discord, and is {connection.type or 'not set'}:"
             f" {connection_named(CONNECTION)}."
         )
     try:
-        variable = given.find_variable(VARIABLE)
-        return Webhook.parse(connection, variable, plain_hosts(given.environment))
+        variable = context.find_variable(VARIABLE)
+        return Webhook.parse(connection, variable, plain_hosts(context.environment))
     except SettingsError as error:
         raise CheckFailed(f"{error} Where: {_WHERE}.") from error
 
@@ -74,60 +74,61 @@ async def _send_and_delete(url: str) -> str:
         headers={"User-Agent": f"songswap-airflow/{version('songswap-airflow')}"},
         trust_env=True,
     ) as session:
-        body = {"content": "Sanity check: this message goes away by itself.", "flags": _SILENT}
+        body = {"content": "Sanity check: this message is deleted at once.", "flags": _SILENT}
         sent = await _call(session, "POST", f"{url}?wait=true", json=body)
         if sent.status != 200:
             raise CheckFailed(_refusal(sent))
         try:
-            number = msgspec.json.decode(sent.body, type=_Message).id
+            message_id = msgspec.json.decode(sent.body, type=_Message).id
         except msgspec.MsgspecError:
             raise CheckFailed(
-                f"What answers there is not Discord's API: correct the address of {_PLACES}."
+                f"The address does not lead to Discord's API: correct the address of {_PLACES}."
             ) from None
-        deleted = await _call(session, "DELETE", f"{url}/messages/{number}")
+        deleted = await _call(session, "DELETE", f"{url}/messages/{message_id}")
         if deleted.status != 204:
             raise CheckFailed(
-                f"Discord took a message and did not delete it again ({deleted.status}). Delete it"
+                f"Discord took a message but did not delete it ({deleted.status}). Delete it"
                 " in the channel by hand; nothing has to be set."
             )
-    return "A message was taken and deleted again."
+    return "A message was sent and deleted."
 
 
-async def _call(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> _Answer:
+async def _call(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> _Response:
     try:
         async with session.request(method, url, allow_redirects=False, **request) as response:
-            return _Answer(response.status, response.headers, await read(response))
+            return _Response(response.status, response.headers, await read(response))
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, BodyTooLarge) as error:
         # Not as its cause: some of these errors quote the address, which is a secret.
         raise CheckFailed(
-            f"Discord cannot be reached ({type(error).__name__}). Open the way to it from here, or"
+            f"Discord cannot be reached ({type(error).__name__}). Open the route to it, or"
             f" correct the host of {_PLACES}."
         ) from None
 
 
-def _refusal(answer: _Answer) -> str:
-    if answer.status in (401, 404):
+def _refusal(response: _Response) -> str:
+    if response.status in (401, 404):
         return (
-            f"Discord knows no such webhook ({answer.status}): it was deleted, or is mistyped. Make"
-            f" one in the channel's settings (Integrations) and set it: {_PLACES}."
+            f"Discord knows no such webhook ({response.status}): it was deleted, or is mistyped."
+            f" Make one in the channel's settings (Integrations) and set it: {_PLACES}."
         )
-    if answer.status == 429:
-        wait = answer.headers.get("Retry-After", "")
+    if response.status == 429:
+        wait = response.headers.get("Retry-After", "")
         wait_s = f"{wait} s" if wait.replace(".", "", 1).isdecimal() else "a while"
         return (
             f"Discord takes no more messages for {wait_s} (429). Nothing has to be set: clear the"
-            " task after that. If it comes back, another program uses the same webhook."
+            " task then. If it comes back, another program uses the same webhook."
         )
-    if 300 <= answer.status < 400:
+    if 300 <= response.status < 400:
         return (
-            f"What answers there is not Discord's API but a redirect ({answer.status}), which is"
-            f" not followed: correct the address of {_PLACES}."
+            f"The address does not lead to Discord's API but to a redirect ({response.status}),"
+            f" which is not followed: correct the address of {_PLACES}."
         )
-    if answer.status >= 500:
+    if response.status >= 500:
         return (
-            f"Discord failed ({answer.status}). Nothing has to be set: look at discordstatus.com"
-            " and clear the task when it is well."
+            f"Discord failed ({response.status}). Nothing has to be set: look at discordstatus.com"
+            " and clear the task once it has recovered."
         )
     return (
-        f"Discord refused a message ({answer.status}). Check that the webhook is right: {_PLACES}."
+        f"Discord refused a message ({response.status}). Check that the webhook is right:"
+        f" {_PLACES}."
     )

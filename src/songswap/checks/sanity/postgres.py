@@ -1,4 +1,4 @@
-"""Does the warehouse answer, with the tables and the rights that the pipeline needs?"""
+"""Check that the warehouse can be reached, with the tables and rights that the pipeline needs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 
 from songswap.checks.sanity import postgres_log
-from songswap.checks.sanity.given import Given, Step, connection_named, installed
+from songswap.checks.sanity.context import CheckContext, Step, connection_named, installed
 from songswap.errors import CheckFailed, WarehouseUnavailable
 from songswap.settings.warehouse_dsn import dsn_of, places
 from songswap.warehouse import deviations, namesake, rights, schema, tokens
@@ -16,31 +16,31 @@ from songswap.warehouse.migrate import VERSION, require_schema
 CONNECTION = "SongSwap_RDS"
 
 
-def provider(_given: Given) -> str:
-    """The provider of the connection's type is installed, and the driver of the pipeline."""
+def provider(_context: CheckContext) -> str:
+    """Check that the provider of the connection's type and the pipeline's driver are installed."""
     return f"Installed: {installed('apache-airflow-providers-postgres', 'psycopg')}."
 
 
-def connection(given: Given) -> str:
-    """The connection is set."""
-    return f"{CONNECTION} leads to {places(dsn_of(given.connection(CONNECTION)))}."
+def connection(context: CheckContext) -> str:
+    """Check that the connection is set."""
+    return f"{CONNECTION} leads to {places(dsn_of(context.connection(CONNECTION)))}."
 
 
-def query(given: Given) -> str:
-    """A query is answered, by a server that can be written to."""
-    with _warehouse(given) as warehouse:
+def query(context: CheckContext) -> str:
+    """Run a query, on a server that can be written to."""
+    with _warehouse(context) as warehouse:
         server = rights.server(warehouse)
     if server.read_only:
         raise CheckFailed(
             "PostgreSQL takes no changes: the session is read-only, as with a replica. Set the"
             f" primary's host in {connection_named(CONNECTION)}."
         )
-    return f"PostgreSQL {server.version} answers."
+    return f"PostgreSQL {server.version} responds."
 
 
-def tables(given: Given) -> str:
-    """Every table is there, and the pipeline's role may do with it what it has to."""
-    with _warehouse(given) as warehouse:
+def tables(context: CheckContext) -> str:
+    """Check that every table exists, with the rights that the pipeline's role needs on it."""
+    with _warehouse(context) as warehouse:
         missing = rights.missing_tables(warehouse)
         if missing:
             raise CheckFailed(
@@ -48,14 +48,14 @@ def tables(given: Given) -> str:
                 f" schema (the database) of {connection_named(CONNECTION)}."
             )
         grants = rights.missing_grants(warehouse)
-        found = deviations.find(warehouse)
-        fatal = [one.sentence for one in found if one.is_fatal]
+        differences = deviations.find(warehouse)
+        fatal = [difference.sentence for difference in differences if difference.is_fatal]
         narrow = [] if grants or fatal else tokens.narrow_columns(warehouse)
         where, others = schema.find(warehouse), schema.others(warehouse)
         shadow = namesake.find(warehouse, where)
     if fatal:
         raise CheckFailed(
-            "The platform's tables are not as loads need them. Have their owner do this."
+            "Loads cannot work with the platform's tables as they are. Have their owner do this."
             f" {' '.join(fatal)}"
         )
     if grants:
@@ -63,28 +63,28 @@ def tables(given: Given) -> str:
             f"The login of {CONNECTION} lacks rights. Have the tables' owner run:"
             f" {'; '.join(grants)}"
         )
-    told = [
-        f"All {len(rights.NEEDED)} tables are there, with the rights that are needed; those of the"
+    sentences = [
+        f"All {len(rights.NEEDED)} tables exist, with the rights that are needed; those of the"
         f" platform in schema {where}."
     ]
     if others:
-        told.append(f"Such tables in schema {', '.join(others)} are not used.")
-    told += [f"Loads go on, but {one.sentence}" for one in found]
+        sentences.append(f"Such tables in schema {', '.join(others)} are not used.")
+    sentences += [f"Loads work, but {difference.sentence}" for difference in differences]
     if shadow:
-        told.append(f"Loads go on, but {shadow.sentence}")
-    return " ".join(told + [column.sentence for column in narrow])
+        sentences.append(f"Loads work, but {shadow.sentence}")
+    return " ".join(sentences + [column.sentence for column in narrow])
 
 
-def version(given: Given) -> str:
-    """The schema is at the version that this code needs."""
-    with _warehouse(given) as warehouse:
+def version(context: CheckContext) -> str:
+    """Check that the schema is at the version that this code needs."""
+    with _warehouse(context) as warehouse:
         require_schema(warehouse)
     return f"The schema is at version {VERSION}."
 
 
-def log(given: Given) -> str:
-    """The server's log has no tokens in it, or how to keep them out."""
-    with _warehouse(given) as warehouse:
+def log(context: CheckContext) -> str:
+    """Report whether the server logs tokens, and how to stop it; never fails."""
+    with _warehouse(context) as warehouse:
         return postgres_log.sentence(warehouse)
 
 
@@ -99,13 +99,13 @@ STEPS = (
 
 
 @contextmanager
-def _warehouse(given: Given) -> Iterator[psycopg.Connection]:
+def _warehouse(context: CheckContext) -> Iterator[psycopg.Connection]:
     try:
-        with connect(dsn_of(given.connection(CONNECTION))) as warehouse:
+        with connect(dsn_of(context.connection(CONNECTION))) as warehouse:
             yield warehouse
     except WarehouseUnavailable as error:
         why = str(error).rstrip(".")
         raise CheckFailed(
-            f"{why}. Start PostgreSQL, open the way to it, or correct host, port,"
+            f"{why}. Start PostgreSQL, open the route to it, or correct host, port,"
             f" login, password and schema of {connection_named(CONNECTION)}."
         ) from error

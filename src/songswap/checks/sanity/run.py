@@ -1,10 +1,10 @@
-"""All checks, by name; one step at a time for Airflow, or a whole check for a terminal."""
+"""All checks by name: run a single step (Airflow) or a whole check (a terminal)."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from songswap.checks.sanity import discord, postgres, s3, spotipy
-from songswap.checks.sanity.given import Given, Step
+from songswap.checks.sanity.context import CheckContext, Step
 from songswap.errors import SongSwapError
 
 CHECKS = {
@@ -15,35 +15,35 @@ CHECKS = {
 }
 
 
-class Seen(NamedTuple):
-    """What a step saw, or what is to be done; ``ok`` is None where it was not run."""
+class StepResult(NamedTuple):
+    """What a step found, or what to do about its failure; ``ok`` is None where it was not run."""
 
     step: str
     ok: bool | None
-    told: str
+    message: str
 
 
-def run_step(check: str, step: str, given: Given) -> str:
-    """Run one step; gives a sentence of what it saw.
+def run_step(check: str, step: str, context: CheckContext) -> str:
+    """Run one step and return what it found, in a sentence.
 
     Raises:
-        SongSwapError: it failed; the sentence says what to set or mend, and where.
+        SongSwapError: the step failed; the message says what to set or fix, and where.
     """
-    return next(one for one in CHECKS[check] if one.name == step).run(given)
+    return next(known.run for known in CHECKS[check] if known.name == step)(context)
 
 
-def run_check(steps: Sequence[Step], given: Given) -> Iterator[Seen]:
-    """Run the steps of a check in their order; after a failure only what undoes is run."""
-    failed, well = False, set()
+def run_check(steps: Sequence[Step], context: CheckContext) -> Iterator[StepResult]:
+    """Run the steps of a check in order; after a failure, only those that undo a passed step."""
+    failed, passed = False, set()
     for step in steps:
-        if failed and step.undoes not in well:
-            yield Seen(step.name, None, "Not run: a step before it failed.")
+        if failed and step.undoes not in passed:
+            yield StepResult(step.name, None, "Not run: a step before it failed.")
             continue
         try:
-            told = step.run(given)
+            message = step.run(context)
         except SongSwapError as error:
             failed = True
-            yield Seen(step.name, False, str(error))
+            yield StepResult(step.name, False, str(error))
         else:
-            well.add(step.name)
-            yield Seen(step.name, True, told)
+            passed.add(step.name)
+            yield StepResult(step.name, True, message)

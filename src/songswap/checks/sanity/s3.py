@@ -1,113 +1,97 @@
-"""Does the bucket do what is needed of it? With the tests' key, below `tests/`.
+"""Check that the bucket stores, returns and deletes objects: the tests' key, below `tests/`.
 
-What the pipeline's own key may do is another matter, see `songswap.checks.sanity.s3_rights`.
+`songswap.checks.sanity.s3_rights` checks what the pipeline's own key may do.
 """
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
-from obstore.store import S3Store
 
-from songswap import settings
 from songswap.checks.sanity import s3_rights
-from songswap.checks.sanity.given import Given, Step, connection_named, installed
-from songswap.checks.sanity.s3_refusal import (
-    BUCKET,
-    CONNECTION,
-    PIPELINE,
-    PREFIX,
-    Refused,
-    mark,
-    refusals,
-)
-from songswap.errors import CheckFailed, SettingsError
-from songswap.storage.archive import open_store, status
+from songswap.checks.sanity.context import CheckContext, Step, connection_named, installed
+from songswap.checks.sanity.s3_bucket import PIPELINE, TESTS, VARIABLE, Bucket, Refused
+from songswap.errors import CheckFailed
+from songswap.storage.s3 import status
 
 _OVERWRITES = (
-    "The server overwrites an object although it was told not to (If-None-Match: *). The pipeline"
-    " relies on that: where two answers have one key, the second would replace the first, and a raw"
-    " answer be lost in silence. What to do: use a server that honours it, as AWS S3 does; see the"
-    " release notes of yours."
+    "The server overwrites an object although the request forbids it (If-None-Match: *). The"
+    " pipeline relies on that: where two responses have one key, the second would replace the"
+    " first, and a raw response be lost in silence. What to do: use a server that honours it, as"
+    " AWS S3 does; see the release notes of yours."
 )
 _NOT_412 = (
-    "The server answers a second put with If-None-Match: * with {}, where only 412 says that an"
-    " object is there. No such answer would count as archived: they would wait in the spool. What"
-    " to do: use a server that supports conditional puts, as AWS S3 does; see the release notes of"
-    " yours."
+    "The server responds to a second put with If-None-Match: * with {}, where only 412 means that"
+    " the object exists. No such response would count as archived: all would wait in the spool."
+    " What to do: use a server that supports conditional puts, as AWS S3 does; see the release"
+    " notes of yours."
 )
 
 
-def provider(_given: Given) -> str:
-    """The provider of the connections' type is installed, and the client of the pipeline."""
+def provider(_context: CheckContext) -> str:
+    """Check that the provider of the connections' type and the pipeline's client are installed."""
     return f"Installed: {installed('apache-airflow-providers-amazon', 'obstore')}."
 
 
-def connections(given: Given) -> str:
-    """The bucket and both connections are set."""
-    bucket = given.variable(BUCKET)
-    for name in (PIPELINE, CONNECTION):
+def connections(context: CheckContext) -> str:
+    """Check that the bucket and both connections are set."""
+    buckets = [Bucket(context, name) for name in (PIPELINE, TESTS)]
+    return f"Set: {VARIABLE} ({buckets[0].name}), {PIPELINE}, {TESTS}."
+
+
+def put(context: CheckContext) -> str:
+    """Put this run's object."""
+    bucket = Bucket(context, TESTS)
+    with bucket.request("take an object") as store:
+        obstore.put(store, bucket.key(), _body(bucket))
+    return f"{bucket.key()} was stored."
+
+
+def conditional(context: CheckContext) -> str:
+    """Check that a conditional put does not overwrite the object."""
+    bucket = Bucket(context, TESTS)
+    action = "take a conditional put (If-None-Match: *), without which nothing is archived,"
+    with bucket.request(action) as store:
         try:
-            settings.archive_of(
-                given.connection(name), bucket, given.environment, connection_named(name)
-            )
-        except SettingsError as error:
-            raise CheckFailed(str(error)) from error
-    return f"Set: {BUCKET} ({bucket}), {PIPELINE}, {CONNECTION}."
-
-
-def put(given: Given) -> str:
-    """An object is taken."""
-    key, body = _object(given)
-    with refusals("take an object"):
-        obstore.put(_store(given), key, body)
-    return f"{key} was taken."
-
-
-def conditional(given: Given) -> str:
-    """An object that is there is not overwritten by a put that must not."""
-    key, body = _object(given)
-    with refusals("take a conditional put (If-None-Match: *), without which nothing is archived,"):
-        try:
-            obstore.put(_store(given), key, body, mode="create")
+            obstore.put(store, bucket.key(), _body(bucket), mode="create")
         except AlreadyExistsError as error:
             if status(error) != 412:
                 raise CheckFailed(_NOT_412.format(status(error))) from None
-            return f"{key} was not overwritten by a put that must not."
+            return f"{bucket.key()} was not overwritten by a conditional put."
     raise CheckFailed(_OVERWRITES)
 
 
-def read(given: Given) -> str:
-    """The object is given back as it was put."""
-    key, body = _object(given)
-    with refusals("give an object back"):
-        found = obstore.get(_store(given), key).bytes()
-    if bytes(found) != body:
+def read(context: CheckContext) -> str:
+    """Check that the object comes back unchanged."""
+    bucket = Bucket(context, TESTS)
+    with bucket.request("give an object back") as store:
+        found = obstore.get(store, bucket.key()).bytes()
+    if bytes(found) != _body(bucket):
         raise CheckFailed(
-            f"{key} came back with other bytes than were put. Look at what lies between here and"
-            f" the bucket: endpoint_url in the extra of {connection_named(CONNECTION)}."
+            f"{bucket.key()} came back with other bytes than were put. Look at what lies between"
+            f" here and the bucket: endpoint_url in the extra of {connection_named(TESTS)}."
         )
-    return f"{key} came back as it was put."
+    return f"{bucket.key()} came back unchanged."
 
 
-def delete(given: Given) -> str:
-    """The object is deleted."""
-    key, _ = _object(given)
-    with refusals(f"delete {key}, which is still there,"):
-        obstore.delete(_store(given), key)
-    return f"{key} was deleted."
+def delete(context: CheckContext) -> str:
+    """Delete the object."""
+    bucket = Bucket(context, TESTS)
+    with bucket.request(f"delete {bucket.key()}, which is still there,") as store:
+        obstore.delete(store, bucket.key())
+    return f"{bucket.key()} was deleted."
 
 
-def gone(given: Given) -> str:
-    """The object is not given any more."""
-    key, _ = _object(given)
+def gone(context: CheckContext) -> str:
+    """Check that the deleted object is not returned."""
+    bucket = Bucket(context, TESTS)
     try:
-        with refusals("answer for a deleted object"):
-            obstore.get(_store(given), key)
-    except Refused as refusal:
-        # To a key that may not list the bucket, S3 does not say that an object is not there.
-        if refusal.code in ("NoSuchKey", "AccessDenied"):
-            return f"{key} is gone."
+        with bucket.request("answer for a deleted object") as store:
+            obstore.get(store, bucket.key())
+    except Refused as refused:
+        # Without the right to list, S3 answers AccessDenied for an object that does not exist.
+        if refused.code in ("NoSuchKey", "AccessDenied"):
+            return f"{bucket.key()} is gone."
         raise
-    raise CheckFailed(f"{key} was deleted and is still given: delete it by hand.")
+    raise CheckFailed(f"{bucket.key()} was deleted and is still returned: delete it by hand.")
 
 
 STEPS = (
@@ -122,12 +106,5 @@ STEPS = (
 )
 
 
-def _object(given: Given) -> tuple[str, bytes]:
-    """The key and the body of a run's object: every step derives the same."""
-    return f"{PREFIX}{mark(given)}.txt", f"Sanity check {mark(given)}\n".encode()
-
-
-def _store(given: Given) -> S3Store:
-    connections(given)
-    connection, bucket = given.connection(CONNECTION), given.variable(BUCKET)
-    return open_store(settings.archive_of(connection, bucket, given.environment, CONNECTION))
+def _body(bucket: Bucket) -> bytes:
+    return f"Sanity check {bucket.key()}\n".encode()

@@ -1,7 +1,7 @@
-"""A Spotify over real HTTP that remembers every play it could have told.
+"""A simulated Spotify over real HTTP, with a ledger of every play that its API could return.
 
     python -m songswap.dev.simulator --users 25 --seed 1
 
-A program of its own: nothing here imports the pipeline, so that the two cannot share a mistake.
-Everything it says is a pure function of the seed and of its clock, except the nonces in tokens.
+Nothing here imports the pipeline, so the two cannot share a mistake. All output follows from the
+seed and the clock, except the nonces in tokens.
 """

@@ -1,4 +1,4 @@
-"""`python -m songswap.dev.simulator`: the simulator alone."""
+"""Run the simulator: `python -m songswap.dev.simulator`."""
 
 from __future__ import annotations
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 import os
-from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 from aiohttp import web
 
 from songswap.dev.simulator import draw
-from songswap.dev.simulator.answer import JSON_TYPE, Answer, Refusal, json_answer
 from songswap.dev.simulator.page import HEADERS, document, text
+from songswap.dev.simulator.response import (
+    JSON_TYPE,
+    ErrorResponse,
+    Response,
+    json_response,
+    text_error,
+)
 from songswap.dev.simulator.simulation import Simulation
-from songswap.dev.simulator.token import ACCESS_LIFE
+from songswap.dev.simulator.token import ACCESS_LIFETIME, AuthorizationCode
 
 _SCOPES = (
     "user-read-recently-played user-read-private user-read-email user-top-read user-library-read "
@@ -27,51 +32,41 @@ SCOPES = _SCOPES.split()
 READ_RECENTLY_PLAYED = 1 << SCOPES.index("user-read-recently-played")
 READ_PRIVATE = 1 << SCOPES.index("user-read-private")
 READ_EMAIL = 1 << SCOPES.index("user-read-email")
-_CODE_LIFE = 10 * 60 * 1000
+_CODE_LIFETIME = 10 * 60 * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """An authorization code that waits to be redeemed."""
-
-    user: str
-    redirect_uri: str
-    scopes: int
-    dies_at: int
-
-
-async def authorize(sim: Simulation, request: web.Request) -> Answer:
-    """Ask for consent, or give it for the listener named in `simulated_user`."""
+async def authorize(sim: Simulation, request: web.Request) -> Response:
+    """Show the consent page, or give consent for the listener in `simulated_user`."""
     query = request.query
     if query.get("client_id") != sim.options.client_id:
-        raise _page(400, "INVALID_CLIENT: Invalid client")
+        raise text_error(400, "INVALID_CLIENT: Invalid client")
     redirect_uri = query.get("redirect_uri", "")
     if not is_allowed_redirect(redirect_uri):
-        raise _page(400, "INVALID_CLIENT: Insecure redirect URI")
+        raise text_error(400, "INVALID_CLIENT: Insecure redirect URI")
     if query.get("response_type") != "code":
-        raise _page(400, "response_type must be code")
-    wanted = query.get("scope", "").replace(",", " ").split()
-    if not set(wanted) <= set(SCOPES):
-        raise _page(400, "INVALID_SCOPE: Invalid scope")
+        raise text_error(400, "response_type must be code")
+    scopes = set(query.get("scope", "").replace(",", " ").split())
+    if not scopes <= set(SCOPES):
+        raise text_error(400, "INVALID_SCOPE: Invalid scope")
     user = query.get("simulated_user")
     if user is None:
-        return _consent(sim, request)
+        return _consent_page(sim, request)
     if user not in sim.world.listeners:
-        raise _page(404, f"There is no listener {user}")
+        raise text_error(404, f"There is no listener {user}")
     code = os.urandom(24).hex()
-    sim.codes[code] = Code(
+    sim.codes[code] = AuthorizationCode(
         user=user,
         redirect_uri=redirect_uri,
-        scopes=sum(1 << SCOPES.index(scope) for scope in set(wanted)),
-        dies_at=sim.clock.now() + _CODE_LIFE,
+        scopes=sum(1 << SCOPES.index(scope) for scope in scopes),
+        expires_at=sim.clock.now() + _CODE_LIFETIME,
     )
-    answer = {"code": code} | ({"state": query["state"]} if "state" in query else {})
-    joint = "&" if urlsplit(redirect_uri).query else "?"
-    return Answer(302, headers={"Location": redirect_uri + joint + urlencode(answer)})
+    result = {"code": code} | ({"state": query["state"]} if "state" in query else {})
+    separator = "&" if urlsplit(redirect_uri).query else "?"
+    return Response(302, headers={"Location": redirect_uri + separator + urlencode(result)})
 
 
-async def token(sim: Simulation, request: web.Request) -> Answer:
-    """Give tokens for a code, a refresh token, or the app's own credentials."""
+async def token(sim: Simulation, request: web.Request) -> Response:
+    """Issue tokens for a code, a refresh token, or the app's own credentials."""
     form = {name: str(value) for name, value in (await request.post()).items()}
     _check_client(sim, request, form)
     match form.get("grant_type"):
@@ -80,13 +75,13 @@ async def token(sim: Simulation, request: web.Request) -> Answer:
         case "refresh_token":
             return _refresh(sim, form)
         case "client_credentials":
-            return _tokens(sim.grants.access(None, sim.clock.now(), 0))
+            return _tokens(sim.tokens.issue_access(None, sim.clock.now(), 0))
         case _:
             raise _error("unsupported_grant_type", "grant_type parameter is missing or unsupported")
 
 
 def is_allowed_redirect(uri: str) -> bool:
-    """Tell whether Spotify takes a redirect URI: https, or http to a loopback address literal."""
+    """Return whether Spotify accepts a redirect URI: https, or http to a loopback address."""
     try:
         parts = urlsplit(uri)
         host = parts.hostname
@@ -98,89 +93,84 @@ def is_allowed_redirect(uri: str) -> bool:
 
 
 async def refreshing_user(sim: Simulation, request: web.Request) -> str | None:
-    """Return whose refresh token a token request carries, for faults that strike one user."""
-    said = sim.grants.read(str((await request.post()).get("refresh_token", "")))
-    return said.user if said else None
+    """Return the user of a request's refresh token, for faults that strike one user."""
+    token = sim.tokens.read(str((await request.post()).get("refresh_token", "")))
+    return token.user if token else None
 
 
-def _redeem(sim: Simulation, form: dict[str, str]) -> Answer:
-    code: Code | None = sim.codes.pop(form.get("code", ""), None)
+def _redeem(sim: Simulation, form: dict[str, str]) -> Response:
+    code = sim.codes.pop(form.get("code", ""), None)
     if code is None:
         raise _error("invalid_grant", "Invalid authorization code")
-    if sim.clock.now() >= code.dies_at:
+    if sim.clock.now() >= code.expires_at:
         raise _error("invalid_grant", "Authorization code expired")
     if form.get("redirect_uri") != code.redirect_uri:
         raise _error("invalid_grant", "Invalid redirect URI")
-    authorized_at = sim.grants.authorize(code.user)
+    authorized_at = sim.tokens.authorize(code.user)
     return _tokens(
-        sim.grants.access(code.user, authorized_at, code.scopes),
-        sim.grants.refresh(code.user, authorized_at, code.scopes),
+        sim.tokens.issue_access(code.user, authorized_at, code.scopes),
+        sim.tokens.issue_refresh(code.user, authorized_at, code.scopes),
         code.scopes,
     )
 
 
-def _refresh(sim: Simulation, form: dict[str, str]) -> Answer:
+def _refresh(sim: Simulation, form: dict[str, str]) -> Response:
     text = form.get("refresh_token")
     if not text:
         raise _error("invalid_request", "refresh_token must be supplied")
-    said = sim.grants.read(text)
-    if said is None or said.kind != "refresh" or said.user not in sim.world.listeners:
+    old = sim.tokens.read(text)
+    if old is None or old.kind != "refresh" or old.user not in sim.world.listeners:
         raise _error("invalid_grant", "Invalid refresh token")
-    if not sim.grants.is_alive(said):
+    if not sim.tokens.is_valid(old):
         raise _error("invalid_grant", "Refresh token revoked")
-    sim.refreshes[said.user] += 1
-    drawn = draw.share(sim.options.seed, "rotate", said.user, sim.refreshes[said.user])
-    # Two workers that refresh with one token at once must not end up with tokens of which only
-    # one lives: whoever comes second gets the generation that the first was given.
-    renewed = sim.grants.successor(said)
-    if renewed is None and drawn < sim.options.rotate_refresh_tokens:
-        renewed = sim.grants.rotate(said)
-    access = sim.grants.access(said.user, said.authorized_at, said.scopes)
-    return _tokens(access, renewed, said.scopes)
+    sim.refreshes[old.user] += 1
+    drawn = draw.share(sim.options.seed, "rotate", old.user, sim.refreshes[old.user])
+    # When two workers refresh with one token at once, the second gets a token of the generation
+    # that the first received: both work.
+    new = sim.tokens.successor(old)
+    if new is None and drawn < sim.options.rotate_refresh_tokens:
+        new = sim.tokens.rotate(old)
+    access = sim.tokens.issue_access(old.user, old.authorized_at, old.scopes)
+    return _tokens(access, new, old.scopes)
 
 
-def _tokens(access: str, refresh: str | None = None, scopes: int | None = None) -> Answer:
+def _tokens(access: str, refresh: str | None = None, scopes: int | None = None) -> Response:
     body: dict[str, str | int] = {
         "access_token": access,
         "token_type": "Bearer",
-        "expires_in": ACCESS_LIFE // 1000,
+        "expires_in": ACCESS_LIFETIME // 1000,
     }
     if refresh is not None:
         body["refresh_token"] = refresh
     if scopes is not None:
         body["scope"] = " ".join(name for bit, name in enumerate(SCOPES) if scopes >> bit & 1)
     headers = {"Content-Type": JSON_TYPE, "Cache-Control": "no-store", "Pragma": "no-cache"}
-    return Answer(200, msgspec.json.encode(body), headers, refresh_token=refresh)
+    return Response(200, msgspec.json.encode(body), headers, refresh_token=refresh)
 
 
 def _check_client(sim: Simulation, request: web.Request, form: dict[str, str]) -> None:
-    given = (form.get("client_id", ""), form.get("client_secret", ""))
+    client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme == "Basic":
         try:
-            name, _, secret = base64.b64decode(credentials).decode().partition(":")
+            client_id, _, secret = base64.b64decode(credentials).decode().partition(":")
         except ValueError:
-            name, secret = "", ""
-        given = (name, secret)
-    if given[0] != sim.options.client_id:
+            client_id = secret = ""
+    if client_id != sim.options.client_id:
         raise _error("invalid_client", "Invalid client")
-    if given[1] != sim.options.client_secret:
+    if secret != sim.options.client_secret:
         raise _error("invalid_client", "Invalid client secret")
 
 
-def _error(code: str, description: str) -> Refusal:
-    return Refusal(json_answer({"error": code, "error_description": description}, 400))
+def _error(code: str, description: str) -> ErrorResponse:
+    return ErrorResponse(json_response({"error": code, "error_description": description}, 400))
 
 
-def _page(status: int, text: str) -> Refusal:
-    return Refusal(Answer(status, text.encode(), {"Content-Type": "text/plain; charset=utf-8"}))
-
-
-def _consent(sim: Simulation, request: web.Request) -> Answer:
+def _consent_page(sim: Simulation, request: web.Request) -> Response:
     links = "\n".join(
-        f'<li><a href="{text(request.rel_url.update_query(simulated_user=each.id))}">'
-        f"{text(each.name)}</a> ({text(each.id)})</li>"
-        for each in sim.world.listeners.values()
+        f'<li><a href="{text(request.rel_url.update_query(simulated_user=listener.id))}">'
+        f"{text(listener.name)}</a> ({text(listener.id)})</li>"
+        for listener in sim.world.listeners.values()
     )
     page = document("Who gives consent?", f"<ul>\n{links}\n</ul>")
-    return Answer(200, page, HEADERS)
+    return Response(200, page, HEADERS)

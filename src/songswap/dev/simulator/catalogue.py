@@ -1,4 +1,4 @@
-"""The music: every track, album and artist is derived from its index when somebody asks for it."""
+"""Tracks, albums and artists, each derived from its index when it is looked up."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from songswap.dev.simulator.ident import Ids
 Json = dict[str, Any]
 
 TRACKS_PER_ARTIST = 5
-_ALBUM_SIZES = (12, 1, 9, 10, 1, 14, 1, 8)  # repeated for ever: albums and singles
+_ALBUM_SIZES = (12, 1, 9, 10, 1, 14, 1, 8)  # albums and singles, repeated
 _ALBUM_STARTS = [sum(_ALBUM_SIZES[:position]) for position in range(len(_ALBUM_SIZES))]
 _CYCLE = sum(_ALBUM_SIZES)
-_FLATTENING = 20  # Zipf-Mandelbrot's shift: keeps the first track from taking a tenth of all plays
+_ZIPF_SHIFT = 20  # of the Zipf-Mandelbrot law: without it the first track has a tenth of all plays
 _IMAGE_SIDES = {640: "ab67616d0000b273", 300: "ab67616d00001e02", 64: "ab67616d00004851"}
-_WITHOUT_FEATURES = 0.01
+_WITHOUT_FEATURES = 0.01  # share of tracks
 
 
-class Catalogue:
-    """`size` tracks by a fifth as many artists. Indices below them name each thing."""
+class MusicCatalogue:
+    """`size` tracks by a fifth as many artists, each identified by an index from 0."""
 
     def __init__(self, seed: int, size: int) -> None:
         self.size = size
@@ -37,18 +37,18 @@ class Catalogue:
         self.names = lru_cache(65_536)(self._names)
         self._artist_link = lru_cache(16_384)(self._make_artist_link)
 
-    def ranked(self, part: float) -> int:
-        """Return the track at this part, in [0, 1), of all plays, ordered by popularity."""
-        rank = int(_FLATTENING * ((self.size / _FLATTENING + 1) ** part - 1))
+    def ranked(self, quantile: float) -> int:
+        """Return the track at a quantile, in [0, 1), of all plays, the most popular first."""
+        rank = int(_ZIPF_SHIFT * ((self.size / _ZIPF_SHIFT + 1) ** quantile - 1))
         return min(rank, self.size - 1) * self._step % self.size
 
     def track_index(self, ident: str) -> int | None:
-        """Return the index of a track's id, or None when it is unknown."""
+        """Return the index of a track's id, or None if it is unknown."""
         index = self._track_ids.index(ident)
         return index if index is not None and index < self.size else None
 
     def artist_index(self, ident: str) -> int | None:
-        """Return the index of an artist's id, or None when it is unknown."""
+        """Return the index of an artist's id, or None if it is unknown."""
         index = self._artist_ids.index(ident)
         return index if index is not None and index < self.artists else None
 
@@ -63,21 +63,21 @@ class Catalogue:
     def album_of(self, track: int) -> tuple[int, int, int]:
         """Return the album of a track, the track's number on it from 1, and the album's length."""
         cycle, offset = divmod(track, _CYCLE)
-        place = max(p for p, start in enumerate(_ALBUM_STARTS) if start <= offset)
-        first = cycle * _CYCLE + _ALBUM_STARTS[place]
-        length = min(_ALBUM_SIZES[place], self.size - first)
-        return cycle * len(_ALBUM_SIZES) + place, track - first + 1, length
+        position = max(n for n, start in enumerate(_ALBUM_STARTS) if start <= offset)
+        first = cycle * _CYCLE + _ALBUM_STARTS[position]
+        length = min(_ALBUM_SIZES[position], self.size - first)
+        return cycle * len(_ALBUM_SIZES) + position, track - first + 1, length
 
     def lead_artist(self, album: int) -> int:
-        """Return the artist of an album; a few artists have most albums."""
+        """Return the artist of an album; few artists have most albums."""
         return int(self.artists * draw.share(self._seed, "lead", album) ** 1.5)
 
     def artists_of(self, track: int) -> list[int]:
-        """Return one to three different artists, the album's first."""
+        """Return one to three different artists; the first is the album's."""
         rng = draw.stream(self._seed, "artists", track)
         lead = self.lead_artist(self.album_of(track)[0])
         guests = rng.choices((0, 1, 2), (78, 17, 5))[0]
-        step = rng.randint(1, self.artists // 3)  # twice a third never comes round to the lead
+        step = rng.randint(1, self.artists // 3)  # two steps never reach the lead again
         return [(lead + n * step) % self.artists for n in range(guests + 1)]
 
     def track(self, index: int) -> Json:
@@ -108,7 +108,7 @@ class Catalogue:
         }
 
     def _album(self, album: int, track: int, markets: list[str]) -> Json:
-        """Return the album object as it stands inside a track; one in 50 has no image."""
+        """Return the album object within a track object; one in 50 has no image."""
         rng = draw.stream(self._seed, "album", album)
         ident = self.album_id(album)
         length = self.album_of(track)[2]
@@ -141,14 +141,14 @@ class Catalogue:
         return full_artist(self._seed, self._artist_link(index), popularity)
 
     def features(self, index: int) -> Json | None:
-        """Return the audio features object, or None for the one track in 100 that has none."""
+        """Return the audio features object, or None for one track in 100."""
         if draw.share(self._seed, "unanalysed", index) < _WITHOUT_FEATURES:
             return None
         ident = self.track_id(index)
         return features(self._seed, ident, self.duration_ms(index))
 
     def popularity(self, index: int) -> int:
-        """Return a track's popularity, 0 to 100, that follows its rank among all plays."""
+        """Return a track's popularity, 0 to 100, which follows its rank by plays."""
         rank = index * self._rank_step % self.size
         jitter = draw.number(self._seed, "popularity", index) % 11 - 5
         return max(0, min(100, round(95 * (1 - log(rank + 1) / log(self.size + 1))) + jitter))
@@ -160,13 +160,13 @@ class Catalogue:
         return track["name"], album["artists"][0]["name"], album["name"]
 
     def _duration_ms(self, index: int) -> int:
-        """Return how long a track is: mostly 2 to 5 minutes, sometimes 31 s, sometimes 20 min."""
-        part = draw.share(self._seed, "duration", index)
-        if part < 0.02:
-            return 31_000 + int(part * 50 * 60_000)
-        if part > 0.98:
-            return 420_000 + int((part - 0.98) * 50 * 780_000)
-        return 120_000 + int((part - 0.02) / 0.96 * 180_000)
+        """Return a track's duration: mostly 2 to 5 minutes, at least 31 s, at most 20 minutes."""
+        drawn = draw.share(self._seed, "duration", index)
+        if drawn < 0.02:
+            return 31_000 + int(drawn * 50 * 60_000)
+        if drawn > 0.98:
+            return 420_000 + int((drawn - 0.98) * 50 * 780_000)
+        return 120_000 + int((drawn - 0.02) / 0.96 * 180_000)
 
     def _make_artist_link(self, index: int) -> Json:
         ident = self.artist_id(index)
@@ -181,7 +181,7 @@ class Catalogue:
 
 
 def full_artist(seed: int, link: Json, popularity: float) -> Json:
-    """Return the artist object behind its short form; one in 20 has no image, one in 4 no genre."""
+    """Return the full artist object of a short one; one in 20 has no image, one in 4 no genre."""
     rng = draw.stream(seed, "artist", link["id"])
     art = f"{rng.getrandbits(96):024x}"
     popularity = max(0, min(100, round(popularity) + rng.randint(-10, 10)))
@@ -204,7 +204,7 @@ def full_artist(seed: int, link: Json, popularity: float) -> Json:
 
 
 def features(seed: int, ident: str, duration_ms: int) -> Json:
-    """Return audio features for a track's id; one in 100 is speech or noise without a beat."""
+    """Return the audio features of a track; one in 100 is speech or noise without a beat."""
     rng = draw.stream(seed, "features", ident)
     spoken = rng.random() < 0.01
     loudness = rng.uniform(-2, 3) if rng.random() < 0.02 else max(-60.0, rng.gauss(-9, 5))
@@ -234,10 +234,10 @@ def _unit(value: float) -> float:
     return round(value, 4)
 
 
-def _markets(part: float) -> list[str]:
-    """Return where an album is sold: mostly everywhere, else nearly so, seldom in a few places."""
-    if part < 0.8:
+def _markets(drawn: float) -> list[str]:
+    """Return an album's markets: all of 80 % of albums, all but 3 of 17 %, 12 of the others."""
+    if drawn < 0.8:
         return market.ALL
-    kept = len(market.ALL) - 3 if part < 0.97 else 12
-    first = int(part * 10_000) % 20
-    return (market.ALL * 2)[first : first + kept]
+    count = len(market.ALL) - 3 if drawn < 0.97 else 12
+    first = int(drawn * 10_000) % 20
+    return (market.ALL * 2)[first : first + count]

@@ -1,4 +1,4 @@
-"""The simulator's time: the real one, or one that moves only when told."""
+"""The simulator's time: the real one, or one that moves only when it is set."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from functools import lru_cache
 
 
 class ClockError(ValueError):
-    """The clock cannot be set like this."""
+    """The clock cannot be set to this time."""
 
 
 class Clock:
-    """Time in milliseconds since 1970 UTC. With `frozen_at` it stands still between orders."""
+    """Time in milliseconds since 1970 UTC; `frozen_at` makes it stand still until it is set."""
 
     def __init__(self, frozen_at: int | None = None) -> None:
         self._frozen_at = frozen_at
 
     @property
     def is_frozen(self) -> bool:
-        """Tell whether time moves only by orders."""
+        """Return whether time moves only when it is set."""
         return self._frozen_at is not None
 
     def now(self) -> int:
@@ -30,7 +30,7 @@ class Clock:
         """Move a frozen clock forward to a time in ms.
 
         Raises:
-            ClockError: The clock is real, or the order would turn it back.
+            ClockError: The clock is real, or the time lies before the present one.
         """
         if self._frozen_at is None:
             raise ClockError("the clock runs with real time; start with --clock frozen to set it")
@@ -40,7 +40,7 @@ class Clock:
 
 
 def iso(ms: int) -> str:
-    """Return a time in ms as Spotify writes it: `2026-11-22T08:00:00.000Z`."""
+    """Return a time in ms in Spotify's format: `2026-11-22T08:00:00.000Z`."""
     days, ms = divmod(ms, 86_400_000)
     minutes, ms = divmod(ms, 60_000)
     hours, minutes = divmod(minutes, 60)
@@ -54,7 +54,7 @@ def _date(days: int) -> str:
 
 
 def parse_iso(text: str) -> int:
-    """Return the ms since 1970 of an ISO 8601 time; one without a zone is taken as UTC.
+    """Return the ms since 1970 of an ISO 8601 time; without a zone it is UTC.
 
     Raises:
         ValueError: The text is not such a time.

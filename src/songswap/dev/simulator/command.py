@@ -1,4 +1,4 @@
-"""The simulator's command line: options in, `serve` out."""
+"""The simulator's command."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import typer
 from songswap.dev.simulator.clock import parse_iso
 
 
-class Clock(StrEnum):
-    """How time passes."""
+class ClockKind(StrEnum):
+    """Whether time passes or stands still until it is set."""
 
     real = "real"
     frozen = "frozen"
 
 
-class Mode(StrEnum):
+class AppMode(StrEnum):
     """What Spotify allows the app."""
 
     extended = "extended"
@@ -41,42 +41,44 @@ def _recording(text: str) -> tuple[str, Path]:
 
 def simulator(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes any free one.")] = 8010,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The port; 0 takes a free one.")
+    ] = 8010,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A name that it is called by, beside loopback and --host's."),
+        typer.Option(help="A host name to accept besides loopback and --host."),
     ] = None,
-    users: Annotated[int, typer.Option(min=0, help="How many listeners there are.")] = 25,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same world.")] = 1,
+    users: Annotated[int, typer.Option(min=0, help="How many listeners to simulate.")] = 25,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 1,
     epoch: Annotated[
-        str | None, typer.Option(help="When the lives begin (ISO); 3 days before the start.")
+        str | None, typer.Option(help="When the first plays begin (ISO); 3 days before now.")
     ] = None,
     clock: Annotated[
-        Clock, typer.Option(help="A frozen clock moves only by POST /admin/clock.")
-    ] = Clock.real,
-    now: Annotated[str | None, typer.Option(help="Where a frozen clock starts (ISO).")] = None,
+        ClockKind, typer.Option(help="frozen: time moves only by POST /admin/clock.")
+    ] = ClockKind.real,
+    now: Annotated[str | None, typer.Option(help="The start of a frozen clock (ISO).")] = None,
     rate_limit: Annotated[
-        int, typer.Option(min=0, help="Requests in a rolling 30 s; 0 is no limit.")
+        int, typer.Option(min=0, help="Requests in any 30 s; 0 is no limit.")
     ] = 3_000,
-    mode: Annotated[Mode, typer.Option(help="What Spotify allows the app.")] = Mode.extended,
+    mode: Annotated[AppMode, typer.Option(help="What Spotify allows the app.")] = AppMode.extended,
     client_id: Annotated[str, typer.Option(help="The app's id.")] = "songswap",
     client_secret: Annotated[str, typer.Option(help="The app's secret.")] = "simulated",  # noqa: S107 - of a simulated app
     recorded: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=FILE: a recorded answer, a listener's feed or metadata."),
+        typer.Option(help="NAME=FILE: a recorded response, a feed or metadata."),
     ] = None,
     rotate_refresh_tokens: Annotated[
         float, typer.Option(min=0, max=1, help="Share of refreshes with a new refresh token.")
     ] = 0.3,
     filtered: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of plays left out of pages after paging.")
+        float, typer.Option(min=0, max=1, help="Share of plays removed after paging.")
     ] = 0,
     discord_log: Annotated[
-        Path | None, typer.Option(help="Add the Discord sink's messages to this file.")
+        Path | None, typer.Option(help="Append Discord messages to this file.")
     ] = None,
 ) -> None:
-    """Run a Spotify that behaves like Spotify, until Ctrl-C. Prints its address."""
-    # A third of a second, which no other command needs.
+    """Run a simulated Spotify until Ctrl-C, and print its address."""
+    # These imports take a third of a second, which other commands of the CLI save.
     from songswap.dev.simulator.server import serve
     from songswap.dev.simulator.simulation import OptionError, Options
 

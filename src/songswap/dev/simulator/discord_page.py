@@ -1,4 +1,4 @@
-"""The messages of the Discord sink as cards. Markdown stays as it was written: nothing is read."""
+"""The stored Discord messages as cards, with their Markdown as it was written."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from urllib.parse import urlsplit
 
 from songswap.dev.simulator.page import document, text
 
-_MOST = 200
+_MAX_MESSAGES = 200
 
 
 def discord_page(messages: list[dict[str, Any]]) -> bytes:
-    """Return a page with the newest messages first; they are as the webhook was sent them."""
-    newest = list(reversed(messages[-_MOST:]))
+    """Return a page of the stored messages, newest first."""
+    newest = list(reversed(messages[-_MAX_MESSAGES:]))
     count = f"{len(messages):,} message{'' if len(messages) == 1 else 's'}, newest first"
-    if len(messages) > _MOST:
-        count += f"; the newest {_MOST} are shown"
-    said = count if messages else "Nothing so far. A run that fails is told here, and its recovery."
-    head = f'<p class="quiet">{said} · <a href="/">the simulator</a></p>'
+    if len(messages) > _MAX_MESSAGES:
+        count += f"; the newest {_MAX_MESSAGES} are shown"
+    status = count if messages else "No messages yet. Failed and recovered runs appear here."
+    head = f'<p class="quiet">{status} · <a href="/">the simulator</a></p>'
     return document("Simulated Discord", "\n".join([head, *map(_message, newest)]))
 
 
@@ -26,7 +26,7 @@ def _message(message: dict[str, Any]) -> str:
     name = _string(message, "username") or "webhook"
     parts = [f'<b>{text(name)}</b> <span class="quiet">{text(message["received_at"])}</span>']
     if content := _string(message, "content"):
-        parts.append(f'<div class="said">{text(content)}</div>')
+        parts.append(f'<div class="prose">{text(content)}</div>')
     parts += map(_embed, message.get("embeds", []))
     return f'<article class="message">{"".join(parts)}</article>'
 
@@ -38,31 +38,31 @@ def _embed(embed: dict[str, Any]) -> str:
     if title := _string(embed, "title"):
         parts.append(f"<h3>{_link(text(title), _string(embed, 'url'))}</h3>")
     if description := _string(embed, "description"):
-        parts.append(f'<div class="said">{text(description)}</div>')
+        parts.append(f'<div class="prose">{text(description)}</div>')
     parts.append(_fields(embed.get("fields") or ()))
     below = [_string(embed.get("footer"), "text"), _string(embed, "timestamp")]
-    if told := " · ".join(filter(None, below)):
-        parts.append(f'<p class="quiet">{text(told)}</p>')
+    if footer := " · ".join(filter(None, below)):
+        parts.append(f'<p class="quiet">{text(footer)}</p>')
     return f'<div class="embed"{_color(embed.get("color"))}>{"".join(parts)}</div>'
 
 
 def _fields(fields: Iterable[dict[str, Any]]) -> str:
     cells = "".join(
         f"<div{' class=inline' if field.get('inline') is True else ''}>"
-        f'<b>{text(field["name"])}</b><span class="said">{text(field["value"])}</span></div>'
+        f'<b>{text(field["name"])}</b><span class="prose">{text(field["value"])}</span></div>'
         for field in fields
     )
     return f'<div class="fields">{cells}</div>' if cells else ""
 
 
-def _string(within: object, name: str) -> str:
-    """Return a text; "" where there is none, or something else, which the sink does not check."""
-    value = within.get(name) if isinstance(within, dict) else None
+def _string(fields: object, name: str) -> str:
+    """Return a text, or "" for all else, since the webhook does not check every field."""
+    value = fields.get(name) if isinstance(fields, dict) else None
     return value if isinstance(value, str) else ""
 
 
 def _link(shown: str, url: str) -> str:
-    """Return a link, where the address is one of the web; `shown` is HTML already."""
+    """Return a link if the URL is one of HTTP, else only what it shows, which is HTML already."""
     try:
         scheme = urlsplit(url).scheme
     except ValueError:

@@ -1,14 +1,14 @@
-"""The privacy export: the zip that Spotify sends a listener who asks, and the truth about it.
+"""The privacy export: the zip that Spotify sends a listener on request, and the truth of its rows.
 
-`extended` is all of a life in today's form, `endsong` the same in the form of some years ago;
-`account` is the last year's account data, without ids and to the minute, `account-older` as it was.
+`extended` is the whole history in today's form, `endsong` in that of some years ago; `account` is
+the last year's account data, without ids and to the minute, `account-older` in its older form.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -18,26 +18,28 @@ import msgspec
 
 from songswap.dev.simulator import draw
 from songswap.dev.simulator.clock import iso
-from songswap.dev.simulator.export_row import Rows
-from songswap.dev.simulator.heard import Heard, heard
+from songswap.dev.simulator.export_row import RowBuilder
 from songswap.dev.simulator.listener import DAY, Listener
+from songswap.dev.simulator.listening import ListeningEvent, listening_events
 
-Kind = Literal["extended", "endsong", "account", "account-older"]
+Events = list[ListeningEvent]
+ExportKind = Literal["extended", "endsong", "account", "account-older"]
 
 _ROWS_A_FILE = {"extended": 16_000, "endsong": 16_000, "account": 10_000, "account-older": 10_000}
-_SPOKEN = ("episode", "chapter", "video")
 _EXTENDED = "Spotify Extended Streaming History"
-_MOST_REPEATED = 40
+_ACCOUNT = "Spotify Account Data"
+_OLDER = "MyData"
+_MAX_REPEATED = 40
 _YEAR = 365 * DAY
 _PDF = b"%PDF-1.4\n% Read me first: what each field means.\n%%EOF\n"
 
 
-class _Member(NamedTuple):
-    """A file of rows, and what makes a row of what was heard."""
+class _RowFile(NamedTuple):
+    """A file of rows, and what builds a row of an event."""
 
     name: str
-    rows: Sequence[Heard]
-    make: Callable[[Heard], msgspec.Struct]
+    events: Events
+    build: Callable[[ListeningEvent], object]
 
 
 class Truth(msgspec.Struct, frozen=True, gc=False):
@@ -46,15 +48,15 @@ class Truth(msgspec.Struct, frozen=True, gc=False):
     file: str
     index: int
     played_at: str | None
-    """The API's `played_at` of the play, in the ledger's spelling; null for what it never tells."""
+    """The `played_at` of the play in the ledger, or null if the API never returns it."""
     track_id: str | None
-    what: str
-    """See `heard.What`."""
+    category: str
+    """See `listening.Category`."""
 
 
 @dataclass(frozen=True)
-class Export:
-    """The files of an export by their names in the zip, and the truth of each row, in their order.
+class PrivacyExport:
+    """The export's files by name, and the truth of each row in their order.
 
     `at` is when it was made, in ms.
     """
@@ -64,7 +66,7 @@ class Export:
     truth: list[Truth]
 
     def zipped(self) -> bytes:
-        """Return the zip as Spotify sends it."""
+        """Return the zip that Spotify sends."""
         made = datetime.fromtimestamp(self.at // 1000, UTC).timetuple()[:6]
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
@@ -79,77 +81,101 @@ class Export:
         return msgspec.json.Encoder().encode_lines(self.truth)
 
 
-def export(listener: Listener, at: int, kind: Kind, rows_a_file: int | None = None) -> Export:
-    """Return what Spotify would send a listener who asks at a time in ms.
+def make_export(
+    listener: Listener, at: int, kind: ExportKind, rows_a_file: int | None = None
+) -> PrivacyExport:
+    """Return what Spotify sends a listener who requests an export at a time in ms.
 
-    A file has at most `rows_a_file` rows, by default as many as Spotify's have. Where there are
-    several, the last rows of one stand in the next again.
+    A file has at most `rows_a_file` rows, by default as many as Spotify's. If there are several,
+    the last rows of one are the first of the next.
     """
-    accounts = kind.startswith("account")
-    rows = heard(listener, at, at - _YEAR if accounts else listener.born)
-    make = Rows(listener)
-    rows.sort(key=make.second)
-    rng = draw.stream(listener.seed, "export", listener.number, kind)
-    size = rows_a_file or _ROWS_A_FILE[kind]
-    files: dict[str, bytes] = {}
-    if kind == "extended":
-        files |= {f"{_EXTENDED}/ReadMeFirst_ExtendedStreamingHistory.pdf": _PDF}
-        members = _extended(rows, make, size, rng)
-    elif kind == "endsong":
-        files |= {"MyData/ReadMeFirst.pdf": _PDF}
-        members = _endsong(rows, make, size, rng)
-    else:
-        folder = "Spotify Account Data" if kind == "account" else "MyData"
-        files |= {f"{folder}/{name}": content for name, content in _beside(listener, rows, make)}
-        members = (_account if kind == "account" else _older_account)(rows, make, size, rng)
+    is_account = kind.startswith("account")
+    builder = RowBuilder(listener)
+    events = listening_events(listener, at, at - _YEAR if is_account else listener.born)
+    events.sort(key=builder.second)
+    parts = _Parts(
+        rows_a_file or _ROWS_A_FILE[kind],
+        draw.stream(listener.seed, "export", listener.number, kind),
+    )
+    files = _other_files(kind, listener, events, builder)
     truth: list[Truth] = []
-    for name, part, maker in members:
-        written = msgspec.json.encode([maker(row) for row in part])
+    for name, part, build in _ROW_FILES[kind](events, builder, parts):
+        rows = msgspec.json.encode([build(event) for event in part])
         # Account data is indented, the streaming history is not.
-        files[name] = msgspec.json.format(written) if accounts else written
-        truth += [_true(name, index, row, make) for index, row in enumerate(part)]
-    return Export(at, files, truth)
+        files[name] = msgspec.json.format(rows) if is_account else rows
+        for index, event in enumerate(part):
+            played_at = None if event.played_at is None else iso(event.played_at)
+            truth.append(Truth(name, index, played_at, builder.track_id(event), event.category))
+    return PrivacyExport(at, files, truth)
 
 
-def _extended(rows: list[Heard], make: Rows, size: int, rng: Random) -> Iterator[_Member]:
-    audio = [row for row in rows if row.what != "video"]
-    video = [row for row in rows if row.what == "video"]
-    for number, part in enumerate(_parts(audio, size, rng)):
+class _Parts(NamedTuple):
+    """Divides events among files; the last ones of a file are the first ones of the next."""
+
+    size: int
+    rng: Random
+
+    def of(self, events: Events) -> Iterator[tuple[int, Events]]:
+        """Yield the number and the events of each file."""
+        begin = number = 0
+        while begin < len(events):
+            yield number, events[begin : begin + self.size]
+            if begin + self.size >= len(events):
+                return
+            begin += self.size - self.rng.randint(1, min(_MAX_REPEATED, self.size - 1))
+            number += 1
+
+
+def _extended(events: Events, builder: RowBuilder, parts: _Parts) -> Iterator[_RowFile]:
+    for number, part in parts.of(_without(events, "video")):
         name = f"Streaming_History_Audio_{_years(part)}_{number}.json"
-        yield _Member(f"{_EXTENDED}/{name}", part, make.extended)
-    if video:
+        yield _RowFile(f"{_EXTENDED}/{name}", part, builder.extended)
+    if video := [event for event in events if event.category == "video"]:
         name = f"Streaming_History_Video_{_years(video)}.json"
-        yield _Member(f"{_EXTENDED}/{name}", video, make.extended)
+        yield _RowFile(f"{_EXTENDED}/{name}", video, builder.extended)
 
 
-def _endsong(rows: list[Heard], make: Rows, size: int, rng: Random) -> Iterator[_Member]:
-    audio = [row for row in rows if row.what not in ("chapter", "video")]
-    for number, part in enumerate(_parts(audio, size, rng)):
-        yield _Member(f"MyData/endsong_{number}.json", part, make.endsong)
+def _endsong(events: Events, builder: RowBuilder, parts: _Parts) -> Iterator[_RowFile]:
+    for number, part in parts.of(_without(events, "chapter", "video")):
+        yield _RowFile(f"{_OLDER}/endsong_{number}.json", part, builder.endsong)
 
 
-def _account(rows: list[Heard], make: Rows, size: int, rng: Random) -> Iterator[_Member]:
-    folder = "Spotify Account Data"
-    music = [row for row in rows if row.what not in _SPOKEN]
-    for number, part in enumerate(_parts(music, size, rng)):
-        yield _Member(f"{folder}/StreamingHistory_music_{number}.json", part, make.account)
-    podcasts = [row for row in rows if row.what == "episode"]
-    yield _Member(f"{folder}/StreamingHistory_podcast_0.json", podcasts, make.podcast)
+def _account(events: Events, builder: RowBuilder, parts: _Parts) -> Iterator[_RowFile]:
+    for number, part in parts.of(_without(events, "episode", "chapter", "video")):
+        name = f"StreamingHistory_music_{number}.json"
+        yield _RowFile(f"{_ACCOUNT}/{name}", part, builder.account)
+    podcasts = [event for event in events if event.category == "episode"]
+    yield _RowFile(f"{_ACCOUNT}/StreamingHistory_podcast_0.json", podcasts, builder.podcast)
 
 
-def _older_account(rows: list[Heard], make: Rows, size: int, rng: Random) -> Iterator[_Member]:
-    """Yield files in which episodes stand among the songs, the show in the artist's place."""
-    audio = [row for row in rows if row.what not in ("chapter", "video")]
-    for number, part in enumerate(_parts(audio, size, rng)):
-        yield _Member(f"MyData/StreamingHistory{number}.json", part, make.account)
+def _older_account(events: Events, builder: RowBuilder, parts: _Parts) -> Iterator[_RowFile]:
+    """Yield files with the episodes among the songs, their show in place of the artist."""
+    for number, part in parts.of(_without(events, "chapter", "video")):
+        yield _RowFile(f"{_OLDER}/StreamingHistory{number}.json", part, builder.account)
 
 
-def _beside(listener: Listener, rows: list[Heard], make: Rows) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of account data that tell of no plays."""
+_ROW_FILES = {
+    "extended": _extended,
+    "endsong": _endsong,
+    "account": _account,
+    "account-older": _older_account,
+}
+
+
+def _other_files(
+    kind: ExportKind, listener: Listener, events: Events, builder: RowBuilder
+) -> dict[str, bytes]:
+    """Return the files without plays."""
+    match kind:
+        case "extended":
+            return {f"{_EXTENDED}/ReadMeFirst_ExtendedStreamingHistory.pdf": _PDF}
+        case "endsong":
+            return {f"{_OLDER}/ReadMeFirst.pdf": _PDF}
+    folder = _ACCOUNT if kind == "account" else _OLDER
     user = {
         "username": listener.id,
         "email": listener.email,
-        "country": make.country,
+        "country": builder.country,
         "createdFromFacebook": False,
         "facebookUid": None,
         "birthdate": "1990-01-01",
@@ -160,7 +186,7 @@ def _beside(listener: Listener, rows: list[Heard], make: Rows) -> Iterator[tuple
         "mobileBrand": None,
         "creationTime": iso(listener.born)[:10],
     }
-    songs = [make.listed(row) for row in rows if row.what == "play"][:20]
+    songs = [builder.playlist_item(event) for event in events if event.category == "play"][:20]
     playlist = {
         "name": "Favourites",
         "lastModifiedDate": iso(listener.born)[:10],
@@ -168,25 +194,17 @@ def _beside(listener: Listener, rows: list[Heard], make: Rows) -> Iterator[tuple
         "description": None,
         "numberOfFollowers": 0,
     }
-    for name, content in (("Userdata", user), ("Playlist1", {"playlists": [playlist]})):
-        yield f"{name}.json", msgspec.json.format(msgspec.json.encode(content))
+    contents = {"Userdata": user, "Playlist1": {"playlists": [playlist]}}
+    return {
+        f"{folder}/{name}.json": msgspec.json.format(msgspec.json.encode(content))
+        for name, content in contents.items()
+    }
 
 
-def _parts(rows: list[Heard], size: int, rng: Random) -> Iterator[list[Heard]]:
-    """Yield the rows of each file; the last ones of a file are the first ones of the next."""
-    begin = 0
-    while begin < len(rows):
-        yield rows[begin : begin + size]
-        if begin + size >= len(rows):
-            return
-        begin += size - rng.randint(1, min(_MOST_REPEATED, size - 1))
+def _without(events: Events, *categories: str) -> Events:
+    return [event for event in events if event.category not in categories]
 
 
-def _years(rows: list[Heard]) -> str:
-    first, last = iso(rows[0].ended_at)[:4], iso(rows[-1].ended_at)[:4]
+def _years(events: Events) -> str:
+    first, last = iso(events[0].ended_at)[:4], iso(events[-1].ended_at)[:4]
     return first if first == last else f"{first}-{last}"
-
-
-def _true(name: str, index: int, row: Heard, make: Rows) -> Truth:
-    played_at = None if row.played_at is None else iso(row.played_at)
-    return Truth(name, index, played_at, make.track_id(row), row.what)

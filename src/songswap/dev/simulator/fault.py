@@ -1,4 +1,4 @@
-"""Faults: what shall go wrong, for whom, how often. The first that matches a call wins."""
+"""Faults: what goes wrong, for which calls, how often. The first that matches a call applies."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Action = Literal[
 
 
 class FaultError(ValueError):
-    """The order makes no sense as a fault."""
+    """The fields of a fault contradict each other or are out of range."""
 
 
 class Patch(msgspec.Struct, forbid_unknown_fields=True):
-    """A change of the true answer at a path like `items/3/track/id`."""
+    """A change of the true response at a path like `items/3/track/id`."""
 
     path: str
     value: Any = None
@@ -29,7 +29,7 @@ class Patch(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Mutation(msgspec.Struct, forbid_unknown_fields=True):
-    """Changes of the true answer, in order; a path that is not there is passed over."""
+    """Changes of the true response, in order; a path that does not exist is skipped."""
 
     json_patch: list[Patch]
 
@@ -37,48 +37,48 @@ class Mutation(msgspec.Struct, forbid_unknown_fields=True):
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """What goes wrong, and for which calls.
 
-    respond   answers `status`, `headers`, `body` instead of the truth; without a status the truth
-              goes out, late by `delay_ms` and with `headers` added
+    respond   sends `status`, `headers` and `body` instead of the true response; without a status
+              the true response, after `delay_ms` and with `headers` added
     cut       sends the headers and half of the true body, then closes the connection
-    refuse    closes the connection at once; nothing happens on the server
-    drop      does the work, then closes the connection without a word
-    truncate  sends a whole HTTP message whose body is the first half of the true one
-    endless   sends the true body with spaces behind it, without an end: 64 KiB at once, or one
-              every `every_ms`
-    bomb      sends the true body with `size_mb` MB of spaces behind it, in gzip
-    mutate    sends the true answer changed by `mutate`
-    stall     sends the recently-played answer as it was at `since`: nothing listed later is in it
+    refuse    closes the connection at once; the server does nothing
+    drop      closes the connection instead of sending the response
+    truncate  sends a complete HTTP message with the first half of the true body
+    endless   sends the true body, then spaces without an end: 64 KiB at a time, or one every
+              `every_ms`
+    bomb      sends the true body and `size_mb` MB of spaces, in gzip
+    mutate    sends the true response changed by `mutate`
+    stall     sends recently-played as it was at `since`: nothing that was listed later
 
-    In cut, drop, truncate, endless, bomb and mutate the server does its work: a token rotates and
-    nobody learns it. So it does in a respond without a status whose `delay_ms` is longer than the
-    caller waits. `date_offset_s` shifts the Date of any of these answers.
+    With cut, drop, truncate, endless, bomb and mutate the server does its work first: a token
+    rotates and the client may never receive the new one. The same goes for a respond without a
+    status whose `delay_ms` exceeds the client's timeout. `date_offset_s` shifts the header Date.
     """
 
     path: str | None = None
-    """A glob for the URL's path; None is every path but the admin's."""
+    """A glob for the URL's path; None is every path outside `/admin`."""
     user: str | None = None
-    """A listener's id; None is everybody, also calls of no user."""
+    """A listener's id; None is every call, also those without a user."""
     share: float = 1.0
-    """The part of the matching calls, 0 to 1, drawn by the seed, the user and the call's number."""
+    """The share of matching calls, 0 to 1, drawn by the seed, the user and the call's number."""
     times: int | None = None
-    """How often it strikes at most."""
+    """How often it strikes at most; None is without a limit."""
     first: bool = False
-    """It comes before those that are in force, not behind them."""
+    """Whether it precedes the active faults instead of following them."""
     action: Action = "respond"
     status: int | None = None
     headers: dict[str, str] = {}
     body: Any = None
-    """A string is sent as it is, anything else as JSON."""
+    """A string is sent unchanged, anything else as JSON."""
     delay_ms: int = 0
     date_offset_s: int = 0
     every_ms: int = 0
     size_mb: int = 0
     access_suffix: str = ""
     refresh_suffix: str = ""
-    """Put behind the tokens of a token answer, which stay good: for long and odd ones."""
+    """Appended to the tokens of a token response, which stay valid: for long and odd tokens."""
     mutate: Mutation | None = None
     since: str | None = None
-    """When a stalled feed took its last play (ISO 8601)."""
+    """When a stalled feed listed its last play (ISO 8601)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
@@ -107,13 +107,13 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
                 raise FaultError(f"since is {self.since!r}, which is no ISO 8601 time") from error
 
     @property
-    def leaves_truth(self) -> bool:
-        """Tell whether an answer goes out that is whole and true, if perhaps late or stale."""
+    def is_truthful(self) -> bool:
+        """Return whether the response is complete and true, if perhaps late or stale."""
         return self.status is None and self.action in ("respond", "stall")
 
 
-class Standing(msgspec.Struct):
-    """A fault in force, and how often it has struck."""
+class ActiveFault(msgspec.Struct):
+    """A fault that applies to calls, and how often it struck."""
 
     id: int
     fault: Fault
@@ -121,89 +121,89 @@ class Standing(msgspec.Struct):
 
 
 class Faults:
-    """The faults in force, in the order in which they are tried."""
+    """The active faults, in the order in which they are tried."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._standing: dict[int, Standing] = {}
+        self._active: dict[int, ActiveFault] = {}
         self._calls: defaultdict[tuple[int, str | None], int] = defaultdict(int)
         self._last_id = 0
 
-    def add(self, fault: Fault) -> Standing:
-        """Put a fault in force, behind the others unless it is to be the first."""
+    def add(self, fault: Fault) -> ActiveFault:
+        """Activate a fault, after the others unless it is to be the first."""
         self._last_id += 1
-        new = {self._last_id: Standing(self._last_id, fault)}
-        self._standing = {**new, **self._standing} if fault.first else {**self._standing, **new}
+        new = {self._last_id: ActiveFault(self._last_id, fault)}
+        self._active = {**new, **self._active} if fault.first else {**self._active, **new}
         return new[self._last_id]
 
-    def all(self) -> list[Standing]:
-        """Return the faults in force, also those that have struck as often as they may."""
-        return list(self._standing.values())
+    def all(self) -> list[ActiveFault]:
+        """Return the active faults, also those that have struck `times` times."""
+        return list(self._active.values())
 
     def remove(self, fault_id: int) -> bool:
-        """End a fault; tell whether it was there."""
-        return self._standing.pop(fault_id, None) is not None
+        """Remove a fault; return whether it existed."""
+        return self._active.pop(fault_id, None) is not None
 
     def clear(self) -> None:
-        """End all faults."""
-        self._standing.clear()
+        """Remove all faults."""
+        self._active.clear()
         self._calls.clear()
 
     def strike(self, path: str, user: str | None) -> Fault | None:
-        """Return the fault that strikes this call, and count it."""
-        for standing in self._standing.values():
-            fault = standing.fault
+        """Return the fault that strikes a call, and count it."""
+        for active in self._active.values():
+            fault = active.fault
             if fault.path is not None and not fnmatchcase(path, fault.path):
                 continue
             if fault.user is not None and fault.user != user:
                 continue
-            if fault.times is not None and standing.struck >= fault.times:
+            if fault.times is not None and active.struck >= fault.times:
                 continue
-            if fault.share < 1 and not self._is_drawn(standing, user):
+            if fault.share < 1 and not self._is_drawn(active, user):
                 continue
-            standing.struck += 1
+            active.struck += 1
             return fault
         return None
 
-    def _is_drawn(self, standing: Standing, user: str | None) -> bool:
-        # Numbered for each user: which calls of others come in between changes nothing.
-        self._calls[standing.id, user] += 1
-        number = self._calls[standing.id, user]
-        drawn = draw.share(self._seed, "fault", standing.id, user or "", number)
-        return drawn < standing.fault.share
+    def _is_drawn(self, active: ActiveFault, user: str | None) -> bool:
+        # Calls are numbered for each user, so that calls of others in between change nothing.
+        self._calls[active.id, user] += 1
+        number = self._calls[active.id, user]
+        drawn = draw.share(self._seed, "fault", active.id, user or "", number)
+        return drawn < active.fault.share
 
 
 def mutated(body: bytes, mutation: Mutation) -> bytes:
-    """Return a JSON body with the changes made; one that is no JSON comes back as it is."""
+    """Return a JSON body with the changes applied; one that is no JSON is returned unchanged."""
     try:
         value = msgspec.json.decode(body)
     except msgspec.DecodeError:
         return body
     for patch in mutation.json_patch:
-        *way, last = patch.path.split("/")
-        place = value
-        for step in way:
-            place = _inside(place, step)
-        _change(place, last, patch)
+        *parents, key = patch.path.split("/")
+        container = value
+        for parent in parents:
+            container = _child(container, parent)
+        _apply(patch, container, key)
     return msgspec.json.encode(value)
 
 
-def _inside(place: Any, step: str) -> Any:
-    if isinstance(place, dict):
-        return place.get(step)
-    if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
-        return place[int(step)]
+def _child(container: Any, key: str) -> Any:
+    if isinstance(container, dict):
+        return container.get(key)
+    if isinstance(container, list) and key.isdecimal() and int(key) < len(container):
+        return container[int(key)]
     return None
 
 
-def _change(place: Any, last: str, patch: Patch) -> None:
-    if isinstance(place, dict):
+def _apply(patch: Patch, container: Any, key: str) -> None:
+    if isinstance(container, dict):
         if patch.remove:
-            place.pop(last, None)
+            container.pop(key, None)
         else:
-            place[last] = patch.value
-    elif isinstance(place, list) and last.isdecimal() and int(last) < len(place):
+            container[key] = patch.value
+    elif isinstance(container, list) and key.isdecimal() and int(key) < len(container):
         if patch.remove:
-            del place[int(last)]
+            del container[int(key)]
         else:
-            place[int(last)] = patch.value
+            container[int(key)] = patch.value

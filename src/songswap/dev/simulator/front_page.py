@@ -1,22 +1,22 @@
-"""The page at `/`: who listens, what was called, what goes wrong, and where all of it is."""
+"""The page at `/`: the listeners, the calls, the active faults, and links to more."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from itertools import islice
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import asdict
 
 from songswap.dev.simulator.clock import iso
 from songswap.dev.simulator.fault import Fault
 from songswap.dev.simulator.listener import Listener
 from songswap.dev.simulator.page import document, table, text
 from songswap.dev.simulator.simulation import Simulation
-from songswap.dev.simulator.world import Anybody
+from songswap.dev.simulator.world import AnyListener
 
-_MOST = 100
+_MAX_LISTENERS = 100
 _LINKS = {
     "/admin/discord": "Discord's messages",
     "/admin/calls": "calls",
@@ -28,8 +28,8 @@ _LINKS = {
 
 
 def front_page(sim: Simulation, host: str) -> bytes:
-    """Return the page; `host` is the name and port that it was asked for with."""
-    frozen = ", and the clock stands still" if sim.clock.is_frozen else ""
+    """Return the page; `host` is the name and port in the request's URL."""
+    frozen = ", frozen clock" if sim.clock.is_frozen else ""
     links = "".join(f'<a href="{path}">{text(name)}</a>' for path, name in _LINKS.items())
     parts = [
         f'<p class="quiet">{text(iso(sim.clock.now()))}{frozen} · seed {sim.options.seed} ·'
@@ -48,48 +48,43 @@ def _calls(sim: Simulation) -> str:
     for (endpoint, _, status), count in sim.calls.items():
         counts[endpoint][status] += count
     if not counts:
-        return '<p class="quiet">None so far.</p>'
+        return '<p class="quiet">None yet.</p>'
     return table(
-        ("endpoint", "answered with", "#calls"),
+        ("endpoint", "status", "#calls"),
         (
             (
                 text(endpoint),
-                ", ".join(f"{text(status)} × {count:,}" for status, count in sorted(told.items())),
-                f"{told.total():,}",
+                ", ".join(f"{text(code)} × {count:,}" for code, count in sorted(statuses.items())),
+                f"{statuses.total():,}",
             )
-            for endpoint, told in sorted(counts.items())
+            for endpoint, statuses in sorted(counts.items())
         ),
     )
 
 
 def _faults(sim: Simulation, host: str) -> str:
-    standing = sim.faults.all()
-    shown = '<p class="quiet">None: every call gets the true answer.</p>'
-    if standing:
+    active = sim.faults.all()
+    shown = '<p class="quiet">None: every call gets the true response.</p>'
+    if active:
         shown = table(
-            ("id", "order", "#struck"),
+            ("id", "fault", "#struck"),
             (
-                (str(each.id), f"<code>{text(_order(each.fault))}</code>", f"{each.struck:,}")
-                for each in standing
+                (str(fault.id), f"<code>{text(_json(fault.fault))}</code>", f"{fault.struck:,}")
+                for fault in active
             ),
         )
-    order = '{"path": "/v1/*", "share": 0.2, "status": 503}'
-    where = f"http://{host}/admin/faults"
-    commands = text(f"curl --data '{order}' {where}\ncurl --request DELETE {where}")
-    how = "<p>To let one call in five fail, and to end all faults:</p>"
-    return f"{shown}\n{how}\n<pre>{commands}</pre>"
+    example = '{"path": "/v1/*", "share": 0.2, "status": 503}'
+    url = f"http://{host}/admin/faults"
+    commands = text(f"curl --data '{example}' {url}\ncurl --request DELETE {url}")
+    explanation = "<p>To make one call in five fail, and to remove all faults:</p>"
+    return f"{shown}\n{explanation}\n<pre>{commands}</pre>"
 
 
-def _order(fault: Fault) -> str:
-    """Return a fault as it was ordered: without what it does not say."""
-    said: dict[str, Any] = {}
-    for field in msgspec.structs.fields(Fault):
-        usual = field.default
-        if usual is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
-            usual = field.default_factory()
-        if (value := getattr(fault, field.name)) != usual:
-            said[field.name] = value
-    return msgspec.json.encode(said).decode(errors="replace")
+def _json(fault: Fault) -> str:
+    """Return a fault's fields that differ from their defaults."""
+    defaults = asdict(Fault())
+    changed = {name: value for name, value in asdict(fault).items() if value != defaults[name]}
+    return msgspec.json.encode(changed).decode(errors="replace")
 
 
 def _listeners(sim: Simulation) -> str:
@@ -97,17 +92,17 @@ def _listeners(sim: Simulation) -> str:
     for (_, user, _), count in sim.calls.items():
         calls[user] += count
 
-    def row(each: Anybody) -> tuple[str, ...]:
-        ident = quote(each.id, safe="")
+    def row(listener: AnyListener) -> tuple[str, ...]:
+        ident = quote(listener.id, safe="")
         links = f'<a href="/admin/ledger?user={text(ident)}">plays</a>'
-        if isinstance(each, Listener):  # a recorded one has no life to export
+        if isinstance(listener, Listener):  # a recorded one has no export
             links += f' · <a href="/admin/listeners/{text(ident)}/export">export</a>'
-        shown_id = f"<code>{text(each.id)}</code>"
-        return text(each.name), shown_id, links, f"{calls[each.id]:,}"
+        shown_id = f"<code>{text(listener.id)}</code>"
+        return text(listener.name), shown_id, links, f"{calls[listener.id]:,}"
 
-    everybody = sim.world.listeners
-    rows = map(row, islice(everybody.values(), _MOST))
+    listeners = sim.world.listeners
+    rows = map(row, islice(listeners.values(), _MAX_LISTENERS))
     shown = table(("name", "id", "download", "#calls"), rows)
-    if (more := len(everybody) - _MOST) > 0:
+    if (more := len(listeners) - _MAX_LISTENERS) > 0:
         shown += f'\n<p>And <a href="/admin/listeners">{more:,} more</a>.</p>'
     return shown

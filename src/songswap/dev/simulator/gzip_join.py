@@ -1,7 +1,7 @@
-"""Gzip bodies made of parts that were compressed once.
+"""Gzip bodies joined from parts that were compressed before.
 
-Fifty full tracks are 170 kB; to compress them anew for every answer would cost more than all else.
-A deflate stream may be cut at byte borders (a full flush), so the parts can be joined again.
+Fifty full tracks are 170 kB; compressing them for every response would cost more than all else.
+A full flush ends a deflate stream at a byte border, so that parts can be joined.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from typing import NamedTuple
 
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x01\x00\x00\xff\xff"
-_STORED = struct.Struct("<BHH")  # not the last block, its length, the same inverted
-_BLOCK = 65_535  # the most that a stored block can hold
+_STORED = struct.Struct("<BHH")  # a flag (not the last block), its length, the length inverted
+_BLOCK = 65_535  # the largest stored block
 
 
 class Part(NamedTuple):
-    """Bytes, and the same as deflate blocks that end at a byte border."""
+    """Bytes, and their deflate blocks that end at a byte border."""
 
     raw: bytes
     deflated: bytes
 
 
 def compressed(raw: bytes) -> Part:
-    """Return bytes with their compressed form; worth its time when it is used again."""
+    """Return bytes with their compressed form; for parts that are used again."""
     deflater = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
     return Part(raw, deflater.compress(raw) + deflater.flush(zlib.Z_FULL_FLUSH))
 
 
 def stored(raw: bytes) -> Part:
-    """Return bytes with a form that only wraps them; for what differs in every answer."""
+    """Return bytes with deflate blocks that only wrap them; for parts that are used once."""
     starts = range(0, len(raw), _BLOCK)
-    return Part(raw, b"".join([_stored_block(raw[at : at + _BLOCK]) for at in starts]))
+    return Part(raw, b"".join([_stored_block(raw[start : start + _BLOCK]) for start in starts]))
 
 
 def joined(parts: Iterable[Part]) -> tuple[bytes, bytes]:
-    """Return the parts as one body, plain and as a gzip file."""
+    """Return the parts as one body: plain, and as a gzip file."""
     raws, deflated = zip(*parts, strict=True)
     body = b"".join(raws)
     trailer = struct.pack("<II", zlib.crc32(body), len(body) % 2**32)

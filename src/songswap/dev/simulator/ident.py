@@ -1,7 +1,7 @@
-"""Spotify's 22-character base62 ids, made from an index and turned back into it.
+"""Spotify-like ids of 22 base62 characters, which encode an index.
 
-An id is a four-round Feistel cipher over 128 bits: the index in one half, the kind in the other.
-It looks random, never collides, and an id that was not made here is told from one that was.
+An id is a four-round Feistel cipher over 128 bits: the index in one half, a mark of the kind in the
+other. It looks random and never collides, and an id that was not made here fails the mark.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _HALF = 2**64
 
 
 def is_well_formed(text: str) -> bool:
-    """Tell whether the text has the shape of a Spotify id, known or not."""
+    """Return whether a text has the format of a Spotify id."""
     return _SHAPE.fullmatch(text) is not None
 
 
 class Ids:
-    """The ids of one kind of thing ("track", "artist" ...) under one seed."""
+    """The ids of one kind ("track", "artist" ...) under one seed."""
 
     def __init__(self, seed: int, kind: str) -> None:
         self._keys = [f"{seed}/{kind}/{turn}".encode() for turn in range(4)]
@@ -31,7 +31,7 @@ class Ids:
         self._mark = int.from_bytes(mark.digest(), "big")
 
     def of(self, index: int) -> str:
-        """Return the id of the thing with this index."""
+        """Return the id of an index."""
         left, right = index, self._mark
         for key in self._keys:
             left, right = right, left ^ _turn(key, right)
@@ -43,7 +43,7 @@ class Ids:
         return "".join(reversed(pairs))
 
     def index(self, ident: str) -> int | None:
-        """Return the index behind an id, or None when no such id was ever made."""
+        """Return the index of an id, or None if the id was not made here."""
         if not is_well_formed(ident):
             return None
         value = 0

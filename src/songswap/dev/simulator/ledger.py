@@ -1,4 +1,4 @@
-"""The ledger: every play, how long it could be told, and whether somebody was told."""
+"""The ledger: every play, how long it was reachable, and whether a response returned it."""
 
 from __future__ import annotations
 
@@ -8,65 +8,67 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from songswap.dev.simulator.clock import iso
-from songswap.dev.simulator.play import Play, reachable_until
-from songswap.dev.simulator.world import Anybody, World
+from songswap.dev.simulator.play import SimulatedPlay, reachable_until
+from songswap.dev.simulator.world import AnyListener, SimulatedWorld
 
 
-class Line(msgspec.Struct):
-    """One play. `reachable_until` is null while it still can be told, or is yet to be listed.
-
-    It can be told at t when `listed_at <= t < reachable_until`.
-    """
+class LedgerEntry(msgspec.Struct):
+    """A play, reachable at t when `listed_at <= t < reachable_until`."""
 
     user: str
     played_at: str
-    """As the API tells it: the play's end, or its start."""
+    """The API's `played_at`: the play's start or end."""
     ended_at: str
     track_id: str | None
     listed_at: str
     reachable_until: str | None
-    reachable_when_asked: bool
-    """It was among the newest 50 at a recently-played call that was answered whole with 200."""
-    told: bool
-    """It stood in such an answer."""
+    """Null while it is reachable, or not listed yet."""
+    reachable_when_polled: bool
+    """Whether it was among the newest 50 when a complete response 200 left recently-played."""
+    returned: bool
+    """Whether such a response contained it."""
 
 
-class Marks:
-    """Which plays could have been told and which were, as a bit for each play of a day."""
+class FeedHistory:
+    """Which plays were reachable when polled and which were returned: a bit per play of a day."""
 
     def __init__(self) -> None:
-        self._asked: defaultdict[tuple[str, int], int] = defaultdict(int)
-        self._told: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._reachable: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._returned: defaultdict[tuple[str, int], int] = defaultdict(int)
 
-    def answered(self, user: str, newest: Iterable[Play], told: Iterable[Play]) -> None:
-        """Note one answer that went out whole: what existed, and what of it was told."""
-        for play in newest:
-            self._asked[user, play.day] |= 1 << play.place
-        for play in told:
-            self._told[user, play.day] |= 1 << play.place
+    def record(
+        self, user: str, reachable: Iterable[SimulatedPlay], returned: Iterable[SimulatedPlay]
+    ) -> None:
+        """Record a response that was sent completely."""
+        for play in reachable:
+            self._reachable[user, play.day] |= 1 << play.index
+        for play in returned:
+            self._returned[user, play.day] |= 1 << play.index
 
-    def of(self, user: str, play: Play) -> tuple[bool, bool]:
-        """Return whether a play was reachable at an answered call, and whether it was told."""
-        asked = self._asked.get((user, play.day), 0) >> play.place & 1
-        told = self._told.get((user, play.day), 0) >> play.place & 1
-        return bool(asked), bool(told)
+    def lookup(self, user: str, play: SimulatedPlay) -> tuple[bool, bool]:
+        """Return whether a play was reachable when polled, and whether it was returned."""
+        reachable = self._reachable.get((user, play.day), 0) >> play.index & 1
+        returned = self._returned.get((user, play.day), 0) >> play.index & 1
+        return bool(reachable), bool(returned)
 
 
-def lines(world: World, marks: Marks, listener: Anybody, now: int) -> Iterator[Line]:
+def entries(
+    world: SimulatedWorld, history: FeedHistory, listener: AnyListener, now: int
+) -> Iterator[LedgerEntry]:
     """Yield a listener's plays that ended by a time in ms, in the order of `played_at`."""
     plays = listener.plays(now)
     listed = [play for play in plays if play.listed_at <= now]
     until = dict(zip((play.played_at for play in listed), reachable_until(listed), strict=True))
     for play in plays:
         end = until.get(play.played_at)
-        asked, told = marks.of(listener.id, play)
-        yield Line(
+        reachable, returned = history.lookup(listener.id, play)
+        yield LedgerEntry(
             user=listener.id,
             played_at=iso(play.played_at),
             ended_at=iso(play.ended_at),
             track_id=world.track_id(listener, play),
             listed_at=iso(play.listed_at),
             reachable_until=None if end is None else iso(end),
-            reachable_when_asked=asked,
-            told=told,
+            reachable_when_polled=reachable,
+            returned=returned,
         )

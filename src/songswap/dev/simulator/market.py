@@ -1,4 +1,4 @@
-"""The ISO 3166 codes of the countries in which Spotify is sold."""
+"""The markets of Spotify, as ISO 3166 country codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What things and people are called: made of parts, in many scripts, now and then far too long."""
+"""Names of tracks, artists and people, in many scripts; a few are very long."""
 
 from __future__ import annotations
 
@@ -21,20 +21,9 @@ _SECOND = _words(
     "θάλασσα Himmel Księżyc Gökyüzü "
 )
 _TAIL = (
-    "",
-    "",
-    "",
-    "",
-    "",
-    " - Remastered 2011",
-    " (Live)",
-    ' (12" Mix)',
-    " (feat. Someone Else)",
-    " - Radio Edit",
-    ", Pt. 2",
-    "!",
-    " 🌙",
-)
+    *[""] * 5, " - Remastered 2011", " (Live)", ' (12" Mix)', " (feat. Someone Else)",
+    " - Radio Edit", ", Pt. 2", "!", " 🌙",
+)  # fmt: skip
 _GIVEN = _words(
     "Ana Ben Chloé Dmitri Elif Farah Gus Hana Ivo Jürgen Kofi Lena Mei Noor Óscar Priya Quinn Rosa "
     "Søren Tomás Uma Viktor Wei Xenia Yuki Zoë "
@@ -56,7 +45,7 @@ _LONG_ARTISTS = 1 / 1000
 
 
 def title(rng: Random) -> str:
-    """Return a track's or album's name; one in 500 is a classical one of over 240 characters."""
+    """Return a name of a track or album; one in 500 is classical and exceeds 240 characters."""
     if rng.random() < _LONG_TITLES:
         return _classical(rng)
     quote = rng.random()
@@ -69,7 +58,7 @@ def title(rng: Random) -> str:
 
 
 def artist(rng: Random) -> str:
-    """Return an artist's name; one in 1,000 has over 120 characters."""
+    """Return a name of an artist; one in 1,000 exceeds 120 characters."""
     if rng.random() < _LONG_ARTISTS:
         return " & ".join(f"{rng.choice(_FAMILY)} {name} of the City" for name in _ENSEMBLES)
     form = rng.random()
@@ -83,12 +72,12 @@ def artist(rng: Random) -> str:
 
 
 def person(rng: Random) -> str:
-    """Return a person's name of at most 20 characters."""
+    """Return a name of a person, of at most 20 characters."""
     return f"{rng.choice(_GIVEN)} {rng.choice(_FAMILY)}"
 
 
 def genres(rng: Random) -> list[str]:
-    """Return the genres of an artist: none for one in four, else one to four different ones."""
+    """Return one to four different genres; none for one artist in four."""
     return [] if rng.random() < 0.25 else rng.sample(_GENRES, rng.randint(1, 4))
 
 

@@ -1,6 +1,6 @@
-"""The frame of the small pages that the demo's parts show in a browser: no script, nothing fetched.
+"""The HTML of the demo's small pages, without scripts or anything that is fetched.
 
-Whatever is put into a page goes through `text` first: it comes from users, messages and orders.
+Every value goes through `text` first, since values come from users, messages and faults.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
     "Vary": "Accept",
-    # Were something not escaped, it still could not run, load, send, or be framed by another page.
+    # Even unescaped text could not run, load or send anything, nor another page frame this one.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
         " frame-ancestors 'none'"
@@ -39,7 +39,7 @@ th { color: var(--quiet); font-weight: 600; font-size: .875rem; white-space: now
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 nav a { margin-right: 1rem; white-space: nowrap }
 .message { margin: 1rem 0; padding: .75rem 1rem; background: var(--card); border-radius: .5rem }
-.said { white-space: pre-wrap; unicode-bidi: plaintext }
+.prose { white-space: pre-wrap; unicode-bidi: plaintext }
 .embed { margin-top: .5rem; padding: .5rem .9rem; border-left: 4px solid var(--line);
   background: var(--paper); border-radius: .25rem }
 .embed h3 { margin: 0 0 .25rem; font-size: 1rem }
@@ -50,12 +50,12 @@ nav a { margin-right: 1rem; white-space: nowrap }
 
 
 def text(value: object) -> str:
-    """Return a value as HTML shows it, and never reads it."""
+    """Return a value escaped for HTML."""
     return html.escape(str(value))
 
 
 def document(title: str, body: str) -> bytes:
-    """Return a whole page around a body that is HTML already; the title is text."""
+    """Return a whole page. The body is HTML already, the title is text."""
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -66,18 +66,18 @@ def document(title: str, body: str) -> bytes:
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table of cells that are HTML already; a head that begins with # has numbers."""
+    """Return a table. The cells are HTML already; a head that begins with # is a numeric column."""
     names = list(heads)
     kinds = [' class="number"' if name.startswith("#") else "" for name in names]
 
     def row(tag: str, cells: Iterable[str]) -> str:
-        made = (f"<{tag}{kind}>{cell}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
-        return f"<tr>{''.join(made)}</tr>"
+        parts = (f"<{tag}{kind}>{cell}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+        return f"<tr>{''.join(parts)}</tr>"
 
     head = row("th", (text(name.removeprefix("#")) for name in names))
     return f"<table>{head}\n{''.join(row('td', cells) + chr(10) for cells in rows)}</table>"
 
 
-def is_wanted(accept: str) -> bool:
-    """Tell whether a request's `Accept` asks for a page, as browsers do and programs do not."""
+def accepts_html(accept: str) -> bool:
+    """Return whether an `Accept` header includes HTML, which browsers send and programs do not."""
     return "text/html" in accept.lower()

@@ -1,6 +1,6 @@
-"""Starts and stops a simulator.
+"""Start and stop a simulator.
 
-async with-free use in tests: `running = await start(Options(port=0))`, `await running.stop()`
+In tests: `running = await start(Options(port=0))`, then `await running.stop()`.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from songswap.dev.simulator import accounts, admin, discord, reccobeats, stranger, web_api
-from songswap.dev.simulator.answer import Answer, api_error, json_answer
-from songswap.dev.simulator.delivery import Handler, endpoint
-from songswap.dev.simulator.origin import Hosts, refusal_of_host, refusal_of_page
+from songswap.dev.simulator.delivery import Handler, make_handler
+from songswap.dev.simulator.origin import Hosts, check_host, check_origin
 from songswap.dev.simulator.recorded import RecordingError
+from songswap.dev.simulator.response import Response, api_error, json_response
 from songswap.dev.simulator.simulation import Options, Simulation
 
-_PATIENCE = 0.2  # seconds for answers under way when the simulator is stopped
+_SHUTDOWN_TIMEOUT_S = 0.2  # for requests in progress
 
 
 class StartError(Exception):
-    """The simulator cannot start; the text says why and what to do."""
+    """The simulator cannot start; the message says why and what to do."""
 
 
-class Running:
-    """A simulator that listens at `url`. Its state is open to tests in the same process."""
+class RunningSimulator:
+    """A simulator that listens at `url`. Tests in the same process read its state."""
 
     def __init__(self, url: str, simulation: Simulation, runner: web.AppRunner) -> None:
         self.url = url
@@ -46,11 +46,11 @@ class Running:
         await self._runner.cleanup()
 
 
-async def start(options: Options) -> Running:
+async def start(options: Options) -> RunningSimulator:
     """Start a simulator in this event loop.
 
     Raises:
-        StartError: The port is taken, the host is not here, or a file cannot be used.
+        StartError: The port is taken, the address is not this machine's, or a file is unusable.
     """
     try:
         simulation = Simulation.of(options)
@@ -58,35 +58,37 @@ async def start(options: Options) -> Running:
             options.discord_log.open("ab").close()
     except (RecordingError, OSError) as error:
         raise StartError(str(error)) from error
-    runner = web.AppRunner(_application(simulation), access_log=None, shutdown_timeout=_PATIENCE)
+    runner = web.AppRunner(
+        _application(simulation), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S
+    )
     await runner.setup()
     site = web.TCPSite(runner, options.host, options.port)
     try:
         await site.start()
     except OSError as error:
         await runner.cleanup()
-        where = f"{options.host}:{options.port}"
+        address = f"{options.host}:{options.port}"
         if error.errno == errno.EADDRINUSE:
             raise StartError(
-                f"{where} is in use by another program: stop it, or choose another --port"
+                f"{address} is in use by another program: stop it, or choose another --port"
             ) from error
-        raise StartError(f"cannot listen on {where}: {error.strerror}") from error
+        raise StartError(f"cannot listen on {address}: {error.strerror}") from error
     host = f"[{options.host}]" if ":" in options.host else options.host
     port = runner.addresses[0][1]
-    return Running(f"http://{host}:{port}", simulation, runner)
+    return RunningSimulator(f"http://{host}:{port}", simulation, runner)
 
 
 def serve(options: Options) -> None:
-    """Run a simulator until SIGTERM or SIGINT; print its address when it listens.
+    """Run a simulator until SIGTERM or SIGINT, and print its address once it listens.
 
     Raises:
-        SystemExit: With code 2 and a sentence on standard error, when it cannot start.
+        SystemExit: It cannot start; code 2, and a sentence on standard error.
     """
     try:
         uvloop.run(_serve(options))
     except StartError as error:
-        # A name in it may hold what a terminal acts on.
-        text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(error))
+        # Names of files may contain control characters of the terminal.
+        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(error))
         sys.stderr.write(f"The simulator cannot start: {text}.\n")
         raise SystemExit(2) from error
 
@@ -107,7 +109,7 @@ def _application(sim: Simulation) -> web.Application:
     app = web.Application(middlewares=[_guard(sim)])
     app[admin.SIMULATION] = sim
     app.add_routes(admin.routes)
-    calls = (
+    endpoints = (
         ("GET", "/authorize", "authorize", accounts.authorize),
         ("POST", "/api/token", "token", accounts.token),
         ("GET", "/v1/me", "me", web_api.me),
@@ -121,36 +123,36 @@ def _application(sim: Simulation) -> web.Application:
         ("GET", "/reccobeats/v1/audio-features", "reccobeats", reccobeats.several_features),
         ("POST", "/discord/webhooks/{id}/{token}", "discord", discord.execute),
         ("*", "/discord/webhooks/{id}/{token}/messages/{message}", "discord", discord.message),
-        ("*", stranger.PATH + "/{path:.*}", "stranger", stranger.answer),
+        ("*", stranger.PATH + "/{path:.*}", "stranger", stranger.respond),
         ("*", "/{path:.*}", "unknown", _unknown),
     )
-    for method, path, name, call in calls:
-        handle = endpoint(sim, name, call)
+    for method, path, name, endpoint in endpoints:
+        handle = make_handler(sim, name, endpoint)
         app.router.add_route(method, path, handle)
         if path.startswith("/v1/") and not path.endswith("}"):
-            app.router.add_route(method, f"{path}/", handle)  # as spotipy writes some of them
+            app.router.add_route(method, f"{path}/", handle)  # spotipy appends a slash to some
     return app
 
 
 def _guard(sim: Simulation) -> Middleware:
-    """Return what refuses a page from elsewhere, before anything is done or counted.
+    """Return the middleware that rejects pages of other sites before anything is counted.
 
-    Spotify's Web API is open to every page that has a token, and so it is here.
+    The Web API is open to every page that has a token, like Spotify's.
     """
     hosts = Hosts.of(sim.options.host, sim.options.allowed_hosts)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        problem = refusal_of_host(request.headers, hosts)
+        problem = check_host(request.headers, hosts)
         if problem is None and not request.path.startswith("/v1/"):
-            problem = refusal_of_page(request.method, request.headers)
+            problem = check_origin(request.method, request.headers)
         if problem is None:
             return await handler(request)
-        answer = json_answer({"error": problem}, 403)
-        return web.Response(status=403, body=answer.body, headers=answer.headers)
+        response = json_response({"error": problem}, 403)
+        return web.Response(status=403, body=response.body, headers=response.headers)
 
     return guard
 
 
-async def _unknown(_sim: Simulation, _request: web.Request) -> Answer:
+async def _unknown(_sim: Simulation, _request: web.Request) -> Response:
     raise api_error(404, "Service not found")

@@ -1,4 +1,4 @@
-"""One running simulator: its options, its world and all that it remembers."""
+"""The state of a running simulator: its options, its world and what clients did."""
 
 from __future__ import annotations
 
@@ -10,125 +10,119 @@ from typing import Any, Literal
 from songswap.dev.simulator import draw
 from songswap.dev.simulator.clock import Clock
 from songswap.dev.simulator.fault import Faults
-from songswap.dev.simulator.ledger import Marks
-from songswap.dev.simulator.play import Play
-from songswap.dev.simulator.shelf import Mode
-from songswap.dev.simulator.token import Grants
-from songswap.dev.simulator.world import World
+from songswap.dev.simulator.ledger import FeedHistory
+from songswap.dev.simulator.metadata import Mode
+from songswap.dev.simulator.play import SimulatedPlay
+from songswap.dev.simulator.token import AuthorizationCode, TokenIssuer
+from songswap.dev.simulator.world import SimulatedWorld
 
-DEFAULT_LIFE = 3 * 24 * 3_600 * 1000
-"""How long before the clock's start the listeners' lives begin, in ms, when nobody says."""
-WINDOW = 30_000
-"""The length of the rate limit's rolling window, in ms."""
+DEFAULT_HISTORY = 3 * 24 * 3_600 * 1000
+"""How long before the clock's start the first plays begin by default, in ms."""
+RATE_WINDOW = 30_000
+"""The rate limit's rolling window, in ms."""
 
 
 class OptionError(ValueError):
-    """The options contradict each other."""
+    """The options contradict each other, or a name is too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to start a simulator. Times in ms since 1970 UTC.
+    """How to start a simulator. Times are in ms since 1970 UTC; the command checks ranges.
 
     Raises:
-        OptionError: They contradict each other.
+        OptionError: They contradict each other, or a name is too long.
     """
 
     host: str = "127.0.0.1"
     port: int = 8010
     """0 takes any free one."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names it is spoken to by, beside loopback and `host`; for networks that give it a name."""
+    """Host names it accepts besides loopback and `host`, for networks that give it a name."""
     users: int = 25
     seed: int = 1
     epoch: int | None = None
-    """When the listeners' lives begin; None is three days before the clock's start."""
+    """When the first plays begin; None is three days before the clock's start."""
     clock: Literal["real", "frozen"] = "real"
     now: int | None = None
     """Where a frozen clock starts."""
     rate_limit: int = 3_000
-    """Requests in a rolling 30 s for the app; 0 is no limit."""
+    """The app's requests in a rolling 30 s; 0 is no limit."""
     mode: Mode = "extended"
     client_id: str = "songswap"
     client_secret: str = "simulated"  # noqa: S105 - the secret of a simulated app
     recorded: tuple[tuple[str, Path], ...] = ()
-    """Recorded answers in files, by name: listeners' feeds, and what is told of tracks, artists."""
+    """Files of recorded responses by name: listeners' feeds, or metadata."""
     rotate_refresh_tokens: float = 0.3
-    """The share of refresh answers that carry a new refresh token."""
+    """The share of refreshes that return a new refresh token."""
     filtered: float = 0.0
-    """The share of plays that recently-played leaves out of its pages after it has cut them."""
+    """The share of plays that recently-played removes from its pages after paging."""
     discord_log: Path | None = None
-    """A file to which the Discord sink's messages are added as JSON lines."""
+    """A file to which the Discord messages are appended as JSON lines."""
 
     def __post_init__(self) -> None:
         if (self.clock == "frozen") != (self.now is not None):
-            raise OptionError("a frozen clock needs --now, a real one does not take it")
-        if self.users < 0 or self.rate_limit < 0:
-            raise OptionError("--users and --rate-limit must not be negative")
-        if not 0 <= self.rotate_refresh_tokens <= 1:
-            raise OptionError("--rotate-refresh-tokens must lie between 0 and 1")
-        if not 0 <= self.filtered <= 1:
-            raise OptionError("--filtered must lie between 0 and 1")
+            raise OptionError("a frozen clock needs --now, a real one does not allow it")
         if any(not 0 < len(name) <= 64 for name, _ in self.recorded):
             raise OptionError("the NAME of --recorded must have 1 to 64 characters")
 
 
 @dataclass
 class Simulation:
-    """Everything one running simulator remembers."""
+    """A running simulator's state, in memory only."""
 
     options: Options
     clock: Clock
-    world: World
-    grants: Grants
+    world: SimulatedWorld
+    tokens: TokenIssuer
     faults: Faults
     mode: Mode
-    marks: Marks = field(default_factory=Marks)
+    feed_history: FeedHistory = field(default_factory=FeedHistory)
     calls: Counter[tuple[str, str | None, str]] = field(default_factory=Counter)
-    """Answered calls by endpoint, user and status (or "cut", "refused")."""
-    window: deque[int] = field(default_factory=deque)
-    """When each request of the last 30 s came, in ms."""
-    codes: dict[str, Any] = field(default_factory=dict)
-    """Authorization codes not yet redeemed."""
+    """Calls by endpoint, user and status (or "cut", "refused")."""
+    recent_requests: deque[int] = field(default_factory=deque)
+    """When each request of the last 30 s arrived, in ms."""
+    codes: dict[str, AuthorizationCode] = field(default_factory=dict)
+    """Unused authorization codes."""
     refreshes: Counter[str] = field(default_factory=Counter)
     """Refreshes by user."""
-    discord: list[dict[str, Any]] = field(default_factory=list)
+    discord_messages: list[dict[str, Any]] = field(default_factory=list)
     discord_ids: int = 0
 
     @classmethod
     def of(cls, options: Options) -> Simulation:
-        """Return a simulation at its beginning.
+        """Return a new simulation.
 
         Raises:
             RecordingError: A recorded file cannot be read.
         """
         clock = Clock(options.now)
-        epoch = clock.now() - DEFAULT_LIFE if options.epoch is None else options.epoch
+        epoch = clock.now() - DEFAULT_HISTORY if options.epoch is None else options.epoch
         return cls(
             options=options,
             clock=clock,
-            world=World(options.seed, options.users, epoch, dict(options.recorded)),
-            grants=Grants(options.seed, clock),
+            world=SimulatedWorld(options.seed, options.users, epoch, dict(options.recorded)),
+            tokens=TokenIssuer(options.seed, clock),
             faults=Faults(options.seed),
             mode=options.mode,
         )
 
-    def leaves_out(self, user: str, play: Play) -> bool:
-        """Tell whether Spotify never tells a play, though it has its place among the newest 50."""
+    def is_filtered(self, user: str, play: SimulatedPlay) -> bool:
+        """Return whether a play is never returned, though it counts among the newest 50."""
         share = self.options.filtered
         if not share:
             return False
-        return draw.share(self.options.seed, "filtered", user, play.day, play.place) < share
+        return draw.share(self.options.seed, "filtered", user, play.day, play.index) < share
 
-    def take_place(self) -> int | None:
-        """Take a place in the rate limit's window, or return the ms until there is one."""
+    def count_request(self) -> int | None:
+        """Count a request, or return the ms until the rate limit allows one more."""
         limit = self.options.rate_limit
         if not limit:
             return None
-        now = self.clock.now()
-        while self.window and self.window[0] <= now - WINDOW:
-            self.window.popleft()
-        if len(self.window) >= limit:
-            return self.window[0] + WINDOW - now
-        self.window.append(now)
+        now, recent = self.clock.now(), self.recent_requests
+        while recent and recent[0] <= now - RATE_WINDOW:
+            recent.popleft()
+        if len(recent) >= limit:
+            return recent[0] + RATE_WINDOW - now
+        recent.append(now)
         return None

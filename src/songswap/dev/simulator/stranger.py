@@ -1,7 +1,7 @@
-"""Another host, to which a redirect may lead: its answers look like Spotify's and are none of it.
+"""A stand-in for another host, the target of a redirect, whose responses only look like Spotify's.
 
-Whoever follows takes the plays of the first listener for somebody else's, or gives a refresh token
-away and gets worthless ones for it.
+A client that follows the redirect stores the first listener's plays for another user, or sends its
+refresh token away and receives worthless ones.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import os
 
 from aiohttp import web
 
-from songswap.dev.simulator.answer import Answer, json_answer
 from songswap.dev.simulator.gzip_join import joined, stored
+from songswap.dev.simulator.response import Response, json_response
 from songswap.dev.simulator.simulation import Simulation
 
 PATH = "/stranger"
 
 
-async def answer(sim: Simulation, request: web.Request) -> Answer:
-    """Answer anything below `PATH`: a POST with tokens, all else with a page of plays."""
+async def respond(sim: Simulation, request: web.Request) -> Response:
+    """Respond to a POST below `PATH` with tokens, to all else with a page of plays."""
     if request.method == "POST":
-        return json_answer(
+        return json_response(
             {
                 "access_token": f"of-a-stranger-{os.urandom(12).hex()}",
                 "refresh_token": f"of-a-stranger-{os.urandom(12).hex()}",
@@ -32,4 +32,4 @@ async def answer(sim: Simulation, request: web.Request) -> Answer:
     newest = listener.newest(sim.clock.now())
     items = sim.world.items(listener, newest, sim.mode)
     body, _ = joined([stored(b'{"items":['), *items, stored(b"]}")])
-    return Answer(200, body, {"Content-Type": "application/json"})
+    return Response(200, body, {"Content-Type": "application/json"})

@@ -1,4 +1,4 @@
-"""The Web API below /v1: the calls that a listening history needs."""
+"""The endpoints of the Web API below /v1 that a listening history needs."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from songswap.dev.simulator.accounts import READ_EMAIL, READ_PRIVATE, READ_RECENTLY_PLAYED
-from songswap.dev.simulator.answer import (
-    JSON_TYPE,
-    Answer,
-    Page,
-    api_error,
-    json_answer,
-    text_error,
-)
 from songswap.dev.simulator.gzip_join import joined, stored
 from songswap.dev.simulator.ident import is_well_formed
-from songswap.dev.simulator.play import NEWEST, Play
+from songswap.dev.simulator.play import FEED_SIZE, SimulatedPlay
+from songswap.dev.simulator.response import (
+    JSON_TYPE,
+    FeedPage,
+    Response,
+    api_error,
+    json_response,
+    text_error,
+)
 from songswap.dev.simulator.simulation import Simulation
 from songswap.dev.simulator.token import Token
-from songswap.dev.simulator.world import Anybody
+from songswap.dev.simulator.world import AnyListener
 
 STALLED_AT = web.RequestKey("stalled_at", int)
-"""When the feed took its last play (ms), in a request that a stall strikes."""
+"""When the feed listed its last play (ms), for a request that a stall strikes."""
 ALLOWED_IN_DEVELOPMENT = 5
-"""Development mode knows only this many users: the first listeners."""
-_BATCH = {"tracks": 50, "artists": 50, "audio-features": 100}
+"""How many users an app in development mode has: the first listeners."""
+_MAX_IDS = {"tracks": 50, "artists": 50, "audio-features": 100}
 
 
-def admit(sim: Simulation, request: web.Request) -> Token:
-    """Return what the call's access token says, after the rate limit has let it pass.
+def authenticate(sim: Simulation, request: web.Request) -> Token:
+    """Return the contents of a valid access token, and count the request for the rate limit.
 
     Raises:
-        Refusal: 400, 401, 403 or 429.
+        ErrorResponse: 400, 401, 403 or 429.
     """
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if not scheme:
         raise _unauthorized("No token provided")
     if scheme != "Bearer":
         raise api_error(400, "Only valid bearer authentication supported")
-    token = sim.grants.read(text)
+    token = sim.tokens.read(text)
     if token is None or token.kind != "access":
         raise _unauthorized("Invalid access token")
-    if sim.grants.is_expired(token):
+    if sim.tokens.is_expired(token):
         raise _unauthorized("The access token expired")
-    wait = sim.take_place()
+    wait = sim.count_request()
     if wait is not None:
         seconds = max(1, -(-wait // 1000))
         raise api_error(429, "API rate limit exceeded", {"Retry-After": str(seconds)})
@@ -58,9 +58,9 @@ def admit(sim: Simulation, request: web.Request) -> Token:
     return token
 
 
-async def me(sim: Simulation, request: web.Request) -> Answer:
-    """GET /v1/me: the profile."""
-    token = admit(sim, request)
+async def me(sim: Simulation, request: web.Request) -> Response:
+    """GET /v1/me: the user's profile."""
+    token = authenticate(sim, request)
     listener = _listener(sim, token)
     profile: dict[str, Any] = {
         "display_name": listener.name,
@@ -77,17 +77,17 @@ async def me(sim: Simulation, request: web.Request) -> Answer:
     if token.scopes & READ_PRIVATE:
         limits = {"filter_enabled": False, "filter_locked": False}
         profile |= {"country": "DE", "explicit_content": limits, "product": "premium"}
-    return json_answer(profile)
+    return json_response(profile)
 
 
-async def recently_played(sim: Simulation, request: web.Request) -> Answer:
-    """GET /v1/me/player/recently-played: newest first, only of the newest 50."""
-    token = admit(sim, request)
+async def recently_played(sim: Simulation, request: web.Request) -> Response:
+    """GET /v1/me/player/recently-played: a page of the newest 50 plays, newest first."""
+    token = authenticate(sim, request)
     listener = _listener(sim, token)
     if not token.scopes & READ_RECENTLY_PLAYED:
         raise api_error(403, "Insufficient client scope")
     limit = _whole_number(request, "limit", 20)
-    if limit is None or not 1 <= limit <= NEWEST:
+    if limit is None or not 1 <= limit <= FEED_SIZE:
         raise api_error(400, "Invalid limit")
     if "after" in request.query and "before" in request.query:
         raise api_error(400, "Only one of after and before may be given")
@@ -98,109 +98,108 @@ async def recently_played(sim: Simulation, request: web.Request) -> Answer:
     now = sim.clock.now()
     newest = listener.newest(min(now, request.get(STALLED_AT, now)))
     page = [play for play in newest if after < play.played_at < before][:limit]
-    told = [play for play in page if not sim.leaves_out(listener.id, play)]
-    items = sim.world.items(listener, told, sim.mode)
-    rest = json_answer(_around(request, page, limit)).body
+    returned = [play for play in page if not sim.is_filtered(listener.id, play)]
+    reachable = [play for play in newest if not sim.is_filtered(listener.id, play)]
+    items = sim.world.items(listener, returned, sim.mode)
+    rest = json_response(_paging(request, page, limit)).body
     body, gzipped = joined([stored(b'{"items":['), *items, stored(b"]," + rest[1:])])
-    tellable = [play for play in newest if not sim.leaves_out(listener.id, play)]
-    return Answer(
-        200, body, {"Content-Type": JSON_TYPE}, gzipped, Page(listener.id, tellable, told)
-    )
+    feed_page = FeedPage(listener.id, reachable, returned)
+    return Response(200, body, {"Content-Type": JSON_TYPE}, gzipped, feed_page)
 
 
-def _around(request: web.Request, page: list[Play], limit: int) -> dict[str, Any]:
-    """Return what stands around a page's items. Cursors and next know of what was left out of it.
+def _paging(request: web.Request, page: list[SimulatedPlay], limit: int) -> dict[str, Any]:
+    """Return the fields besides a page's items, computed from the page before it is filtered.
 
-    Towards the past, `next` is null behind the last page; towards the present there is always one
-    more, because plays may come.
+    Towards the past `next` is null after the last page. Towards the present it never is, because
+    more plays may come.
     """
-    here = f"{request.scheme}://{request.host}{request.path}"
-    asked = sorted(request.query.items())
-    cursors = following = None
+    url = f"{request.scheme}://{request.host}{request.path}"
+    query = sorted(request.query.items())
+    cursors = next_url = None
     if page:
         cursors = {"after": str(page[0].played_at), "before": str(page[-1].played_at)}
-        side = "after" if "after" in request.query else "before"
-        if side == "after" or len(page) == limit:
-            following = f"{here}?{urlencode({side: cursors[side], 'limit': limit})}"
+        direction = "after" if "after" in request.query else "before"
+        if direction == "after" or len(page) == limit:
+            next_url = f"{url}?{urlencode({direction: cursors[direction], 'limit': limit})}"
     return {
-        "next": following,
+        "next": next_url,
         "cursors": cursors,
         "limit": limit,
-        "href": f"{here}?{urlencode(asked)}" if asked else here,
+        "href": f"{url}?{urlencode(query)}" if query else url,
     }
 
 
-async def tracks(sim: Simulation, request: web.Request) -> Answer:
-    """GET /v1/tracks?ids=: up to 50, null for the unknown."""
-    return _several(sim, request, "tracks", lambda ident: sim.world.shelf.track(ident, sim.mode))
+async def tracks(sim: Simulation, request: web.Request) -> Response:
+    """GET /v1/tracks?ids=: up to 50, null for an unknown one."""
+    return _batch(sim, request, "tracks", lambda ident: sim.world.metadata.track(ident, sim.mode))
 
 
-async def track(sim: Simulation, request: web.Request) -> Answer:
+async def track(sim: Simulation, request: web.Request) -> Response:
     """GET /v1/tracks/{id}."""
-    return _one(sim, request, lambda ident: sim.world.shelf.track(ident, sim.mode))
+    return _single(sim, request, lambda ident: sim.world.metadata.track(ident, sim.mode))
 
 
-async def artists(sim: Simulation, request: web.Request) -> Answer:
-    """GET /v1/artists?ids=: up to 50, null for the unknown."""
-    return _several(sim, request, "artists", lambda ident: sim.world.shelf.artist(ident, sim.mode))
+async def artists(sim: Simulation, request: web.Request) -> Response:
+    """GET /v1/artists?ids=: up to 50, null for an unknown one."""
+    return _batch(sim, request, "artists", lambda ident: sim.world.metadata.artist(ident, sim.mode))
 
 
-async def artist(sim: Simulation, request: web.Request) -> Answer:
+async def artist(sim: Simulation, request: web.Request) -> Response:
     """GET /v1/artists/{id}."""
-    return _one(sim, request, lambda ident: sim.world.shelf.artist(ident, sim.mode))
+    return _single(sim, request, lambda ident: sim.world.metadata.artist(ident, sim.mode))
 
 
-async def several_features(sim: Simulation, request: web.Request) -> Answer:
-    """GET /v1/audio-features?ids=: up to 100, null for the unknown and the never analysed."""
-    return _several(sim, request, "audio-features", lambda ident: _features(sim, ident))
+async def several_features(sim: Simulation, request: web.Request) -> Response:
+    """GET /v1/audio-features?ids=: up to 100, null for an unknown or never analysed track."""
+    return _batch(sim, request, "audio-features", lambda ident: _features(sim, ident))
 
 
-async def features(sim: Simulation, request: web.Request) -> Answer:
+async def features(sim: Simulation, request: web.Request) -> Response:
     """GET /v1/audio-features/{id}."""
     if sim.mode == "development":
-        admit(sim, request)
+        authenticate(sim, request)
         raise api_error(403, None)
-    return _one(sim, request, lambda ident: _features(sim, ident), "analysis not found")
+    return _single(sim, request, lambda ident: _features(sim, ident), "analysis not found")
 
 
 def _features(sim: Simulation, ident: str) -> bytes | None:
-    found = sim.world.shelf.features(ident)
-    return None if found is None else json_answer(found).body
+    found = sim.world.metadata.features(ident)
+    return None if found is None else json_response(found).body
 
 
-def _several(
+def _batch(
     sim: Simulation, request: web.Request, kind: str, find: Callable[[str], bytes | None]
-) -> Answer:
-    admit(sim, request)
+) -> Response:
+    authenticate(sim, request)
     if sim.mode == "development":
         raise api_error(403, None if kind == "audio-features" else "Forbidden")
     idents = request.query.get("ids", "").split(",")
-    if len(idents) > _BATCH[kind]:
+    if len(idents) > _MAX_IDS[kind]:
         raise api_error(400, "Too many ids requested")
     if not all(map(is_well_formed, idents)):
         raise api_error(400, "invalid id")
     found = b",".join(find(ident) or b"null" for ident in idents)
     body = b'{"%b":[%b]}' % (kind.replace("-", "_").encode(), found)
-    return Answer(200, body, {"Content-Type": JSON_TYPE})
+    return Response(200, body, {"Content-Type": JSON_TYPE})
 
 
-def _one(
+def _single(
     sim: Simulation,
     request: web.Request,
     find: Callable[[str], bytes | None],
     missing: str = "Resource not found",
-) -> Answer:
-    admit(sim, request)
+) -> Response:
+    authenticate(sim, request)
     ident = request.match_info["id"]
     if not is_well_formed(ident):
         raise api_error(400, "invalid id")
     found = find(ident)
     if found is None:
         raise api_error(404, missing)
-    return Answer(200, found, {"Content-Type": JSON_TYPE})
+    return Response(200, found, {"Content-Type": JSON_TYPE})
 
 
-def _listener(sim: Simulation, token: Token) -> Anybody:
+def _listener(sim: Simulation, token: Token) -> AnyListener:
     if token.user is None:
         raise _unauthorized("Valid user authentication required")
     listener = sim.world.listeners.get(token.user)

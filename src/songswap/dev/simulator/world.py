@@ -1,4 +1,4 @@
-"""Everybody and everything that exists under one seed."""
+"""All that exists under one seed: the catalogue, the listeners and their plays."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from pathlib import Path
 
 import msgspec
 
-from songswap.dev.simulator.catalogue import Catalogue
+from songswap.dev.simulator.catalogue import MusicCatalogue
 from songswap.dev.simulator.clock import iso
 from songswap.dev.simulator.gzip_join import Part, stored
 from songswap.dev.simulator.ident import Ids
 from songswap.dev.simulator.listener import Listener
-from songswap.dev.simulator.play import Play
-from songswap.dev.simulator.recorded import Recorded, read
-from songswap.dev.simulator.shelf import Mode, Shelf
+from songswap.dev.simulator.metadata import MetadataLookup, Mode
+from songswap.dev.simulator.play import SimulatedPlay
+from songswap.dev.simulator.recorded import RecordedListener, read_recording
 
-Anybody = Listener | Recorded
+AnyListener = Listener | RecordedListener
 
-LEAST_TRACKS = 2_000
+MIN_TRACKS = 2_000
 TRACKS_PER_USER = 10
 
 
-class World:
-    """`users` listeners whose lives begin at `born` (ms), the recorded ones after them."""
+class SimulatedWorld:
+    """A catalogue, `users` listeners whose first plays begin at `born` (ms), and recordings.
+
+    Recorded listeners come after the simulated ones.
+    """
 
     def __init__(
         self, seed: int, users: int, born: int, recordings: Mapping[str, Path] | None = None
@@ -32,46 +35,50 @@ class World:
         self._seed = seed
         self._born = born
         self._playlist_ids = Ids(seed, "playlist")
-        self.catalogue = Catalogue(seed, max(LEAST_TRACKS, TRACKS_PER_USER * users))
-        self.listeners: dict[str, Anybody] = {}
+        self.catalogue = MusicCatalogue(seed, max(MIN_TRACKS, TRACKS_PER_USER * users))
+        self.listeners: dict[str, AnyListener] = {}
         self._numbered = 0
         self.add(users)
-        recorded = [read(name, file) for name, file in (recordings or {}).items()]
-        self.listeners |= {each.id: each for each in recorded if isinstance(each, Recorded)}
-        self.shelf = Shelf(seed, self.catalogue, recorded)
+        recorded = [read_recording(name, file) for name, file in (recordings or {}).items()]
+        feeds = [recording for recording in recorded if isinstance(recording, RecordedListener)]
+        self.listeners |= {listener.id: listener for listener in feeds}
+        self.metadata = MetadataLookup(seed, self.catalogue, recorded)
         self._context = lru_cache(65_536)(self._encode_context)
 
     def add(self, count: int) -> list[str]:
-        """Add listeners with the next numbers, whose lives began when all did; return their ids."""
+        """Add listeners with the next numbers, as old as the first ones; return their ids."""
         added = [
             Listener(self._seed, number, self._born, self.catalogue)
             for number in range(self._numbered + 1, self._numbered + count + 1)
         ]
         self._numbered += count
-        self.listeners |= {each.id: each for each in added}
-        return [each.id for each in added]
+        self.listeners |= {listener.id: listener for listener in added}
+        return [listener.id for listener in added]
 
-    def track_id(self, listener: Anybody, play: Play) -> str | None:
-        """Return the id of the track that was played, None where a recording has none."""
-        if isinstance(listener, Recorded):
+    def track_id(self, listener: AnyListener, play: SimulatedPlay) -> str | None:
+        """Return the id of the played track, or None if a recording has none."""
+        if isinstance(listener, RecordedListener):
             return listener.track_id(play)
         return self.catalogue.track_id(play.track)
 
-    def items(self, listener: Anybody, plays: Sequence[Play], mode: Mode) -> list[Part]:
-        """Return plays as the items of recently-played, encoded, with commas between them."""
-        if isinstance(listener, Recorded):
+    def items(
+        self, listener: AnyListener, plays: Sequence[SimulatedPlay], mode: Mode
+    ) -> list[Part]:
+        """Return plays as the encoded items of recently-played, separated by commas."""
+        if isinstance(listener, RecordedListener):
             return [stored(b",".join(listener.items[play.track] for play in plays))]
-        parts, between = [], b""
+        # One stored part closes an item and opens the next: half as many blocks as one for each.
+        parts, between_tracks = [], b""
         for play in plays:
             parts += [
-                stored(between + b'{"track":'),
-                self.shelf.track_part(play.track, mode),
+                stored(between_tracks + b'{"track":'),
+                self.metadata.track_part(play.track, mode),
             ]
-            between = b',"played_at":"%b","context":%b},' % (
+            between_tracks = b',"played_at":"%b","context":%b},' % (
                 iso(play.played_at).encode(),
                 self._context(play.context),
             )
-        return [*parts, stored(between[:-1])]
+        return [*parts, stored(between_tracks[:-1])]
 
     def _encode_context(self, context: tuple[str, int] | None) -> bytes:
         if context is None:

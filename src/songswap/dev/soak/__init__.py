@@ -1,4 +1,4 @@
-"""The soak: days of many listeners in minutes, under a storm of faults, and what came of them.
+"""The soak: days of many listeners in minutes, under a storm of faults, and a verdict.
 
     storm (drawn from the seed) ──▶ hour by hour: faults, outages, kills ──▶ the hourly load
                                       the simulator's ledger ◀── play by play ──▶ "History"

@@ -1,4 +1,4 @@
-"""`python -m songswap.dev.soak`: options in, a table or JSON out; was the promise kept?"""
+"""`python -m songswap.dev.soak`: runs a soak and prints its verdict, as a table or JSON."""
 
 import json
 import logging
@@ -24,17 +24,17 @@ from songswap.terminal.console import err, out
 _OUTCOME = (
     ("users", "Users at the end"),
     ("plays", "Plays made"),
-    ("reachable", "Reachable when asked"),
+    ("reachable", "Reachable when polled"),
     ("loaded", "Loaded"),
     ("lost", "Lost"),
     ("duplicated", "Duplicated"),
     ("invented", "Invented"),
     ("stranded", "Users who did not come back"),
-    ("undelivered", "  whose rotated token nobody was told"),
+    ("undelivered", "  whose rotated token Spotify never delivered"),
     ("unknown", "Tracks and artists taken for unknown"),
-    ("clock_unnoticed", "Runs that went well by a wrong clock"),
+    ("clock_unnoticed", "Successful runs with a wrong clock"),
     ("ended_late", "Loads that a signal did not end in time"),
-    ("waiting", "Answers and tokens still in the spool"),
+    ("waiting", "Responses and tokens still in the spool"),
     ("gaps_true", "Gaps, true"),
     ("gaps_recorded", "Gaps, recorded"),
     ("gaps_unrecorded", "  true and not recorded"),
@@ -42,44 +42,48 @@ _OUTCOME = (
     ("gaps_adjoining", "  recorded where exactly 50 plays joined"),
     ("in_gaps", "Missed plays within recorded gaps"),
     ("unseen", "Missed plays that came late and left unseen"),
-    ("rejected_items", "Missed plays told only in items set aside"),
+    ("rejected_items", "Missed plays only in rejected items"),
     ("outside", "Missed plays before the first or after the last known"),
 )
 
 
 def soak(
-    users: Annotated[int, typer.Option(min=1, help="How many listeners begin.")] = 200,
-    days: Annotated[float, typer.Option(min=0.5, help="How many days they live through.")] = 7,
+    users: Annotated[int, typer.Option(min=1, help="Listeners at the start.")] = 200,
+    days: Annotated[float, typer.Option(min=0.5, help="Simulated days.")] = 7,
     seed: Annotated[int, typer.Option(help="The same seed draws the same storm.")] = 1,
     kind: Annotated[
-        list[str] | None, typer.Option(help="Only what has this name; once more for each.")
+        list[str] | None, typer.Option(help="Draw only this kind; once or more.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
-    keep: Annotated[Path | None, typer.Option(help="Keep all parts' data and logs here.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the data and logs of all parts here.")
+    ] = None,
 ) -> None:
-    """Live through days of listening under a storm of faults; exit 0 when the promise was kept."""
+    """Simulate days of listening under a storm of faults; exit with 0 when the promise was kept."""
     kinds = frozenset(kind or KINDS)
     if unknown := kinds - KINDS:
-        raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(sorted(KINDS))}")
+        raise typer.BadParameter(
+            f"Unknown: {', '.join(unknown)}. There are {', '.join(sorted(KINDS))}"
+        )
     started = time.monotonic()
     folder = keep or Path(tempfile.mkdtemp(prefix="songswap-soak-"))
     folder.mkdir(parents=True, exist_ok=True)
     _log_to(folder / "soak.log")
-    again = f'make soak ARGS="--users {users} --days {days:g} --seed {seed}'
-    again += "".join(f" --kind '{name}'" for name in kind or ()) + '"'
+    repeat = f'make soak ARGS="--users {users} --days {days:g} --seed {seed}'
+    repeat += "".join(f" --kind '{name}'" for name in kind or ()) + '"'
     try:
-        # SIGTERM ends it as Ctrl-C does: all parts are stopped, their folder is removed.
+        # SIGTERM too stops all parts and removes their folder.
         with stoppable(), _progress() as bar:
             task = bar.add_task("")
 
-            def told(done: int, hours: int, now: datetime) -> None:
+            def on_progress(done: int, hours: int, now: datetime) -> None:
                 if done % 24 == 0 and not err.is_watched:
                     err.say(f"{now:%Y-%m-%d %H:%M}: {done} of {hours} hours")
                 bar.update(task, completed=done, total=hours, description=f"{now:%a %d %b %H:%M}")
 
-            verdict, tally = live(folder, users, days, seed, told, kinds)
+            verdict, tally = live(folder, users, days, seed, on_progress, kinds)
     except Exception as error:
-        error.add_note(f"The same storm again: {again}")
+        error.add_note(f"Repeat this storm with: {repeat}")
         raise
     finally:
         if keep is None:
@@ -90,14 +94,14 @@ def soak(
     else:
         out.print(as_table(report))
     if not verdict.good:
-        err.say(f"The promise was not kept. The same storm again: {again}")
-        for line in verdict.examples + [f"stranded: {one}" for one in verdict.stranded]:
+        err.say(f"The promise was not kept. Repeat this storm with: {repeat}")
+        for line in verdict.examples + [f"stranded: {user}" for user in verdict.stranded]:
             err.say(f"  {line}")
         raise typer.Exit(1)
 
 
 def as_report(verdict: Verdict, tally: Tally, seconds: float) -> dict[str, Any]:
-    """The verdict and the tally as JSON has it; delays in minutes, memory in MiB."""
+    """The verdict and the tally for JSON; delays in minutes, memory in MiB."""
     calls = {
         f"{endpoint} {status}": number
         for endpoint, statuses in sorted(verdict.calls.items())
@@ -108,7 +112,7 @@ def as_report(verdict: Verdict, tally: Tally, seconds: float) -> dict[str, Any]:
         "good": verdict.good,
         **{name: counts.get(name, 0) for name, _ in _OUTCOME},
         "set_aside_by_reason": verdict.rejected_items,
-        "faults": dict(sorted(tally.came.items())),
+        "faults": dict(sorted(tally.occurred.items())),
         "calls_struck": dict(sorted(tally.struck.items())),
         "runs": dict(sorted(tally.runs.items())),
         "api_calls": calls,
@@ -121,15 +125,15 @@ def as_report(verdict: Verdict, tally: Tally, seconds: float) -> dict[str, Any]:
 
 
 def as_table(report: dict[str, Any]) -> Table:
-    """The report for a person."""
+    """The report as a table."""
     table = Table(title="The promise was kept" if report["good"] else "The promise was not kept")
     table.add_column()
     table.add_column(justify="right")
     for name, title in _OUTCOME:
         table.add_row(title, f"{report[name]:,}")
     for title, name in (
-        ("Set aside: ", "set_aside_by_reason"),
-        ("Came: ", "faults"),
+        ("Rejected: ", "set_aside_by_reason"),
+        ("Faults: ", "faults"),
         ("Calls struck: ", "calls_struck"),
         ("Runs: ", "runs"),
         ("API calls: ", "api_calls"),
@@ -157,7 +161,7 @@ def _progress() -> Progress:
 
 
 def _log_to(file: Path) -> None:
-    """Write the pipeline's log into a file: a storm has much to say."""
+    """Write the pipeline's log to a file: under a storm it is long."""
     handler = logging.FileHandler(file)
     for name, level in (("songswap", logging.INFO), ("psycopg.pool", logging.WARNING)):
         logger = logging.getLogger(name)

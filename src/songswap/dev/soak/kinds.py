@@ -1,8 +1,8 @@
-"""What Spotify can do wrong in an hour of the storm, by kind: orders for the simulator.
+"""The kinds of Spotify's faults in a storm, as orders for the simulator.
 
-`BRIEF` end with their hour, `LASTING` go on for some hours, and `EARLY` can rest users or the whole
-app for a day, so that they come only while there is time to end. What never comes together with
-others has a name of its own.
+`BRIEF` ones end with their hour, `LASTING` ones last for some hours, and `EARLY` ones can pause
+users or the whole app for a day, so they come only early enough to end. Faults that never come
+together with others have constants of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,11 +25,11 @@ _PREMIUM = "Active premium subscription required for the owner of the app."
 _PAGE = "<!doctype html><html><head><title>403</title></head><body>Access denied.</body></html>"
 
 FALSE_INVALID_GRANT: Order = {"path": TOKEN, "status": 400, "body": _DEAD}
-"""Spotify refuses everybody's grant: alone, because a run that asks few cannot tell it."""
+"""Spotify refuses every grant: alone, because a run that polls few users cannot recognize it."""
 
 SLOW_TOKENS: Order = {"path": TOKEN, "delay_ms": 300, "first": True}
 HANGING_FEED: Order = {"path": FEED, "action": "refuse", "delay_ms": 3000, "first": True}
-"""Both in the hour of a signal: it meets exchanges under way, and no answer that would be lost."""
+"""In the hour of a signal, which then meets token exchanges, and no feed that would be lost."""
 
 
 def a_user(rng: Random, users: int) -> str:
@@ -38,10 +38,10 @@ def a_user(rng: Random, users: int) -> str:
 
 
 def token_answer_lost(rng: Random, _users: int) -> Order:
-    """Draw how three token answers are lost.
+    """Draw how three token responses are lost.
 
-    A rotated token that nobody learns of is a user lost, unless the next try gets another: fewer
-    answers are lost than a call has tries, and nothing else goes wrong in that hour.
+    A user whose rotated token never arrives is lost, unless the next try gets it: fewer responses
+    are lost than a call has tries, and no other fault comes in that hour.
     """
     return {"path": TOKEN, "times": 3, "action": rng.choice(("cut", "truncate"))}
 
@@ -61,7 +61,7 @@ def _for_some(order: Order, most: float = 0.5) -> Draw:
 
 
 def _redirect(path: str, status: int) -> Draw:
-    """To another host's answer at the same path: for some calls, or for all."""
+    """Redirect some calls, or all, to the same path of another host."""
     order: Order = {"path": path, "status": status, "headers": {"Location": _STRANGER + path}}
     return lambda rng, _: {**order, "share": rng.choice((0.2, 1))}
 
@@ -89,7 +89,7 @@ _PLAYS: Sequence[Sequence[Order]] = (
     [{"path": "items/5/track", "remove": True}, {"path": "items/6/track", "value": []}],
     [{"path": "items", "value": None}],
 )
-# Never the refresh token: who is not told of it is lost, whatever the client does.
+# Never the refresh token: without it the user is lost, whatever the client does.
 _TOKENS: Sequence[Sequence[Order]] = (
     *_to("expires_in", "3600", "soon", None, 0, -60, 3600.5, 1e300, 10**30, True, [], {}),
     *_to("access_token", None, 7, "", {"value": "AQ"}),
@@ -104,18 +104,10 @@ _NULLS: Sequence[Order] = [
     for kind in ("tracks", "artists", "audio_features")
     for place in (0, 7)
 ]
-# What a header cannot carry, what it carries only with care, and what neither JSON nor SQL minds.
+# Characters that a header cannot carry, or only when encoded, and that JSON or SQL might mangle.
 _ODD = (
-    "\n",
-    "a\r\nX-Injected: 1",
-    "\x00",
-    "\x7f",
-    " ",
-    "é",
-    "日本",
-    "\U0001f3b5",
-    "\ufeff",
-    "'\";--",
+    *("\n", "a\r\nX-Injected: 1", "\x00", "\x7f", " "),
+    *("é", "日本", "\U0001f3b5", "\ufeff", "'\";--"),
 )
 
 
@@ -135,7 +127,7 @@ def _long_tokens(rng: Random, users: int) -> Order:
     return order | rng.choice(({}, {"share": 0.3}, {"user": a_user(rng, users)}))
 
 
-def _of_one(order: Order) -> Draw:
+def _for_a_user(order: Order) -> Draw:
     return lambda rng, users: {**order, "user": a_user(rng, users), "share": rng.uniform(0.3, 0.8)}
 
 
@@ -174,6 +166,6 @@ EARLY: Mapping[str, Draw] = {
 }
 FORBIDDEN: Mapping[str, Draw] = {
     "403 for everybody": lambda *_: {"path": "/v1/*", "status": 403, "body": _PREMIUM},
-    "403 for one": _of_one({"path": FEED, "status": 403}),
+    "403 for one": _for_a_user({"path": FEED, "status": 403}),
 }
-"""For some hours, early, and never where a run has to ask everybody again."""
+"""For some hours, early, and never where a run has to poll all users again."""

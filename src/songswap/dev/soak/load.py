@@ -1,4 +1,4 @@
-"""The loads of one simulated hour, in this process or in one that may be killed."""
+"""The loads of a simulated hour, in this process or in another that can be killed."""
 
 import itertools
 import logging
@@ -26,11 +26,11 @@ from songswap.supervision.interrupt import INTERRUPTED, stoppable
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.02
-_PATIENCE_S = 900.0
-"""How long another process may take: its end is all that matters, and a machine can be busy."""
+_TIMEOUT_S = 900.0
+"""Of another process; long, because the machine can be busy."""
 
-_ENDS_WITHIN_S = 60.0
-"""How long a signal may take: three times the 20 s that are promised, for a busy machine."""
+_SIGNAL_TIMEOUT_S = 60.0
+"""From a signal to the end: three times the promised 20 s, because the machine can be busy."""
 
 Ended = Literal["by itself", "killed", "by a signal", "late"]
 _CODES: dict[int | None, Ended] = {
@@ -45,46 +45,47 @@ def load(
     run_id: str,
     now: datetime,
     at_call: int = 0,
-    trouble: Callable[[], None] | None = None,
+    disruption: Callable[[], None] | None = None,
 ) -> bool:
-    """Load an hour; tell whether the run was a good one.
+    """Load an hour; return whether the run succeeded.
 
     Args:
-        now: the simulated time, which stands still meanwhile.
-        at_call: the look at the clock at which ``trouble`` comes, or after the run.
-        trouble: runs beside the load, which goes on.
+        now: the simulated time, which stands still during the load.
+        at_call: the call of the clock at which ``disruption`` starts; if the run makes fewer calls,
+            it starts after the run.
+        disruption: runs in a thread beside the load.
     """
     calls = itertools.count(1)
-    coming: Future[None] | None = None
-    with ThreadPoolExecutor(1) as beside:
+    started: Future[None] | None = None
+    with ThreadPoolExecutor(1) as thread:
 
         def clock() -> datetime:
-            nonlocal coming
-            if trouble is not None and coming is None and next(calls) >= at_call:
-                coming = beside.submit(trouble)
+            nonlocal started
+            if disruption is not None and started is None and next(calls) >= at_call:
+                started = thread.submit(disruption)
             return now
 
         try:
             hourly_load.load_once(settings, run_id, lambda *_: None, clock)
         except SongSwapError as error:
             log.info("%s: %s", run_id, error)
-            good = False
+            succeeded = False
         else:
-            good = True
-        if trouble is not None and coming is None:
-            coming = beside.submit(trouble)
-        if coming is not None:
-            coming.result()
-    return good
+            succeeded = True
+        if disruption is not None and started is None:
+            started = thread.submit(disruption)
+        if started is not None:
+            started.result()
+    return succeeded
 
 
 def load_heavy(settings: Settings, run_id: str, now: datetime) -> int:
-    """Load those who may lose plays before the next hour, as `follow_heavy_listeners` does.
+    """Load the users who may lose plays before the next hour, as `follow_heavy_listeners` does.
 
     Returns:
-        How many users answered.
+        The number of users who were polled.
     """
-    asked = 0
+    polled = 0
 
     def clock() -> datetime:
         return now
@@ -92,24 +93,24 @@ def load_heavy(settings: Settings, run_id: str, now: datetime) -> int:
     try:
         for batch in heavy_listeners.plan(settings, run_id, clock):
             try:
-                asked += fetch(settings, run_id, batch, clock)["polled"]
+                polled += fetch(settings, run_id, batch, clock)["polled"]
             finally:
                 hourly_load.load(settings, run_id, batch, clock)
                 hourly_load.summarise(settings, run_id, clock)
     except SongSwapError as error:
         log.info("%s: %s", run_id, error)
-    return asked
+    return polled
 
 
 class OtherProcess:
-    """The same load in another process, which is ready and waits for `go`.
+    """The same load in another process, which waits for `go`.
 
     Args:
-        kill_at: the number of the call of any function at which it gets SIGKILL; 0 is never.
+        kill_at: the number of the function call at which it gets SIGKILL; 0 is never.
     """
 
     def __init__(self, settings: Settings, run_id: str, now: datetime, kill_at: int = 0) -> None:
-        self._patience_s = _PATIENCE_S
+        self._timeout_s = _TIMEOUT_S
         context = multiprocessing.get_context("spawn")
         self._ready, self._go = context.Event(), context.Event()
         self._process: SpawnProcess = context.Process(
@@ -122,29 +123,29 @@ class OtherProcess:
             pass
 
     def go(self) -> None:
-        """Let it begin."""
+        """Start the load."""
         self._go.set()
 
     def interrupt(self, sign: signal.Signals, when: Callable[[], bool]) -> None:
-        """Send a signal as soon as a condition holds, unless it ends before."""
+        """Send a signal as soon as a condition holds, unless the load ends first."""
         while self._process.is_alive() and not when():
             self._process.join(_POLL_S)
         if self._process.is_alive() and self._process.pid is not None:
             os.kill(self._process.pid, sign)
-            self._patience_s = _ENDS_WITHIN_S
+            self._timeout_s = _SIGNAL_TIMEOUT_S
 
     def end(self) -> Ended:
-        """Wait until it has ended; tell how.
+        """Wait for its end; return how it ended.
 
         Raises:
-            RuntimeError: it ended with an error, or did not end although nobody sent a signal.
+            RuntimeError: it ended with an error, or did not end although it got no signal.
         """
-        self._process.join(self._patience_s)
+        self._process.join(self._timeout_s)
         code = self._process.exitcode
         if code is None:
             self._process.kill()
         self._process.join()
-        if code is None and self._patience_s == _ENDS_WITHIN_S:
+        if code is None and self._timeout_s == _SIGNAL_TIMEOUT_S:
             return "late"
         if code not in _CODES:
             raise RuntimeError(f"A load in another process ended with {code}; see its log above.")
@@ -155,16 +156,16 @@ def _load_here(
     settings: Settings, run_id: str, now: datetime, kill_at: int, ready: Event, go: Event
 ) -> None:
     logging.disable()
-    # As a command does it: a signal is an interrupt.
-    with stoppable() as came, suppress(KeyboardInterrupt):
+    # As in a command, a signal is an interrupt.
+    with stoppable() as received, suppress(KeyboardInterrupt):
         ready.set()
-        go.wait(_PATIENCE_S)
+        go.wait(_TIMEOUT_S)
         if kill_at:
             count_down = partial(_count_down, itertools.count(1), kill_at)
             threading.setprofile(count_down)
             sys.setprofile(count_down)
         load(settings, run_id, now)
-    if came:
+    if received:
         sys.exit(INTERRUPTED)
 
 

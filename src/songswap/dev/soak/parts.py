@@ -10,7 +10,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from songswap import settings
-from songswap.dev.simulator.token import GRANT_LIFE
+from songswap.dev.simulator.token import GRANT_LIFETIME
 from songswap.dev.stack.access import platform_access
 from songswap.dev.stack.loopback import free_port
 from songswap.dev.stack.object_store import REGION, ObjectStore
@@ -25,12 +25,11 @@ from songswap.warehouse.migrate import migrate
 _BUCKET = "soak"
 _DATABASE = "soak"
 _WRITES = "-c default_transaction_read_only=off"
-_GRANT_LIFE = timedelta(milliseconds=GRANT_LIFE)
+_GRANT_LIFETIME = timedelta(milliseconds=GRANT_LIFETIME)
 _AUTHORIZED_BEFORE = (timedelta(days=181.6), timedelta(days=180.2), timedelta(days=160))
-"""How long before the soak some have authorized the app: Spotify's six months are 182 days."""
+"""How long before the soak some users authorized the app: Spotify's six months are 182 days."""
 
-# A trigger of the soak's own notes when each play arrived. It only appends: nothing of two loads
-# at once has to wait for it.
+# A trigger records the delay of each play. It only appends, so concurrent loads do not wait for it.
 _WATCH = """
 CREATE SCHEMA soak;
 CREATE TABLE soak.clock (now timestamptz NOT NULL);
@@ -55,10 +54,10 @@ CREATE TRIGGER soak AFTER INSERT ON "History" REFERENCING NEW TABLE AS arrived
 
 @dataclass
 class Parts:
-    """What is running, and how the pipeline reaches it.
+    """The running parts, and the pipeline's settings for them.
 
-    ``deleted`` and ``revoked`` hold Spotify's ids of users who left, or took their grant back;
-    ``old`` those who authorized the app half a year ago, and when Spotify ends that.
+    ``deleted`` and ``revoked`` hold Spotify's ids of users who left, or revoked their grant;
+    ``old`` those who authorized the app half a year ago, and when that ends.
     """
 
     postgres: Postgres
@@ -76,27 +75,27 @@ class Parts:
         return self.postgres.running and not self.read_only
 
     def move_to(self, now: datetime) -> None:
-        """Move the time of Spotify to ``now``, and that of the watch while PostgreSQL is up."""
+        """Set the clock of Spotify to ``now``, and that of the trigger while PostgreSQL is up."""
         self.spotify.post("/admin/clock", {"set": now.isoformat()})
         if self.postgres.running:
             self.execute("DELETE FROM soak.clock")
             self.execute("INSERT INTO soak.clock VALUES (%s)", now)
 
     def sign_up(self, now: datetime, at_most: int | None = None) -> None:
-        """Sign up who listens and is neither here nor deleted, or only the first so many."""
+        """Sign up the listeners who are neither signed up nor deleted, or the first of them."""
         listeners = [
-            one for one in self.spotify.get("/admin/listeners") if one["id"] not in self.deleted
+            each for each in self.spotify.get("/admin/listeners") if each["id"] not in self.deleted
         ][:at_most]
         with self.connect() as connection:
             connection.cursor().executemany(
                 "INSERT INTO soak.members VALUES (%s, %s) ON CONFLICT DO NOTHING",
-                [(one["id"], now) for one in listeners],
+                [(each["id"], now) for each in listeners],
             )
         writing = make_conninfo(self.settings.warehouse_dsn, options=_WRITES)
         sign_up(writing, self.spotify.url, listeners, lambda _: None)
 
     def delete(self, user: str) -> None:
-        """Delete a user, as the platform does, whatever else is going on."""
+        """Delete a user, as the platform does."""
         self.execute('DELETE FROM "Users" WHERE spotify_id = %s', user)
         self.deleted.add(user)
 
@@ -113,20 +112,20 @@ class Parts:
             self.old.pop(user, None)
 
     def users(self) -> set[str]:
-        """Who is signed up."""
-        with psycopg.connect(self.settings.warehouse_dsn) as connection:
+        """Spotify's ids of the users who are signed up."""
+        with self.connect() as connection:
             return {user for (user,) in connection.execute('SELECT spotify_id FROM "Users"')}
 
     def ended(self, now: datetime) -> list[str]:
-        """Who has to authorize again because six months are over, as the engineers are told."""
+        """The users who have to authorize again after six months, as engineers see it."""
         with connect(self.settings.warehouse_dsn) as connection:
-            told = grant_states.find(connection, ("expired", "revoked"), now)
-            ids = [one.user_id for one in told if one.ask_again_at is None]
+            grants = grant_states.find(connection, ("expired", "revoked"), now)
+            ids = [grant.user_id for grant in grants if grant.ask_again_at is None]
             rows = connection.execute(
                 'SELECT spotify_id FROM "Users" WHERE id = ANY (%s) ORDER BY 1', [ids]
             ).fetchall()
-        over = {user for user, until in self.old.items() if until <= now}
-        return [user for (user,) in rows if user in over - self.revoked]
+        expired = {user for user, until in self.old.items() if until <= now}
+        return [user for (user,) in rows if user in expired - self.revoked]
 
     def execute(self, statement: str, *parameters: object) -> None:
         """Run a statement in the warehouse."""
@@ -134,11 +133,11 @@ class Parts:
             connection.execute(statement.encode(), parameters)
 
     def connect(self) -> psycopg.Connection:
-        """Open a session that can write, whether others can or not."""
+        """Open a session that can write, even if the warehouse is read-only for others."""
         return psycopg.connect(self.settings.warehouse_dsn, autocommit=True, options=_WRITES)
 
     def fail_over(self, read_only: bool) -> None:
-        """Make the warehouse read-only for all new sessions, or writable again; end all others."""
+        """Make the warehouse read-only, or writable again, for new sessions; end all others."""
         self.execute(
             f"ALTER DATABASE {_DATABASE} "
             + ("SET default_transaction_read_only = on" if read_only else "RESET ALL")
@@ -150,23 +149,23 @@ class Parts:
         self.read_only = read_only
 
     def undelivered(self) -> set[str]:
-        """Whose newest refresh token Spotify has told nobody."""
+        """The users whose newest refresh token Spotify never delivered."""
         return set(self.spotify.get("/admin/undelivered")) - self.deleted
 
     def pids(self) -> dict[str, int]:
         """The process ids of the Python parts that run."""
-        there = {"S3": self.s3.process, "simulator": self.spotify.process}
-        return {name: process.pid for name, process in there.items() if process.running}
+        parts = {"S3": self.s3.process, "simulator": self.spotify.process}
+        return {name: process.pid for name, process in parts.items() if process.running}
 
 
 @contextmanager
 def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[Parts]:
-    """The parts with ``users`` listeners whose lives and accounts begin at ``begins``.
+    """Start the parts, with ``users`` listeners whose lives begin at ``begins``.
 
     Raises:
         StackError: a part did not start.
     """
-    # A frozen clock would never leave the window of a rate limit: 429s are the storm's.
+    # A frozen clock would never leave the window of a rate limit, so only the storm sends 429s.
     simulated = (
         *("--users", str(users), "--seed", str(seed), "--rate-limit", "0", "--clock", "frozen"),
         *("--now", (begins - _AUTHORIZED_BEFORE[0]).isoformat(), "--epoch", begins.isoformat()),
@@ -190,7 +189,7 @@ def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[P
             parts.sign_up(begins, at_most=number * -(-users // 50))
             with connect(parts.settings.warehouse_dsn) as connection:
                 grants.record_authorized(connection, begins - before)
-            until = begins - before + _GRANT_LIFE
+            until = begins - before + _GRANT_LIFETIME
             parts.old |= dict.fromkeys(parts.users() - parts.old.keys(), until)
         parts.move_to(begins)
         parts.sign_up(begins)
@@ -205,8 +204,8 @@ def _settings(
 
     return settings.Settings(
         warehouse_dsn=postgres.dsn(_DATABASE),
-        # Waits after an answer are as short as they can be and still be waits. Those for an answer
-        # are as in production: how busy the machine is must not decide what comes of an hour.
+        # Waits between requests are very short. Timeouts are those of production, so that a busy
+        # machine does not change the result of an hour.
         spotify=replace(
             simulated_spotify(spotify.url),
             first_wait_s=0.01,

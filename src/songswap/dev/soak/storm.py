@@ -1,7 +1,7 @@
-"""The storm: what goes wrong in each hour, drawn from the seed alone.
+"""The storm: the events of each hour, drawn from the seed alone.
 
-Some of it lasts for days, as an exhausted quota does, so that comes early; the last hours are calm,
-so that what can come back does. What Spotify does is in `songswap.dev.soak.kinds`.
+Events that last for days, such as an exhausted quota, come early; the last hours are calm, so that
+everything can recover. Spotify's faults are in `songswap.dev.soak.kinds`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +27,7 @@ from songswap.dev.soak.kinds import (
 
 _CALM_HOURS = 8
 _REST_HOURS = 26
-"""How long what an early hour does can last: a day's pause, and the hours until the next load."""
+"""How long an early event can last: a day's pause, and the hours until the next load."""
 
 SIGNALS = ("sigterm", "sigint")
 OUTAGES = ("s3 outage", "postgres outage", "read-only")
@@ -40,11 +40,11 @@ OWN = (
 LIVES = ("join", "delete", "revoke", "return")
 _ALONE = ("token answer lost", "false invalid_grant", "stalled feed", "development")
 KINDS = frozenset({*BRIEF, *LASTING, *EARLY, *FORBIDDEN, *OWN, *LIVES, *_ALONE})
-"""Everything that a storm can bring."""
+"""All kinds of events in a storm."""
 
 
 class Fault(NamedTuple):
-    """A fault of Spotify's, and for how many hours more it lasts."""
+    """A fault of Spotify, and how many more hours it lasts."""
 
     kind: str
     order: Order
@@ -53,12 +53,12 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Hour:
-    """What one hour brings.
+    """The events of an hour.
 
-    ``faults`` are Spotify's. ``own`` is the trouble of our own side, of `OWN` or empty; it comes at
-    the ``at_call``-th look at the clock (of a kill: the n-th call of a function; of a signal: the
-    n-th exchange of a token), and an outage lasts for ``lasts`` hours more. The load's clock is
-    ``clock_off`` hours wrong. ``lives`` is what users do, of `LIVES` or empty.
+    ``faults`` are Spotify's. ``own`` is a failure on our own side, of `OWN` or empty; it comes at
+    the ``at_call``-th call of the clock (a kill: of any function; a signal: at the n-th exchange of
+    a token), and an outage lasts for ``lasts`` more hours. The load's clock is ``clock_off`` hours
+    wrong. ``lives`` is what a user does, of `LIVES` or empty.
     """
 
     faults: tuple[Fault, ...] = ()
@@ -78,10 +78,10 @@ def storm(seed: int, users: int, hours: int, kinds: Collection[str] = KINDS) -> 
     """Draw the hours of a soak.
 
     Args:
-        seed: the same one draws the same hours of the same kinds.
-        users: how many there are at the beginning.
-        hours: how many there are.
-        kinds: what may come, of `KINDS`.
+        seed: the same seed draws the same hours of the same kinds.
+        users: the number of users at the start.
+        hours: the number of hours.
+        kinds: the kinds of events to draw, of `KINDS`.
     """
     calm_from = hours - min(_CALM_HOURS, hours // 4)
     early_until = hours - _REST_HOURS
@@ -110,15 +110,15 @@ def storm(seed: int, users: int, hours: int, kinds: Collection[str] = KINDS) -> 
 
 
 def _ending_before(hour: Hour, most: int) -> Hour:
-    """What lasts ends before the calm, so that what can come back has its time."""
-    faults = tuple(one._replace(hours=min(one.hours, most)) for one in hour.faults)
+    """Shorten an hour's events so that they end before the calm."""
+    faults = tuple(fault._replace(hours=min(fault.hours, most)) for fault in hour.faults)
     return replace(hour, faults=faults, lasts=min(hour.lasts, most))
 
 
 def _hour(rng: Random, users: int, early: bool, kinds: Collection[str], forbidden: bool) -> Hour:
     own = _one_of(rng, OWN, kinds) if rng.random() < 0.45 else ""
-    # A process that is killed has answers in hand which only asking again can give: nothing may
-    # keep the run after it, at the same simulated time, from that.
+    # A killed process loses responses that only the next run can fetch again, at the same
+    # simulated time: no fault may prevent that.
     if own == "kill" and forbidden:
         own = ""
     faults = [] if own in ("kill", *SIGNALS) else _faults(rng, users, early, kinds)
@@ -140,7 +140,7 @@ def _hour(rng: Random, users: int, early: bool, kinds: Collection[str], forbidde
 
 
 def _faults(rng: Random, users: int, early: bool, kinds: Collection[str]) -> list[Fault]:
-    """Three token answers are lost, alone; or one to three faults, and one that lasts."""
+    """Draw three lost token responses, alone; or one to three faults, and one that lasts."""
     if "token answer lost" in kinds and rng.random() < 0.1:
         return [Fault("token answer lost", token_answer_lost(rng, users))]
     brief, lasting = _enabled(BRIEF, kinds), _enabled(LASTING, kinds)

@@ -1,8 +1,8 @@
-"""What came of a soak: "History" and the recorded gaps against the simulator's ledger.
+"""The verdict of a soak: compares "History" and the recorded gaps with the simulator's ledger.
 
-A play is known by the moment it was played. One that Spotify could tell when it was asked has to be
-in "History"; one that is there has to be in the ledger. The others are missed, and they have to be
-accounted for, see `Account`. Users are compared one by one, so that memory stays flat.
+A play is identified by its moment. Each play that Spotify could return when polled has to be in
+"History", and each in "History" has to be in the ledger. All others are missed, and have to be
+accounted for, see `account`. Users are compared one by one, so that memory stays flat.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,6 +16,7 @@ import psycopg
 
 from songswap.dev.soak.parts import Parts
 from songswap.storage.spool import Spool
+from songswap.warehouse.connection import connect
 
 FULL = 50
 _ANSWERED_WITHIN = timedelta(hours=3)
@@ -41,17 +42,18 @@ class Gap(NamedTuple):
 
 @dataclass
 class Verdict:
-    """The sums over all users; ``examples`` tells of the first cases of what must not be.
+    """The sums over all users; ``examples`` has the first violations.
 
-    Missed plays, by what accounts for them: ``in_gaps`` of the record; ``rejected_items``;
-    ``unseen``, pushed out of the feed again between two responses that joined, so that no caller
-    can know of them; ``outside``, before the first or after the last known play.
-    ``stranded`` are the users who do not come back; of them ``undelivered`` counts those whose
-    rotated token stood in no answer that went out whole: it never came, or nobody waited for it.
-    ``unknown`` are tracks and artists that are taken for unknown and exist; ``clock_unnoticed``
-    runs that went well by a wrong clock; ``ended_late`` loads that a signal did not end in time.
-    ``gaps_adjoining`` are recorded gaps in which nothing is missing: the answer held exactly the 50
-    plays since the last, which no caller can tell from a gap.
+    Missed plays, by what accounts for them: ``in_gaps`` that are recorded; ``rejected_items``;
+    ``unseen``, which entered the feed after newer ones and left it between two responses that
+    joined, so that no caller can know of them; ``outside``, before the first or after the last
+    known play.
+    ``stranded`` users do not come back; ``undelivered`` are those of them whose rotated token was
+    in no response that was delivered whole.
+    ``unknown`` are tracks and artists that are taken for unknown but exist; ``clock_unnoticed``
+    successful runs with a wrong clock; ``ended_late`` loads that a signal did not end in time.
+    ``gaps_adjoining`` are recorded gaps in which nothing is missing: the response had exactly the
+    50 plays since the last known, which no caller can distinguish from a gap.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -72,16 +74,14 @@ class Verdict:
 
 
 def judge(parts: Parts, begins: datetime, now: datetime) -> Verdict:
-    """Compare everything; the storm is over, and all parts are up.
+    """Compare everything after the storm, while all parts are up.
 
     Args:
-        begins: when lives and the soak began: who had joined by then was first told of nothing.
+        begins: when lives and the soak began; users of that moment first had an empty feed.
         now: when the soak ended.
     """
     verdict = Verdict()
-    with psycopg.connect(
-        parts.settings.warehouse_dsn, autocommit=True, options="-c TimeZone=UTC"
-    ) as connection:
+    with connect(parts.settings.warehouse_dsn) as connection:
         users: dict[str, int] = dict(
             connection.execute('SELECT spotify_id, id FROM "Users" ORDER BY 1').fetchall()
         )
@@ -113,31 +113,31 @@ def account(
 ) -> tuple[Counter[str], list[tuple[str, datetime]]]:
     """Account for every play of one user.
 
-    A hole is a row of missed plays between two known ones. It is a true gap when one of its plays
-    came into the feed before any newer one: then the answer after it was full and joined nothing
-    that was known, and it has to be recorded.
+    A hole is a sequence of missed plays between two known ones. It is a true gap if one of its
+    plays entered the feed before any newer one: then the next response was full and joined nothing
+    known, and the gap has to be recorded.
 
     Args:
         ledger: the user's plays in the order in which they were played.
         history: the tracks in "History" by the time they were played.
-        gaps: those that are recorded and not closed.
-        rejected_items: what the items that were set aside say of when they were played.
-        known_from: when Spotify was asked first and told of nothing; None when it told of plays.
+        gaps: the recorded gaps that are open.
+        rejected_items: the moments of the rejected items, as Spotify wrote them.
+        known_from: the moment of the first poll, if it returned no plays; else None.
 
     Returns:
-        Counts, and what must not be, by its name and moment.
+        Counts, and the violations by name and moment.
     """
     counts: Counter[str] = Counter(plays=len(ledger), loaded=len(history), gaps_recorded=len(gaps))
     counts["reachable"] = sum(play.reachable for play in ledger)
-    told = {play.played_at: play.track_id for play in ledger}
+    played = {play.played_at: play.track_id for play in ledger}
     due = {play.played_at: play.track_id for play in ledger if play.reachable}
     wrong = [("lost", at) for at, track in due.items() if history.get(at) != track]
-    wrong += [("invented", at) for at, track in history.items() if told.get(at) != track]
-    aside = set(rejected_items)
+    wrong += [("invented", at) for at, track in history.items() if played.get(at) != track]
+    rejected = set(rejected_items)
     late = _late(ledger)
     founded: set[Gap] = set()
     for hole in _holes(ledger, history, known_from):
-        missed = [play for play in hole if _written(play.played_at) not in aside]
+        missed = [play for play in hole if _as_spotify(play.played_at) not in rejected]
         around = {gap for play in missed for gap in gaps if gap.after < play.played_at < gap.before}
         is_true = any(play.played_at not in late for play in missed)
         founded |= around
@@ -146,20 +146,20 @@ def account(
         counts["in_gaps" if around else "unseen"] += len(missed)
         if is_true and not around:
             wrong.append(("gaps_unrecorded", missed[0].played_at))
-    bare = [gap for gap in gaps if gap not in founded]
-    wrong += [("gaps_unfounded", gap.before) for gap in bare if not _adjoins(ledger, gap)]
+    empty = [gap for gap in gaps if gap not in founded]
+    wrong += [("gaps_unfounded", gap.before) for gap in empty if not _adjoins(ledger, gap)]
     counts.update(name for name, _ in wrong)
-    counts["gaps_adjoining"] = len(bare) - counts["gaps_unfounded"]
-    missing = len(told.keys() - history.keys() - due.keys())
+    counts["gaps_adjoining"] = len(empty) - counts["gaps_unfounded"]
+    missing = len(played.keys() - history.keys() - due.keys())
     counts["outside"] = missing - counts["rejected_items"] - counts["in_gaps"] - counts["unseen"]
     return counts, wrong
 
 
 def _late(ledger: Sequence[Play]) -> set[datetime]:
-    """The plays that came into the feed after newer ones.
+    """The plays that entered the feed after newer ones.
 
-    They come from an offline phone, or from a device that tells when a play began: another device
-    may tell of its plays meanwhile.
+    They come from an offline phone, or from a device that reports when a play began, while another
+    device reports its plays.
     """
     late = set()
     newest = datetime.min.replace(tzinfo=UTC)
@@ -173,7 +173,7 @@ def _late(ledger: Sequence[Play]) -> set[datetime]:
 def _holes(
     ledger: Sequence[Play], history: Mapping[datetime, str], known_from: datetime | None
 ) -> Iterator[list[Play]]:
-    """The rows of plays that are missing between two known moments."""
+    """The sequences of plays that are missing between two known moments."""
     hole: list[Play] | None = None if known_from is None else []
     for play in ledger:
         if play.played_at in history:
@@ -185,7 +185,7 @@ def _holes(
 
 
 def _adjoins(ledger: Sequence[Play], gap: Gap) -> bool:
-    """Whether the answer that found the gap held all plays since the one before it."""
+    """Whether the response that revealed the gap had all plays since the last known one."""
     listed = [play.played_at for play in ledger if play.listed_at <= gap.found_at]
     first = bisect_left(listed, gap.before)
     return len(listed) - first >= FULL and bisect_right(listed, gap.after) == first
@@ -208,21 +208,21 @@ def _judge_user(
     gaps = rows(
         "SELECT after, before, found_at FROM songswap.gaps WHERE user_id = %s AND closed_at IS NULL"
     )
-    aside = rows("SELECT played_at FROM songswap.rejected_items WHERE user_id = %s")
+    rejected = rows("SELECT played_at FROM songswap.rejected_items WHERE user_id = %s")
     first = rows('SELECT joined_at FROM soak.members JOIN "Users" USING (spotify_id) WHERE id = %s')
     known_from = begins if first == [(begins,)] else None
-    aside_at = [at for (at,) in aside if at]
+    rejected_at = [at for (at,) in rejected if at]
     counts, wrong = account(
-        ledger, dict(history), [Gap(*gap) for gap in gaps], aside_at, known_from
+        ledger, dict(history), [Gap(*gap) for gap in gaps], rejected_at, known_from
     )
     counts["duplicated"] = len(history) - len({at for at, _ in history})
     verdict.counts += counts
     room = _EXAMPLES - len(verdict.examples)
-    verdict.examples += [f"{name}: {listener} {_written(at)}" for name, at in wrong[:room]]
+    verdict.examples += [f"{name}: {listener} {_as_spotify(at)}" for name, at in wrong[:room]]
 
 
 def _stranded(connection: psycopg.Connection[Any], revoked: set[str], now: datetime) -> list[str]:
-    """The users who have not taken their grant back and are not answered any more."""
+    """The users without a response in the last hours, except those who revoked their grant."""
     rows = connection.execute(
         'SELECT u.spotify_id FROM "Users" u LEFT JOIN songswap.polls p ON p.user_id = u.id'
         " WHERE p.answered_at IS NULL OR p.answered_at < %s ORDER BY 1",
@@ -232,7 +232,7 @@ def _stranded(connection: psycopg.Connection[Any], revoked: set[str], now: datet
 
 
 def _unknown(connection: psycopg.Connection[Any]) -> int:
-    """How many tracks and artists are taken for unknown: all that the feeds name exist."""
+    """The number of tracks and artists that are taken for unknown, though all in feeds exist."""
     row = connection.execute(
         "SELECT count(*) FROM songswap.enrichment_queue"
         " WHERE NOT known AND kind IN ('track', 'artist') AND id ~ '^[0-9A-Za-z]{22}$'"
@@ -241,7 +241,7 @@ def _unknown(connection: psycopg.Connection[Any]) -> int:
 
 
 def _delays(connection: psycopg.Connection[Any]) -> dict[str, int | None]:
-    """Minutes from a play to its row: the median, and what 99 of 100 take at most."""
+    """Minutes from a play to its row: the median and the 99th percentile."""
     row = connection.execute(
         "WITH d AS (SELECT minutes, sum(sum(plays)) OVER (ORDER BY minutes) AS upto,"
         " sum(sum(plays)) OVER () AS total FROM soak.delays GROUP BY minutes)"
@@ -257,10 +257,10 @@ def _play(line: Mapping[str, Any]) -> Play:
         datetime.fromisoformat(line["played_at"]),
         line["track_id"],
         datetime.fromisoformat(line["listed_at"]),
-        line["reachable_when_asked"],
+        line["reachable_when_polled"],
     )
 
 
-def _written(moment: datetime) -> str:
-    """As Spotify writes it."""
+def _as_spotify(moment: datetime) -> str:
+    """A moment as Spotify writes it."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

@@ -1,13 +1,13 @@
-"""Who may do what at the embedded S3 endpoint, as an IAM policy would say it.
+"""The access keys of the embedded S3 endpoint and their rights, in the manner of an IAM policy.
 
-The file that holds it (JSON, to be kept at 0600):
+The access file (JSON, mode 0600):
 
     {"secrets": {"pipeline": "…"},
      "grants": [{"access_key": "pipeline", "methods": ["PUT"], "prefixes": ["history/spotify/"]}]}
 
 A grant allows methods (PUT, GET, DELETE; HEAD and listing are GET) on the keys below its
 prefixes, in every bucket; the prefix "" means everything, the buckets themselves included.
-What no grant allows is forbidden.
+Whatever no grant allows is forbidden.
 """
 
 import json
@@ -17,14 +17,14 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Grant:
-    """What one access key may do below some prefixes of every bucket."""
+    """The rights of an access key below some prefixes of every bucket."""
 
     access_key: str
     methods: tuple[str, ...]
     prefixes: tuple[str, ...]
 
 
-# The rights that the keys have in production, and `admin`, who looks into the bucket.
+# The keys' rights in production, and `admin`, which may do everything.
 PLATFORM_GRANTS = (
     Grant("pipeline", ("PUT",), ("history/spotify/user", "history/export/user")),
     Grant("reader", ("GET",), ("history/",)),
@@ -45,7 +45,7 @@ class Access:
     grants: tuple[Grant, ...]
 
     def allows(self, access_key: str, method: str, key: str) -> bool:
-        """True when some grant covers this method on this object key ("" for the bucket)."""
+        """True when a grant covers this method on this object key ("" for the bucket)."""
         return any(
             grant.access_key == access_key
             and method in grant.methods
@@ -59,7 +59,7 @@ class Access:
 
     @classmethod
     def from_json(cls, text: str) -> "Access":
-        """Reads the access file's text."""
+        """Parse the access file's text."""
         content = json.loads(text)
         grants = [
             Grant(grant["access_key"], tuple(grant["methods"]), tuple(grant["prefixes"]))

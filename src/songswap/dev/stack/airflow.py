@@ -1,8 +1,8 @@
 """Airflow as four processes: api-server, scheduler, dag-processor, triggerer.
 
-Not `airflow standalone`, which leaves its children behind when it is stopped. Tasks run under
-the LocalExecutor, the metadata lies in the embedded PostgreSQL, and home, logs and keys lie in
-the state folder. The keys and the admin's password are made once and kept (0600).
+`airflow standalone` would leave its children behind when it is stopped. Tasks run under the
+LocalExecutor, the metadata is in the embedded PostgreSQL, and home, logs and keys are in the state
+folder. The keys and the admin's password are generated at the first start (mode 0600).
 """
 
 import base64
@@ -20,12 +20,12 @@ from songswap.supervision.process import Process, stop_all
 ADMIN = "admin"
 _COMPONENTS = {
     "api-server": ["api-server"],
-    # The api-server reads the logs from the disk: nobody has to serve them.
+    # The api-server reads the logs from the disk.
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
-# The user's own settings of Python and Airflow are meant for other installations.
+# The user's own settings of Python and Airflow belong to other installations.
 _FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHON")
 
 
@@ -37,8 +37,8 @@ class Airflow:
         port: the api-server's TCP port.
         database_url: the metadata database, as `postgresql://…`.
         dags: the folder of the DAG files.
-        environment: the user's own, with connections, variables and what the tasks read.
-        mark: the folder whose stack it belongs to.
+        environment: the user's own, with the connections, variables and settings of the tasks.
+        mark: the folder of the stack it belongs to.
     """
 
     def __init__(
@@ -57,25 +57,25 @@ class Airflow:
         self._mark = mark
         self.url = f"http://127.0.0.1:{port}"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._keys = self._kept_keys()
+        self._keys = self._load_keys()
         self.password = self._keys["admin"]
         self.api = AirflowApi(self.url, ADMIN, self.password)
-        kept = {name: text for name, text in environment.items() if not name.startswith(_FOREIGN)}
-        self._environment = {**kept, **self._settings(port)}
+        ours = {name: text for name, text in environment.items() if not name.startswith(_FOREIGN)}
+        self._environment = {**ours, **self._settings(port)}
         self.migration = self._process("migration", ["db", "migrate"])
         self.components = [self._process(name, words) for name, words in _COMPONENTS.items()]
 
     @property
     def logs(self) -> Path:
-        """The logs of the tasks, by DAG, run and task."""
+        """The folder of the tasks' logs, by DAG, run and task."""
         return self._folder / "logs"
 
     def start_migration(self) -> None:
-        """Starts to bring the metadata database to this version; takes 5 to 30 s."""
+        """Start migrating the metadata database, which takes 5 to 30 s."""
         self.migration.start()
 
     def wait_migrated(self, timeout_s: float = 300) -> None:
-        """Waits for the migration.
+        """Wait for the migration.
 
         Raises:
             StackError: it failed; the text begins with the last lines of its log.
@@ -83,27 +83,27 @@ class Airflow:
         self.migration.wait_success(timeout_s)
 
     def start(self) -> None:
-        """Starts the four processes; `unwell` tells when they are ready."""
+        """Start the four processes; they are ready once `unhealthy` is empty."""
         for component in self.components:
             component.start()
 
-    def unwell(self) -> list[str]:
-        """The components that do not report to be healthy yet.
+    def unhealthy(self) -> list[str]:
+        """The components that do not report themselves healthy yet.
 
         Raises:
             StackError: one of them ended; the text begins with the last lines of its log.
         """
         self.require_running()
-        return self.api.unwell()
+        return self.api.unhealthy()
 
     def require_running(self) -> None:
-        """Raises StackError when one of the four processes has ended."""
+        """Raise StackError when one of the four processes has ended."""
         for component in self.components:
             if not component.running:
                 raise component.failure(f"{component.name} ended.")
 
     def stop(self, timeout_s: float = 5) -> None:
-        """Stops the processes side by side."""
+        """Stop the processes concurrently."""
         stop_all([self.migration, *self.components], timeout_s)
 
     def _process(self, name: str, words: list[str]) -> Process:
@@ -115,17 +115,17 @@ class Airflow:
             environment=self._environment,
         )
 
-    def _kept_keys(self) -> dict[str, str]:
-        """The keys that all four processes share and the admin's password."""
+    def _load_keys(self) -> dict[str, str]:
+        """The keys that the four processes share, and the admin's password."""
         keys = self._folder / "keys.json"
         if not keys.exists():
             fernet = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-            made = {"fernet": fernet, "admin": secrets.token_urlsafe(12)}
-            made |= {name: secrets.token_urlsafe(48) for name in ("jwt", "secret")}
-            write_private(keys, json.dumps(made))
-        kept: dict[str, str] = json.loads(keys.read_text())
-        write_private(self._passwords, json.dumps({ADMIN: kept["admin"]}))
-        return kept
+            new = {"fernet": fernet, "admin": secrets.token_urlsafe(12)}
+            new |= {name: secrets.token_urlsafe(48) for name in ("jwt", "secret")}
+            write_private(keys, json.dumps(new))
+        stored: dict[str, str] = json.loads(keys.read_text())
+        write_private(self._passwords, json.dumps({ADMIN: stored["admin"]}))
+        return stored
 
     @property
     def _passwords(self) -> Path:
@@ -137,14 +137,14 @@ class Airflow:
                 "dags_folder": self._dags,
                 "executor": "LocalExecutor",
                 "parallelism": 4,
-                "default_task_retry_delay": 30,  # seconds; five minutes are long for a demo
+                "default_task_retry_delay": 30,  # seconds; Airflow's default is five minutes
                 "load_examples": False,
                 "dags_are_paused_at_creation": True,
                 "simple_auth_manager_users": f"{ADMIN}:admin",
                 "simple_auth_manager_passwords_file": self._passwords,
                 "fernet_key": self._keys["fernet"],
                 "execution_api_server_url": f"{self.url}/execution/",
-                # The default asks the network for the machine's name.
+                # The default looks the machine's name up in the network.
                 "hostname_callable": "socket.gethostname",
             },
             "database": {
@@ -166,14 +166,14 @@ class Airflow:
                 "dag_processor_child_process_log_directory": self.logs / "dag_processor",
             },
             "scheduler": {
-                # How soon a task follows the one before it.
+                # Seconds between a task and the next.
                 "scheduler_heartbeat_sec": 1,
                 "scheduler_idle_sleep_time": 0.5,
-                # How soon, in seconds, the tasks of a stack that was stopped are run again.
+                # Seconds until the tasks of a stack that was stopped run again.
                 "orphaned_tasks_check_interval": 20,
                 "task_instance_heartbeat_timeout": 60,
             },
-            # On a busy machine the api-server answers late; the first tasks must not die of it.
+            # On a busy machine the api-server responds late, and the first tasks would fail.
             "workers": {"execution_api_timeout": 30, "execution_api_retries": 10},
             "dag_processor": {
                 "refresh_interval": 30,
@@ -187,12 +187,12 @@ class Airflow:
         }
         environment["AIRFLOW_HOME"] = str(self._folder)
         environment["NO_PROXY"] = environment["no_proxy"] = _no_proxy()
-        # Airflow writes titles over its processes' environment, where leftovers are found by.
+        # Airflow's process titles would overwrite the environment, by which leftovers are found.
         environment["SPT_NOENV"] = "1"
         return environment
 
 
 def _no_proxy() -> str:
-    """The user's exceptions from proxies and 127.0.0.1, where all of Airflow's own calls go."""
-    named = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
-    return ",".join(filter(None, [named, "127.0.0.1", "localhost"]))
+    """The user's exceptions from proxies, and 127.0.0.1, where all of Airflow's own calls go."""
+    users = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    return ",".join(filter(None, [users, "127.0.0.1", "localhost"]))

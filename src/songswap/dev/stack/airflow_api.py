@@ -1,4 +1,4 @@
-"""What the demo asks of Airflow's REST API: is it well, start a run, how is the run going."""
+"""The calls of Airflow's REST API that the demo needs: health, DAGs, runs, pools."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -24,8 +24,8 @@ class AirflowApi:
         self._login = {"username": user, "password": password}
         self._token: str | None = None
 
-    def unwell(self) -> list[str]:
-        """The components that are not healthy; all of them while the api-server is silent."""
+    def unhealthy(self) -> list[str]:
+        """The components that are not healthy; all of them while the api-server is unreachable."""
         try:
             health = call_json("GET", f"{self._url}/api/v2/monitor/health")
         except (URLError, ConnectionError, TimeoutError):
@@ -33,26 +33,26 @@ class AirflowApi:
         return [name for name in COMPONENTS if health[name]["status"] != "healthy"]
 
     def dags(self) -> list[str]:
-        """The DAGs that have been parsed and can run, unless they are paused."""
+        """The DAGs that have been parsed, paused or not."""
         dags = self._call("GET", "/dags?exclude_stale=true&limit=100")["dags"]
         return [str(dag["dag_id"]) for dag in dags]
 
     def unpause(self, dag: str) -> None:
-        """Lets a DAG run, by its schedule too."""
+        """Unpause a DAG."""
         self._call("PATCH", f"/dags/{dag}?update_mask=is_paused", {"is_paused": False})
 
     def due(self, dag: str) -> bool:
-        """True while the scheduler is about to start a run that is due already."""
+        """True while a scheduled run is due and not started yet."""
         due_at = self._call("GET", f"/dags/{dag}")["next_dagrun_run_after"]
         return due_at is not None and datetime.fromisoformat(due_at) <= datetime.now(UTC)
 
     def import_errors(self) -> dict[str, str]:
-        """The DAG files that could not be imported, with the end of the reason."""
+        """The DAG files that could not be imported, with the end of their traceback."""
         errors = self._call("GET", "/importErrors")["import_errors"]
         return {error["filename"]: error["stack_trace"].strip()[-600:] for error in errors}
 
     def current_run(self, dag: str) -> str | None:
-        """The id of the run that is queued or going on, if there is one."""
+        """The id of the oldest run that is queued or running, if there is one."""
         states = "&".join(f"state={state}" for state in UNFINISHED)
         runs = self._call("GET", f"/dags/{dag}/dagRuns?{states}&order_by=run_after")["dag_runs"]
         return str(runs[0]["dag_run_id"]) if runs else None
@@ -63,12 +63,12 @@ class AirflowApi:
         return [(run["dag_run_id"], run["state"]) for run in self._call("GET", path)["dag_runs"]]
 
     def trigger(self, dag: str) -> str:
-        """Starts a run; gives its id."""
+        """Start a run; return its id."""
         run = self._call("POST", f"/dags/{dag}/dagRuns", {"logical_date": None})
         return str(run["dag_run_id"])
 
     def state(self, dag: str, run: str) -> str:
-        """queued, running, success or failed."""
+        """The state of a run: queued, running, success or failed."""
         return str(self._call("GET", f"/dags/{dag}/dagRuns/{run}")["state"])
 
     def task_states(self, dag: str, run: str) -> list[tuple[str, str]]:
@@ -86,7 +86,7 @@ class AirflowApi:
         ]
 
     def set_pools(self, pools: Mapping[str, int]) -> None:
-        """Creates pools, or gives them this number of slots."""
+        """Create pools, or set their number of slots."""
         for name, slots in pools.items():
             pool = {"pool": name, "slots": slots, "include_deferred": False}
             try:

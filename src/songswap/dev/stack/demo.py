@@ -1,4 +1,4 @@
-"""The command `songswap demo`: the embedded stack, one run of the hourly load, and what it brought.
+"""The command `songswap demo`: the embedded stack, one run of the hourly load, and its result.
 
     state folder → PostgreSQL → S3, simulator, tables, sign-up → Airflow → run → table → stay up
 
@@ -27,7 +27,7 @@ from songswap.dev.stack.plan import WAREHOUSE, make_plan
 from songswap.dev.stack.ports import require_ports
 from songswap.dev.stack.report import as_table, read_report
 from songswap.dev.stack.stack import DAG, Stack
-from songswap.dev.stack.state import kept_access, kept_world, locked, require_room
+from songswap.dev.stack.state import load_access, load_world, locked, require_room
 from songswap.errors import SettingsError, SongSwapError
 from songswap.installation.extras import require_extras
 from songswap.installation.project_files import dags
@@ -44,12 +44,12 @@ _PATIENCE_S = 60.0
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the user asked for on the command line.
+    """The options of the command line.
 
     once: stop after the first finished run.
     users, seed: how many simulated listeners, and which.
-    json: the report as one JSON object on standard output, nothing else there.
-    state: the folder that keeps everything.
+    json: write the report as one JSON object, and nothing else, to standard output.
+    state: the folder of all data and logs.
     """
 
     once: bool = False
@@ -60,10 +60,10 @@ class DemoOptions:
 
 
 def demo(options: DemoOptions) -> int:
-    """Runs the demo; returns its exit code.
+    """Run the demo; return its exit code.
 
-    0: the run was a success. 1: it failed, or a part of the stack did. 2: nothing was started,
-    something has to be changed first. 130: interrupted before the run had ended.
+    0: the run succeeded. 1: it failed, or a part of the stack did. 2: nothing was started, the user
+    has to change something first. 130: interrupted before the run had ended.
     """
     console = Terminal(stderr=True)
     folder = options.state.expanduser().absolute()
@@ -75,13 +75,13 @@ def demo(options: DemoOptions) -> int:
             return INTERRUPTED
         except (SongSwapError, OSError, aiohttp.ClientError) as error:
             if signals:
-                return INTERRUPTED  # what was cut short has failed in its own way
+                return INTERRUPTED  # the error is a consequence of the interrupt
             return _complain(console, error)
 
 
 def _complain(console: Console, error: Exception) -> int:
     text = str(error) or type(error).__name__
-    console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(text, style="red", soft_wrap=True)
     if isinstance(error, SettingsError):
         return StartRefused.exit_code
     return error.exit_code if isinstance(error, StackError) else StackError.exit_code
@@ -93,10 +93,10 @@ def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
     require_extras("airflow", "local")
     require_room(folder)
     if stop_leftovers(folder):
-        progress.say("Stopped what an earlier demo had left running.")
-    require_ports(plan.started_ports, _typed(options))
-    world = kept_world(folder, options.seed, options.users)
-    stack = Stack(folder, plan, world, kept_access(folder / "s3"), dags())
+        progress.say("Stopped the processes that an earlier demo had left running.")
+    require_ports(plan.started_ports, _command_line(options))
+    world = load_world(folder, options.seed, options.users)
+    stack = Stack(folder, plan, world, load_access(folder / "s3"), dags())
     try:
         stack.start(progress)
         report = _load(stack, progress)
@@ -112,19 +112,18 @@ def _demo(options: DemoOptions, folder: Path, console: Console) -> int:
 
 
 def _load(stack: Stack, progress: Progress) -> dict[str, Any]:
-    """Starts a run, unless one is going on, and follows it to its end; returns the report."""
+    """Start a run, unless one is under way, and wait for its end; return the report."""
     api = stack.airflow.api
-    if _ask(stack, lambda: api.due(DAG)):
-        wait_until(lambda: not _ask(stack, lambda: api.due(DAG)), _PATIENCE_S)
+    wait_until(lambda: not _retry(stack, lambda: api.due(DAG)), _PATIENCE_S)
     run = api.current_run(DAG) or api.trigger(DAG)
     with progress.step(f"{DAG}, to its end") as say:
-        while (state := _ask(stack, lambda: api.state(DAG, run))) in UNFINISHED:
-            say(_task_states(_ask(stack, lambda: api.task_states(DAG, run))))
+        while (state := _retry(stack, lambda: api.state(DAG, run))) in UNFINISHED:
+            say(_task_states(_retry(stack, lambda: api.task_states(DAG, run))))
             stack.require_running()
             time.sleep(_POLL_S)
     if state != "success":
-        tasks = _ask(stack, lambda: api.task_states(DAG, run))
-        failed = [task for task, end in tasks if end == "failed"]
+        tasks = _retry(stack, lambda: api.task_states(DAG, run))
+        failed = [task for task, state in tasks if state == "failed"]
         progress.say(
             f"The run failed in {', '.join(failed)}. Its logs are in "
             f"{stack.airflow.logs / f'dag_id={DAG}' / f'run_id={run}'}"
@@ -132,21 +131,21 @@ def _load(stack: Stack, progress: Progress) -> dict[str, Any]:
     return read_report(stack.warehouse_dsn, run, state)
 
 
-def _ask(stack: Stack, question: Callable[[], T]) -> T:
-    """The api-server's answer; on a busy machine it may be silent for a while.
+def _retry(stack: Stack, call: Callable[[], T]) -> T:
+    """Call Airflow's API until it responds: on a busy machine it may not for a while.
 
     Raises:
-        StackError: it was silent for too long, or a part has ended.
+        StackError: it did not respond within a minute, or a part has ended.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return question()
+            return call()
         except (URLError, ConnectionError, TimeoutError) as error:
             stack.require_running()
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"Airflow's api-server does not answer: {error}. Its log is in "
+                    f"Airflow's api-server does not respond: {error}. Its log is in "
                     f"{stack.airflow.logs}."
                 ) from error
         time.sleep(_POLL_S)
@@ -163,26 +162,30 @@ def _task_states(tasks: list[tuple[str, str]]) -> str:
 def _show(report: dict[str, Any], options: DemoOptions, console: Console) -> None:
     console.print(as_table(report, in_terminal=console.is_terminal))
     if report["problem"]:
-        console.print(report["problem"], style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(report["problem"], style="red", soft_wrap=True)
     if options.json:
         sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()
 
 
 def _stay_up(stack: Stack, console: Console) -> None:
-    """Shows the addresses and waits for Ctrl-C, or for a part that ends."""
-    _ask(stack, stack.unpause)
+    """Show the addresses and wait for Ctrl-C.
+
+    Raises:
+        StackError: a part has ended.
+    """
+    _retry(stack, stack.unpause)
     lines = addresses(stack)
-    lines.append("The load goes on at minute 1 of every hour; the daily checks and tests run now.")
+    lines.append("The load runs at minute 1 of every hour; the daily checks and tests run now.")
     lines.append("Ctrl-C stops everything.")
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    console.print("\n".join(lines), soft_wrap=True)
     while True:
         stack.require_running()
         time.sleep(_POLL_S)
 
 
 def addresses(stack: Stack) -> list[str]:
-    """Where the parts are reached, a line each that fits 80 columns, so that it can be copied."""
+    """The addresses of the parts, in lines of at most 80 columns, so that they can be copied."""
     plan = stack.plan
     lines = [
         f"Airflow     {stack.airflow.url}/",
@@ -190,34 +193,34 @@ def addresses(stack: Stack) -> list[str]:
     ]
     if plan.simulated:
         lines.append(f"Spotify     {stack.simulator.url}/  (the simulator)")
-        lines.append(f"Discord     {stack.simulator.url}/admin/discord  (what it was sent)")
+        lines.append(f"Discord     {stack.simulator.url}/admin/discord  (messages it received)")
     if plan.local_archive:
         lines.append(f"S3          {stack.objects.url}/")
-        lines.append(f"            keys in {_from_here(stack.objects.access_file)}")
-    lines.append(f"Terminal    . {_from_here(stack.environment_file)}")
+        lines.append(f"            keys in {_relative(stack.objects.access_file)}")
+    lines.append(f"Terminal    . {_relative(stack.environment_file)}")
     lines.append(f"            {_own_command()} status  (or check, backfill)")
     if plan.local_warehouse:
         lines.append(f'            psql "${WAREHOUSE}"')
     return lines
 
 
-def _typed(options: DemoOptions) -> str:
-    """The command that gave these options, as a shell reads it."""
-    usual, words = DemoOptions(), [_own_command(), "demo"]
+def _command_line(options: DemoOptions) -> str:
+    """The command with these options, quoted for a shell."""
+    defaults, words = DemoOptions(), [_own_command(), "demo"]
     words += ["--once"] if options.once else []
     words += ["--json"] if options.json else []
     for name in ("users", "seed", "state"):
-        if (given := getattr(options, name)) != getattr(usual, name):
-            words += [f"--{name}", shlex.quote(str(given))]
+        if (value := getattr(options, name)) != getattr(defaults, name):
+            words += [f"--{name}", shlex.quote(str(value))]
     return " ".join(words)
 
 
 def _own_command() -> str:
-    """This installation's `songswap`, as it is typed in the working folder."""
-    return _from_here(Path(sys.executable).with_name("songswap"))
+    """This installation's `songswap`, as typed in the working folder."""
+    return _relative(Path(sys.executable).with_name("songswap"))
 
 
-def _from_here(path: Path) -> str:
-    """A path as it is typed in the working folder."""
-    here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+def _relative(path: Path) -> str:
+    """A path as typed in the working folder."""
+    folder = Path.cwd()
+    return shlex.quote(str(path.relative_to(folder) if path.is_relative_to(folder) else path))

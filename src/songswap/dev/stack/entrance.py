@@ -1,4 +1,4 @@
-"""What stands before the demo's S3: it keeps pages from elsewhere out, and greets a browser."""
+"""The outermost middleware of the demo's S3: guards against web pages, and greets a browser."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from songswap.dev.simulator import page
-from songswap.dev.simulator.origin import Hosts, refusal_of_host, refusal_of_page
+from songswap.dev.simulator.origin import Hosts, check_host, check_origin
 
 
 class Entrance:
-    """ASGI middleware before all others: asks `songswap.dev.simulator.origin` whom to let in.
+    """ASGI middleware that checks requests with `songswap.dev.simulator.origin`.
 
     Args:
-        app: what it stands before.
-        hosts: the names that the endpoint is called by.
-        folder: where the objects lie, for the page at `/`.
+        app: the application behind it.
+        hosts: the host names that requests may use.
+        folder: the folder of the objects, for the page at `/`.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Hosts, folder: Path) -> None:
@@ -26,13 +26,13 @@ class Entrance:
         self._folder = folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets a request through, refuses it with S3's error document, or answers with the page."""
+        """Pass a request on, refuse it with S3's error document, or respond with the page."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        problem = refusal_of_host(request.headers, self._hosts)
-        problem = problem or refusal_of_page(request.method, request.headers)
+        problem = check_host(request.headers, self._hosts)
+        problem = problem or check_origin(request.method, request.headers)
         if problem is not None:
             body = AccessDenied(problem).to_xml()
             response = Response(body, AccessDenied.http_status, media_type="application/xml")
@@ -45,15 +45,15 @@ class Entrance:
 
 
 def _is_browser_at_root(request: Request) -> bool:
-    """Whether nobody's key came with a request for `/`: S3 itself would only call that an error."""
+    """Whether a browser requests `/` without a signature, to which S3 itself responds an error."""
     signed = "authorization" in request.headers or "X-Amz-Signature" in request.query_params
-    asked = request.method in ("GET", "HEAD") and request.url.path == "/"
-    return asked and not signed and page.is_wanted(request.headers.get("Accept", ""))
+    is_root = request.method in ("GET", "HEAD") and request.url.path == "/"
+    return is_root and not signed and page.accepts_html(request.headers.get("Accept", ""))
 
 
 def _page(folder: Path) -> bytes:
     body = (
-        "<p>This is the S3 endpoint of the demo. It answers S3 clients, which sign their requests"
+        "<p>This is the S3 endpoint of the demo. It serves S3 clients, which sign their requests"
         " with a key; without one it lists nothing.</p>\n"
         f"<p>Each object is also a file below <code>{page.text(folder)}</code>.</p>"
     )

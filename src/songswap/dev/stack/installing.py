@@ -1,11 +1,11 @@
-"""Runs one command of an installation as a step, and gives signs of life while it is silent.
+"""Runs a command of an installation as a step, and shows progress while it is silent.
 
     python -m songswap.dev.stack.installing TITLE COMMAND...
 
-uv says nothing while it downloads two hundred packages, unpacks and compiles them: half a minute,
-or several on a slow disk. In a terminal its lines are shown as they come; in a log the step is one
-line. What a command that fails has written is shown in full. Imports the standard library alone: it
-is what installs the rest.
+uv is silent while it downloads, unpacks and compiles two hundred packages: for half a minute, or
+several on a slow disk. A terminal shows its lines as they come; in a log the step is one line. The
+output of a command that fails is shown in full. Imports the standard library alone, because it
+installs everything else.
 """
 
 import os
@@ -22,7 +22,7 @@ from typing import IO
 from songswap.terminal.step_log import SILENCE_S, StepLog
 
 _REFRESH_S = 1.0
-# What uv is at after it said so: a line begins with each of these words.
+# The phase that follows an output line of uv, by the line's first word.
 _NEXT = {"Resolved": "downloading", "Prepared": "unpacking", "Installed": "compiling"}
 _ONE_PACKAGE = (" - ", " + ", " ~ ")
 _CLEAR = "\r\x1b[K"
@@ -40,13 +40,13 @@ class _Failed(Exception):
 def install(
     title: str, command: Sequence[str], stream: IO[str], silence_s: float = SILENCE_S
 ) -> int:
-    """Runs a command; returns its exit code.
+    """Run a command; return its exit code.
 
     Args:
-        title: what it does, for a person.
+        title: the name of the step.
         command: the program and its arguments.
-        stream: where to write; live when it is a terminal.
-        silence_s: how long a log has no sign of life.
+        stream: the output; live when it is a terminal.
+        silence_s: seconds between two signs of life in a log.
     """
     with subprocess.Popen(  # noqa: S603  (what our Makefile says)
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -78,7 +78,7 @@ def _logged(title: str, child: Child, log: StepLog, stream: IO[str]) -> None:
 
 
 def _live(title: str, child: Child, stream: IO[str]) -> None:
-    """Shows each line, and below it what is going on for how long."""
+    """Show each line, and below it the current phase and the seconds so far."""
     lines: SimpleQueue[str | None] = SimpleQueue()
     Thread(target=_read, args=(child, lines.put), daemon=True).start()
     stream.write(f"{title} …\n")

@@ -1,14 +1,13 @@
-"""HTTP calls to our own parts on 127.0.0.1, and ports for them.
+"""HTTP calls to the stack's parts on 127.0.0.1, and free ports for them.
 
-The calls are few, one after the other, and small: the standard library does. A proxy that the
-environment names would not find 127.0.0.1, so none is used.
+The calls are few, small and sequential, so the standard library suffices. Proxies are ignored: none
+could reach 127.0.0.1.
 """
 
 import json
 import random
 import socket
 import urllib.request
-from collections.abc import Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
 
@@ -18,29 +17,33 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def call(method: str, url: str, body: object = None, token: str | None = None) -> bytes:
-    """The answer's body; `body` is sent as JSON, `token` as a bearer token.
+    """Send a request and return the response's body.
+
+    Args:
+        body: is sent as JSON.
+        token: is sent as a bearer token.
 
     Raises:
-        HTTPError: the answer's status is 400 or above.
-        URLError: there was no answer.
+        HTTPError: the response's status is 400 or above.
+        URLError: there was no response.
     """
-    headers: Mapping[str, str] = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"}
     if token is not None:
-        headers = {**headers, "Authorization": f"Bearer {token}"}
+        headers["Authorization"] = f"Bearer {token}"
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, dict(headers), method=method)  # noqa: S310  (ours)
-    with _opener.open(request, timeout=60) as answer:
-        return bytes(answer.read())
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310  (ours)
+    with _opener.open(request, timeout=60) as response:
+        return bytes(response.read())
 
 
 def call_json(method: str, url: str, body: object = None, token: str | None = None) -> Any:
-    """The same, with the answer decoded; None when it is empty."""
-    answer = call(method, url, body, token)
-    return json.loads(answer) if answer else None
+    """The same, with the JSON decoded; None when the body is empty."""
+    text = call(method, url, body, token)
+    return json.loads(text) if text else None
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses, outside the range of outgoing connections.
+    """A free TCP port of 127.0.0.1, outside the range of outgoing connections.
 
     Raises:
         OSError: none was found.

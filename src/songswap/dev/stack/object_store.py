@@ -1,6 +1,5 @@
 """The S3 endpoint of `songswap.dev.stack.objects` as a supervised child process."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,15 +11,15 @@ REGION = "us-east-1"
 
 
 class ObjectStore:
-    """An S3 endpoint on 127.0.0.1 that keeps its objects below one folder.
+    """An S3 endpoint on 127.0.0.1 that stores its objects below one folder.
 
     Args:
         folder: holds the objects, the access file (0600) and the log; created when missing.
-        port: the TCP port; 0 takes a free one, and keeps it over a restart.
+        port: the TCP port; 0 takes a free one, which a restart takes again.
         access: the keys and their rights.
-        buckets: are made when they are missing.
+        buckets: created when missing.
         keep_free_bytes: puts are refused when the disk would have less left.
-        mark: the folder whose stack the endpoint belongs to; `folder` itself when not given.
+        mark: the folder of the stack it belongs to; `folder` by default.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class ObjectStore:
 
     @property
     def objects(self) -> Path:
-        """Where the objects lie: `<bucket>/<key>`."""
+        """The folder of the objects, each at `<bucket>/<key>`."""
         return self.folder / "objects"
 
     @property
@@ -52,20 +51,20 @@ class ObjectStore:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, timeout_s: float = 30) -> None:
-        """Starts the endpoint and waits until it listens.
+        """Start the endpoint and wait until it listens.
 
         Raises:
             StackError: it did not start; the text begins with the last lines of its log.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(self.access_file, self.access.to_json())
-        self.process = self._new_process()  # with the port that the first start took
+        self.process = self._new_process()  # on the port that the first start took
         self.process.start()
         self.process.wait_ready(lambda: "S3 listens on" in self.process.output(), timeout_s)
         self.port = int(self.process.output().splitlines()[0].rpartition(":")[2])
 
     def stop(self, timeout_s: float = 5) -> None:
-        """Stops the endpoint."""
+        """Stop the endpoint."""
         self.process.stop(timeout_s)
 
     @property
@@ -74,20 +73,8 @@ class ObjectStore:
         return self.folder / "access.json"
 
     def _new_process(self) -> Process:
-        command = [
-            sys.executable,
-            "-m",
-            "songswap.dev.stack.objects",
-            "--folder",
-            str(self.objects),
-        ]
-        command += ["--port", str(self.port), "--access", str(self.access_file)]
-        command += ["--keep-free", str(self._keep_free_bytes)]
+        command = [sys.executable, "-m", "songswap.dev.stack.objects"]
+        command += ["--folder", str(self.objects), "--access", str(self.access_file)]
+        command += ["--port", str(self.port), "--keep-free", str(self._keep_free_bytes)]
         command += [f"--bucket={bucket}" for bucket in self._buckets]
-        return Process(
-            "S3",
-            command,
-            log=self.folder / "s3.log",
-            mark=self._mark,
-            environment={"PATH": os.environ.get("PATH", os.defpath)},
-        )
+        return Process("S3", command, log=self.folder / "s3.log", mark=self._mark)

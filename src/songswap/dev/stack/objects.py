@@ -1,12 +1,12 @@
-"""An S3 endpoint that keeps its objects on disk, as a program of its own.
+"""An S3 endpoint that stores its objects as files, as a program of its own.
 
     python -m songswap.dev.stack.objects --folder FOLDER --port PORT --access FILE
 
-The server is `nanio`: plain files, signatures checked. What it lacks and real S3 has is added
-here: conditional puts (`If-None-Match: *`), and rules of what each access key may do, as an IAM
-policy would give them. When it listens it writes its address on one line of standard output.
+The server is `nanio`, which checks signatures. This module adds what nanio lacks: conditional puts
+(`If-None-Match: *`), and the rights of each access key, as an IAM policy grants them. Once it
+listens it writes its address to standard output, on one line.
 
-The access file holds the credentials and the rules, see `songswap.dev.stack.access`.
+The access file holds the credentials and the rights, see `songswap.dev.stack.access`.
 """
 
 import argparse
@@ -43,14 +43,14 @@ from songswap.dev.simulator.origin import Hosts
 from songswap.dev.stack.access import Access
 from songswap.dev.stack.entrance import Entrance
 
-# A put is refused below this: the disk is shared with PostgreSQL, which a full disk stops.
+# Puts are refused below this: a full disk would stop PostgreSQL, which shares it.
 KEEP_FREE_BYTES = 64 * 2**20
 _HOST = "127.0.0.1"
 _LOOPBACK = Hosts.of(_HOST)
 
 
 class DiskFull(S3Error):  # type: ignore[misc]  # nanio has no types
-    """The disk has no room for this object."""
+    """The disk has no space for this object."""
 
     code = "InsufficientStorage"
     message = "The disk is full: nothing was stored."
@@ -70,37 +70,37 @@ class Gate:
         self._locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets a request through, or answers it with S3's error document."""
+        """Pass a request on, or respond with S3's error document."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
             await self._pass(scope, receive, send)
         except S3Error as error:
-            answer = Response(error.to_xml(), error.http_status, media_type="application/xml")
-            await answer(scope, receive, send)
+            response = Response(error.to_xml(), error.http_status, media_type="application/xml")
+            await response(scope, receive, send)
         except ClientDisconnect:
-            return  # nobody is left to be answered; nothing was stored
+            return  # nothing was stored
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         bucket, _, key = scope["path"].removeprefix("/").partition("/")
         body = await request.body() if request.method in ("PUT", "POST") else b""
-        needs = list(_needs(request, key, body))
-        if not all(self._access.allows(scope["nanio.principal"], *need) for need in needs):
+        rights = list(_required_rights(request, key, body))
+        if not all(self._access.allows(scope["nanio.principal"], *right) for right in rights):
             raise AccessDenied(resource=f"{bucket}/{key}")
         if request.method not in ("PUT", "POST"):
             await self._app(scope, receive, send)
             return
         self._require_room(len(body))
-        # The whole body is here before the lock is taken: a slow client holds up nobody else.
+        # The whole body was read before the lock is taken, so a slow client holds up nobody else.
         async with self._locks.setdefault(f"{bucket}/{key}", Lock()):
             if request.headers.get("if-none-match") == "*" and self._exists(bucket, key):
                 raise PreconditionFailed(resource=f"{bucket}/{key}")
             await self._app(scope, _replay(body), send)
 
     def _require_room(self, size: int) -> None:
-        # nanio does not notice a write that was cut short, so the disk is asked beforehand.
+        # nanio does not notice a write that was cut short, so the disk is checked beforehand.
         folder = self._server.state.settings.data_dir
         if shutil.disk_usage(folder).free < size + self._keep_free_bytes:
             raise DiskFull
@@ -110,12 +110,12 @@ class Gate:
             info = self._server.state.storage.head_object(bucket, key)
         except (NoSuchKey, NoSuchBucket):
             return False
-        # Without an ETag it is the rest of a put that was killed before it was answered.
+        # Without an ETag it is what a put left that was killed before its response.
         return bool(info.etag.strip('"'))
 
 
-def _needs(request: Request, key: str, body: bytes) -> Iterable[tuple[str, str]]:
-    """The methods and keys that a request touches."""
+def _required_rights(request: Request, key: str, body: bytes) -> Iterable[tuple[str, str]]:
+    """The methods that a request needs, each with a key."""
     query = request.query_params
     if "delete" in query and request.method == "POST":
         yield from (("DELETE", deleted) for deleted in _keys_to_delete(body))
@@ -132,7 +132,7 @@ def _keys_to_delete(body: bytes) -> list[str]:
     try:
         elements = ElementTree.fromstring(body).iter()
     except (ElementTree.ParseError, ValueError):
-        return [""]  # who may do all gets nanio's answer to it
+        return [""]  # needs the right to everything; nanio then refuses the document
     return [element.text or "" for element in elements if element.tag.rpartition("}")[2] == "Key"]
 
 
@@ -152,14 +152,14 @@ def build_server(
     """The S3 endpoint as an ASGI application, its objects below `folder`.
 
     Args:
-        folder: is made when it is missing.
+        folder: created when missing.
         access: the keys and their rights.
         keep_free_bytes: puts are refused when the disk would have less left.
-        hosts: the names that it is called by.
+        hosts: the host names that requests may use.
     """
     credentials = StaticCredentialResolver(access.secrets)
     server: Starlette = build_app(Settings(data_dir=folder.absolute(), credentials=credentials))
-    # Last in the list is innermost: it sees only requests whose signature was right.
+    # The last in the list is the innermost: it receives only requests with a valid signature.
     options: dict[str, Any] = {"access": access, "server": server}
     server.user_middleware.append(Middleware(Gate, **options, keep_free_bytes=keep_free_bytes))
     entrance: dict[str, Any] = {"hosts": hosts, "folder": folder.absolute()}
@@ -168,20 +168,20 @@ def build_server(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until SIGTERM or SIGINT. Port 0 takes a free port. Exit code 2: the port is used."""
-    parser = argparse.ArgumentParser(description="An S3 endpoint that keeps its objects on disk.")
+    """Serve until SIGTERM or SIGINT; port 0 takes a free one. Exit code 2: the port is in use."""
+    parser = argparse.ArgumentParser(description="An S3 endpoint that stores its objects as files.")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--access", type=Path, required=True, help="credentials and rules, JSON")
-    parser.add_argument("--bucket", action="append", default=[], help="made when missing")
+    parser.add_argument("--access", type=Path, required=True, help="credentials and rights, JSON")
+    parser.add_argument("--bucket", action="append", default=[], help="created when missing")
     parser.add_argument("--keep-free", type=int, default=KEEP_FREE_BYTES, help="bytes")
     options = parser.parse_args(arguments)
     server = build_server(
         options.folder, Access.from_json(options.access.read_text()), options.keep_free
     )
-    known = {bucket.name for bucket in server.state.storage.list_buckets()}
+    existing = {bucket.name for bucket in server.state.storage.list_buckets()}
     for bucket in options.bucket:
-        if bucket not in known:
+        if bucket not in existing:
             server.state.storage.create_bucket(bucket)
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listener.listen(512)
     sys.stdout.write(f"S3 listens on http://{_HOST}:{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    # Idle connections outlive those of the usual clients: none is closed while a put is on its way.
+    # Longer than clients keep idle connections, so that none is closed while it sends a put.
     config = uvicorn.Config(
         server, log_level="warning", timeout_keep_alive=120, timeout_graceful_shutdown=2
     )

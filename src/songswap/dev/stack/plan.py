@@ -1,8 +1,7 @@
-"""What a demo starts, and what it tells Airflow: the user's own settings win over local parts.
+"""Which parts a demo starts, and the settings of its tasks: the user's own settings win.
 
-Each real service that is set keeps its local counterpart from starting: Spotify's credentials the
-simulator, the connection of the warehouse its embedded database, that of the archive the S3
-endpoint.
+Each real service that is set replaces its local part: Spotify's credentials the simulator, the
+connection of the warehouse its embedded database, that of the archive the S3 endpoint.
 """
 
 import json
@@ -14,7 +13,7 @@ from songswap import settings
 from songswap.dev.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
 from songswap.dev.stack.access import Access
 from songswap.dev.stack.object_store import REGION
-from songswap.dev.stack.ports import ARCHIVE, SPOTIFY, SPOTIFY_CONNECTION, Ports, whole
+from songswap.dev.stack.ports import ARCHIVE, SPOTIFY, SPOTIFY_CONNECTION, Ports, number
 from songswap.settings.airflow_connection import parse_connection
 from songswap.supervision.errors import StartRefused
 
@@ -36,7 +35,7 @@ SIMULATED_APP = {
 
 
 def simulated_spotify(url: str) -> settings.Spotify:
-    """How the simulated Spotify at an address is reached."""
+    """The settings of the simulated Spotify at an address."""
     return settings.Spotify(
         client_id=SIMULATED_APP["SPOTIFY_CLIENT_ID"],
         client_secret=SIMULATED_APP["SPOTIFY_CLIENT_SECRET"],
@@ -48,7 +47,7 @@ def simulated_spotify(url: str) -> settings.Spotify:
 
 @dataclass(frozen=True)
 class Plan:
-    """The user's settings, read: what is started where."""
+    """The user's settings, parsed: which parts are started, on which ports."""
 
     settings: Mapping[str, str]
     ports: Ports
@@ -57,7 +56,7 @@ class Plan:
     @property
     def simulated(self) -> bool:
         """True when Spotify is the simulator."""
-        return not {SPOTIFY, SPOTIFY_CONNECTION} & self.settings.keys()
+        return "simulator" in self.started_ports
 
     @property
     def local_warehouse(self) -> bool:
@@ -67,7 +66,7 @@ class Plan:
     @property
     def local_archive(self) -> bool:
         """True when the archive is the embedded S3 endpoint."""
-        return ARCHIVE not in self.settings
+        return "s3" in self.started_ports
 
     @property
     def started_ports(self) -> dict[str, int]:
@@ -77,13 +76,13 @@ class Plan:
     def environment(
         self, *, warehouse: str, archive: str, access: Access, simulator: str, spool: Path
     ) -> dict[str, str]:
-        """All that Airflow's tasks read from the environment.
+        """The environment of Airflow's tasks.
 
         Args:
             warehouse: the embedded warehouse's URI.
             archive: the S3 endpoint's address, and `access` its keys.
             simulator: the simulator's address.
-            spool: the folder of what could not be delivered yet.
+            spool: the folder of the spool.
         """
         local = {"SONGSWAP_SPOOL": str(spool)}
         if self.local_warehouse:
@@ -110,26 +109,26 @@ class Plan:
 
 
 def make_plan(environment: Mapping[str, str]) -> Plan:
-    """Reads the settings; an empty one counts as not set.
+    """Parse the settings; an empty one counts as not set.
 
     Raises:
-        SettingsError: a connection cannot be read.
-        StartRefused: another one cannot be read, or one that belongs to it is missing.
+        SettingsError: a connection cannot be parsed.
+        StartRefused: another setting cannot be parsed, or lacks its counterpart.
     """
     settings = {name: value.strip() for name, value in environment.items() if value.strip()}
     for name in (WAREHOUSE, ARCHIVE, ARCHIVE_READ, ARCHIVE_TESTS, DISCORD, SPOTIFY_CONNECTION):
         if name in settings:
             parse_connection(name, settings[name])
-    given = [name for name in _CREDENTIALS if name in settings]
-    if len(given) == 1 and SPOTIFY_CONNECTION not in settings:
+    present = [name for name in _CREDENTIALS if name in settings]
+    if len(present) == 1 and SPOTIFY_CONNECTION not in settings:
         missing = next(name for name in _CREDENTIALS if name not in settings)
         raise StartRefused(
-            f"{given[0]} is set and {missing} is not. Set both to use the real Spotify, "
+            f"{present[0]} is set and {missing} is not. Set both to use the real Spotify, "
             "or none to use the simulator."
         )
     if ARCHIVE in settings and _BUCKET_NAME not in settings:
         raise StartRefused(f"{ARCHIVE} is set, so {_BUCKET_NAME} has to name the bucket.")
-    return Plan(settings, Ports.read(settings), whole(settings, _SLOTS, 2))
+    return Plan(settings, Ports.read(settings), number(settings, _SLOTS, 2))
 
 
 def _s3_connection(endpoint: str, access_key: str, access: Access) -> str:

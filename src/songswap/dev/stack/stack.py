@@ -1,7 +1,8 @@
-"""The embedded stack: the order in which its parts start, and their stop.
+"""The embedded stack: starts its parts in order, and stops them.
 
-PostgreSQL first, for all others need it. While Airflow's metadata tables are being made, S3 and
-the simulator start, the warehouse gets its tables and the listeners sign up. Airflow comes last.
+PostgreSQL starts first, because all others need it. While Airflow's metadata tables are created,
+S3 and the simulator start, the warehouse gets its tables and the listeners sign up. Airflow starts
+last.
 """
 
 import shlex
@@ -38,8 +39,8 @@ class Stack:
     """All parts of one state folder.
 
     Args:
-        folder: the state folder; its user holds its lock.
-        plan: what is started where.
+        folder: the state folder; the caller holds its lock.
+        plan: which parts are started, and their ports.
         world: the simulated listeners.
         access: the S3 endpoint's keys.
         dags: the folder of the DAG files.
@@ -63,18 +64,18 @@ class Stack:
 
     @property
     def environment_file(self) -> Path:
-        """What a shell reads so that the other commands work with this stack."""
+        """The settings with which a shell's other commands use this stack."""
         return self._folder / "environment"
 
     @property
     def airflow(self) -> Airflow:
-        """Airflow, once `start` has come that far."""
+        """Airflow, from the middle of `start` on."""
         if self._airflow is None:
             raise StackError("Airflow has not been started.")
         return self._airflow
 
     def start(self, progress: Progress) -> None:
-        """Starts all parts and waits until the DAG can run.
+        """Start all parts and wait until the DAG can run.
 
         Raises:
             StackError: a part did not start; the text begins with the last lines of its log.
@@ -104,12 +105,12 @@ class Stack:
             self._start_airflow(say)
 
     def unpause(self) -> None:
-        """Lets the other DAGs run too: each daily one begins with the run of its last time."""
+        """Let the other DAGs run too; each daily one starts with its latest scheduled run."""
         for dag in self.airflow.api.dags():
             self.airflow.api.unpause(dag)
 
     def require_running(self) -> None:
-        """Raises StackError, with the last lines of its log, when a part has ended."""
+        """Raise StackError, with the last lines of its log, when a part has ended."""
         parts = [self.postgres.process]
         if self.plan.local_archive:
             parts.append(self.objects.process)
@@ -121,7 +122,7 @@ class Stack:
         self.airflow.require_running()
 
     def stop(self) -> None:
-        """Stops all parts within 10 s: Airflow first, then what its tasks use, then the rest."""
+        """Stop all parts within 10 s: Airflow first, then what its tasks use, then the rest."""
         if self._airflow is not None:
             self._airflow.stop(timeout_s=4)
         stop_all([self.postgres.process, self.objects.process, self.simulator.process], timeout_s=3)
@@ -154,14 +155,13 @@ class Stack:
 
     def _start_airflow(self, say: Callable[[str], None]) -> None:
         self.airflow.start()
-
         files = len(list(self._dags.rglob("*.py")))
 
         def ready() -> bool:
-            unwell = self.airflow.unwell()
-            say(f"waiting for {', '.join(unwell)}" if unwell else "waiting for the DAGs")
+            unhealthy = self.airflow.unhealthy()
+            say(f"waiting for {', '.join(unhealthy)}" if unhealthy else "waiting for the DAGs")
             api = self.airflow.api
-            return not unwell and len(api.dags()) + len(api.import_errors()) >= files
+            return not unhealthy and len(api.dags()) + len(api.import_errors()) >= files
 
         if not wait_until(ready, _AIRFLOW_S, _POLL_S):
             raise StackError(
@@ -176,14 +176,11 @@ class Stack:
 
 
 def _exports(environment: Mapping[str, str]) -> str:
-    """The settings of the pipeline as a shell reads them."""
+    """The settings of the pipeline as lines of a shell."""
     ours = {name: text for name, text in environment.items() if name.startswith(_SETTINGS)}
     return "".join(f"export {name}={shlex.quote(text)}\n" for name, text in sorted(ours.items()))
 
 
 def _options(world: World) -> tuple[str, ...]:
-    return (
-        *("--seed", str(world.seed)),
-        *("--users", str(world.founders)),
-        *("--epoch", world.epoch),
-    )
+    size = ("--seed", str(world.seed), "--users", str(world.founders))
+    return (*size, "--epoch", world.epoch)

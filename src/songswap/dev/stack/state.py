@@ -1,4 +1,4 @@
-"""The state folder of a stack: who uses it, and what has to be the same at the next start."""
+"""The state folder of a stack: its lock, and the data that the next start needs."""
 
 import fcntl
 import json
@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from songswap.dev.stack.access import Access, platform_access
-from songswap.dev.stack.ports import problem
+from songswap.dev.stack.ports import bind_error
 from songswap.supervision.errors import StartRefused
 from songswap.supervision.private import write_private
 
@@ -21,9 +21,9 @@ _LIVES_BEFORE_START = timedelta(days=3)
 
 @dataclass(frozen=True)
 class World:
-    """The simulated listeners, whose lives go on over a restart.
+    """The simulated listeners, whose lives continue over a restart.
 
-    The number of founders shapes the catalogue, so it stays; later ones join them.
+    The number of founders shapes the catalogue, so it stays; later listeners join them.
     """
 
     seed: int
@@ -34,14 +34,14 @@ class World:
 
 @contextmanager
 def locked(folder: Path, holder: str = "demo") -> Iterator[None]:
-    """Holds the folder for this process; a lock file that was left behind is no obstacle.
+    """Lock the folder for this process; a lock file whose process has ended locks nothing.
 
     Args:
-        folder: is made when it is missing.
-        holder: what holds it, for the one that comes second.
+        folder: created when missing.
+        holder: what the error of a second process calls the first.
 
     Raises:
-        StartRefused: another process holds it, or nothing can be written there.
+        StartRefused: another process holds the lock, or the folder is not writable.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,21 +65,21 @@ def locked(folder: Path, holder: str = "demo") -> Iterator[None]:
         yield
 
 
-def kept_world(folder: Path, seed: int, listeners: int) -> World:
-    """The world that is kept in the folder, with at least this many listeners; else a new one.
+def load_world(folder: Path, seed: int, listeners: int) -> World:
+    """Load the folder's world, or create it; it gets at least this many listeners.
 
     Raises:
-        StartRefused: the kept one has another seed.
+        StartRefused: the stored world has another seed.
     """
     file = folder / "world.json"
     if file.exists():
-        kept = World(**json.loads(file.read_text()))
-        if kept.seed != seed:
+        stored = World(**json.loads(file.read_text()))
+        if stored.seed != seed:
             raise StartRefused(
-                f"The listeners in {folder} were made with --seed {kept.seed}, not {seed}. Use "
+                f"The listeners in {folder} were made with --seed {stored.seed}, not {seed}. Use "
                 "that seed again, name another folder with --state, or remove this one."
             )
-        world = World(seed, kept.founders, max(kept.listeners, listeners), kept.epoch)
+        world = World(seed, stored.founders, max(stored.listeners, listeners), stored.epoch)
     else:
         epoch = (datetime.now(UTC) - _LIVES_BEFORE_START).isoformat(timespec="seconds")
         world = World(seed, listeners, listeners, epoch)
@@ -87,19 +87,19 @@ def kept_world(folder: Path, seed: int, listeners: int) -> World:
     return world
 
 
-def kept_access(folder: Path) -> Access:
-    """The keys of the S3 endpoint whose folder this is, made at the first start that has them."""
+def load_access(folder: Path) -> Access:
+    """Load the keys from the S3 endpoint's folder; generate those that are missing."""
     file = folder / "access.json"
-    made = platform_access()
-    kept = Access.from_json(file.read_text()).secrets if file.exists() else {}
-    access = Access({**made.secrets, **kept}, made.grants)
+    new = platform_access()
+    stored = Access.from_json(file.read_text()).secrets if file.exists() else {}
+    access = Access({**new.secrets, **stored}, new.grants)
     folder.mkdir(mode=0o700, exist_ok=True)
     write_private(file, access.to_json())
     return access
 
 
 def require_room(folder: Path) -> None:
-    """Raises StartRefused when the disk of the folder has less than 1 GB left."""
+    """Raise StartRefused when the disk of the folder has less than 1 GB left."""
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
         raise StartRefused(
@@ -109,6 +109,6 @@ def require_room(folder: Path) -> None:
 
 
 def require_port(host: str, port: int, part: str, remedy: str) -> None:
-    """Raises StartRefused, with the remedy, when nothing can listen on a port; 0 is any."""
-    if (why := problem(host, port)) is not None:
-        raise StartRefused(f"Port {port}, meant for {part}, cannot be used: {why}. {remedy}")
+    """Raise StartRefused, with the remedy, when nothing can listen on a port; 0 is any."""
+    if (error := bind_error(host, port)) is not None:
+        raise StartRefused(f"Port {port}, meant for {part}, cannot be used: {error}. {remedy}")

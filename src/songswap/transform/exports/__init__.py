@@ -1,1 +1,1 @@
-"""The rows of Spotify's exports: read, told apart, matched with plays; pure."""
+"""Turn the files of Spotify's exports into streams, and match them with plays. Pure."""

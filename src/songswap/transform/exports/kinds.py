@@ -1,4 +1,4 @@
-"""What a file of an export holds: by its first rows, and by its name where they do not tell.
+"""Find out what a file of an export holds: by its first rows, else by its name.
 
 Spotify has changed the names several times, and people and computers rename and copy files. Its own
 description of the files is "Understanding my data" in Spotify's support pages.
@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from songswap.transform.responses import parse_int
 
 HEAD_BYTES = 16 * 2**10
-"""How much of a file is looked at: some twenty rows, of which each has about 700 bytes."""
+"""How much of a file is read for this: some twenty rows of about 700 bytes each."""
 
 
 class Kind(StrEnum):
-    """What a file of an export holds."""
+    """The content of a file of an export."""
 
     EXTENDED = "extended"
     ACCOUNT = "account"
@@ -33,7 +33,7 @@ WITHOUT_TRACKS = frozenset({Kind.VIDEO, Kind.PODCAST, Kind.AUDIOBOOK})
 
 
 class Verdict(NamedTuple):
-    """What a file holds; where it is of no use although it may be a history, why."""
+    """The kind of a file; ``problem`` says why a file that may be a history cannot be used."""
 
     kind: Kind | None
     problem: str | None = None
@@ -47,19 +47,19 @@ _NAMES = (
     (Kind.ACCOUNT, r"streaminghistory(?:_music)?(?:_?\d+)?"),
     (Kind.OWNER, r"userdata"),
 )
-# What Finder, Explorer, browsers and file managers add to the name of a second file.
+# Finder, Explorer, browsers and file managers add this to the name of a second file.
 _COPIED = r"(?:[ _-]*(?:\(\d+\)|copy|kopie|copie|copia|kopia|cópia)(?: ?\d+)?)*"
 _KINDS = [
     (kind, re.compile(rf"(?:{name}){_COPIED}\.json(?:\.txt)?", re.IGNORECASE))
     for kind, name in _NAMES
 ]
 _SIMILAR = re.compile(r"endsong|endvideo|streaminghistory|myspotifydata")
+# Exports also have descriptions, and people put screenshots and links beside them.
 _NO_DATA = (".pdf", ".html", ".htm", ".png", ".jpg", ".jpeg", ".lnk", ".url", ".webloc")
-# Beside a history lie its description, screenshots of it and links to it.
 
 _EXTENDED = frozenset({"ts", "ms_played"})
 _ACCOUNT = frozenset({"endTime", "msPlayed"})
-# Of these a row has one too: other programs also write a time and a length.
+# A row must have one of these too: other programs also write a time and a length.
 _OF_SPOTIFY = (
     "spotify_track_uri",
     "master_metadata_track_name",
@@ -74,12 +74,12 @@ _TELLING = re.compile(r'"(?:ms_played|msPlayed|endTime|master_metadata_\w+|spoti
 
 
 def kind_of(name: str) -> Kind | None:
-    """What a file holds by its name without folders, as Spotify gives them or a copy of such."""
+    """Return what a file holds by its name without folders: Spotify's own, or that of a copy."""
     return next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
 
 
 def judge(name: str, head: bytes) -> Verdict:
-    """Say what a file holds.
+    """Return what a file holds.
 
     Args:
         name: without folders.
@@ -104,23 +104,23 @@ def judge(name: str, head: bytes) -> Verdict:
 
 
 def is_similar(name: str) -> bool:
-    """Whether by its name a file may hold a history, in whatever form."""
+    """Return whether by its name a file may hold a history, in whatever form."""
     return bool(_SIMILAR.search(_plain(name))) and not is_no_data(name)
 
 
 def is_no_data(name: str) -> bool:
-    """Whether by its name a file is for people to look at."""
+    """Return whether by its name a file is for people to read."""
     return name.lower().endswith(_NO_DATA)
 
 
 def _plain(name: str) -> str:
-    """The letters and digits of a name, whatever the case and the accents."""
+    """Return the letters and digits of a name, without case and accents."""
     parts = unicodedata.normalize("NFKD", name.casefold())
     return "".join(letter for letter in parts if letter.isalnum())
 
 
 def _text(head: bytes) -> str:
-    """The beginning of a JSON file, whose last character may be cut, without what stands before."""
+    """Decode the beginning of a JSON file, whose last character may be cut."""
     encoding = json.detect_encoding(head)
     return head.decode(encoding, errors="ignore").lstrip("\ufeff \t\r\n")
 
@@ -154,7 +154,7 @@ _BETWEEN = re.compile(r"[\s,]*")
 
 
 def _first_rows(text: str) -> Iterator[Any]:
-    """The rows of a list that are whole."""
+    """Yield the whole rows of a list that is cut off."""
     if not text.startswith("["):
         return
     at = 1

@@ -1,7 +1,7 @@
-"""The times of an export's rows, however they are spelled.
+"""Parse the times of an export's rows, in whatever form they are written.
 
-Spotify's own description says UTC, and spells it ``2019-03-14 15:09:26``; most exports have
-``2019-03-14T15:09:26Z``, some have numbers. What could be two times, as ``03/04/2019``, is none.
+Spotify's own description says UTC, in the form ``2019-03-14 15:09:26``; most exports have
+``2019-03-14T15:09:26Z``, some have numbers. An ambiguous date such as ``03/04/2019`` is refused.
 """
 
 import re
@@ -24,23 +24,23 @@ _SPELLED = re.compile(
 
 # Streams that were sent together share a time.
 @lru_cache(4_096)
-def export_time(told: str | float | None) -> datetime | None:
-    """The time that a row tells, in UTC and cut to the millisecond; None where it is none.
+def export_time(value: str | float | None) -> datetime | None:
+    """Parse a row's time, in UTC and cut to the millisecond; None where it is no time.
 
-    A time without a zone is one of UTC; a day alone is none.
+    A time without a zone is in UTC; a date alone is no time.
     """
-    if told is None:
+    if value is None:
         return None
-    if not isinstance(told, str):
-        return _since_1970(told)
-    text = told.strip()
+    if not isinstance(value, str):
+        return _since_1970(value)
+    text = value.strip()
     if text.isascii() and text.isdigit() and len(text) in (10, 13):
         return _since_1970(int(text))
     return moment(text) or _spelled(text)
 
 
 def _since_1970(number: float) -> datetime | None:
-    """Of seconds or ms, which have ten and thirteen digits from 2001 to 2286."""
+    """Return the time of seconds or ms, which have 10 and 13 digits from 2001 to 2286."""
     if 10**9 <= number < 10**10:
         number *= 1000
     elif not 10**12 <= number < 10**13:
@@ -65,14 +65,14 @@ def _spelled(text: str) -> datetime | None:
 def offline_end(
     reported_at: datetime, started_at: datetime | None, ms_played: int
 ) -> datetime | None:
-    """When a play of an offline phone ended at the earliest, in UTC and whole seconds.
+    """Return when a play of an offline phone ended at the earliest, in UTC and whole seconds.
 
     Args:
         reported_at: the row's own time, which can be that of its upload.
         started_at: its ``offline_timestamp``.
 
     Returns:
-        None where ``started_at`` is not told, or does not fit: the play would have ended after
+        None where ``started_at`` is missing or does not fit: the play would have ended after
         ``reported_at``, or longer before it than a phone can be offline.
     """
     if started_at is None:

@@ -1,66 +1,66 @@
-"""The order of a check's steps, and what a failure keeps from running."""
+"""The order of a check's steps, and which of them a failure skips."""
 
 import pytest
 
 from songswap.checks.sanity import run
-from songswap.checks.sanity.given import Given, Step, from_environment
-from songswap.checks.sanity.run import CHECKS, Seen, run_check
+from songswap.checks.sanity.context import CheckContext, Step, from_environment
+from songswap.checks.sanity.run import CHECKS, StepResult, run_check
 from songswap.clock import utc_now
 from songswap.errors import CheckFailed
 
-GIVEN = from_environment({}, "run", utc_now)
+CONTEXT = from_environment({}, "run", utc_now)
 NOT_RUN = "Not run: a step before it failed."
 
 
-def seen(*fail: str) -> list[tuple[str, bool | None]]:
-    """What comes of a check with a step that undoes another, when these of its steps fail."""
+def outcomes(*fail: str) -> list[tuple[str, bool | None]]:
+    """Run five steps, of which `delete` undoes `put` and these fail; return what came of each."""
 
     def step(name: str, undoes: str | None = None) -> Step:
-        def do(_given: Given) -> str:
+        def do(_context: CheckContext) -> str:
             if name in fail:
                 raise CheckFailed(f"{name} failed.")
-            return f"{name} went well."
+            return f"{name} passed."
 
         return Step(name, do, undoes)
 
     steps = (step("first"), step("put"), step("read"), step("delete", "put"), step("gone"))
-    return [(one.step, one.ok) for one in run_check(steps, GIVEN)]
+    return [(result.step, result.ok) for result in run_check(steps, CONTEXT)]
 
 
-def test_after_a_failure_only_what_undoes_is_run() -> None:
-    """The step that undoes another runs when that one went well, whatever failed in between."""
-    well = [("first", True), ("put", True), ("read", True), ("delete", True), ("gone", True)]
-    assert seen() == well
-    assert seen("read") == [*well[:2], ("read", False), ("delete", True), ("gone", None)]
-    assert seen("delete") == [*well[:3], ("delete", False), ("gone", None)]
+def test_step_that_undoes_a_passed_one_runs_after_a_failure() -> None:
+    """All other steps after the failure are skipped."""
+    passed = [("first", True), ("put", True), ("read", True), ("delete", True), ("gone", True)]
+    assert outcomes() == passed
+    assert outcomes("read") == [*passed[:2], ("read", False), ("delete", True), ("gone", None)]
+    assert outcomes("delete") == [*passed[:3], ("delete", False), ("gone", None)]
     undone = [("read", None), ("delete", None), ("gone", None)]
-    assert seen("put") == [well[0], ("put", False), *undone]
-    assert seen("first") == [("first", False), ("put", None), *undone]
+    assert outcomes("put") == [passed[0], ("put", False), *undone]
+    assert outcomes("first") == [("first", False), ("put", None), *undone]
 
 
-def test_sentences_are_told() -> None:
-    """A step's sentence is told, and that of its failure; what was not run says so."""
+def test_messages_of_steps_and_failures_are_returned() -> None:
+    """A skipped step says that it was not run."""
 
-    def fails(_given: Given) -> str:
+    def fails(_context: CheckContext) -> str:
         raise CheckFailed("It is broken.")
 
-    steps = (Step("a", lambda _: "It is well."), Step("b", fails), Step("c", lambda _: "Never."))
-    assert list(run_check(steps, GIVEN)) == [
-        Seen("a", True, "It is well."),
-        Seen("b", False, "It is broken."),
-        Seen("c", None, NOT_RUN),
+    steps = (Step("a", lambda _: "It is fine."), Step("b", fails), Step("c", lambda _: "Never."))
+    assert list(run_check(steps, CONTEXT)) == [
+        StepResult("a", True, "It is fine."),
+        StepResult("b", False, "It is broken."),
+        StepResult("c", None, NOT_RUN),
     ]
 
 
-def test_step_by_its_name() -> None:
-    """One step is run by the names of its check and itself, and its error is not caught."""
-    assert "spotipy" in run.run_step("spotipy", "library", GIVEN)
+def test_run_step_raises_the_error_of_the_step() -> None:
+    """The step is found by its check and name."""
+    assert "spotipy" in run.run_step("spotipy", "library", CONTEXT)
     with pytest.raises(CheckFailed, match="SPOTIFY_CLIENT_ID"):
-        run.run_step("spotipy", "environment", GIVEN)
+        run.run_step("spotipy", "environment", CONTEXT)
 
 
 def test_names_of_steps_are_unique() -> None:
-    """Within a check each step has a name of its own, and undoes one before it."""
+    """Within a check; and a step undoes one before it."""
     for steps in CHECKS.values():
         names = [step.name for step in steps]
         assert len(set(names)) == len(names)

@@ -31,8 +31,9 @@ TEST_USER = "history/spotify/user0/file"
         ("stranger", "GET", "tests/file", False),
     ],
 )
-def test_platform_rights(access_key: str, method: str, key: str, allowed: bool) -> None:
-    """Each key may do what it may in production, and no more."""
+def test_key_may_do_exactly_what_it_may_in_production(
+    access_key: str, method: str, key: str, allowed: bool
+) -> None:
     assert platform_access().allows(access_key, method, key) is allowed
 
 

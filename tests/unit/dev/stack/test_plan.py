@@ -24,8 +24,8 @@ def environment(plan: Plan) -> dict[str, str]:
     )
 
 
-def test_nothing_set_means_all_is_local() -> None:
-    """Every part is started, at its usual port, and the tasks are told of each."""
+def test_every_part_is_local_by_default() -> None:
+    """At its usual port, which the tasks know."""
     plan = make_plan({})
     told = environment(plan)
     assert plan.started_ports == {

@@ -16,7 +16,7 @@ def test_set_ports_win() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "x", "-1", "8080.0", "²"])
-def test_what_is_no_port_is_refused(text: str) -> None:
+def test_invalid_port_is_refused(text: str) -> None:
     """By the name of the setting."""
     with pytest.raises(StartRefused, match="SONGSWAP_AIRFLOW_PORT"):
         Ports.read({"SONGSWAP_AIRFLOW_PORT": text})

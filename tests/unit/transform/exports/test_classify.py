@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ def at(seconds: float) -> datetime:
     return T + timedelta(seconds=seconds)
 
 
-def stream(seconds: float, track: str | None = "a", listened_s: float = 60, **more: bool) -> Stream:
+def stream(seconds: float, track: str | None = "a", listened_s: float = 60, **more: Any) -> Stream:
     return Stream(at(seconds), round(listened_s * 1000), track, f"Song {track}", "Artist", **more)
 
 
@@ -32,8 +33,8 @@ def settled(
     plays: Sequence[tuple[datetime, str]] = (),
     known: Sequence[ClassifiedStream] = (),
 ) -> list[ClassifiedStream]:
-    new = deduplicate(streams, known, RULE)
-    return classify(new, known, plays, [play[0] for play in plays], RULE, nobody)
+    told = deduplicate(streams, known, RULE)
+    return classify(told, known, plays, [play[0] for play in plays], RULE, nobody)
 
 
 def outcomes(found: Sequence[ClassifiedStream]) -> list[tuple[str, datetime | None]]:
@@ -43,8 +44,7 @@ def outcomes(found: Sequence[ClassifiedStream]) -> list[tuple[str, datetime | No
     ]
 
 
-def test_what_is_no_play() -> None:
-    """Short, private and unidentified streams are no plays, whatever the API told."""
+def test_short_private_and_unidentified_streams_are_no_plays() -> None:
     streams = [
         stream(100, listened_s=29.9),
         stream(200, incognito=True),
@@ -71,10 +71,10 @@ def test_moments_are_one_plays_own() -> None:
     assert sorted(one.place for one in found) == [0, 1, 2]
 
 
-def test_told_twice_by_files() -> None:
-    """The same row of two files is one stream; of another track, or at another time, it is not."""
-    new = deduplicate([stream(100), stream(100), stream(100, "b"), stream(160)], [], RULE)
-    assert (len(new.streams), new.counts) == (3, {"repeated": 1})
+def test_same_row_of_two_files_is_one_stream() -> None:
+    """Of another track, or at another time, it is not."""
+    told = deduplicate([stream(100), stream(100), stream(100, "b"), stream(160)], [], RULE)
+    assert (len(told.streams), told.counts) == (3, {"repeated": 1})
 
 
 def test_merged_before_loaded() -> None:
@@ -83,11 +83,10 @@ def test_merged_before_loaded() -> None:
     assert outcomes(found) == [("merged", at(60.3)), ("loaded", at(120))]
 
 
-def test_known_play_is_not_told_again() -> None:
-    """A stream that is a play already stays what it is."""
+def test_known_play_stays_what_it_is() -> None:
     known = settled([stream(60)], [(at(60.3), "a")])
-    new = deduplicate([stream(60)], known, RULE)
-    assert (new.streams, new.counts) == ([], {"duplicates": 1})
+    told = deduplicate([stream(60)], known, RULE)
+    assert (told.streams, told.counts) == ([], {"duplicates": 1})
 
 
 def test_by_name_and_artist() -> None:
@@ -98,8 +97,8 @@ def test_by_name_and_artist() -> None:
         return {one: ("song A".replace("A", "a"), "ARTIST") for one in ids}
 
     def merged(play: datetime, one: Stream) -> bool:
-        new = deduplicate([stream(-5000, "b"), one], [], RULE)
-        found = classify(new, [], [(play, "other")], [play], RULE, names)
+        told = deduplicate([stream(-5000, "b"), one], [], RULE)
+        found = classify(told, [], [(play, "other")], [play], RULE, names)
         return any(each.outcome is Outcome.MERGED for each in found)
 
     assert merged(at(60.3), stream(60))
@@ -117,12 +116,11 @@ def by_names(*ids: str) -> Callable[[Sequence[str]], Mapping[str, tuple[str, str
     return lambda wanted: {one: ("Song", "Artist") for one in wanted if one in ids}
 
 
-def test_api_tells_which_of_the_names() -> None:
-    """Where several tracks share their names, a row of account data is the one that the API told
-    near it, and else none that is known."""
+def test_nearest_play_decides_between_tracks_of_one_name() -> None:
+    """Without one the row of account data is unidentified."""
     plays = [(at(305), "x"), (at(630), "y")]
-    new = deduplicate([named(5), named(10), named(20)], [], RULE)
-    found = classify(new, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
+    told = deduplicate([named(5), named(10), named(20)], [], RULE)
+    found = classify(told, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
     assert outcomes(found) == [("merged", at(305)), ("merged", at(630)), ("unidentified", None)]
     assert [one.stream.track_id for one in found] == ["x", "y", None]
     wrong = classify(
@@ -131,27 +129,26 @@ def test_api_tells_which_of_the_names() -> None:
     assert [(one.stream.track_id, one.played_at) for one in wrong] == [("x", at(305))]
 
 
-def test_identified_later() -> None:
-    """A row that no track could be told of becomes a play once: what the API told meanwhile, if it
-    did, else a new one; and nothing when it is told again."""
+def test_row_identified_later_becomes_a_play_once() -> None:
+    """The API's play of meanwhile, if there is one, else a new one; and nothing at a second
+    import."""
     first = classify(deduplicate([named(5), named(10)], [], RULE), [], [], [], RULE, nobody)
     assert outcomes(first) == [("unidentified", None)] * 2
     plays = [(at(305), "x")]
-    new = deduplicate([named(5, track="x"), named(10, track="x")], first, RULE)
-    second = classify(new, first, plays, [at(305)], RULE, nobody)
+    told = deduplicate([named(5, track="x"), named(10, track="x")], first, RULE)
+    second = classify(told, first, plays, [at(305)], RULE, nobody)
     assert outcomes(second) == [("merged", at(305)), ("loaded", at(600))]
     assert [one.place for one in second] == [one.place for one in first]
     third = deduplicate([named(5), named(10)], second, RULE)
     assert (third.streams, third.counts) == ([], {"duplicates": 2})
 
 
-def test_short_track_again_and_again() -> None:
-    """A short track that ends twice in a minute is two plays, in however many files the rows stand;
-    a longer one cannot have, and its row is there twice."""
+def test_short_track_twice_a_minute_is_two_plays() -> None:
+    """In however many files the rows are; a longer track cannot have ended twice."""
     looped = number_repeats([named(5, 31), named(5, 31), named(6, 31), named(7), named(7)])
-    new = deduplicate([*looped, *looped[1:]], [], RULE)
-    assert [one.nth for one in new.streams] == [0, 1, 0, 0]
-    found = classify(new, [], [], [], RULE, nobody)
+    told = deduplicate([*looped, *looped[1:]], [], RULE)
+    assert [one.nth for one in told.streams] == [0, 1, 0, 0]
+    found = classify(told, [], [], [], RULE, nobody)
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in found}) == 4
     assert deduplicate(number_repeats([named(5, 31)] * 2), found, RULE).stored.keys() == {
         identity(one) for one in looped[:2]
@@ -173,9 +170,10 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS, split=st.integers(0, 12))
-def test_one_play_each(rows: list[tuple[int, str | None, int, bool]], split: int) -> None:
-    """However a history comes in parts, each stream is settled once, each play of the API is one
-    stream's at most, and no two plays have one moment."""
+def test_each_play_matches_one_stream_at_most(
+    rows: list[tuple[int, str | None, int, bool]], split: int
+) -> None:
+    """However a history comes in parts; no two plays have one moment."""
     streams = [stream(20 * s, track, length) for s, track, length, _ in rows]
     plays = sorted(
         {at(20 * s + 0.3): track for s, track, length, api in rows if api and track}.items()
@@ -183,10 +181,10 @@ def test_one_play_each(rows: list[tuple[int, str | None, int, bool]], split: int
     first = settled(streams[:split], plays)
     used = {one.played_at for one in first}
     rest = [play for play in plays if play[0] not in used]
-    new = deduplicate(streams[split:], first, RULE)
+    told = deduplicate(streams[split:], first, RULE)
     times = {play[0] for play in plays} | {one.played_at for one in first if one.played_at}
-    second = classify(new, first, rest, times, RULE, nobody)
-    both = [*first, *(one for one in second if identity(one.stream) not in new.stored)]
+    second = classify(told, first, rest, times, RULE, nobody)
+    both = [*first, *(one for one in second if identity(one.stream) not in told.stored)]
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in both}) == len(
         both
     )
@@ -204,13 +202,13 @@ def test_offline_play_replaces_what_account_data_made_of_it() -> None:
     upload = named(600, 200, track="a")
     made = classify(deduplicate([upload], [], RULE), [], [], [], RULE, nobody)
     exact = Stream(at(900), 200_000, "a", "Song", "Artist", reported_at=at(36_010))
-    new = deduplicate([exact], made, RULE)
-    assert new.replaces == {exact: made[0]}
+    told = deduplicate([exact], made, RULE)
+    assert told.replaces == {exact: made[0]}
     plays = [(at(900.2), "a")]
-    assert outcomes(classify(new, made, plays, [at(900.2), at(36_000)], RULE, nobody)) == [
+    assert outcomes(classify(told, made, plays, [at(900.2), at(36_000)], RULE, nobody)) == [
         ("merged", at(900.2))
     ]
-    again = deduplicate([upload], classify(new, made, [], [], RULE, nobody), RULE)
+    again = deduplicate([upload], classify(told, made, [], [], RULE, nobody), RULE)
     assert (again.streams, again.counts) == ([], {"duplicates": 1})
 
 
@@ -225,9 +223,9 @@ def test_account_data_that_took_one_play_for_two() -> None:
         Stream(at(358), 60_000, "a", "Song", "Artist"),
         Stream(at(360), 60_000, "a", "Song", "Artist"),
     ]
-    new = deduplicate(exact, made, RULE)
-    (left,) = new.streams
-    assert new.replaces[left].outcome is Outcome.MERGED
-    assert [one.outcome for one in new.superseded] == [Outcome.LOADED]
-    assert new.counts == {"repeated": 1}
-    assert outcomes(classify(new, made, [], [], RULE, nobody)) == [("merged", at(360))]
+    told = deduplicate(exact, made, RULE)
+    (left,) = told.streams
+    assert told.replaces[left].outcome is Outcome.MERGED
+    assert [one.outcome for one in told.superseded] == [Outcome.LOADED]
+    assert told.counts == {"repeated": 1}
+    assert outcomes(classify(told, made, [], [], RULE, nobody)) == [("merged", at(360))]

@@ -2,16 +2,16 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
 
 from songswap.dev.simulator.clock import iso, parse_iso
-from songswap.dev.simulator.export import Kind, export
+from songswap.dev.simulator.export import ExportKind, make_export
 from songswap.dev.simulator.listener import DAY, Listener
-from songswap.dev.simulator.world import World
+from songswap.dev.simulator.world import SimulatedWorld
 from songswap.models import Stream
 from songswap.transform.exports.classify import classify
 from songswap.transform.exports.deduplicate import deduplicate
@@ -41,9 +41,9 @@ def moment(ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=ms)
 
 
-def lives(kind: Kind) -> Iterator[tuple[Life, Names]]:
+def lives(kind: ExportKind) -> Iterator[tuple[Life, Names]]:
     """Lives of which the API told two days of three, and the names of the tracks that it told."""
-    world = World(3, 40, NOW - 30 * DAY)
+    world = SimulatedWorld(3, 40, NOW - 30 * DAY)
     everybody = [one for one in world.listeners.values() if isinstance(one, Listener)]
     heard = {
         one.number: [
@@ -59,8 +59,8 @@ def lives(kind: Kind) -> Iterator[tuple[Life, Names]]:
         yield life_of(listener, kind, told), names
 
 
-def life_of(listener: Listener, kind: Kind, plays: list[tuple[datetime, str]]) -> Life:
-    made = export(listener, NOW, kind, 1_000)
+def life_of(listener: Listener, kind: ExportKind, plays: list[tuple[datetime, str]]) -> Life:
+    made = make_export(listener, NOW, kind, 1_000)
     streams: list[Stream] = []
     for name, body in made.files.items():
         if file := kind_of(name.rpartition("/")[2]):
@@ -75,7 +75,7 @@ def life_of(listener: Listener, kind: Kind, plays: list[tuple[datetime, str]]) -
         else:
             end = row["endTime"].replace(" ", "T") + ":00Z"
             key = (end, row["msPlayed"], row.get("trackName"), row.get("artistName"))
-        truth[key].add((at, one.what))
+        truth[key].add((at, one.category))
     return Life(plays, streams, truth)
 
 
@@ -100,8 +100,13 @@ def identified(streams: Sequence[Stream], names: Names) -> list[Stream]:
     ]
 
 
+def knowing(names: Names) -> Callable[[Sequence[str]], Names]:
+    """Look up names among these."""
+    return lambda _: names
+
+
 @pytest.mark.parametrize("kind", ["extended", "account"])
-def test_truth(kind: Kind) -> None:
+def test_plays_and_streams_match_as_they_truly_do(kind: ExportKind) -> None:
     """Of the plays that the API told more than 0.999 are found, and more than 0.999 of what is
     found is right; each play is there once, whether the API told it before the import or after.
 
@@ -113,7 +118,7 @@ def test_truth(kind: Kind) -> None:
         streams = identified(life.streams, names)
         told = deduplicate(streams, [], RULE)
         times = [at for at, _ in life.plays]
-        found = classify(told, [], life.plays, times, RULE, lambda _, names=names: names)
+        found = classify(told, [], life.plays, times, RULE, knowing(names))
         pairs = [one for one in found if one.outcome is Outcome.MERGED]
         merged += len(pairs)
         right += len(

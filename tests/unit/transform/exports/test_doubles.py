@@ -59,8 +59,8 @@ def test_three_rows_of_one_play() -> None:
     assert sorted(doubles) == [Double(rows[0], rows[2]), Double(rows[1], rows[2])]
 
 
-def test_what_is_a_play_already_stays() -> None:
-    """A row of a play that an earlier import loaded adds none, even if it is longer."""
+def test_row_of_a_loaded_play_adds_none() -> None:
+    """Even if it is longer."""
     streams = [stream(3, 230_000), stream(500)]
     assert without_doubles(streams, range(2), [stream(0)]) == (
         [streams[1]],
@@ -68,15 +68,14 @@ def test_what_is_a_play_already_stays() -> None:
     )
 
 
-def test_only_what_counts_is_compared() -> None:
-    """A stream that is no play, as one of a private session, takes no play away."""
+def test_stream_that_is_no_play_is_not_compared() -> None:
+    """Such as one of a private session."""
     streams = [stream(0), stream(0, 210_000)]
     assert without_doubles(streams, [0], [])[0] == streams
 
 
-def test_account_data() -> None:
-    """To the minute a row is a double where it cannot be a repeat: a short track can end twice in
-    two minutes."""
+def test_row_to_the_minute_is_a_double_where_no_repeat_fits() -> None:
+    """A short track can end twice in two minutes."""
 
     def row(minute: int, ms_played: int) -> Stream:
         return Stream(

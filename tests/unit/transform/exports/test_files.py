@@ -47,8 +47,7 @@ def account(*rows: Any) -> File:
     return read("StreamingHistory0.json", Kind.ACCOUNT, json.dumps(rows).encode(), NOW)
 
 
-def test_whole_row() -> None:
-    """A row of the extended history is a stream with all that the API never tells."""
+def test_extended_row_gives_all_that_the_api_lacks() -> None:
     file = extended(ROW)
     assert file.streams == [
         Stream(
@@ -78,8 +77,7 @@ def test_account_rows_that_are_equal() -> None:
     assert [stream.nth for stream in file.streams] == [0, 1, 0, 0, 0]
 
 
-def test_account_row() -> None:
-    """A row of the account data is a stream of names, to the minute."""
+def test_account_row_gives_names_to_the_minute() -> None:
     told = {"endTime": "2026-01-02 03:04", "artistName": "A", "trackName": "T", "msPlayed": 31_000}
     [stream] = account(told).streams
     at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -106,22 +104,21 @@ def test_account_row() -> None:
         ({"spotify_track_uri": ["x"]}, "spotify_track_uri: wrong type"),
     ],
 )
-def test_set_aside(change: dict[str, Any], reason: str) -> None:
-    """A row that cannot be a stream is set aside with its reason; its neighbours are streams."""
+def test_impossible_row_is_rejected_with_its_reason(change: dict[str, Any], reason: str) -> None:
+    """Its neighbours are streams."""
     file = extended(ROW, {**ROW, **change}, ROW)
     assert len(file.streams) == 2
     assert [one.reason for one in file.rejected_items] == [reason]
 
 
 @pytest.mark.parametrize("row", [None, 5, "row", [ROW], True])
-def test_no_row(row: Any) -> None:
-    """What is not even an object costs only itself."""
+def test_entry_that_is_no_object_costs_only_itself(row: Any) -> None:
     file = extended(ROW, row)
     assert (len(file.streams), len(file.rejected_items)) == (1, 1)
 
 
-def test_broken_field() -> None:
-    """A field that says nothing of the play is taken out alone."""
+def test_broken_field_is_left_out_alone() -> None:
+    """It says nothing of the play."""
     [stream] = extended({**ROW, "shuffle": "perhaps", "platform": 7}).streams
     assert (stream.shuffle, stream.platform, stream.skipped) == (None, None, None)
     assert stream.track_id == TRACK
@@ -138,8 +135,9 @@ def test_broken_field() -> None:
         ({"spotify_track_uri": "spotify:chapter:c"}, "audiobook"),
     ],
 )
-def test_no_track(change: dict[str, Any], what: str) -> None:
-    """Podcasts and audiobooks are counted and left out."""
+def test_podcasts_and_audiobooks_are_counted_and_left_out(
+    change: dict[str, Any], what: str
+) -> None:
     nothing = {"spotify_track_uri": None, "master_metadata_track_name": None}
     file = extended({**ROW, **nothing, **change})
     assert (file.streams, file.left_out) == ([], {what: 1})
@@ -153,15 +151,14 @@ def test_files_without_tracks(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("told", ["true", "false", "", 1, 0, 0.5, [], {}, "private"])
-def test_what_is_no_plain_no_is_private(told: Any) -> None:
-    """A stream whose privacy is told in an unknown way is not for others to see."""
+def test_unclear_privacy_is_private(told: Any) -> None:
     [stream] = extended({**ROW, "incognito_mode": told}).streams
     assert stream.incognito is True
 
 
 @pytest.mark.parametrize("told", [False, None])
-def test_what_is_not_private(told: bool | None) -> None:
-    """Spotify's description allows null, which old rows have, beside true and false."""
+def test_false_and_null_are_not_private(told: bool | None) -> None:
+    """Spotify's description allows null, which old rows have."""
     [stream] = extended({**ROW, "incognito_mode": told}).streams
     assert not stream.incognito
 
@@ -214,23 +211,21 @@ def test_offline_timestamp_that_is_no_start(stamp: Any, offline: bool | None) ->
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_encodings(encoding: str) -> None:
-    """What another program has saved in another encoding of Unicode is read."""
+def test_file_in_any_unicode_encoding_is_read(encoding: str) -> None:
+    """Another program may have saved it."""
     body = json.dumps([ROW], ensure_ascii=False).encode(encoding)
     assert read("endsong_0.json", Kind.EXTENDED, body, NOW).streams == extended(ROW).streams
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("name", ["1112223334", 1112223334])
-def test_owner(name: Any, encoding: str) -> None:
-    """Whose account data it is stands in a file of its own."""
+def test_owner_is_read_from_a_file_of_its_own(name: Any, encoding: str) -> None:
     body = json.dumps({"username": name, "email": None}).encode(encoding)
     assert read("Userdata.json", Kind.OWNER, body, NOW).owners == {"1112223334"}
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"username": []}', b"[" * 100_000])
-def test_no_owner(body: bytes) -> None:
-    """A file that does not tell whose it is tells nothing."""
+def test_file_without_an_owner_names_nobody(body: bytes) -> None:
     assert read("Userdata.json", Kind.OWNER, body, NOW).owners == set()
 
 
@@ -260,8 +255,7 @@ def test_podcasts_and_music_in_one_file() -> None:
         b"",
     ],
 )
-def test_plausible(body: bytes) -> None:
-    """Histories of every form are plausible, and so is what is small."""
+def test_histories_and_small_files_are_plausible(body: bytes) -> None:
     require_plausible("x.json", body)
 
 
@@ -275,14 +269,12 @@ def test_plausible(body: bytes) -> None:
         json.dumps([ROW | {"more": [1] * 9_000}] * 10).encode(),
     ],
 )
-def test_implausible(body: bytes) -> None:
-    """What would take much more memory than a history of its size is refused before."""
+def test_file_that_would_fill_memory_is_refused_unread(body: bytes) -> None:
     with pytest.raises(ExportRefused, match="Nothing was imported"):
         require_plausible("x.json", body)
 
 
-def test_local_file() -> None:
-    """A file of the user's own has names and no id."""
+def test_local_file_has_names_and_no_id() -> None:
     [stream] = extended({**ROW, "spotify_track_uri": "spotify:local:A:B:C:200"}).streams
     assert (stream.track_id, stream.track_name) == (None, "Song")
 
@@ -297,8 +289,8 @@ PERSONAL = {
 
 
 @pytest.mark.parametrize("broken", [{}, {"ms_played": "broken"}])
-def test_nothing_personal_is_kept(broken: dict[str, Any]) -> None:
-    """Addresses, agents, names and fields that nobody knows are dropped, also from broken rows."""
+def test_archived_rows_hold_nothing_personal(broken: dict[str, Any]) -> None:
+    """No address, agent, name or unknown field, also of broken rows."""
     file = extended({**ROW, **PERSONAL, **broken}, {**ROW, **PERSONAL})
     assert file.owners == {"name-secret"}
     kept = json.loads(file.archivable)
@@ -309,8 +301,8 @@ def test_nothing_personal_is_kept(broken: dict[str, Any]) -> None:
     assert not [value for value in PERSONAL.values() if value in told]
 
 
-def test_what_is_kept_is_read_again() -> None:
-    """What is archived tells the same streams, and is kept as the same."""
+def test_archived_rows_give_the_same_streams() -> None:
+    """And are archived as the same."""
     file = extended({**ROW, **PERSONAL}, {**ROW, "ms_played": None}, 5)
     again = read("x", Kind.EXTENDED, file.archivable, NOW)
     assert again.streams == file.streams
@@ -324,8 +316,8 @@ def test_text_that_postgres_cannot_store() -> None:
     assert stream.track_name == "ab"
 
 
-def test_unreadable() -> None:
-    """What is not JSON, or no list, is refused by its name."""
+def test_unreadable_file_is_named() -> None:
+    """It is not JSON, or no list."""
     for body in (b"", b"[", b"\xff\xfe", b"[" * 100_000):
         with pytest.raises(ExportRefused, match=r"endsong_0\.json is not whole JSON"):
             read("endsong_0.json", Kind.EXTENDED, body, NOW)
@@ -343,8 +335,8 @@ JSON = st.recursive(
 
 
 @given(rows=st.lists(st.dictionaries(st.sampled_from(sorted(ROW)), JSON) | JSON, max_size=8))
-def test_whatever_stands_there(rows: list[Any]) -> None:
-    """Whatever the rows are, each is a stream, left out or set aside, and nothing is raised."""
+def test_any_rows_are_read_without_an_error(rows: list[Any]) -> None:
+    """Each is a stream, left out or rejected."""
     file = read("x", Kind.EXTENDED, json.dumps(rows).encode(), NOW)
     left_out = sum(file.left_out.values())
     assert file.rows == len(rows) == len(file.streams) + left_out + len(file.rejected_items)

@@ -53,8 +53,8 @@ def head(*rows: Any) -> bytes:
         ("endsong_0.csv", None),
     ],
 )
-def test_kind_of(name: str, kind: Kind | None) -> None:
-    """A name says what a file holds, as Spotify has ever given it, or a copy of such."""
+def test_name_shows_the_kind_of_a_file(name: str, kind: Kind | None) -> None:
+    """By any name that Spotify has given it, or a copy of such."""
     assert kind_of(name) is kind
 
 
@@ -71,8 +71,7 @@ def test_kind_of(name: str, kind: Kind | None) -> None:
         (BOOK, Kind.AUDIOBOOK),
     ],
 )
-def test_rows_tell(name: str, row: dict[str, Any], kind: Kind) -> None:
-    """What is surely a history by its rows is one, whatever its name."""
+def test_rows_show_the_kind_whatever_the_name(name: str, row: dict[str, Any], kind: Kind) -> None:
     assert judge(name, head(row, row)) == (kind, None)
 
 
@@ -88,14 +87,14 @@ def test_rows_tell(name: str, row: dict[str, Any], kind: Kind) -> None:
         ("Streaming_History_Vidéo_2020.json", EXTENDED, Kind.VIDEO),
     ],
 )
-def test_rows_against_name(name: str, row: dict[str, Any], kind: Kind) -> None:
-    """Rows are believed more than a name; but those of a music video are those of a track."""
+def test_rows_outweigh_the_name(name: str, row: dict[str, Any], kind: Kind) -> None:
+    """But those of a music video are those of a track."""
     assert judge(name, head(row)).kind is kind
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_encodings(encoding: str) -> None:
-    """Rows are recognised in every encoding of Unicode, also where the last character is cut."""
+def test_rows_are_recognised_in_any_unicode_encoding(encoding: str) -> None:
+    """Also where the last character is cut."""
     body = json.dumps([EXTENDED | {"platform": "ä"}] * 99, ensure_ascii=False).encode(encoding)
     assert judge("x.json", body[: HEAD_BYTES - 1]).kind is Kind.EXTENDED
 
@@ -118,8 +117,7 @@ def test_first_rows_are_broken() -> None:
         ("Streaming History Audio.xlsx", b"PK\x03\x04"),
     ],
 )
-def test_what_may_be_a_history_is_named(name: str, content: bytes) -> None:
-    """What is left out although it may be a history has a reason."""
+def test_skipped_file_that_may_be_a_history_has_a_reason(name: str, content: bytes) -> None:
     kind, problem = judge(name, content)
     assert kind is None
     assert problem
@@ -146,8 +144,8 @@ def test_what_may_be_a_history_is_named(name: str, content: bytes) -> None:
         (".DS_Store", b"\x00\x00\x00\x01Bud1"),
     ],
 )
-def test_what_else_lies_there(name: str, content: bytes) -> None:
-    """The other files of the account data, and of computers, are of no use and not worth a word."""
+def test_other_files_are_ignored(name: str, content: bytes) -> None:
+    """Those of the account data, and of computers."""
     assert judge(name, content) == (None, None)
 
 
@@ -159,12 +157,10 @@ def test_names_of_histories() -> None:
 
 
 @given(name=st.text(max_size=20), content=st.binary(max_size=200))
-def test_whatever_stands_there(name: str, content: bytes) -> None:
-    """No content and no name is more than it can say something of."""
+def test_any_name_and_content_has_a_kind(name: str, content: bytes) -> None:
     for start in (b"", b"[", b"[{", b'[{"ts": ', b"\xff\xfe[\x00"):
         judge(name, start + content)
 
 
-def test_deep() -> None:
-    """Brackets without an end are no rows."""
+def test_endless_brackets_are_no_rows() -> None:
     assert judge("x.json", b"[" * HEAD_BYTES) == (None, None)

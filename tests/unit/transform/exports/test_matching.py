@@ -24,40 +24,36 @@ def heard(*rows: tuple[str, float, float]) -> list[StreamInterval]:
 
 
 @pytest.mark.parametrize("told", [300.4, 100.2, 299, 101, 300 + 59, 100 - 59, 200])
-def test_same_play(told: float) -> None:
-    """A play is the stream whose end or start it tells, or whose time holds it."""
+def test_play_at_the_end_start_or_within_is_the_stream(told: float) -> None:
     assert match([(at(told), "a")], heard(("a", 300, 200))) == {0: 0}
 
 
 @pytest.mark.parametrize(("track", "told"), [("b", 300), ("a", 300 + 61), ("a", 100 - 61)])
-def test_another_play(track: str, told: float) -> None:
-    """Another track, or a time too far outside, is another play."""
+def test_other_track_or_far_time_is_another_play(track: str, told: float) -> None:
     assert match([(at(told), track)], heard(("c", 100, 50), ("a", 300, 200))) == {}
 
 
-def test_paused() -> None:
-    """A play that tells its start lies before the pauses, after the stream before it."""
+def test_start_may_lie_before_pauses_but_after_the_stream_before() -> None:
     streams = heard(("b", 0, 100), ("a", 1000, 200))
     assert match([(at(30), "a")], streams) == {1: 0}
     assert match([(at(-30), "a")], streams) == {1: 0}
     assert match([(at(-90), "a")], streams) == {}
 
 
-def test_heard_again_at_once() -> None:
-    """Of two streams in a row each gets its own play, whether starts or ends are told."""
+def test_repeated_streams_match_their_own_plays() -> None:
+    """Whether plays are dated at their start or end."""
     streams = heard(("a", 200, 200), ("a", 400, 200))
     ends = [(at(200.3), "a"), (at(400.3), "a")]
     starts = [(at(0.1), "a"), (at(200.1), "a")]
     assert match(ends, streams) == match(starts, streams) == {0: 0, 1: 1}
 
 
-def test_one_of_two_is_told() -> None:
-    """One play is one stream, also where it lies near two."""
+def test_play_near_two_streams_matches_one() -> None:
     assert len(match([(at(200), "a")], heard(("a", 200, 200), ("a", 400, 200)))) == 1
 
 
-def test_habit() -> None:
-    """Where a track is heard again at once, a play is the one that the user's other plays say."""
+def test_habit_decides_between_immediate_repeats() -> None:
+    """It is that of the user's other plays."""
     life = [(f"t{number}", 1000.0 * number, 100.0) for number in range(1, 20)]
     streams = heard(*life, ("a", 30_000, 200), ("a", 30_200, 200))
     ends = [(at(end), track) for track, end, _ in life] + [(at(30_000.4), "a")]
@@ -86,8 +82,7 @@ def test_nearest_is_taken() -> None:
     assert match([(at(300.2), "a")], heard(("a", 300, 200), ("a", 340, 31))) == {0: 0}
 
 
-def test_minute() -> None:
-    """What is known to the minute is the play that ended in it."""
+def test_stream_to_the_minute_is_the_play_that_ended_in_it() -> None:
     rough = in_order([StreamInterval("a", at(0), 200_000, to_the_minute=True)])
     assert match([(at(59), "a")], rough) == {0: 0}
     assert match([(at(60 + NEAR.seconds + 1), "a")], rough) == {}
@@ -131,9 +126,8 @@ def test_one_track_on_two_devices_at_once() -> None:
     assert match([(at(300), "a"), (at(500), "a")], streams) == {1: 1, 2: 0}
 
 
-def test_paused_offline() -> None:
-    """Where the start is known, pauses lie after the counted end: until the next stream began, or
-    the phone told of it."""
+def test_offline_pauses_lie_after_the_counted_end() -> None:
+    """Until the next stream began, or the phone reported it."""
     streams = in_order(
         [
             StreamInterval("a", at(200), 200_000, platform="phone", reported_at=at(9_000)),
@@ -145,8 +139,8 @@ def test_paused_offline() -> None:
     assert match([(at(-70), "a")], streams) == {}
 
 
-def test_reported_together() -> None:
-    """Account data's rows that cannot all have ended in their minute may have begun long before."""
+def test_crowded_account_rows_may_have_begun_long_before() -> None:
+    """They cannot all have ended in their minute."""
     rows = ("a", 90_000, 200), ("b", 90_000, 180)
     assert match([(at(300), "a"), (at(480), "b")], to_the_minute(*rows)) == {0: 0, 1: 1}
     assert match([(at(300), "a")], to_the_minute(rows[0])) == {}
@@ -178,7 +172,9 @@ def test_a_life_on_one_device(
     """Every play that the API told is paired with a stream of its track, one to one; with the very
     one that it is where no stream of the same track is near."""
     now = 0.0
-    rows, plays, truth = [], [], {}
+    rows: list[tuple[str, float, float]] = []
+    plays: list[tuple[datetime, str]] = []
+    truth: dict[int, int] = {}
     for number, (track, listened, wait, paused, told) in enumerate(life):
         start, now = now, now + listened + paused
         rows.append((track, float(int(now)), float(listened)))

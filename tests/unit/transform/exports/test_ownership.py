@@ -12,8 +12,8 @@ def at(seconds: float) -> datetime:
     return T + timedelta(seconds=seconds)
 
 
-def test_whose_export_it_is() -> None:
-    """The share of the API's plays that an export has; None where they are too few."""
+def test_share_of_known_plays_shows_whose_export_it_is() -> None:
+    """None where there are too few."""
     plays = [(at(100 * number), f"t{number}") for number in range(40)]
     own = [Stream(at(100 * number + 7), 60_000, f"t{number}") for number in range(40)]
     assert share_found(own, plays) == 1

@@ -37,8 +37,8 @@ AT = datetime(2019, 3, 14, 15, 9, 26, tzinfo=UTC)
         "1552576166000",
     ],
 )
-def test_spellings(told: str | float) -> None:
-    """Each spelling of one time is that time; without a zone it is UTC."""
+def test_each_spelling_of_a_time_is_that_time(told: str | float) -> None:
+    """Without a zone it is UTC."""
     assert export_time(told) == AT
 
 
@@ -46,8 +46,7 @@ def test_spellings(told: str | float) -> None:
     ("told", "ms"),
     [("2019-03-14 15:09:26.5", 500), ("2019-03-14 15:09:26,123456", 123), (1552576166007, 7)],
 )
-def test_milliseconds(told: str | int, ms: int) -> None:
-    """Fractions are cut to the millisecond."""
+def test_fraction_is_cut_to_the_millisecond(told: str | int, ms: int) -> None:
     assert export_time(told) == AT + timedelta(milliseconds=ms)
 
 
@@ -78,8 +77,7 @@ def test_to_the_minute() -> None:
         float("1e300"),
     ],
 )
-def test_no_time(told: str | float | None) -> None:
-    """What is not a time, or could be two, is none."""
+def test_ambiguous_or_broken_time_is_none(told: str | float | None) -> None:
     assert export_time(told) is None
 
 
@@ -96,6 +94,5 @@ def test_any_time_in_any_zone(naive: datetime, minutes: int) -> None:
 
 
 @given(st.text() | st.floats() | st.integers())
-def test_whatever_stands_there(told: str | float) -> None:
-    """Nothing raises."""
+def test_any_text_is_read_without_an_error(told: str | float) -> None:
     export_time(told)

@@ -1,0 +1,102 @@
+"""Notices: what engineers have to know about a run beside its failures."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+LOOK = "look"
+PAUSED = "paused"
+RESUMED = "resumed"
+
+_AGAIN = "have to authorize again (`songswap connect`; signing in to the web app changes no tokens)"
+
+_ENDING = re.compile(r"expiring_in_(?P<days>\d+)_days")
+
+
+class Notice(NamedTuple):
+    """A sentence of a kind: `LOOK`, `PAUSED` or `RESUMED`."""
+
+    kind: str
+    sentence: str
+
+
+def warnings(counts: Mapping[str, int]) -> list[str]:
+    """Return a sentence for each problem in a run's counts that no later run can fix.
+
+    Args:
+        counts: as `songswap.pipelines.hourly_load.summarise` returns them.
+    """
+    return list(_warnings(counts))
+
+
+def unusable_grants(grants: Mapping[str, int]) -> str | None:
+    """Return a sentence about users whom no run can poll; None where there are none.
+
+    Args:
+        grants: the number of grants in each state.
+    """
+    dead = ("expired", "revoked", "lost", "forbidden")
+    numbers = {state: grants[state] for state in dead if grants.get(state)}
+    if not numbers:
+        return None
+    users = sum(numbers.values())
+    each = ", ".join(f"{number:,} {state}" for state, number in numbers.items())
+    command = "songswap grants " + " ".join(f"--state {state}" for state in numbers)
+    able = numbers.keys() - {"forbidden"}
+    advice = f" They {_AGAIN}." if able else ""
+    if able and "forbidden" in numbers:
+        advice = f" All but those who are forbidden {_AGAIN}."
+    return (
+        f"{users:,} {'user' if users == 1 else 'users'} cannot be polled: {each}.{advice}"
+        f" `{command}` lists them."
+    )
+
+
+def warehouse_set_back(users: int, since: datetime | None) -> str:
+    """Return a sentence about a warehouse that went back in time.
+
+    Args:
+        users: the number of users whose newer tokens were put back.
+        since: when the last hourly run began that the warehouse has; None if it has none.
+    """
+    start = f" --from {since.astimezone(UTC):%Y-%m-%dT%H}" if since else ""
+    return (
+        "The warehouse went back in time, as after a failover or a restore: it held older tokens of"
+        f" {users:,} {'user' if users == 1 else 'users'} than Spotify had issued. The newer"
+        " ones were put back from the spool: nobody has to authorize again. What had been loaded"
+        f" since is missing too: `songswap replay{start}` restores the plays, see"
+        " docs/deployment.md."
+    )
+
+
+def _warnings(counts: Mapping[str, int]) -> Iterator[str]:
+    gaps = counts.get("gaps", 0)
+    if gaps:
+        yield (
+            f"{gaps:,} users had played more than Spotify remembers since their last poll: some of"
+            " their plays may be missing. songswap.gaps says whose, and between which times."
+        )
+    missing = counts.get("missing_users", 0)
+    if missing:
+        yield (
+            f"{missing:,} users fewer than before have tokens in the warehouse: they are not"
+            " polled. Unless they left the platform, check that SongSwap_RDS leads to the right"
+            " database, and run `songswap check postgres`. (Reported from"
+            " SONGSWAP_LOST_USERS_PERCENT on.)"
+        )
+    lost = counts.get("lost_tokens", 0)
+    if lost:
+        yield (
+            f"The tokens of {lost:,} users were lost in a crash, or on their way from Spotify: they"
+            f" {_AGAIN}. `songswap grants --state lost` lists them, with the time."
+        )
+    for name, users in counts.items():
+        ending = _ENDING.fullmatch(name)
+        if ending and users:
+            days = int(ending["days"])
+            yield (
+                f"The grants of {users:,} users end within {days} {'day' if days == 1 else 'days'}:"
+                f" they {_AGAIN} before, or their plays cannot be fetched."
+                " `songswap grants` lists them."
+            )

