@@ -84,7 +84,7 @@ def test_run_without_s3_loads_and_the_next_one_archives(
     run = airflow.run(DAG, here)
     assert run["state"] == "failed"
     assert {name for name, state in run["tasks"].items() if state != "success"} == {"summarise"}
-    assert "answers wait in the spool for S3" in run["log"]
+    assert "responses wait in the spool for S3" in run["log"]
     assert here.history() == here.reachable()
     with Spool(here.settings.spool) as spool:
         assert spool.waiting() == (3, 0)
@@ -111,7 +111,7 @@ def test_refused_batch_is_loaded_by_the_next_run(airflow: Any, platform: MakePla
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
     assert failed == {"batch.load[0]", "summarise"}
-    assert "0 answers wait in the spool for S3 and 3 for the warehouse" in run["log"]
+    assert "0 responses wait in the spool for S3 and 3 for the warehouse" in run["log"]
     assert here.history().total() == 0
 
     here.execute('DROP TRIGGER refuse ON "History"')
@@ -191,7 +191,7 @@ def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: MakePlatfo
     ((state, problem),) = here.rows("SELECT state, problem FROM songswap.runs")
     assert state == "failed"
     assert "plan 0: The warehouse (connection SongSwap_RDS) refused or was lost" in problem
-    assert "never planned: nobody was asked for" in problem
+    assert "never planned: no user was polled" in problem
     assert titles(here) == [f"🔴 {DAG} failed"]
     (embed,) = here.messages()[0]["embeds"]
     fields = {field["name"]: field["value"] for field in embed["fields"]}
