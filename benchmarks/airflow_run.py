@@ -287,4 +287,4 @@ def _unscheduled(folder: Path) -> Path:
 
 
 def _ready(airflow: Airflow) -> bool:
-    return not airflow.unwell() and DAG in airflow.api.dags()
+    return not airflow.unhealthy() and DAG in airflow.api.dags()

@@ -28,7 +28,7 @@ and clear the task, or start again: nothing is loaded twice.
 * *No key may read the archive*, *did not list or give responses*: check `SongSwap_S3_ReadOnly` and
   the variable `bucket_name`.
 * *is in "Users" of this warehouse*: restore that table first, because plays refer to users.
-* *objects are damaged*, *answers were refused*: the logs of `replay` name each object. All others
+* *objects are damaged*, *responses were refused*: the logs of `replay` name each object. All others
   are loaded.
 """
 

@@ -201,7 +201,7 @@ MUTANTS = (
     ),
     Mutant(
         "a replay loads a user's answers backwards",
-        "songswap.pipelines.replay._Replay.load_part",
+        "songswap.pipelines.replay._Replay.load_responses",
         ".sort(",
         ".sort(reverse=True, ",
         "tests/integration/test_replay.py::test_replay_into_a_fresh_database_gives_the_same_rows",

@@ -187,7 +187,7 @@ class Deployment:
 
     def wait_api(self, timeout_s: float = 240) -> None:
         """Wait until Airflow's API answers, and says that all its parts are well."""
-        assert wait_until(lambda: not self.api.unwell(), timeout_s, 1), self._trouble("API")
+        assert wait_until(lambda: not self.api.unhealthy(), timeout_s, 1), self._trouble("API")
 
     def run(self, timeout_s: float = 600) -> str:
         """Wait for the run of the load that is under way, or start one; it has to become green."""

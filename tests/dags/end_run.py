@@ -13,7 +13,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.utils.session import create_session
-from run_dag import call_back
+from run_dag import call_back  # type: ignore[import-not-found]  # beside this script
 from sqlalchemy import select
 
 DAG = "load_listening_history"

@@ -15,7 +15,7 @@ import threading
 from typing import NamedTuple
 
 import httpx
-import run_dag
+import run_dag  # type: ignore[import-not-found]  # beside this script
 from airflow.sdk.execution_time.supervisor import in_process_api_server
 from sqlalchemy.orm import configure_mappers
 

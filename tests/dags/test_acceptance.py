@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from factories import MakePlatform, Platform
 
 from songswap.checks.acceptance import spool
 
@@ -22,10 +23,9 @@ TEST_DAGS = [
     "test_file_utils",
     "test_s3_user_load_history",
 ]
-Make = Callable[..., Any]
 
 
-def everything(here: Any) -> dict[str, Any]:
+def everything(here: Platform) -> dict[str, Any]:
     """Return all rows of all tables, all objects in the bucket, and all files of the spool."""
     tables = here.rows(
         "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables"
@@ -45,14 +45,14 @@ def red_tasks(runs: dict[str, Any]) -> dict[str, set[str]]:
 
 
 @pytest.fixture
-def here(platform: Make) -> Any:
+def here(platform: MakePlatform) -> Platform:
     """A platform with real rows."""
     made = platform(users=2, real_time=True)
     made.load()
     return made
 
 
-def test_green_after_a_kill_and_nothing_is_left(airflow: Any, here: Any) -> None:
+def test_green_after_a_kill_and_nothing_is_left(airflow: Any, here: Platform) -> None:
     """One DAG was killed while it loaded."""
     before = everything(here)
     assert len(before['public."History"']) > 10
@@ -65,7 +65,7 @@ def test_green_after_a_kill_and_nothing_is_left(airflow: Any, here: Any) -> None
     assert everything(here) == before
 
 
-def _kill_while_it_inserts(airflow: Any, here: Any) -> None:
+def _kill_while_it_inserts(airflow: Any, here: Platform) -> None:
     script = str(Path(__file__).parent / "run_dag.py")
     with psycopg.connect(here.settings.warehouse_dsn) as guard:
         # The load writes this table last: it waits with its other rows written.
@@ -84,7 +84,7 @@ def _kill_while_it_inserts(airflow: Any, here: Any) -> None:
             run.wait(timeout=30)
 
 
-def _wait_for_a_lock(here: Any) -> None:
+def _wait_for_a_lock(here: Platform) -> None:
     for _ in range(600):
         waits = here.rows(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND database ="
@@ -97,7 +97,7 @@ def _wait_for_a_lock(here: Any) -> None:
 
 
 def test_broken_code_is_red_in_the_task_that_covers_it(
-    airflow: Any, here: Any, broken_copy: Make
+    airflow: Any, here: Platform, broken_copy: Callable[..., Path]
 ) -> None:
     """Nothing is left."""
     before = everything(here)
@@ -142,7 +142,9 @@ def test_broken_code_is_red_in_the_task_that_covers_it(
     assert everything(here) == before
 
 
-def test_failures_of_the_last_tasks_are_red(airflow: Any, here: Any, broken_copy: Make) -> None:
+def test_failures_of_the_last_tasks_are_red(
+    airflow: Any, here: Platform, broken_copy: Callable[..., Path]
+) -> None:
     """Only the second load is wrong, rights are too wide, or a folder is not removed.
 
     The next set-up removes it.

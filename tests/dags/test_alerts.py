@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform
 
-Make = Callable[..., Any]
 ALERT_CHECK = "test_discord_failure_notifications"
 
 FAILING = """
@@ -70,13 +70,13 @@ def failing(tmp_path: Path) -> str:
     return str(folder)
 
 
-def embeds(here: Any) -> list[dict[str, Any]]:
+def embeds(here: Platform) -> list[dict[str, Any]]:
     """Return the embeds of all messages on Discord."""
     return [embed for message in here.messages() for embed in message["embeds"]]
 
 
 def test_run_is_one_message_and_its_recovery_another(
-    airflow: Any, platform: Make, failing: str
+    airflow: Any, platform: MakePlatform, failing: str
 ) -> None:
     """200 failed tasks are one message; only runs that fail of one cause count as in a row; the
     first good run reports the recovery; a good run with a notice reports that."""
@@ -110,7 +110,7 @@ def test_run_is_one_message_and_its_recovery_another(
     assert "alert_turns" not in recorded
 
 
-def test_failing_discord_changes_no_run(airflow: Any, platform: Make, failing: str) -> None:
+def test_failing_discord_changes_no_run(airflow: Any, platform: MakePlatform, failing: str) -> None:
     """Slow, rate-limiting or broken; unsent messages are in the log."""
     here = platform(users=1, real_time=True)
     where = "/discord/*"
@@ -133,7 +133,7 @@ def test_failing_discord_changes_no_run(airflow: Any, platform: Make, failing: s
 
 
 def test_alert_check_is_red_when_alerts_are_wrong(
-    airflow: Any, platform: Make, broken_copy: Callable[..., Path]
+    airflow: Any, platform: MakePlatform, broken_copy: Callable[..., Path]
 ) -> None:
     """Green or red, it leaves no message of its own."""
     here = platform(users=1, real_time=True)

@@ -1,7 +1,8 @@
 """The backfill DAG through ``dag.test()``, with real PostgreSQL and HTTP."""
 
-from collections.abc import Callable
 from typing import Any
+
+from factories import MakePlatform, Platform
 
 DAG = "backfill_data"
 BRANCHES = ("artists", "tracks", "features")
@@ -23,7 +24,7 @@ def branches(run: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def forget(here: Any) -> None:
+def forget(here: Platform) -> None:
     """Delete metadata of each kind, and its rows in the queue."""
     here.execute(
         'TRUNCATE "ArtistPopularity", "TrackPopularity", "TrackFeatures", songswap.enrichment_queue'
@@ -31,7 +32,7 @@ def forget(here: Any) -> None:
     here.spotify.delete("/admin/calls")
 
 
-def filled(here: Any) -> list[bool]:
+def filled(here: Platform) -> list[bool]:
     """Return whether artists, tracks and features have rows again."""
     (row,) = here.rows(
         'SELECT (SELECT count(*) FROM "ArtistPopularity") > 0,'
@@ -40,7 +41,7 @@ def filled(here: Any) -> list[bool]:
     return list(row)
 
 
-def test_branches_run_independently(airflow: Any, platform: Callable[..., Any]) -> None:
+def test_branches_run_independently(airflow: Any, platform: MakePlatform) -> None:
     """A branch fails alone; a dry run only counts; a pause of Spotify's is waited for."""
     here = platform(users=4, real_time=True)
     here.load()

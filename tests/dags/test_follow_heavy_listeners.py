@@ -1,12 +1,13 @@
 """The DAG that polls heavy listeners, through ``dag.test()``."""
 
-from collections.abc import Callable
 from typing import Any
+
+from factories import MakePlatform
 
 DAG = "follow_heavy_listeners"
 
 
-def test_only_users_at_risk_are_polled(airflow: Any, platform: Callable[..., Any]) -> None:
+def test_only_users_at_risk_are_polled(airflow: Any, platform: MakePlatform) -> None:
     """If nobody is at risk, all tasks but `plan` are skipped."""
     here = platform(users=4, real_time=True)
     here.load()

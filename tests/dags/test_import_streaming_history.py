@@ -1,24 +1,24 @@
 """The import DAG through ``dag.test()``, with real PostgreSQL, S3 and HTTP."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import obstore
 import psycopg
+from factories import MakePlatform, Platform
 
 from songswap.dev.stack.loopback import call
 
 DAG = "import_streaming_history"
 
 
-def export_of(here: Any, listener: str) -> bytes:
+def export_of(here: Platform, listener: str) -> bytes:
     """Return the zip that Spotify would send."""
     return call("GET", f"{here.spotify.url}/admin/listeners/{listener}/export")
 
 
 def test_exports_in_a_folder_and_in_s3_are_imported(
-    airflow: Any, platform: Callable[..., Any], tmp_path: Path
+    airflow: Any, platform: MakePlatform, tmp_path: Path
 ) -> None:
     """With every play once; a refused export makes the run red, and is named."""
     here = platform(users=3, real_time=True)

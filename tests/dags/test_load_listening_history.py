@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -11,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+from factories import MakePlatform, Platform
 from psycopg import sql
 
 from songswap.dev.stack.object_store import ObjectStore
@@ -28,15 +28,14 @@ TASKS = {
     "enrich_features",
     "summarise",
 }
-Make = Callable[..., Any]
 
 
-def titles(here: Any) -> list[str]:
+def titles(here: Platform) -> list[str]:
     """Return the titles of all messages on Discord."""
     return [embed["title"] for message in here.messages() for embed in message["embeds"]]
 
 
-def test_second_run_adds_nothing(airflow: Any, platform: Make) -> None:
+def test_second_run_adds_nothing(airflow: Any, platform: MakePlatform) -> None:
     """The first loads all plays that Spotify has; the second requests no metadata."""
     here = platform(users=8, real_time=True)
     first = airflow.run(DAG, here)
@@ -55,7 +54,9 @@ def test_second_run_adds_nothing(airflow: Any, platform: Make) -> None:
     assert here.history() == here.reachable()
 
 
-def test_run_of_2000_users_has_less_than_10_kb_of_xcoms(airflow: Any, platform: Make) -> None:
+def test_run_of_2000_users_has_less_than_10_kb_of_xcoms(
+    airflow: Any, platform: MakePlatform
+) -> None:
     """Tasks pass numbers and keys only."""
     here = platform("--rate-limit", "0", users=2000, real_time=True)
     run = airflow.run(DAG, here, SONGSWAP_BATCH_SIZE="250")
@@ -74,7 +75,7 @@ def test_run_of_2000_users_has_less_than_10_kb_of_xcoms(airflow: Any, platform: 
 
 
 def test_run_without_s3_loads_and_the_next_one_archives(
-    airflow: Any, platform: Make, own_objects: ObjectStore
+    airflow: Any, platform: MakePlatform, own_objects: ObjectStore
 ) -> None:
     """The run without S3 is red."""
     here = platform(users=3, real_time=True)
@@ -83,7 +84,7 @@ def test_run_without_s3_loads_and_the_next_one_archives(
     run = airflow.run(DAG, here)
     assert run["state"] == "failed"
     assert {name for name, state in run["tasks"].items() if state != "success"} == {"summarise"}
-    assert "answers wait in the spool for S3" in run["log"]
+    assert "responses wait in the spool for S3" in run["log"]
     assert here.history() == here.reachable()
     with Spool(here.settings.spool) as spool:
         assert spool.waiting() == (3, 0)
@@ -96,7 +97,7 @@ def test_run_without_s3_loads_and_the_next_one_archives(
     assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
 
 
-def test_refused_batch_is_loaded_by_the_next_run(airflow: Any, platform: Make) -> None:
+def test_refused_batch_is_loaded_by_the_next_run(airflow: Any, platform: MakePlatform) -> None:
     """It waits in the spool; the run is red."""
     here = platform(users=3, real_time=True)
     here.execute(
@@ -110,7 +111,7 @@ def test_refused_batch_is_loaded_by_the_next_run(airflow: Any, platform: Make) -
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
     assert failed == {"batch.load[0]", "summarise"}
-    assert "0 answers wait in the spool for S3 and 3 for the warehouse" in run["log"]
+    assert "0 responses wait in the spool for S3 and 3 for the warehouse" in run["log"]
     assert here.history().total() == 0
 
     here.execute('DROP TRIGGER refuse ON "History"')
@@ -119,7 +120,9 @@ def test_refused_batch_is_loaded_by_the_next_run(airflow: Any, platform: Make) -
     assert here.history().total() > 0
 
 
-def test_pause_of_spotify_skips_tasks_and_is_reported_once(airflow: Any, platform: Make) -> None:
+def test_pause_of_spotify_skips_tasks_and_is_reported_once(
+    airflow: Any, platform: MakePlatform
+) -> None:
     """The batch is not retried and its responses are loaded; no task calls Spotify before the time
     that it named."""
     here = platform(users=6, real_time=True)
@@ -155,7 +158,7 @@ def test_pause_of_spotify_skips_tasks_and_is_reported_once(airflow: Any, platfor
     assert here.history() == here.reachable()
 
 
-def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: Make) -> None:
+def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: MakePlatform) -> None:
     """Although the warehouse recovers meanwhile; the message says why."""
     here = platform(users=2, real_time=True)
     database = str(psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"])
@@ -188,7 +191,7 @@ def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: Make) -> N
     ((state, problem),) = here.rows("SELECT state, problem FROM songswap.runs")
     assert state == "failed"
     assert "plan 0: The warehouse (connection SongSwap_RDS) refused or was lost" in problem
-    assert "never planned: nobody was asked for" in problem
+    assert "never planned: no user was polled" in problem
     assert titles(here) == [f"🔴 {DAG} failed"]
     (embed,) = here.messages()[0]["embeds"]
     fields = {field["name"]: field["value"] for field in embed["fields"]}
@@ -208,7 +211,7 @@ def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: Make) -> N
     ],
 )
 def test_ending_a_run_from_outside_ends_its_row(
-    airflow: Any, platform: Make, how: str, problem: str, alerts: list[str]
+    airflow: Any, platform: MakePlatform, how: str, problem: str, alerts: list[str]
 ) -> None:
     """By hand in Airflow's UI, or because it took too long."""
     here = platform(users=1, real_time=True)

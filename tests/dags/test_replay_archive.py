@@ -1,10 +1,10 @@
 """The replay DAG through ``dag.test()``, with real PostgreSQL, S3 and HTTP."""
 
-from collections.abc import Callable
 from typing import Any
 
 import obstore
 import psycopg
+from factories import MakePlatform
 
 DAG = "replay_archive"
 
@@ -22,7 +22,7 @@ def summary(airflow: Any, run: dict[str, Any]) -> Any:
     )
 
 
-def test_replay_restores_lost_plays(airflow: Any, platform: Callable[..., Any]) -> None:
+def test_replay_restores_lost_plays(airflow: Any, platform: MakePlatform) -> None:
     """A dry run only counts; a damaged object makes the run red."""
     here = platform(users=20)
     for _ in range(2):

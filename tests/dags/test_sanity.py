@@ -1,18 +1,17 @@
 """The sanity DAGs through ``dag.test()``: green on a healthy platform, red on a broken one."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
+from factories import MakePlatform, StartObjectStore
 
 from songswap.checks.sanity.run import CHECKS
 
-Make = Callable[..., Any]
 DAGS = ",".join(f"test_{name}" for name in CHECKS)
 
 
-def test_healthy_platform_is_green(airflow: Any, platform: Make) -> None:
+def test_healthy_platform_is_green(airflow: Any, platform: MakePlatform) -> None:
     """Each step of each check is a task; nothing is left in Discord, S3 or XComs."""
     here = platform(users=1, real_time=True)
     runs = airflow.run(DAGS, here)
@@ -29,7 +28,7 @@ def test_healthy_platform_is_green(airflow: Any, platform: Make) -> None:
 
 
 def test_checks_of_broken_services_are_red(
-    airflow: Any, platform: Make, limited_objects: Make
+    airflow: Any, platform: MakePlatform, limited_objects: StartObjectStore
 ) -> None:
     """And no others. After a refused read the object is deleted, and the run is red."""
     here = platform(users=1, real_time=True)
@@ -62,7 +61,7 @@ def test_checks_of_broken_services_are_red(
 
 
 def test_refused_deletion_names_the_object(
-    airflow: Any, platform: Make, limited_objects: Make
+    airflow: Any, platform: MakePlatform, limited_objects: StartObjectStore
 ) -> None:
     """It makes the run red."""
     here = platform(users=1, real_time=True)

@@ -182,7 +182,7 @@ def test_demo_from_start_to_stop(
 
         api = demo.airflow()
         assert api.import_errors() == {}
-        assert api.unwell() == []
+        assert api.unhealthy() == []
         again = api.trigger(DAG)
         assert wait_until(lambda: api.state(DAG, again) not in UNFINISHED, 120)
         assert api.state(DAG, again) == "success"

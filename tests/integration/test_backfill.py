@@ -304,7 +304,7 @@ def test_branch_fails_alone(platform: MakePlatform) -> None:
     forget(here)
     here.fault(path="/v1/artists", status=500)
     outcomes = backfill.backfill(here.settings, KINDS, None, nobody, here.clock)
-    assert "no usable answer to artists" in (outcomes["artist"].problem or "")
+    assert "no usable response to artists" in (outcomes["artist"].problem or "")
     assert [outcomes[kind].problem for kind in ("track", "features")] == [None, None]
     assert ids(here, "TrackFeatures")
 

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import MakePlatform, Platform, StartObjectStore
 from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
@@ -23,7 +24,6 @@ from songswap.errors import CheckFailed
 from songswap.pipelines.hourly_load import load_once
 from songswap.warehouse import rights
 
-Make = Callable[..., Any]
 RDS = "AIRFLOW_CONN_SONGSWAP_RDS"
 S3 = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
@@ -70,7 +70,7 @@ def expect(environment: Mapping[str, str], step: str, *words: str) -> None:
     assert missing == [], failed[step]
 
 
-def test_healthy_platform_passes_every_check(platform: Make, tmp_path: Path) -> None:
+def test_healthy_platform_passes_every_check(platform: MakePlatform, tmp_path: Path) -> None:
     """`songswap check` shows each step and exits 0; nothing is left in Discord or the bucket."""
     here = platform(users=1)
     environment = here.environment()
@@ -105,7 +105,7 @@ def command(environment: Mapping[str, str], code: int, *arguments: str) -> str:
     return done.stdout
 
 
-def test_failed_step_skips_the_rest_of_its_check(platform: Make) -> None:
+def test_failed_step_skips_the_rest_of_its_check(platform: MakePlatform) -> None:
     """Other checks run all the same; an unknown name is refused."""
     here = platform(users=1)
     environment = changed(here.environment(), RDS, port=NOWHERE)
@@ -145,7 +145,7 @@ def test_empty_environment_fails_every_check() -> None:
         assert [word for word in words if word not in message] == [], message
 
 
-def test_broken_discord_fails_only_its_check(platform: Make) -> None:
+def test_broken_discord_fails_only_its_check(platform: MakePlatform) -> None:
     """A wrong webhook; Discord refusing, failing, silent or unreachable."""
     here = platform(users=1)
     good = here.environment()
@@ -178,7 +178,7 @@ def test_broken_discord_fails_only_its_check(platform: Make) -> None:
     assert red({**without(good, DISCORD), variable: whole}) == {}
 
 
-def test_broken_postgres_fails_only_its_check(platform: Make) -> None:
+def test_broken_postgres_fails_only_its_check(platform: MakePlatform) -> None:
     """No server, a wrong password, a replica, missing and old tables."""
     here = platform(users=1)
     good = here.environment()
@@ -198,7 +198,7 @@ def test_broken_postgres_fails_only_its_check(platform: Make) -> None:
     expect(good, "postgres.query", "read-only", "primary", RDS)
 
 
-def test_load_runs_with_exactly_the_grants_that_are_named(platform: Make) -> None:
+def test_load_runs_with_exactly_the_grants_that_are_named(platform: MakePlatform) -> None:
     """For a login without rights the check names the GRANTs to run."""
     here = platform(users=2)
     here.execute("CREATE ROLE little LOGIN PASSWORD 'little-secret'")
@@ -225,12 +225,12 @@ def test_load_runs_with_exactly_the_grants_that_are_named(platform: Make) -> Non
         here.execute("DROP ROLE little")
 
 
-def of_database(statement: str, here: Any) -> None:
+def of_database(statement: str, here: Platform) -> None:
     """Run a statement in which ``%%I`` is the name of the platform's database."""
     here.execute(f"DO $$ BEGIN EXECUTE format('{statement}', current_database()); END $$")
 
 
-def test_broken_s3_fails_only_its_check(platform: Make, own_objects: ObjectStore) -> None:
+def test_broken_s3_fails_only_its_check(platform: MakePlatform, own_objects: ObjectStore) -> None:
     """No server, a wrong secret, bucket or endpoint."""
     here = platform(users=1)
     here.use(own_objects)
@@ -257,7 +257,11 @@ def test_broken_s3_fails_only_its_check(platform: Make, own_objects: ObjectStore
     [(("PUT", "DELETE"), "s3.read", 0), (("PUT", "GET"), "s3.delete", 1)],
 )
 def test_tests_key_without_a_right_fails_its_step(
-    platform: Make, limited_objects: Make, allowed: tuple[str, ...], step: str, left: int
+    platform: MakePlatform,
+    limited_objects: StartObjectStore,
+    allowed: tuple[str, ...],
+    step: str,
+    left: int,
 ) -> None:
     """After a refused read the object is deleted all the same; one that stays is named."""
     here = platform(users=1)
@@ -270,7 +274,9 @@ def test_tests_key_without_a_right_fails_its_step(
     assert all(f"tests/sanity/{path.name}" in message for path in objects)
 
 
-def test_changed_or_undeleted_object_is_named(platform: Make, own_objects: ObjectStore) -> None:
+def test_changed_or_undeleted_object_is_named(
+    platform: MakePlatform, own_objects: ObjectStore
+) -> None:
     """An object that comes back changed fails `read`; one that outlives its deletion, `gone`."""
     here = platform(users=1)
     here.use(own_objects)
@@ -284,7 +290,7 @@ def test_changed_or_undeleted_object_is_named(platform: Make, own_objects: Objec
         run_step("s3", "gone", context)
 
 
-def test_spotify_connection_wins_over_the_environment(platform: Make) -> None:
+def test_spotify_connection_wins_over_the_environment(platform: MakePlatform) -> None:
     """The connection may also be the only place of the credentials."""
     here = platform(users=1)
     good = here.environment()
@@ -306,7 +312,7 @@ def test_spotify_connection_wins_over_the_environment(platform: Make) -> None:
     expect(bare, "spotipy.environment", "SPOTIFY_CLIENT_ID is not set", "SongSwap_Spotify", name)
 
 
-def test_broken_spotify_fails_only_its_check(platform: Make) -> None:
+def test_broken_spotify_fails_only_its_check(platform: MakePlatform) -> None:
     """Wrong credentials, an unreachable host, rate limits, failures."""
     here = platform(users=1)
     good = here.environment()

@@ -43,7 +43,7 @@ RUN_BY = {
     "make bench": "integration/test_benchmarks.py::test_part_prints_its_figures",
     "tests/mutants.py": "unit/test_mutants.py::test_mutant_changes_code_that_exists",
     "songswap backfill": "integration/test_backfill_command.py::test_backfill_stops_at_its_limit",
-    "songswap check": "integration/test_check.py::test_all_well",
+    "songswap check": "integration/test_check.py::test_healthy_platform_passes_every_check",
     "songswap connect": "integration/test_connect.py::test_consent_makes_a_user",
     "songswap dags": "e2e/test_wheel.py::test_dags_in_own_airflow",
     "songswap deployment": "e2e/test_wheel.py::test_deployment_files_build_the_very_same_wheel",

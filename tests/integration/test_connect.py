@@ -195,7 +195,7 @@ def test_strangers_end_nothing(
     with half:
         found = authorize(here.settings.spotify, redirect_uri, open_address)
     assert found.spotify_id == "listener-0001"
-    assert [one.message for one in caplog.records if "not to this request" in one.message] == [
+    assert [one.message for one in caplog.records if "not of this consent" in one.message] == [
         caplog.records[0].message
     ]
     assert "Traceback" not in capfd.readouterr().err
@@ -212,7 +212,7 @@ def test_consent_of_others_is_named_when_time_is_over(
             urllib.request.urlopen(f"{redirect_uri}?error=access_denied", timeout=20)  # noqa: S310 - our own
         refused.value.close()
 
-    with pytest.raises(ConnectFailed, match="Answers to other requests came"):
+    with pytest.raises(ConnectFailed, match="Redirects of other consents came"):
         authorize(here.settings.spotify, redirect_uri, open_address, patience_s=0.05)
 
 

@@ -220,7 +220,7 @@ def test_s3_takes_it_and_does_not_say_so(platform: MakePlatform) -> None:
         threading.Thread(target=way.serve_forever, args=(0.01,), daemon=True).start()
         lost = replace(direct.archive, endpoint_url=f"http://127.0.0.1:{way.server_address[1]}")
         here.settings = replace(direct, archive=lost)
-        with pytest.raises(RunFailed, match="4 answers wait in the spool for S3"):
+        with pytest.raises(RunFailed, match="4 responses wait in the spool for S3"):
             here.load()
         way.shutdown()
     taken = here.objects()
@@ -241,7 +241,7 @@ def test_two_loads_at_once(platform: MakePlatform) -> None:
         for load in (one, other):
             _, said = load.communicate(timeout=60)
             # One may find in the spool what the other has in hand, and say so.
-            assert load.returncode == 0 or "answers wait in the spool" in said, said
+            assert load.returncode == 0 or "responses wait in the spool" in said, said
     assert_whole(here, 4)
     refreshes = "sum((counts ->> 'calls token refresh_token 200')::int)"
     assert here.rows(f"SELECT {refreshes} FROM songswap.steps") == [(4,)]  # noqa: S608 - see above

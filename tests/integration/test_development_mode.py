@@ -112,7 +112,7 @@ def test_reccobeats_failure_costs_only_time(here: Platform) -> None:
 
     here.advance(hours=1)
     here.fault(path="/reccobeats/*", status=500)
-    with pytest.raises(RunFailed, match="ReccoBeats gave no usable answer"):
+    with pytest.raises(RunFailed, match="ReccoBeats gave no usable response"):
         here.load()
     assert not ids(here, "TrackFeatures")
     here.mend()

@@ -43,7 +43,7 @@ def test_s3_stopped_during_a_run(platform: MakePlatform, own_objects: ObjectStor
     fetch(here.settings, "r", 0, here.clock)
     hourly_load.load(here.settings, "r", 0, here.clock)
     problem = hourly_load.summarise(here.settings, "r", here.clock).problem
-    assert "4 answers wait in the spool for S3" in str(problem)
+    assert "4 responses wait in the spool for S3" in str(problem)
     assert here.history() == here.reachable()
     assert here.rows("SELECT state FROM songswap.runs") == [("failed",)]
 
@@ -86,7 +86,7 @@ def test_warehouse_refuses_during_load(platform: MakePlatform) -> None:
                 step()
     problem = str(hourly_load.summarise(here.settings, "r", here.clock).problem)
     assert "load 0: did not end" in problem
-    assert "0 answers wait in the spool for S3 and 4 for the warehouse" in problem
+    assert "0 responses wait in the spool for S3 and 4 for the warehouse" in problem
     # Spotify forgets meanwhile: what was answered then is loaded all the same.
     told = here.reachable()
     here.advance(days=20)
@@ -406,7 +406,7 @@ def test_few_users_and_spotify_down(platform: MakePlatform) -> None:
     """Also where there are too few users to end a batch early, a run without answers is red."""
     here = platform(users=3)
     here.fault(path="/v1/*", status=503)
-    with pytest.raises(RunFailed, match="no usable answer for 3 of 3 users"):
+    with pytest.raises(RunFailed, match="no usable response for 3 of 3 users"):
         here.load()
     here.mend()
     here.load()

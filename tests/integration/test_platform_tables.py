@@ -423,7 +423,7 @@ def test_a_check_constraint_costs_only_what_it_refuses(platform: MakePlatform) -
     first = here.rows('SELECT min(id) FROM "Users"')[0][0]
     here.execute(f'ALTER TABLE "History" ADD CHECK (user_id <> {first})')
     assert described(here) == []
-    with pytest.raises(RunFailed, match="1 answers were refused"):
+    with pytest.raises(RunFailed, match="1 responses were refused"):
         here.load()
     assert here.rows('SELECT count(DISTINCT user_id) FROM "History"') == [(2,)]
 

@@ -123,7 +123,7 @@ def test_spotify_redirect_is_a_failure_and_the_next_run_loads_all(
         here.load()
         here.advance(hours=1)
     here.fault(path=path, status=status, headers={"Location": other.url + path})
-    with pytest.raises(RunFailed, match="no usable answer for 3 of 3 users"):
+    with pytest.raises(RunFailed, match="no usable response for 3 of 3 users"):
         here.load()
     problems = here.rows("SELECT DISTINCT problem FROM songswap.polls WHERE problem IS NOT NULL")
     assert f"status {status}, a redirect, which is not followed" in str(problems)

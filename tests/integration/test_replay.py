@@ -117,7 +117,7 @@ def soaked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soaked]:
         tally = soak.live(
             parts, storm(SEED, USERS, HOURS), lambda done, of, now: moments.append(now)
         )
-        assert tally.came["malformed"]
+        assert tally.occurred["malformed"]
         assert tally.runs["failed"]
         yield Soaked(parts, moments[-1], tables(parts.settings, EXACT))
 

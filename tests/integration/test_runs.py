@@ -157,7 +157,7 @@ def test_last_outcome_decides(platform: MakePlatform) -> None:
         here.fault(path=FEED, status=503)
 
     bad = attempt(down)
-    assert "no usable answer for" in str(bad.problem)
+    assert "no usable response for" in str(bad.problem)
     assert row(here, "r")[0] == "failed"
 
     here.advance(hours=14)
@@ -174,7 +174,7 @@ def test_last_outcome_decides(platform: MakePlatform) -> None:
         runs.end_step(connection, "r", "fetch", 0, {}, here.clock(), outcomes=outcomes)
     again = hourly_load.summarise(here.settings, "r", here.clock)
     assert again.counts["failed"] == 29
-    assert "no usable answer for 29 of 30 users" in str(again.problem)
+    assert "no usable response for 29 of 30 users" in str(again.problem)
 
 
 def test_run_without_a_plan_is_red(platform: MakePlatform) -> None:
@@ -183,7 +183,7 @@ def test_run_without_a_plan_is_red(platform: MakePlatform) -> None:
     with pytest.raises(RunFailed, match="Run r was never planned"):
         enrich(here.settings, "r", "track", here.clock)
     summary = hourly_load.summarise(here.settings, "r", here.clock)
-    with pytest.raises(RunFailed, match="never planned: nobody was asked for"):
+    with pytest.raises(RunFailed, match="never planned: no user was polled"):
         summary.require_success()
     assert row(here, "r")[0] == "failed"
 

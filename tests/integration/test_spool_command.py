@@ -158,7 +158,7 @@ def test_refused_response_stays_and_others_load(here: Platform, trouble: str) ->
     here.execute(
         'CREATE TRIGGER trouble BEFORE INSERT ON "History" FOR EACH ROW EXECUTE FUNCTION trouble()'
     )
-    with pytest.raises(RunFailed, match="0 answers wait in the spool for S3 and 1 for the"):
+    with pytest.raises(RunFailed, match="0 responses wait in the spool for S3 and 1 for the"):
         here.load()
     here.advance(hours=2)
     with pytest.raises(RunFailed, match="and 2 for the warehouse"):

@@ -1,4 +1,4 @@
-"""The command ``songswap check``: runs the sanity checks and prints what each step found."""
+"""``songswap check``: runs the sanity checks and prints what each step found."""
 
 import os
 from typing import Annotated
@@ -19,10 +19,10 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that Discord, PostgreSQL, S3 and Spotify are set right and do what is needed of them.
+    """Check that Discord, PostgreSQL, S3 and Spotify are configured and work as needed.
 
     The same as the DAGs test_discord, test_postgres, test_s3 and test_spotipy, from the environment
-    and .env. Exits with 1 when a step failed; what to set where stands beside it.
+    and .env. Exits with 1 when a step failed, and shows what to set where.
     """
     from songswap.checks.sanity.context import from_environment
     from songswap.checks.sanity.run import CHECKS, run_check

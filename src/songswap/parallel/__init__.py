@@ -1,1 +1,1 @@
-"""Work side by side: tasks of an event loop, processes, a Spark cluster from wheels."""
+"""Concurrent work: tasks of an event loop, processes, a Spark cluster from wheels."""

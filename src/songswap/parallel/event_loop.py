@@ -1,8 +1,8 @@
-"""Run a coroutine on uvloop so that signals stop it in good order.
+"""Run a coroutine on uvloop so that signals stop it in an orderly way.
 
 An exception that a signal handler raises inside uvloop is logged and dropped: Airflow's time limit
-of a task, which is one, would never end it. Here the loop itself hears the signals and sets an
-event; what waits for it brings to an end what must not be cut off. Then the signal takes effect.
+of a task, which is one, would never end it. Here the loop itself receives the signals and sets an
+event; the coroutine finishes what must not be cut off. Then the signal takes effect.
 """
 
 import asyncio
@@ -21,32 +21,32 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
-    """Run ``main``, which is given the event that a signal sets.
+    """Run ``main`` with the event that a signal sets.
 
-    Signals that are ignored stay so, and SIGALRM is heard where somebody has set a handler for it.
+    Ignored signals stay ignored, and SIGALRM is received only where a handler is set for it.
 
     Raises:
-        TimedOut: SIGALRM came, as Airflow sends it at the time limit of a task.
-        Interrupted: another signal came, and its own handler raised nothing.
-        KeyboardInterrupt: SIGINT came; or what else the signal's own handler raises.
+        TimedOut: SIGALRM, which Airflow sends at the time limit of a task.
+        Interrupted: another signal whose own handler raised nothing.
+        KeyboardInterrupt: SIGINT; or whatever the signal's own handler raises.
     """
-    came: list[signal.Signals] = []
+    received: list[signal.Signals] = []
     handlers = _handlers()
 
-    def note(number: int, _: object) -> None:
-        came.append(signal.Signals(number))
+    def record(number: int, _: object) -> None:
+        received.append(signal.Signals(number))
 
-    async def hearing_signals() -> T:
+    async def main_with_signals() -> T:
         stop = asyncio.Event()
 
-        def hear(number: signal.Signals) -> None:
-            came.append(number)
+        def on_signal(number: signal.Signals) -> None:
+            received.append(number)
             stop.set()
 
         loop = asyncio.get_running_loop()
         for number in handlers:
-            loop.add_signal_handler(number, hear, number)
-        if came:
+            loop.add_signal_handler(number, on_signal, number)
+        if received:
             stop.set()
         try:
             return await main(stop)
@@ -57,17 +57,17 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
     try:
         # An error that a handler raises while uvloop starts would leave it running for ever.
         for number in handlers:
-            signal.signal(number, note)
-        return uvloop.run(hearing_signals())
+            signal.signal(number, record)
+        return uvloop.run(main_with_signals())
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if came:
-            _take_effect(came[0])
+        if received:
+            _take_effect(received[0])
 
 
 def run_cancellable(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run what a signal may cut off at any await, then raise as `run` does."""
+    """Run a coroutine that a signal may cut off at any await, then raise as `run` does."""
 
     async def main(stop: asyncio.Event) -> T:
         result = await until(stop, coroutine)
@@ -90,7 +90,7 @@ async def until(stop: asyncio.Event, coroutine: Coroutine[Any, Any, T]) -> T | N
 
 
 def _handlers() -> dict[signal.Signals, Any]:
-    """The handlers that the signals have, of those which can stop the work."""
+    """The current handlers of the signals that stop the work."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     found = {number: signal.getsignal(number) for number in _STOPS}
@@ -106,12 +106,12 @@ def _handlers() -> dict[signal.Signals, Any]:
 def _take_effect(number: signal.Signals) -> None:
     if number == signal.SIGALRM:
         raise TimedOut(
-            "The time limit of this task was over. What was under way is stored, the rest was not"
-            " asked for; the next run asks again."
+            "The time limit of this task was reached. Work in progress is stored, the rest was not"
+            " done; the next run does it."
         )
     signal.raise_signal(number)
     # Airflow's own handler of SIGTERM raises nothing.
     raise Interrupted(
-        f"{number.name} stopped this task. What was under way is stored, the rest was not asked"
-        " for; the next run asks again."
+        f"{number.name} stopped this task. Work in progress is stored, the rest was not done; the"
+        " next run does it."
     )

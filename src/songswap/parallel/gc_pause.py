@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept away where rows only grow."""
+"""Pause Python's garbage collector while rows are built."""
 
 import gc
 from collections.abc import Iterator
@@ -7,11 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Do not look for garbage meanwhile: rows hold no cycles, and looking takes a third of the
-    time.
+    """Pause the collector: rows hold no cycles, and looking for them takes a third of the time.
 
-    Memory is freed all the same when the last name of a thing goes. Rows that are still there at
-    the end are looked at then, all of them: end it after their load.
+    Reference counts still free memory. The collector visits all rows that exist at the end: end
+    the pause after their load.
     """
     was_on = gc.isenabled()
     gc.disable()

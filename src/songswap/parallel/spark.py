@@ -1,9 +1,9 @@
-"""Units of work spread over the workers of a Spark cluster.
+"""Run units of work on the workers of a Spark cluster.
 
 `songswap.parallel.processes` does the same on this machine.
 
-Each unit is a job of one task. So its result comes when it is there, exactly as many units are
-under way as were asked for, and Spark gives the unit to another worker when its own is lost.
+Each unit is a job of one task: its result is returned as soon as it ends, the number of units in
+progress is exact, and Spark gives a unit to another worker when its own is lost.
 """
 
 import logging
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
-_LOOK_S = 1.0
+_CHECK_S = 1.0
 _REMEDY = (
-    "What was done until then stays. See that there are workers with 512 MB and a core free, that "
-    f"their logs tell of no trouble, and that {SECRET} is what the master has; then start again."
+    "What was done until then stays. Check that workers have 512 MB and a core free, that "
+    f"their logs show no errors, and that {SECRET} is what the master has; then start again."
 )
 _log = logging.getLogger(__name__)
 
@@ -41,23 +41,23 @@ def run_parallel(
     at_once: int,
     patience_s: float = 60,
 ) -> Iterator[Result]:
-    """The results of all units, in the order in which they end.
+    """Yield the results of all units, in the order in which they end.
 
-    Begins, with a session of its own, when the first result is asked for. A unit whose worker is
-    lost is begun again by another, perhaps while the lost one still works on it for a moment: the
-    work must stand that. The first error ends it, and cuts off the units that are under way.
+    Begins, with a session of its own, with the first result requested. A unit whose worker is lost
+    is begun again by another, perhaps while the lost one still works on it for a moment: the work
+    must tolerate that. The first error ends it, and cuts off the units in progress.
 
     Args:
-        work: does one unit, with the package of the machine that it comes to; is pickled.
-        units: what is to be done, each to its end once.
+        work: does one unit, with the package of the worker's machine; pickled.
+        units: each is finished once.
         master: a master's address, `spark://host:port` or `local[cores]`.
-        at_once: how many units are under way at once, at most; the cluster's cores are a limit too.
+        at_once: how many units are in progress, at most; the cluster's cores are a limit too.
         patience_s: how many seconds there may be no worker at all.
 
     Raises:
         SettingsError: the extra `spark` is not installed.
-        WorkerLost: the master or its workers are away, or processes die with a unit.
-        Exception: what the work raised, as it is, with its traceback as a note.
+        WorkerLost: the master or its workers are unreachable, or processes die with a unit.
+        Exception: the work's own, as it is, with its traceback as a note.
     """
     spark_home()
     from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # it has no types
@@ -65,29 +65,31 @@ def run_parallel(
     threads = ThreadPoolExecutor(at_once)
     try:
         with session(master, at_once) as context:
-            crew = _Crew(context, master, patience_s)
+            workers = _Workers(context, master, patience_s)
 
             def submit(unit: Unit) -> "Future[Result]":
                 return threads.submit(_run, context, work, unit)
 
             try:
-                yield from as_they_end(submit, units, at_once, look=crew.look, look_every_s=_LOOK_S)
-            except Py4JError as trouble:  # whose text Java has to tell
+                yield from as_they_end(
+                    submit, units, at_once, check=workers.check, check_every_s=_CHECK_S
+                )
+            except Py4JError as error:  # its text is fetched from Java
                 raise WorkerLost(
-                    "Spark could not bring a unit of work to its end. What other units have done "
-                    f"stays; start again when the reason is gone: {_reason(trouble)}"
-                ) from trouble
+                    "Spark could not finish a unit of work. What other units have done stays; "
+                    f"start again when the reason is gone: {_reason(error)}"
+                ) from error
     finally:
-        # Not before the session's Java has ended: to a job that comes while the session is being
-        # stopped, Spark never answers.
+        # Not before the session's Java has ended: Spark never ends a job that is submitted while
+        # the session is being stopped.
         threads.shutdown()
 
 
 def attempt(work: Callable[[Unit], Result], unit: Unit) -> tuple[Result | None, Exception | None]:
-    """Do a unit; an error is a result too, for Spark would repeat the unit and raise its own."""
+    """Do a unit; an error is returned, for Spark would repeat the unit and raise its own."""
     try:
         return work(unit), None
-    except Exception as error:  # noqa: BLE001  (it is raised by the one who asked)
+    except Exception as error:  # noqa: BLE001  (the caller raises it)
         error.add_note(traceback.format_exc())
         return None, _portable(error)
 
@@ -109,18 +111,18 @@ def _portable(error: Exception) -> Exception:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, without the stacks of Java."""
-    _, _, told = str(error).rpartition("most recent failure: ")
-    return told.partition("\n")[0][:500]
+    """The error's reason, without the stacks of Java."""
+    _, _, text = str(error).rpartition("most recent failure: ")
+    return text.partition("\n")[0][:500]
 
 
-class _Crew:
-    """Those who work for a session.
+class _Workers:
+    """The workers of a session.
 
     Args:
         context: the session.
         master: its master.
-        patience_s: how many seconds there may be nobody.
+        patience_s: how many seconds there may be none.
     """
 
     def __init__(self, context: "SparkContext", master: str, patience_s: float) -> None:
@@ -130,13 +132,13 @@ class _Crew:
         self._count = 0
         self._seen_at = time.monotonic()
 
-    def look(self) -> None:
-        """Tell of those who were lost; raise WorkerLost when nobody has been there for long."""
+    def check(self) -> None:
+        """Log lost workers; raise `WorkerLost` when there has been none for ``patience_s``."""
         if self._master.startswith("local"):
             return
         spark = self._context._jsc.sc()
         if spark.isStopped():
-            raise WorkerLost(f"{self._master} gave the work up. {_REMEDY}")
+            raise WorkerLost(f"{self._master} ended the session. {_REMEDY}")
         count = spark.getExecutorMemoryStatus().size() - 1  # the session itself is counted too
         now = time.monotonic()
         if count < self._count:

@@ -21,16 +21,17 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Layout:
-    """What a cluster consists of.
+    """The parts of a cluster on this machine.
 
-    workers: how many there are on this machine.
-    cores: of each worker, which are the tasks that it runs at once.
-    memory_mb: what each worker may give to the Java of those whom it works for, 512 MB to each.
-    host: the name or address that the master listens on and is found at.
-    port, ui_port: of the master; 0 is any free one.
-    worker_ui_port: of the first worker; 0 is any free one.
-    master: the address of a master that runs elsewhere, none is started then.
-    secret: what all parts and those who use them have to know; none if empty.
+    Attributes:
+        workers: how many.
+        cores: of each worker, the tasks that it runs at once.
+        memory_mb: of each worker, for the Java of its sessions, 512 MB each.
+        host: the name or address that the master listens on and is reached at.
+        port, ui_port: of the master; 0 is any free one.
+        worker_ui_port: of the first worker; 0 is any free one.
+        master: the address of a master that runs elsewhere; none is started then.
+        secret: shared by all parts and their users; none if empty.
     """
 
     workers: int
@@ -48,19 +49,19 @@ class Cluster:
     """The part of a cluster that runs on this machine.
 
     Args:
-        folder: holds logs and what the workers write; its user holds its lock.
-        layout: what is started.
+        folder: for logs and the workers' files; the caller holds its lock.
+        layout: the parts to start.
 
     Raises:
-        StartRefused: others could reach it, and no secret keeps them out.
+        StartRefused: other machines could reach it, and there is no secret.
     """
 
     def __init__(self, folder: Path, layout: Layout) -> None:
         place = layout.master or f"spark://{layout.host}:"
         if not layout.secret and not place.startswith(f"spark://{_LOOPBACK}:"):
             raise StartRefused(
-                "Others than this machine could have their code run here: set SONGSWAP_SPARK_SECRET"
-                ", the same for the master, all workers and those who use them."
+                "Other machines could have their code run here: set SONGSWAP_SPARK_SECRET, the same"
+                " for the master, all workers and those who use them."
             )
         self.url = layout.master
         self.ui_url = ""
@@ -70,12 +71,12 @@ class Cluster:
         self._master: Process | None = None
 
     def start(self, progress: Progress) -> None:
-        """Starts what belongs to it, and waits until the workers have registered.
+        """Start the parts, and wait until the workers have registered.
 
         Raises:
             SettingsError: the extra `spark` is not installed.
             StackError: a part did not start; the text begins with the last lines of its log.
-            WorkerLost: the master that runs elsewhere does not answer.
+            WorkerLost: the master elsewhere does not respond.
         """
         spark_home()
         shutil.rmtree(self._work, ignore_errors=True)
@@ -85,7 +86,7 @@ class Cluster:
             "spark.port.maxRetries": "0",
             **secret_configuration(self._layout.secret),
         }
-        # In a file, for arguments stand in the list of processes.
+        # In a file: the list of processes shows arguments.
         write_private(self._folder / "spark-defaults.conf", as_properties(configuration))
         if not self._layout.master:
             with progress.step("Spark's master"):
@@ -95,10 +96,10 @@ class Cluster:
                 self._start_workers(say)
 
     def require_running(self) -> Sequence[Process]:
-        """The workers that have ended.
+        """Return the workers that have ended.
 
         Raises:
-            StackError: the master has, or all workers; with the last lines of its log.
+            StackError: the master has ended, or all workers; with the last lines of its log.
         """
         if self._master is not None and not self._master.running:
             raise self._master.failure("Spark's master ended.")
@@ -108,7 +109,7 @@ class Cluster:
         return ended
 
     def stop(self) -> None:
-        """Stops all that was started, also what the workers have started, within 10 s."""
+        """Stop all that was started, by the workers too, within 10 s."""
         stop_all([*self.workers, *([self._master] if self._master else [])], timeout_s=6)
         stop_leftovers(self._folder, timeout_s=2)
 
@@ -122,9 +123,9 @@ class Cluster:
         options += ["--webui-port", str(layout.ui_port)]
         self._master = self._process("Spark's master", "master", _MASTER, options, layout.host)
         self._master.start()
-        self._master.wait_ready(lambda: "New state: ALIVE" in self._said(), _START_S)
-        ui_port = re.search(r"Bound MasterWebUI to .*:(\d+)$", self._said(), re.MULTILINE)
-        url = re.search(r"Starting Spark master at (\S+)$", self._said(), re.MULTILINE)
+        self._master.wait_ready(lambda: "New state: ALIVE" in self._output(), _START_S)
+        ui_port = re.search(r"Bound MasterWebUI to .*:(\d+)$", self._output(), re.MULTILINE)
+        url = re.search(r"Starting Spark master at (\S+)$", self._output(), re.MULTILINE)
         if url is None or ui_port is None:
             raise self._master.failure("Spark's master did not say where it listens.")
         self.url, self.ui_url = url[1], f"http://{layout.host}:{ui_port[1]}"
@@ -144,7 +145,7 @@ class Cluster:
 
         def all_registered() -> bool:
             self._require_all()
-            count = sum("Successfully registered" in one.output() for one in self.workers)
+            count = sum("Successfully registered" in worker.output() for worker in self.workers)
             say(f"{count} of {layout.workers} have registered")
             return count == layout.workers
 
@@ -174,5 +175,5 @@ class Cluster:
             },
         )
 
-    def _said(self) -> str:
+    def _output(self) -> str:
         return self._master.output() if self._master else ""

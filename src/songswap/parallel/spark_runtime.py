@@ -8,12 +8,12 @@ from pathlib import Path
 from songswap.errors import SettingsError
 from songswap.installation.extras import pip_command
 
-# Both only pass on what Python works with: quick to start is what counts, and little memory.
+# Java only passes on Python's data: a quick start counts, and little memory.
 JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 
 
 def spark_home() -> Path:
-    """The folder of Spark's programs and jars.
+    """Return the folder of Spark's programs and jars.
 
     Raises:
         SettingsError: the extra is not installed.
@@ -22,10 +22,10 @@ def spark_home() -> Path:
 
 
 def java_environment(address: str, configuration: Path) -> dict[str, str]:
-    """The environment of Spark's programs: this process's, and what they have to know.
+    """Return the environment of Spark's programs: this process's, and their settings.
 
     Args:
-        address: what they listen on, and tell others to find them at.
+        address: what they listen on and are reached at.
         configuration: the folder of `spark-defaults.conf` and `log4j2.properties`, if any.
 
     Raises:

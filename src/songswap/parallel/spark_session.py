@@ -1,4 +1,4 @@
-"""A session with a Spark master: begun, used, and ended without a trace in this process."""
+"""A session with a Spark master, which leaves no trace in this process."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
 
 
 def secret_configuration(secret: str) -> dict[str, str]:
-    """What makes the parts of a cluster prove that they know a secret, and encrypt their talk."""
+    """Return the settings by which parts of a cluster prove a secret, and encrypt their traffic."""
     if not secret:
         return {}
     return {
@@ -47,7 +47,7 @@ def as_properties(configuration: Mapping[str, str]) -> str:
 
 @contextmanager
 def session(master: str, cores: int) -> Iterator["SparkContext"]:
-    """A context of Spark. Only one can be open in a process.
+    """Yield a context of Spark. Only one can be open in a process.
 
     Args:
         master: the address of a master, `spark://…` or `local[…]`.
@@ -55,14 +55,14 @@ def session(master: str, cores: int) -> Iterator["SparkContext"]:
 
     Raises:
         SettingsError: the extra `spark` is not installed.
-        WorkerLost: nobody answers at the master's address, or it does not take the session.
+        WorkerLost: nothing responds at the master's address, or it refuses the session.
     """
     address = own_address(master)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songswap-spark-")))
         environment = java_environment(address, folder)
         (folder / "log4j2.properties").write_text(_LOG)
-        # In a file, for arguments stand in the list of processes.
+        # In a file: the list of processes shows arguments.
         (folder / "spark-defaults.conf").write_text(
             as_properties(
                 {
@@ -87,10 +87,10 @@ def session(master: str, cores: int) -> Iterator["SparkContext"]:
 
 
 def own_address(master: str) -> str:
-    """The address that this machine reaches a master from: all who work for it reach us there.
+    """Return the address from which this machine reaches a master: its workers reach us there.
 
     Raises:
-        WorkerLost: nobody answers there.
+        WorkerLost: nothing responds at the master's address.
     """
     if not master.startswith("spark://"):
         return "127.0.0.1"
@@ -103,7 +103,7 @@ def own_address(master: str) -> str:
         except (OSError, ValueError) as error:
             problem = str(error)
     raise WorkerLost(
-        f"No Spark master answers at {master} ({problem}). Nothing was done. Start a cluster with "
+        f"No Spark master responds at {master} ({problem}). Nothing was done. Start a cluster with "
         "'songswap spark up', or name another with --master."
     )
 
@@ -121,12 +121,12 @@ def _context(log: Path, master: str) -> Iterator["SparkContext"]:
             gateway = launch_gateway(  # type: ignore[no-untyped-call]  # it has no types
                 popen_kwargs={"stdout": output, "stderr": output}
             )
-            with _kept_signal():
+            with _restored_signal():
                 context = SparkContext(conf=SparkConf(), gateway=gateway)
         except (Py4JError, PySparkException) as error:
             raise WorkerLost(
-                f"The Spark master {master} did not take the work. Nothing was done. The end of "
-                f"what Spark said:\n{_tail(log)}"
+                f"The Spark master {master} refused the session. Nothing was done. The end of "
+                f"Spark's log:\n{_tail(log)}"
             ) from error
         else:
             yield context
@@ -147,7 +147,7 @@ def _tail(log: Path, lines: int = 8) -> str:
 
 @contextmanager
 def _environment(environment: Mapping[str, str]) -> Iterator[None]:
-    """PySpark reads from this process's environment what it starts Java with, and adds to it."""
+    """Set the environment from which PySpark starts Java, and undo what PySpark adds to it."""
     before = dict(os.environ)
     os.environ.update(environment)
     try:
@@ -158,8 +158,8 @@ def _environment(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _kept_signal() -> Iterator[None]:
-    """PySpark puts a handler of its own in the place of that for Ctrl-C."""
+def _restored_signal() -> Iterator[None]:
+    """Restore the handler of Ctrl-C, which PySpark replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Coroutines side by side, where the first error ends the others and is raised as it is."""
+"""Concurrent coroutines, where the first error ends the others and is raised as it is."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -11,10 +11,10 @@ async def run_concurrently(coroutines: Iterable[Coroutine[Any, Any, None]]) -> N
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:
                 group.create_task(coroutine)
-    except BaseExceptionGroup as trouble:
-        raise _first(trouble) from trouble
+    except BaseExceptionGroup as group_error:
+        raise _first(group_error) from group_error
 
 
-def _first(trouble: BaseExceptionGroup[BaseException]) -> BaseException:
-    inner = trouble.exceptions[0]
+def _first(error: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = error.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -1,9 +1,9 @@
-"""Ask Spotify for what the tables lack of tracks and artists, however that came about.
+"""Look up at Spotify what the tables lack of tracks and artists, whatever the cause.
 
-    find ──▶ fill: a page of ids ──▶ a few calls side by side ──▶ the tables ──▶ … ──▶ verify
+    find ──▶ fill: a page of ids ──▶ a few calls at once ──▶ the tables ──▶ … ──▶ verify
 
-What is missing is read from the tables before each round, so this can be stopped at any point and
-started again: what is done is not asked for twice. It goes behind the hourly load.
+What is missing is read from the tables page by page, so this can be stopped at any point and
+started again: what is loaded is not looked up twice. The hourly load goes first.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from songswap.clock import utc_now
 from songswap.errors import Deferred, RateLimited, RunFailed, SongSwapError
 from songswap.parallel import event_loop
-from songswap.pipelines.enrich import not_loaded, open_fetcher
+from songswap.pipelines.enrich import not_loaded
+from songswap.pipelines.metadata_fetcher import open_fetcher
 from songswap.settings import Settings
 from songswap.warehouse import missing, runs
 from songswap.warehouse.connection import connect
@@ -28,12 +29,12 @@ from songswap.warehouse.missing import Backlog
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN_AFTER = timedelta(minutes=1)
+_RETRY_AFTER = timedelta(minutes=1)
 _LONGEST_WAIT = timedelta(minutes=1)
 _POLL_S = 3.0
 
-Told = Callable[[str, int, int], None]
-"""Hears of a kind how many ids were asked for since the start, and how many were chosen."""
+Progress = Callable[[str, int, int], None]
+"""Receives a kind, how many ids were looked up since the start, and how many were chosen."""
 
 
 def find(
@@ -48,7 +49,7 @@ def find(
         kind: one of `songswap.pipelines.enrich.KINDS`.
 
     Raises:
-        WarehouseUnavailable, SchemaOutdated: nothing can be said.
+        WarehouseUnavailable, SchemaOutdated: nothing is known of the tables.
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
@@ -59,11 +60,11 @@ def find(
 def fill(
     settings: Settings,
     kind: str,
-    found: Backlog,
-    told: Told,
+    backlog: Backlog,
+    on_progress: Progress,
     clock: Callable[[], datetime] = utc_now,
 ) -> dict[str, int]:
-    """Ask for what was found and is still missing, and load it.
+    """Look up what was found and is still missing, and load it.
 
     Returns:
         Counts: ``<kind>_requested``, ``_received``, ``_unknown`` and ``_postponed``, calls.
@@ -76,21 +77,21 @@ def fill(
         RunFailed: the rows of some ids were refused; all others are loaded.
     """
     counts: Counter[str] = Counter()
-    event_loop.run_cancellable(_fill(settings, kind, found, told, clock, counts))
+    event_loop.run_cancellable(_fill(settings, kind, backlog, on_progress, clock, counts))
     return dict(counts)
 
 
-def verify(settings: Settings, kind: str, found: Backlog) -> Backlog:
-    """Count again what was found: nothing of it may be missing, except what waits.
+def verify(settings: Settings, kind: str, backlog: Backlog) -> Backlog:
+    """Count a backlog again: nothing of it may be missing, except postponed ids.
 
     Raises:
         RunFailed: something still is.
     """
     with connect(settings.warehouse_dsn) as connection:
-        left = missing.find(connection, kind, found.at, through=found.through)
+        left = missing.find(connection, kind, backlog.at, through=backlog.through)
     if left.missing:
         raise RunFailed(
-            f"{left.missing} of {found.chosen} ids ({kind}) still lack rows after their backfill."
+            f"{left.missing} of {backlog.chosen} ids ({kind}) still lack rows after their backfill."
             " The others are loaded. Start the backfill again; if they stay, look for a trigger or"
             " rule on the tables."
         )
@@ -99,7 +100,7 @@ def verify(settings: Settings, kind: str, found: Backlog) -> Backlog:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a kind: what was found, the counts of `fill`, what ended it early if any."""
+    """The result of a kind: what was found, the counts of `fill`, what ended it early if any."""
 
     found: Backlog | None = None
     counts: Counter[str] = field(default_factory=Counter)
@@ -110,31 +111,31 @@ def backfill(
     settings: Settings,
     kinds: Collection[str],
     at_most: int | None,
-    told: Told,
+    on_progress: Progress,
     clock: Callable[[], datetime] = utc_now,
 ) -> dict[str, Outcome]:
-    """Find, fill and verify the kinds side by side in this process; none fails with another.
+    """Find, fill and verify the kinds concurrently in this process; none fails with another.
 
-    An hourly load that goes on is waited for, and so is Spotify when it asks for a minute or less.
+    Waits for a running hourly load, and for Spotify where it asks for a minute or less.
     """
-    return event_loop.run_cancellable(_backfill(settings, kinds, at_most, told, clock))
+    return event_loop.run_cancellable(_backfill(settings, kinds, at_most, on_progress, clock))
 
 
 async def _backfill(
     settings: Settings,
     kinds: Collection[str],
     at_most: int | None,
-    told: Told,
+    on_progress: Progress,
     clock: Callable[[], datetime],
 ) -> dict[str, Outcome]:
     outcomes = {kind: Outcome() for kind in kinds}
 
     async def branch(kind: str, outcome: Outcome) -> None:
         try:
-            found = outcome.found = find(settings, kind, at_most, clock)
-            told(kind, 0, found.chosen)
-            await _fill_patiently(settings, kind, found, told, clock, outcome.counts)
-            verify(settings, kind, found)
+            backlog = outcome.found = find(settings, kind, at_most, clock)
+            on_progress(kind, 0, backlog.chosen)
+            await _fill_patiently(settings, kind, backlog, on_progress, clock, outcome.counts)
+            verify(settings, kind, backlog)
         except SongSwapError as error:
             outcome.problem = str(error)
             log.error("%s: %s", kind, error)  # noqa: TRY400 - the operator needs the sentence
@@ -148,15 +149,15 @@ async def _backfill(
 async def _fill_patiently(
     settings: Settings,
     kind: str,
-    found: Backlog,
-    told: Told,
+    backlog: Backlog,
+    on_progress: Progress,
     clock: Callable[[], datetime],
     counts: Counter[str],
 ) -> None:
-    """`_fill`, and go on after each pause that somebody in a terminal waits for."""
+    """`_fill`, waiting through pauses as somebody in a terminal would."""
     while True:
         try:
-            return await _fill(settings, kind, found, told, clock, counts)
+            return await _fill(settings, kind, backlog, on_progress, clock, counts)
         except Deferred as pause:
             log.info("%s waits: %s", kind, pause)
             with connect(settings.warehouse_dsn) as connection:
@@ -173,8 +174,8 @@ async def _fill_patiently(
 async def _fill(
     settings: Settings,
     kind: str,
-    found: Backlog,
-    told: Told,
+    backlog: Backlog,
+    on_progress: Progress,
     clock: Callable[[], datetime],
     counts: Counter[str],
 ) -> None:
@@ -187,13 +188,13 @@ async def _fill(
                 if runs.going_on(connection, clock()):
                     raise Deferred(
                         "An hourly load is going on, and goes first.",
-                        clock() + _LOOK_AGAIN_AFTER,
+                        clock() + _RETRY_AFTER,
                     )
-                ids = missing.page(connection, kind, found, last, fetcher.ids_at_once)
+                ids = missing.page(connection, kind, backlog, last, fetcher.ids_at_once)
                 if not ids:
                     break
                 await fetcher.fetch(ids)
                 last = ids[-1]
-                told(kind, counts[f"{kind}_requested"], found.chosen)
+                on_progress(kind, counts[f"{kind}_requested"], backlog.chosen)
     if problem := not_loaded(kind, counts):
         raise RunFailed(f"{problem}.")

@@ -1,4 +1,4 @@
-"""The ways to ask for each kind of metadata: in batches, or as an app may that is refused these.
+"""The endpoints for each kind of metadata: in batches, and the fallback where these are forbidden.
 
 track      /tracks 50           403 ──▶ /tracks/ID
 artist     /artists 50          403 ──▶ /artists/ID
@@ -22,7 +22,7 @@ from songswap.spotify.client import (
     open_client,
 )
 from songswap.spotify.reccobeats import ReccoBeats, open_reccobeats
-from songswap.transform import metadata as transform
+from songswap.transform import metadata
 from songswap.warehouse.limits.budgets import Priority, open_budget
 
 SPOTIFY = "spotify"
@@ -30,7 +30,7 @@ RECCOBEATS = "reccobeats"
 
 
 class Clients(NamedTuple):
-    """Those who can be asked."""
+    """A client of each service."""
 
     spotify: Client
     reccobeats: ReccoBeats
@@ -38,45 +38,44 @@ class Clients(NamedTuple):
 
 @asynccontextmanager
 async def open_clients(
-    read: Settings, priority: Priority, clock: Callable[[], datetime]
+    settings: Settings, priority: Priority, clock: Callable[[], datetime]
 ) -> AsyncIterator[Clients]:
-    """The clients with sessions of their own, closed at the end; ``rank`` is how urgent it is."""
-    where = read.spotify
+    """Yield clients with sessions of their own, closed at the end."""
     async with (
-        open_budget(read, priority, clock) as budget,
-        open_client(where, clock, budget) as spotify,
-        open_reccobeats(where, clock) as other,
+        open_budget(settings, priority, clock) as budget,
+        open_client(settings.spotify, clock, budget) as spotify,
+        open_reccobeats(settings.spotify, clock) as other,
     ):
         yield Clients(spotify, other)
 
 
 class Endpoint(NamedTuple):
-    """A way to ask for a kind.
+    """An endpoint for a kind of metadata.
 
     Args:
         name: its name in ``songswap.blocked_endpoints``.
         ids: how many one call takes.
-        ask: asks for so many ids.
-        read: reads the answer about these ids.
-        source: who is asked.
-        ask_again_after: when to ask again for ids that were not answered.
+        request: requests so many ids.
+        parse: parses the response to a request for these ids.
+        source: the service.
+        retry_after: when to look up again ids that the response does not mention.
     """
 
     name: str
     ids: int
-    ask: Callable[[Clients, Sequence[str]], Awaitable[Response]]
-    read: Callable[[Response, Collection[str]], Metadata]
+    request: Callable[[Clients, Sequence[str]], Awaitable[Response]]
+    parse: Callable[[Response, Collection[str]], Metadata]
     source: str = SPOTIFY
-    # An id that was not answered is not unknown.
-    ask_again_after: timedelta = timedelta(hours=6)
+    # An id that is not mentioned is not unknown.
+    retry_after: timedelta = timedelta(hours=6)
 
 
-def _tracks(answer: Response, ids: Collection[str]) -> Metadata:
-    return transform.tracks(answer.body, ids, answer.observed_at)
+def _tracks(response: Response, ids: Collection[str]) -> Metadata:
+    return metadata.tracks(response.body, ids, response.observed_at)
 
 
-def _artists(answer: Response, ids: Collection[str]) -> Metadata:
-    return transform.artists(answer.body, ids, answer.observed_at)
+def _artists(response: Response, ids: Collection[str]) -> Metadata:
+    return metadata.artists(response.body, ids, response.observed_at)
 
 
 ENDPOINTS = {
@@ -93,16 +92,16 @@ ENDPOINTS = {
             "audio-features",
             FEATURES_PER_CALL,
             lambda to, ids: to.spotify.audio_features(ids),
-            lambda answer, ids: transform.features(answer.body, ids),
+            lambda response, ids: metadata.features(response.body, ids),
         ),
         Endpoint(
             "reccobeats",
             reccobeats.FEATURES_PER_CALL,
             lambda to, ids: to.reccobeats.audio_features(ids),
-            lambda answer, ids: transform.reccobeats_features(answer.body, ids),
+            lambda response, ids: metadata.reccobeats_features(response.body, ids),
             RECCOBEATS,
             timedelta(days=30),
         ),
     ),
 }
-"""By kind: the way that is tried first, and the way that is left where that is refused (403)."""
+"""By kind: the primary endpoint, and the fallback where that is forbidden (403)."""

@@ -1,4 +1,4 @@
-"""The files of an export, read one by one: rows, what is archived of them, and whose they are."""
+"""Read the files of an export one by one: rows, what is archived of them, and whose they are."""
 
 import logging
 import unicodedata
@@ -22,26 +22,29 @@ MOST_ROWS_IN_ALL = 3_000_000
 """Music by day and night for twenty years has fewer."""
 
 _WHOLE = (".json", ".txt")
-"""What histories are called; sync programs and editors have other names for what they write."""
+"""How histories end; sync programs and editors write files with other endings."""
 
 Progress = Callable[[str, int, int], None]
-"""Hears the step, and of its work how much is done and how much there is."""
+"""Receives the step, how much of it is done, and how much there is."""
 
 
 @dataclass(slots=True)
 class Contents:
-    """The files of an export, read; ``kept`` is what may be archived of them, gzipped, by key.
+    """The files of an export, read.
 
-    ``left_out`` names what may be a history and is not read, with the reason.
+    Attributes:
+        keys: of each file, the key of its object in the archive.
+        archivable: what may be archived of them, gzipped.
+        left_out: names what may be a history and is not read, with the reason.
     """
 
     files: list[File] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
-    kept: list[RawExport] = field(default_factory=list)
+    archivable: list[RawExport] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter[str]:
-        """Rows that were read, what became of those that are no streams, and files left out."""
+        """Count rows, those that are no streams by their reason, and files left out."""
         counts = Counter(files_left_out=len(self.left_out)) if self.left_out else Counter[str]()
         for file in self.files:
             counts["rows"] += file.rows
@@ -67,7 +70,7 @@ def read_contents(user_id: int, found: Sources, now: datetime, progress: Progres
             if source.kind not in WITHOUT_TRACKS and source.name.lower().endswith(_WHOLE):
                 raise
             log.debug("Left out: %s", error)
-            package.left_out.append(f"{source.label} is broken: {_why_it_is_left_out(source)}")
+            package.left_out.append(f"{source.label} is broken: {_why_left_out(source)}")
             continue
         rows += file.rows
         if rows > MOST_ROWS_IN_ALL:
@@ -79,7 +82,7 @@ def read_contents(user_id: int, found: Sources, now: datetime, progress: Progres
         if file.archivable:
             raw_key = keys.for_export(user_id, file.kind.value, file.archivable)
             packed = pack(file.archivable)
-            package.kept.append(RawExport(user_id, raw_key, file.kind.value, now, packed))
+            package.archivable.append(RawExport(user_id, raw_key, file.kind.value, now, packed))
             file.archivable = b""
         package.files.append(file)
         package.keys.append(raw_key)
@@ -87,10 +90,10 @@ def read_contents(user_id: int, found: Sources, now: datetime, progress: Progres
     return package
 
 
-def _why_it_is_left_out(source: Source) -> str:
+def _why_left_out(source: Source) -> str:
     if source.kind in WITHOUT_TRACKS:
         return "it would hold no music"
-    return "by its name it is what a program has in hand"
+    return "by its name it is a file in use by a program"
 
 
 def _read(source: Source, now: datetime) -> File:
@@ -100,7 +103,7 @@ def _read(source: Source, now: datetime) -> File:
 
 
 def require_owner(package: Contents, user_id: int, spotify_id: str) -> None:
-    """The user names that stand in an export have to be the user's.
+    """Require the user names in an export to be the user's.
 
     Raises:
         ExportRefused: they are not.
@@ -108,14 +111,14 @@ def require_owner(package: Contents, user_id: int, spotify_id: str) -> None:
     owners = {_plain_name(owner) for file in package.files for owner in file.owners}
     if owners - {_plain_name(spotify_id)}:
         raise ExportRefused(
-            f"This is the export of another user than {user_id}: the name at Spotify that stands in"
-            " it is not this user's. Nothing was imported. Some exports have a name where others"
+            f"This is the export of another user than {user_id}: the name at Spotify in it is not"
+            " this user's. Nothing was imported. Some exports have a name where others"
             " have an id: if it is this user's all the same, import it alone, with"
             f" --user {user_id} --trust."
         )
 
 
 def _plain_name(name: str) -> str:
-    """A name, however it is written."""
+    """A name without case, width and composition of its characters."""
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return plain.strip()

@@ -1,10 +1,10 @@
-"""Between the hourly loads: ask for those who would lose plays, or their grant, until the next one.
+"""Poll heavy listeners between the hourly runs, before Spotify drops their oldest plays.
 
-    songswap.polls (pace) ──▶ plan: who is endangered ──▶ fetch, load: as the hourly load does
+    songswap.polls (plays_per_hour) ──▶ plan: who is at risk ──▶ fetch, load, as in the hourly load
 
-Spotify remembers 50 plays of a user. Who played at such a pace lately that more of them could come
-together before the next look is asked for now. So is whose token was on its way when its process
-was killed: Spotify may give it once more for some minutes. When nobody is, this costs two queries.
+Spotify remembers 50 plays of a user. At risk are users who lately played so fast that more could
+come together before the next poll, and those whose token was being exchanged when its process was
+killed: Spotify may issue it once more for some minutes. Where no user is, this costs two queries.
 """
 
 import logging
@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 
 from songswap.clock import utc_now
 from songswap.settings import Settings
-from songswap.warehouse import grants as grant
-from songswap.warehouse import runs, tokens
+from songswap.warehouse import grants, runs, tokens
 from songswap.warehouse.connection import connect
 from songswap.warehouse.limits import pauses
 from songswap.warehouse.migrate import require_schema
@@ -23,35 +22,35 @@ from songswap.warehouse.runs import Users
 log = logging.getLogger(__name__)
 
 INTERVAL = timedelta(minutes=10)
-"""After how long the next look is."""
+"""How often this is planned."""
 
 POLL_THRESHOLD = 40
-"""Plays since the last answer at which a user is asked for: a fifth of the 50 is left for haste."""
+"""Plays since the last poll at which a user is polled: a fifth of the 50 is a reserve."""
 
 
 def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now) -> list[int]:
-    """Plan a run for the users who are endangered.
+    """Plan a run for the users at risk.
 
     Returns:
-        The numbers of its batches: one, or none when nobody is endangered or may be asked for.
+        The numbers of its batches: one, or none where no user at risk may be polled.
 
     Raises:
-        WarehouseUnavailable, SchemaOutdated: nobody can be asked for.
+        WarehouseUnavailable, SchemaOutdated: no user can be polled.
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         now = clock()
         if pauses.find(connection, settings.spotify.client_id, now):
-            log.info("Spotify takes no requests now: the hourly load says until when.")
+            log.info("Spotify accepts no requests now: the hourly load says until when.")
             return []
         at_risk = runs.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)
         at_risk += tokens.orphaned(connection, now)
         if not at_risk:
             return []
-        grants = grant.load_credentials(connection, Users.these(at_risk), now)
-        users = [one.user_id for one in grants if not one.paused]
+        credentials = grants.load_credentials(connection, Users.these(at_risk), now)
+        users = [user.user_id for user in credentials if not user.paused]
         if not users:
             return []
-        log.info("%d users are asked for between the hours.", len(users))
+        log.info("%d users are polled between the hourly runs.", len(users))
         runs.plan_users(connection, run_id, users, now)
         return [0]

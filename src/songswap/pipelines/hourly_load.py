@@ -1,4 +1,4 @@
-"""The hourly load of everybody's plays, as the order of its steps.
+"""The hourly load of every user's plays, as the order of its steps.
 
     retry ──▶ plan ──▶ fetch, load (each batch) ──▶ enrich (tracks, artists, features) ──▶ summarise
 
@@ -21,11 +21,11 @@ from songswap.alerts.notices import Notice
 from songswap.alerts.problem import Problem
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
-from songswap.pipelines import judgement, telling
-from songswap.pipelines import load as deliver
+from songswap.pipelines import run_notices, run_problems
 from songswap.pipelines.enrich import KINDS, enrich
 from songswap.pipelines.fetch import fetch
-from songswap.pipelines.judgement import Limits, Trouble
+from songswap.pipelines.load import drain_spool, load_responses
+from songswap.pipelines.run_problems import Facts, Limits
 from songswap.settings import Settings
 from songswap.storage.spool import Spool
 from songswap.warehouse import grant_states, grants, runs
@@ -34,11 +34,14 @@ from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
 
+Progress = Callable[[str, int, int], None]
+"""Receives the name of each step, how many of its kind are done, and how many there are."""
+
 
 def retry(
     settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now
 ) -> dict[str, int]:
-    """Bring what earlier runs had to keep locally where it belongs: to S3, and into the warehouse.
+    """Store what earlier runs had to leave in the spool: in S3, and in the warehouse.
 
     Where S3 does not take it, it stays, and the run goes on.
 
@@ -51,7 +54,7 @@ def retry(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         runs.start(connection, run_id, clock())
-        counts = deliver.drain_spool(settings, connection, run_id, clock)
+        counts = drain_spool(settings, connection, run_id, clock)
         runs.end_step(connection, run_id, "retry", 0, counts, clock())
     return counts
 
@@ -60,7 +63,7 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
     """Cut all users into batches, and return the batches' numbers.
 
     Raises:
-        WarehouseUnavailable, SchemaOutdated: there is nobody to ask for.
+        WarehouseUnavailable, SchemaOutdated: no user can be polled.
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
@@ -72,27 +75,26 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
 def load(
     settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime] = utc_now
 ) -> dict[str, int]:
-    """Transform and load what was fetched of a batch, in one transaction.
+    """Transform and load the fetched responses of a batch, in one transaction.
 
     Returns:
         Counts of new rows, see `songswap.warehouse.plays.load`.
 
     Raises:
-        WarehouseUnavailable: the answers stay in the spool; the next run loads them.
-        LoadIncomplete: rows were not there after their load; rolled back, the answers stay.
+        WarehouseUnavailable: the responses stay in the spool; the next run loads them.
+        LoadIncomplete: rows were missing after their load; rolled back, the responses stay.
     """
     with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
-        kept = spool.batch(run_id, batch)
-        counts = deliver.load(settings, connection, spool, kept, run_id, clock(), step=batch)
-    return dict(counts)
+        responses = spool.batch(run_id, batch)
+        return dict(load_responses(settings, connection, spool, responses, run_id, clock(), batch))
 
 
 class Summary(NamedTuple):
-    """What became of a run.
+    """The result of a run.
 
     ``counts`` has those of all steps, and ``seconds``. ``problem`` is what failed, None if nothing
-    did; ``causes`` are what that comes of, as kinds and sentences. ``state`` is that of the run's
-    row: success, failed, or paused. ``notices`` are for engineers, whatever became of the run.
+    did; ``causes`` are the reasons, as kinds and sentences. ``state`` is that of the run's row:
+    success, failed, or paused. ``notices`` are for engineers, however the run ended.
     """
 
     counts: dict[str, int]
@@ -102,7 +104,7 @@ class Summary(NamedTuple):
     notices: list[Notice]
 
     def require_success(self) -> None:
-        """Raise `RunFailed`, or `RunPaused`, where something did not happen."""
+        """Raise `RunFailed`, or `RunPaused`, where something was not done."""
         if self.problem:
             kind = RunPaused if self.state == "paused" else RunFailed
             raise kind(self.problem, self.causes)
@@ -114,58 +116,64 @@ def summarise(
     clock: Callable[[], datetime] = utc_now,
     known: Mapping[str, Problem] | None = None,
 ) -> Summary:
-    """Add up a run, note it in ``songswap.runs``, and say whether it was a good one.
+    """Add up a run, record its end in ``songswap.runs``, and decide whether it succeeded.
 
-    It was not when it was never planned, when a part of it failed, or when something waits in the
+    It failed when it was never planned, when a part of it failed, or when something waits in the
     spool.
 
     Args:
-        known: what whoever ran the steps knows of those that failed, by step and number, as in
-            ``load 3``.
+        known: problems of steps that the caller knows of, by step and number, as in ``load 3``.
 
     Raises:
-        WarehouseUnavailable, SchemaOutdated, SpoolError: nothing can be said of the run.
+        WarehouseUnavailable, SchemaOutdated, SpoolError: nothing is known of the run.
     """
+    lost_users = Limits(settings.lost_users_share, settings.lost_users_at_least)
     with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
-        outcomes = runs.outcomes(connection, run_id)
-        waiting = _waiting(spool)
-        troubles = judgement.of_steps(runs.unfinished(connection, run_id), known or {})
-        troubles += judgement.of_the_plan(runs.is_planned(connection, run_id), troubles)
-        troubles += _settle(settings, connection, run_id, outcomes, clock())
-        troubles += judgement.of_outcomes(outcomes, _limits(settings))
-        found = runs.users_found(connection, run_id)
-        lost = Limits(settings.lost_users_share, settings.lost_users_at_least)
-        troubles += judgement.of_users(found, lost)
-        troubles += judgement.of_what_waits(waiting, spool.last_problem())
-        recoveries = spool.recoveries(only_unreported=True)
-        troubles += judgement.of_the_spool(len(spool.damaged_tokens()), recoveries)
-        counts = _counts(runs.totals(connection, run_id), outcomes) | waiting
+        facts = _facts(settings, connection, spool, run_id, known or {}, clock())
+        problems = run_problems.find(facts, _limits(settings), lost_users)
+        state, problem = run_problems.state_of(problems), "\n".join(map(str, problems)) or None
+        counts = _counts(runs.totals(connection, run_id), facts.outcomes) | dict(facts.waiting)
         counts |= grant_states.warn(connection, clock())
-        if missing := judgement.missing_users(found, lost):
+        if missing := run_problems.missing_users(facts.users, lost_users):
             counts["missing_users"] = missing
         counts["lost_tokens"] = grants.count_lost(connection, run_id)
-        state, problem = judgement.state_of(troubles), "\n".join(map(str, troubles)) or None
-        paused = [one.problem.text for one in troubles if one.problem.kind in judgement.PAUSES]
-        app = settings.spotify.client_id
-        notices = telling.due(connection, app, counts, paused, clock())
+        app, pauses = settings.spotify.client_id, run_problems.pauses(problems)
+        notices = run_notices.due(connection, app, counts, pauses, clock())
         seconds = runs.end_run(connection, run_id, state, counts, clock(), problem)
-        spool.acknowledge(recoveries)
+        spool.acknowledge(facts.recoveries)
     counts["seconds"] = round(seconds)
-    return Summary(counts, problem, state, judgement.causes(troubles), notices)
+    return Summary(counts, problem, state, run_problems.causes(problems), notices)
 
 
-def _settle(
+def _facts(
     settings: Settings,
     connection: psycopg.Connection,
+    spool: Spool,
     run_id: str,
-    outcomes: Counter[str],
+    known: Mapping[str, Problem],
     now: datetime,
-) -> list[Trouble]:
-    """Decide what refusals mean, now that all of the run are known, and tell of incidents."""
-    limits, asked = _limits(settings), outcomes.total()
-    refused = grants.settle_refused(connection, run_id, asked, *limits, now)
-    forbidden = grants.settle_forbidden(connection, run_id, asked, *limits, now)
-    return [*judgement.of_refusals(*refused), *judgement.of_forbidden(*forbidden)]
+) -> Facts:
+    """Read what is known of a run, and settle what all of its refusals mean."""
+    outcomes = runs.outcomes(connection, run_id)
+    to_archive, to_load = spool.waiting()
+    polled, limits = outcomes.total(), _limits(settings)
+    return Facts(
+        unfinished=runs.unfinished(connection, run_id),
+        known=known,
+        is_planned=runs.is_planned(connection, run_id),
+        refused=grants.settle_refused(connection, run_id, polled, *limits, now),
+        forbidden=grants.settle_forbidden(connection, run_id, polled, *limits, now),
+        outcomes=outcomes,
+        users=runs.users_found(connection, run_id),
+        waiting={
+            "waiting_for_s3": to_archive,
+            "waiting_for_warehouse": to_load,
+            "waiting_tokens": len(spool.tokens()),
+        },
+        why_waiting=spool.last_problem(),
+        damaged_tokens=len(spool.damaged_tokens()),
+        recoveries=spool.recoveries(only_unreported=True),
+    )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -173,20 +181,11 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _counts(totals: Mapping[str, int], outcomes: Counter[str]) -> dict[str, int]:
-    """Sums over all tries, but of users only those by what came of each last."""
+    """Sums over all tries, but of users only those by their last outcome."""
     users = ("polled", *runs.OUTCOMES)
     last = {"polled": outcomes.total(), **{name: outcomes[name] for name in runs.OUTCOMES}}
     counts = {name: total for name, total in totals.items() if name not in users}
     return counts | {name: number for name, number in last.items() if number}
-
-
-def _waiting(spool: Spool) -> dict[str, int]:
-    to_archive, to_load = spool.waiting()
-    return {
-        "waiting_for_s3": to_archive,
-        "waiting_for_warehouse": to_load,
-        "waiting_tokens": len(spool.tokens()),
-    }
 
 
 @contextmanager
@@ -197,10 +196,10 @@ def at_work(
     *,
     whole: bool = False,
 ) -> Iterator[None]:
-    """Note that a run goes on, and show for as long as this lasts that a process works on it.
+    """Record that a run goes on, and keep its lease for as long as this lasts.
 
     Args:
-        whole: all of the run is done within this; a run that is left without its end has failed.
+        whole: the whole run is done within this; a run that is left before its end has failed.
 
     Raises:
         WarehouseUnavailable, SchemaOutdated: nothing can be done.
@@ -219,42 +218,39 @@ def at_work(
 
 
 def end_early(dsn: str, run_id: str, error: BaseException, now: datetime) -> None:
-    """Note that a run failed of an error, unless it has ended; without the warehouse, log that."""
+    """Record that a run failed, unless it has ended; without the warehouse, log that."""
     problem = Problem.of(error).text
     if not isinstance(error, Exception):
-        problem = f"It was stopped ({type(error).__name__}). What was answered is in the spool."
+        problem = f"It was stopped ({type(error).__name__}). Responses received are in the spool."
     try:
         with connect(dsn) as connection:
             runs.end_early(connection, run_id, problem, now)
-    except SongSwapError as trouble:
-        log.error("The end of run %s is not noted: %s", run_id, trouble)  # noqa: TRY400 - a sentence
+    except SongSwapError as failure:
+        log.error("The end of run %s is not recorded: %s", run_id, failure)  # noqa: TRY400 - a sentence
 
 
 def load_once(
     settings: Settings,
     run_id: str,
-    told: Callable[[str, int, int], None],
+    on_progress: Progress,
     clock: Callable[[], datetime] = utc_now,
 ) -> dict[str, int]:
-    """The whole hourly load in this process, in the order that the DAG has.
+    """Do the whole hourly load in this process, in the DAG's order.
 
     As in the DAG, a batch is loaded while the next is fetched, and a step that fails does not keep
-    the others from theirs; `summarise` tells.
-
-    Args:
-        told: hears the name of each step, how many of them are done, and how many there are.
+    the others from running; `summarise` reports it.
 
     Raises:
         RunFailed: see `Summary.require_success`.
-        WarehouseUnavailable, SchemaOutdated: nobody could be asked for. However it ends, its row in
-            ``songswap.runs`` does.
+        WarehouseUnavailable, SchemaOutdated: no user could be polled. The run's row in
+            ``songswap.runs`` is ended in any case.
     """
     with at_work(settings, run_id, clock, whole=True):
-        troubles = _load_all(settings, run_id, told, clock)
-        told("summarise", 0, 1)
-        for where, trouble in troubles.items():
-            log.error("%s: %s", where, trouble)
-        known = {where: Problem.of(trouble) for where, trouble in troubles.items()}
+        failed = _run_steps(settings, run_id, on_progress, clock)
+        on_progress("summarise", 0, 1)
+        for where, error in failed.items():
+            log.error("%s: %s", where, error)
+        known = {where: Problem.of(error) for where, error in failed.items()}
         summary = summarise(settings, run_id, clock, known)
     for notice in summary.notices:
         log.warning("%s", notice.sentence)
@@ -262,36 +258,36 @@ def load_once(
     return summary.counts
 
 
-def _load_all(
+def _run_steps(
     settings: Settings,
     run_id: str,
-    told: Callable[[str, int, int], None],
+    on_progress: Progress,
     clock: Callable[[], datetime],
 ) -> dict[str, SongSwapError]:
-    """All steps but the last; what failed, by step and number."""
-    troubles: dict[str, SongSwapError] = {}
-    told("retry", 0, 1)
-    troubles |= _trying("retry 0", partial(retry, settings, run_id, clock))
-    told("plan", 0, 1)
+    """Run all steps but the last; the errors of those that failed, by step and number."""
+    failed: dict[str, SongSwapError] = {}
+    on_progress("retry", 0, 1)
+    failed |= _try_step("retry 0", partial(retry, settings, run_id, clock))
+    on_progress("plan", 0, 1)
     batches = plan(settings, run_id, clock)
-    with ThreadPoolExecutor(1) as beside:
-        loading: Future[dict[str, SongSwapError]] | None = None
+    with ThreadPoolExecutor(1) as loader:
+        last_load: Future[dict[str, SongSwapError]] | None = None
         for done, batch in enumerate(batches):
-            told("fetch and load", done, len(batches))
-            fetching = partial(fetch, settings, run_id, batch, clock)
-            troubles |= _trying(f"fetch {batch}", fetching)
-            # One at a time, so that memory holds two batches at most.
-            troubles |= loading.result() if loading else {}
+            on_progress("fetch and load", done, len(batches))
+            failed |= _try_step(f"fetch {batch}", partial(fetch, settings, run_id, batch, clock))
+            # One load at a time, so that memory holds two batches at most.
+            failed |= last_load.result() if last_load else {}
             step = partial(load, settings, run_id, batch, clock)
-            loading = beside.submit(_trying, f"load {batch}", step)
-        troubles |= loading.result() if loading else {}
+            last_load = loader.submit(_try_step, f"load {batch}", step)
+        failed |= last_load.result() if last_load else {}
     for done, kind in enumerate(KINDS):
-        told(f"enrich {kind}", done, len(KINDS))
-        troubles |= _trying(f"enrich {kind} 0", partial(enrich, settings, run_id, kind, clock))
-    return troubles
+        on_progress(f"enrich {kind}", done, len(KINDS))
+        failed |= _try_step(f"enrich {kind} 0", partial(enrich, settings, run_id, kind, clock))
+    return failed
 
 
-def _trying(where: str, step: Callable[[], object]) -> dict[str, SongSwapError]:
+def _try_step(where: str, step: Callable[[], object]) -> dict[str, SongSwapError]:
+    """Run a step; its error, if any, by its name."""
     try:
         step()
     except Interrupted:

@@ -3,7 +3,7 @@
     zip, folder, files ──▶ rows ──▶ S3 (without personal fields) ──▶ one transaction, see `streams`
 
 All files are read before anything is stored, so that one that is broken, hostile or another user's
-leaves nothing behind. Stopped at any point and started again, it gives the same tables.
+leaves nothing behind. Stopped at any point and started again, an import gives the same tables.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ import psycopg
 from songswap.clock import utc_now
 from songswap.errors import ExportRefused, LoadIncomplete
 from songswap.parallel.gc_pause import gc_paused
+from songswap.pipelines import run_counts
 from songswap.pipelines.export_contents import Contents, Progress, read_contents, require_owner
 from songswap.settings import Settings
 from songswap.storage.archive import Archive
@@ -35,23 +37,23 @@ from songswap.transform.exports.ownership import share_found
 from songswap.transform.exports.streams import File
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
-from songswap.warehouse.exports import streams as stream
+from songswap.warehouse.exports.streams import Export, load, spotify_id, told_by_api
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
 
 _OWN_SHARE = 0.1
-"""An export of which less stands in what the API told is another user's."""
+"""An export that has a smaller share of the plays of the API is another user's."""
 
 _ADJACENT = timedelta(days=2)
 """Spotify cuts a history into files between two rows."""
 
 
 class Imported(NamedTuple):
-    """What became of the export of a user.
+    """The result of a user's import.
 
-    ``left_out`` names its files that may be a history and were not read, with the reason;
-    ``problem`` says why all of it was refused.
+    ``left_out`` names files that may be a history and were not read, with the reason; ``problem``
+    says why the whole export was refused.
     """
 
     user_id: int
@@ -69,7 +71,7 @@ def import_export(
     clock: Callable[[], datetime] = utc_now,
     trust: bool = False,
 ) -> dict[str, int]:
-    """Import an export of a user; as `import_files`, of which it gives the counts."""
+    """Import an export of a user; return the counts of `import_files`."""
     return import_files(settings, user_id, paths, import_id, progress, clock, trust).counts
 
 
@@ -86,24 +88,23 @@ def import_files(
 
     Args:
         paths: zips, folders and single files that are one export, or parts of it.
-        import_id: under which it is noted in ``songswap.imports``.
-        trust: import it although another user's name stands in it, or hardly anything of what the
-            API told.
+        import_id: its id in ``songswap.imports``.
+        trust: import it although it has another user's name, or hardly any play of the API.
 
     Returns:
-        Counts: rows, which are the sum of loaded, merged, again (told by an earlier import),
+        Counts: rows, which are the sum of loaded, merged, duplicates (of an earlier import),
         repeated (a second time in this export), short, private, unidentified, podcast, audiobook,
-        video and rejected_items; new tracks, notes, gaps_closed; and files_left_out.
+        video and rejected_items; new tracks, data_fixes, gaps_closed; and files_left_out.
 
     Raises:
-        ExportRefused: what was given is no export, or not this user's. Nothing was imported.
+        ExportRefused: this is no export, or not this user's. Nothing was imported.
         ArchiveError: S3 does not take it. Nothing was imported.
-        SettingsError: there is no place for what has to be unpacked.
+        SettingsError: there is no disk space to unpack it.
         WarehouseUnavailable, SchemaOutdated, LoadIncomplete: nothing was loaded.
     """
-    given = [LabelledPath(path, shown(str(path))) for path in paths]
+    inputs = [LabelledPath(path, shown(str(path))) for path in paths]
     with scratch() as folder:
-        return _import(settings, user_id, given, folder, import_id, progress, clock, trust)
+        return _import(settings, user_id, inputs, folder, import_id, progress, clock, trust)
 
 
 def import_package(
@@ -117,33 +118,40 @@ def import_package(
     """Import one of many exports; one that is refused costs only itself.
 
     Args:
-        run_id: of all of them; the import is noted under it and the user.
+        run_id: of all of them; the import's id is made of it and the user.
         trust: see `import_files`.
 
     Raises:
         ArchiveError, ArchiveUnreadable, WarehouseUnavailable, SchemaOutdated, LoadIncomplete,
-        SettingsError: the trouble is not the export's. Nothing of it was loaded; start again.
+        SettingsError: it is not the export's fault. Nothing of it was loaded; start again.
     """
     user_id = package.user_id
-
-    def told(step: str, done: int, of: int) -> None:
-        log.debug("User %d: %s, %d of %d.", user_id, step, done, of)
-
     import_id = f"{run_id}__user{user_id}"
     try:
         with scratch() as folder:
-            given = fetch_package(package, settings.library, folder)
+            inputs = fetch_package(package, settings.library, folder)
             return _import(
-                settings, user_id, given, folder, import_id, progress or told, clock, trust
+                settings,
+                user_id,
+                inputs,
+                folder,
+                import_id,
+                progress or partial(_log, user_id),
+                clock,
+                trust,
             )
     except ExportRefused as error:
         return Imported(user_id, {}, problem=str(error))
 
 
+def _log(user_id: int, step: str, done: int, of: int) -> None:
+    log.debug("User %d: %s, %d of %d.", user_id, step, done, of)
+
+
 def _import(
     settings: Settings,
     user_id: int,
-    given: Sequence[LabelledPath],
+    inputs: Sequence[LabelledPath],
     folder: Path,
     import_id: str,
     progress: Progress,
@@ -154,25 +162,25 @@ def _import(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         require_fit(connection)
-        spotify_id = stream.spotify_id(connection, user_id)
+        owner = spotify_id(connection, user_id)
     with gc_paused():
-        package = read_contents(user_id, find_sources(given, folder), now, progress)
+        package = read_contents(user_id, find_sources(inputs, folder), now, progress)
         if not trust:
-            require_owner(package, user_id, spotify_id)
+            require_owner(package, user_id, owner)
             _require_likeness(settings, user_id, package)
-        progress("archive", 0, len(package.kept))
+        progress("archive", 0, len(package.archivable))
         asyncio.run(_archive(settings, package, progress))
         counts = _load(settings, user_id, package, import_id, now, progress)
     return Imported(user_id, dict(counts), tuple(package.left_out))
 
 
 def import_archived(
-    settings: Settings, run_id: str, user_id: int, given: Sequence[RawExport]
+    settings: Settings, run_id: str, user_id: int, exports: Sequence[RawExport]
 ) -> dict[str, int]:
     """Load the rows of a user's exports from the archive, import by import.
 
     Args:
-        given: the objects that hold them, in the order of their imports.
+        exports: the objects with the rows, in the order of their imports.
 
     Returns:
         Counts, see `import_export`.
@@ -180,14 +188,16 @@ def import_archived(
     Raises:
         CorruptResponse, ExportRefused: an object is not whole, or the user is gone. What was loaded
             until then stays.
-        WarehouseUnavailable, LoadIncomplete: as above.
+        WarehouseUnavailable, LoadIncomplete: likewise.
     """
     counts: Counter[str] = Counter()
-    for imported_at, of_import in groupby(given, key=lambda one: one.imported_at):
+    for imported_at, objects in groupby(exports, key=lambda export: export.imported_at):
         package = Contents()
-        for one in of_import:
-            package.files.append(files.read(one.key, Kind(one.kind), one.body, imported_at))
-            package.keys.append(one.key)
+        for export in objects:
+            package.files.append(
+                files.read(export.key, Kind(export.kind), export.body, imported_at)
+            )
+            package.keys.append(export.key)
         import_id = f"{run_id}__user{user_id}__{imported_at:%Y-%m-%dT%H:%M:%S}"
         counts += _load(
             settings, user_id, package, import_id, imported_at, lambda *_: None, is_replay=True
@@ -195,12 +205,9 @@ def import_archived(
     return dict(counts)
 
 
-def total(done: Iterable[Imported]) -> dict[str, int]:
-    """The counts of imports, added up."""
-    added: Counter[str] = Counter()
-    for one in done:
-        added.update(one.counts)
-    return dict(added)
+def total(imports: Iterable[Imported]) -> dict[str, int]:
+    """Add up the counts of imports."""
+    return run_counts.total(imported.counts for imported in imports)
 
 
 def _load(
@@ -218,16 +225,13 @@ def _load(
         for file, raw_key in zip(package.files, package.keys, strict=True)
         for item in file.rejected_items
     ]
-    raw_keys = sorted({one for one in package.keys if one})
-    told = stream.Export(
-        user_id, streams, _spans(package.files), rejected_items, raw_keys, is_replay
-    )
+    raw_keys = sorted({key for key in package.keys if key})
+    export = Export(user_id, streams, _spans(package.files), rejected_items, raw_keys, is_replay)
     progress("load", 0, len(streams))
     with connect(settings.warehouse_dsn) as connection:
         try:
-            counts = stream.load(
-                connection, told, import_id, Rule(settings.play_ms), package.counts(), now
-            )
+            rule = Rule(settings.play_ms)
+            counts = load(connection, export, import_id, rule, package.counts(), now)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise LoadIncomplete(
                 f"PostgreSQL refused the export of user {user_id} (SQLSTATE {error.sqlstate}). All"
@@ -239,35 +243,39 @@ def _load(
 
 
 def _require_likeness(settings: Settings, user_id: int, package: Contents) -> None:
-    """What the API told of the user in the time of an export has to stand in it."""
-    told = [one for file in package.files if not _by_names(file) for one in file.streams]
-    if not told:
+    """Require the export to have the user's plays of the API in its time.
+
+    Raises:
+        ExportRefused: it has hardly any.
+    """
+    streams = [stream for file in package.files if not _by_names(file) for stream in file.streams]
+    if not streams:
         return
-    ends = [one.ended_at for one in told]
+    ends = [stream.ended_at for stream in streams]
     with connect(settings.warehouse_dsn) as connection:
-        plays = stream.told_by_api(connection, user_id, min(ends), max(ends))
-    share = share_found(told, plays)
+        plays = told_by_api(connection, user_id, min(ends), max(ends))
+    share = share_found(streams, plays)
     if share is not None and share < _OWN_SHARE:
         raise ExportRefused(
-            f"This looks like the export of another user than {user_id}: of {len(plays)} plays that"
-            f" the API told in its time, {share:.0%} stand in it. Nothing was imported. If it is"
-            f" this user's all the same, import it alone, with --user {user_id} --trust."
+            f"This looks like the export of another user than {user_id}: of {len(plays)} plays from"
+            f" the API in its time, it has {share:.0%}. Nothing was imported. If it is this user's"
+            f" all the same, import it alone, with --user {user_id} --trust."
         )
 
 
 def _by_names(file: File) -> bool:
-    return all(one.to_the_minute for one in file.streams)
+    return all(stream.to_the_minute for stream in file.streams)
 
 
 async def _archive(settings: Settings, package: Contents, progress: Progress) -> None:
     archive = Archive(settings.archive)
-    for done, kept in enumerate(package.kept, 1):
-        await archive.put_export(kept)
-        progress("archive", done, len(package.kept))
+    for done, file in enumerate(package.archivable, 1):
+        await archive.put_export(file)
+        progress("archive", done, len(package.archivable))
 
 
 def _spans(files: Sequence[File]) -> list[tuple[datetime, datetime]]:
-    """The times of which the files tell everything; those that follow each other are one."""
+    """The times that the files cover without a gap."""
     spans: list[tuple[datetime, datetime]] = []
     for oldest, newest in sorted(span for file in files if (span := file.span)):
         if spans and oldest - spans[-1][1] <= _ADJACENT:

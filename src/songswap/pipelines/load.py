@@ -1,13 +1,13 @@
-"""Bring what is in the spool where it belongs: raw answers to S3, their rows into the warehouse.
+"""Empty the spool: raw responses go to S3, their rows into the warehouse.
 
 spool ──▶ S3
-  └─────▶ transform ──▶ warehouse, in one transaction; if it is refused, one answer at a time
+  └─────▶ transform ──▶ warehouse, in one transaction; where that is refused, in halves
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import psycopg
@@ -16,23 +16,23 @@ from songswap.clock import utc_now
 from songswap.errors import CorruptResponse, LoadIncomplete
 from songswap.models import Catalogue
 from songswap.parallel.gc_pause import gc_paused
-from songswap.pipelines.fetch import SPOOL_BATCH
+from songswap.pipelines.bisection import Bisection
 from songswap.pipelines.spooled_tokens import store_waiting
+from songswap.pipelines.spooling import SPOOL_BATCH
 from songswap.settings import Settings
 from songswap.storage.archive import Archive
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
 from songswap.transform import recent_plays
-from songswap.warehouse import plays as warehouse_history
-from songswap.warehouse import runs
+from songswap.warehouse import plays, runs
 from songswap.warehouse.deviations import require_fit
-from songswap.warehouse.plays import PollBatch
+from songswap.warehouse.plays import ParsedResponse, PollBatch
 from songswap.warehouse.retry import retried
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 500
-"""Answers of the spool that are read into memory, and loaded, together."""
+_LOAD_BATCH = 500
+"""Responses of the spool that are read into memory, and loaded, together."""
 
 REFUSED = (
     psycopg.DataError,
@@ -41,7 +41,7 @@ REFUSED = (
     LoadIncomplete,
     CorruptResponse,
 )
-"""What one answer alone can be the reason of: the others are loaded without it."""
+"""Errors that a single response can cause: the others are loaded without it."""
 
 
 def drain_spool(
@@ -51,16 +51,16 @@ def drain_spool(
     clock: Callable[[], datetime] = utc_now,
     only: Collection[int] | None = None,
 ) -> dict[str, int]:
-    """Bring what waits in the spool where it belongs: tokens, answers for S3, answers to load.
+    """Store what waits in the spool: tokens, responses for S3, responses to load.
 
-    Where S3 takes nothing, that part stays for the next time.
+    Where S3 takes nothing, its part stays for the next time.
 
     Args:
-        connection: to a warehouse whose schema is the one that is needed.
-        only: ids of the spool's answers; None for all.
+        connection: to a warehouse whose schema is up to date.
+        only: ids of the spool's responses; None for all.
 
     Returns:
-        Counts of what was archived, loaded, and of rows as `songswap.warehouse.plays.load` does.
+        Counts of what was archived and loaded, and of rows, see `songswap.warehouse.plays.load`.
 
     Raises:
         SpoolError: nothing more can be done.
@@ -69,100 +69,108 @@ def drain_spool(
         spool.check()
         spool.forget_rotations(clock())
         counts: Counter[str] = Counter()
-        stored = store_waiting(settings.warehouse_dsn, spool, clock())
-        counts["tokens_stored"] = asyncio.run(stored).users
-        counts["retried_archived"] = asyncio.run(
-            _archive_waiting(settings, spool, connection, only)
-        )
-        for kept in _parts(spool.not_loaded, _AT_ONCE, only):
-            counts["retried_loaded"] += len(kept)
-            counts += load(settings, connection, spool, kept, run_id, clock())
+        tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
+        counts["tokens_stored"] = tokens.users
+        archived = asyncio.run(_archive_waiting(settings, spool, connection, only))
+        counts["retried_archived"] = archived
+        for responses in _parts(spool.not_loaded, _LOAD_BATCH, only):
+            counts["retried_loaded"] += len(responses)
+            counts.update(load_responses(settings, connection, spool, responses, run_id, clock()))
     return dict(counts)
 
 
-def load(
+def load_responses(
     settings: Settings,
     connection: psycopg.Connection,
     spool: Spool,
-    kept: list[RawResponse],
+    responses: Sequence[RawResponse],
     run_id: str,
     now: datetime,
-    step: int | None = None,
+    batch: int | None = None,
 ) -> Counter[str]:
-    """Load answers in one transaction; if the server refuses their rows, one by one.
+    """Load responses in one transaction; where their rows are refused, in halves.
 
     Args:
-        kept: each user's answers in the order in which Spotify gave them.
-        step: the batch whose load is noted as done in the same transaction; None for no batch.
+        responses: each user's in the order in which Spotify gave them.
+        batch: the batch whose load is recorded as done in the same transaction; None for no batch.
 
     Returns:
         Counts of new rows, see `songswap.warehouse.plays.load`.
 
     Raises:
-        PlatformUnfit: nothing can be loaded into the tables as they are; the answers stay.
+        PlatformUnfit: nothing can be loaded into the tables as they are; the responses stay.
     """
     require_fit(connection)
-
-    def load_these(these: list[RawResponse]) -> Counter[str]:
-        told = [transformed(one, now) for one in poll_batches(these)]
-        return warehouse_history.load(connection, told, run_id, settings.stale_after)
-
-    @retried
-    def load_all(connection: psycopg.Connection) -> Counter[str]:
-        with gc_paused(), connection.transaction():
-            counts = load_these(kept)
-            if step is not None:
-                runs.end_step(connection, run_id, "load", step, counts, now)
-        return counts
-
-    try:
-        counts = load_all(connection)
-    except REFUSED as error:
-        log.warning("A load was refused; trying one by one. %s", reason(error))
-    else:
-        spool.mark_loaded([one.id for one in kept])
-        return counts
-    counts = Counter()
-    problems: dict[int, str] = {}
-    for one in kept:
+    counts: Counter[str] = Counter()
+    refused: dict[int, str] = {}
+    parts = Bisection(responses)
+    for part in parts:
+        is_all = len(part) == len(responses)
+        ends = batch if is_all else None
         try:
-            counts += load_these([one])
-            spool.mark_loaded([one.id])
+            counts.update(_load_part(connection, settings, part, run_id, now, ends))
         except REFUSED as error:
-            problems[one.id] = reason(error)
-    spool.mark_failed(problems)
-    if step is not None:
-        text = f"{len(problems)} answers were refused and wait in the spool" if problems else None
-        runs.end_step(connection, run_id, "load", step, counts, now, text)
+            if is_all:
+                log.warning("A load was refused; it is tried in halves. %s", reason(error))
+            if not parts.halve(part):
+                refused |= {response.id: reason(error) for response in part}
+        else:
+            spool.mark_loaded([response.id for response in part])
+            if is_all:
+                return counts
+    spool.mark_failed(refused)
+    if batch is not None:
+        text = f"{len(refused)} responses were refused and wait in the spool" if refused else None
+        runs.end_step(connection, run_id, "load", batch, counts, now, text)
     return counts
 
 
-def transformed(kept: Iterable[RawResponse], now: datetime) -> PollBatch:
-    """A round of answers as the warehouse takes it: one of a user at most, and all they tell.
+@retried
+def _load_part(
+    connection: psycopg.Connection,
+    settings: Settings,
+    responses: Sequence[RawResponse],
+    run_id: str,
+    now: datetime,
+    ends: int | None,
+) -> Counter[str]:
+    """Load responses in one transaction, which also ends the load of the batch ``ends``."""
+    with gc_paused(), connection.transaction():
+        batches = [transformed(part, now) for part in poll_batches(responses)]
+        counts = plays.load(connection, batches, run_id, settings.stale_after)
+        if ends is not None:
+            runs.end_step(connection, run_id, "load", ends, counts, now)
+    return counts
+
+
+def transformed(responses: Iterable[RawResponse], now: datetime) -> PollBatch:
+    """Transform responses, at most one of each user, into rows for the warehouse.
 
     Raises:
         CorruptResponse: one of them is not whole.
     """
     catalogue = Catalogue()
     with gc_paused():
-        answers = [
-            warehouse_history.ParsedResponse(
-                one.user_id,
-                one.observed_at,
-                one.key,
-                one.fingerprint or recent_plays.fingerprint(body),
-                recent_plays.transform(body, one.user_id, one.observed_at, catalogue),
-            )
-            for one in kept
-            for body in (one.body,)
-        ]
-    return PollBatch(answers, catalogue, now)
+        parsed = [_parsed(response, catalogue) for response in responses]
+    return PollBatch(parsed, catalogue, now)
+
+
+def _parsed(response: RawResponse, catalogue: Catalogue) -> ParsedResponse:
+    """Transform a response; adds what it says of tracks and artists to ``catalogue``."""
+    body = response.body
+    return ParsedResponse(
+        response.user_id,
+        response.observed_at,
+        response.key,
+        response.fingerprint or recent_plays.fingerprint(body),
+        recent_plays.transform(body, response.user_id, response.observed_at, catalogue),
+    )
 
 
 def reason(refused: Exception) -> str:
-    """Why answers were refused, in words that may be shown."""
+    """Why responses were refused, in words that may be shown."""
     if isinstance(refused, psycopg.Error):
-        # The server's own text would quote the rows: its code names the trouble well enough.
+        # The server's own text would quote the rows; its code says enough.
         return f"PostgreSQL refused its rows with SQLSTATE {refused.sqlstate}"
     return str(refused)
 
@@ -177,17 +185,17 @@ async def _archive_waiting(
     archive = Archive(settings.archive)
     archived = 0
     for part in _parts(spool.not_archived, SPOOL_BATCH, only):
-        damaged = {one.id: damage for one in part if (damage := one.damage())}
-        kept = [one for one in part if one.id not in damaged]
-        outcome = await archive.put_all(kept)
-        for one in kept:
-            key = outcome.archived.get(one.id, one.key)
-            if key != one.key:
-                warehouse_history.move_raw(connection, one.user_id, one.observed_at, key)
+        damaged = {response.id: damage for response in part if (damage := response.damage())}
+        whole = [response for response in part if response.id not in damaged]
+        outcome = await archive.put_all(whole)
+        for response in whole:
+            key = outcome.archived.get(response.id, response.key)
+            if key != response.key:
+                plays.move_raw(connection, response.user_id, response.observed_at, key)
         spool.mark_archived(outcome.archived)
         spool.mark_failed(outcome.problems | damaged)
         archived += len(outcome.archived)
-        if kept and not outcome.archived:
+        if whole and not outcome.archived:
             log.warning("S3 takes nothing: %s", next(iter(outcome.problems.values())))
             break
     return archived
@@ -196,23 +204,26 @@ async def _archive_waiting(
 def _parts(
     waiting: Callable[[int, int], list[RawResponse]], size: int, only: Collection[int] | None
 ) -> Iterator[list[RawResponse]]:
-    """What waits, all or ``only`` these ids, read in parts; what is done meanwhile is not seen."""
+    """Read what waits, all or ``only`` these ids, in parts; each response once."""
     last = 0
-    while kept := waiting(last, size):
-        last = kept[-1].id
-        if part := [one for one in kept if only is None or one.id in only]:
+    while responses := waiting(last, size):
+        last = responses[-1].id
+        if part := [response for response in responses if only is None or response.id in only]:
             yield part
 
 
-def poll_batches(kept: Iterable[RawResponse]) -> Iterator[list[RawResponse]]:
-    """Parts with one answer of a user at most, in order: what is new in the next depends on it."""
+def poll_batches(responses: Iterable[RawResponse]) -> Iterator[list[RawResponse]]:
+    """Cut responses into parts, in order, with at most one of each user.
+
+    What is new in a response depends on the user's earlier ones.
+    """
     part: list[RawResponse] = []
     users: set[int] = set()
-    for one in kept:
-        if one.user_id in users:
+    for response in responses:
+        if response.user_id in users:
             yield part
             part, users = [], set()
-        part.append(one)
-        users.add(one.user_id)
+        part.append(response)
+        users.add(response.user_id)
     if part:
         yield part

@@ -1,16 +1,16 @@
 """Rebuild the warehouse from the raw archive: load again what the hourly runs have archived.
 
-    plan: users and hours, in units ──▶ replay, units side by side: S3 ──▶ transform ──▶ warehouse
+    plan: users and hours, in units ──▶ replay, many units at once: S3 ──▶ transform ──▶ warehouse
 
-A user's answers are loaded in the order in which Spotify gave them; what they tell of tracks comes
+A user's responses are loaded in the order in which Spotify gave them; what they say of tracks comes
 out the same in any order (docs/adr/0012). The tables' keys decide what is new, so a replay can go
 into the live tables, be stopped at any point, and be started again. A unit needs nothing but the
-settings: it can be done by any process, on any machine.
+settings: any process on any machine can do it.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
@@ -19,13 +19,14 @@ import psycopg
 
 from songswap.errors import CorruptResponse, ExportRefused, RunFailed, SettingsError
 from songswap.parallel.gc_pause import gc_paused
+from songswap.pipelines.bisection import Bisection
 from songswap.pipelines.import_export import import_archived
 from songswap.pipelines.load import REFUSED, poll_batches, reason, transformed
+from songswap.pipelines.run_counts import total as total
 from songswap.settings import Settings
 from songswap.storage.archive_reader import ArchiveReader, Damaged, ReadResult, Unusable
 from songswap.storage.records import RawExport, RawResponse
-from songswap.warehouse import plays as history
-from songswap.warehouse import users as user
+from songswap.warehouse import plays, users
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.migrate import require_schema
@@ -44,9 +45,9 @@ _UNITS_AT_LEAST = 16
 
 
 class Unit(NamedTuple):
-    """Users, by their ids, and hours that are replayed together.
+    """Users, by their ids, and the hours to replay of them: from ``since``, before ``until``.
 
-    The hours begin with ``since`` and end before ``until``; without bounds where they are None.
+    None is no bound.
     """
 
     users: tuple[int, ...]
@@ -63,13 +64,13 @@ def plan(
     """Cut a replay into units.
 
     Args:
-        users: their ids; all of whom there are answers, if None.
-        since: the first hour (UTC); from the first answer on, if None.
-        until: the hour before which it ends; to the last answer, if None.
+        users: their ids; all users of the archive, if None.
+        since: the first hour (UTC); no bound, if None.
+        until: the hour before which it ends; no bound, if None.
 
     Raises:
-        SettingsError: there is no key that may read the archive, or the hours are none.
-        ArchiveUnreadable: S3 does not list.
+        SettingsError: no key may read the archive, or the hours end before they begin.
+        ArchiveUnreadable: S3 does not list its objects.
     """
     if since is not None and until is not None and since >= until:
         raise SettingsError("The hours to replay end before they begin: nothing was done.")
@@ -80,180 +81,172 @@ def plan(
 
 
 def require_users(settings: Settings, units: Sequence[Unit]) -> None:
-    """Raise `RunFailed` where nobody of these units is in the warehouse, and nothing could load.
+    """Raise `RunFailed` where no user of these units is in the warehouse: nothing would load.
 
     Raises:
         WarehouseUnavailable, SchemaOutdated: nothing can be loaded.
     """
-    users = [one for unit in units for one in unit.users]
+    ids = [user_id for unit in units for user_id in unit.users]
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         require_fit(connection)
-        there = user.existing(connection, users)
-    if users and not there:
+        existing = users.existing(connection, ids)
+    if ids and not existing:
         raise RunFailed(
-            f'None of the {len(users)} users to replay is in "Users" of this warehouse, and plays'
+            f'None of the {len(ids)} users to replay is in "Users" of this warehouse, and plays'
             " belong to users: nothing was loaded. Restore that table first, or have its rows"
             " copied from the live warehouse ('songswap replay --into … --copy-users')."
         )
 
 
 def copy_users(settings: Settings, live_dsn: str, units: Sequence[Unit]) -> int:
-    """Copy the users of these units from the live warehouse, without tokens; how many were new.
+    """Copy the users of these units from the live warehouse, without tokens; return how many.
 
     Raises:
         WarehouseUnavailable: one of the two refused or was lost.
     """
-    users = [one for unit in units for one in unit.users]
+    ids = [user_id for unit in units for user_id in unit.users]
     with connect(live_dsn) as source, connect(settings.warehouse_dsn) as target:
-        return user.copy(source, target, users)
+        return users.copy(source, target, ids)
 
 
 def look(settings: Settings, unit: Unit) -> dict[str, int]:
     """Count what a unit would read, and change nothing.
 
     Returns:
-        users, gone_users (not in the warehouse), objects, bytes, foreign (keys that are no
-        answer's).
+        Counts: users, gone_users (not in the warehouse), objects, bytes, foreign (objects that are
+        no responses).
     """
-    library = _library(settings)
-    users = unit.users
-    counts: Counter[str] = Counter(users=len(users))
-    for found in library.responses_of(users, unit.since, unit.until):
-        counts["objects"] += 1
-        counts["bytes"] += found.size
-    for size in (size for one in users for _, size in library.export_sizes(one)):
-        counts["objects"] += 1
-        counts["bytes"] += size
-    counts["foreign"] = library.foreign.total()
+    archive, ids = _archive(settings), unit.users
+    counts: Counter[str] = Counter(users=len(ids))
+    sizes = [found.size for found in archive.responses_of(ids, unit.since, unit.until)]
+    sizes += [size for user_id in ids for _, size in archive.export_sizes(user_id)]
+    counts["objects"], counts["bytes"] = len(sizes), sum(sizes)
+    counts["foreign"] = archive.foreign.total()
     with connect(settings.warehouse_dsn) as connection:
-        counts["gone_users"] = len(users) - len(user.existing(connection, users))
+        counts["gone_users"] = len(ids) - len(users.existing(connection, ids))
     return dict(counts)
 
 
 def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
-    """Load all answers of a unit in the order of time, then the exports of its users.
+    """Load all responses of a unit in the order of time, then the exports of its users.
 
     Args:
-        run_id: what is noted in ``songswap.gaps`` and ``songswap.rejected_items``.
+        run_id: is stored in ``songswap.gaps`` and ``songswap.rejected_items``.
 
     Returns:
-        users, gone_users, objects, answers (loaded), known (plays that were there), damaged
-        (objects that are no whole answer), unusable (whole ones that tell of no plays: errors of
-        Spotify, empty ones), refused (answers whose rows PostgreSQL did not take),
-        foreign; and new rows by name, see `songswap.warehouse.plays.load`.
+        Counts: users, gone_users, objects, responses (loaded), known (plays that were loaded
+        before), damaged (objects that are no whole response), unusable (whole ones without plays:
+        errors of Spotify, empty ones), refused (responses whose rows PostgreSQL refused), foreign;
+        and new rows by name, see `songswap.warehouse.plays.load`.
 
     Raises:
         ArchiveUnreadable, WarehouseUnavailable: what was loaded until then stays.
     """
-    library = _library(settings)
-    users = unit.users
+    archive, ids = _archive(settings), unit.users
     with connect(settings.warehouse_dsn) as connection:
-        this = _Replay(settings, connection, run_id, Counter(users=len(users)))
-        this.counts["gone_users"] = len(users) - len(user.existing(connection, users))
-        for given in library.read_all(library.responses_of(users, unit.since, unit.until)):
-            this.load_part(given)
-        # After all that the API told, so that which was told first decides nothing.
-        for user_id in user.existing(connection, users):
-            this.load_exports(user_id, unit, library.exports(user_id))
-        this.counts["foreign"] = library.foreign.total()
-        return dict(this.counts)
+        replay = _Replay(settings, connection, run_id, Counter(users=len(ids)))
+        replay.counts["gone_users"] = len(ids) - len(users.existing(connection, ids))
+        for results in archive.read_all(archive.responses_of(ids, unit.since, unit.until)):
+            replay.load_responses(results)
+        # After all plays of the API, so that the order in which both came decides nothing.
+        for user_id in users.existing(connection, ids):
+            replay.load_exports(user_id, unit, archive.exports(user_id))
+        replay.counts["foreign"] = archive.foreign.total()
+        return dict(replay.counts)
 
 
-def total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    """The counts of units, added up."""
-    added: Counter[str] = Counter()
-    for one in counts:
-        added.update(one)
-    return dict(added)
-
-
-def problem(counts: dict[str, int]) -> str | None:
-    """What of a replay is not loaded, in a sentence; None where all is."""
+def problem(counts: Mapping[str, int]) -> str | None:
+    """Say in a sentence what of a replay is not loaded; None where all is."""
     damaged, refused = counts.get("damaged", 0), counts.get("refused", 0)
     if not damaged and not refused:
         return None
     return (
-        f"{damaged} objects are damaged and {refused} answers were refused by PostgreSQL; the log"
-        " names them. All others are loaded. Start the replay again when they are mended: nothing"
-        " is loaded twice."
+        f"{damaged} objects are damaged and {refused} responses were refused by PostgreSQL; the"
+        " log names them. All others are loaded. Start the replay again when they are repaired:"
+        " nothing is loaded twice."
     )
 
 
 class _Replay(NamedTuple):
-    """A unit under way."""
+    """The replay of a unit."""
 
     settings: Settings
     connection: psycopg.Connection
     run_id: str
     counts: Counter[str]
 
-    def load_part(self, given: Sequence[ReadResult]) -> None:
-        """Load what was read, in the order of time."""
-        self.counts["objects"] += len(given)
-        for one in given:
-            if isinstance(one, Damaged):
-                self._leave("damaged", one.key, one.problem)
-            elif isinstance(one, Unusable):
-                self._leave("unusable", one.key, one.problem)
-        whole = [one for one in given if isinstance(one, RawResponse)]
-        whole.sort(key=lambda one: (one.observed_at, one.key))
-        if whole:
-            self._load(whole)
+    def load_responses(self, results: Sequence[ReadResult]) -> None:
+        """Load responses, in the order of time."""
+        self.counts["objects"] += len(results)
+        responses = []
+        for result in results:
+            match result:
+                case Damaged():
+                    self._skip("damaged", result.key, result.problem)
+                case Unusable():
+                    self._skip("unusable", result.key, result.problem)
+                case _:
+                    responses.append(result)
+        responses.sort(key=lambda response: (response.observed_at, response.key))
+        if responses:
+            self._load(responses)
 
-    def load_exports(self, user_id: int, unit: Unit, given: Sequence[RawExport | Damaged]) -> None:
+    def load_exports(
+        self, user_id: int, unit: Unit, exports: Sequence[RawExport | Damaged]
+    ) -> None:
         """Load the exports of a user that were imported in the hours of the unit."""
         chosen = []
-        for one in given:
-            if isinstance(one, Damaged):
-                self._leave("damaged", one.key, one.problem)
-            elif (unit.since or _FIRST) <= one.imported_at < (unit.until or _LAST):
-                chosen.append(one)
+        for export in exports:
+            if isinstance(export, Damaged):
+                self._skip("damaged", export.key, export.problem)
+            elif (unit.since or _FIRST) <= export.imported_at < (unit.until or _LAST):
+                chosen.append(export)
         self.counts["objects"] += len(chosen)
         if not chosen:
             return
         try:
             counts = import_archived(self.settings, self.run_id, user_id, chosen)
         except CorruptResponse as error:
-            self._leave("damaged", chosen[0].key, str(error))
+            self._skip("damaged", chosen[0].key, str(error))
         except ExportRefused as error:
-            self._leave("refused", chosen[0].key, str(error))
+            self._skip("refused", chosen[0].key, str(error))
         else:
             self.counts["plays"] += counts.get("loaded", 0)
             self.counts["known"] += counts.get("duplicates", 0) + counts.get("repeated", 0)
             self.counts["tracks"] += counts.get("tracks", 0)
 
     @gc_paused()
-    def _load(self, answers: list[RawResponse]) -> None:
-        """Load answers in one transaction; if that is refused, each half of them."""
-        try:
-            told = list(_poll_batches(answers))
-            stale_after = self.settings.stale_after
-            counts = history.load(self.connection, told, self.run_id, stale_after)
-        except REFUSED as error:
-            if len(answers) == 1:
-                kind = "damaged" if isinstance(error, CorruptResponse) else "refused"
-                self._leave(kind, answers[0].key, reason(error))
-            else:
-                middle = len(answers) // 2
-                self._load(answers[:middle])
-                self._load(answers[middle:])
-        else:
-            plays = sum(len(one.history.plays) for some in told for one in some.answers)
+    def _load(self, responses: list[RawResponse]) -> None:
+        """Load responses in one transaction; where that is refused, in halves."""
+        parts = Bisection(responses)
+        for part in parts:
+            try:
+                batches = list(_poll_batches(part))
+                stale_after = self.settings.stale_after
+                counts = plays.load(self.connection, batches, self.run_id, stale_after)
+            except REFUSED as error:
+                if not parts.halve(part):
+                    kind = "damaged" if isinstance(error, CorruptResponse) else "refused"
+                    self._skip(kind, part[0].key, reason(error))
+                continue
+            number = sum(
+                len(response.history.plays) for batch in batches for response in batch.answers
+            )
             self.counts.update(counts)
-            self.counts["responses"] += len(answers)
-            self.counts["known"] += plays - counts["plays"] - counts["gone"]
+            self.counts["responses"] += len(part)
+            self.counts["known"] += number - counts["plays"] - counts["gone"]
 
-    def _leave(self, kind: str, key: str, why: str) -> None:
+    def _skip(self, kind: str, key: str, problem: str) -> None:
         self.counts[kind] += 1
-        log.warning("%s: %s. Everything else goes on.", key, why.removeprefix(key).strip())
+        log.warning("%s: %s. Everything else goes on.", key, problem.removeprefix(key).strip())
 
 
-def _poll_batches(answers: Iterable[RawResponse]) -> Iterator[PollBatch]:
-    """Answers hour by hour: what was stale in the hour in which they came is stale now."""
-    for _, of_hour in groupby(answers, key=_hour):
-        for some in poll_batches(of_hour):
-            yield transformed(some, max(one.observed_at for one in some))
+def _poll_batches(responses: Iterable[RawResponse]) -> Iterator[PollBatch]:
+    """Transform responses hour by hour; metadata is stale here if it was stale in that hour."""
+    for _, of_hour in groupby(responses, key=_hour):
+        for batch in poll_batches(of_hour):
+            yield transformed(batch, max(response.observed_at for response in batch))
 
 
 def _hour(response: RawResponse) -> datetime:
@@ -261,17 +254,17 @@ def _hour(response: RawResponse) -> datetime:
 
 
 def _all_users(settings: Settings) -> list[int]:
-    library = _library(settings)
-    users = library.users()
-    if library.foreign:
+    archive = _archive(settings)
+    users = archive.users()
+    if archive.foreign:
         log.warning(
             "%d objects or folders of the archive belong to no user, and are left alone.",
-            library.foreign.total(),
+            archive.foreign.total(),
         )
     return users
 
 
-def _library(settings: Settings) -> ArchiveReader:
+def _archive(settings: Settings) -> ArchiveReader:
     if settings.library is None:
         raise SettingsError(
             "No key may read the archive: define the connection SongSwap_S3_ReadOnly"

@@ -1,6 +1,7 @@
-"""The counts of a run as the commands give them to machines: always the same keys."""
+"""The counts of a run: added up, and as the commands print them in JSON, with the same keys."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _CALLS = "calls "
@@ -21,11 +22,27 @@ NAMES = (
 """What docs/data-model.md explains; `docs/json.md` names them too."""
 
 
+def total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add up counts by name."""
+    added: Counter[str] = Counter()
+    for some in counts:
+        added.update(some)
+    return dict(added)
+
+
+def of_calls(spotify: Counter[str], *others: Counter[str]) -> Counter[str]:
+    """Count clients' requests: each kind by its outcome, and as ``calls`` all of Spotify's."""
+    counts = Counter(calls=spotify.total())
+    for calls in (spotify, *others):
+        counts.update({f"{_CALLS}{kind}": number for kind, number in calls.items()})
+    return counts
+
+
 def as_json(counts: Mapping[str, int]) -> dict[str, Any]:
-    """Give each count that there can be, and the calls by endpoint and outcome.
+    """Return every count there can be, zero where missing, and the calls by endpoint and outcome.
 
     Args:
-        counts: of a run, in which what did not happen is missing.
+        counts: of a run.
     """
     calls = (
         (name.removeprefix(_CALLS).rpartition(" "), number)

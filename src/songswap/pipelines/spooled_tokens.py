@@ -1,11 +1,11 @@
-"""Bring tokens from the spool into the warehouse: those that wait, and those that it has lost.
+"""Store the spool's tokens in the warehouse: those that wait, and those that it has lost.
 
 It loses rotated tokens when it goes back in time, by a failover or from a dump:
 
-    spool (A ──▶ B ──▶ C) ──▶ which of C does the warehouse lack? ──▶ it holds A or B: C is stored
-                                                                └──▶ it holds X, of a login: X stays
+    spool (A ──▶ B ──▶ C) ──▶ does the warehouse lack C? ──▶ it holds A or B: C is stored
+                                                         └──▶ it holds X, of a login: X stays
 
-Spotify takes A and B no more, and only the spool still knows C.
+Spotify accepts neither A nor B any more, and only the spool still has C.
 """
 
 import asyncio
@@ -25,42 +25,42 @@ from songswap.warehouse.runs import Users
 log = logging.getLogger(__name__)
 
 
-class Brought(NamedTuple):
-    """Of how many users tokens were brought, and the users of whom the warehouse took none.
+class StoredTokens(NamedTuple):
+    """How many users' tokens were stored, and the users whose tokens the warehouse refused.
 
-    What the warehouse holds of the latter is worthless: they cannot be asked for.
+    The warehouse's tokens of the latter are worthless: these users cannot be polled.
     """
 
     users: int
-    left: set[int]
+    not_stored: set[int]
 
 
-async def store_waiting(dsn: str, spool: Spool, now: datetime) -> Brought:
+async def store_waiting(dsn: str, spool: Spool, now: datetime) -> StoredTokens:
     """Store the tokens that wait in the spool.
 
-    Those that the warehouse refuses, as where somebody holds a row locked, keep no others back.
+    Those that the warehouse refuses, as where somebody holds a row locked, hold up no others.
 
     Raises:
         WarehouseError: it was lost; all that are left stay in the spool.
     """
     waiting = await asyncio.to_thread(spool.tokens)
     if not waiting:
-        return Brought(0, set())
+        return StoredTokens(0, set())
     try:
         async with await connect_async(dsn) as connection:
-            left = set()
+            not_stored = set()
             for token in waiting:
-                if await _refused(connection, token, now):
-                    left.add(token.user_id)
-                else:
+                if await _stores(connection, token, now):
                     await asyncio.to_thread(spool.drop_tokens, [token], now)
+                else:
+                    not_stored.add(token.user_id)
     except psycopg.Error as error:
         raise translated(error) from None
-    return Brought(len(waiting) - len(left), left)
+    return StoredTokens(len(waiting) - len(not_stored), not_stored)
 
 
-async def put_back(dsn: str, spool: Spool, users: Users, now: datetime) -> Brought:
-    """Store the tokens that came of those which the warehouse holds.
+async def put_back(dsn: str, spool: Spool, users: Users, now: datetime) -> StoredTokens:
+    """Store the successors of tokens that the warehouse holds.
 
     Costs a query that compares digests, and nothing where no token was rotated lately.
 
@@ -69,49 +69,54 @@ async def put_back(dsn: str, spool: Spool, users: Users, now: datetime) -> Broug
     """
     latest = await asyncio.to_thread(spool.latest_tokens, users.first, users.last)
     if users.only is not None:
-        latest = [one for one in latest if one[0] in users.only]
+        latest = [(user_id, digest) for user_id, digest in latest if user_id in users.only]
     if not latest:
-        return Brought(0, set())
+        return StoredTokens(0, set())
     try:
         async with await connect_async(dsn) as connection:
             held = await tokens.not_held(connection, latest)
             successors = await asyncio.to_thread(spool.successors, held)
-            brought = await _store(connection, successors, now)
+            stored = await _store(connection, successors, now)
     except psycopg.Error as error:
         raise translated(error) from None
-    if brought.users:
+    if stored.users:
         log.warning(
-            "The warehouse held tokens of %d users that others had taken the place of: it went back"
-            " in time. The later ones were put back from the spool.",
-            brought.users,
+            "The warehouse held outdated tokens of %d users: it went back in time. Their successors"
+            " were put back from the spool.",
+            stored.users,
         )
-    return brought
+    return stored
 
 
 async def _store(
     connection: psycopg.AsyncConnection, successors: list[Successor], now: datetime
-) -> Brought:
-    """Store tokens at once, or one by one where that is refused."""
+) -> StoredTokens:
+    """Store tokens at once, or one by one where that is refused.
+
+    Not in halves: each attempt that meets a locked row waits for the lock's timeout.
+    """
     if not successors:
-        return Brought(0, set())
+        return StoredTokens(0, set())
     try:
-        return Brought(len(await tokens.store(connection, successors, now)), set())
+        return StoredTokens(len(await tokens.store(connection, successors, now)), set())
     except psycopg.Error:
         if connection.closed:
             raise
-    left = {one.user_id for one in successors if await _refused(connection, one, now)}
-    return Brought(len(successors) - len(left), left)
+    not_stored = {
+        token.user_id for token in successors if not await _stores(connection, token, now)
+    }
+    return StoredTokens(len(successors) - len(not_stored), not_stored)
 
 
-async def _refused(
+async def _stores(
     connection: psycopg.AsyncConnection, token: RotatedToken | Successor, now: datetime
 ) -> bool:
-    """Store a user's tokens; whether the warehouse refused them."""
+    """Store a user's tokens; false where the warehouse refuses them."""
     try:
         await tokens.store(connection, [token], now)
     except psycopg.Error as error:
         if connection.closed:
             raise
-        log.warning("Tokens of user %d wait on: %s", token.user_id, translated(error))
-        return True
-    return False
+        log.warning("The tokens of user %d wait in the spool: %s", token.user_id, translated(error))
+        return False
+    return True

@@ -4,7 +4,7 @@
 
 A refresh token that Spotify has rotated is worthless, and a successor that nobody has stored is a
 user lost. So which token is sent is recorded before, no transaction is open while Spotify takes its
-time, and an exchange that was begun is brought to its end whatever happens to its caller.
+time, and an exchange that was begun is finished whatever happens to its caller.
 """
 
 import asyncio
@@ -45,16 +45,16 @@ from songswap.warehouse.tokens import Claimed
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=15)
-"""How long a claim holds without being renewed: a killed process holds up nobody for longer."""
+"""How long a claim holds without being renewed: the most that a killed process holds up others."""
 
 _BUSY_POLL_S = 0.2
 
 Result = str | SongSwapError | None
-"""An access token, why there is none, or None for a user who is gone."""
+"""An access token, the error why there is none, or None for a user who is gone."""
 
 
 class _Exchanged(NamedTuple):
-    """What came of one exchange."""
+    """The end of one exchange."""
 
     user_id: int
     token: RotatedToken | None
@@ -66,14 +66,15 @@ class _Exchanged(NamedTuple):
 
 
 class TokenExchanger:
-    """Exchanges tokens, those of many users at once.
+    """Exchanges the tokens of many users at once.
 
     Args:
         pool: to the warehouse.
-        refresh: asks Spotify, see `songswap.spotify.client.Client.refresh`.
-        spool: keeps rotated tokens from when they come until the warehouse has them.
+        refresh: requests tokens, see `songswap.spotify.client.Client.refresh`.
+        spool: holds rotated tokens until the warehouse has them.
         clock: gives the time (aware, UTC).
-        at_once: how many are sent at once.
+        at_once: how many requests are sent at once.
+        lease: how long a claim holds without being renewed.
     """
 
     def __init__(
@@ -92,36 +93,35 @@ class TokenExchanger:
         self._slots = asyncio.Semaphore(at_once)
         self._lease = lease
         self._holder = secrets.randbits(63)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._in_progress: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def exchange(self, known: Mapping[int, str]) -> AsyncGenerator[tuple[int, Result], None]:
-        """Get new access tokens, each user's as soon as it is there.
+        """Yield new access tokens, each user's as soon as it is received.
 
-        Of two who exchange a user's token at once, one waits and takes what the other got.
+        Of two who exchange a user's token at once, one waits and takes the other's result.
 
         Args:
-            known: by user id, the access token that is not good any more.
+            known: by user id, the access token that has expired or was refused.
         """
         results: asyncio.Queue[tuple[int, Result]] = asyncio.Queue()
         # A task of its own: its end does not depend on who waits for it.
         task = asyncio.create_task(self._exchange(dict(known), results))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._in_progress.add(task)
+        task.add_done_callback(self._in_progress.discard)
         for _ in known:
             yield await results.get()
 
     async def finish(self, within_s: float | None = None) -> None:
-        """Begin no more exchanges, and wait until those under way have ended and are stored.
+        """Begin no more exchanges, and wait until those in progress are stored.
 
         Args:
-            within_s: after how many seconds those that are left are given up. Which they are stays
-                recorded.
+            within_s: seconds after which the rest is abandoned; which they are stays recorded.
         """
         self._stopping = True
-        if not self._under_way:
+        if not self._in_progress:
             return
-        _, late = await asyncio.wait(self._under_way, timeout=within_s)
+        _, late = await asyncio.wait(self._in_progress, timeout=within_s)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
@@ -150,31 +150,31 @@ class TokenExchanger:
     async def _exchange_some(
         self, known: Mapping[int, str], give: Callable[[int, Result], None]
     ) -> None:
-        """Exchange the tokens that nobody else exchanges at this moment."""
+        """Exchange the tokens that no other process is exchanging."""
         if self._stopping:
             raise Interrupted("No more tokens are exchanged: the run is being stopped.")
         try:
             async with self._pool.connection() as connection:
-                found = await tokens.claim(
+                claim = await tokens.claim(
                     connection, known, self._holder, self._lease, self._clock()
                 )
         except psycopg.Error as error:
             raise translated(error) from None
-        for user_id, access_token in found.current.items():
+        for user_id, access_token in claim.current.items():
             give(user_id, access_token)
-        for user_id in found.gone:
+        for user_id in claim.gone:
             give(user_id, None)
-        await self._exchange_claimed(found.mine, give)
+        await self._exchange_claimed(claim.mine, give)
 
     async def _exchange_claimed(
         self, claimed: Mapping[int, Claimed], give: Callable[[int, Result], None]
     ) -> None:
-        """Send claimed tokens side by side; what came of each is stored, then given."""
+        """Send claimed tokens concurrently; each result is stored, then given."""
         tasks = {
             asyncio.create_task(self._send(user_id, token)): user_id
             for user_id, token in claimed.items()
         }
-        # Beside: also while what came waits for a lock to be stored.
+        # A task: also while a result waits for a lock to be stored.
         renewing = asyncio.create_task(self._renew(tasks.values()))
         try:
             while tasks:
@@ -183,15 +183,15 @@ class TokenExchanger:
                 await self._settle(ended)
                 for task in done:
                     del tasks[task]
-                for one in ended:
-                    give(one.user_id, one.result)
+                for exchanged in ended:
+                    give(exchanged.user_id, exchanged.result)
         finally:
             renewing.cancel()
             for task in tasks:
                 task.cancel()
 
     async def _renew(self, users: Collection[int]) -> None:
-        """Keep the claims of those who are among ``users`` at the time, until this is cancelled."""
+        """Renew the claims of those left in ``users`` until this is cancelled."""
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
             try:
@@ -201,22 +201,22 @@ class TokenExchanger:
                 self._warn_of_claims(error)
 
     async def _settle(self, ended: Collection[_Exchanged]) -> None:
-        """Store what came; no failure of it keeps the other exchanges from their end."""
+        """Store results; a failure does not keep the other exchanges from ending."""
         try:
-            await self._store([one.token for one in ended if one.token])
+            await self._store([exchanged.token for exchanged in ended if exchanged.token])
             await self._end_claims(ended)
         except Exception as error:  # noqa: BLE001 - see above; its text may quote a token
-            log.error("What came of %d token exchanges: %s.", len(ended), type(error).__name__)  # noqa: TRY400
+            log.error("%d token exchanges were not stored: %s.", len(ended), type(error).__name__)  # noqa: TRY400
 
     async def _send(self, user_id: int, claimed: Claimed) -> _Exchanged:
-        """Exchange one user's token; whatever is raised is that user's own trouble."""
-        spent = claimed.refresh_token
+        """Exchange one user's token; whatever is raised is that user's own failure."""
+        old_token = claimed.refresh_token
         async with self._slots:
             if self._stopping:
-                stopped = Interrupted("The run was stopped before this user was asked for.")
+                stopped = Interrupted("The run was stopped before this user's token was exchanged.")
                 return _Exchanged(user_id, None, stopped)
             try:
-                given = await self._refresh(spent)
+                new = await self._refresh(old_token)
             except InvalidGrant as error:
                 lost = claimed.unanswered_at and TokenLost.since(claimed.unanswered_at)
                 return _Exchanged(user_id, None, lost or error)
@@ -226,18 +226,18 @@ class TokenExchanger:
                 return _Exchanged(user_id, None, UnexpectedFailure.of(error))
         token = RotatedToken(
             user_id,
-            spent,
-            given.access_token or "",
-            given.refresh_token or spent,
-            given.expires_at,
+            old_token,
+            new.access_token or "",
+            new.refresh_token or old_token,
+            new.expires_at,
         )
-        unusable = None if given.access_token else UnusableToken("Spotify gave no access token.")
+        unusable = None if new.access_token else UnusableToken("Spotify gave no access token.")
         return _Exchanged(user_id, token, unusable)
 
     async def _store(self, rotated: Sequence[RotatedToken]) -> None:
         if not rotated:
             return
-        await self._keep(
+        await self._spool_tokens(
             [token for token in rotated if token.refresh_token != token.old_refresh_token]
         )
         try:
@@ -251,24 +251,26 @@ class TokenExchanger:
                 type(error).__name__,
                 error.sqlstate,
             )
-            await self._keep(rotated)
+            await self._spool_tokens(rotated)
             return
         try:
             await asyncio.to_thread(self._spool.drop_tokens, rotated, self._clock())
         except SpoolError as error:
-            # They stay there, and are found to be stored already.
+            # They stay in the spool; storing them again changes nothing.
             log.warning("%s", error)
 
-    async def _keep(self, rotated: Collection[RotatedToken]) -> None:
+    async def _spool_tokens(self, rotated: Collection[RotatedToken]) -> None:
         try:
             await asyncio.to_thread(self._spool.add_tokens, rotated)
         except SpoolError as error:
-            # The warehouse may take them all the same; a full disk is told when responses are kept.
+            # The warehouse may still take them; a full disk is reported when responses are spooled.
             log.warning("%s", error)
 
     async def _end_claims(self, ended: Iterable[_Exchanged]) -> None:
-        """End the claims that brought no token."""
-        failed = [(one.user_id, one.error) for one in ended if one.token is None]
+        """End the claims of exchanges without a token."""
+        failed = [
+            (exchanged.user_id, exchanged.error) for exchanged in ended if exchanged.token is None
+        ]
         harmless = (InvalidGrant, RateLimited, InvalidClient, Interrupted)
         if not failed:
             return
@@ -285,7 +287,7 @@ class TokenExchanger:
 
     def _warn_of_claims(self, error: psycopg.Error) -> None:
         log.warning(
-            "Claims of token exchanges could not be kept or ended (%s): others may exchange the"
+            "Claims of token exchanges could not be renewed or ended (%s): others may exchange the"
             " same tokens in %d s.",
             type(error).__name__,
             self._lease.total_seconds(),

@@ -1,1 +1,1 @@
-"""The Spotify Web API: one patient client, and the grants that let it ask for a user."""
+"""The Spotify Web API: one patient client, and the consent that lets it act for a user."""

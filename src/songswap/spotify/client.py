@@ -1,7 +1,7 @@
 """The one HTTP client of the Web API and its accounts service.
 
-What it waits for and tries again, see `songswap.spotify.http`; all else that Spotify says has a
-meaning of its own, see `songswap.errors`.
+`songswap.spotify.http` says what is retried; every other response of Spotify is an error of its
+own, see `songswap.errors`.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from songswap.errors import Unauthorized, UnknownToSpotify, UnusableToken
 from songswap.models import Tokens
 from songswap.spotify import tokens
 from songswap.spotify.clock_watch import ClockWatch
-from songswap.spotify.http import Budget, Caller, open_session, whole
+from songswap.spotify.http import Budget, HttpClient, open_session, whole
 from songswap.spotify.refusals import ACCOUNTS, WEB_API
 
 TRACKS_PER_CALL = 50
@@ -29,12 +29,12 @@ FEATURES_PER_CALL = 100
 
 
 _TOKEN_PATIENCE = 4
-"""How many times as long as for others it waits for tokens: those that Spotify rotated and that
-nobody waited for are lost."""
+"""How many times as long as for others it waits for tokens: a rotated one that is not received is
+lost."""
 
 
 class Response(NamedTuple):
-    """A successful answer: its body as it came, and when it came."""
+    """A successful response: its body as received, and when it was received."""
 
     body: bytes
     observed_at: datetime
@@ -43,13 +43,13 @@ class Response(NamedTuple):
 class Client:
     """The client of an ``app``; ``calls`` counts every request sent, by endpoint and outcome.
 
-    ``watch`` compares the clock with the answers of the Web API, and has the time in any case.
+    ``watch`` compares the clock with the responses of the Web API, and has the right time.
 
     Args:
         session: the open HTTP session.
         where: addresses, credentials and patience.
-        clock: gives the time of an answer (aware, UTC).
-        budget: what the Web API takes of the app; None for who asks seldom.
+        clock: gives the time of a response (aware, UTC).
+        budget: the Web API's requests for the app; None for a client with few requests.
     """
 
     def __init__(
@@ -61,12 +61,11 @@ class Client:
     ) -> None:
         self.app = where.client_id
         self.calls: Counter[str] = Counter()
-        # Tokens come from another service, which has limits of its own.
-        # No token answer is held against the clock: a token that Spotify rotated has to be stored
-        # whatever the time is.
         self.watch = ClockWatch(clock)
-        self._caller = Caller(session, WEB_API, where, clock, self.calls, budget, self.watch)
-        self._accounts = Caller(session, ACCOUNTS, where, clock, self.calls)
+        self._api = HttpClient(session, WEB_API, where, clock, self.calls, budget, self.watch)
+        # Another service, with limits of its own. Its responses are not compared with the clock: a
+        # rotated token has to be stored whatever the time is.
+        self._accounts = HttpClient(session, ACCOUNTS, where, clock, self.calls)
         self._where = where
         self._clock = clock
         self._app = aiohttp.encode_basic_auth(where.client_id, where.client_secret)
@@ -74,7 +73,7 @@ class Client:
         self._app_token_lock = asyncio.Lock()
 
     async def recently_played(self, access_token: str) -> Response:
-        """The user's newest plays, up to 50; no cursor, because plays arrive late.
+        """Request the user's newest plays, up to 50; no cursor, because plays arrive late.
 
         Raises:
             SpotifyError: see the module.
@@ -83,34 +82,34 @@ class Client:
         return await self._get(path, {"limit": "50"}, access_token, endpoint)
 
     async def tracks(self, ids: Collection[str]) -> Response:
-        """Up to 50 tracks, with a token of the app's own."""
+        """Request up to 50 tracks, with a token of the app's own."""
         return await self._get_many("tracks", ids)
 
     async def track(self, track_id: str) -> Response:
-        """One track, in the shape that `tracks` answers: null when Spotify knows no such id."""
+        """Request one track, in the shape of `tracks`: null when Spotify knows no such id."""
         return await self._get_one("tracks", track_id)
 
     async def artists(self, ids: Collection[str]) -> Response:
-        """Up to 50 artists."""
+        """Request up to 50 artists."""
         return await self._get_many("artists", ids)
 
     async def artist(self, artist_id: str) -> Response:
-        """One artist, as `track`."""
+        """Request one artist, as `track`."""
         return await self._get_one("artists", artist_id)
 
     async def audio_features(self, ids: Collection[str]) -> Response:
-        """The features of up to 100 tracks."""
+        """Request the features of up to 100 tracks."""
         return await self._get_many("audio-features", ids)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a user's refresh token.
 
-        When the answer may have been lost after Spotify rotated the token, it is asked for longer
-        than for anything else (``token_tries``): Spotify gives what it gave before for some minutes
-        only, and who does not learn the new token by then has to authorize again.
+        When the response may have been lost after Spotify rotated the token, it is retried more
+        often than anything else (``token_tries``): Spotify repeats its response for some minutes
+        only, and a user whose new token is not received by then has to authorize again.
 
         Raises:
-            InvalidGrant: it is dead or revoked; asking again will not help.
+            InvalidGrant: it is dead or revoked; retrying will not help.
             SpotifyError: see the module.
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
@@ -119,8 +118,8 @@ class Client:
     async def _get_many(self, name: str, ids: Collection[str]) -> Response:
         return await self._get_as_app(f"/{name}", {"ids": ",".join(ids)}, name)
 
-    async def _get_one(self, name: str, one: str) -> Response:
-        path = f"/{name}/{quote(one, safe='')}"
+    async def _get_one(self, name: str, spotify_id: str) -> Response:
+        path = f"/{name}/{quote(spotify_id, safe='')}"
         try:
             body, observed_at = await self._get_as_app(path, {}, name.removesuffix("s"))
         except UnknownToSpotify:
@@ -145,13 +144,13 @@ class Client:
             return token
 
     async def _token(
-        self, form: Mapping[str, str], read: Callable[[bytes, datetime], Tokens | None]
+        self, form: Mapping[str, str], parse: Callable[[bytes, datetime], Tokens | None]
     ) -> Tokens:
         return await self._accounts.send(
             f"token {form['grant_type']}",
             "POST",
             f"{self._where.accounts_url}/api/token",
-            lambda body: read(body, self._clock()),
+            lambda body: parse(body, self._clock()),
             tries_if_lost=self._where.token_tries,
             # Of any characters, which aiohttp itself would refuse to encode.
             data=urlencode(form, encoding="utf-8", errors="surrogatepass").encode(),
@@ -167,7 +166,7 @@ class Client:
     ) -> Response:
         if access_token is None or not tokens.can_be_sent(access_token):
             raise UnusableToken("No HTTP header can carry the access token: it needs a new one.")
-        body = await self._caller.send(
+        body = await self._api.send(
             endpoint,
             "GET",
             self._where.api_url + path,
@@ -184,6 +183,6 @@ async def open_client(
     clock: Callable[[], datetime] = utc_now,
     budget: Budget | None = None,
 ) -> AsyncIterator[Client]:
-    """A client with a session of its own, closed at the end."""
+    """Yield a client with a session of its own, closed at the end."""
     async with open_session(where) as session:
         yield Client(session, where, clock, budget)

@@ -1,4 +1,4 @@
-"""Compares this machine's clock with the Date of a service's answers."""
+"""Compare this machine's clock with the Date of a service's responses."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -11,13 +11,13 @@ FARTHEST = timedelta(minutes=2)
 
 
 class ClockWatch:
-    """Tells whether the clock can be trusted, and the time in any case.
+    """Decides whether the clock can be trusted, and gives the right time in any case.
 
-    One server whose own clock is wrong does not stop a run: two answers that differ alike do, and
-    only where no answer has agreed before. ``wrong`` is the error then, else None.
+    One server whose own clock is wrong does not stop a run: two responses that differ alike do, and
+    only where none has agreed before. ``wrong`` is the error then, else None.
 
     Args:
-        clock: the clock that is watched (aware, UTC).
+        clock: the clock to watch (aware, UTC).
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -27,22 +27,22 @@ class ClockWatch:
         self._difference: timedelta | None = None
 
     def now(self) -> datetime:
-        """The time by the clock, or by the answers' Date where the clock is wrong."""
+        """The time by the clock, or by the responses' Date where the clock is wrong."""
         now = self._clock()
         return now + self._difference if self.wrong and self._difference else now
 
     def can_date(self, headers: Mapping[str, str], sent_at: datetime) -> bool:
-        """Whether `now` dates an answer to a request that was sent at ``sent_at`` by the clock.
+        """Whether `now` dates a response to a request that was sent at ``sent_at`` by the clock.
 
-        False while nobody can know whether it is the clock that is wrong, or the answer's Date. An
-        answer without a readable Date, or out of a cache, says nothing of the time.
+        False while it is unknown whether the clock is wrong, or the response's Date. A response
+        without a readable Date, or from a cache, says nothing about the time.
         """
         date = _date(headers)
         if date is None or self.wrong or self._has_agreed:
             return True
         late = date - sent_at
         if late > FARTHEST:
-            # It may have been under way for long.
+            # It may have been in flight for long.
             late = max(timedelta(), date - self._clock())
         if abs(late) <= FARTHEST:
             self._has_agreed = True
@@ -50,11 +50,11 @@ class ClockWatch:
         before, self._difference = self._difference, late
         if before is None or abs(late - before) > FARTHEST:
             return False
-        way = "slow" if late > timedelta() else "fast"
+        direction = "slow" if late > timedelta() else "fast"
         self.wrong = ClockWrong(
-            f"This machine's clock is {_said(abs(late))} {way} by the date that Spotify's answers"
-            " have. What was answered is kept with that date, nobody else was asked, and nothing is"
-            " lost yet: set the machine's clock, then clear the run."
+            f"This machine's clock is {_in_words(abs(late))} {direction} by the date of Spotify's"
+            " responses. Those received are stored with that date, no other user was polled, and"
+            " nothing is lost yet: set the machine's clock, then clear the run."
         )
         return True
 
@@ -69,7 +69,7 @@ def _date(headers: Mapping[str, str]) -> datetime | None:
     return date if date.tzinfo else None
 
 
-def _said(difference: timedelta) -> str:
+def _in_words(difference: timedelta) -> str:
     minutes = difference.total_seconds() / 60
     if minutes < 120:
         return f"{minutes:.0f} minutes"

@@ -1,7 +1,7 @@
-"""A user's consent: the authorization code flow, with the redirect taken by this process.
+"""A user's consent: the authorization code flow, with the redirect received by this process.
 
 spotipy makes the address and exchanges the code. Its own server for the redirect waits without
-end, and takes whatever request comes first for the answer; the one here does neither.
+end, and accepts whatever request comes first; the one here does neither.
 """
 
 import logging
@@ -28,7 +28,7 @@ def authorize(
     open_address: Callable[[str], None],
     patience_s: float = PATIENCE_S,
 ) -> AuthorizedUser:
-    """Have a person authorize the app, and get tokens and profile.
+    """Have a person authorize the app, and return tokens and profile.
 
     Args:
         redirect_uri: an address of this machine by HTTP, with a port.
@@ -51,8 +51,8 @@ def authorize(
         scope=SCOPES,
         state=state,
         show_dialog=True,  # or a browser that is logged in would choose the account
-        # Sessions of our own are asked once, keep the true status, and follow nobody elsewhere;
-        # spotipy's retry for long.
+        # Our own session does not retry, keeps the true status, and follows no redirect; spotipy's
+        # retries for long.
         requests_session=PlainSession(),
         requests_timeout=_TIMEOUT_S,
         cache_handler=spotipy.MemoryCacheHandler(),
@@ -61,10 +61,10 @@ def authorize(
     manager.OAUTH_TOKEN_URL = f"{where.accounts_url}/api/token"
     with Redirects(redirect_uri, state) as redirects, _translate_errors():
         open_address(manager.get_authorize_url())
-        answer = redirects.wait(patience_s)
-        if "error" in answer:
-            raise ConnectFailed(_refusal(answer["error"]))
-        manager.get_access_token(answer["code"], as_dict=False, check_cache=False)
+        query = redirects.wait(patience_s)
+        if "error" in query:
+            raise ConnectFailed(_refusal(query["error"]))
+        manager.get_access_token(query["code"], as_dict=False, check_cache=False)
         tokens = manager.cache_handler.get_cached_token()
         profile = _profile(where, tokens["access_token"])
         return AuthorizedUser(
@@ -77,27 +77,27 @@ def authorize(
 
 
 def _profile(where: Spotify, access_token: str) -> dict[str, Any]:
-    """Whose access token it is."""
+    """Request the profile of an access token's user."""
     from songswap.web.session import PlainSession
 
-    answer = PlainSession().get(
+    response = PlainSession().get(
         f"{where.api_url}/me",
         headers={"Authorization": f"Bearer {access_token}"},
         timeout=_TIMEOUT_S,
     )
-    if answer.status_code != 200:
+    if response.status_code != 200:
         raise ConnectFailed(
-            f"Spotify gave no profile of this user ({answer.status_code}). Nothing was stored. In"
+            f"Spotify gave no profile of this user ({response.status_code}). Nothing was stored. In"
             " development mode the user has to be on the app's allow-list: see the app in Spotify's"
             " developer dashboard."
         )
-    profile: dict[str, Any] = answer.json()
+    profile: dict[str, Any] = response.json()
     return profile
 
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Turn what spotipy and requests raise into sentences."""
+    """Translate what spotipy and requests raise into sentences."""
     import requests
     import spotipy
 
@@ -107,7 +107,7 @@ def _translate_errors() -> Iterator[None]:
         raise ConnectFailed(_refusal(error.error)) from error
     except (requests.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise ConnectFailed(
-            "What answers is not Spotify. Nothing was stored: correct SPOTIFY_API_URL and"
+            "What responds is not Spotify. Nothing was stored: correct SPOTIFY_API_URL and"
             " SPOTIFY_ACCOUNTS_URL (in the connection SongSwap_Spotify: api_url, accounts_url), or"
             " remove them."
         ) from error
@@ -127,5 +127,5 @@ def _refusal(code: str | None) -> str:
             " SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET, or the connection SongSwap_Spotify"
             " where it is defined."
         )
-    # Anything else may be a whole page, or what a stranger put into the address.
+    # Anything else may be a whole page, or something a stranger put into the address.
     return "Spotify did not authorize the app. Nothing was stored: run the command again."

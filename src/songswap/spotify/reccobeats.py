@@ -1,6 +1,6 @@
-"""The client of ReccoBeats, which tells audio features to anybody, by Spotify's ids.
+"""The client of ReccoBeats, a public service of audio features by Spotify's ids.
 
-It has a caller of its own: a pause that ReccoBeats asks for is never one of Spotify's.
+It has an HTTP client of its own: a pause that ReccoBeats asks for is never one of Spotify's.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ import aiohttp
 from songswap import settings
 from songswap.clock import utc_now
 from songswap.spotify.client import Response
-from songswap.spotify.http import Caller, open_session, whole
+from songswap.spotify.http import HttpClient, open_session, whole
 from songswap.spotify.refusals import RECCOBEATS
 
 FEATURES_PER_CALL = 40
@@ -25,7 +25,7 @@ class ReccoBeats:
     Args:
         session: the open HTTP session.
         where: its address, and how patient to be.
-        clock: gives the time of an answer (aware, UTC).
+        clock: gives the time of a response (aware, UTC).
     """
 
     def __init__(
@@ -35,20 +35,20 @@ class ReccoBeats:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.calls: Counter[str] = Counter()
-        self._caller = Caller(session, RECCOBEATS, where, clock, self.calls)
+        self._http = HttpClient(session, RECCOBEATS, where, clock, self.calls)
         self._url = f"{where.reccobeats_url}/v1/audio-features"
         self._clock = clock
 
     async def audio_features(self, ids: Collection[str]) -> Response:
-        """The features of up to 40 tracks, of those that it knows and in an order of its own.
+        """Request the features of up to 40 tracks; it returns those it knows, in its own order.
 
         Raises:
             RateLimited: it asked for a long pause.
-            ReccoBeatsUnavailable: no usable answer after several tries.
-            Forbidden, RequestRefused: it refused the caller, or the request.
+            ReccoBeatsUnavailable: no usable response after several tries.
+            Forbidden, RequestRefused: it refused the client, or the request.
         """
         query = {"ids": ",".join(ids)}
-        body = await self._caller.send("reccobeats", "GET", self._url, whole, params=query)
+        body = await self._http.send("reccobeats", "GET", self._url, whole, params=query)
         return Response(body, self._clock())
 
 
@@ -56,6 +56,6 @@ class ReccoBeats:
 async def open_reccobeats(
     where: settings.Spotify, clock: Callable[[], datetime] = utc_now
 ) -> AsyncIterator[ReccoBeats]:
-    """A client with a session of its own, closed at the end."""
+    """Yield a client with a session of its own, closed at the end."""
     async with open_session(where) as session:
         yield ReccoBeats(session, where, clock)

@@ -1,7 +1,7 @@
-"""The end of a consent on this machine: a server that takes Spotify's redirect, and nothing else.
+"""The end of a consent on this machine: a server that accepts Spotify's redirect, and nothing else.
 
-Anybody can ask a port of this machine: a page in the same browser, an old tab, what looks for open
-ports. Only a request that carries the state of this consent is its answer.
+Any program can reach a port of this machine: a page in the same browser, an old tab, a port scan.
+Only a request with the state of this consent is its redirect.
 """
 
 import hmac
@@ -18,26 +18,26 @@ from songswap.errors import ConnectFailed
 
 log = logging.getLogger(__name__)
 
-Answer = Mapping[str, str]
+Query = Mapping[str, str]
 """The query of a redirect: ``state``, and ``code`` or ``error``."""
 
 _MOST_FIELDS = 20
 _SERVED = b"<!doctype html><title>SongSwap</title><p>The terminal says how it went."
 _LEFT_ALONE = (
-    b"<!doctype html><title>SongSwap</title><p>This is no answer to what the terminal asks for."
+    b"<!doctype html><title>SongSwap</title><p>This is not what the terminal waits for."
     b" Open the address that it shows."
 )
 
 
 class Redirects:
-    """Listens at a redirect address for the answer to one consent.
+    """Listens at an address for the redirect of one consent.
 
     Args:
         redirect_uri: an address of this machine by HTTP.
-        state: what the answer carries, known to nobody else.
+        state: a secret that the redirect has to carry.
 
     Raises:
-        ConnectFailed: its port cannot be listened at.
+        ConnectFailed: its port is in use.
     """
 
     def __init__(self, redirect_uri: str, state: str) -> None:
@@ -61,17 +61,17 @@ class Redirects:
         self._thread.join()
         self._server.server_close()
 
-    def wait(self, patience_s: float) -> Answer:
-        """Wait for the answer, for so many seconds at most.
+    def wait(self, patience_s: float) -> Query:
+        """Wait for the redirect, for so many seconds at most, and return its query.
 
         Raises:
-            ConnectFailed: none came; says whether others did.
+            ConnectFailed: none was received; says whether others were.
         """
         try:
-            return self._server.answers.get(timeout=patience_s)
+            return self._server.redirects.get(timeout=patience_s)
         except Empty as error:
             others = (
-                " Answers to other requests came, and were left alone."
+                " Redirects of other consents came, and were ignored."
                 if self._server.strangers
                 else ""
             )
@@ -82,26 +82,26 @@ class Redirects:
 
 
 class _Server(ThreadingHTTPServer):
-    """Has what came: the ``answers``, and how many ``strangers`` there were."""
+    """Collects ``redirects``, and counts ``strangers``: those with another state."""
 
     def __init__(self, host: str, port: int, path: str, state: str) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.path, self.state = path, state
-        self.answers: SimpleQueue[Answer] = SimpleQueue()
+        self.redirects: SimpleQueue[Query] = SimpleQueue()
         self.strangers = 0
         super().__init__((host, port), _Handler)
 
     def note_stranger(self) -> None:
-        """Count one, and say so of the first: a person may wait for it."""
+        """Count a stranger, and warn of the first: a person may wait for it."""
         self.strangers += 1
         if self.strangers == 1:
             log.warning(
-                "An answer came that is not to this request: its state is another's, as that of an"
-                " old tab. It is left alone; open the address above."
+                "A redirect came that is not of this consent: it has another state, as that of an"
+                " old tab. It is ignored; open the address above."
             )
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: who hangs up in the middle of a request is no trouble of the operator's."""
+        """Log nothing: a request that is cut off is not the operator's concern."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -112,12 +112,12 @@ class _Handler(BaseHTTPRequestHandler):
         path, query = _parsed(self.path)
         if path != self.server.path or not query:
             self._reply(HTTPStatus.NOT_FOUND, b"")
-        elif (answer := _answer(query, self.server.state)) is None:
+        elif (redirect := _of_consent(query, self.server.state)) is None:
             self.server.note_stranger()
             self._reply(HTTPStatus.BAD_REQUEST, _LEFT_ALONE)
         else:
             self._reply(HTTPStatus.OK, _SERVED)
-            self.server.answers.put(answer)
+            self.server.redirects.put(redirect)
 
     def _reply(self, status: HTTPStatus, page: bytes) -> None:
         self.send_response(status)
@@ -127,11 +127,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(page)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the path holds the code."""
+        """Log nothing: the path holds the code."""
 
 
 def _parsed(address: str) -> tuple[str, dict[str, list[str]]]:
-    """Path and query of a request; both empty where they cannot be read."""
+    """Parse path and query of a request; both are empty where that fails."""
     try:
         parts = urlsplit(address)
         return parts.path, parse_qs(
@@ -141,10 +141,10 @@ def _parsed(address: str) -> tuple[str, dict[str, list[str]]]:
         return "", {}
 
 
-def _answer(query: Mapping[str, list[str]], state: str) -> Answer | None:
-    """The query as an answer; None where it is none to the consent of this state."""
-    answer = {name: values[0] for name, values in query.items() if len(values) == 1}
-    told = answer.get("state", "").encode(errors="replace")
-    if not hmac.compare_digest(told, state.encode()) or not answer.keys() & {"code", "error"}:
+def _of_consent(query: Mapping[str, list[str]], state: str) -> Query | None:
+    """The query of a redirect; None where it is not of the consent with this state."""
+    redirect = {name: values[0] for name, values in query.items() if len(values) == 1}
+    received = redirect.get("state", "").encode(errors="replace")
+    if not hmac.compare_digest(received, state.encode()) or not redirect.keys() & {"code", "error"}:
         return None
-    return answer
+    return redirect

@@ -1,7 +1,7 @@
-"""What it means when Spotify or ReccoBeats refuses a request.
+"""Decide which error it is when Spotify or ReccoBeats refuses a request.
 
-Before each service stands an edge that answers with pages of its own, with 403 and 404 too: those
-tell of the service, and never of a user or an id. Only the service's own words do.
+The edge before each service responds with pages of its own, with 403 and 404 too: those concern the
+service, and never a user or an id. Only the service's own words do.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from songswap.errors import (
     Unauthorized,
     UnknownToSpotify,
 )
-from songswap.spotify.http import Service
+from songswap.spotify.retry_policy import Service
 
 # The Web API says this in plain text, without JSON: of a user who is not on the app's allow-list.
 _NOT_ALLOWED = (b"not registered", b"not be registered", b"not approved for app")
@@ -33,7 +33,7 @@ _OAUTH_ERRORS = {
 
 
 def of_web_api(endpoint: str, status: int, body: bytes) -> SongSwapError | None:
-    """What the Web API refuses with an error object, or without a word, by its status."""
+    """The Web API refuses with an error object, or an empty body: the status decides."""
     if status == 403 and _is_plain(body) and any(words in body.lower() for words in _NOT_ALLOWED):
         return Forbidden("Spotify does not have this user on the app's allow-list (403).")
     if body.strip():
@@ -50,7 +50,7 @@ def of_web_api(endpoint: str, status: int, body: bytes) -> SongSwapError | None:
 
 
 def of_accounts(endpoint: str, status: int, body: bytes) -> SongSwapError | None:
-    """What the accounts service refuses with one of OAuth's own errors."""
+    """The accounts service refuses with one of OAuth's own errors."""
     if status not in (400, 401):
         return None
     error = _object(body).get("error")
@@ -67,11 +67,11 @@ def of_accounts(endpoint: str, status: int, body: bytes) -> SongSwapError | None
 
 
 def of_reccobeats(endpoint: str, status: int, body: bytes) -> SongSwapError | None:
-    """What ReccoBeats refuses with a JSON object, or without a word, by its status."""
+    """ReccoBeats refuses with a JSON object, or an empty body: the status decides."""
     if body.strip() and not _object(body):
         return None
     if status in (401, 403, 404):
-        return Forbidden(f"The service {endpoint} does not answer this caller ({status}).")
+        return Forbidden(f"The service {endpoint} refuses this client ({status}).")
     return RequestRefused(f"The service {endpoint} refused the request with status {status}.")
 
 
@@ -86,7 +86,7 @@ def _is_plain(body: bytes) -> bool:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """A JSON object; an empty one where the body is none."""
+    """Parse a JSON object; an empty one where the body is none."""
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

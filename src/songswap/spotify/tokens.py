@@ -1,4 +1,4 @@
-"""What the accounts service gives for a refresh token, read so that no token of it is lost."""
+"""Parse token responses of the accounts service so that no token in them is lost."""
 
 import json
 import re
@@ -15,9 +15,9 @@ _MEMBER = re.compile(r'"(access_token|refresh_token)"\s*:\s*("(?:[^"\\]|\\.)*")'
 
 
 def parse(body: bytes, now: datetime) -> Tokens | None:
-    """Read a token answer leniently; None where it holds no token at all.
+    """Parse a token response leniently; None where it holds no token at all.
 
-    Whatever is odd in it, a refresh token that is in it may be the only one that still works.
+    Whatever is odd in it, its refresh token may be the only one that still works.
     """
     members = _members(body.decode("utf-8-sig", "surrogateescape"))
     access_token = members.get("access_token")
@@ -33,7 +33,7 @@ def parse(body: bytes, now: datetime) -> Tokens | None:
 
 
 def parse_of_app(body: bytes, now: datetime) -> Tokens | None:
-    """Read the answer about the app's own token; None where there is none that can be used."""
+    """Parse the response with the app's own token; None where it has no usable one."""
     found = parse(body, now)
     return found if found and found.access_token else None
 
@@ -48,7 +48,7 @@ def _members(text: str) -> dict[str, Any]:
         value = json.loads(text, strict=False)
     except (ValueError, RecursionError):
         found = {name: _string(quoted) for name, quoted in _MEMBER.findall(text)}
-        # Cut off before a refresh token, it may have held one: only asking again can tell.
+        # Cut off before a refresh token, it may have held one: only a retry can show.
         is_useful = text.lstrip().startswith("{") and "refresh_token" in found
         return found if is_useful else {}
     return value if isinstance(value, dict) else {}
@@ -62,7 +62,7 @@ def _string(quoted: str) -> str | None:
 
 
 def _life_s(expires_in: object) -> float:
-    """Seconds that an access token lives: an hour, where the answer does not say it sanely."""
+    """Seconds that an access token lives: an hour, where the response has no sane number."""
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float | str):
         return _HOUR_S
     try:

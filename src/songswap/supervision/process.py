@@ -205,7 +205,7 @@ def stop_leftovers(mark: Path, timeout_s: float = 5) -> int:
     """
     found = _marked(mark)
     _signal(found, signal.SIGINT)
-    # A new scan also finds what they start meanwhile, and no zombies, which nobody may reap.
+    # Each scan finds what they start meanwhile, and ignores zombies, which may stay unreaped.
     if not wait_until(lambda: not marked(mark), timeout_s):
         _signal(_marked(mark), signal.SIGKILL)
         wait_until(lambda: not marked(mark), timeout_s)

@@ -1,1 +1,1 @@
-"""HTTP as we want it, whoever is called: bounded, and going nowhere else."""
+"""HTTP for every service: bounded bodies, no redirects, no proxies."""

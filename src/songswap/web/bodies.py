@@ -1,4 +1,4 @@
-"""Reads the bodies of HTTP answers, up to a size: an endless one must not fill the memory."""
+"""Reads the bodies of HTTP responses up to a size, so that an endless one fills no memory."""
 
 from typing import TYPE_CHECKING
 
@@ -6,18 +6,18 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
 LARGEST = 16 * 2**20
-"""Bytes, unpacked; the largest true answer, a page of 50 plays, has about 100 KB."""
+"""Bytes, decompressed; the largest real response, a page of 50 plays, has about 100 KB."""
 
 _STEP = 2**20
-"""Bytes that are unpacked at once: one step for any true answer."""
+"""Bytes that are decompressed at once: one step for any real response."""
 
 
 class BodyTooLarge(Exception):
-    """A body has more bytes than anything that the service is asked for."""
+    """A body is larger than any real response of the service."""
 
 
 async def read(response: "ClientResponse", largest: int = LARGEST) -> bytes:
-    """The whole body, unpacked.
+    """Read the whole body, decompressed.
 
     Raises:
         BodyTooLarge: it has more than ``largest`` bytes; the rest was not read.

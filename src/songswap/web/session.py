@@ -1,7 +1,7 @@
-"""Sessions of requests that go nowhere but to the address given.
+"""Sessions of requests that connect only to the given address.
 
-requests itself follows redirects, takes proxies and passwords from the environment and the home
-folder, and reads a body of any size for as long as it comes.
+By default requests follows redirects, takes proxies and passwords from the environment and the home
+folder, and reads bodies of any size without a time limit.
 """
 
 import time
@@ -14,11 +14,11 @@ from songswap.web.bodies import LARGEST
 
 _STEP = 2**16
 _LONGEST_S = 60.0
-"""How long a body may take."""
+"""The time limit for a body."""
 
 
 class PlainSession(requests.Session):
-    """A session that follows no redirect, asks the environment for nothing, and bounds bodies.
+    """A session that follows no redirects, ignores the environment, and bounds bodies.
 
     Raises:
         requests.RequestException: from every request, also for a body that is too large or takes
@@ -30,13 +30,13 @@ class PlainSession(requests.Session):
         self.trust_env = False
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send a request, and read the whole body of the answer."""
+        """Send a request, and read the whole body of the response."""
         response = super().send(request, **{**options, "stream": True, "allow_redirects": False})
         return read_all(response)
 
 
 def read_all(response: requests.Response) -> requests.Response:
-    """Read the body of an answer that is a stream, so that it has its content.
+    """Read the body of a streamed response into its `content`.
 
     Raises:
         requests.RequestException: it cannot be read, is too large, or takes too long.
@@ -57,5 +57,5 @@ def read_all(response: requests.Response) -> requests.Response:
     finally:
         response.raw.close()
     response._content = bytes(body)
-    response._content_consumed = True  # as requests itself does it
+    response._content_consumed = True  # as requests itself does
     return response

@@ -7,16 +7,17 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import encode_basic_auth
+from integration.simulator.caller import Caller, Starter
 
 REDIRECT = "http://127.0.0.1:9999/callback"
 HALF_A_YEAR = 182 * 24 * 3600
 
 
-async def refresh(caller: Any, token: str) -> Any:
+async def refresh(caller: Caller, token: str) -> Any:
     return await caller.token(grant_type="refresh_token", refresh_token=token)
 
 
-async def test_code_works_once(spotify: Any) -> None:
+async def test_code_works_once(spotify: Starter) -> None:
     """It gives tokens for an hour and their scope; the second time an error."""
     caller = await spotify()
     form = {
@@ -33,7 +34,7 @@ async def test_code_works_once(spotify: Any) -> None:
     assert second.body["error"] == "invalid_grant"
 
 
-async def test_code_is_bound_to_its_redirect_and_time(spotify: Any) -> None:
+async def test_code_is_bound_to_its_redirect_and_time(spotify: Starter) -> None:
     """With another redirect URI, or after ten minutes, it does not work."""
     caller = await spotify()
     form = {"grant_type": "authorization_code", "code": await caller.code("listener-0001")}
@@ -48,7 +49,7 @@ async def test_code_is_bound_to_its_redirect_and_time(spotify: Any) -> None:
     assert reply.body["error_description"] == "Authorization code expired"
 
 
-async def test_consent_page_lists_the_listeners(spotify: Any) -> None:
+async def test_consent_page_lists_the_listeners(spotify: Starter) -> None:
     """Each link gives consent for one of them."""
     caller = await spotify(users=3)
     query = {"client_id": "songswap", "response_type": "code", "redirect_uri": REDIRECT}
@@ -72,7 +73,7 @@ async def test_consent_page_lists_the_listeners(spotify: Any) -> None:
     ],
 )
 async def test_authorization_checks_its_parameters(
-    spotify: Any, change: dict[str, str], status: int
+    spotify: Starter, change: dict[str, str], status: int
 ) -> None:
     """Redirects are https or a loopback literal; the app, the scopes and the listener exist."""
     caller = await spotify()
@@ -86,7 +87,7 @@ async def test_authorization_checks_its_parameters(
     assert reply.status == status
 
 
-async def test_wrong_credentials_are_an_invalid_client(spotify: Any) -> None:
+async def test_wrong_credentials_are_an_invalid_client(spotify: Starter) -> None:
     """Both in the body and as HTTP Basic."""
     caller = await spotify()
     form = {"grant_type": "client_credentials"}
@@ -102,7 +103,7 @@ async def test_wrong_credentials_are_an_invalid_client(spotify: Any) -> None:
     assert reply.body["error"] == "invalid_client"
 
 
-async def test_responses_are_those_of_rfc_6749(spotify: Any) -> None:
+async def test_responses_are_those_of_rfc_6749(spotify: Starter) -> None:
     """Tokens follow section 5.1 and are not cached; errors follow section 5.2.
 
     For wrong credentials in a header Spotify sends 400, not the RFC's 401: public reports agree.
@@ -137,7 +138,7 @@ async def test_responses_are_those_of_rfc_6749(spotify: Any) -> None:
         assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+", reply.body["error_description"])
 
 
-async def test_configured_share_of_refreshes_rotates(spotify: Any) -> None:
+async def test_configured_share_of_refreshes_rotates(spotify: Starter) -> None:
     """0 is never, 1 always; the same seed rotates the same refreshes."""
     seen = []
     for share in (0, 1, 0.3, 0.3):
@@ -155,7 +156,7 @@ async def test_configured_share_of_refreshes_rotates(spotify: Any) -> None:
     assert seen[2] == seen[3]
 
 
-async def test_rotated_token_stops_working_ten_minutes_later(spotify: Any) -> None:
+async def test_rotated_token_stops_working_ten_minutes_later(spotify: Starter) -> None:
     """Until then a second refresh with it gets the generation that the first one got."""
     caller = await spotify(rotate_refresh_tokens=1)
     old = (await caller.sign_in("listener-0001"))["refresh_token"]
@@ -170,7 +171,7 @@ async def test_rotated_token_stops_working_ten_minutes_later(spotify: Any) -> No
     assert (await refresh(caller, first)).status == 200
 
 
-async def test_undelivered_rotated_token_is_listed(spotify: Any) -> None:
+async def test_undelivered_rotated_token_is_listed(spotify: Starter) -> None:
     """It is listed until a response with it is sent completely, or a new authorization."""
     caller = await spotify(rotate_refresh_tokens=1)
 
@@ -190,7 +191,7 @@ async def test_undelivered_rotated_token_is_listed(spotify: Any) -> None:
         await caller.admin("POST", "clock", {"advance_s": 1})
 
 
-async def test_stranger_responds_like_spotify(spotify: Any) -> None:
+async def test_stranger_responds_like_spotify(spotify: Starter) -> None:
     """Its plays are another user's, and its tokens do not work."""
     caller = await spotify()
     reply = await caller.call("GET", "/stranger/v1/me/player/recently-played")
@@ -199,7 +200,7 @@ async def test_stranger_responds_like_spotify(spotify: Any) -> None:
     assert (await refresh(caller, tokens["refresh_token"])).body["error"] == "invalid_grant"
 
 
-async def test_grant_expires_after_six_months(spotify: Any) -> None:
+async def test_grant_expires_after_six_months(spotify: Starter) -> None:
     """Refreshing does not extend it."""
     caller = await spotify(rotate_refresh_tokens=0)
     token = (await caller.sign_in("listener-0001"))["refresh_token"]
@@ -209,7 +210,7 @@ async def test_grant_expires_after_six_months(spotify: Any) -> None:
     assert (await refresh(caller, token)).body["error_description"] == "Refresh token revoked"
 
 
-async def test_revoked_listener_can_authorize_again(spotify: Any) -> None:
+async def test_revoked_listener_can_authorize_again(spotify: Starter) -> None:
     """The old refresh token stays invalid, the new one works."""
     caller = await spotify(rotate_refresh_tokens=0)
     old = (await caller.sign_in("listener-0001"))["refresh_token"]
@@ -220,7 +221,7 @@ async def test_revoked_listener_can_authorize_again(spotify: Any) -> None:
     assert (await refresh(caller, new)).status == 200
 
 
-async def test_tokens_survive_a_restart(spotify: Any) -> None:
+async def test_tokens_survive_a_restart(spotify: Starter) -> None:
     """Another process of the same seed accepts both kinds, one of another seed neither."""
     tokens = await (await spotify(seed=4)).sign_in("listener-0001")
     again, other = await spotify(seed=4), await spotify(seed=5)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration.simulator.caller import Starter
 
 from songswap.dev.simulator.clock import parse_iso
 
 NOON = "2026-11-22T12:00:00.000Z"
 
 
-async def test_ledger_marks_returned_plays(spotify: Any) -> None:
+async def test_ledger_marks_returned_plays(spotify: Starter) -> None:
     """Before a poll none; after one with limit 50 every reachable play is returned."""
     caller = await spotify()
     for listener in await caller.admin("GET", "listeners"):
@@ -33,7 +34,7 @@ async def test_ledger_marks_returned_plays(spotify: Any) -> None:
         assert all(line["played_at"] <= NOON for line in lines)
 
 
-async def test_plays_beyond_a_small_limit_are_reachable(spotify: Any) -> None:
+async def test_plays_beyond_a_small_limit_are_reachable(spotify: Starter) -> None:
     """A larger limit would have returned them."""
     caller = await spotify()
     await caller.plays("listener-0001", limit=1)
@@ -42,7 +43,7 @@ async def test_plays_beyond_a_small_limit_are_reachable(spotify: Any) -> None:
     assert sum(line["reachable_when_polled"] for line in lines) == min(50, len(lines))
 
 
-async def test_ledger_without_a_user_has_all_listeners(spotify: Any) -> None:
+async def test_ledger_without_a_user_has_all_listeners(spotify: Starter) -> None:
     """There is a line for each play of each; an unknown user is 404."""
     caller = await spotify(users=4)
     reply = await caller.call("GET", "/admin/ledger")
@@ -52,7 +53,7 @@ async def test_ledger_without_a_user_has_all_listeners(spotify: Any) -> None:
     assert (await caller.call("GET", "/admin/ledger?user=nobody")).status == 404
 
 
-async def test_frozen_clock_is_set_and_advanced(spotify: Any) -> None:
+async def test_frozen_clock_is_set_and_advanced(spotify: Starter) -> None:
     """It never goes back, and refuses contradictory or unknown fields."""
     caller = await spotify()
     assert await caller.admin("GET", "clock") == {"now": NOON, "frozen": True}
@@ -72,13 +73,13 @@ async def test_frozen_clock_is_set_and_advanced(spotify: Any) -> None:
         assert (reply.status, set(reply.body)) == (status, {"error"})
 
 
-async def test_real_clock_cannot_be_advanced(spotify: Any) -> None:
+async def test_real_clock_cannot_be_advanced(spotify: Starter) -> None:
     """The status is 409."""
     caller = await spotify(clock="real", now=None)
     assert (await caller.call("POST", "/admin/clock", json={"advance_s": 1})).status == 409
 
 
-async def test_added_listeners_have_plays_since_the_epoch(spotify: Any) -> None:
+async def test_added_listeners_have_plays_since_the_epoch(spotify: Starter) -> None:
     """They have the next numbers, can sign in, and equal listeners of the start."""
     caller = await spotify(users=2)
     added = await caller.admin("POST", "listeners", {"count": 3})
@@ -91,7 +92,7 @@ async def test_added_listeners_have_plays_since_the_epoch(spotify: Any) -> None:
     assert (await caller.call("POST", "/admin/listeners", json={"count": 0})).status == 400
 
 
-async def test_calls_are_counted(spotify: Any) -> None:
+async def test_calls_are_counted(spotify: Starter) -> None:
     """They are counted by endpoint and status and by user, until a DELETE."""
     caller = await spotify()
     await caller.plays("listener-0001")
@@ -105,7 +106,7 @@ async def test_calls_are_counted(spotify: Any) -> None:
     assert (await caller.admin("GET", "calls"))["total"] == 0
 
 
-async def test_health_describes_the_simulator(spotify: Any) -> None:
+async def test_health_describes_the_simulator(spotify: Starter) -> None:
     """It has the seed, the mode, the number of listeners, and a webhook path that works."""
     caller = await spotify(users=7, seed=3)
     health = await caller.admin("GET", "health")
@@ -114,7 +115,7 @@ async def test_health_describes_the_simulator(spotify: Any) -> None:
     assert (await caller.call("POST", health["webhook"], json={"content": "hello"})).status == 204
 
 
-async def test_discord_messages_are_stored(spotify: Any, tmp_path: Path) -> None:
+async def test_discord_messages_are_stored(spotify: Starter, tmp_path: Path) -> None:
     """They are stored unchanged and in order, and logged; ?wait=true returns the message."""
     log = tmp_path / "discord.jsonl"
     caller = await spotify(discord_log=log)
@@ -147,7 +148,7 @@ async def test_discord_messages_are_stored(spotify: Any, tmp_path: Path) -> None
         {"content": 5},
     ],
 )
-async def test_discord_limits_are_enforced(spotify: Any, message: Any) -> None:
+async def test_discord_limits_are_enforced(spotify: Starter, message: Any) -> None:
     """The status is 400 with Discord's code, and nothing is stored."""
     caller = await spotify(users=1)
     hook = (await caller.admin("GET", "health"))["webhook"]
@@ -157,7 +158,7 @@ async def test_discord_limits_are_enforced(spotify: Any, message: Any) -> None:
     assert await caller.admin("GET", "discord") == []
 
 
-async def test_discord_message_is_read_and_deleted_by_its_id(spotify: Any) -> None:
+async def test_discord_message_is_read_and_deleted_by_its_id(spotify: Starter) -> None:
     """A deleted message is unknown, and its id is not used again."""
     caller = await spotify(users=1)
     hook = (await caller.admin("GET", "health"))["webhook"]
@@ -171,7 +172,7 @@ async def test_discord_message_is_read_and_deleted_by_its_id(spotify: Any) -> No
     assert again["id"] != sent["id"]
 
 
-async def test_wrong_webhook_is_unknown(spotify: Any) -> None:
+async def test_wrong_webhook_is_unknown(spotify: Starter) -> None:
     """The status is 404 with Discord's code 10015."""
     caller = await spotify(users=1)
     reply = await caller.call("POST", "/discord/webhooks/1/wrong", json={"content": "hi"})
@@ -180,7 +181,7 @@ async def test_wrong_webhook_is_unknown(spotify: Any) -> None:
     assert (reply.status, reply.body["code"]) == (404, 10015)
 
 
-async def test_privacy_export_agrees_with_its_truth_and_the_ledger(spotify: Any) -> None:
+async def test_privacy_export_agrees_with_its_truth_and_the_ledger(spotify: Starter) -> None:
     """Each listed play has a row, and the truth says which; wrong parameters are refused."""
     caller = await spotify(epoch=parse_iso("2026-10-22T12:00:00Z"))
     user = "listener-0001"

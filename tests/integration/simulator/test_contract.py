@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from integration.simulator.caller import Caller, Starter
 from jsonschema import Draft202012Validator, FormatChecker
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -156,7 +157,7 @@ def response_of(path: str, status: int) -> str:
     return call["$ref"].split("/")[-1] if call else NOT_IN_THE_PATHS[status]
 
 
-async def samples_of(caller: Any) -> list[Sample]:
+async def samples_of(caller: Caller) -> list[Sample]:
     """Return a sample of every call of the Web API, and of every error."""
     found: list[Sample] = []
 
@@ -209,7 +210,7 @@ async def samples_of(caller: Any) -> list[Sample]:
 
 
 @pytest.mark.parametrize("mode", ["extended", "development"])
-async def test_responses_match_the_description(spotify: Any, mode: str) -> None:
+async def test_responses_match_the_description(spotify: Starter, mode: str) -> None:
     """Every response and error has exactly the fields and types of the description."""
     caller = await spotify(mode=mode)
     samples = await samples_of(caller)
@@ -220,7 +221,7 @@ async def test_responses_match_the_description(spotify: Any, mode: str) -> None:
     }  # fmt: skip
 
 
-async def test_description_is_amended_only_where_it_is_wrong(spotify: Any) -> None:
+async def test_description_is_amended_only_where_it_is_wrong(spotify: Starter) -> None:
     """Real responses match the amended description, and some sample needs each amendment."""
     assert errors_of(real_samples()) == []
     samples = real_samples()
@@ -245,7 +246,7 @@ def shape(
     return found
 
 
-async def test_feed_has_the_shape_of_real_ones(spotify: Any) -> None:
+async def test_feed_has_the_shape_of_real_ones(spotify: Starter) -> None:
     """It has the same fields of the same types, and null only where real ones have it."""
     caller = await spotify()
     simulated: dict[str, set[str]] = defaultdict(set)
@@ -267,7 +268,7 @@ async def test_feed_has_the_shape_of_real_ones(spotify: Any) -> None:
     assert body["href"].endswith(f"/v1{FEED}?limit=48")
 
 
-async def test_metadata_has_the_shape_of_real_metadata(spotify: Any) -> None:
+async def test_metadata_has_the_shape_of_real_metadata(spotify: Starter) -> None:
     """So do artists, features, tracks and the body of a 429; only a market adds fields."""
     caller = await spotify(rate_limit=3)
     catalogue = caller.running.simulation.world.catalogue

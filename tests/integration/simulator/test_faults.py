@@ -2,21 +2,21 @@
 
 import asyncio
 import json
-from typing import Any
 
 import aiohttp
 import pytest
+from integration.simulator.caller import Caller, Starter
 
 FEED = "/v1/me/player/recently-played"
 
 
-async def any_returned(caller: Any, user: str = "listener-0001") -> bool:
+async def any_returned(caller: Caller, user: str = "listener-0001") -> bool:
     """Return whether any play counts as returned or reachable."""
     lines = await caller.ledger(user)
     return any(line["returned"] or line["reachable_when_polled"] for line in lines)
 
 
-async def test_respond_substitutes_the_response(spotify: Any) -> None:
+async def test_respond_substitutes_the_response(spotify: Starter) -> None:
     """It sends the fault's status, headers and body; the default body is an error of Spotify."""
     caller = await spotify()
     body = {"error": {"status": 429, "message": "no", "reason": "QUOTA_EXCEEDED"}}
@@ -38,7 +38,7 @@ async def test_respond_substitutes_the_response(spotify: Any) -> None:
     assert (await caller.plays("listener-0001")).status == 200
 
 
-async def test_delayed_response_is_true(spotify: Any) -> None:
+async def test_delayed_response_is_true(spotify: Starter) -> None:
     """Its plays count as returned; the fault's headers are added."""
     caller = await spotify()
     fault = {"path": FEED, "delay_ms": 1, "headers": {"X-Slow": "yes"}}
@@ -48,7 +48,7 @@ async def test_delayed_response_is_true(spotify: Any) -> None:
     assert await any_returned(caller)
 
 
-async def test_cut_closes_the_connection_within_the_body(spotify: Any) -> None:
+async def test_cut_closes_the_connection_within_the_body(spotify: Starter) -> None:
     """The client receives the headers and half of the body."""
     caller = await spotify()
     await caller.admin("POST", "faults", {"path": FEED, "action": "cut"})
@@ -59,7 +59,7 @@ async def test_cut_closes_the_connection_within_the_body(spotify: Any) -> None:
     assert counts["by_endpoint"]["recently-played"] == {"cut": 1}
 
 
-async def test_refuse_does_nothing_on_the_server(spotify: Any) -> None:
+async def test_refuse_does_nothing_on_the_server(spotify: Starter) -> None:
     """The connection is closed at once, and no token rotates."""
     caller = await spotify(rotate_refresh_tokens=1)
     tokens = await caller.sign_in("listener-0001")
@@ -72,7 +72,7 @@ async def test_refuse_does_nothing_on_the_server(spotify: Any) -> None:
     assert (await caller.token(**form)).status == 200
 
 
-async def test_cut_token_response_rotates_the_token(spotify: Any) -> None:
+async def test_cut_token_response_rotates_the_token(spotify: Starter) -> None:
     """Ten minutes later the old token is invalid."""
     caller = await spotify(rotate_refresh_tokens=1)
     tokens = await caller.sign_in("listener-0001")
@@ -84,7 +84,7 @@ async def test_cut_token_response_rotates_the_token(spotify: Any) -> None:
     assert (await caller.token(**form)).body["error"] == "invalid_grant"
 
 
-async def test_truncated_response_is_complete_http_and_half_json(spotify: Any) -> None:
+async def test_truncated_response_is_complete_http_and_half_json(spotify: Starter) -> None:
     """Status and length are right, but the body is no JSON."""
     caller = await spotify()
     await caller.admin("POST", "faults", {"path": FEED, "action": "truncate"})
@@ -100,7 +100,7 @@ async def test_truncated_response_is_complete_http_and_half_json(spotify: Any) -
     assert not await any_returned(caller)
 
 
-async def test_mutate_changes_the_true_response(spotify: Any) -> None:
+async def test_mutate_changes_the_true_response(spotify: Starter) -> None:
     """Only the patched paths differ."""
     caller = await spotify()
     truth = (await caller.plays("listener-0002", limit=5)).body
@@ -117,7 +117,7 @@ async def test_mutate_changes_the_true_response(spotify: Any) -> None:
     assert changed == truth
 
 
-async def test_faults_are_listed_and_removed(spotify: Any) -> None:
+async def test_faults_are_listed_and_removed(spotify: Starter) -> None:
     """The list has how often each struck; wrong fields are refused; no fault strikes /admin."""
     caller = await spotify()
     made = await caller.admin("POST", "faults", {"status": 500})
@@ -134,7 +134,7 @@ async def test_faults_are_listed_and_removed(spotify: Any) -> None:
         assert (reply.status, set(reply.body)) == (400, {"error"})
 
 
-async def test_response_after_a_client_timeout_does_not_count(spotify: Any) -> None:
+async def test_response_after_a_client_timeout_does_not_count(spotify: Starter) -> None:
     """The client has closed the connection before it was sent."""
     caller = await spotify()
     await caller.plays("listener-0002")
@@ -149,7 +149,7 @@ async def test_response_after_a_client_timeout_does_not_count(spotify: Any) -> N
     assert not await any_returned(caller)
 
 
-async def test_stalled_feed_lacks_newer_plays(spotify: Any) -> None:
+async def test_stalled_feed_lacks_newer_plays(spotify: Starter) -> None:
     """Plays of the stall are neither returned nor reachable until it ends."""
     caller = await spotify()
     since = (await caller.admin("GET", "clock"))["now"]
@@ -167,7 +167,7 @@ async def test_stalled_feed_lacks_newer_plays(spotify: Any) -> None:
     assert after[0]["played_at"] == later[-1]["played_at"]
 
 
-async def test_dropped_token_response_rotates_the_token(spotify: Any) -> None:
+async def test_dropped_token_response_rotates_the_token(spotify: Starter) -> None:
     """The client receives nothing, and ten minutes later the old token is invalid."""
     caller = await spotify(rotate_refresh_tokens=1)
     tokens = await caller.sign_in("listener-0001")
@@ -180,7 +180,7 @@ async def test_dropped_token_response_rotates_the_token(spotify: Any) -> None:
 
 
 @pytest.mark.parametrize("every_ms", [0, 1])
-async def test_endless_body_begins_with_the_true_one(spotify: Any, every_ms: int) -> None:
+async def test_endless_body_begins_with_the_true_one(spotify: Starter, every_ms: int) -> None:
     """Then spaces follow for as long as the client reads."""
     caller = await spotify()
     token = (await caller.sign_in("listener-0001"))["access_token"]
@@ -198,7 +198,7 @@ async def test_endless_body_begins_with_the_true_one(spotify: Any, every_ms: int
     assert not await any_returned(caller)
 
 
-async def test_bomb_is_small_until_it_is_unpacked(spotify: Any) -> None:
+async def test_bomb_is_small_until_it_is_unpacked(spotify: Starter) -> None:
     """A body of 4 MB is sent as less than 40 KB."""
     caller = await spotify()
     fault = {"path": FEED, "action": "bomb", "size_mb": 4}
@@ -209,7 +209,7 @@ async def test_bomb_is_small_until_it_is_unpacked(spotify: Any) -> None:
     assert int(reply.headers["Content-Length"]) < 40_000
 
 
-async def test_date_offset_changes_only_the_header(spotify: Any) -> None:
+async def test_date_offset_changes_only_the_header(spotify: Starter) -> None:
     """The response is true, and the clock is right."""
     caller = await spotify()
     await caller.admin("POST", "faults", {"path": FEED, "date_offset_s": -3600})
@@ -218,7 +218,7 @@ async def test_date_offset_changes_only_the_header(spotify: Any) -> None:
     assert await any_returned(caller)
 
 
-async def test_tokens_with_a_suffix_work(spotify: Any) -> None:
+async def test_tokens_with_a_suffix_work(spotify: Starter) -> None:
     """Long and odd ones work if they are complete; a shortened one does not."""
     caller = await spotify(rotate_refresh_tokens=1)
     fault = {"path": "/api/token", "access_suffix": "a" * 600, "refresh_suffix": "\x00é" * 300}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration.simulator.caller import Starter
 
 from songswap.dev.simulator.recorded import RecordedListener, RecordingError, read_recording
 from songswap.dev.simulator.server import StartError
@@ -26,7 +27,7 @@ def item(number: int) -> dict[str, Any]:
     return {"track": track, "played_at": f"2023-06-05T23:{number:02d}:00.5Z", "context": None}
 
 
-async def test_recorded_feed_is_returned_unchanged(spotify: Any, tmp_path: Path) -> None:
+async def test_recorded_feed_is_returned_unchanged(spotify: Starter, tmp_path: Path) -> None:
     """Its items keep their order, also null tracks; limits and cursors apply."""
     items = [item(number) for number in range(9, 0, -1)] + [
         {"track": None, "played_at": "2023-06-05T23:00:00.123Z", "context": None}
@@ -45,7 +46,7 @@ async def test_recorded_feed_is_returned_unchanged(spotify: Any, tmp_path: Path)
     assert all(line["returned"] for line in lines)
 
 
-async def test_recorded_tracks_are_in_the_catalogue(spotify: Any, tmp_path: Path) -> None:
+async def test_recorded_tracks_are_in_the_catalogue(spotify: Starter, tmp_path: Path) -> None:
     """Track, artist and features of a recording can be looked up."""
     file = tmp_path / "recorded.json"
     file.write_text(json.dumps({"items": [item(1)]}))
@@ -60,7 +61,7 @@ async def test_recorded_tracks_are_in_the_catalogue(spotify: Any, tmp_path: Path
     assert features[0]["id"] == ident
 
 
-async def test_recorded_metadata_is_returned_unchanged(spotify: Any, tmp_path: Path) -> None:
+async def test_recorded_metadata_is_returned_unchanged(spotify: Starter, tmp_path: Path) -> None:
     """Full artists, tracks and features replace what a feed has of them."""
     track = item(1)["track"] | {"type": "track"}
     link = track["artists"][0] | {"type": "artist"}
@@ -85,7 +86,7 @@ async def test_recorded_metadata_is_returned_unchanged(spotify: Any, tmp_path: P
     assert found == [track | {"id": f"{2:022d}"}, item(1)["track"]]
 
 
-async def test_real_response_is_returned_unchanged(spotify: Any) -> None:
+async def test_real_response_is_returned_unchanged(spotify: Starter) -> None:
     """Every item equals Spotify's, and every track can be looked up."""
     if not REAL.exists():
         pytest.skip(f"{REAL.name} is missing: the recorded response is not in the repository")
@@ -98,7 +99,9 @@ async def test_real_response_is_returned_unchanged(spotify: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"items": [{}]}', '{"items": [{"played_at": "x"}]}'])
-async def test_file_that_is_no_response_is_refused(spotify: Any, tmp_path: Path, text: str) -> None:
+async def test_file_that_is_no_response_is_refused(
+    spotify: Starter, tmp_path: Path, text: str
+) -> None:
     """The error names the file."""
     file = tmp_path / "broken.json"
     file.write_text(text)

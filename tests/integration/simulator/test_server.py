@@ -3,9 +3,9 @@
 import html
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+from integration.simulator.caller import Starter
 from yarl import URL
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -18,7 +18,7 @@ VISIT = {
 }
 
 
-async def test_page_of_another_site_sets_no_fault(spotify: Any) -> None:
+async def test_page_of_another_site_sets_no_fault(spotify: Starter) -> None:
     """It gets 403 with a sentence, for simple requests as for preflights."""
     caller = await spotify(users=1)
     fault = '{"status": 503}'
@@ -43,7 +43,7 @@ async def test_page_of_another_site_sets_no_fault(spotify: Any) -> None:
     assert (await caller.admin("GET", "calls"))["total"] == 0
 
 
-async def test_dns_rebinding_is_refused(spotify: Any) -> None:
+async def test_dns_rebinding_is_refused(spotify: Starter) -> None:
     """The page and the request have one origin then, but the host name is not this server's."""
     caller = await spotify(users=1)
     same = {"Host": "evil.example", "Origin": "http://evil.example"}
@@ -59,7 +59,7 @@ async def test_dns_rebinding_is_refused(spotify: Any) -> None:
     assert await caller.admin("GET", "faults") == []
 
 
-async def test_configured_host_name_is_accepted(spotify: Any) -> None:
+async def test_configured_host_name_is_accepted(spotify: Starter) -> None:
     """A network may give the server a name; no other is accepted."""
     caller = await spotify(users=1, allowed_hosts=("demo-simulator",))
     for host, status in (("demo-simulator:8010", 200), ("localhost:1", 200), ("demo-s3", 403)):
@@ -67,7 +67,7 @@ async def test_configured_host_name_is_accepted(spotify: Any) -> None:
         assert reply.status == status
 
 
-async def test_own_pages_and_programs_are_let_in(spotify: Any) -> None:
+async def test_own_pages_and_programs_are_let_in(spotify: Starter) -> None:
     """Programs send no header of a browser, own pages those of the same origin."""
     caller = await spotify(users=1)
     own = {"Origin": caller.running.url, "Sec-Fetch-Site": "same-origin"}
@@ -77,7 +77,7 @@ async def test_own_pages_and_programs_are_let_in(spotify: Any) -> None:
         assert reply.status == 200
 
 
-async def test_consent_is_reached_from_other_pages(spotify: Any) -> None:
+async def test_consent_is_reached_from_other_pages(spotify: Starter) -> None:
     """A web app sends its user to the consent page, which redirects back with a code."""
     caller = await spotify(users=2)
     query = {
@@ -96,7 +96,7 @@ async def test_consent_is_reached_from_other_pages(spotify: Any) -> None:
     assert (await caller.call("GET", "/authorize", params=query, headers=framed)).status == 403
 
 
-async def test_web_api_is_open_to_pages_with_a_token(spotify: Any) -> None:
+async def test_web_api_is_open_to_pages_with_a_token(spotify: Starter) -> None:
     """Spotify's is too."""
     caller = await spotify(users=1)
     token = (await caller.sign_in("listener-0001"))["access_token"]
@@ -106,7 +106,7 @@ async def test_web_api_is_open_to_pages_with_a_token(spotify: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/admin/discord"])
-async def test_browsers_get_pages(spotify: Any, path: str) -> None:
+async def test_browsers_get_pages(spotify: Starter, path: str) -> None:
     """They are HTML when visited from any site; no fault strikes them, and no call is counted."""
     caller = await spotify(users=3)
     await caller.admin("POST", "faults", {"status": 503})
@@ -117,7 +117,7 @@ async def test_browsers_get_pages(spotify: Any, path: str) -> None:
     assert (await caller.admin("GET", "calls"))["total"] == 0
 
 
-async def test_discord_page_shows_the_messages(spotify: Any) -> None:
+async def test_discord_page_shows_the_messages(spotify: Starter) -> None:
     """A browser gets a page, a program JSON."""
     caller = await spotify(users=1)
     hook = (await caller.admin("GET", "health"))["webhook"]
@@ -127,7 +127,7 @@ async def test_discord_page_shows_the_messages(spotify: Any) -> None:
     assert (await caller.admin("GET", "discord"))[0]["embeds"][0]["title"] == "<b>load</b> failed"
 
 
-async def test_every_link_of_the_front_page_opens(spotify: Any, tmp_path: Path) -> None:
+async def test_every_link_of_the_front_page_opens(spotify: Starter, tmp_path: Path) -> None:
     """So does that of a recorded listener whose name has special characters of URLs and HTML."""
     (tmp_path / "feed.json").write_text('{"items": []}')
     name = "a&b=<i>?#/ é"

@@ -8,8 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 import spotipy  # type: ignore[import-untyped]  # it has no types
-
-from songswap.dev.stack.simulator import Simulator
+from factories import StartSimulator
 
 REDIRECT = "http://127.0.0.1:9999/callback"
 SCOPE = "user-read-recently-played user-read-private"
@@ -58,12 +57,14 @@ def client(url: str, http: requests.Session, auth: Any) -> spotipy.Spotify:
 
 
 @pytest.fixture
-def frozen(simulator: Callable[..., Simulator]) -> Callable[..., Simulator]:
+def frozen(simulator: StartSimulator) -> StartSimulator:
     clock = "--users 8 --clock frozen --now 2026-11-22T18:00:00Z --epoch 2026-10-01"
     return lambda *options: simulator(*clock.split(), *options)
 
 
-def test_spotipy_makes_all_calls_of_the_pipeline(frozen: Any, http: requests.Session) -> None:
+def test_spotipy_makes_all_calls_of_the_pipeline(
+    frozen: StartSimulator, http: requests.Session
+) -> None:
     """They are sign-up, refresh, profile, plays in both directions and by next, and metadata."""
     url = frozen("--rotate-refresh-tokens", "1").url
     oauth = grant(url, http)
@@ -113,7 +114,9 @@ def test_spotipy_makes_all_calls_of_the_pipeline(frozen: Any, http: requests.Ses
     assert client(url, http, app).track(ids[0]) == tracks[0]
 
 
-def test_spotipy_errors_have_spotifys_details(frozen: Any, http: requests.Session) -> None:
+def test_spotipy_errors_have_spotifys_details(
+    frozen: StartSimulator, http: requests.Session
+) -> None:
     """Status, message, reason and Retry-After of the Web API; the codes of the accounts service."""
     spotify = frozen("--rate-limit", "6")
     oauth = grant(spotify.url, http)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from integration.simulator.caller import Caller, Starter
 
 from songswap.dev.simulator.clock import parse_iso
 
@@ -11,7 +12,7 @@ FEED = "/me/player/recently-played"
 UNKNOWN = "0000000000000000000000"
 
 
-async def someone_busy(caller: Any) -> str:
+async def someone_busy(caller: Caller) -> str:
     """Return the id of a listener with a full feed."""
     for listener in await caller.admin("GET", "listeners"):
         if len((await caller.plays(listener["id"], limit=50)).body["items"]) == 50:
@@ -23,7 +24,7 @@ def error(status: int, message: str) -> dict[str, Any]:
     return {"error": {"status": status, "message": message}}
 
 
-async def test_same_seed_returns_the_same_bytes(spotify: Any) -> None:
+async def test_same_seed_returns_the_same_bytes(spotify: Starter) -> None:
     """Two simulators of one seed, at one time, are equal."""
     first, second = await spotify(seed=9), await spotify(seed=9)
     for path in (FEED + "?limit=50", "/me"):
@@ -32,7 +33,7 @@ async def test_same_seed_returns_the_same_bytes(spotify: Any) -> None:
         assert a.raw.replace(port_a, b"") == b.raw.replace(port_b, b"")
 
 
-async def test_page_has_spotifys_shape(spotify: Any) -> None:
+async def test_page_has_spotifys_shape(spotify: Starter) -> None:
     """It has 20 full tracks by default, newest first, cursors as strings, next to the past."""
     caller = await spotify()
     user = await someone_busy(caller)
@@ -55,7 +56,7 @@ async def test_page_has_spotifys_shape(spotify: Any) -> None:
     assert reply.headers["Date"] == "Sun, 22 Nov 2026 12:00:00 GMT"
 
 
-async def test_headers_are_those_of_real_responses(spotify: Any) -> None:
+async def test_headers_are_those_of_real_responses(spotify: Starter) -> None:
     """Responses and errors have those of public reports; the accounts service has its own."""
     caller = await spotify(rate_limit=2)
     replies = [await caller.get("listener-0001", path) for path in ("/me", "/tracks/short", "/me")]
@@ -75,7 +76,7 @@ async def test_headers_are_those_of_real_responses(spotify: Any) -> None:
     assert "X-Robots-Tag" not in (await caller.token(grant_type="client_credentials")).headers
 
 
-async def test_gzip_is_sent_only_if_accepted(spotify: Any) -> None:
+async def test_gzip_is_sent_only_if_accepted(spotify: Starter) -> None:
     """The JSON is the same either way."""
     caller = await spotify()
     user = await someone_busy(caller)
@@ -88,7 +89,7 @@ async def test_gzip_is_sent_only_if_accepted(spotify: Any) -> None:
     assert packed.body == plain.body
 
 
-async def test_paging_backwards_ends_after_fifty(spotify: Any) -> None:
+async def test_paging_backwards_ends_after_fifty(spotify: Starter) -> None:
     """Following `before` returns each play once, and nothing past the fiftieth."""
     caller = await spotify()
     user = await someone_busy(caller)
@@ -102,7 +103,7 @@ async def test_paging_backwards_ends_after_fifty(spotify: Any) -> None:
     assert (body["next"], body["cursors"], body["limit"]) == (None, None, 7)
 
 
-async def test_next_is_null_after_the_last_page(spotify: Any) -> None:
+async def test_next_is_null_after_the_last_page(spotify: Starter) -> None:
     """Towards the past it is null unless the page is full; with `after` every page has a next.
 
     Real responses show both: 2 items of 50 with `after`, and 50 items that were all.
@@ -121,7 +122,7 @@ async def test_next_is_null_after_the_last_page(spotify: Any) -> None:
         assert (await caller.plays(user, **query)).body["next"] is None
 
 
-async def test_pages_are_filtered_after_paging(spotify: Any) -> None:
+async def test_pages_are_filtered_after_paging(spotify: Starter) -> None:
     """They keep the cursors and the next of the full page; removed plays are unreachable."""
     caller = await spotify(filtered=0.1)
     whole = await spotify()
@@ -144,7 +145,7 @@ async def test_pages_are_filtered_after_paging(spotify: Any) -> None:
     raise AssertionError("no play was removed from a full page")
 
 
-async def test_after_and_before_are_exclusive(spotify: Any) -> None:
+async def test_after_and_before_are_exclusive(spotify: Starter) -> None:
     """A play at the cursor itself is not returned again."""
     caller = await spotify()
     user = await someone_busy(caller)
@@ -157,7 +158,7 @@ async def test_after_and_before_are_exclusive(spotify: Any) -> None:
     assert f"after={after['cursors']['after']}" in after["next"]
 
 
-async def test_new_plays_appear_as_time_passes(spotify: Any) -> None:
+async def test_new_plays_appear_as_time_passes(spotify: Starter) -> None:
     """The feed at noon differs from that at midnight, and neither exceeds 50."""
     caller = await spotify()
     user = await someone_busy(caller)
@@ -181,14 +182,14 @@ async def test_new_plays_appear_as_time_passes(spotify: Any) -> None:
         ({"after": 1, "before": 2}, "Only one of after and before may be given"),
     ],
 )
-async def test_wrong_paging_is_refused(spotify: Any, query: Any, message: str) -> None:
+async def test_wrong_paging_is_refused(spotify: Starter, query: Any, message: str) -> None:
     """The status is 400, with the reason."""
     caller = await spotify()
     reply = await caller.plays("listener-0001", **query)
     assert (reply.status, reply.body) == (400, error(400, message))
 
 
-async def test_token_errors_are_spotifys(spotify: Any) -> None:
+async def test_token_errors_are_spotifys(spotify: Starter) -> None:
     """No token, a foreign one, a refresh token, a wrong scheme, the app's, one without scope."""
     caller = await spotify()
     tokens = await caller.sign_in("listener-0001", scope="")
@@ -208,7 +209,7 @@ async def test_token_errors_are_spotifys(spotify: Any) -> None:
     assert reply.body == error(400, "Only valid bearer authentication supported")
 
 
-async def test_profile_has_the_email_only_with_its_scope(spotify: Any) -> None:
+async def test_profile_has_the_email_only_with_its_scope(spotify: Starter) -> None:
     """The scope is user-read-email."""
     caller = await spotify()
     assert (await caller.get("listener-0001", "/me")).body["email"] == "listener-0001@example.com"
@@ -227,7 +228,7 @@ async def test_profile_has_the_email_only_with_its_scope(spotify: Any) -> None:
     ],
 )
 async def test_batches_keep_order_and_have_null_for_unknown_ids(
-    spotify: Any, path: str, field: str, most: int
+    spotify: Starter, path: str, field: str, most: int
 ) -> None:
     """Batches have limits, and their objects equal those of single calls."""
     caller = await spotify()
@@ -254,7 +255,7 @@ async def test_batches_keep_order_and_have_null_for_unknown_ids(
     assert (reply.status, reply.body) == (400, error(400, "invalid id"))
 
 
-async def test_app_token_reads_metadata(spotify: Any) -> None:
+async def test_app_token_reads_metadata(spotify: Starter) -> None:
     """A track needs no user."""
     caller = await spotify()
     token = (await caller.token(grant_type="client_credentials")).body["access_token"]
@@ -262,7 +263,7 @@ async def test_app_token_reads_metadata(spotify: Any) -> None:
     assert (await caller.call("GET", f"/v1/tracks/{ident}", token)).body["id"] == ident
 
 
-async def test_rate_limit_returns_429_with_the_seconds_to_wait(spotify: Any) -> None:
+async def test_rate_limit_returns_429_with_the_seconds_to_wait(spotify: Starter) -> None:
     """Calls pass again after that many seconds, and not before."""
     caller = await spotify(rate_limit=3)
     replies = [await caller.get("listener-0001", "/me") for _ in range(4)]
@@ -276,7 +277,7 @@ async def test_rate_limit_returns_429_with_the_seconds_to_wait(spotify: Any) -> 
     assert (await caller.get("listener-0001", "/me")).status == 200
 
 
-async def test_development_mode_has_fewer_calls_fields_and_users(spotify: Any) -> None:
+async def test_development_mode_has_fewer_calls_fields_and_users(spotify: Starter) -> None:
     """It has no batches, no features, no popularity or markets, and only five users."""
     caller = await spotify(mode="development")
     catalogue = caller.running.simulation.world.catalogue
@@ -299,7 +300,7 @@ async def test_development_mode_has_fewer_calls_fields_and_users(spotify: Any) -
     assert (await caller.plays("listener-0008")).status == 200
 
 
-async def test_reccobeats_returns_known_tracks_by_href(spotify: Any) -> None:
+async def test_reccobeats_returns_known_tracks_by_href(spotify: Starter) -> None:
     """They are reordered, with ids of its own and without time_signature; 40 ids at most."""
     caller = await spotify()
     catalogue = caller.running.simulation.world.catalogue
@@ -319,7 +320,7 @@ async def test_reccobeats_returns_known_tracks_by_href(spotify: Any) -> None:
     assert reply.status == 400
 
 
-async def test_unknown_path_is_404(spotify: Any) -> None:
+async def test_unknown_path_is_404(spotify: Starter) -> None:
     """The error is Spotify's."""
     reply = await (await spotify()).call("GET", "/v1/nothing")
     assert (reply.status, reply.body) == (404, error(404, "Service not found"))

@@ -46,4 +46,4 @@ def test_damaged_and_refused_responses_are_problems() -> None:
     """What is gone or foreign is none."""
     assert replay.problem({"gone": 5, "foreign": 3}) is None
     assert "2 objects are damaged" in str(replay.problem(replay.total([{"damaged": 1}] * 2)))
-    assert "1 answers were refused" in str(replay.problem({"refused": 1}))
+    assert "1 responses were refused" in str(replay.problem({"refused": 1}))

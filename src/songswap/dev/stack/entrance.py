@@ -47,8 +47,8 @@ class Entrance:
 def _is_browser_at_root(request: Request) -> bool:
     """Whether a browser requests `/` without a signature, to which S3 itself responds an error."""
     signed = "authorization" in request.headers or "X-Amz-Signature" in request.query_params
-    asked = request.method in ("GET", "HEAD") and request.url.path == "/"
-    return asked and not signed and page.accepts_html(request.headers.get("Accept", ""))
+    is_root = request.method in ("GET", "HEAD") and request.url.path == "/"
+    return is_root and not signed and page.accepts_html(request.headers.get("Accept", ""))
 
 
 def _page(folder: Path) -> bytes:

@@ -11,7 +11,7 @@ REGION = "us-east-1"
 
 
 class ObjectStore:
-    """An S3 endpoint on 127.0.0.1 that keeps its objects below one folder.
+    """An S3 endpoint on 127.0.0.1 that stores its objects below one folder.
 
     Args:
         folder: holds the objects, the access file (0600) and the log; created when missing.

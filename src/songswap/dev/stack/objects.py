@@ -169,7 +169,7 @@ def build_server(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; port 0 takes a free one. Exit code 2: the port is in use."""
-    parser = argparse.ArgumentParser(description="An S3 endpoint that keeps its objects on disk.")
+    parser = argparse.ArgumentParser(description="An S3 endpoint that stores its objects as files.")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--access", type=Path, required=True, help="credentials and rights, JSON")

@@ -46,7 +46,7 @@ _PREDECESSOR_ENDING = "pre-existing shared memory block"
 
 
 class Postgres:
-    """One PostgreSQL server that keeps everything in one folder.
+    """A PostgreSQL server with all its data in one folder.
 
     Args:
         folder: holds the cluster, the password (0600) and the log; created when missing.

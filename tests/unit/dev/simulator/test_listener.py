@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,7 +103,7 @@ def test_feed_overflows_in_some_hours() -> None:
     assert 0 < overflowing < len(hours) / 100
 
 
-@settings(max_examples=settings.default.max_examples * 3 // 5)
+@settings(max_examples=examples(0.6))
 @given(number=st.integers(1, 200), at=st.integers(BORN, BORN + 8 * DAY))
 def test_feed_is_the_newest_fifty_of_what_is_listed(number: int, at: int) -> None:
     """Of all plays listed by then, the feed has the 50 with the latest `played_at`."""

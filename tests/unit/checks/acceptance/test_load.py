@@ -11,7 +11,7 @@ from songswap.checks.acceptance import artist, features, history, spool, track
 from songswap.checks.acceptance.load import LoadCheck
 
 DATA = Path(__file__).parents[4] / "dags/tests/data"
-CHECKS = [history.CHECK, track.CHECK, artist.CHECK, features.CHECK]
+CHECKS: list[LoadCheck[Any]] = [history.CHECK, track.CHECK, artist.CHECK, features.CHECK]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.file)

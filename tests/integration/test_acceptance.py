@@ -16,7 +16,7 @@ from songswap.pipelines.enrich import KINDS
 from songswap.warehouse import enrichment, missing
 
 DATA = Path(__file__).parents[2] / "dags/tests/data"
-CHECKS = [history.CHECK, track.CHECK, artist.CHECK, features.CHECK]
+CHECKS: list[LoadCheck[Any]] = [history.CHECK, track.CHECK, artist.CHECK, features.CHECK]
 
 
 @pytest.fixture

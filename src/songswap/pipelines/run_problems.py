@@ -1,0 +1,214 @@
+"""Decide at a run's end what went wrong in it, from what is known of its parts: pure.
+
+Each user's last outcome in the run decides, never a sum over tries.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from songswap.alerts.problem import Problem
+from songswap.storage.records import Recovery
+from songswap.warehouse.runs import Unfinished, UsersFound
+
+_PAUSES = {"RateLimited", "QuotaReserved"}
+"""The kinds of problems that are no failure: a service asked to wait."""
+
+_NO_END = Problem("", "did not end, its task log says why")
+
+
+class RunProblem(NamedTuple):
+    """A problem of a run: ``where`` is a step and its number, or empty for the whole run."""
+
+    where: str
+    problem: Problem
+
+    def __str__(self) -> str:
+        text = self.problem.text
+        return f"{self.where}: {text}" if self.where else text
+
+
+class Limits(NamedTuple):
+    """From ``at_least`` users, and above a ``share`` of them, users' failures are the run's."""
+
+    share: float
+    at_least: int
+
+    def exceeded(self, failed: int, users: int) -> bool:
+        """Whether so many failed users of all are a failure of the run."""
+        return failed >= self.at_least and failed > self.share * users
+
+
+class Facts(NamedTuple):
+    """What is known of a run at its end.
+
+    Args:
+        unfinished: the steps that failed or never ended.
+        known: problems of failed tasks, by step and number ("load 3").
+        is_planned: whether its users were cut into batches.
+        refused, forbidden: users whose grants were refused, or who were forbidden; and whether it
+            was an incident at Spotify.
+        outcomes: users by their last outcome.
+        users: how many users the run found; None for a run of some users only.
+        waiting: what is left in the spool: ``waiting_for_s3``, ``waiting_for_warehouse`` and
+            ``waiting_tokens``.
+        why_waiting: the spool's last problem.
+        damaged_tokens: users whose tokens in the spool are damaged.
+        recoveries: broken spool files that were put aside.
+    """
+
+    unfinished: Sequence[Unfinished]
+    known: Mapping[str, Problem]
+    is_planned: bool
+    refused: tuple[int, bool]
+    forbidden: tuple[int, bool]
+    outcomes: Counter[str]
+    users: UsersFound | None
+    waiting: Mapping[str, int]
+    why_waiting: str | None
+    damaged_tokens: int
+    recoveries: Sequence[Recovery]
+
+
+def find(facts: Facts, limits: Limits, lost_users: Limits) -> list[RunProblem]:
+    """All problems of a run, those of its steps first.
+
+    Args:
+        limits: for users who failed.
+        lost_users: for users fewer than in the run before.
+    """
+    steps = of_steps(facts.unfinished, facts.known)
+    return [
+        *steps,
+        *of_plan(facts.is_planned, steps),
+        *of_refusals(*facts.refused),
+        *of_forbidden(*facts.forbidden),
+        *of_outcomes(facts.outcomes, limits),
+        *of_users(facts.users, lost_users),
+        *of_waiting(facts.waiting, facts.why_waiting),
+        *of_spool(facts.damaged_tokens, facts.recoveries),
+    ]
+
+
+def of_steps(unfinished: Iterable[Unfinished], known: Mapping[str, Problem]) -> list[RunProblem]:
+    """Steps that did not end well, and tasks that failed although their step did."""
+    left = dict(known)
+    problems = []
+    for step in unfinished:
+        where = f"{step.step} {step.number}"
+        recorded = Problem(step.kind or "", step.problem) if step.problem else _NO_END
+        of_task = left.pop(where, recorded)
+        problems.append(RunProblem(where, recorded if step.kind else of_task))
+    return problems + [RunProblem(where, problem) for where, problem in left.items()]
+
+
+def of_plan(is_planned: bool, others: Iterable[RunProblem]) -> Iterator[RunProblem]:
+    """No user was polled; of the kind of what prevented it, which decides what to do."""
+    if not is_planned:
+        kinds = [other.problem.kind for other in others if other.problem.kind]
+        yield _of_run(
+            kinds[0] if kinds else "RunFailed",
+            "This run was never planned: no user was polled. The next run polls all.",
+        )
+
+
+def missing_users(found: UsersFound | None, limits: Limits) -> int:
+    """How many users fewer than before a run found, where that is more than leave in an hour."""
+    lost = found.before - found.now if found else 0
+    return lost if found and limits.exceeded(lost, found.before) else 0
+
+
+def of_users(found: UsersFound | None, limits: Limits) -> Iterator[RunProblem]:
+    """All users are gone: a run without users is otherwise a good one."""
+    if found and not found.now and missing_users(found, limits):
+        yield _of_run(
+            "WarehouseError",
+            f"None of the {found.before:,} users of an earlier run has tokens in the warehouse"
+            " now, and no user was polled. Check that SongSwap_RDS leads to the right database and"
+            ' schema, and what happened to "Users" and "SpotifyTokens".',
+        )
+
+
+def of_outcomes(by_outcome: Counter[str], limits: Limits) -> Iterator[RunProblem]:
+    """Too few users had a usable response."""
+    polled, failed = by_outcome.total(), by_outcome["failed"]
+    if limits.exceeded(failed, polled) or 0 < failed == polled:
+        yield _of_run(
+            "SpotifyUnavailable",
+            f"Spotify gave no usable response for {failed} of {polled} users. Nothing is lost yet:"
+            " the next run asks again. If it lasts, look at Spotify's status page.",
+        )
+
+
+def of_refusals(refused: int, incident: bool) -> Iterator[RunProblem]:
+    """Spotify refused grants as it does in an outage."""
+    if incident:
+        yield _of_run(
+            "InvalidGrant",
+            f"Spotify refused the grants of {refused} users at once. This looks like an incident at"
+            " Spotify: no grant was marked as dead, the next run asks again.",
+        )
+
+
+def of_forbidden(users: int, incident: bool) -> Iterator[RunProblem]:
+    """Spotify forbade users as it does when the app itself has lost its right."""
+    if incident:
+        yield _of_run(
+            "Forbidden",
+            f"Spotify forbade {users} users at once (403). This looks like an incident, or the"
+            " subscription of the app's owner has lapsed: no user is paused, the next run polls"
+            " all of them again. In development mode only five users may be polled.",
+        )
+
+
+def of_spool(damaged_tokens: int, recoveries: Iterable[object]) -> Iterator[RunProblem]:
+    """The spool's disk lost something."""
+    if damaged_tokens:
+        yield _of_run(
+            "SpoolError",
+            f"The tokens of {damaged_tokens} users in the spool are damaged and cannot be used."
+            " 'songswap spool list' names the users, 'songswap spool drop --damaged-tokens'"
+            " takes them out.",
+        )
+    for recovery in recoveries:
+        yield _of_run("SpoolError", str(recovery))
+
+
+def of_waiting(numbers: Mapping[str, int], reason: str | None) -> Iterator[RunProblem]:
+    """Something is still in the spool."""
+    to_archive, to_load = numbers["waiting_for_s3"], numbers["waiting_for_warehouse"]
+    if to_archive or to_load:
+        yield _of_run(
+            "RunFailed" if to_load else "ArchiveError",
+            f"{to_archive} responses wait in the spool for S3 and {to_load} for the warehouse:"
+            f" {reason or 'see the steps before'}. The next run retries them.",
+        )
+    if tokens := numbers["waiting_tokens"]:
+        yield _of_run(
+            "WarehouseError",
+            f"New tokens of {tokens} {'user' if tokens == 1 else 'users'} wait in the spool for"
+            " the warehouse. The next run stores them.",
+        )
+
+
+def state_of(problems: Iterable[RunProblem]) -> str:
+    """``success``, ``paused`` when nothing is wrong but a pause, or ``failed``."""
+    kinds = {item.problem.kind for item in problems}
+    if not kinds:
+        return "success"
+    return "paused" if kinds <= _PAUSES else "failed"
+
+
+def pauses(problems: Iterable[RunProblem]) -> list[str]:
+    """The sentences of the pauses among problems."""
+    return [item.problem.text for item in problems if item.problem.kind in _PAUSES]
+
+
+def causes(problems: Iterable[RunProblem]) -> list[tuple[str, str]]:
+    """The causes of problems, each once, the most frequent first: kinds and sentences."""
+    counted = Counter(item.problem for item in problems).most_common()
+    return [(problem.kind, problem.text) for problem, _ in counted]
+
+
+def _of_run(kind: str, text: str) -> RunProblem:
+    return RunProblem("", Problem(kind, text))
