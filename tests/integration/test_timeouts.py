@@ -43,9 +43,9 @@ def held(dsn: str, statement: str) -> Iterator[int]:
 FREEZE = """
 import os, signal, sys
 from songswap.warehouse.connection import connect
-from songswap.warehouse.locks import wait_for_turn
+from songswap.warehouse.locks import lock_loads
 with connect(sys.argv[1]) as connection, connection.transaction():
-    wait_for_turn(connection)
+    lock_loads(connection)
     if sys.argv[2] == "copying":
         with connection.cursor() as cursor, cursor.copy('COPY "Tracks" FROM STDIN') as writer:
             for number in range(5000):  # more than waits to be sent
