@@ -108,22 +108,25 @@ class S3Inbox:
                 )
             if "/" in name:
                 (folder / name.partition("/")[0]).mkdir(exist_ok=True)
-            if is_of_computer(name) or is_no_data(name):
-                continue
-            try:
-                found = obstore.get(self._store, f"{self._prefix}{name}")
-                size += found.meta["size"]
-                if size > MOST_BYTES_IN_ALL:
-                    raise ExportRefused(
-                        f"The export has more than {MOST_BYTES_IN_ALL / 2**30:.0f} GB. It was not"
-                        " imported."
-                    )
-                self._write(found, _place(folder, name, number))
-            except FileNotFoundError as error:
-                raise self._refusal(name, "was deleted meanwhile") from error
-            except BaseError as error:
-                self._require_s3()
-                raise self._refusal(name, f"cannot be read: {describe(error)}") from None
+            if not (is_of_computer(name) or is_no_data(name)):
+                size += self._get(name, _place(folder, name, number), MOST_BYTES_IN_ALL - size)
+
+    def _get(self, name: str, path: Path, most_bytes: int) -> int:
+        """Write an object to the disk; returns its bytes."""
+        try:
+            found = obstore.get(self._store, f"{self._prefix}{name}")
+            if found.meta["size"] > most_bytes:
+                raise ExportRefused(
+                    f"The export has more than {MOST_BYTES_IN_ALL / 2**30:.0f} GB. It was not"
+                    " imported."
+                )
+            self._write(found, path)
+        except FileNotFoundError as error:
+            raise self._refusal(name, "was deleted meanwhile") from error
+        except BaseError as error:
+            self._require_s3()
+            raise self._refusal(name, f"cannot be read: {describe(error)}") from None
+        return found.meta["size"]
 
     def _write(self, found: "obstore.GetResult", path: Path) -> None:
         try:

@@ -65,19 +65,19 @@ class SpoolFile:
             try:
                 damage = None
                 try:
-                    with self._held(fcntl.LOCK_SH):
+                    with self._folder_lock(fcntl.LOCK_SH):
                         if self._attach():
                             return
                 except _ERRORS as error:
                     damage = self._damage(error)
-                with self._held(fcntl.LOCK_EX):
+                with self._folder_lock(fcntl.LOCK_EX):
                     self._renew(damage)
             except BaseException:
                 self.close()
                 raise
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -94,12 +94,12 @@ class SpoolFile:
         with self._translate_errors(), self._lock:
             damage = None
             try:
-                with self._held(fcntl.LOCK_SH):
+                with self._folder_lock(fcntl.LOCK_SH):
                     if self._is_current():
                         return self._transact(work, begin)
             except _ERRORS as error:
                 damage = self._damage(error)
-            with self._held(fcntl.LOCK_EX):
+            with self._folder_lock(fcntl.LOCK_EX):
                 self._renew(damage)
                 return self._transact(work, begin)
 
@@ -135,7 +135,9 @@ class SpoolFile:
             return False
         self._connect()
         self._require_log()
-        return spool_tables.is_complete(self.db) and not spool_salvage.unsaved(self.db, self.path)
+        if not spool_tables.is_complete(self.db):
+            return False
+        return not spool_salvage.unrecovered(self.db, self.path)
 
     def _renew(self, damage: Exception | None) -> None:
         """Make or replace the file; the caller holds the exclusive lock."""
@@ -154,7 +156,7 @@ class SpoolFile:
             self._make()
 
     def _is_no_file(self) -> bool:
-        """Whether there is something that SQLite would not open, or whose log it would drop."""
+        """Return whether SQLite could not open the file, or would delete its log."""
         sides = [self.path.with_name(self.path.name + end) for end in spool_salvage.SIDES]
         if any(side.is_dir() for side in sides):
             return True
@@ -162,10 +164,10 @@ class SpoolFile:
         return is_empty and any(side.exists() for side in sides)
 
     def _make(self) -> None:
-        """Make the file and what it lacks, and save what broken ones hold."""
+        """Make the file and its missing tables, and recover the rows of broken files."""
         is_new = not self.path.exists()
         try:
-            # Answers and tokens are for the pipeline's own user alone.
+            # Responses and tokens are for the pipeline's own user only.
             self.path.touch(mode=0o600)
             self._connect()
             self._require_log()
@@ -177,8 +179,8 @@ class SpoolFile:
                 self.close()
                 self.path.unlink(missing_ok=True)
             raise
-        for broken in spool_salvage.unsaved(self.db, self.path):
-            spool_salvage.save(self.db, broken, datetime.now(UTC))
+        for broken in spool_salvage.unrecovered(self.db, self.path):
+            spool_salvage.recover(self.db, broken, datetime.now(UTC))
 
     def _connect(self) -> None:
         self.close()
@@ -230,13 +232,13 @@ class SpoolFile:
 
         Before it is closed: SQLite would move what it can read of the log, and delete the log.
         """
-        aside = spool_salvage.aside(self.path, datetime.now(UTC))
+        aside = spool_salvage.broken_path(self.path, datetime.now(UTC))
         for end in reversed(spool_salvage.SIDES):
             with suppress(FileNotFoundError):
                 self.path.with_name(self.path.name + end).rename(aside.with_name(aside.name + end))
 
     @contextmanager
-    def _held(self, mode: int) -> Iterator[None]:
+    def _folder_lock(self, mode: int) -> Iterator[None]:
         """Hold the folder's lock; a process that holds it for two minutes is frozen."""
         descriptor = os.open(self.path.parent, os.O_RDONLY)
         try:

@@ -26,12 +26,12 @@ SIDES = ("", "-wal", "-shm")
 _MARK = ".broken-"
 
 
-def aside(path: Path, now: datetime) -> Path:
+def broken_path(path: Path, now: datetime) -> Path:
     """Return the new name of a broken spool."""
     return path.with_name(f"{path.name}{_MARK}{now:%Y%m%dT%H%M%S.%fZ}")
 
 
-def unsaved(db: sqlite3.Connection, path: Path) -> list[Path]:
+def unrecovered(db: sqlite3.Connection, path: Path) -> list[Path]:
     """Return the broken files beside the spool ``path`` that were not recovered yet."""
     beside = (
         file.name for file in path.parent.iterdir() if file.name.startswith(path.name + _MARK)
@@ -41,7 +41,7 @@ def unsaved(db: sqlite3.Connection, path: Path) -> list[Path]:
     return [path.with_name(name) for name in sorted(names - known)]
 
 
-def save(db: sqlite3.Connection, broken: Path, now: datetime) -> None:
+def recover(db: sqlite3.Connection, broken: Path, now: datetime) -> None:
     """Recover a broken file's tokens, then its responses, and record what is recovered and lost."""
     with db:
         db.execute("BEGIN IMMEDIATE")

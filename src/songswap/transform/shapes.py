@@ -1,7 +1,7 @@
 """The shapes of the responses of Spotify and ReccoBeats: only the fields that become rows.
 
 Every field is optional, because the API leaves each of them out somewhere (development mode, local
-files). Shapes hold no cycles, so the garbage collector need not look at them (``gc=False``).
+files). Shapes hold no cycles, so the garbage collector may skip them (``gc=False``).
 """
 
 from typing import Any

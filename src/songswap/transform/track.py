@@ -86,7 +86,7 @@ def _is_whole(data_fixes: set[DataFix]) -> bool:
 def _observe(
     catalogue: Catalogue, track_id: str, popularity: int | None, observed_at: datetime
 ) -> None:
-    """Add a popularity; of equal ones on a day, the earliest is kept."""
+    """Add a popularity; of equal ones on a day, the earliest stays."""
     if popularity is None:
         return
     key = track_id, observed_at.date(), popularity

@@ -1,4 +1,4 @@
-"""Object keys of raw answers."""
+"""Object keys of raw responses."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -24,16 +24,16 @@ def test_the_platforms_key() -> None:
 def test_key_beside_depends_on_the_response_only() -> None:
     """Another response has another key."""
     first = "history/spotify/user1/user1_spotify_2026-11-22_08.json"
-    other = keys.beside(first, b"another answer")
+    other = keys.beside(first, b"another response")
     assert other.startswith("history/spotify/user1/user1_spotify_2026-11-22_08_")
     assert other.endswith(".json")
-    assert other == keys.beside(first, b"another answer")
-    assert other != keys.beside(first, b"a third answer")
+    assert other == keys.beside(first, b"another response")
+    assert other != keys.beside(first, b"a third response")
 
 
 @given(user=USERS, moment=MOMENTS, body=st.binary())
 def test_keys_are_read_as_they_are_built(user: int, moment: datetime, body: bytes) -> None:
-    """A key says whose answer it is and of which hour, with a digest and without."""
+    """A key names the user and the hour, with a digest and without."""
     hour = moment.replace(minute=0, second=0, microsecond=0)
     first = keys.for_hour(user, moment)
     for one in (first, keys.beside(first, body)):

@@ -14,8 +14,8 @@ from songswap.transform.track import add_track
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def told(hours: int = 0, url: str = "u", **changed: Any) -> Catalogue:
-    """What an answer of that hour tells of one track."""
+def seen(hours: int = 0, url: str = "u", **changed: Any) -> Catalogue:
+    """One track in a response of that hour."""
     track: dict[str, Any] = {
         "id": "t",
         "name": "Track",
@@ -31,20 +31,20 @@ def told(hours: int = 0, url: str = "u", **changed: Any) -> Catalogue:
 
 
 def test_one_catalogue_is_merged_into_itself() -> None:
-    one = told()
-    assert merge_catalogues([one]) is one
+    catalogue = seen()
+    assert merge_catalogues([catalogue]) is catalogue
 
 
 PARTS = [
-    told(name=None, artists=[shapes.Artist("a", None)]),
-    told(1, "v", duration_ms=None),
-    told(
+    seen(name=None, artists=[shapes.Artist("a", None)]),
+    seen(1, "v", duration_ms=None),
+    seen(
         2,
         name="Another",
         artists=[shapes.Artist("a", "B"), shapes.Artist("b")],
         duration_ms=7,
     ),
-    told(2, popularity=None, artists=[shapes.Artist("b", "C"), shapes.Artist("a")]),
+    seen(2, popularity=None, artists=[shapes.Artist("b", "C"), shapes.Artist("a")]),
 ]
 
 
@@ -75,7 +75,7 @@ def test_one_primary_artist_remains() -> None:
 
 def test_earliest_observation_of_a_day_wins() -> None:
     """In any order; another day has its own."""
-    rows = merge_catalogues([told(2), told(1), told(3, popularity=4), told(25)])
+    rows = merge_catalogues([seen(2), seen(1), seen(3, popularity=4), seen(25)])
     assert set(rows.track_popularity.values()) == {
         Popularity("t", BEGIN + timedelta(hours=hours), value)
         for hours, value in ((1, 1), (3, 4), (25, 1))
@@ -84,6 +84,6 @@ def test_earliest_observation_of_a_day_wins() -> None:
 
 def test_merging_leaves_its_inputs_unchanged() -> None:
     """A load that is refused is tried again with parts of them."""
-    parts = [told(2, name=None), told(1)]
+    parts = [seen(2, name=None), seen(1)]
     merge_catalogues(parts)
-    assert parts == [told(2, name=None), told(1)]
+    assert parts == [seen(2, name=None), seen(1)]

@@ -19,18 +19,18 @@ def transform(items: Any) -> tuple[RecentPlays, Catalogue]:
 
 def test_whole_item_is_one_play_at_its_millisecond() -> None:
     """Nothing is rejected or noted."""
-    told, catalogue = transform([item(5)])
+    recent, catalogue = transform([item(5)])
     played_at = datetime(2026, 11, 22, 7, 55, 2, 5000, tzinfo=UTC)
-    assert told.plays == [Play(7, played_at, f"{5:022d}")]
-    assert (told.items, told.oldest, told.newest) == (1, played_at, played_at)
-    assert told.rejected_items == []
+    assert recent.plays == [Play(7, played_at, f"{5:022d}")]
+    assert (recent.items, recent.oldest, recent.newest) == (1, played_at, played_at)
+    assert recent.rejected_items == []
     assert catalogue.data_fixes == set()
     assert catalogue.incomplete == set()
 
 
 def test_response_without_items_is_valid() -> None:
-    told, _ = transform([])
-    assert told == RecentPlays()
+    recent, _ = transform([])
+    assert recent == RecentPlays()
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ def test_lower_bound_is_read_from_the_address_of_the_page(
 )
 def test_impossible_item_is_rejected_with_its_reason(change: dict[str, Any], reason: str) -> None:
     """Its neighbours are loaded."""
-    told, catalogue = transform([item(1), item(2, **change), item(3)])
-    assert [play.track_id for play in told.plays] == [f"{1:022d}", f"{3:022d}"]
-    assert [one.reason for one in told.rejected_items] == [reason]
+    recent, catalogue = transform([item(1), item(2, **change), item(3)])
+    assert [play.track_id for play in recent.plays] == [f"{1:022d}", f"{3:022d}"]
+    assert [item.reason for item in recent.rejected_items] == [reason]
     assert set(catalogue.tracks) == {f"{1:022d}", f"{3:022d}"}
 
 
@@ -106,8 +106,8 @@ def test_impossible_item_is_rejected_with_its_reason(change: dict[str, Any], rea
 )
 def test_tracks_by_any_name(what: dict[str, Any]) -> None:
     """Only what says that it is something else is no track: nobody's play is lost for a word."""
-    told, _ = transform([item(2, track=item(2)["track"] | what)])
-    assert [play.track_id for play in told.plays] == [f"{2:022d}"]
+    recent, _ = transform([item(2, track=item(2)["track"] | what)])
+    assert [play.track_id for play in recent.plays] == [f"{2:022d}"]
 
 
 FEED = "https://api.spotify.com/v1/me/player/recently-played"
@@ -164,9 +164,9 @@ def test_full_without_items(cursors: Any, newest: str | None) -> None:
     """Of a full page of which nothing is left, its newest cursor bounds what is not known."""
     around = {"items": [], "next": f"{FEED}?before=1", "cursors": cursors}
     body = json.dumps(around).encode()
-    told = recent_plays.transform(body, 7, OBSERVED_AT, Catalogue())
+    recent = recent_plays.transform(body, 7, OBSERVED_AT, Catalogue())
     expected = newest and datetime.fromisoformat(newest)
-    assert (told.full, told.oldest, told.newest) == (True, expected, expected)
+    assert (recent.full, recent.oldest, recent.newest) == (True, expected, expected)
     empty = recent_plays.fingerprint(b'{"items": [], "next": null, "cursors": null}')
     assert (recent_plays.fingerprint(body) == empty) is not bool(cursors)
 
@@ -176,9 +176,9 @@ def test_full_without_items(cursors: Any, newest: str | None) -> None:
     [(None, "item: missing"), ("text", "item: wrong type"), ([1], "item: wrong type")],
 )
 def test_entry_that_is_no_item_costs_only_itself(broken: Any, reason: str) -> None:
-    told, _ = transform([item(1), broken])
-    assert len(told.plays) == 1
-    assert [one.reason for one in told.rejected_items] == [reason]
+    recent, _ = transform([item(1), broken])
+    assert len(recent.plays) == 1
+    assert [item.reason for item in recent.rejected_items] == [reason]
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_entry_that_is_no_item_costs_only_itself(broken: Any, reason: str) -> No
     [b"", b"<html>busy</html>", b"[]", b"{}", b'{"items": null}', b'{"items": {}}', b"[" * 9999],
 )
 def test_body_without_plays_is_rejected_whole(body: bytes) -> None:
-    told = recent_plays.transform(body, 7, OBSERVED_AT, Catalogue())
-    assert told.plays == []
-    assert [one.reason for one in told.rejected_items] == [recent_plays.NO_LIST_OF_PLAYS]
+    recent = recent_plays.transform(body, 7, OBSERVED_AT, Catalogue())
+    assert recent.plays == []
+    assert [item.reason for item in recent.rejected_items] == [recent_plays.NO_LIST_OF_PLAYS]
     assert recent_plays.fingerprint(body) is None
 
 
@@ -205,16 +205,16 @@ def test_broken_item_has_one_fingerprint_in_each_response() -> None:
 
 
 def test_bounds_name_every_time() -> None:
-    """The bounds of an answer include items that are set aside: they were told too."""
-    told, _ = transform([item(1, track=None), item(2), item(3, track=None)])
-    assert told.newest == datetime.fromisoformat(item(1)["played_at"])
-    assert told.oldest == datetime.fromisoformat(item(3)["played_at"])
+    """The bounds of a response include the items that are rejected."""
+    recent, _ = transform([item(1, track=None), item(2), item(3, track=None)])
+    assert recent.newest == datetime.fromisoformat(item(1)["played_at"])
+    assert recent.oldest == datetime.fromisoformat(item(3)["played_at"])
 
 
 def test_microseconds_are_cut() -> None:
     """A play's key is exact to the millisecond, as the platform's contract has it."""
-    told, _ = transform([item(1, played_at="2026-11-22T07:00:00.123999+01:00")])
-    assert told.plays[0].played_at == datetime(2026, 11, 22, 6, 0, 0, 123000, tzinfo=UTC)
+    recent, _ = transform([item(1, played_at="2026-11-22T07:00:00.123999+01:00")])
+    assert recent.plays[0].played_at == datetime(2026, 11, 22, 6, 0, 0, 123000, tzinfo=UTC)
 
 
 def test_fingerprint_changes_with_the_plays_only() -> None:

@@ -1,4 +1,4 @@
-"""Reading answers: the quick way and the lenient way tell the same."""
+"""Read responses: strictly and leniently with the same result."""
 
 import json
 

@@ -13,9 +13,9 @@ from songswap.transform.track import add_track
 ID = f"{1:022d}"
 
 
-def add(told: dict[str, Any], into: Catalogue | None = None) -> Catalogue:
+def add(track: dict[str, Any], into: Catalogue | None = None) -> Catalogue:
     catalogue = into or Catalogue()
-    body = msgspec.json.encode({"tracks": [told]})
+    body = msgspec.json.encode({"tracks": [track]})
     entries = responses.read(body, shapes.Tracks, shapes.Track)
     assert entries is not None
     [entry] = entries
@@ -114,7 +114,7 @@ def test_primary_is_never_invented() -> None:
 
 
 def test_long_name_is_cut() -> None:
-    """Names are cut to their columns in characters, and a cut name is not asked for again."""
+    """Names are cut to their columns in characters, and a cut name is not requested again."""
     long = "é" * 300
     catalogue = add(track(1, name=long, artists=[{"id": "a", "name": long}]))
     assert catalogue.tracks[ID].name == "é" * 240
@@ -135,10 +135,10 @@ def test_nul_is_dropped() -> None:
 
 @pytest.mark.parametrize("left_out", ["popularity", "album", "artists"])
 def test_left_out_is_not_noted(left_out: str) -> None:
-    """What development mode leaves out is no row and no problem, but can be asked for."""
-    told = track(1)
-    del told[left_out]
-    catalogue = add(told)
+    """What development mode leaves out is no row and no problem, but can be requested."""
+    entry = track(1)
+    del entry[left_out]
+    catalogue = add(entry)
     assert catalogue.data_fixes == set()
     assert catalogue.incomplete == {ID}
 
@@ -153,9 +153,9 @@ def test_no_preview_and_no_images_are_complete() -> None:
 @pytest.mark.parametrize("whole_first", [True, False])
 def test_whole_track_completes_a_broken_one_in_any_order(whole_first: bool) -> None:
     """Although both give the same values."""
-    told = [track(1), track(1, uri=5)]
+    entries = [track(1), track(1, uri=5)]
     catalogue = Catalogue()
-    for one in told if whole_first else reversed(told):
+    for one in entries if whole_first else reversed(entries):
         add(one, catalogue)
     assert catalogue.incomplete == set()
 

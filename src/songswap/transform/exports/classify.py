@@ -1,8 +1,8 @@
 """Decide what each new stream of an export is.
 
-new streams ──▶ no play: short, private, unidentified        stored beside "History"
+new streams ──▶ no play: short, private, unidentified          stored beside "History"
             ──▶ a play that the API returned (see `matching`)  merged
-            ──▶ the rest                                     loaded: a row of "History" each
+            ──▶ the rest                                       loaded: a row of "History" each
 """
 
 from collections import Counter
@@ -59,9 +59,9 @@ def classify(
 
 
 def _keeps_play(stream: Stream, rough: ClassifiedStream) -> bool:
-    """Return whether the play that was made of account data stays where it is.
+    """Return whether the play that was made of account data keeps its time.
 
-    It moves where it stands at the time at which an offline phone reported it.
+    It does not where that is the time at which an offline phone reported it.
     """
     if rough.outcome is Outcome.LOADED and stream.reported_at:
         return False

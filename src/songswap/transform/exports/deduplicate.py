@@ -1,8 +1,8 @@
-"""Leave out the streams of an export that are stored already, or that stand in it twice.
+"""Leave out the streams of an export that are stored already, or that are in it twice.
 
-streams ──▶ stored by an earlier import                       duplicates
-        ──▶ more than once in this one (see `doubles`)        repeated
-        ──▶ the rest                                          new: see `classify`
+streams ──▶ stored by an earlier import                 duplicates
+        ──▶ more than once in this one (see `doubles`)  repeated
+        ──▶ the rest                                    new: see `classify`
 
 Account data has to the minute what the extended history has to the second: of a stream that is in
 both, the exact row stays, whichever was imported first.
@@ -46,8 +46,8 @@ def identity(stream: Stream) -> Hashable:
 def number_repeats(streams: Iterable[Stream]) -> list[Stream]:
     """Number those streams of a file that are equal to the minute.
 
-    A short track on repeat ends more than once in a minute. Where it is too long for that, its row
-    stands in the file twice, and stays one stream.
+    A short track on repeat ends more than once in a minute. Equal rows of a track that is too long
+    for that are one stream.
     """
     seen: Counter[Hashable] = Counter()
     numbered = []
@@ -63,7 +63,7 @@ def number_repeats(streams: Iterable[Stream]) -> list[Stream]:
 def deduplicate(
     streams: Sequence[Stream], known: Sequence[ClassifiedStream], rule: Rule
 ) -> NewStreams:
-    """Leave out streams that stand in the export twice, or are stored as a play.
+    """Leave out streams that are in the export twice, or are stored as a play.
 
     Args:
         known: the stored streams of the user around the time of the export.

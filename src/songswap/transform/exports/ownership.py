@@ -1,4 +1,4 @@
-"""Whether an export is the user's for whom it is imported."""
+"""Compare an export with the user's plays, to find out whose it is."""
 
 from bisect import bisect_left
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What becomes of streams, beside what is known of them and what the API told."""
+"""Streams of an export are classified, beside the stored ones and the plays of the API."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -33,8 +33,8 @@ def settled(
     plays: Sequence[tuple[datetime, str]] = (),
     known: Sequence[ClassifiedStream] = (),
 ) -> list[ClassifiedStream]:
-    told = deduplicate(streams, known, RULE)
-    return classify(told, known, plays, [play[0] for play in plays], RULE, nobody)
+    new = deduplicate(streams, known, RULE)
+    return classify(new, known, plays, [play[0] for play in plays], RULE, nobody)
 
 
 def outcomes(found: Sequence[ClassifiedStream]) -> list[tuple[str, datetime | None]]:
@@ -73,20 +73,20 @@ def test_moments_are_one_plays_own() -> None:
 
 def test_same_row_of_two_files_is_one_stream() -> None:
     """Of another track, or at another time, it is not."""
-    told = deduplicate([stream(100), stream(100), stream(100, "b"), stream(160)], [], RULE)
-    assert (len(told.streams), told.counts) == (3, {"repeated": 1})
+    new = deduplicate([stream(100), stream(100), stream(100, "b"), stream(160)], [], RULE)
+    assert (len(new.streams), new.counts) == (3, {"repeated": 1})
 
 
 def test_merged_before_loaded() -> None:
-    """What the API told is merged with it, at its time; what it did not is loaded."""
+    """A play that the API returned is merged, at its time; any other is loaded."""
     found = settled([stream(60), stream(120)], [(at(60.3), "a")])
     assert outcomes(found) == [("merged", at(60.3)), ("loaded", at(120))]
 
 
 def test_known_play_stays_what_it_is() -> None:
     known = settled([stream(60)], [(at(60.3), "a")])
-    told = deduplicate([stream(60)], known, RULE)
-    assert (told.streams, told.counts) == ([], {"duplicates": 1})
+    new = deduplicate([stream(60)], known, RULE)
+    assert (new.streams, new.counts) == ([], {"duplicates": 1})
 
 
 def test_by_name_and_artist() -> None:
@@ -97,8 +97,8 @@ def test_by_name_and_artist() -> None:
         return {one: ("song A".replace("A", "a"), "ARTIST") for one in ids}
 
     def merged(play: datetime, one: Stream) -> bool:
-        told = deduplicate([stream(-5000, "b"), one], [], RULE)
-        found = classify(told, [], [(play, "other")], [play], RULE, names)
+        new = deduplicate([stream(-5000, "b"), one], [], RULE)
+        found = classify(new, [], [(play, "other")], [play], RULE, names)
         return any(each.outcome is Outcome.MERGED for each in found)
 
     assert merged(at(60.3), stream(60))
@@ -119,8 +119,8 @@ def by_names(*ids: str) -> Callable[[Sequence[str]], Mapping[str, tuple[str, str
 def test_nearest_play_decides_between_tracks_of_one_name() -> None:
     """Without one the row of account data is unidentified."""
     plays = [(at(305), "x"), (at(630), "y")]
-    told = deduplicate([named(5), named(10), named(20)], [], RULE)
-    found = classify(told, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
+    new = deduplicate([named(5), named(10), named(20)], [], RULE)
+    found = classify(new, [], plays, [play[0] for play in plays], RULE, by_names("x", "y"))
     assert outcomes(found) == [("merged", at(305)), ("merged", at(630)), ("unidentified", None)]
     assert [one.stream.track_id for one in found] == ["x", "y", None]
     wrong = classify(
@@ -135,8 +135,8 @@ def test_row_identified_later_becomes_a_play_once() -> None:
     first = classify(deduplicate([named(5), named(10)], [], RULE), [], [], [], RULE, nobody)
     assert outcomes(first) == [("unidentified", None)] * 2
     plays = [(at(305), "x")]
-    told = deduplicate([named(5, track="x"), named(10, track="x")], first, RULE)
-    second = classify(told, first, plays, [at(305)], RULE, nobody)
+    new = deduplicate([named(5, track="x"), named(10, track="x")], first, RULE)
+    second = classify(new, first, plays, [at(305)], RULE, nobody)
     assert outcomes(second) == [("merged", at(305)), ("loaded", at(600))]
     assert [one.place for one in second] == [one.place for one in first]
     third = deduplicate([named(5), named(10)], second, RULE)
@@ -146,9 +146,9 @@ def test_row_identified_later_becomes_a_play_once() -> None:
 def test_short_track_twice_a_minute_is_two_plays() -> None:
     """In however many files the rows are; a longer track cannot have ended twice."""
     looped = number_repeats([named(5, 31), named(5, 31), named(6, 31), named(7), named(7)])
-    told = deduplicate([*looped, *looped[1:]], [], RULE)
-    assert [one.nth for one in told.streams] == [0, 1, 0, 0]
-    found = classify(told, [], [], [], RULE, nobody)
+    new = deduplicate([*looped, *looped[1:]], [], RULE)
+    assert [one.nth for one in new.streams] == [0, 1, 0, 0]
+    found = classify(new, [], [], [], RULE, nobody)
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in found}) == 4
     assert deduplicate(number_repeats([named(5, 31)] * 2), found, RULE).stored.keys() == {
         identity(one) for one in looped[:2]
@@ -163,7 +163,7 @@ ROWS = st.lists(
         st.integers(0, 12),  # s: streams that end together, and near each other
         st.sampled_from(["a", "b", None]),
         st.sampled_from([10, 31, 60]),
-        st.booleans(),  # told by the API too
+        st.booleans(),  # returned by the API too
     ),
     max_size=12,
 )
@@ -181,10 +181,10 @@ def test_each_play_matches_one_stream_at_most(
     first = settled(streams[:split], plays)
     used = {one.played_at for one in first}
     rest = [play for play in plays if play[0] not in used]
-    told = deduplicate(streams[split:], first, RULE)
+    new = deduplicate(streams[split:], first, RULE)
     times = {play[0] for play in plays} | {one.played_at for one in first if one.played_at}
-    second = classify(told, first, rest, times, RULE, nobody)
-    both = [*first, *(one for one in second if identity(one.stream) not in told.stored)]
+    second = classify(new, first, rest, times, RULE, nobody)
+    both = [*first, *(one for one in second if identity(one.stream) not in new.stored)]
     assert len({(one.stream.ended_at, one.stream.ms_played, one.place) for one in both}) == len(
         both
     )
@@ -202,19 +202,19 @@ def test_offline_play_replaces_what_account_data_made_of_it() -> None:
     upload = named(600, 200, track="a")
     made = classify(deduplicate([upload], [], RULE), [], [], [], RULE, nobody)
     exact = Stream(at(900), 200_000, "a", "Song", "Artist", reported_at=at(36_010))
-    told = deduplicate([exact], made, RULE)
-    assert told.replaces == {exact: made[0]}
+    new = deduplicate([exact], made, RULE)
+    assert new.replaces == {exact: made[0]}
     plays = [(at(900.2), "a")]
-    assert outcomes(classify(told, made, plays, [at(900.2), at(36_000)], RULE, nobody)) == [
+    assert outcomes(classify(new, made, plays, [at(900.2), at(36_000)], RULE, nobody)) == [
         ("merged", at(900.2))
     ]
-    again = deduplicate([upload], classify(told, made, [], [], RULE, nobody), RULE)
+    again = deduplicate([upload], classify(new, made, [], [], RULE, nobody), RULE)
     assert (again.streams, again.counts) == ([], {"duplicates": 1})
 
 
 def test_account_data_that_took_one_play_for_two() -> None:
     """A play that stands there twice, in two minutes, is one when the extended history tells it:
-    of its two rows the one that the API told stays."""
+    of its two rows the one that the API returned stays."""
     rough = [named(5, track="a"), named(6, track="a")]
     plays = [(at(360), "a")]
     made = classify(deduplicate(rough, [], RULE), [], plays, [at(360)], RULE, nobody)
@@ -223,9 +223,9 @@ def test_account_data_that_took_one_play_for_two() -> None:
         Stream(at(358), 60_000, "a", "Song", "Artist"),
         Stream(at(360), 60_000, "a", "Song", "Artist"),
     ]
-    told = deduplicate(exact, made, RULE)
-    (left,) = told.streams
-    assert told.replaces[left].outcome is Outcome.MERGED
-    assert [one.outcome for one in told.superseded] == [Outcome.LOADED]
-    assert told.counts == {"repeated": 1}
-    assert outcomes(classify(told, made, [], [], RULE, nobody)) == [("merged", at(360))]
+    new = deduplicate(exact, made, RULE)
+    (left,) = new.streams
+    assert new.replaces[left].outcome is Outcome.MERGED
+    assert [one.outcome for one in new.superseded] == [Outcome.LOADED]
+    assert new.counts == {"repeated": 1}
+    assert outcomes(classify(new, made, [], [], RULE, nobody)) == [("merged", at(360))]

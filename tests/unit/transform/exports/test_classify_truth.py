@@ -29,8 +29,8 @@ Key = tuple[Any, ...]
 
 
 class Life(NamedTuple):
-    """What the API told of a listener, the export, and the truth: by what a stream is known by, the
-    API's time of the play that it is, None where it is none, and the kind of row."""
+    """A listener's plays of the API, the export, and the truth: by the key of a stream, the API's
+    time of the play that it is, None where it is none, and the kind of row."""
 
     plays: list[tuple[datetime, str]]
     streams: list[Stream]
@@ -42,21 +42,23 @@ def moment(ms: int) -> datetime:
 
 
 def lives(kind: ExportKind) -> Iterator[tuple[Life, Names]]:
-    """Lives of which the API told two days of three, and the names of the tracks that it told."""
+    """Lives of which the API returned two days of three, and the names of its tracks."""
     world = SimulatedWorld(3, 40, NOW - 30 * DAY)
     everybody = [one for one in world.listeners.values() if isinstance(one, Listener)]
-    heard = {
+    plays_of = {
         one.number: [
             play for play in one.plays(NOW) if play.listed_at <= NOW and play.played_at // DAY % 3
         ]
         for one in everybody
     }
-    tracks = {play.track for plays in heard.values() for play in plays}
+    tracks = {play.track for plays in plays_of.values() for play in plays}
     names = {world.catalogue.track_id(track): world.catalogue.names(track)[:2] for track in tracks}
     for listener in everybody:
-        plays = heard[listener.number]
-        told = [(moment(play.played_at), world.catalogue.track_id(play.track)) for play in plays]
-        yield life_of(listener, kind, told), names
+        plays = plays_of[listener.number]
+        returned = [
+            (moment(play.played_at), world.catalogue.track_id(play.track)) for play in plays
+        ]
+        yield life_of(listener, kind, returned), names
 
 
 def life_of(listener: Listener, kind: ExportKind, plays: list[tuple[datetime, str]]) -> Life:
@@ -80,8 +82,8 @@ def life_of(listener: Listener, kind: ExportKind, plays: list[tuple[datetime, st
 
 
 def key_of(stream: Stream) -> Key:
-    told = stream.reported_at or stream.ended_at
-    end = iso(round((told - EPOCH) / timedelta(milliseconds=1)))[:19] + "Z"
+    time = stream.reported_at or stream.ended_at
+    end = iso(round((time - EPOCH) / timedelta(milliseconds=1)))[:19] + "Z"
     if stream.to_the_minute:
         return end, stream.ms_played, stream.track_name, stream.artist_name
     return end, stream.ms_played, stream.track_id
@@ -107,18 +109,18 @@ def knowing(names: Names) -> Callable[[Sequence[str]], Names]:
 
 @pytest.mark.parametrize("kind", ["extended", "account"])
 def test_plays_and_streams_match_as_they_truly_do(kind: ExportKind) -> None:
-    """Of the plays that the API told more than 0.999 are found, and more than 0.999 of what is
-    found is right; each play is there once, whether the API told it before the import or after.
+    """Of the plays that the API returned more than 0.999 are found, and more than 0.999 of what is
+    found is right; each play is there once, whether the API returned it before the import or after.
 
     Of account data a little less: rows that an offline phone reported together can be equal, and a
-    row that stands there twice is no double where a short track may have been heard again.
+    row that is there twice is no double where a short track may have been played again.
     """
     merged = right = findable = plays = wrong = 0
     for life, names in lives(kind):
         streams = identified(life.streams, names)
-        told = deduplicate(streams, [], RULE)
+        new = deduplicate(streams, [], RULE)
         times = [at for at, _ in life.plays]
-        found = classify(told, [], life.plays, times, RULE, knowing(names))
+        found = classify(new, [], life.plays, times, RULE, knowing(names))
         pairs = [one for one in found if one.outcome is Outcome.MERGED]
         merged += len(pairs)
         right += len(
@@ -132,7 +134,7 @@ def test_plays_and_streams_match_as_they_truly_do(kind: ExportKind) -> None:
         findable += len(in_export.intersection(times))
 
         loaded = sum(one.outcome is Outcome.LOADED for one in found)
-        later = classify(told, [], [], [], RULE, lambda _: {})
+        later = classify(new, [], [], [], RULE, lambda _: {})
         loaded_first = sum(one.outcome is Outcome.LOADED for one in later)
         assert loaded == loaded_first - told_after(life, later)
         plays += number(life, found)
@@ -146,15 +148,17 @@ def test_plays_and_streams_match_as_they_truly_do(kind: ExportKind) -> None:
 def told_after(life: Life, settled: Sequence[ClassifiedStream]) -> int:
     """How many of the plays that were made of streams the API tells afterwards."""
     ordered = sorted(settled, key=lambda one: one.stream.ended_at)
-    heard = in_order(StreamInterval.of(one) for one, *_ in ordered)
+    intervals = in_order(StreamInterval.of(one) for one, *_ in ordered)
     made = [
-        stream for stream, one in zip(heard, ordered, strict=True) if one.outcome is Outcome.LOADED
+        stream
+        for stream, one in zip(intervals, ordered, strict=True)
+        if one.outcome is Outcome.LOADED
     ]
     return len(match(life.plays, made))
 
 
 def number(life: Life, settled: Sequence[ClassifiedStream]) -> int:
-    """How many plays there are: those that the API told or whose track is known, and of account
+    """How many plays there are: those that the API returned or whose track is known, and of account
     data the private ones, which it does not tell apart."""
     unknown = {key_of(one.stream) for one in settled if one.outcome is Outcome.UNIDENTIFIED}
     plays = {at for at, _ in life.plays}

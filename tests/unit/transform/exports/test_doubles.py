@@ -16,7 +16,7 @@ def stream(
     return Stream(T + timedelta(seconds=ended_s), ms_played, track, platform=platform)
 
 
-def kept(*streams: Stream, plays: tuple[Stream, ...] = ()) -> list[Stream]:
+def without_doubles_of(*streams: Stream, plays: tuple[Stream, ...] = ()) -> list[Stream]:
     return without_doubles(streams, range(len(streams)), plays)[0]
 
 
@@ -34,21 +34,26 @@ def kept(*streams: Stream, plays: tuple[Stream, ...] = ()) -> list[Stream]:
 )
 def test_overlapping_streams_are_one_play(other: Stream) -> None:
     """Whatever differs, end or length, and in whatever order they stand; the longest stays."""
-    assert kept(stream(0), other) in ([stream(0)], [other])
-    assert kept(stream(0), other) == kept(other, stream(0))
-    assert kept(stream(0), other)[0].ms_played == 200_000
+    assert without_doubles_of(stream(0), other) in ([stream(0)], [other])
+    assert without_doubles_of(stream(0), other) == without_doubles_of(other, stream(0))
+    assert without_doubles_of(stream(0), other)[0].ms_played == 200_000
 
 
 def test_repeats_stay_two() -> None:
     """A track that follows itself, with crossfade and times that differ by seconds."""
-    assert len(kept(stream(0), stream(200), stream(385))) == 3
-    assert len(kept(stream(0, 31_000), stream(19, 31_000))) == 2
+    assert len(without_doubles_of(stream(0), stream(200), stream(385))) == 3
+    assert len(without_doubles_of(stream(0, 31_000), stream(19, 31_000))) == 2
 
 
 def test_other_devices_and_tracks_stay_two() -> None:
     """At the same time on another platform, or another track, is another play."""
-    assert len(kept(stream(0), stream(3, platform="computer"), stream(3, track="b"))) == 3
-    assert len(kept(stream(0), stream(3, platform=None), stream(4, platform=None))) == 2
+    assert (
+        len(without_doubles_of(stream(0), stream(3, platform="computer"), stream(3, track="b")))
+        == 3
+    )
+    assert (
+        len(without_doubles_of(stream(0), stream(3, platform=None), stream(4, platform=None))) == 2
+    )
 
 
 def test_three_rows_of_one_play() -> None:
@@ -82,7 +87,7 @@ def test_row_to_the_minute_is_a_double_where_no_repeat_fits() -> None:
             T + timedelta(minutes=minute), ms_played, None, "Song", "Artist", to_the_minute=True
         )
 
-    assert len(kept(row(5, 200_000), row(5, 200_001))) == 1
-    assert len(kept(row(5, 200_000), row(6, 200_000))) == 1
-    assert len(kept(row(5, 200_000), row(8, 200_000))) == 2
-    assert len(kept(row(5, 61_000), row(6, 61_000))) == 2
+    assert len(without_doubles_of(row(5, 200_000), row(5, 200_001))) == 1
+    assert len(without_doubles_of(row(5, 200_000), row(6, 200_000))) == 1
+    assert len(without_doubles_of(row(5, 200_000), row(8, 200_000))) == 2
+    assert len(without_doubles_of(row(5, 61_000), row(6, 61_000))) == 2

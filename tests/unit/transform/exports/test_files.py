@@ -71,15 +71,15 @@ def test_extended_row_gives_all_that_the_api_lacks() -> None:
 
 
 def test_account_rows_that_are_equal() -> None:
-    """Equal rows are told apart where a track can have been heard that often in a minute."""
-    told = {"endTime": "2026-11-21 18:00", "artistName": "A", "trackName": "T"}
-    file = account(*[told | {"msPlayed": 31_000}] * 3, *[told | {"msPlayed": 61_000}] * 2)
+    """Equal rows are numbered where a track can have been played that often in a minute."""
+    row = {"endTime": "2026-11-21 18:00", "artistName": "A", "trackName": "T"}
+    file = account(*[row | {"msPlayed": 31_000}] * 3, *[row | {"msPlayed": 61_000}] * 2)
     assert [stream.nth for stream in file.streams] == [0, 1, 0, 0, 0]
 
 
 def test_account_row_gives_names_to_the_minute() -> None:
-    told = {"endTime": "2026-01-02 03:04", "artistName": "A", "trackName": "T", "msPlayed": 31_000}
-    [stream] = account(told).streams
+    row = {"endTime": "2026-01-02 03:04", "artistName": "A", "trackName": "T", "msPlayed": 31_000}
+    [stream] = account(row).streams
     at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     assert stream == Stream(at, 31_000, None, "T", "A", to_the_minute=True)
 
@@ -150,29 +150,29 @@ def test_files_without_tracks(kind: Kind) -> None:
     assert (file.rows, file.left_out, file.streams, file.archivable) == (2, {kind: 2}, [], b"")
 
 
-@pytest.mark.parametrize("told", ["true", "false", "", 1, 0, 0.5, [], {}, "private"])
-def test_unclear_privacy_is_private(told: Any) -> None:
-    [stream] = extended({**ROW, "incognito_mode": told}).streams
+@pytest.mark.parametrize("value", ["true", "false", "", 1, 0, 0.5, [], {}, "private"])
+def test_unclear_privacy_is_private(value: Any) -> None:
+    [stream] = extended({**ROW, "incognito_mode": value}).streams
     assert stream.incognito is True
 
 
-@pytest.mark.parametrize("told", [False, None])
-def test_false_and_null_are_not_private(told: bool | None) -> None:
+@pytest.mark.parametrize("value", [False, None])
+def test_false_and_null_are_not_private(value: bool | None) -> None:
     """Spotify's description allows null, which old rows have."""
-    [stream] = extended({**ROW, "incognito_mode": told}).streams
+    [stream] = extended({**ROW, "incognito_mode": value}).streams
     assert not stream.incognito
 
 
-@pytest.mark.parametrize("told", ["2023-01-02 03:04:05", "2023-01-02T03:04:05", 1672628645])
-def test_other_spellings_of_a_time(told: str | int) -> None:
+@pytest.mark.parametrize("value", ["2023-01-02 03:04:05", "2023-01-02T03:04:05", 1672628645])
+def test_other_spellings_of_a_time(value: str | int) -> None:
     """A history whose times lack T and Z, or are numbers, is the same history."""
-    assert extended({**ROW, "ts": told}).streams == extended(ROW).streams
+    assert extended({**ROW, "ts": value}).streams == extended(ROW).streams
 
 
-@pytest.mark.parametrize("told", ["2026-01-02 03:04:59", "2026-01-02T03:04Z", 1767323040])
-def test_other_spellings_in_account_data(told: str | int) -> None:
-    """It stays to the minute: so it is told elsewhere."""
-    row = {"endTime": told, "artistName": "A", "trackName": "T", "msPlayed": 31_000}
+@pytest.mark.parametrize("value", ["2026-01-02 03:04:59", "2026-01-02T03:04Z", 1767323040])
+def test_other_spellings_in_account_data(value: str | int) -> None:
+    """It stays to the minute: so it is stored."""
+    row = {"endTime": value, "artistName": "A", "trackName": "T", "msPlayed": 31_000}
     [stream] = read("StreamingHistory0.json", Kind.ACCOUNT, json.dumps([row]).encode(), NOW).streams
     assert stream.ended_at == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
@@ -293,12 +293,12 @@ def test_archived_rows_hold_nothing_personal(broken: dict[str, Any]) -> None:
     """No address, agent, name or unknown field, also of broken rows."""
     file = extended({**ROW, **PERSONAL, **broken}, {**ROW, **PERSONAL})
     assert file.owners == {"name-secret"}
-    kept = json.loads(file.archivable)
-    assert [row.keys() & PERSONAL.keys() for row in kept] == [set(), set()]
-    assert kept[1]["ts"] == ROW["ts"]
-    assert kept[0].get("ms_played") == broken.get("ms_played", ROW["ms_played"])
-    told = f"{file.archivable!r}{file.streams}{file.rejected_items}"
-    assert not [value for value in PERSONAL.values() if value in told]
+    rows = json.loads(file.archivable)
+    assert [row.keys() & PERSONAL.keys() for row in rows] == [set(), set()]
+    assert rows[1]["ts"] == ROW["ts"]
+    assert rows[0].get("ms_played") == broken.get("ms_played", ROW["ms_played"])
+    text = f"{file.archivable!r}{file.streams}{file.rejected_items}"
+    assert not [value for value in PERSONAL.values() if value in text]
 
 
 def test_archived_rows_give_the_same_streams() -> None:

@@ -16,25 +16,25 @@ def at(seconds: float) -> datetime:
     return T + timedelta(seconds=seconds)
 
 
-def heard(*rows: tuple[str, float, float]) -> list[StreamInterval]:
+def intervals(*rows: tuple[str, float, float]) -> list[StreamInterval]:
     """Streams of (track, end in s, listened s)."""
     return in_order(
         StreamInterval(track, at(end), round(1000 * length)) for track, end, length in rows
     )
 
 
-@pytest.mark.parametrize("told", [300.4, 100.2, 299, 101, 300 + 59, 100 - 59, 200])
-def test_play_at_the_end_start_or_within_is_the_stream(told: float) -> None:
-    assert match([(at(told), "a")], heard(("a", 300, 200))) == {0: 0}
+@pytest.mark.parametrize("played_s", [300.4, 100.2, 299, 101, 300 + 59, 100 - 59, 200])
+def test_play_at_the_end_start_or_within_is_the_stream(played_s: float) -> None:
+    assert match([(at(played_s), "a")], intervals(("a", 300, 200))) == {0: 0}
 
 
-@pytest.mark.parametrize(("track", "told"), [("b", 300), ("a", 300 + 61), ("a", 100 - 61)])
-def test_other_track_or_far_time_is_another_play(track: str, told: float) -> None:
-    assert match([(at(told), track)], heard(("c", 100, 50), ("a", 300, 200))) == {}
+@pytest.mark.parametrize(("track", "played_s"), [("b", 300), ("a", 300 + 61), ("a", 100 - 61)])
+def test_other_track_or_far_time_is_another_play(track: str, played_s: float) -> None:
+    assert match([(at(played_s), track)], intervals(("c", 100, 50), ("a", 300, 200))) == {}
 
 
 def test_start_may_lie_before_pauses_but_after_the_stream_before() -> None:
-    streams = heard(("b", 0, 100), ("a", 1000, 200))
+    streams = intervals(("b", 0, 100), ("a", 1000, 200))
     assert match([(at(30), "a")], streams) == {1: 0}
     assert match([(at(-30), "a")], streams) == {1: 0}
     assert match([(at(-90), "a")], streams) == {}
@@ -42,20 +42,20 @@ def test_start_may_lie_before_pauses_but_after_the_stream_before() -> None:
 
 def test_repeated_streams_match_their_own_plays() -> None:
     """Whether plays are dated at their start or end."""
-    streams = heard(("a", 200, 200), ("a", 400, 200))
+    streams = intervals(("a", 200, 200), ("a", 400, 200))
     ends = [(at(200.3), "a"), (at(400.3), "a")]
     starts = [(at(0.1), "a"), (at(200.1), "a")]
     assert match(ends, streams) == match(starts, streams) == {0: 0, 1: 1}
 
 
 def test_play_near_two_streams_matches_one() -> None:
-    assert len(match([(at(200), "a")], heard(("a", 200, 200), ("a", 400, 200)))) == 1
+    assert len(match([(at(200), "a")], intervals(("a", 200, 200), ("a", 400, 200)))) == 1
 
 
 def test_habit_decides_between_immediate_repeats() -> None:
     """It is that of the user's other plays."""
     life = [(f"t{number}", 1000.0 * number, 100.0) for number in range(1, 20)]
-    streams = heard(*life, ("a", 30_000, 200), ("a", 30_200, 200))
+    streams = intervals(*life, ("a", 30_000, 200), ("a", 30_200, 200))
     ends = [(at(end), track) for track, end, _ in life] + [(at(30_000.4), "a")]
     starts = [(at(end - 100), track) for track, end, _ in life] + [(at(29_999.6), "a")]
     assert match(ends, streams)[19] == 19
@@ -75,11 +75,11 @@ def test_pause_while_another_device_plays() -> None:
 
 def test_nearest_is_taken() -> None:
     """Of all ways with as many pairs the nearest is taken."""
-    assert match([(at(331), "a")], heard(("a", 300, 31), ("a", 331, 31), ("a", 362, 30.5))) in (
+    assert match([(at(331), "a")], intervals(("a", 300, 31), ("a", 331, 31), ("a", 362, 30.5))) in (
         {1: 0},
         {2: 0},
     )
-    assert match([(at(300.2), "a")], heard(("a", 300, 200), ("a", 340, 31))) == {0: 0}
+    assert match([(at(300.2), "a")], intervals(("a", 300, 200), ("a", 340, 31))) == {0: 0}
 
 
 def test_stream_to_the_minute_is_the_play_that_ended_in_it() -> None:
@@ -108,14 +108,14 @@ def test_minute_of_the_start() -> None:
 
 
 def test_pause_on_an_unknown_device() -> None:
-    """Where no platform is told, what ended during a pause may have sounded elsewhere."""
+    """Without platforms, a stream that ended during a pause may be of another device."""
     streams = to_the_minute(("b", 600, 60), ("a", 960, 200))
     assert match([(at(300), "a")], streams) == {1: 0}
-    assert match([(at(300), "a")], heard(("b", 600, 60), ("a", 960, 200))) == {}
+    assert match([(at(300), "a")], intervals(("b", 600, 60), ("a", 960, 200))) == {}
 
 
 def test_one_track_on_two_devices_at_once() -> None:
-    """Both plays are found, also where the one that is told first ended last."""
+    """Both plays are found, also where the API has first the one that ended last."""
     streams = in_order(
         [
             StreamInterval("b", at(465), 60_000, platform="phone"),
@@ -148,7 +148,7 @@ def test_crowded_account_rows_may_have_begun_long_before() -> None:
 
 def test_looped_for_a_week() -> None:
     """A track that was looped for a week is paired play by play, and costs no more than others."""
-    streams = heard(*(("a", 60.0 * number, 60.0) for number in range(1, 10_081)))
+    streams = intervals(*(("a", 60.0 * number, 60.0) for number in range(1, 10_081)))
     plays = [(stream.ended_at + timedelta(milliseconds=300), "a") for stream in streams]
     assert match(plays, streams) == {place: place for place in range(10_080)}
 
@@ -159,7 +159,7 @@ LIFE = st.lists(
         st.integers(30, 400),  # s listened
         st.sampled_from((0, 0, 0, 1, 20, 3_000)),  # s until the next
         st.sampled_from((0, 0, 0, 0, 15, 600)),  # s paused
-        st.booleans(),  # whether the API told it
+        st.booleans(),  # whether the API returned it
     ),
     max_size=30,
 )
@@ -169,20 +169,20 @@ LIFE = st.lists(
 def test_a_life_on_one_device(
     life: list[tuple[str, int, int, int, bool]], starts: bool, jitter: list[float]
 ) -> None:
-    """Every play that the API told is paired with a stream of its track, one to one; with the very
-    one that it is where no stream of the same track is near."""
+    """Every play is paired with a stream of its track, one to one; with the right one where no
+    other stream of the track is near."""
     now = 0.0
     rows: list[tuple[str, float, float]] = []
     plays: list[tuple[datetime, str]] = []
     truth: dict[int, int] = {}
-    for number, (track, listened, wait, paused, told) in enumerate(life):
+    for number, (track, listened, wait, paused, returned) in enumerate(life):
         start, now = now, now + listened + paused
         rows.append((track, float(int(now)), float(listened)))
-        if told:
+        if returned:
             truth[len(plays)] = number
             plays.append((at((start if starts else now) + jitter[number]), track))
         now += wait + 3
-    pairs = match(plays, heard(*rows))
+    pairs = match(plays, intervals(*rows))
     assert sorted(pairs.values()) == list(range(len(plays)))
     assert all(rows[stream][0] == plays[play][1] for stream, play in pairs.items())
     alone = {

@@ -1,4 +1,4 @@
-"""However an answer is mutilated: nothing is raised, no good item is lost, no bad row comes out."""
+"""A mutilated response raises nothing, costs no good item, and gives no bad row."""
 
 import copy
 import json
@@ -64,7 +64,7 @@ def mutilated(draw: st.DrawFn, item: Any) -> Any:
     return item
 
 
-def assert_every_row_fits(told: RecentPlays, catalogue: Catalogue) -> None:
+def assert_every_row_fits(recent: RecentPlays, catalogue: Catalogue) -> None:
     """The platform's contract, written down a second time and without the pipeline's own rules."""
 
     def fits(text: str, length: int) -> bool:
@@ -73,7 +73,7 @@ def assert_every_row_fits(told: RecentPlays, catalogue: Catalogue) -> None:
     def is_id(text: str) -> bool:
         return re.fullmatch(r"[\w-]{1,24}", text, re.ASCII) is not None
 
-    for play in told.plays:
+    for play in recent.plays:
         assert play.played_at.tzinfo is UTC
         assert play.played_at.microsecond % 1000 == 0
         assert datetime(2006, 1, 1, tzinfo=UTC) < play.played_at <= OBSERVED_AT + timedelta(days=1)
@@ -98,8 +98,8 @@ def assert_every_row_fits(told: RecentPlays, catalogue: Catalogue) -> None:
         assert fits(image.url, 240)
     for preview in catalogue.track_previews.values():
         assert fits(preview.url, 240)
-    for aside in told.rejected_items:
-        assert fits(aside.reason + (aside.played_at or ""), 200)
+    for rejected in recent.rejected_items:
+        assert fits(rejected.reason + (rejected.played_at or ""), 200)
     for note in catalogue.data_fixes:
         assert is_id(note.id)
         assert fits(note.field + note.problem, 200)
@@ -116,15 +116,15 @@ def test_items_beside_damaged_ones_give_the_same_rows(data: st.DataObject) -> No
     around = {name: data.draw(ODD_VALUES) for name in ("limit", "next", "cursors")}
     body = json.dumps({"items": order, **around}).encode()
     catalogue = Catalogue()
-    told = recent_plays.transform(body, 7, OBSERVED_AT, catalogue)
+    recent = recent_plays.transform(body, 7, OBSERVED_AT, catalogue)
     recent_plays.fingerprint(body)
-    assert told.items == len(order)
-    assert len(told.plays) + len(told.rejected_items) == len(order)
-    assert_every_row_fits(told, catalogue)
+    assert recent.items == len(order)
+    assert len(recent.plays) + len(recent.rejected_items) == len(order)
+    assert_every_row_fits(recent, catalogue)
 
     alone = Catalogue()
     expected = recent_plays.transform(json.dumps({"items": good}).encode(), 7, OBSERVED_AT, alone)
-    assert set(expected.plays) <= set(told.plays)
+    assert set(expected.plays) <= set(recent.plays)
     for name in ("tracks", "artists", "artist_tracks", "track_popularity", "track_images"):
         assert getattr(alone, name).items() <= getattr(catalogue, name).items()
     assert not catalogue.incomplete & set(alone.tracks)
@@ -140,8 +140,8 @@ def test_damaged_bytes_raise_nothing_and_load_nothing_bad(data: st.DataObject) -
         until = data.draw(st.integers(at, min(len(body), at + 40)))
         body[at:until] = data.draw(st.binary(max_size=8))
     catalogue = Catalogue()
-    told = recent_plays.transform(bytes(body), 7, OBSERVED_AT, catalogue)
-    assert_every_row_fits(told, catalogue)
+    recent = recent_plays.transform(bytes(body), 7, OBSERVED_AT, catalogue)
+    assert_every_row_fits(recent, catalogue)
     recent_plays.fingerprint(bytes(body))
 
 
