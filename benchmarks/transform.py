@@ -38,7 +38,7 @@ def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
     on_progress("making pages")
     all_pages = pages(_USERS)
     responses: list[RawResponse] = [
-        _Uncompressed(page.user_id, page.user_id, "", NOW, None, page.body) for page in all_pages
+        _Uncompressed(page.user_id, "", NOW, page.body, id=page.user_id) for page in all_pages
     ]
     on_progress(f"{_ROUNDS} rounds of {_USERS * FULL:,} plays")
     ours, theirs = medians(

@@ -29,7 +29,7 @@ and clear the task: it continues with the same ids. Clearing `find_…` chooses 
 * *the warehouse refused or was lost*: check PostgreSQL and the connection `SongSwap_RDS`.
 * *the app's own credentials*: set `SPOTIFY_CLIENT_ID` and `SPOTIFY_CLIENT_SECRET`, or the
   connection `SongSwap_Spotify`.
-* *rows were not there after their own load*, *still lack rows after their backfill*: a trigger or
+* *rows were not in … after their own load*, *still lack rows after their backfill*: a trigger or
   rule on the named table removes rows.
 """
 

@@ -20,9 +20,10 @@ hour, or clear the run to do it at once. Clearing any task is safe at any time: 
 twice.
 
 * *the warehouse refused or was lost*: check PostgreSQL and the connection `SongSwap_RDS`.
-* *S3 did not take a response*: check the bucket (variable `bucket_name`) and `SongSwap_S3_PutOnly`.
-* *paused*, *Spotify allows no more requests until …*: nothing to do. Tasks that call Spotify are
-  skipped; the run is red because nobody was polled, but its message is yellow and comes once.
+* *S3 … did not take a response*: check the variable `bucket_name` and `SongSwap_S3_PutOnly`.
+* *paused*, *Spotify allows no more requests of this app until …*: nothing to do. Tasks that call
+  Spotify are skipped; the run is red because nobody was polled, but its message is yellow and comes
+  once.
 * *it took too long*: a run of more than 55 minutes is ended, so that the next hour's can begin.
 * *the app's own credentials*: set `SPOTIFY_CLIENT_ID` and `SPOTIFY_CLIENT_SECRET`, or the
   connection `SongSwap_Spotify`.

@@ -14,10 +14,10 @@ and the code that the hourly load relies on while S3 or the warehouse is down.
 | `remove` | removes the folder, also after a failure |
 | `all_green` | succeeds when all of these did |
 
-**When it is red**, the log of the red task says what was expected and found. *The spool … did not
-take or give an answer*: free or repair the disk. Only `read` is red, and finds nothing: the workers
-do not share `SONGSWAP_SPOOL`, so no run can load what another worker has stored. The spool of the
-hourly load is not touched.
+**When it is red**, the log of the red task says what was expected and found. *The spool … cannot be
+read or written*: free or repair the disk. Only `read` is red, and finds nothing: the workers do not
+share `SONGSWAP_SPOOL`, so no run can load what another worker has stored. The spool of the hourly
+load is not touched.
 """
 
 from pathlib import Path

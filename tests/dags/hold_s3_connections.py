@@ -9,6 +9,7 @@ client gets, or the message of its refusal.
 import json
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from airflow.sdk import Connection
 
 from songswap.errors import SettingsError
 from songswap.settings.airflow_connection import parse_connection
-from songswap.settings.s3_connection import access_of
+from songswap.settings.s3_connection import parse_archive
 
 
 def by_the_provider(text: str) -> dict[str, Any]:
@@ -41,10 +42,10 @@ def by_the_provider(text: str) -> dict[str, Any]:
 def by_us(text: str) -> dict[str, Any] | str:
     """Return what the archive's client gets."""
     try:
-        read = access_of(parse_connection("NAME", text), "raw", "NAME")._asdict()
+        read = asdict(parse_archive(parse_connection("NAME", text), "raw", "NAME"))
     except SettingsError as refused:
         return str(refused)
-    del read["root_certificate"]
+    del read["root_certificate"], read["bucket"]
     return read | {"role_arn": None, "profile_name": None}
 
 

@@ -250,7 +250,7 @@ def test_dag_is_hourly_without_catch_up(airflow: Any) -> None:
     code = (
         "from airflow.dag_processing.dagbag import DagBag; import json\n"
         "from songswap.orchestration.retries import RUN_TIMEOUT, TASK_TIMEOUT\n"
-        "from songswap.warehouse.runs import LONGEST_RUN\n"
+        "from songswap.warehouse.leases import LONGEST_RUN\n"
         "assert TASK_TIMEOUT < RUN_TIMEOUT == LONGEST_RUN\n"
         "bag = DagBag('dags'); dag = bag.dags['load_listening_history']\n"
         "print(json.dumps([bag.import_errors, dag.schedule, dag.catchup,"

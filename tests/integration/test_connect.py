@@ -19,7 +19,7 @@ from songswap.errors import ConnectFailed
 from songswap.models import AuthorizedUser
 from songswap.spotify.oauth import authorize
 from songswap.warehouse.connection import connect
-from songswap.warehouse.users import keep
+from songswap.warehouse.users import store
 
 
 def consent(address: str, listener: str) -> None:
@@ -221,22 +221,22 @@ def test_user_whom_the_tables_refuse_changes_nothing(warehouse_dsn: str) -> None
     user = AuthorizedUser("one", "One", "one@example.com", "access", "refresh")
     count = 'SELECT count(*), min(refresh_token) FROM "Users" JOIN "SpotifyTokens" USING (id)'
     with connect(warehouse_dsn) as connection:
-        assert keep(connection, user)[1] == "One"
+        assert store(connection, user)[1] == "One"
         for refused, sentence in (
             (user._replace(refresh_token="x" * 257), "longer than its column"),
             (user._replace(spotify_id="two", refresh_token="r2"), "e-mail address"),
             (user._replace(spotify_id="two", email="two@example.com"), "these tokens"),
         ):
             with pytest.raises(ConnectFailed, match=sentence):
-                keep(connection, refused)
+                store(connection, refused)
         assert connection.execute(count).fetchone() == (1, "refresh")
         anonymous = AuthorizedUser("three", None, None, "a3", "r3")
-        assert keep(connection, anonymous)[1] == "three"
+        assert store(connection, anonymous)[1] == "three"
         found = connection.execute('SELECT email FROM "Users" WHERE spotify_id = %s', ["three"])
         assert found.fetchone() == ("three@spotify.invalid",)
         connection.execute('CREATE ROLE reader; GRANT SELECT ON "Users" TO reader; SET ROLE reader')
         try:
             with pytest.raises(ConnectFailed, match="may not add"):
-                keep(connection, user)
+                store(connection, user)
         finally:
             connection.execute("RESET ROLE; DROP OWNED BY reader; DROP ROLE reader")

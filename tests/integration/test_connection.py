@@ -19,7 +19,7 @@ from songswap.errors import WarehouseBusy, WarehouseUnavailable
 from songswap.settings.airflow_connection import parse_connection
 from songswap.settings.warehouse_dsn import dsn_of
 from songswap.warehouse.connection import connect, connect_async
-from songswap.warehouse.conninfo import opened_with, to_same_server
+from songswap.warehouse.conninfo import to_same_server, with_defaults
 from songswap.warehouse.session import Session
 from songswap.warehouse.timeouts import limits
 
@@ -71,7 +71,7 @@ def warehouse(text: str) -> str:
 def where(dsn: str) -> tuple[str, str]:
     """The place that a session of ours leads to, and that from which its watch looks."""
     with Session.connect(dsn) as connection:
-        watch = to_same_server(opened_with(dsn, limits()), connection)
+        watch = to_same_server(with_defaults(dsn, limits()), connection)
         with psycopg.connect(watch) as look:
             row = look.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE pid = %s",
@@ -181,7 +181,7 @@ def test_service_file_decides_host_and_limits(
     )
     monkeypatch.setenv("PGSERVICEFILE", str(services))
     dsn = warehouse("postgres:///?service=warehouse")
-    assert conninfo_to_dict(opened_with(dsn, limits()))["connect_timeout"] == "7"
+    assert conninfo_to_dict(with_defaults(dsn, limits()))["connect_timeout"] == "7"
     assert where(dsn) == (str(folder), str(server.port))
     with connect(dsn) as connection:
         shown = "SELECT current_setting('application_name'), current_setting('geqo')"
@@ -201,7 +201,7 @@ def test_reading_a_service_opens_no_connection(free_port: Callable[[], int]) -> 
     came = threading.Event()
     with socket.create_server(("127.0.0.1", free_port())) as listening:
         port = listening.getsockname()[1]
-        opened_with(f"host=127.0.0.1 hostaddr=127.0.0.1 port={port}", limits())
+        with_defaults(f"host=127.0.0.1 hostaddr=127.0.0.1 port={port}", limits())
         listening.setblocking(False)
         try:
             listening.accept()

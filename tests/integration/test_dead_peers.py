@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from songswap.dev.stack.postgres import Postgres
 from songswap.errors import WarehouseUnavailable
 from songswap.supervision.process import wait_until
-from songswap.warehouse.conninfo import opened_with
+from songswap.warehouse.conninfo import with_defaults
 from songswap.warehouse.error_translation import translate_errors
 from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.session import Session
@@ -205,7 +205,7 @@ def test_server_lets_go_of_the_locks(
     [
         (Session.connect, "no sign of life"),
         # Without our own watch, as while a session is opened: by TCP's limits alone.
-        (lambda dsn: psycopg.connect(opened_with(dsn, limits())), "timed out"),
+        (lambda dsn: psycopg.connect(with_defaults(dsn, limits())), "timed out"),
     ],
 )
 def test_client_gives_up_its_wait(

@@ -123,7 +123,7 @@ def test_authorized_during_a_run(platform: MakePlatform) -> None:
     sign_up_again(here, "listener-0001")
     users = [here.user_id("listener-0001"), here.user_id("listener-0002")]
     with connect(here.settings.warehouse_dsn) as connection:
-        grants.note_refused(connection, dict.fromkeys(users), "r")
+        grants.record_refused(connection, dict.fromkeys(users), "r")
         grants.settle_refused(connection, "r", 2, 0.5, 10, here.clock())
     assert {user: state for user, (state, _) in standing(here).items()} == {
         "listener-0001": "active",
@@ -199,11 +199,11 @@ def test_grants_lists_the_most_urgent_first(warehouse_dsn: str, tmp_path: Path) 
                 ' INSERT INTO "SpotifyTokens" SELECT id, %(a)s, %(r)s FROM made',
                 {"name": name, "a": f"a-token-{name}", "r": f"r-token-{name}"},
             )
-            grants.note_authorized(connection, now - timedelta(days=age))
+            grants.record_authorized(connection, now - timedelta(days=age))
         ids = dict(connection.execute('SELECT username, id FROM "Users"').fetchall())
-        grants.note_refused(connection, {ids["dead"]: None, ids["crash"]: now}, "r")
+        grants.record_refused(connection, {ids["dead"]: None, ids["crash"]: now}, "r")
         grants.settle_refused(connection, "r", 100, 0.05, 10, now)
-        grants.note_forbidden(connection, [ids["gone"]], "r")
+        grants.record_forbidden(connection, [ids["gone"]], "r")
         grants.settle_forbidden(connection, "r", 100, 0.05, 10, now)
         assert grant_states.count(connection, now) == dict.fromkeys(grant_states.STATES, 1)
 

@@ -77,7 +77,7 @@ def tracks(duration_ms: int) -> Step:
 
     def step(connection: Any) -> None:
         told = Metadata(
-            told={"t1"}, catalogue=Catalogue(tracks={"t1": Track("t1", "Song", duration_ms)})
+            received={"t1"}, catalogue=Catalogue(tracks={"t1": Track("t1", "Song", duration_ms)})
         )
         enrichment.load(connection, "track", ["t1"], told, NOW, timedelta(hours=1))
 

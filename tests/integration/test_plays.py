@@ -16,7 +16,7 @@ from songswap.errors import LoadIncomplete
 from songswap.models import Catalogue, Metadata, Play
 from songswap.transform import metadata as read
 from songswap.transform import recent_plays as transform
-from songswap.warehouse import enrichment, runs
+from songswap.warehouse import enrichment, polls
 from songswap.warehouse import plays as history
 from songswap.warehouse.connection import connect
 from songswap.warehouse.plays import ParsedResponse, PollBatch
@@ -694,7 +694,7 @@ def test_gap_after_an_empty_feed_begins_at_its_first_response(users: str) -> Non
     full = page([(600 + n, n % 20) for n in range(50)])
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([]))
-        runs.record_polls(connection, {1: None}, BEGIN + timedelta(hours=5))
+        polls.record_polls(connection, {1: None}, BEGIN + timedelta(hours=5))
         assert load(connection, 1, BEGIN + timedelta(days=1), full)["gaps"] == 1
         found = connection.execute("SELECT after FROM songswap.gaps").fetchall()
     assert found == [(BEGIN,)]

@@ -19,17 +19,17 @@ from songswap.pipelines import backfill, hourly_load
 from songswap.pipelines.enrich import enrich
 from songswap.pipelines.fetch import fetch
 from songswap.supervision.process import wait_until
-from songswap.warehouse import runs
+from songswap.warehouse import leases, runs
 from songswap.warehouse.connection import connect
 
 FEED = "/v1/me/player/recently-played"
 PASSED_ON = ("PATH", "SONGSWAP_WAIT_S")
 
 
-def going_on(here: Platform, now: datetime | None = None) -> bool:
-    """Whether an hourly run goes on."""
+def is_active(here: Platform, now: datetime | None = None) -> bool:
+    """Whether an hourly run is in progress."""
     with connect(here.settings.warehouse_dsn) as connection:
-        return runs.going_on(connection, now or here.clock())
+        return leases.is_hourly_run_active(connection, now or here.clock())
 
 
 def row(here: Platform, run_id: str) -> tuple[Any, ...]:
@@ -85,20 +85,20 @@ def test_killed_load_holds_nobody_up(
     here = platform(users=3, real_time=True)
     with load_under_way(here, tmp_path):
         # A live one is believed however long nothing has been heard of it.
-        assert going_on(here, here.clock() + timedelta(minutes=50))
+        assert is_active(here, here.clock() + timedelta(minutes=50))
     here.rows(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     assert row(here, "r")[0] == "running"
-    assert going_on(here), "its process may still be there"
-    assert wait_until(lambda: not going_on(here), 30)
+    assert is_active(here), "its process may still be there"
+    assert wait_until(lambda: not is_active(here), 30)
     here.mend()
     found = backfill.find(here.settings, "artist")
     backfill.fill(here.settings, "artist", found, lambda *_: None)
     state, problem, seconds = row(here, "r")
     assert (state, seconds is not None) == ("died", True)
-    assert "ended without a word" in problem
+    assert "killed before it could report" in problem
 
 
 def test_row_older_than_an_ended_run(platform: MakePlatform) -> None:
@@ -108,13 +108,13 @@ def test_row_older_than_an_ended_run(platform: MakePlatform) -> None:
     add = "INSERT INTO songswap.runs (run_id, started_at, state) VALUES (%s, %s, %s)"
     here.execute(add, "old", now - timedelta(minutes=9), "running")
     here.execute(add, "follow__new", now - timedelta(minutes=5), "success")
-    assert going_on(here)
+    assert is_active(here)
     here.execute(add, "new", now - timedelta(minutes=5), "failed")
-    assert not going_on(here)
+    assert not is_active(here)
     assert row(here, "old")[0] == "died"
     here.execute(add, "silent", now - timedelta(minutes=4), "running")
-    assert going_on(here)
-    assert not going_on(here, now + timedelta(minutes=7)), "nobody has worked on it for 11 minutes"
+    assert is_active(here)
+    assert not is_active(here, now + timedelta(minutes=7)), "nobody has worked on it for 11 minutes"
 
 
 @pytest.mark.parametrize("error", [StopIteration(), KeyboardInterrupt(), KeyError("Blue Monday")])
@@ -131,7 +131,7 @@ def test_load_that_ends_early_ends_its_row(platform: MakePlatform, error: BaseEx
     state, problem, _ = row(here, "r")
     assert (state, type(error).__name__ in problem) == ("failed", True)
     assert "Blue" not in problem
-    assert not going_on(here)
+    assert not is_active(here)
 
 
 def test_last_outcome_decides(platform: MakePlatform) -> None:
@@ -175,6 +175,18 @@ def test_last_outcome_decides(platform: MakePlatform) -> None:
     again = hourly_load.summarise(here.settings, "r", here.clock)
     assert again.counts["failed"] == 29
     assert "no usable response for 29 of 30 users" in str(again.problem)
+
+
+def test_repeated_step_counts_its_users_once(platform: MakePlatform) -> None:
+    """Counts of work add up over the tries of a step; its users, and those who pause, are the
+    same."""
+    here = platform(users=1)
+    with connect(here.settings.warehouse_dsn) as connection:
+        runs.start(connection, "r", here.clock())
+        for users, paused in ((8, 2), (9, 1)):
+            counts = {"users": users, "paused": paused, "plays": 5}
+            runs.end_step(connection, "r", "fetch", 0, counts, here.clock())
+        assert runs.totals(connection, "r") == {"users": 9, "paused": 2, "plays": 10}
 
 
 def test_run_without_a_plan_is_red(platform: MakePlatform) -> None:

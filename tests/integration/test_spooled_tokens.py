@@ -69,7 +69,7 @@ def test_restored_from_a_dump(
     counts = here.load()
     assert counts["tokens_put_back"] == 6
     assert "it held older tokens of 6 users" in caplog.text
-    assert f"`songswap replay --from {since:%Y-%m-%dT%H}` brings the plays back" in caplog.text
+    assert f"`songswap replay --from {since:%Y-%m-%dT%H}` restores the plays" in caplog.text
     assert not any(token in caplog.text for token in given)
     assert (counts.get("refused", 0), counts.get("failed", 0)) == (0, 0)
     assert states(here) == {"active": 6}

@@ -295,7 +295,7 @@ def test_fits_a_terminal(warehouse_dsn: str, tmp_path: Path) -> None:
         )
         connection.execute('INSERT INTO "SpotifyTokens" SELECT id, \'a\' || id, id FROM "Users"')
         now = datetime.now(UTC)
-        grants.note_authorized(connection, now)
+        grants.record_authorized(connection, now)
         again = (None, now + timedelta(hours=5), now - timedelta(hours=1), None)
         for n, state in enumerate(states):
             connection.execute(

@@ -18,7 +18,7 @@ from songswap.dev.stack.postgres import Postgres
 from songswap.errors import RunFailed, SettingsError, WarehouseBusy, WarehouseUnavailable
 from songswap.supervision.process import wait_until
 from songswap.warehouse.connection import connect, pool
-from songswap.warehouse.error_translation import translated
+from songswap.warehouse.error_translation import translate
 from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.migrate import migrate
 
@@ -43,9 +43,9 @@ def held(dsn: str, statement: str) -> Iterator[int]:
 FREEZE = """
 import os, signal, sys
 from songswap.warehouse.connection import connect
-from songswap.warehouse.locks import wait_for_turn
+from songswap.warehouse.locks import lock_loads
 with connect(sys.argv[1]) as connection, connection.transaction():
-    wait_for_turn(connection)
+    lock_loads(connection)
     if sys.argv[2] == "copying":
         with connection.cursor() as cursor, cursor.copy('COPY "Tracks" FROM STDIN') as writer:
             for number in range(5000):  # more than waits to be sent
@@ -112,7 +112,7 @@ def test_locked_for_migrations_and_coroutines(warehouse_dsn: str) -> None:
         async with pool(warehouse_dsn) as opened, opened.connection() as connection:
             with pytest.raises(psycopg.errors.LockNotAvailable) as refused:
                 await connection.execute('SELECT FROM "Users"')
-            assert f"Held by reports (pid {pid})" in str(translated(refused.value))
+            assert f"Held by reports (pid {pid})" in str(translate(refused.value))
 
     with held(warehouse_dsn, 'LOCK TABLE "Users", songswap.schema_version') as pid:
         asyncio.run(ask())

@@ -12,7 +12,7 @@ from songswap.pipelines.heavy_listeners import INTERVAL, POLL_THRESHOLD
 from songswap.storage import keys
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
-from songswap.warehouse import runs
+from songswap.warehouse import polls
 from songswap.warehouse.connection import connect
 from songswap.warehouse.limits import pauses as pause
 
@@ -78,7 +78,7 @@ def test_pause_of_a_fast_clock_does_not_hold(here: Platform, noted: timedelta) -
 
     def pauses(hours: int, noted: datetime, until: datetime) -> None:
         with connect(here.settings.warehouse_dsn) as connection:
-            pause.note(connection, app, RateLimited(f"{hours} h", until), noted)
+            pause.record(connection, app, RateLimited(f"{hours} h", until), noted)
 
     pauses(1, now + noted, now + noted + timedelta(hours=1))
     with connect(here.settings.warehouse_dsn) as connection:
@@ -95,4 +95,4 @@ def test_poll_recorded_in_the_future_does_not_delay_the_next(here: Platform) -> 
     now = here.clock()
     here.execute("UPDATE songswap.polls SET plays_per_hour = 60, answered_at = %s", now + FAST)
     with connect(here.settings.warehouse_dsn) as connection:
-        assert len(runs.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)) == 4
+        assert len(polls.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)) == 4

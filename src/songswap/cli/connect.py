@@ -37,7 +37,7 @@ def connect(
     from songswap.checks.sanity.context import installed
     from songswap.spotify.oauth import authorize
     from songswap.warehouse.rights import require_writable
-    from songswap.warehouse.users import keep
+    from songswap.warehouse.users import store
 
     log_to_stderr()
     installed("spotipy")
@@ -58,7 +58,7 @@ def connect(
 
     user = authorize(spotify, redirect_uri, open_address)
     with open_warehouse(dsn) as connection:
-        user_id, name = keep(connection, user, username)
+        user_id, name = store(connection, user, username)
     out.say(f"User {user_id} ({name}) is connected.")
     err.say("'songswap load' fetches the plays; so does the next hourly load.")
 

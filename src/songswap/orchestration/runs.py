@@ -38,7 +38,7 @@ def end_row(dag_id: str, run_id: str, problem: str) -> None:
     recorded_id = _PREFIXES[dag_id] + run_id
     try:
         with connect(read_warehouse()) as connection:
-            if runs.end_early(connection, recorded_id, problem, datetime.now(UTC)):
+            if runs.fail_running(connection, recorded_id, problem, datetime.now(UTC)):
                 log.warning("The row of run %s is ended: %s", recorded_id, problem)
     except SongSwapError as error:
         # The next run finds that no process works on this one, and ends it.

@@ -19,7 +19,7 @@ from songswap.parallel import event_loop
 from songswap.pipelines.enrich import not_loaded
 from songswap.pipelines.metadata_fetcher import open_fetcher
 from songswap.settings import Settings
-from songswap.warehouse import missing, runs
+from songswap.warehouse import leases, missing
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import METADATA
 from songswap.warehouse.deviations import require_fit
@@ -161,7 +161,7 @@ async def _fill_patiently(
         except Deferred as pause:
             log.info("%s waits: %s", kind, pause)
             with connect(settings.warehouse_dsn) as connection:
-                while runs.going_on(connection, clock()):
+                while leases.is_hourly_run_active(connection, clock()):
                     await asyncio.sleep(_POLL_S)
         except RateLimited as pause:
             wait = pause.until - clock()
@@ -185,7 +185,7 @@ async def _fill(
         ) as fetcher:
             last = ""
             while True:
-                if runs.going_on(connection, clock()):
+                if leases.is_hourly_run_active(connection, clock()):
                     raise Deferred(
                         "An hourly load is going on, and goes first.",
                         clock() + _RETRY_AFTER,

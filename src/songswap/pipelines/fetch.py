@@ -31,7 +31,7 @@ from songswap.settings import Settings
 from songswap.spotify.client import open_client
 from songswap.storage.archive import Archive
 from songswap.storage.spool import Spool
-from songswap.warehouse import grants, runs
+from songswap.warehouse import grants, polls, runs
 from songswap.warehouse.connection import connect, pool
 from songswap.warehouse.grants import Credentials
 from songswap.warehouse.limits import pauses
@@ -98,7 +98,7 @@ async def _fetch(
             finally:
                 now = client.watch.now()
                 if isinstance(outcomes.stopped_by, RateLimited):
-                    pauses.note(connection, app, outcomes.stopped_by, now)
+                    pauses.record(connection, app, outcomes.stopped_by, now)
                 counts = outcomes.final_counts()
                 counts.update(run_counts.of_calls(client.calls))
                 _record(connection, run_id, batch, outcomes, counts, problem, now)
@@ -146,8 +146,8 @@ def _record(
 ) -> None:
     """Record in the warehouse what came of the batch, in one transaction."""
     with connection.transaction():
-        grants.note_refused(connection, outcomes.refused, run_id)
-        grants.note_forbidden(connection, outcomes.forbidden(), run_id)
-        grants.note_answered(connection, outcomes.recovered)
-        runs.record_polls(connection, outcomes.polled, now)
+        grants.record_refused(connection, outcomes.refused, run_id)
+        grants.record_forbidden(connection, outcomes.forbidden(), run_id)
+        grants.record_recovered(connection, outcomes.recovered)
+        polls.record_polls(connection, outcomes.polled, now)
         runs.end_step(connection, run_id, "fetch", batch, counts, now, problem, outcomes.by_user)

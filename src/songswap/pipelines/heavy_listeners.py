@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from songswap.clock import utc_now
 from songswap.settings import Settings
-from songswap.warehouse import grants, runs, tokens
+from songswap.warehouse import grants, polls, runs, tokens
 from songswap.warehouse.connection import connect
 from songswap.warehouse.limits import pauses
 from songswap.warehouse.migrate import require_schema
@@ -43,11 +43,11 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
         if pauses.find(connection, settings.spotify.client_id, now):
             log.info("Spotify accepts no requests now: the hourly load says until when.")
             return []
-        at_risk = runs.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)
+        at_risk = polls.at_risk(connection, now, INTERVAL, POLL_THRESHOLD)
         at_risk += tokens.orphaned(connection, now)
         if not at_risk:
             return []
-        credentials = grants.load_credentials(connection, Users.these(at_risk), now)
+        credentials = grants.load_credentials(connection, Users.of(at_risk), now)
         users = [user.user_id for user in credentials if not user.paused]
         if not users:
             return []

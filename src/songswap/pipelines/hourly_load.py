@@ -28,7 +28,7 @@ from songswap.pipelines.load import drain_spool, load_responses
 from songswap.pipelines.run_problems import Facts, Limits
 from songswap.settings import Settings
 from songswap.storage.spool import Spool
-from songswap.warehouse import grant_states, grants, runs
+from songswap.warehouse import grant_states, grants, leases, runs
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
 
@@ -67,7 +67,7 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
-        grants.note_authorized(connection, clock())
+        grants.record_authorized(connection, clock())
         steps = ("retry", *(f"enrich {kind}" for kind in KINDS))
         return runs.plan(connection, run_id, settings.batch_size, steps, clock())
 
@@ -207,8 +207,8 @@ def at_work(
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
         runs.start(connection, run_id, clock(), held=whole)
-        runs.renew(connection, run_id)
-    with runs.kept_alive(settings.warehouse_dsn, run_id):
+        leases.renew(connection, run_id)
+    with leases.renewing(settings.warehouse_dsn, run_id):
         try:
             yield
         except BaseException as error:
@@ -224,7 +224,7 @@ def end_early(dsn: str, run_id: str, error: BaseException, now: datetime) -> Non
         problem = f"It was stopped ({type(error).__name__}). Responses received are in the spool."
     try:
         with connect(dsn) as connection:
-            runs.end_early(connection, run_id, problem, now)
+            runs.fail_running(connection, run_id, problem, now)
     except SongSwapError as failure:
         log.error("The end of run %s is not recorded: %s", run_id, failure)  # noqa: TRY400 - a sentence
 

@@ -37,7 +37,7 @@ from songswap.transform.exports.ownership import share_found
 from songswap.transform.exports.streams import File
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
-from songswap.warehouse.exports.streams import Export, load, spotify_id, told_by_api
+from songswap.warehouse.exports.streams import Export, api_plays, load, spotify_id
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
@@ -253,7 +253,7 @@ def _require_likeness(settings: Settings, user_id: int, package: Contents) -> No
         return
     ends = [stream.ended_at for stream in streams]
     with connect(settings.warehouse_dsn) as connection:
-        plays = told_by_api(connection, user_id, min(ends), max(ends))
+        plays = api_plays(connection, user_id, min(ends), max(ends))
     share = share_found(streams, plays)
     if share is not None and share < _OWN_SHARE:
         raise ExportRefused(

@@ -24,7 +24,7 @@ from songswap.storage.archive import Archive
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
 from songswap.transform import recent_plays
-from songswap.warehouse import plays, runs
+from songswap.warehouse import plays, rejected_items, runs
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.plays import ParsedResponse, PollBatch
 from songswap.warehouse.retry import retried
@@ -191,7 +191,8 @@ async def _archive_waiting(
         for response in whole:
             key = outcome.archived.get(response.id, response.key)
             if key != response.key:
-                plays.move_raw(connection, response.user_id, response.observed_at, key)
+                user_id, at = response.user_id, response.observed_at
+                rejected_items.move_raw(connection, user_id, at, key)
         spool.mark_archived(outcome.archived)
         spool.mark_failed(outcome.problems | damaged)
         archived += len(outcome.archived)

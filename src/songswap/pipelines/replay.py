@@ -231,7 +231,7 @@ class _Replay(NamedTuple):
                     self._skip(kind, part[0].key, reason(error))
                 continue
             number = sum(
-                len(response.history.plays) for batch in batches for response in batch.answers
+                len(response.history.plays) for batch in batches for response in batch.responses
             )
             self.counts.update(counts)
             self.counts["responses"] += len(part)

@@ -60,7 +60,7 @@ def _dead_grants(connection: psycopg.Connection, now: datetime) -> Iterator[Noti
     if sentence is None:
         notices.forget(connection, _GRANTS)
     elif sent is None or sent.at <= now - _DAILY:
-        notices.note(connection, _GRANTS, now)
+        notices.record(connection, _GRANTS, now)
         yield Notice(LOOK, sentence)
 
 
@@ -69,7 +69,7 @@ def _narrow_columns(connection: psycopg.Connection, now: datetime) -> Iterator[N
     narrow = {f"{_NARROW} {column.name}": column for column in tokens.narrow_columns(connection)}
     for subject, column in narrow.items():
         if notices.find(connection, subject) is None:
-            notices.note(connection, subject, now)
+            notices.record(connection, subject, now)
             yield Notice(LOOK, column.sentence)
     for name in tokens.COLUMNS:
         if f"{_NARROW} {name}" not in narrow:
@@ -85,7 +85,7 @@ def _pause(
     sent_until = datetime.fromisoformat(sent.detail) if sent and sent.detail else None
     if pause:
         if sent_until is None or sent_until <= now:
-            notices.note(connection, subject, now, pause.until.isoformat())
+            notices.record(connection, subject, now, pause.until.isoformat())
             yield Notice(
                 PAUSED,
                 f"Paused by {name} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: it accepts no"

@@ -19,7 +19,7 @@ from songswap.models import RotatedToken, Successor
 from songswap.storage.spool import Spool
 from songswap.warehouse import tokens
 from songswap.warehouse.connection import connect_async
-from songswap.warehouse.error_translation import translated
+from songswap.warehouse.error_translation import translate, translate_errors
 from songswap.warehouse.runs import Users
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ async def store_waiting(dsn: str, spool: Spool, now: datetime) -> StoredTokens:
     waiting = await asyncio.to_thread(spool.tokens)
     if not waiting:
         return StoredTokens(0, set())
-    try:
+    with translate_errors():
         async with await connect_async(dsn) as connection:
             not_stored = set()
             for token in waiting:
@@ -54,8 +54,6 @@ async def store_waiting(dsn: str, spool: Spool, now: datetime) -> StoredTokens:
                     await asyncio.to_thread(spool.drop_tokens, [token], now)
                 else:
                     not_stored.add(token.user_id)
-    except psycopg.Error as error:
-        raise translated(error) from None
     return StoredTokens(len(waiting) - len(not_stored), not_stored)
 
 
@@ -72,13 +70,11 @@ async def put_back(dsn: str, spool: Spool, users: Users, now: datetime) -> Store
         latest = [(user_id, digest) for user_id, digest in latest if user_id in users.only]
     if not latest:
         return StoredTokens(0, set())
-    try:
+    with translate_errors():
         async with await connect_async(dsn) as connection:
-            held = await tokens.not_held(connection, latest)
+            held = await tokens.unlisted(connection, latest)
             successors = await asyncio.to_thread(spool.successors, held)
             stored = await _store(connection, successors, now)
-    except psycopg.Error as error:
-        raise translated(error) from None
     if stored.users:
         log.warning(
             "The warehouse held outdated tokens of %d users: it went back in time. Their successors"
@@ -117,6 +113,6 @@ async def _stores(
     except psycopg.Error as error:
         if connection.closed:
             raise
-        log.warning("The tokens of user %d wait in the spool: %s", token.user_id, translated(error))
+        log.warning("The tokens of user %d wait in the spool: %s", token.user_id, translate(error))
         return False
     return True

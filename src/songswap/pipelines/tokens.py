@@ -39,7 +39,7 @@ from songswap.errors import (
 from songswap.models import RotatedToken, Tokens
 from songswap.storage.spool import Spool
 from songswap.warehouse import tokens
-from songswap.warehouse.error_translation import translated
+from songswap.warehouse.error_translation import translate_errors
 from songswap.warehouse.tokens import Claimed
 
 log = logging.getLogger(__name__)
@@ -153,13 +153,11 @@ class TokenExchanger:
         """Exchange the tokens that no other process is exchanging."""
         if self._stopping:
             raise Interrupted("No more tokens are exchanged: the run is being stopped.")
-        try:
+        with translate_errors():
             async with self._pool.connection() as connection:
                 claim = await tokens.claim(
                     connection, known, self._holder, self._lease, self._clock()
                 )
-        except psycopg.Error as error:
-            raise translated(error) from None
         for user_id, access_token in claim.current.items():
             give(user_id, access_token)
         for user_id in claim.gone:

@@ -7,7 +7,7 @@ as Airflow does: ``AIRFLOW_CONN_<ID>`` as a URI or JSON, ``AIRFLOW_VAR_<NAME>``.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from songswap.errors import SettingsError
 from songswap.settings import addresses, spotify_connection
 from songswap.settings.addresses import plain_hosts
 from songswap.settings.airflow_connection import Connection, parse_connection
-from songswap.settings.s3_connection import access_of
+from songswap.settings.s3_connection import Archive as Archive
+from songswap.settings.s3_connection import parse_archive
 from songswap.settings.warehouse_dsn import dsn_of
 
 API_URL = "https://api.spotify.com/v1"
@@ -50,23 +51,6 @@ class Spotify:
     longest_wait_s: float = 15.0
     timeout_s: float = 20.0
     window_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """The bucket of raw responses; AWS's defaults replace a missing endpoint and key.
-
-    ``root_certificate`` (PEM) is trusted beside the system's own; without ``verify`` any is.
-    """
-
-    bucket: str
-    endpoint_url: str | None = None
-    region: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: str | None = field(default=None, repr=False)
-    session_token: str | None = field(default=None, repr=False)
-    root_certificate: bytes | None = field(default=None, repr=False)
-    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +215,12 @@ def archive_of(
     Raises:
         SettingsError: its endpoint is invalid or lacks TLS, or an option is not supported.
     """
-    access = access_of(connection, bucket, name)
-    if access.endpoint_url:
+    archive = parse_archive(connection, bucket, name)
+    if archive.endpoint_url:
         source = f"endpoint_url in the extra of {name}"
-        url = addresses.checked(source, access.endpoint_url, plain_hosts(environment))
-        access = access._replace(endpoint_url=url)
-    return Archive(bucket, **access._asdict())
+        url = addresses.checked(source, archive.endpoint_url, plain_hosts(environment))
+        archive = replace(archive, endpoint_url=url)
+    return archive
 
 
 def _from_variable(environment: Mapping[str, str], variable: str) -> Connection:

@@ -7,8 +7,9 @@ another bucket, than the user meant.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from songswap.errors import SettingsError
 from songswap.settings.airflow_connection import Connection, safe_name
@@ -27,22 +28,24 @@ _KEY = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _KNOWN = {*_KEY, "region_name", "endpoint_url", "verify", "service_config", "session_kwargs"}
 
 
-class Access(NamedTuple):
-    """The key and address of an S3 connection; AWS's defaults replace what is None.
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The bucket of raw responses; AWS's defaults replace a missing endpoint and key.
 
     ``root_certificate`` (PEM) is trusted beside the system's own; without ``verify`` any is.
     """
 
-    access_key_id: str | None
-    secret_access_key: str | None
-    session_token: str | None
-    region: str | None
-    endpoint_url: str | None
-    root_certificate: bytes | None
-    verify: bool
+    bucket: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    root_certificate: bytes | None = field(default=None, repr=False)
+    verify: bool = True
 
 
-def access_of(connection: Connection, bucket: str, name: str) -> Access:
+def parse_archive(connection: Connection, bucket: str, name: str) -> Archive:
     """Parse an S3 connection.
 
     Args:
@@ -76,10 +79,14 @@ def access_of(connection: Connection, bucket: str, name: str) -> Access:
     if connection.schema not in ("", bucket):
         raise _other_bucket("its field schema", name)
     root_certificate, verify = _verification(connection.extra.get("verify"), name)
-    return Access(
-        *_key(connection, extra, session, name),
-        region=extra.get("region_name"),
+    key_id, secret, token = _key(connection, extra, session, name)
+    return Archive(
+        bucket,
         endpoint_url=service.get("endpoint_url") or extra.get("endpoint_url"),
+        region=extra.get("region_name"),
+        access_key_id=key_id,
+        secret_access_key=secret,
+        session_token=token,
         root_certificate=root_certificate,
         verify=verify,
     )

@@ -1,33 +1,51 @@
-"""Load what answers of recently played tell of tracks and artists.
+"""Load the tracks and artists of responses of recently played.
 
-    rows ──▶ what of them is known, by key ──▶ the rest ──COPY──▶ the platform's tables
+    rows ──▶ which of them are known, by key ──▶ the rest ──COPY──▶ the platform's tables
 
-Of two values the larger stands, whichever came first. What ``/tracks`` and ``/artists`` told stands
-above both, and is only filled in (docs/adr/0012).
+Of two values the larger stays, whichever came first. A value that ``/tracks`` or ``/artists``
+returned stays in any case, and only empty ones are filled in (docs/adr/0012).
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
+from songswap.models import (
+    Artist,
+    ArtistTrack,
+    Catalogue,
+    DataFix,
+    Image,
+    Popularity,
+    Preview,
+    Track,
+)
 from songswap.transform.catalogue import with_one_primary
 from songswap.warehouse import popularity
 from songswap.warehouse.copying import copy
 from songswap.warehouse.popularity import Comparison
 from songswap.warehouse.sql import statements
 
+_SQL = statements("catalogue.sql")
+
+_Row = tuple[Any, ...]
+_Rows = dict[_Row, _Row]
+"""Rows by their keys."""
+
 
 class _Table(NamedTuple):
-    """A table, its columns, how many of them, the first ones, are its key, and of whom it tells."""
+    """A table: its first ``key_size`` columns are its key, and ``kind`` is whose rows it has."""
 
     name: str
     columns: tuple[str, ...]
-    key: int
+    key_size: int
     kind: str = "track"
+
+    def key(self, row: _Row) -> _Row:
+        return row[: self.key_size]
 
 
 _TABLES = {
@@ -37,189 +55,199 @@ _TABLES = {
     "track_images": _Table("TrackImages", Image._fields, 3),
     "track_previews": _Table("TrackPreviews", Preview._fields, 1),
 }
-"""By its name in a catalogue, each after those it refers to."""
-
-_Row = tuple[Any, ...]
-_Rows = dict[_Row, _Row]
-"""Rows by their keys."""
+"""By their names in a catalogue, each after those it refers to."""
 
 
 def load(connection: psycopg.Connection, catalogue: Catalogue) -> tuple[Counter[str], set[str]]:
-    """Copy what is not known of tracks and artists, and complete it; under the lock of all loads.
+    """Insert unknown rows of tracks and artists, and complete known ones.
+
+    Needs the lock of all loads.
 
     Returns:
-        New rows by name, and the ids of the artists that are new.
+        The counts of new rows by name, and the ids of the new artists.
 
     Raises:
         LoadIncomplete: rows were not in their table after their load.
         psycopg.Error: the server's own.
     """
-    return _Load(connection).load(catalogue)
+    counts, new_artists = Counter[str](), set[str]()
+    stored = existing(connection, catalogue.tracks)
+    observed = catalogue.track_popularity.values()
+    compared = _compare_popularity(connection, observed, stored)
+    new_forms = _new_forms(connection, catalogue, stored)
+    changed_popularity = {row.id for row in observed} - compared.known
+    rows = _without_tracks(catalogue, stored - new_forms.keys() - changed_popularity)
+    # A new track has no rows yet: only the others are looked up.
+    known_tracks = [track.id for track in rows["tracks"] if track.id in stored]
+    for name, table in _TABLES.items():
+        ids = known_tracks if table.kind == "track" else [row[0] for row in rows[name]]
+        new, changed = _compare(connection, name, rows[name], ids)
+        _execute_with_columns(connection, f"change_{name}", table.columns, changed)
+        counts[name] = copy(connection, table.name, table.columns, sorted(new))
+        if name == "tracks":
+            fill_durations(connection, [row[0] for row in new if not row[2]])
+        if name == "artists":
+            new_artists = {row[0] for row in new}
+    counts["track_popularity"] = _store_popularity(connection, compared)
+    _execute_with_columns(connection, "upsert_forms", ("id", "form"), sorted(new_forms.items()))
+    return counts, new_artists
 
 
-def observe(connection: psycopg.Connection, told: Iterable[Popularity]) -> None:
-    """Load observations of popularity of tracks, those in the table; under the lock of all loads.
+def load_popularity(connection: psycopg.Connection, rows: Iterable[Popularity]) -> None:
+    """Load the popularity of tracks that exist; needs the lock of all loads.
 
     Raises:
         LoadIncomplete: rows were not in the table after their load.
         psycopg.Error: the server's own.
     """
-    this = _Load(connection)
-    observed = list(told)
-    there = this.there([row.id for row in observed])
-    this.observe(this.compare([row for row in observed if row.id in there], there))
+    observed = list(rows)
+    stored = existing(connection, [row.id for row in observed])
+    observed = [row for row in observed if row.id in stored]
+    _store_popularity(connection, _compare_popularity(connection, observed, stored))
+
+
+def existing(connection: psycopg.Connection, ids: Collection[str]) -> set[str]:
+    """Return those of these tracks that are in the table."""
+    if not ids:
+        return set()
+    return {id_ for (id_,) in connection.execute(_SQL["existing"], {"ids": list(ids)})}
 
 
 def fill_durations(connection: psycopg.Connection, ids: Collection[str]) -> None:
-    """Give these tracks the length that exports tell, where Spotify has told none.
+    """Give these tracks the length that exports suggest, where Spotify has given none.
 
-    Under the lock of all loads.
-
-    Raises:
-        psycopg.Error: the server's own.
+    Needs the lock of all loads.
     """
-    _Load(connection).fill_durations(ids)
+    if ids:
+        connection.execute(_SQL["fill_durations"], {"ids": list(ids)})
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
-    """A load under way."""
-
-    connection: psycopg.Connection
-
-    def load(self, catalogue: Catalogue) -> tuple[Counter[str], set[str]]:
-        counts, new_artists = Counter[str](), set[str]()
-        there = self.there(catalogue.tracks)
-        told = catalogue.track_popularity.values()
-        compared = self.compare(told, there)
-        forms = self._new_forms(catalogue, there)
-        observed_anew = {row.id for row in told} - compared.known
-        rows = _told_anew(catalogue, there - forms.keys() - observed_anew)
-        # Of a new track nothing can be known: only the others are looked up.
-        of = [track.id for track in rows["tracks"] if track.id in there]
-        for name, table in _TABLES.items():
-            ids = of if table.kind == "track" else [row[0] for row in rows[name]]
-            known = self._known(name, ids)
-            new, changed = self._settle(table, rows[name], known)
-            self._change(f"change_{name}", table.columns, changed)
-            counts[name] = copy(self.connection, table.name, table.columns, sorted(new))
-            if name == "tracks":
-                self.fill_durations([row[0] for row in new if not row[2]])
-            if name == "artists":
-                new_artists = {row[0] for row in new}
-        counts["track_popularity"] = self.observe(compared)
-        self._change("keep_forms", ("id", "form"), sorted(forms.items()))
-        return counts, new_artists
-
-    def there(self, ids: Collection[str]) -> set[str]:
-        """Those of these tracks that are in the table."""
-        return {id_ for (id_,) in self._execute("there", ids=list(ids))} if ids else set()
-
-    def fill_durations(self, ids: Collection[str]) -> None:
-        """Give these tracks the length that exports tell, where Spotify has told none."""
-        if ids:
-            self._execute("fill_durations", ids=list(ids))
-
-    def compare(self, told: Iterable[Popularity], there: Collection[str]) -> Comparison:
-        """What is told of popularity beside what is known of it in the same days."""
-        observed = list(told)
-        of = [row for row in observed if row.id in there]
-        found: list[Popularity] = []
-        if of:
-            days = [row.date.date() for row in of]
-            span = {"first": min(days), "last": max(days)}
-            rows = self._execute("popularity", ids=list({row.id for row in of}), **span)
-            found = [Popularity(*row) for row in rows]
-        return popularity.compare(observed, found)
-
-    def observe(self, compared: Comparison) -> int:
-        """Load observations; how many rows are new."""
-        self._change("move_popularity", popularity.Moved._fields, compared.moved)
-        for one in compared.following:
-            self._change("move_popularity", one._fields, [one])
-        return copy(self.connection, "TrackPopularity", Popularity._fields, compared.new)
-
-    def _execute(self, name: str, /, **parameters: object) -> psycopg.Cursor:
-        return self.connection.execute(statements("catalogue.sql")[name], parameters)
-
-    def _known(self, name: str, ids: Collection[str]) -> _Rows:
-        """The rows of these tracks or artists."""
-        key = _TABLES[name].key
-        rows = self._execute(f"known_{name}", ids=list(ids)) if ids else ()
-        return {row[:key]: row for row in rows}
-
-    def _new_forms(self, catalogue: Catalogue, there: Collection[str]) -> dict[str, int]:
-        """The tracks that are told in another form than that in which they were looked at."""
-        ids = [id_ for id_ in catalogue.forms if id_ in there]
-        kept: dict[str, int] = dict(self._execute("forms", ids=ids)) if ids else {}
-        told = catalogue.forms.items()
-        return {id_: form for id_, form in told if not form or form != kept.get(id_)}
-
-    def _settle(
-        self, table: _Table, told: Iterable[_Row], known: _Rows
-    ) -> tuple[list[_Row], list[_Row]]:
-        """The rows that are new, and those that change: what stands of what is told and known."""
-        told = [row for row in told if known.get(row[: table.key]) != row]
-        of = {row[0] for row in told} & {row[0] for row in known}
-        answered = self._answered(table.kind, of)
-        if table.columns == ArtistTrack._fields:
-            told = _links(told, {key: row for key, row in known.items() if key[0] in of}, answered)
-        new, changed = [], []
-        for row in told:
-            before = known.get(row[: table.key])
-            if before is None:
-                new.append(row)
-            elif before != (row := _standing(before, row, table, row[0] in answered)):
-                changed.append(row)
-        return new, changed
-
-    def _answered(self, kind: str, ids: Collection[str]) -> set[str]:
-        """Those of these of which ``/tracks`` or ``/artists`` told."""
-        if not ids:
-            return set()
-        return {id_ for (id_,) in self._execute("answered", kind=kind, ids=list(ids))}
-
-    def _change(self, name: str, columns: Sequence[str], rows: Sequence[_Row]) -> None:
-        """Run a statement with one list for each column of these rows."""
-        if rows:
-            lists = zip(*rows, strict=True)
-            self._execute(name, **dict(zip(columns, map(list, lists), strict=True)))
+def store_fixes(connection: psycopg.Connection, fixes: Collection[DataFix], now: datetime) -> int:
+    """Record what was cut, cleaned or left out of rows; return how many fixes are new."""
+    if not fixes:
+        return 0
+    kinds, ids, fields, problems = map(list, zip(*fixes, strict=True))
+    params = {"kinds": kinds, "ids": ids, "fields": fields, "problems": problems, "now": now}
+    return connection.execute(_SQL["insert_data_fixes"], params).rowcount
 
 
-def _standing(known: _Row, told: _Row, table: _Table, answered: bool) -> _Row:
-    """Of each value the larger; what is known and not empty where it was answered."""
-    if table.columns == ArtistTrack._fields:
-        return told
-    values = zip(known[table.key :], told[table.key :], strict=True)
-    return *told[: table.key], *(one if answered and one else max(one, two) for one, two in values)
+def _compare_popularity(
+    connection: psycopg.Connection, observed: Collection[Popularity], stored: Collection[str]
+) -> Comparison:
+    """Compare popularity with the rows of the same days; tracks not in ``stored`` have none."""
+    of_stored = [row for row in observed if row.id in stored]
+    if not of_stored:
+        return popularity.compare(observed, [])
+    days = [row.date.date() for row in of_stored]
+    params = {
+        "ids": list({row.id for row in of_stored}),
+        "first": min(days),
+        "last": max(days),
+    }
+    rows = connection.execute(_SQL["popularity"], params)
+    return popularity.compare(observed, [Popularity(*row) for row in rows])
 
 
-def _links(told: Iterable[_Row], known: _Rows, answered: Collection[str]) -> list[_Row]:
-    """What is told of the artists of tracks, and what is known of them, with one primary artist.
+def _store_popularity(connection: psycopg.Connection, compared: Comparison) -> int:
+    """Write the rows of a comparison; return how many are new."""
+    columns = popularity.Moved._fields
+    _execute_with_columns(connection, "move_popularity", columns, compared.moved)
+    for row in compared.following:
+        _execute_with_columns(connection, "move_popularity", columns, [row])
+    return copy(connection, "TrackPopularity", Popularity._fields, compared.new)
 
-    That one stays where it was answered.
+
+def _new_forms(
+    connection: psycopg.Connection, catalogue: Catalogue, stored: Collection[str]
+) -> dict[str, int]:
+    """Return the checksums of tracks whose stored checksum is another, or which have none."""
+    ids = [id_ for id_ in catalogue.forms if id_ in stored]
+    known: dict[str, int] = dict(connection.execute(_SQL["forms"], {"ids": ids})) if ids else {}
+    return {
+        id_: form for id_, form in catalogue.forms.items() if not form or form != known.get(id_)
+    }
+
+
+def _compare(
+    connection: psycopg.Connection, name: str, rows: Iterable[_Row], ids: Collection[str]
+) -> tuple[list[_Row], list[_Row]]:
+    """Return the rows that are new, and those that change a known row.
+
+    Args:
+        ids: of the tracks or artists whose rows are looked up.
     """
-    stays = {row[0] for row in known.values() if row[2]}.intersection(answered)
+    table = _TABLES[name]
+    found = connection.execute(_SQL[f"known_{name}"], {"ids": list(ids)}) if ids else ()
+    known = {table.key(row): row for row in found}
+    rows = [row for row in rows if known.get(table.key(row)) != row]
+    ids = {row[0] for row in rows} & {row[0] for row in known}
+    authoritative = _authoritative(connection, table.kind, ids)
+    if name == "artist_tracks":
+        links = {key: row for key, row in known.items() if key[0] in ids}
+        rows = _links(rows, links, authoritative)
+    new, changed = [], []
+    for row in rows:
+        before = known.get(table.key(row))
+        if before is None:
+            new.append(row)
+            continue
+        if name != "artist_tracks":
+            row = _merged(before, row, table, row[0] in authoritative)
+        if row != before:
+            changed.append(row)
+    return new, changed
+
+
+def _authoritative(connection: psycopg.Connection, kind: str, ids: Collection[str]) -> set[str]:
+    """Return those of these ids that ``/tracks`` or ``/artists`` returned."""
+    if not ids:
+        return set()
+    params = {"kind": kind, "ids": list(ids)}
+    return {id_ for (id_,) in connection.execute(_SQL["authoritative"], params)}
+
+
+def _execute_with_columns(
+    connection: psycopg.Connection, name: str, columns: Sequence[str], rows: Sequence[_Row]
+) -> None:
+    """Execute a statement with one list of values a column."""
+    if rows:
+        values = map(list, zip(*rows, strict=True))
+        connection.execute(_SQL[name], dict(zip(columns, values, strict=True)))
+
+
+def _merged(known: _Row, row: _Row, table: _Table, authoritative: bool) -> _Row:
+    """Return the larger of each two values; an authoritative one stays unless it is empty."""
+    size = table.key_size
+    values = zip(known[size:], row[size:], strict=True)
+    return *row[:size], *(old if authoritative and old else max(old, new) for old, new in values)
+
+
+def _links(rows: Iterable[_Row], known: _Rows, authoritative: Collection[str]) -> list[_Row]:
+    """Return all links of tracks to artists, with one primary artist a track.
+
+    An authoritative primary artist stays.
+    """
+    fixed = {row[0] for row in known.values() if row[2]}.intersection(authoritative)
     links = {key: ArtistTrack(*row) for key, row in known.items()}
-    for track_id, artist_id, is_primary in told:
-        link = ArtistTrack(track_id, artist_id, is_primary and track_id not in stays)
+    for track_id, artist_id, is_primary in rows:
+        link = ArtistTrack(track_id, artist_id, is_primary and track_id not in fixed)
         before = links.setdefault((track_id, artist_id), link)
         links[track_id, artist_id] = max(before, link)
     return [*with_one_primary(links.values())]
 
 
-def _told_anew(catalogue: Catalogue, old: Collection[str]) -> dict[str, list[Any]]:
-    """The rows of a catalogue that may be new, by name, without those of tracks in ``old``.
+def _without_tracks(catalogue: Catalogue, unchanged: Collection[str]) -> dict[str, list[Any]]:
+    """Return the rows of a catalogue by name, without those of ``unchanged`` tracks.
 
-    A track that was told in the same form before, with the same popularity on the same day, was
-    looked at then.
+    A track is unchanged that came in the same form before, with the same popularity on the day.
     """
-    links = [link for link in catalogue.artist_tracks.values() if link.track_id not in old]
-    named = {link.artist_id for link in links}
+    links = [row for row in catalogue.artist_tracks.values() if row.track_id not in unchanged]
+    artists = {row.artist_id for row in links}
+    images, previews = catalogue.track_images.values(), catalogue.track_previews.values()
     return {
-        "tracks": [row for row in catalogue.tracks.values() if row.id not in old],
-        "artists": [row for row in catalogue.artists.values() if row.id in named],
+        "tracks": [row for row in catalogue.tracks.values() if row.id not in unchanged],
+        "artists": [row for row in catalogue.artists.values() if row.id in artists],
         "artist_tracks": links,
-        "track_images": [row for row in catalogue.track_images.values() if row.id not in old],
-        "track_previews": [row for row in catalogue.track_previews.values() if row.id not in old],
+        "track_images": [row for row in images if row.id not in unchanged],
+        "track_previews": [row for row in previews if row.id not in unchanged],
     }

@@ -1,53 +1,65 @@
--- What answers tell of tracks and artists. What is known already is looked up by key, what is not is
--- copied into the tables as it is. Where the platform lets a column be NULL, it is as if it were empty.
+-- Tracks and artists of responses: known rows are looked up by key, new ones are copied into the tables.
+-- A NULL in a column that the platform lets be NULL is read as empty.
 
--- name: there
+-- name: existing
+-- The tracks that have a row.
 SELECT id FROM "Tracks" WHERE id = ANY (%(ids)s)
 
 -- name: known_tracks
--- A length that only exports tell is none: whatever Spotify tells takes its place.
-SELECT t.id, coalesce(t.name, ''), CASE WHEN d.id IS NULL THEN coalesce(t.duration_ms, 0) ELSE 0 END
+-- An estimated length is read as none: any length that Spotify returns replaces it.
+SELECT t.id, coalesce(t.name, ''),
+  CASE WHEN d.id IS NULL THEN coalesce(t.duration_ms, 0) ELSE 0 END
 FROM "Tracks" t LEFT JOIN songswap.estimated_durations d ON d.id = t.id
 WHERE t.id = ANY (%(ids)s)
 
 -- name: known_artists
+-- Artists have few columns: a row differs by its name alone.
 SELECT id, coalesce(name, '') FROM "Artists" WHERE id = ANY (%(ids)s)
 
 -- name: known_artist_tracks
-SELECT track_id, artist_id, coalesce(is_primary, false) FROM "ArtistTracks" WHERE track_id = ANY (%(ids)s)
+-- All links of these tracks, for one artist of each is primary.
+SELECT track_id, artist_id, coalesce(is_primary, false) FROM "ArtistTracks"
+WHERE track_id = ANY (%(ids)s)
 
 -- name: known_track_images
+-- An image differs by its url alone: its size is in the key.
 SELECT id, height, width, coalesce(url, '') FROM "TrackImages" WHERE id = ANY (%(ids)s)
 
 -- name: known_track_previews
+-- A track has one preview.
 SELECT id, coalesce(url, '') FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
 
--- name: answered
+-- name: authoritative
+-- Tracks or artists that Spotify's own endpoint returned.
 SELECT id FROM songswap.enrichment_queue
 WHERE kind = %(kind)s AND known AND answered_at IS NOT NULL AND id = ANY (%(ids)s)
 
 -- name: forms
+-- The checksum of the form in which a track came last: the same form holds nothing new.
 SELECT id, form FROM songswap.track_forms WHERE id = ANY (%(ids)s)
 
--- name: keep_forms
+-- name: upsert_forms
+-- After the rows of the track, in their transaction.
 INSERT INTO songswap.track_forms (id, form)
 SELECT id, form FROM unnest(%(id)s::text[], %(form)s::bigint[]) s (id, form)
 ON CONFLICT (id) DO UPDATE SET form = EXCLUDED.form
 
 -- name: change_tracks
-WITH told AS (
+-- A length that Spotify returned is no estimate.
+WITH changed AS (
   SELECT id, name, duration_ms
-  FROM unnest(%(id)s::text[], %(name)s::text[], %(duration_ms)s::integer[]) s (id, name, duration_ms)
-), known AS (
+  FROM unnest(%(id)s::text[], %(name)s::text[], %(duration_ms)s::integer[])
+    s (id, name, duration_ms)
+), not_estimated AS (
   DELETE FROM songswap.estimated_durations d
-  USING told s WHERE d.id = s.id AND s.duration_ms > 0
+  USING changed s WHERE d.id = s.id AND s.duration_ms > 0
 )
 UPDATE "Tracks" t SET name = s.name,
   duration_ms = coalesce(nullif(s.duration_ms, 0), t.duration_ms, 0)
-FROM told s WHERE t.id = s.id
+FROM changed s WHERE t.id = s.id
 
 -- name: fill_durations
--- Of tracks whose length Spotify has not told, the longest that exports tell.
+-- The longest that exports suggest, for tracks whose length Spotify has not returned.
 WITH filled AS (
   UPDATE "Tracks" t SET duration_ms = e.duration_ms
   FROM songswap.export_tracks e
@@ -62,6 +74,7 @@ WITH filled AS (
 INSERT INTO songswap.estimated_durations SELECT id FROM filled ON CONFLICT DO NOTHING
 
 -- name: change_artists
+-- By key, like the four below: a row changes where a response has larger values.
 UPDATE "Artists" a SET name = s.name
 FROM unnest(%(id)s::text[], %(name)s::text[]) s (id, name)
 WHERE a.id = s.id
@@ -84,12 +97,23 @@ FROM unnest(%(id)s::text[], %(url)s::text[]) s (id, url)
 WHERE p.id = s.id
 
 -- name: popularity
+-- All rows of these tracks in the days of the responses, to compare them by day.
 SELECT id, date AT TIME ZONE 'UTC', popularity FROM "TrackPopularity"
 WHERE id = ANY (%(ids)s) AND date >= %(first)s::date AND date < %(last)s::date + 1
   AND popularity IS NOT NULL
 
 -- name: move_popularity
+-- To its place by `popularity.compare`, which is free by then.
 UPDATE "TrackPopularity" p SET date = s.date AT TIME ZONE 'UTC'
 FROM unnest(%(id)s::text[], %(date)s::timestamptz[], %(instead_of)s::timestamptz[])
   s (id, date, instead_of)
 WHERE p.id = s.id AND p.date = s.instead_of AT TIME ZONE 'UTC'
+
+-- name: insert_data_fixes
+-- Each fix once, however many responses have it.
+INSERT INTO songswap.data_fixes (kind, id, field, problem, found_at)
+SELECT kind, id, field, problem, %(now)s
+FROM unnest(%(kinds)s::text[], %(ids)s::text[], %(fields)s::text[], %(problems)s::text[])
+  s (kind, id, field, problem)
+ORDER BY kind, id, field, problem
+ON CONFLICT DO NOTHING

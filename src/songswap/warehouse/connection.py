@@ -1,4 +1,4 @@
-"""Connections to the warehouse: UTC inside, waits that end, and errors to act on."""
+"""Connections to the warehouse, whose waits end and whose errors say what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,22 +12,22 @@ from songswap.warehouse.session import AsyncSession, Session
 from songswap.warehouse.timeouts import Limits
 
 _POOL_SIZE = 2
-"""Of short transactions only, while many tokens are exchanged."""
+"""Enough for the short transactions of many token exchanges."""
 
 _POOL_WAIT_S = 10
 
 
 @contextmanager
 def connect(dsn: str, limits: Limits | None = None) -> Iterator[psycopg.Connection]:
-    """A connection that is closed at the end; transactions are up to the caller.
+    """Open a connection for the block; the caller begins transactions.
 
     Args:
-        limits: how long it may wait; as usual, if None.
+        limits: how long it may wait; the usual limits if None.
 
     Raises:
-        WarehouseUnavailable: PostgreSQL refused the connection, or it was lost on the way.
+        WarehouseUnavailable: PostgreSQL refused the connection, or it was lost.
         WarehouseBusy: others held locks for too long.
-        SchemaOutdated: a table that is needed is not there.
+        SchemaOutdated: a table is missing.
         WarehouseRefused: any other error of PostgreSQL.
     """
     with translate_errors(), Session.connect(dsn, autocommit=True, limits=limits) as connection:
@@ -35,21 +35,21 @@ def connect(dsn: str, limits: Limits | None = None) -> Iterator[psycopg.Connecti
 
 
 async def connect_async(dsn: str) -> psycopg.AsyncConnection:
-    """A connection for coroutines, which the caller closes; errors are psycopg's own.
+    """Open a connection for coroutines, which the caller closes; errors are psycopg's own.
 
-    `songswap.warehouse.error_translation.translated` makes them sentences.
+    `songswap.warehouse.error_translation` turns them into ours.
     """
     return await AsyncSession.connect(dsn, autocommit=True)
 
 
 class _PooledSession(AsyncSession):
-    """A session of a pool; ``refusals`` has the error that kept the last one from being opened."""
+    """A session of a pool; ``refusals`` has the error of the last attempt to open one, if any."""
 
     @classmethod
-    async def connect(cls, conninfo: str = "", **about: Any) -> Self:
-        refusals: list[psycopg.Error] = about["refusals"]
+    async def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        refusals: list[psycopg.Error] = options["refusals"]
         try:
-            session = await super().connect(conninfo, autocommit=about["autocommit"])
+            session = await super().connect(conninfo, autocommit=options["autocommit"])
         except psycopg.Error as error:
             refusals[:] = [error]
             raise
@@ -58,7 +58,7 @@ class _PooledSession(AsyncSession):
 
 
 class _Pool(AsyncConnectionPool[psycopg.AsyncConnection]):
-    """A pool that says why it has no connection to give."""
+    """A pool whose timeout raises the error that kept it from opening a session."""
 
     def __init__(self, dsn: str) -> None:
         self._refusals: list[psycopg.Error] = []
@@ -80,8 +80,8 @@ class _Pool(AsyncConnectionPool[psycopg.AsyncConnection]):
 
 
 def pool(dsn: str) -> AsyncConnectionPool:
-    """A pool of such connections, to be opened by the caller.
+    """Return a pool of such connections, to be opened by the caller.
 
-    Where it has none to give in time, it raises what the server said.
+    It raises the server's error where it has no connection in time.
     """
     return _Pool(dsn)

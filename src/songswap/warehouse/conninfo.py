@@ -1,8 +1,8 @@
-"""How libpq is told to connect to the warehouse, and when each side gives up a host that vanished.
+"""Connection strings of the warehouse, and when each side gives up a host that has vanished.
 
-A host that vanishes (its power, its network) says nothing, and TCP waits for it for hours. So both
-sides ask every few seconds whether the other is there: ours, to end a wait for nobody; the server,
-to let go of the locks of a process that is no more.
+A host that vanishes (its power, its network) sends nothing, and TCP waits for it for hours. So each
+side probes the other every few seconds: ours to end a useless wait, the server to release the locks
+of a dead process.
 """
 
 from ipaddress import ip_address
@@ -19,14 +19,14 @@ CONNECT_S = 10
 _PROBES = 3
 
 
-def opened_with(dsn: str, within: Limits) -> str:
-    """``dsn`` with what every connection of the pipeline is opened with.
+def with_defaults(dsn: str, within: Limits) -> str:
+    """Add the options of every connection of the pipeline to ``dsn``.
 
-    What the operator says of that holds: in ``dsn``, in libpq's environment variables (``PG…``), or
-    in a service that one of them names.
+    The operator's own options stay: those in ``dsn``, in libpq's environment variables (``PG…``),
+    or in a service that one of them names.
     """
     idle_s, interval_s = _probing(within)
-    usual = {
+    defaults = {
         "application_name": "songswap",
         "connect_timeout": str(CONNECT_S),
         "keepalives": "1",
@@ -36,29 +36,29 @@ def opened_with(dsn: str, within: Limits) -> str:
         "tcp_user_timeout": ms(within.vanished_s),
     }
     own = _resolved(dsn)
-    told = {name: own.get(name, value) for name, value in usual.items()}
+    options = {name: own.get(name, value) for name, value in defaults.items()}
     if "service" in own:
-        # psycopg tries several hosts, each within connect_timeout, only where they stand here.
-        told |= {name: own[name] for name in ("host", "hostaddr", "port") if name in own}
-    # Values are read and written in it, whatever the operator's other programs want.
-    return make_conninfo(dsn, **told, client_encoding="UTF8")
+        # psycopg tries several hosts, each within connect_timeout, only where it sees them here.
+        options |= {name: own[name] for name in ("host", "hostaddr", "port") if name in own}
+    # Our values are in UTF-8, whatever the operator's other programs need.
+    return make_conninfo(dsn, **options, client_encoding="UTF8")
 
 
 def to_same_server(dsn: str, connection: "psycopg.BaseConnection[Any]") -> str:
-    """``dsn``, but of several hosts or addresses with that alone that ``connection`` leads to."""
-    about = connection.info
+    """Return ``dsn`` with the one host and address, of several, that ``connection`` has."""
+    info = connection.info
     return make_conninfo(
         dsn,
-        host=about.host,
-        hostaddr="" if _needs_zone(about.hostaddr) else about.hostaddr,
-        port=str(about.port),
+        host=info.host,
+        hostaddr="" if _needs_zone(info.hostaddr) else info.hostaddr,
+        port=str(info.port),
         connect_timeout=str(CONNECT_S),
         target_session_attrs="any",
     )
 
 
 def server_settings(within: Limits) -> dict[str, str]:
-    """The server's settings with which it notices that the host of a session has vanished."""
+    """Return the server's settings that make it notice that a session's host has vanished."""
     idle_s, interval_s = _probing(within)
     return {
         "tcp_keepalives_idle": str(idle_s),
@@ -69,24 +69,23 @@ def server_settings(within: Limits) -> dict[str, str]:
 
 
 def _probing(within: Limits) -> tuple[int, int]:
-    """After how many silent seconds to ask whether the other side is there, and how often then."""
+    """Return after how many silent seconds to probe the other side, and how often then."""
     return max(1, round(within.vanished_s / 2)), max(1, round(within.vanished_s / 2 / _PROBES))
 
 
 def _resolved(dsn: str) -> dict[str, str]:
-    """What libpq makes of a connection string: environment and service file in it.
+    """Return libpq's options for a connection string, with its environment and service file.
 
-    Only libpq itself reads them, as it begins to connect; an option that it cannot accept keeps it
-    from doing more than that.
+    Only libpq itself reads these, when it begins to connect; an invalid option stops it there.
     """
-    refused = PGconn.connect_start(make_conninfo(dsn, sslmode="only to be read").encode())
+    unconnected = PGconn.connect_start(make_conninfo(dsn, sslmode="only to be read").encode())
     try:
-        found = {option.keyword.decode(): option.val for option in refused.info}
+        found = {option.keyword.decode(): option.val for option in unconnected.info}
     finally:
-        refused.finish()
+        unconnected.finish()
     return {name: value.decode() for name, value in found.items() if value is not None}
 
 
 def _needs_zone(address: str | None) -> bool:
-    """Whether an address leads nowhere without its network's name, which libpq does not tell."""
+    """Return whether an address needs its network's name, which libpq does not give."""
     return not address or ip_address(address).is_link_local

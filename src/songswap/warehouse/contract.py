@@ -1,7 +1,7 @@
-"""The platform's tables as the pipeline needs them (docs/deployment.md), in words of its own.
+"""The platform's tables as the pipeline needs them (docs/deployment.md).
 
-What each statement needs of a column decides which types will do, whether it has to be as the
-platform's contract has it or not: ``text`` holds what ``varchar(240)`` does.
+The statements decide which types a column may have, and those can be more than the contract's: a
+``text`` holds all that a ``varchar(240)`` does.
 """
 
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """What a column holds.
+    """The types that a column may have.
 
     Args:
         contract: its type in the contract.
-        types: those that will do, as ``pg_type`` names them.
-        size: the least that it has to hold: characters, or digits of a second; 0 where any will do.
+        types: the types that will do, as ``pg_type`` names them.
+        size: the smallest size: characters, or digits of a second; 0 where any will do.
     """
 
     contract: str
@@ -23,7 +23,7 @@ class Kind(NamedTuple):
 
 
 _TEXTS = frozenset({"varchar", "text", "citext"})
-_KEYS = _TEXTS - {"citext"}  # ids differ in the case of their letters alone
+_KEYS = _TEXTS - {"citext"}  # ids can differ in case alone
 _FLOATS = frozenset({"float8", "float4", "numeric"})
 _WHOLE = frozenset({"int4", "int8", "numeric"})
 
@@ -46,10 +46,10 @@ class Table(NamedTuple):
     """A table of the contract.
 
     Args:
-        key: by what its rows are told apart.
-        parents: the tables whose rows take its rows with them, by the column that refers to them.
-        loaded: the columns that loads use; of the others only single commands make use.
-        keys: other keys that single commands need.
+        key: the columns of the primary key.
+        parents: the tables of its foreign keys, by column; their rows are deleted with its own.
+        loaded: the columns that loads use; some commands use others.
+        keys: other unique keys, which some commands need.
     """
 
     columns: Mapping[str, Kind]
@@ -75,7 +75,7 @@ TABLES: Mapping[str, Table] = {
         (("spotify_id",), ("email",)),
     ),
     "SpotifyTokens": Table(
-        # How long a token is only Spotify knows: `songswap.warehouse.tokens` looks at those in use.
+        # Only Spotify knows how long tokens are: `songswap.warehouse.tokens` measures those in use.
         {"id": _USER, **dict.fromkeys(("access_token", "refresh_token"), Kind("text", _KEYS))},
         ("id",),
         {"id": "Users"},
@@ -126,7 +126,7 @@ TABLES: Mapping[str, Table] = {
         {"id": _ID, "date": _MOMENT, "followers": _FOLLOWERS}, "id", "date", id="Artists"
     ),
 }
-"""By name, in the order in which the contract has them."""
+"""By name, in the order of the contract."""
 
 METADATA = tuple(name for name in TABLES if name not in ("Users", "SpotifyTokens", "History"))
-"""Those that enrichment and backfills load."""
+"""The tables that enrichment and backfills load."""

@@ -1,8 +1,8 @@
--- What the platform's tables are, as the server's catalogue has them.
+-- The platform's tables, as the server's catalogue has them.
 
 -- name: shapes
--- Each table that is there. A column's type is that below its domains. to_jsonb() asks for columns of the
--- catalogue that old servers do not have.
+-- Those of the tables that exist. A column of a domain has the type below it. to_jsonb() reads columns of
+-- the catalogue that old servers do not have.
 WITH RECURSIVE domains (oid, base, modifier, required, filled) AS (
   SELECT oid, typbasetype, typtypmod, typnotnull, typdefault IS NOT NULL
   FROM pg_type WHERE typtype = 'd'
@@ -73,14 +73,14 @@ SELECT c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
 FROM tables c
 
 -- name: hiding
--- The pipeline's own tables whose policies apply to this role.
+-- The pipeline's own tables whose row level security applies to this role.
 SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), c.relforcerowsecurity
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'songswap' AND c.relkind IN ('r', 'p') AND row_security_active(c.oid)
 ORDER BY c.relname
 
 -- name: referred
--- The schemas of the tables to which the pipeline's own refer.
+-- The schemas to which the pipeline's own foreign keys refer.
 SELECT DISTINCT p.nspname
 FROM pg_constraint k
 JOIN pg_namespace n ON n.oid = k.connamespace AND n.nspname = 'songswap'

@@ -1,4 +1,4 @@
-"""Copy rows that are new straight into their table."""
+"""Copy new rows into their table."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -15,15 +15,15 @@ def copy(
     columns: Sequence[str],
     rows: Collection[Sequence[Any]],
 ) -> int:
-    """Copy rows as they are; how many there were.
+    """Copy rows with COPY, and return how many there were.
 
     Args:
-        table: its name, or schema and name with a point between them.
-        columns: of the rows' values. The table may have others, and in another order.
+        table: its name, or ``schema.name``.
+        columns: of the rows' values; the table may have others, and in another order.
 
     Raises:
-        LoadIncomplete: not all of them arrived.
-        psycopg.Error: one of them is there already, or does not fit.
+        LoadIncomplete: the table did not take all of them.
+        psycopg.Error: a row exists already, or does not fit.
     """
     if not rows:
         return 0

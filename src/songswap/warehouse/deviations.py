@@ -1,4 +1,4 @@
-"""How the platform's tables differ from what the pipeline needs, and what to do about each."""
+"""Find where the platform's tables differ from what the pipeline needs, and say what to do."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -14,16 +14,16 @@ from songswap.warehouse.sql import statements
 _SQL = statements("contract.sql")
 
 _MOST = 3
-"""Deviations that a refused load names."""
+"""How many deviations a refused load names."""
 
 _NOT_A_TABLE = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 
 class Shape(NamedTuple):
-    """A table as it is, see the statement ``shapes``.
+    """A table as the server's catalogue has it, see the statement ``shapes``.
 
-    ``hides_rows``: row level security applies to this session's role; ``fills``: a trigger comes
-    before each row that is inserted.
+    ``hides_rows``: row level security applies to this session's role; ``fills``: a trigger runs
+    before the INSERT of each row.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 
 
 class Deviation(NamedTuple):
-    """What is wrong, what to do about it, and whether loads can go on with it."""
+    """What is wrong, how to fix it, and whether it stops loads."""
 
     problem: str
     remedy: str
@@ -46,18 +46,18 @@ class Deviation(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """Both, for an operator."""
+        """The problem and its fix, for an operator."""
         return f"{self.problem}: {self.remedy}."
 
 
 def find(connection: psycopg.Connection[Any], tables: Collection[str] = TABLES) -> list[Deviation]:
-    """The deviations of these tables; of those that are not there nothing is said."""
+    """Return the deviations of these tables; missing tables are ignored."""
     name = schema.find(connection)
-    about = {"schema": name, "tables": list(tables)}
-    shapes = [Shape(*row) for row in connection.execute(_SQL["shapes"], about)]
+    params = {"schema": name, "tables": list(tables)}
+    shapes = [Shape(*row) for row in connection.execute(_SQL["shapes"], params)]
     shapes.sort(key=lambda shape: list(TABLES).index(shape.name))
     role = connection.info.user
-    found = [one for shape in shapes for one in of_table(shape, name, role)]
+    found = [deviation for shape in shapes for deviation in of_table(shape, name, role)]
     found += [
         _hidden(f"{quoted(where)}.{quoted(table)}", owner, forced, role)
         for where, table, owner, forced in connection.execute(_SQL["hiding"])
@@ -67,23 +67,23 @@ def find(connection: psycopg.Connection[Any], tables: Collection[str] = TABLES) 
 
 
 def require_fit(connection: psycopg.Connection[Any], tables: Collection[str] = TABLES) -> None:
-    """Raise where these tables are such that a load cannot do its work, or would do it wrongly.
+    """Raise where a load into these tables would fail, or be wrong.
 
     Raises:
         PlatformUnfit: says what is wrong with which table, and what to do.
     """
-    fatal = [one for one in find(connection, tables) if one.is_fatal]
+    fatal = [deviation for deviation in find(connection, tables) if deviation.is_fatal]
     if fatal:
         more = f" And {len(fatal) - _MOST} more." if len(fatal) > _MOST else ""
         raise PlatformUnfit(
             "The platform's tables in the warehouse are not as loads need them, and nothing was"
-            f" loaded. {' '.join(one.sentence for one in fatal[:_MOST])}{more}"
-            " Have the tables' owner do it; 'songswap check postgres' tells all."
+            f" loaded. {' '.join(deviation.sentence for deviation in fatal[:_MOST])}{more}"
+            " Have the tables' owner do it; 'songswap check postgres' lists all."
         )
 
 
 def of_references(name: str, referred: Iterable[str], role: str) -> Iterator[Deviation]:
-    """The deviation that the pipeline's own tables were made for those of another schema."""
+    """Yield the deviation that the pipeline's tables have foreign keys to another schema."""
     for other in referred:
         if other != name:
             yield Deviation(
@@ -97,7 +97,7 @@ def of_references(name: str, referred: Iterable[str], role: str) -> Iterator[Dev
 
 
 def of_table(shape: Shape, schema_name: str, role: str) -> Iterator[Deviation]:
-    """The deviations of a table."""
+    """Yield the deviations of a table."""
     table, name = TABLES[shape.name], f"{quoted(schema_name)}.{quoted(shape.name)}"
     if shape.relkind in _NOT_A_TABLE:
         yield Deviation(
@@ -122,15 +122,15 @@ def of_table(shape: Shape, schema_name: str, role: str) -> Iterator[Deviation]:
 
 def _hidden(name: str, owner: str, forced: bool, role: str) -> Deviation:
     who = quoted(role)
-    ways = [f"ALTER ROLE {who} BYPASSRLS", f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY"]
+    remedies = [f"ALTER ROLE {who} BYPASSRLS", f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY"]
     if forced:
-        ways.insert(0, f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY, if {who} is its owner")
+        remedies.insert(0, f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY, if {who} is its owner")
     else:
-        ways.append(f"GRANT {quoted(owner)} TO {who}, for an owner sees all rows")
+        remedies.append(f"GRANT {quoted(owner)} TO {who}, for an owner sees all rows")
     return Deviation(
         f"row level security of {name} applies to the role {who}: its policies could hide rows, and"
         " COPY is refused",
-        ", or ".join(ways),
+        ", or ".join(remedies),
         True,
     )
 
@@ -155,7 +155,7 @@ def _of_column(
         )
     if unfit := _unfit(kind, found):
         problem, is_fatal = unfit
-        # Of a time with a zone the database's own zone would decide, not UTC.
+        # Without USING, PostgreSQL would convert a time with a zone to the database's own zone.
         using = f" USING {quoted(column)} AT TIME ZONE 'UTC'" if "tz" in found["type"] else ""
         yield Deviation(
             f"{name} {problem}",
@@ -171,7 +171,7 @@ def _of_column(
 
 
 def _unfit(kind: Kind, found: Mapping[str, Any]) -> tuple[str, bool] | None:
-    """What is wrong with a column's type, and whether nothing can be loaded into it."""
+    """Return what is wrong with a column's type, and whether loads into it fail."""
     type_, modifier = str(found["type"]), int(found["modifier"])
     needed = f"{kind.contract} is needed"
     if type_ == "bpchar" and "citext" in kind.types:
@@ -204,11 +204,11 @@ def _of_addition(
 
 
 def _of_key(shape: Shape, name: str, key: tuple[str, ...], needed: bool) -> Iterator[Deviation]:
-    same = [one for one in shape.unique if set(one["columns"]) == set(key)]
-    if any(one["lacks"] is None for one in same) or not shape.columns.keys() >= set(key):
+    same = [index for index in shape.unique if set(index["columns"]) == set(key)]
+    if any(index["lacks"] is None for index in same) or not shape.columns.keys() >= set(key):
         return
     columns = ", ".join(map(quoted, key))
-    instead = "".join(f"; {quoted(one['name'])} is {one['lacks']}" for one in same)
+    instead = "".join(f"; {quoted(index['name'])} is {index['lacks']}" for index in same)
     yield Deviation(
         f"{name} has no unique key ({columns}) that holds at once and for all rows{instead}",
         f"ALTER TABLE {name} ADD UNIQUE ({columns})",
@@ -217,10 +217,10 @@ def _of_key(shape: Shape, name: str, key: tuple[str, ...], needed: bool) -> Iter
 
 
 def _of_parent(shape: Shape, name: str, column: str, parent: str) -> Iterator[Deviation]:
-    found = [one for one in shape.references if one["columns"] == [column]]
-    if column not in shape.columns or any(one["cascades"] for one in found):
+    keys = [key for key in shape.references if key["columns"] == [column]]
+    if column not in shape.columns or any(key["cascades"] for key in keys):
         return
-    drop = "".join(f"DROP CONSTRAINT {quoted(one['name'])}, " for one in found)
+    drop = "".join(f"DROP CONSTRAINT {quoted(key['name'])}, " for key in keys)
     yield Deviation(
         f"rows of {name} do not go with those of {parent} that {quoted(column)} names",
         f"ALTER TABLE {name} {drop}ADD FOREIGN KEY ({quoted(column)}) REFERENCES {parent}"

@@ -1,4 +1,4 @@
-"""Metadata of tracks and artists: what is wanted, and loading what Spotify told."""
+"""Metadata of tracks and artists: the queue of what to fetch, and loading what was fetched."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -11,69 +11,114 @@ from psycopg.types.json import Json
 
 from songswap.errors import LoadIncomplete
 from songswap.models import Metadata
-from songswap.warehouse.catalogue import observe
+from songswap.warehouse.catalogue import load_popularity, store_fixes
 from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.retry import retried
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 
 MISSED_WAITS = [timedelta(days=1), timedelta(days=7), timedelta(days=30)]
-"""When to ask again for an id that Spotify said it does not know, before that is believed."""
+"""How long to wait before each new request of an id that Spotify says it does not know."""
 
 _dumps = partial(json.dumps, default=str)  # a time as PostgreSQL reads it
 
+_SQL = statements("enrichment.sql")
+
 
 def queued_ids(connection: psycopg.Connection, kind: str, limit: int, now: datetime) -> list[str]:
-    """Ids of which metadata is to be asked now, those that wait longest first.
+    """Return ids whose metadata is to be fetched now, the longest queued first.
 
     Args:
         kind: ``track``, ``artist`` or ``features``.
     """
-    rows = connection.execute(
-        statements("enrichment.sql")["queued_ids"], {"kind": kind, "limit": limit, "now": now}
-    )
-    return [row[0] for row in rows]
+    params = {"kind": kind, "limit": limit, "now": now}
+    return [id_ for (id_,) in connection.execute(_SQL["queued_ids"], params)]
+
+
+def enqueue(
+    connection: psycopg.Connection,
+    tracks: Collection[str],
+    *,
+    incomplete: Collection[str],
+    artists: Collection[str],
+    now: datetime,
+    stale: datetime,
+) -> None:
+    """Queue what is unknown or stale of tracks and of their artists.
+
+    Args:
+        incomplete: tracks to queue even if their popularity is fresh.
+        artists: to queue besides the artists of ``tracks``.
+        stale: metadata from before this time is fetched again.
+    """
+    params = {"tracks": list(tracks), "now": now, "stale": stale}
+    if tracks:
+        connection.execute(_SQL["enqueue_features"], params)
+        connection.execute(_SQL["enqueue_tracks"], params | {"incomplete": list(incomplete)})
+    if tracks or artists:
+        connection.execute(_SQL["enqueue_artists"], params | {"artists": list(artists)})
 
 
 def postpone(
     connection: psycopg.Connection, kind: str, ids: Collection[str], until: datetime
 ) -> None:
-    """Do not ask for these before ``until``: an error is not a word about the id."""
+    """Do not request these ids before ``until``: an error says nothing about an id."""
     if ids:
-        connection.execute(
-            statements("enrichment.sql")["postpone"],
-            {"kind": kind, "ids": list(ids), "until": until},
-        )
+        connection.execute(_SQL["postpone"], {"kind": kind, "ids": list(ids), "until": until})
 
 
 @retried
 def load(
     connection: psycopg.Connection,
     kind: str,
-    asked: Collection[str],
+    requested: Collection[str],
     metadata: Metadata,
     observed_at: datetime,
-    ask_again_after: timedelta,
+    retry_after: timedelta,
     source: str = "spotify",
 ) -> None:
-    """Load one answer in one transaction, and note what it said of each id that was asked for.
+    """Load a response in one transaction, and record the result for each requested id.
 
-    Ids it tells are done. Those it does not know are asked for again after each of `MISSED_WAITS`,
-    and then remembered as unknown; the others are asked for again after ``ask_again_after``.
+    Ids with metadata are done. Those that Spotify does not know are requested again after each of
+    `MISSED_WAITS`, and then recorded as unknown; ids without any result after ``retry_after``.
 
     Args:
-        source: who told it, ``spotify`` or ``reccobeats``.
+        source: whose metadata it is, ``spotify`` or ``reccobeats``.
 
     Raises:
         LoadIncomplete: a row was not in its table after its insertion; all is rolled back.
     """
     catalogue = metadata.catalogue
-    # The third is the table in which the rows have to be then.
-    parts: tuple[tuple[str, Iterable[NamedTuple], str | None], ...] = (
-        ("update_track", catalogue.tracks.values(), None),
-        ("enqueue_new_artists", catalogue.artist_tracks.values(), None),
+    with connection.transaction(), connection.cursor() as cursor:
+        lock_loads(connection)
+        cursor.execute(_SQL["plan_by_key"])
+        for statement, rows, table in _parts(metadata):
+            # In key order, so that whoever inserts without the lock does not deadlock with this.
+            found = [row._asdict() for row in sorted(rows)]
+            if found:
+                params = {"rows": Json(found, _dumps), "now": observed_at}
+                cursor.execute(_SQL[statement], params)
+                _verify(cursor, table, params, len(found))
+        store_fixes(connection, catalogue.data_fixes | metadata.data_fixes, observed_at)
+        load_popularity(connection, catalogue.track_popularity.values())
+        params = {"kind": kind, "now": observed_at, "source": source, "waits": MISSED_WAITS}
+        if metadata.received:
+            cursor.execute(_SQL["record_received"], params | {"ids": list(metadata.received)})
+        if metadata.unknown:
+            cursor.execute(_SQL["record_missed"], params | {"ids": list(metadata.unknown)})
+        rest = set(requested) - metadata.received - metadata.unknown
+        postpone(connection, kind, rest, observed_at + retry_after)
+
+
+def _parts(metadata: Metadata) -> tuple[tuple[str, Iterable[NamedTuple], str | None], ...]:
+    """Return the statements in their order, the rows of each, and the table that has them then."""
+    catalogue = metadata.catalogue
+    links = catalogue.artist_tracks.values()
+    return (
+        ("update_tracks", catalogue.tracks.values(), None),
+        ("enqueue_new_artists", links, None),
         ("upsert_artists", catalogue.artists.values(), "Artists"),
-        ("change_primary_artists", catalogue.artist_tracks.values(), None),
-        ("insert_artist_tracks", catalogue.artist_tracks.values(), "ArtistTracks"),
+        ("change_primary_artists", links, None),
+        ("insert_artist_tracks", links, "ArtistTracks"),
         ("upsert_track_images", catalogue.track_images.values(), "TrackImages"),
         ("upsert_track_previews", catalogue.track_previews.values(), "TrackPreviews"),
         ("insert_artist_popularity", metadata.popularity, "ArtistPopularity"),
@@ -81,35 +126,16 @@ def load(
         ("insert_artist_genres", metadata.genres, "ArtistGenres"),
         ("upsert_artist_images", metadata.images.values(), "ArtistImages"),
         ("insert_features", metadata.features, "TrackFeatures"),
-        ("insert_data_fixes", catalogue.data_fixes | metadata.data_fixes, None),
     )
-    with connection.transaction(), connection.cursor() as cursor:
-        lock_loads(connection)
-        cursor.execute(statements("enrichment.sql")["by_key"])
-        for statement, rows, table in parts:
-            # In key order, so that who inserts without the lock does not deadlock with this.
-            told = [row._asdict() for row in sorted(rows)]
-            if told:
-                values = {"rows": Json(told, _dumps), "now": observed_at}
-                cursor.execute(statements("enrichment.sql")[statement], values)
-                _verify(cursor, table, values, len(told))
-        observe(connection, catalogue.track_popularity.values())
-        about = {"kind": kind, "now": observed_at, "source": source, "waits": MISSED_WAITS}
-        for statement, ids in (("known", metadata.received), ("missed", metadata.unknown)):
-            if ids:
-                cursor.execute(statements("enrichment.sql")[statement], about | {"ids": list(ids)})
-        unanswered = set(asked) - metadata.received - metadata.unknown
-        postpone(connection, kind, unanswered, observed_at + ask_again_after)
 
 
-def _verify(cursor: psycopg.Cursor, table: str | None, values: dict[str, Any], number: int) -> None:
+def _verify(cursor: psycopg.Cursor, table: str | None, params: dict[str, Any], number: int) -> None:
     """Raise `LoadIncomplete` unless the table has the rows that were just written to it."""
     if table is None:
         return
-    counted = cursor.execute(statements("enrichment.sql")[f"lacking_{table}"], values).fetchone()
-    if counted and counted[0]:
+    lacking = scalar(cursor.execute(_SQL[f"lacking_{table}"], params))
+    if lacking:
         raise LoadIncomplete(
-            f"{counted[0]} of {number} rows were not in {table} after their own load. What came"
-            " with them was rolled back and is asked for again; look for a trigger or rule on the"
-            " table."
+            f"{lacking} of {number} rows were not in {table} after their own load. What came with"
+            " them was rolled back and is requested again; look for a trigger or rule on the table."
         )

@@ -1,39 +1,73 @@
--- What /tracks, /artists and /audio-features tell. Only rows of tracks and artists that are there.
-
--- name: by_key
--- Until the end of the transaction. A plan is kept while its session lasts: one that was made while a
--- table was small would read all of it for each answer, when it has long grown.
-SELECT set_config(name, 'off', true)
-FROM unnest('{enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) name
+-- The enrichment queue, and responses of /tracks, /artists and /audio-features: rows are written only
+-- for tracks and artists that exist.
 
 -- name: queued_ids
+-- Without those that are postponed.
 SELECT id FROM songswap.enrichment_queue
 WHERE kind = %(kind)s AND queued_at IS NOT NULL
   AND (not_before IS NULL OR not_before <= %(now)s)
 ORDER BY queued_at, id LIMIT %(limit)s
 
--- name: known
--- Also of ids that nobody wanted; but nothing is remembered of a track or artist that is not there.
+-- name: enqueue_features
+-- Features do not change: those of a track are fetched once.
+INSERT INTO songswap.enrichment_queue AS q (kind, id, queued_at)
+SELECT 'features', n.track_id, %(now)s FROM unnest(%(tracks)s::text[]) n (track_id)
+WHERE NOT EXISTS (SELECT FROM "TrackFeatures" f WHERE f.id = n.track_id)
+ORDER BY n.track_id
+ON CONFLICT (kind, id) DO UPDATE SET queued_at = EXCLUDED.queued_at
+WHERE q.queued_at IS NULL AND q.answered_at IS NULL
+
+-- name: enqueue_tracks
+-- Tracks that lack something, or whose popularity is stale. An unknown id stays unknown.
+INSERT INTO songswap.enrichment_queue AS q (kind, id, queued_at)
+SELECT 'track', n.track_id, %(now)s FROM unnest(%(tracks)s::text[]) n (track_id)
+WHERE n.track_id = ANY (%(incomplete)s)
+   OR NOT EXISTS (
+     SELECT FROM "TrackPopularity" p WHERE p.id = n.track_id AND p.date > %(stale)s
+   )
+ORDER BY n.track_id
+ON CONFLICT (kind, id) DO UPDATE SET queued_at = EXCLUDED.queued_at
+WHERE q.queued_at IS NULL
+  AND (q.answered_at IS NULL OR q.known AND q.answered_at < %(stale)s)
+
+-- name: enqueue_artists
+-- Artists of these tracks, and others that are new, whose popularity is stale.
+INSERT INTO songswap.enrichment_queue AS q (kind, id, queued_at)
+SELECT 'artist', a.artist_id, %(now)s
+FROM (
+  SELECT artist_id FROM "ArtistTracks" WHERE track_id = ANY (%(tracks)s)
+  UNION SELECT unnest(%(artists)s::text[])
+) a
+WHERE NOT EXISTS (
+  SELECT FROM "ArtistPopularity" p WHERE p.id = a.artist_id AND p.date > %(stale)s
+)
+ORDER BY a.artist_id
+ON CONFLICT (kind, id) DO UPDATE SET queued_at = EXCLUDED.queued_at
+WHERE q.queued_at IS NULL
+  AND (q.answered_at IS NULL OR q.known AND q.answered_at < %(stale)s)
+
+-- name: record_received
+-- Ids that were not queued too; but nothing is recorded of a track or artist that does not exist.
 INSERT INTO songswap.enrichment_queue (kind, id, answered_at, known, source)
 SELECT %(kind)s, id, %(now)s, true, %(source)s
-FROM unnest(%(ids)s::text[]) asked (id)
-WHERE EXISTS (SELECT FROM songswap.enrichment_queue m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
-  OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = asked.id)
-     ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = asked.id) END
+FROM unnest(%(ids)s::text[]) r (id)
+WHERE EXISTS (SELECT FROM songswap.enrichment_queue m WHERE (m.kind, m.id) = (%(kind)s, r.id))
+  OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = r.id)
+     ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = r.id) END
 ORDER BY id
 ON CONFLICT (kind, id) DO UPDATE SET
   queued_at = NULL, not_before = NULL, answered_at = EXCLUDED.answered_at,
   known = true, source = EXCLUDED.source, misses = 0
 
--- name: missed
--- Spotify misses ids at times that it knows. So an id is wanted still, after each of the waits, and is
--- believed to be unknown when it was missed once more than there are waits.
+-- name: record_missed
+-- Spotify misses ids at times that it knows. So an id stays queued after each of the waits, and is
+-- recorded as unknown when it was missed once more than there are waits.
 INSERT INTO songswap.enrichment_queue AS m (kind, id, queued_at, not_before, misses)
 SELECT %(kind)s, id, %(now)s, %(now)s + (%(waits)s::interval[])[1], 1
-FROM unnest(%(ids)s::text[]) asked (id)
-WHERE EXISTS (SELECT FROM songswap.enrichment_queue m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
-  OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = asked.id)
-     ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = asked.id) END
+FROM unnest(%(ids)s::text[]) r (id)
+WHERE EXISTS (SELECT FROM songswap.enrichment_queue m WHERE (m.kind, m.id) = (%(kind)s, r.id))
+  OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = r.id)
+     ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = r.id) END
 ORDER BY id
 ON CONFLICT (kind, id) DO UPDATE SET (misses, queued_at, not_before, answered_at, known, source) = (
   SELECT missed.times,
@@ -44,32 +78,41 @@ ON CONFLICT (kind, id) DO UPDATE SET (misses, queued_at, not_before, answered_at
     CASE WHEN missed.wait IS NULL THEN %(source)s ELSE m.source END
   FROM (SELECT m.misses + 1, (%(waits)s::interval[])[m.misses + 1]) missed (times, wait)
 )
--- Of two who ask at once, one counts.
+-- Two concurrent requests count as one.
 WHERE m.misses = 0 OR m.not_before IS NULL OR m.not_before <= %(now)s
 
 -- name: postpone
+-- Whether an id is queued or not: nobody requests it before.
 INSERT INTO songswap.enrichment_queue (kind, id, not_before)
 SELECT %(kind)s, id, %(until)s
-FROM unnest(%(ids)s::text[]) asked (id)
-WHERE EXISTS (SELECT FROM songswap.enrichment_queue m WHERE (m.kind, m.id) = (%(kind)s, asked.id))
-  OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = asked.id)
-     ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = asked.id) END
+FROM unnest(%(ids)s::text[]) r (id)
+WHERE EXISTS (SELECT FROM songswap.enrichment_queue m WHERE (m.kind, m.id) = (%(kind)s, r.id))
+  OR CASE WHEN %(kind)s = 'artist' THEN EXISTS (SELECT FROM "Artists" a WHERE a.id = r.id)
+     ELSE EXISTS (SELECT FROM "Tracks" t WHERE t.id = r.id) END
 ORDER BY id
 ON CONFLICT (kind, id) DO UPDATE SET not_before = EXCLUDED.not_before
 
--- name: update_track
-WITH told AS (
+-- name: plan_by_key
+-- Look rows up by key until the end of the transaction. A plan lives as long as its session: one that was
+-- made while a table was small would read all of it for each response once it has grown.
+SELECT set_config(name, 'off', true)
+FROM unnest('{enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) name
+
+-- name: update_tracks
+-- Empty values of the response change nothing; a length that Spotify returned is no estimate.
+WITH changed AS (
   SELECT * FROM json_to_recordset(%(rows)s) s (id text, name text, duration_ms integer)
-), known AS (
+), not_estimated AS (
   DELETE FROM songswap.estimated_durations d
-  USING told s WHERE d.id = s.id AND s.duration_ms > 0
+  USING changed s WHERE d.id = s.id AND s.duration_ms > 0
 )
 UPDATE "Tracks" t SET
   name = coalesce(nullif(s.name, ''), t.name),
   duration_ms = coalesce(nullif(s.duration_ms, 0), t.duration_ms)
-FROM told s WHERE t.id = s.id
+FROM changed s WHERE t.id = s.id
 
 -- name: enqueue_new_artists
+-- Artists of a track that have no row yet.
 INSERT INTO songswap.enrichment_queue (kind, id, queued_at)
 SELECT DISTINCT 'artist', s.artist_id, %(now)s
 FROM json_to_recordset(%(rows)s) s (artist_id text)
@@ -77,18 +120,20 @@ WHERE NOT EXISTS (SELECT FROM "Artists" WHERE id = s.artist_id)
 ON CONFLICT DO NOTHING
 
 -- name: upsert_artists
+-- An empty name changes nothing.
 INSERT INTO "Artists" AS a (id, name)
 SELECT id, name FROM json_to_recordset(%(rows)s) s (id text, name text)
 ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name
 WHERE EXCLUDED.name <> '' AND a.name <> EXCLUDED.name
 
 -- name: change_primary_artists
--- Where a primary artist is told, no other one is it.
+-- A track whose response names its primary artist has no other one.
 UPDATE "ArtistTracks" l SET is_primary = NOT l.is_primary
 FROM json_to_recordset(%(rows)s) s (track_id text, artist_id text, is_primary boolean)
 WHERE l.track_id = s.track_id AND s.is_primary AND l.is_primary <> (l.artist_id = s.artist_id)
 
 -- name: insert_artist_tracks
+-- Links of tracks that exist; `change_primary_artists` has made room for a new primary artist.
 INSERT INTO "ArtistTracks" (track_id, artist_id, is_primary)
 SELECT t.id, s.artist_id, s.is_primary
 FROM json_to_recordset(%(rows)s) s (track_id text, artist_id text, is_primary boolean)
@@ -96,6 +141,7 @@ JOIN "Tracks" t ON t.id = s.track_id
 ON CONFLICT (track_id, artist_id) DO NOTHING
 
 -- name: upsert_track_images
+-- An image's key has its size: the newest url of each stays.
 INSERT INTO "TrackImages" AS i (id, height, width, url)
 SELECT id, s.height, s.width, s.url
 FROM json_to_recordset(%(rows)s) s (id text, height integer, width integer, url text)
@@ -103,12 +149,14 @@ JOIN "Tracks" USING (id)
 ON CONFLICT (id, height, width) DO UPDATE SET url = EXCLUDED.url WHERE i.url <> EXCLUDED.url
 
 -- name: upsert_track_previews
+-- The newest url stays.
 INSERT INTO "TrackPreviews" AS p (id, url)
 SELECT id, s.url FROM json_to_recordset(%(rows)s) s (id text, url text)
 JOIN "Tracks" USING (id)
 ON CONFLICT (id) DO UPDATE SET url = EXCLUDED.url WHERE p.url <> EXCLUDED.url
 
 -- name: insert_artist_popularity
+-- Of two values of one moment the larger stays.
 INSERT INTO "ArtistPopularity" AS p (id, date, popularity)
 SELECT id, s.date AT TIME ZONE 'UTC', s.popularity
 FROM json_to_recordset(%(rows)s) s (id text, date timestamptz, popularity integer)
@@ -117,6 +165,7 @@ ON CONFLICT (id, date) DO UPDATE SET popularity = EXCLUDED.popularity
 WHERE p.popularity < EXCLUDED.popularity
 
 -- name: insert_artist_followers
+-- Of two values of one moment the larger stays.
 INSERT INTO "ArtistFollowers" AS f (id, date, followers)
 SELECT id, s.date AT TIME ZONE 'UTC', s.followers
 FROM json_to_recordset(%(rows)s) s (id text, date timestamptz, followers integer)
@@ -125,12 +174,14 @@ ON CONFLICT (id, date) DO UPDATE SET followers = EXCLUDED.followers
 WHERE f.followers < EXCLUDED.followers
 
 -- name: insert_artist_genres
+-- Genres are added and never removed.
 INSERT INTO "ArtistGenres" (id, genre)
 SELECT id, s.genre FROM json_to_recordset(%(rows)s) s (id text, genre text)
 JOIN "Artists" USING (id)
 ON CONFLICT (id, genre) DO NOTHING
 
 -- name: upsert_artist_images
+-- As images of tracks.
 INSERT INTO "ArtistImages" AS i (id, height, width, url)
 SELECT id, s.height, s.width, s.url
 FROM json_to_recordset(%(rows)s) s (id text, height integer, width integer, url text)
@@ -138,6 +189,7 @@ JOIN "Artists" USING (id)
 ON CONFLICT (id, height, width) DO UPDATE SET url = EXCLUDED.url WHERE i.url <> EXCLUDED.url
 
 -- name: insert_features
+-- Features do not change: the first stay.
 INSERT INTO "TrackFeatures" (id, acousticness, danceability, energy, instrumentalness, key,
   liveness, loudness, mode, speechiness, tempo, time_signature, valence)
 SELECT s.* FROM json_to_recordset(%(rows)s) s (id text, acousticness float, danceability float,
@@ -146,15 +198,9 @@ SELECT s.* FROM json_to_recordset(%(rows)s) s (id text, acousticness float, danc
 JOIN "Tracks" USING (id)
 ON CONFLICT (id) DO NOTHING
 
--- name: insert_data_fixes
-INSERT INTO songswap.data_fixes (kind, id, field, problem, found_at)
-SELECT s.kind, s.id, s.field, s.problem, %(now)s
-FROM json_to_recordset(%(rows)s) s (kind text, id text, field text, problem text)
-ON CONFLICT DO NOTHING
-
 -- name: lacking_Artists
--- Each row that was to be loaded has to be there, unless its track or artist is not. USING would take
--- columns that the platform has added for those that are meant.
+-- How many written rows are missing, here and in the statements below; not those whose track or artist
+-- is missing. USING is for `id` alone: with more names it could match columns that the platform added.
 SELECT count(*) FROM json_to_recordset(%(rows)s) AS s (id text)
 LEFT JOIN "Artists" r USING (id) WHERE r.id IS NULL
 

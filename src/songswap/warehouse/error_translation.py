@@ -1,6 +1,6 @@
-"""What PostgreSQL refuses or does not do, as sentences for operators.
+"""Translate psycopg's errors into the pipeline's own, which say what to do.
 
-Never with what the server quotes from rows: of data, of constraints and of triggers only names.
+Their messages never quote values of rows: of data, constraints and triggers they have only names.
 """
 
 import re
@@ -23,20 +23,20 @@ _WAREHOUSE = "The warehouse (connection SongSwap_RDS)"
 
 _ROLLED_BACK = "What was under way was rolled back; it can be done again."
 
-# Of these classes of SQLSTATE the text names objects and circumstances, and no values.
+# Classes of SQLSTATE whose messages name objects and circumstances, and no values.
 _NAMING_CLASSES = {"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"}
 _DATA_CLASSES = {"21", "22", "23", "44"}
 _DOES_NOT_FIT = "a row does not fit"
 _FUNCTION = re.compile(r'PL/\w+ function ([\w."]+)')
 
 NEEDED, MOST = 4, 7
-"""Connections that a process of the hourly load cannot do without, and has at most: counted in
-`docs/deployment.md`, and held to that by a test."""
+"""Connections that a process of the hourly load needs, and has at most; `docs/deployment.md` has
+them, and a test counts them."""
 
 _TOO_MANY = re.compile(
-    # PostgreSQL: max_connections, CONNECTION LIMIT, what is kept for superusers.
+    # PostgreSQL: max_connections, CONNECTION LIMIT, connections reserved for superusers.
     "too many (clients|connections)|connection slots are reserved"
-    # pgbouncer: max_client_conn, and no server's connection in time.
+    # pgbouncer: max_client_conn, or no server connection in time.
     "|no more connections allowed|query_wait_timeout"
 )
 
@@ -45,26 +45,26 @@ _FAILED = "connection failed: "
 _MISSING = (errors.UndefinedTable, errors.InvalidSchemaName)
 _UNFIT = (errors.UndefinedColumn, errors.InvalidColumnReference)
 _HIDING = "check_enable_rls"
-"""The server's own function that refuses what policies would change, whatever its language."""
+"""The server's function that refuses results which policies would change; not translated."""
 
 _TIMED_OUT = (errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout)
 _OWN = (psycopg.OperationalError, psycopg.InterfaceError)
 _REFUSED = (errors.DiskFull, errors.ConfigurationLimitExceeded)
-"""Operational errors that a server that is well answers with."""
+"""Operational errors of a healthy server."""
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn what psycopg raises into the pipeline's own errors, see `translated`."""
+    """Translate the psycopg errors of a block, see `translate`."""
     try:
         yield
     except psycopg.Error as error:
-        # Without its cause: a traceback would print what the server quotes from rows.
-        raise translated(error) from None
+        # Without its cause: its traceback would print values that the server quotes.
+        raise translate(error) from None
 
 
-def translated(error: psycopg.Error) -> WarehouseError:
-    """The error of the pipeline that says what an error of psycopg means, and what to do."""
+def translate(error: psycopg.Error) -> WarehouseError:
+    """Return our error for an error of psycopg: what it means, and what to do."""
     match error:
         case _ if isinstance(error, _MISSING):
             return SchemaOutdated(
@@ -87,7 +87,7 @@ def translated(error: psycopg.Error) -> WarehouseError:
             )
         case _ if isinstance(error, _TIMED_OUT):
             return WarehouseUnavailable(
-                f"{_WAREHOUSE} ended a transaction, because this process said nothing for too long"
+                f"{_WAREHOUSE} ended a transaction, because this process sent nothing for too long"
                 f" ({_code(error)}): it was frozen, or the machine is too busy. {_ROLLED_BACK}"
             )
         case errors.ReadOnlySqlTransaction():
@@ -104,7 +104,7 @@ def translated(error: psycopg.Error) -> WarehouseError:
             )
         case _ if isinstance(error, _UNFIT):
             return PlatformUnfit(
-                f"{_WAREHOUSE} has not the columns or keys that a statement needs: {_text(error)}"
+                f"{_WAREHOUSE} lacks columns or keys that a statement needs: {_text(error)}"
                 f" ({_code(error)}). {_ROLLED_BACK} 'songswap check postgres' says what to do."
             )
         case errors.InsufficientPrivilege():
@@ -131,7 +131,7 @@ def translated(error: psycopg.Error) -> WarehouseError:
 
 
 def _is_too_many(error: psycopg.Error) -> bool:
-    """Whether there are as many sessions as may be; psycopg tells no SQLSTATE of a connection."""
+    """Return whether there are too many sessions; an error of a connection has no SQLSTATE."""
     return isinstance(error, errors.TooManyConnections) or (
         error.sqlstate is None and bool(_TOO_MANY.search(str(error)))
     )
@@ -143,9 +143,9 @@ def _code(error: psycopg.Error) -> str:
 
 
 def _text(error: psycopg.Error) -> str:
-    """What the server, or psycopg, says; where that could quote a row, what kind of trouble it is.
+    """Return the message of the server or psycopg; only its kind where it could quote a row.
 
-    A trigger can raise any error with any text, and then its function stands in the context.
+    A trigger can raise any error with any text: then the context names its function.
     """
     state = error.sqlstate
     if state is None:
@@ -158,29 +158,29 @@ def _text(error: psycopg.Error) -> str:
 
 
 def _attempts(text: str) -> str:
-    """What psycopg says of a connection; of several hosts and addresses, what each of them said."""
+    """Return psycopg's message on a connection, or those of several hosts and addresses."""
     first, *others = text.strip().splitlines() or [_DOES_NOT_FIT]
     attempts = [line[2:] for line in others if line.startswith("- host: ")]
-    # Libpq itself tries those of a service, and writes an attempt a line.
+    # Libpq itself tries the hosts of a service, and writes a line each.
     attempts = attempts or [first, *(line for line in others if line.startswith("connection to "))]
-    return "; ".join(dict.fromkeys(one.rpartition(_FAILED)[2] for one in attempts))
+    return "; ".join(dict.fromkeys(line.rpartition(_FAILED)[2] for line in attempts))
 
 
 def _place(error: psycopg.Error) -> str:
-    """The table, column, constraint and function that an error names."""
-    about = error.diag
-    function = _FUNCTION.search(about.context or "")
-    named = {
-        "table": about.table_name,
-        "column": about.column_name,
-        "constraint": about.constraint_name,
+    """Return the table, column, constraint and function that an error names."""
+    diag = error.diag
+    function = _FUNCTION.search(diag.context or "")
+    names = {
+        "table": diag.table_name,
+        "column": diag.column_name,
+        "constraint": diag.constraint_name,
         "function": function[1] if function else None,
     }
-    told = ", ".join(f"{what} {name}" for what, name in named.items() if name)
-    return f": {told}" if told else ""
+    place = ", ".join(f"{kind} {name}" for kind, name in names.items() if name)
+    return f": {place}" if place else ""
 
 
 def _holders(error: psycopg.Error) -> str:
-    """Who was in the way, as the session's watch has noted it."""
-    data_fixes = getattr(error, "__notes__", [])
-    return f" {data_fixes[-1]}" if data_fixes else ""
+    """Return who held the lock: `Watch` adds it as a note."""
+    notes = getattr(error, "__notes__", [])
+    return f" {notes[-1]}" if notes else ""

@@ -1,4 +1,4 @@
-"""What users' grants are worth at a time: their states, and whose end comes near."""
+"""States of users' grants, and which grants end soon."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -9,14 +9,14 @@ import psycopg
 from songswap.warehouse.sql import statements
 
 STATES = ("active", "expiring", "expired", "revoked", "lost", "forbidden")
-"""Good; good for 30 days at most; six months old; refused by Spotify; refused because its successor
-was lost in a crash or on the way; not allowed to the app."""
+"""Good; good for 30 days at most; six months old; refused by Spotify; refused because the token's
+successor was lost in a crash or on the network; not allowed to the app."""
 
 _SQL = statements("grant_states.sql")
 
 
 class GrantStatus(NamedTuple):
-    """How a user's grant stands; a time is None while it is not known.
+    """The state of a user's grant; an unknown time is None.
 
     A refused grant is tried once more after ``ask_again_at``, see docs/adr/0008; never when None.
     """
@@ -32,7 +32,7 @@ class GrantStatus(NamedTuple):
 
 
 def count(connection: psycopg.Connection, now: datetime) -> dict[str, int]:
-    """How many grants are in each of the states."""
+    """Count the grants in each state."""
     found: dict[str, int] = dict(connection.execute(_SQL["count"], {"now": now}).fetchall())
     return {state: found.get(state, 0) for state in STATES}
 
@@ -40,17 +40,17 @@ def count(connection: psycopg.Connection, now: datetime) -> dict[str, int]:
 def find(
     connection: psycopg.Connection, states: Collection[str], now: datetime
 ) -> list[GrantStatus]:
-    """The grants in some of the states; those that end first come first."""
+    """Return the grants in these states, the first to end first."""
     rows = connection.execute(_SQL["list"], {"states": list(states), "now": now})
     return [GrantStatus(*row) for row in rows]
 
 
 def warn(connection: psycopg.Connection, now: datetime) -> dict[str, int]:
-    """Note for which grants the end has come as near as 30, 7 or 1 days.
+    """Record which grants are 30, 7 or 1 days from their end.
 
     Returns:
-        How many came that near since the last call, as ``expiring_in_7_days``; each grant is
-        counted once at each distance.
+        How many came that near since the last call, as ``expiring_in_7_days``; each grant counts
+        once at each distance.
     """
     rows = connection.execute(_SQL["warn"], {"now": now})
     return {f"expiring_in_{days}_days": number for days, number in rows}

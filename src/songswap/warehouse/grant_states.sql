@@ -1,9 +1,11 @@
--- What users' grants are worth, as the function songswap.grant_states derives it.
+-- States of grants, as the function songswap.grant_states derives them.
 
 -- name: count
+-- By state.
 SELECT state, count(*) FROM songswap.grant_states(%(now)s) GROUP BY state
 
 -- name: list
+-- With the times that an operator needs.
 SELECT s.user_id, u.username, s.state, s.authorized_at, s.ends_at, s.refreshed_at, s.problem,
   g.ask_again_at
 FROM songswap.grant_states(%(now)s) s JOIN "Users" u ON u.id = s.user_id
@@ -12,6 +14,7 @@ WHERE s.state = ANY (%(states)s)
 ORDER BY s.ends_at, s.user_id
 
 -- name: warn
+-- Each grant once at each distance from its end.
 WITH warned AS (
   UPDATE songswap.grants g SET warned_days = s.days
   FROM (

@@ -1,4 +1,4 @@
-"""Users' grants in the warehouse: who can be asked for, and what refusals of Spotify mean."""
+"""Users' grants in the warehouse: who can be polled, and what Spotify's refusals mean."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
@@ -7,23 +7,25 @@ from typing import NamedTuple
 import psycopg
 
 from songswap.warehouse.runs import Users
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 from songswap.warehouse.tokens import decode
 
 EXPIRES_SOON = timedelta(minutes=5)
 """An access token that ends within this time is refreshed before it is used."""
 
-_SOME = 3
-"""Refusals that are more than one user's own affair, when they are most of a run's."""
+_SEVERAL = 3
+"""From how many users on refusals can be an incident, when most users of a run are refused."""
+
+_SQL = statements("grants.sql")
 
 
 class Credentials(NamedTuple):
-    """A user and the access token to ask with.
+    """A user and the access token to poll with.
 
     ``expires_at`` is None where it is not known, because the web app wrote the token.
-    ``fingerprint`` is that of the newest answer in History; ``resting`` users are not asked for
-    yet, or ever: their grant is revoked, or the app may not ask for them. ``settled`` says that
-    nothing is held against the grant.
+    ``fingerprint`` is that of the newest response in History. ``paused`` users are not polled for
+    now, or ever: their grant is revoked, or forbidden to the app. ``settled`` grants are active and
+    were not refused lately.
     """
 
     user_id: int
@@ -34,113 +36,104 @@ class Credentials(NamedTuple):
     settled: bool
 
     def __repr__(self) -> str:
-        return f"Grant(user_id={self.user_id})"
+        return f"Credentials(user_id={self.user_id})"
 
 
-def note_authorized(connection: psycopg.Connection, now: datetime) -> None:
-    """Note the tokens that the pipeline has not stored itself: their users authorized by ``now``.
+def record_authorized(connection: psycopg.Connection, now: datetime) -> None:
+    """Record tokens that the pipeline has not stored itself: their users authorized the app.
 
-    Whatever was known of a user's earlier tokens does not hold any more.
+    What is recorded of a user's earlier tokens is reset.
     """
-    connection.execute(statements("grants.sql")["note_authorized"], {"now": now})
+    connection.execute(_SQL["record_authorized"], {"now": now})
 
 
 def load_credentials(
     connection: psycopg.Connection, users: Users, now: datetime
 ) -> list[Credentials]:
-    """The grants of users; first those who play so much that their oldest play may be forgotten."""
-    rows = connection.execute(
-        statements("grants.sql")["load_credentials"], {**users._asdict(), "now": now}
-    )
-    return [Credentials(user_id, decode(token), *others) for user_id, token, *others in rows]
+    """Return users' credentials; first those of whom Spotify could drop a play the soonest."""
+    rows = connection.execute(_SQL["load_credentials"], {**users._asdict(), "now": now})
+    return [Credentials(user_id, decode(token), *rest) for user_id, token, *rest in rows]
 
 
-def note_refused(
+def record_refused(
     connection: psycopg.Connection, users: Mapping[int, datetime | None], run_id: str
 ) -> None:
     """Record that Spotify refused these users' grants; `settle_refused` decides what it means.
 
     Args:
-        users: by id, when the token had been sent before without a stored answer; None mostly.
+        users: by id, when the token was sent before without a stored response; None mostly.
     """
-    about = {"users": list(users), "unanswered_at": list(users.values()), "run_id": run_id}
-    connection.execute(statements("grants.sql")["note_refused"], about)
+    params = {"users": list(users), "unanswered_at": list(users.values()), "run_id": run_id}
+    connection.execute(_SQL["record_refused"], params)
 
 
-def note_forbidden(connection: psycopg.Connection, users: Collection[int], run_id: str) -> None:
-    """Record that Spotify forbade these users (403); `settle_forbidden` decides what it means."""
-    about = {"users": list(users), "run_id": run_id}
-    connection.execute(statements("grants.sql")["note_forbidden"], about)
+def record_forbidden(connection: psycopg.Connection, users: Collection[int], run_id: str) -> None:
+    """Record 403s for these users; `settle_forbidden` decides what they mean."""
+    connection.execute(_SQL["record_forbidden"], {"users": list(users), "run_id": run_id})
 
 
-def note_answered(connection: psycopg.Connection, users: Collection[int]) -> None:
-    """Record that Spotify answered for users against whose grants something was held."""
-    connection.execute(statements("grants.sql")["note_answered"], {"users": list(users)})
+def record_recovered(connection: psycopg.Connection, users: Collection[int]) -> None:
+    """Record responses for users whose grants had been refused or forbidden."""
+    connection.execute(_SQL["record_recovered"], {"users": list(users)})
 
 
 def settle_refused(
     connection: psycopg.Connection,
     run_id: str,
-    asked: int,
+    polled: int,
     share: float,
     at_least: int,
     now: datetime,
 ) -> tuple[int, bool]:
     """Decide what the refusals of a run mean: dead grants, or an incident at Spotify.
 
-    Spotify has refused everybody's grant during an outage: when at least ``at_least`` users and
-    more than ``share`` of those asked for were refused, nobody's grant is taken for dead; nor when
-    most of a few were, for a run may be cut short in an outage. Grants whose six months are over do
-    not count for that: many may end at once, and they are dead. All others that are taken for dead
-    are asked for again: in the next hour, a day later and a week later. A run for some users only
-    decides nothing but ends: others stay active until the hourly load asks everybody.
+    Spotify has refused all grants during an outage. So when at least ``at_least`` users and more
+    than ``share`` of the polled ones were refused, or most of a few (an outage can cut a run
+    short), no grant is dead. Grants whose six months are over do not count, for many can end at
+    once, and they are dead. Other dead grants are tried again in the next hour, a day later and a
+    week later. A run of some users only settles grants that are over; the others stay active until
+    the hourly run polls everybody.
 
     Returns:
         How many were refused before their end, and whether it was an incident.
     """
-    sql = statements("grants.sql")
-    row = connection.execute(sql["count_refused"], {"run_id": run_id, "now": now}).fetchone()
-    refused = int(row[0]) if row else 0
-    incident = _is_incident(refused, asked, share, at_least)
-    about = {"run_id": run_id, "incident": incident, "now": now}
-    connection.execute(sql["settle_refused"], about)
+    params = {"run_id": run_id, "now": now}
+    refused: int = scalar(connection.execute(_SQL["count_refused"], params))
+    incident = _is_incident(refused, polled, share, at_least)
+    connection.execute(_SQL["settle_refused"], params | {"incident": incident})
     return refused, incident
 
 
 def count_lost(connection: psycopg.Connection, run_id: str) -> int:
-    """How many grants a run settled as lost: refused, after a token that nobody stored."""
-    row = connection.execute(statements("grants.sql")["count_lost"], {"run_id": run_id}).fetchone()
-    return int(row[0]) if row else 0
+    """Count the grants that a run settled as lost: refused, and their newest token never stored."""
+    return int(scalar(connection.execute(_SQL["count_lost"], {"run_id": run_id})))
 
 
 def settle_forbidden(
     connection: psycopg.Connection,
     run_id: str,
-    asked: int,
+    polled: int,
     share: float,
     at_least: int,
     now: datetime,
 ) -> tuple[int, bool]:
-    """Decide what the 403s of a run mean: users whom the app may not ask for, or an incident.
+    """Decide what the 403s of a run mean: users whom the app may not poll, or an incident.
 
-    As with refused grants, most users forbidden at once are an incident, and so are all of however
-    few: nobody rests. Else a user
-    is asked for again in the next run; who is forbidden in several runs one after the other rests
-    for six hours, a day, and a week at a time. Those who rested before do not count for an
-    incident.
+    As with refused grants, most users forbidden at once are an incident, and so are all users,
+    however few: nobody pauses. Else a user is polled again in the next run, and pauses after
+    several such runs in a row, for six hours, a day, and a week at a time. Users who paused before
+    do not count for an incident.
 
     Returns:
-        How many were forbidden who did not rest before, and whether it was an incident.
+        How many were forbidden who did not pause before, and whether it was an incident.
     """
-    sql = statements("grants.sql")
-    row = connection.execute(sql["count_forbidden"], {"run_id": run_id}).fetchone()
-    forbidden = int(row[0]) if row else 0
-    incident = _is_incident(forbidden, asked, share, at_least) or 0 < forbidden == asked
-    about = {"run_id": run_id, "incident": incident, "now": now}
-    connection.execute(sql["settle_forbidden"], about)
+    params = {"run_id": run_id, "now": now}
+    forbidden: int = scalar(connection.execute(_SQL["count_forbidden"], params))
+    incident = _is_incident(forbidden, polled, share, at_least) or 0 < forbidden == polled
+    connection.execute(_SQL["settle_forbidden"], params | {"incident": incident})
     return forbidden, incident
 
 
-def _is_incident(users: int, asked: int, share: float, at_least: int) -> bool:
-    many = users >= at_least and users > share * asked
-    return many or (users >= _SOME and 2 * users > asked)
+def _is_incident(users: int, polled: int, share: float, at_least: int) -> bool:
+    many = users >= at_least and users > share * polled
+    return many or (users >= _SEVERAL and 2 * users > polled)

@@ -1,9 +1,9 @@
--- Tokens of users: the web app writes "SpotifyTokens" when somebody authorizes, the pipeline when it
--- refreshes. What songswap.grants says of a token holds only while its digest is that token's.
+-- Grants: the web app writes "SpotifyTokens" when a user authorizes, the pipeline when it refreshes. A row
+-- of songswap.grants is about the token with its digest, and no other.
 
 -- name: load_credentials
--- Whose refresh token was sent without an outcome comes first, and has a new access token got before
--- anything else: Spotify may give the successor of that token for some minutes more.
+-- First the users whose refresh token was sent without an outcome. Their access token counts as expired,
+-- so that it is refreshed at once: Spotify may give the successor of that token for some more minutes.
 SELECT u.id, c.access_token, CASE WHEN e.user_id IS NULL THEN c.expires_at ELSE %(now)s END,
   p.fingerprint,
   (g.refresh_digest = c.platform_digest
@@ -18,11 +18,12 @@ LEFT JOIN songswap.token_exchanges e
   ON e.user_id = u.id AND e.refresh_digest = sha256(c.refresh_token)
 WHERE u.id BETWEEN %(first)s AND %(last)s
   AND (%(only)s::integer[] IS NULL OR u.id = ANY (%(only)s))
-ORDER BY e.user_id, p.plays_per_hour * extract(epoch FROM %(now)s - p.answered_at) DESC NULLS LAST, u.id
+ORDER BY e.user_id,
+  p.plays_per_hour * extract(epoch FROM %(now)s - p.answered_at) DESC NULLS LAST, u.id
 
--- name: note_authorized
--- Tokens that the pipeline has not noted are an authorization. They are locked, so that nobody
--- refreshes them before they are noted; a row that somebody else holds locked waits for the next run.
+-- name: record_authorized
+-- Tokens without a row here are an authorization. Their rows are locked, so that nobody refreshes them
+-- before they are recorded; a row that is locked already waits for the next run.
 INSERT INTO songswap.grants (user_id, refresh_digest, authorized_at)
 SELECT t.id, sha256(convert_to(t.refresh_token, 'UTF8')), %(now)s
 FROM "SpotifyTokens" t LEFT JOIN songswap.grants g ON g.user_id = t.id
@@ -37,36 +38,38 @@ ON CONFLICT (user_id) DO UPDATE SET
   unanswered_at = NULL
 WHERE grants.refresh_digest IS DISTINCT FROM EXCLUDED.refresh_digest
 
--- name: note_refused
--- Of the tokens that were noted: those of who authorizes again meanwhile are tried by the next run.
+-- name: record_refused
+-- Tokens of a user who authorizes again meanwhile are tried by the next run.
 UPDATE songswap.grants g SET
   state = 'refused', ask_again_at = NULL, refused_in = %(run_id)s,
   unanswered_at = coalesce(n.unanswered_at, g.unanswered_at)
 FROM unnest(%(users)s::integer[], %(unanswered_at)s::timestamptz[]) n (user_id, unanswered_at)
 WHERE g.user_id = n.user_id
 
--- name: note_forbidden
+-- name: record_forbidden
+-- Until `settle_forbidden` at the end of the run.
 UPDATE songswap.grants SET state = 'forbidden', ask_again_at = NULL, refused_in = %(run_id)s
 WHERE user_id = ANY (%(users)s)
 
--- name: note_answered
+-- name: record_recovered
+-- A response proves that the grant is good, whatever happened before.
 UPDATE songswap.grants SET
   state = 'active', ask_again_at = NULL, refused_in = NULL, problem = NULL, refusals = 0,
   forbidden_runs = 0
 WHERE user_id = ANY (%(users)s) AND (state <> 'active' OR forbidden_runs > 0)
 
 -- name: count_refused
--- Those near their end are left out: Spotify's six months may be some days shorter than ours. So are
--- those who were taken for dead before, and are asked for once more.
+-- Without grants near their end: Spotify's six months may be some days shorter than ours. And without
+-- grants that were dead before, and are tried once more.
 SELECT count(*)
 FROM songswap.grants g JOIN songswap.grant_states(%(now)s) s ON s.user_id = g.user_id
 WHERE g.state = 'refused' AND g.refused_in = %(run_id)s AND g.refusals = 0
   AND (s.ends_at - %(now)s <= interval '3 days') IS NOT TRUE
 
 -- name: settle_refused
--- A grant that is taken for dead is asked for again three times. The next hour's run comes well before
--- an hour is over, because this is the end of a run that may have taken long. A run that asks for some
--- users only cannot tell an incident: it leaves the decision to the hourly load.
+-- A dead grant is tried again three times: first after half an hour, because this run may have taken
+-- long, and the next hourly run is to try it. A run of some users only cannot recognize an incident: it
+-- leaves the decision to the hourly run.
 UPDATE songswap.grants g
 SET state = CASE
     WHEN NOT r.dead THEN 'active'
@@ -98,14 +101,16 @@ FROM (
 WHERE r.user_id = g.user_id AND g.state = 'refused' AND g.refused_in = %(run_id)s
 
 -- name: count_lost
+-- Grants that this run settled.
 SELECT count(*) FROM songswap.grants WHERE state = 'lost' AND refused_in = %(run_id)s
 
 -- name: count_forbidden
+-- Without users who have paused before.
 SELECT count(*) FROM songswap.grants
 WHERE state = 'forbidden' AND refused_in = %(run_id)s AND forbidden_runs < 2
 
 -- name: settle_forbidden
--- A run that asks for some users only, and an incident, leave it as it was before.
+-- In an incident, and in a run of some users only, a grant stays as it was before the run.
 UPDATE songswap.grants g SET
   state = CASE WHEN r.runs = 0 THEN 'active' ELSE 'forbidden' END,
   refused_in = NULL,

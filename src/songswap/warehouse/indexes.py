@@ -1,6 +1,6 @@
-"""The pipeline's indexes on tables that the web app has made: which are missing, and building them.
+"""Build the pipeline's indexes on tables that the web app has created.
 
-what the platform reads ──▶ indexes that would serve it ──▶ those that no other index does
+queries of the platform ──▶ indexes that serve them ──▶ those that no existing index replaces
                         ──▶ built one by one, while others read and write the tables
 """
 
@@ -13,31 +13,30 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.errors import WarehouseBusy, WarehouseRefused
+from songswap.errors import WarehouseBusy, WarehouseError, WarehouseRefused
 from songswap.warehouse import schema
-from songswap.warehouse.error_translation import translate_errors
+from songswap.warehouse.connection import connect
 from songswap.warehouse.schema import quoted
-from songswap.warehouse.session import Session
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 from songswap.warehouse.timeouts import Limits, limits_of_migrations, ms
 
 log = logging.getLogger(__name__)
 
 _SQL = statements("indexes.sql")
 
-_LOOK_S = 2.0
-"""How often to look how far a build is."""
+_POLL_S = 2.0
+"""How often to look up the progress of a build."""
 
-_KNOWS_PROGRESS = 120_000
-_KNOWS_CHECK_INTERVAL = 140_000
-"""The versions of PostgreSQL from which it tells how far a build is, and notices a dead client."""
+_HAS_PROGRESS = 120_000
+_HAS_CHECK_INTERVAL = 140_000
+"""The first versions of PostgreSQL to report the progress of a build, and notice a dead client."""
 
 OnProgress = Callable[[str], None]
-"""Is given a sentence for the operator."""
+"""Receives sentences for the operator."""
 
 
 class Index(NamedTuple):
-    """An index: its table, the columns of its key, those it holds besides, and what it serves."""
+    """An index: its table, its key columns, its other columns, and the query that it serves."""
 
     name: str
     table: str
@@ -63,8 +62,8 @@ INDEXES = (
         "length and name of a track, read from the index alone",
     ),
 )
-"""Those that the first migration gives the tables that it makes. What it lets keys hold besides is
-not offered: it would be a second index as large as the key."""
+"""The indexes that the first migration adds to tables that it creates itself. Columns that it
+includes in primary keys are left out: they would take a second index as large as the key."""
 
 
 class _Table(NamedTuple):
@@ -78,62 +77,75 @@ class _Table(NamedTuple):
     indexes: list[Mapping[str, Any]]
 
     def serving(self, index: Index) -> str | None:
-        """The valid index that serves what ``index`` would; None where there is none."""
-        return next((str(one["name"]) for one in self.indexes if _serves(one, index)), None)
+        """Return the valid index that serves the same query; None if there is none."""
+        return next((str(own["name"]) for own in self.indexes if _serves(own, index)), None)
 
     def named(self, index: Index) -> Mapping[str, Any] | None:
-        """Its index of this name, valid or not."""
-        return next((one for one in self.indexes if one["name"] == index.name), None)
+        """Return the table's index of this name, valid or not."""
+        return next((own for own in self.indexes if own["name"] == index.name), None)
 
 
-def _serves(one: Mapping[str, Any], index: Index) -> bool:
-    """Whether an index of the server's catalogue serves what ``index`` would."""
-    keys = tuple(one["columns"][: one["keys"]])
-    if not (one["is_whole"] and one["is_valid"]) or keys[: len(index.keys)] != index.keys:
+def _serves(existing: Mapping[str, Any], index: Index) -> bool:
+    """Return whether an index of the server's catalogue serves the same query as ``index``."""
+    keys = tuple(existing["columns"][: existing["keys"]])
+    is_usable = existing["is_whole"] and existing["is_valid"]
+    if not is_usable or keys[: len(index.keys)] != index.keys:
         return False
-    # A longer key serves a search as well; one that holds columns besides is read instead of rows.
+    # A longer key serves a search too, but a covering index is read instead of the rows.
     return not index.included or (
-        keys == index.keys and set(one["columns"]) >= {*index.keys, *index.included}
+        keys == index.keys and set(existing["columns"]) >= {*index.keys, *index.included}
     )
 
 
 def build(dsn: str, on_progress: OnProgress) -> list[str]:
-    """Build the indexes that are missing, one by one, without locking anybody out.
+    """Build the missing indexes one by one, while others read and write the tables.
 
-    One that an aborted build has left unfinished is dropped and built anew. Not through a pooler of
-    transactions: a build is none.
+    An index that an aborted build has left unfinished is dropped and built again. Needs a direct
+    connection: a concurrent build is no transaction, which a pooler of transactions needs.
 
     Returns:
-        The names of those that were built.
+        The names of the built indexes.
 
     Raises:
-        WarehouseRefused: the login may not, or a table cannot have them; nothing was begun.
-        WarehouseBusy: another process builds them, or a transaction of others did not end in time.
+        WarehouseRefused: a right is missing, or a table cannot have indexes; nothing was begun.
+        WarehouseBusy: another process builds them, or another transaction did not end in time.
         WarehouseUnavailable: PostgreSQL cannot be reached.
     """
     within = limits_of_migrations()
-    with translate_errors(), Session.connect(dsn, autocommit=True, limits=within) as connection:
+    with connect(dsn, within) as connection:
         platform = schema.find(connection)
-        wanted = _wanted(connection, platform, on_progress)
-        if wanted:
-            _begin(connection, within)
-        # Looked up again: another process may have built some until it let go of the lock.
-        for index, is_unfinished in _wanted(connection, platform, lambda _: None) if wanted else ():
+        tables = _tables(connection, platform)
+        for index in INDEXES:
+            if serving := tables[index.table].serving(index):
+                on_progress(f"{index.table}: {serving} serves {index.serves}.")
+        missing = _missing(connection, platform, tables)
+        if not missing:
+            return []
+        _begin(connection, within)
+        # Looked up again: another process may have built some before it released the lock.
+        missing_now = _missing(connection, platform, _tables(connection, platform))
+        for index, is_unfinished in missing_now:
             _build(connection, dsn, platform, index, is_unfinished, within, on_progress)
-    return [index.name for index, _ in wanted]
+    return [index.name for index, _ in missing]
 
 
-def _wanted(
-    connection: Session, platform: str, on_progress: OnProgress
+def _tables(connection: psycopg.Connection, platform: str) -> dict[str, _Table]:
+    params = {"schema": platform, "tables": sorted({index.table for index in INDEXES})}
+    return {row[0]: _Table(*row) for row in connection.execute(_SQL["tables"], params)}
+
+
+def _missing(
+    connection: psycopg.Connection, platform: str, tables: Mapping[str, _Table]
 ) -> list[tuple[Index, bool]]:
-    """The indexes to build, and whether an unfinished one of the name is there."""
-    about = {"schema": platform, "tables": sorted({one.table for one in INDEXES})}
-    tables = {row[0]: _Table(*row) for row in connection.execute(_SQL["tables"], about)}
-    wanted = []
+    """Return the indexes to build, and whether there is an unfinished one of the name.
+
+    Raises:
+        WarehouseRefused: a table cannot have one of them.
+    """
+    missing = []
     for index in INDEXES:
         table = tables[index.table]
-        if serving := table.serving(index):
-            on_progress(f"{index.table}: {serving} serves {index.serves}.")
+        if table.serving(index):
             continue
         same = table.named(index)
         if same and same["is_valid"]:
@@ -142,10 +154,10 @@ def _wanted(
                 f" {', '.join((*index.keys, *index.included))}. Rename or drop it. Nothing was"
                 " begun."
             )
-        wanted.append((index, same is not None))
+        missing.append((index, same is not None))
     role = quoted(connection.info.user)
-    _require_rights(platform, role, [tables[index.table] for index, _ in wanted])
-    return wanted
+    _require_rights(platform, role, [tables[index.table] for index, _ in missing])
+    return missing
 
 
 def _require_rights(platform: str, role: str, tables: list[_Table]) -> None:
@@ -171,20 +183,19 @@ def _require_rights(platform: str, role: str, tables: list[_Table]) -> None:
             )
 
 
-def _begin(connection: Session, within: Limits) -> None:
-    row = psycopg.Connection.execute(connection, _SQL["alone"]).fetchone()
-    if not row or not row[0]:
+def _begin(connection: psycopg.Connection, within: Limits) -> None:
+    if not scalar(psycopg.Connection.execute(connection, _SQL["lock"])):
         raise WarehouseBusy(
             "Another 'songswap migrate --indexes' is building the indexes. Nothing was begun: wait"
             " for its end."
         )
-    knows = connection.info.server_version >= _KNOWS_CHECK_INTERVAL
-    settings = _SQL["settings" if knows else "settings_of_old_servers"]
+    is_old = connection.info.server_version < _HAS_CHECK_INTERVAL
+    settings = _SQL["settings_of_old_servers" if is_old else "settings"]
     psycopg.Connection.execute(connection, settings, {"wait": ms(within.turn_s)})
 
 
 def _build(
-    connection: Session,
+    connection: psycopg.Connection,
     dsn: str,
     platform: str,
     index: Index,
@@ -192,20 +203,20 @@ def _build(
     within: Limits,
     on_progress: OnProgress,
 ) -> None:
-    place, name = quoted(platform), quoted(index.name)
+    schema_name, name = quoted(platform), quoted(index.name)
     include = f" INCLUDE ({', '.join(map(quoted, index.included))})" if index.included else ""
     create = (
         f"CREATE {'UNIQUE ' if index.included else ''}INDEX CONCURRENTLY {name}"
-        f" ON {place}.{quoted(index.table)} ({', '.join(map(quoted, index.keys))}){include}"
+        f" ON {schema_name}.{quoted(index.table)} ({', '.join(map(quoted, index.keys))}){include}"
     )
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
         if is_unfinished:
             on_progress(f"{index.name}: an unfinished one is dropped.")
-            drop = f"DROP INDEX CONCURRENTLY {place}.{name}"
+            drop = f"DROP INDEX CONCURRENTLY {schema_name}.{name}"
             psycopg.Connection.execute(connection, drop.encode())
         on_progress(f"{index.name}: building it on {index.table}, for {index.serves}.")
-        with _progress(connection, dsn, index.name, on_progress):
+        with _reporting(connection, dsn, index.name, on_progress):
             psycopg.Connection.execute(connection, create.encode())
     except psycopg.errors.LockNotAvailable as error:
         holders = " ".join(getattr(error, "__notes__", []))
@@ -214,41 +225,45 @@ def _build(
             f" {holders} It is unfinished, and serves nobody. End them, or wait for their end, and"
             " run 'songswap migrate --indexes' again: it builds it anew."
         ) from None
-    on_progress(f"{index.name}: built in {time.monotonic() - begun:.1f} s.")
+    on_progress(f"{index.name}: built in {time.monotonic() - started:.1f} s.")
 
 
 @contextmanager
-def _progress(connection: Session, dsn: str, name: str, on_progress: OnProgress) -> Iterator[None]:
-    """Say every few seconds, from another connection, how far a build is."""
-    done = threading.Event()
-    about = {"pid": connection.info.backend_pid}
-
-    def look() -> None:
-        said = ""
-        try:
-            with Session.connect(dsn, autocommit=True) as other:
-                while not done.wait(_LOOK_S):
-                    row = other.execute(_SQL["progress"], about).fetchone()
-                    if row and (told := _in_words(*row)) != said:
-                        said = told
-                        on_progress(f"{name}: {said}.")
-        except psycopg.Error as error:
-            # The build goes on: only nothing is said of it.
-            log.warning("How far it is cannot be told: %s", type(error).__name__)
-
-    if connection.info.server_version < _KNOWS_PROGRESS:
+def _reporting(
+    connection: psycopg.Connection, dsn: str, name: str, on_progress: OnProgress
+) -> Iterator[None]:
+    """Report the progress of a build every few seconds, from a thread with its own connection."""
+    if connection.info.server_version < _HAS_PROGRESS:
         yield
         return
-    looking = threading.Thread(target=look, daemon=True)
-    looking.start()
+    done = threading.Event()
+    arguments = (done, dsn, connection.info.backend_pid, name, on_progress)
+    thread = threading.Thread(target=_report_until, args=arguments, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         done.set()
-        looking.join()
+        thread.join()
 
 
-def _in_words(phase: str, blocks: int, of_blocks: int, tuples: int, of_tuples: int) -> str:
-    """How far a build is; one that waits for others has nothing to count."""
-    done, of = (blocks, of_blocks) if of_blocks else (tuples, of_tuples)
-    return f"{phase}, {100 * done // of} %" if of else phase
+def _report_until(
+    done: threading.Event, dsn: str, pid: int, name: str, on_progress: OnProgress
+) -> None:
+    last = ""
+    try:
+        with connect(dsn) as connection:
+            while not done.wait(_POLL_S):
+                row = connection.execute(_SQL["progress"], {"pid": pid}).fetchone()
+                if row and (progress := _progress(*row)) != last:
+                    last = progress
+                    on_progress(f"{name}: {progress}.")
+    except WarehouseError as error:
+        # The build itself is not affected.
+        log.warning("The progress of the build is unknown: %s", type(error).__name__)
+
+
+def _progress(phase: str, blocks: int, of_blocks: int, tuples: int, of_tuples: int) -> str:
+    """Return the progress of a build in words; a build that waits for others has no count."""
+    done, total = (blocks, of_blocks) if of_blocks else (tuples, of_tuples)
+    return f"{phase}, {100 * done // total} %" if total else phase

@@ -1,7 +1,7 @@
--- The pipeline's indexes on tables that the web app has made.
+-- The pipeline's indexes on tables that the web app has created.
 
 -- name: tables
--- Each of the tables that is there, with its indexes.
+-- Those of the tables that exist, with their indexes.
 SELECT t.relname, t.relkind::text, pg_get_userbyid(t.relowner), pg_has_role(t.relowner, 'USAGE'),
   has_schema_privilege(t.relnamespace, 'CREATE'),
   (
@@ -23,19 +23,21 @@ SELECT t.relname, t.relkind::text, pg_get_userbyid(t.relowner), pg_has_role(t.re
 FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
 WHERE n.nspname = %(schema)s AND t.relname = ANY (%(tables)s)
 
--- name: alone
--- Until the session ends, whatever its transactions do.
+-- name: lock
+-- Be the only build until the session ends: a concurrent build is no transaction.
 SELECT pg_try_advisory_lock(7317528)
 
 -- name: settings
--- A build is no transaction: what it relies on is set for the session, which is closed after it. It lets
--- others read and write while it waits for their transactions to end.
+-- For the session, which is closed after the builds: a build is no transaction. Its wait for other
+-- transactions blocks nobody, so that it may be long.
 SELECT set_config('lock_timeout', %(wait)s, false), set_config('statement_timeout', '0', false),
   set_config('client_connection_check_interval', '5s', false)
 
 -- name: settings_of_old_servers
+-- The same before PostgreSQL 14, which cannot check for a dead client.
 SELECT set_config('lock_timeout', %(wait)s, false), set_config('statement_timeout', '0', false)
 
 -- name: progress
+-- Of one session; no row before the build begins.
 SELECT phase, blocks_done, blocks_total, tuples_done, tuples_total
 FROM pg_stat_progress_create_index WHERE pid = %(pid)s

@@ -1,4 +1,4 @@
-"""Locks of transactions that only we take, and that may be waited for longer than others."""
+"""Advisory locks, for which a session may wait longer than for rows."""
 
 import psycopg
 
@@ -7,16 +7,16 @@ from songswap.warehouse.timeouts import limits, ms
 
 _SQL = statements("locks.sql")
 
-# Any numbers; they only have to be the same for all.
-_LOADS = 7_317_530  # stands in watch.sql too
+# Any numbers, as long as all processes have the same.
+_LOADS = 7_317_530  # also in watch.sql
 _MIGRATIONS = 7_317_529
 
 
 def lock_loads(connection: psycopg.Connection) -> None:
-    """Be the only load until the end of the transaction.
+    """Take the lock of all loads until the end of the transaction.
 
-    What one has looked up as missing, no other inserts meanwhile. All who insert into the
-    platform's tables wait for it.
+    Every load takes it before it inserts into the platform's tables, so that rows which one load
+    has found missing are not inserted by another.
 
     Raises:
         psycopg.errors.LockNotAvailable: other loads took too long.
@@ -25,11 +25,11 @@ def lock_loads(connection: psycopg.Connection) -> None:
 
 
 def lock_migrations(connection: psycopg.Connection) -> None:
-    """Be the only migration until the end of the transaction; raises as `lock_loads`."""
+    """Take the lock of migrations until the end of the transaction; raises as `lock_loads`."""
     _lock(connection, _MIGRATIONS)
 
 
 def _lock(connection: psycopg.Connection, number: int) -> None:
     within = limits()
-    about = {"number": number, "turn": ms(within.turn_s), "lock": ms(within.lock_s)}
-    connection.execute(_SQL["lock"], about)
+    params = {"number": number, "turn": ms(within.turn_s), "lock": ms(within.lock_s)}
+    connection.execute(_SQL["lock"], params)

@@ -1,5 +1,7 @@
+-- Advisory locks of transactions.
+
 -- name: lock
--- In this order: waits longer for this lock than for any other of the transaction.
+-- In this order, so that only this lock of the transaction has the longer timeout.
 SELECT set_config('lock_timeout', %(turn)s, true),
   pg_advisory_xact_lock(%(number)s::bigint),
   set_config('lock_timeout', %(lock)s, true)

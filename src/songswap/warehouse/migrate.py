@@ -1,4 +1,4 @@
-"""Bring the warehouse's tables to the version that this code needs, or back by one."""
+"""Bring the warehouse's tables to the version that this code needs, or back to an earlier one."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from alembic.config import Config
 
 from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError
 from songswap.warehouse import migration_rights, namesake, schema, version
-from songswap.warehouse.error_translation import translate_errors, translated
+from songswap.warehouse.error_translation import translate, translate_errors
 from songswap.warehouse.locks import lock_migrations
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
@@ -20,30 +20,30 @@ VERSION = "0011"
 """The version of the schema that this code reads and writes."""
 
 OLDEST = "0005"
-"""The version to which it can be taken back: before it, imports would be forgotten."""
+"""The oldest version to go back to: an earlier one has no table of imports."""
 
 _SQL = statements("migrate.sql")
 
 
 class Migrated(NamedTuple):
-    """The schema that has the platform's tables, and what the operator has to know besides."""
+    """The schema of the platform's tables, and advice for the operator."""
 
     platform: str
     advice: str
 
 
 def migrate(dsn: str, to: str = VERSION) -> Migrated:
-    """Create what is missing and upgrade the pipeline's own schema; safe to run at any time.
+    """Create missing tables and upgrade the pipeline's own schema; safe to run at any time.
 
-    Tables of the platform that exist already are left alone. All of it is one transaction.
+    Existing tables of the platform are not changed. All of it is one transaction.
 
     Args:
         dsn: a libpq connection string of the warehouse.
-        to: the version to go to; an earlier one takes the schema back, for code of that version.
+        to: the version to go to; an earlier one is for code of that version.
 
     Raises:
-        SettingsError: it cannot be taken back so far; nothing was changed.
-        CodeOutdated: the schema is of a later version than this code; nothing was changed.
+        SettingsError: this code cannot go to that version; nothing was changed.
+        CodeOutdated: the schema is newer than this code; nothing was changed.
         WarehouseUnavailable, WarehouseRefused: PostgreSQL cannot be reached, or refused; nothing
             was changed.
     """
@@ -63,27 +63,27 @@ def migrate(dsn: str, to: str = VERSION) -> Migrated:
     with translate_errors():
         try:
             with engine.begin() as connection:
-                platform, found = _open(connection, to)
+                platform, found = _prepare(connection, to)
                 config.attributes["connection"] = connection
-                goes_back = found is not None and found > to
-                (command.downgrade if goes_back else command.upgrade)(config, to)
+                is_downgrade = found is not None and found > to
+                (command.downgrade if is_downgrade else command.upgrade)(config, to)
                 if found != to:
                     version.rename(_driver(connection), version.table_of(to))
                 advice = _advice(_driver(connection), platform, to)
         except sqlalchemy.exc.DBAPIError as error:
-            # Its text has the whole migration in it.
+            # Its text holds the whole migration.
             if isinstance(error.orig, psycopg.Error):
-                raise translated(error.orig) from None
+                raise translate(error.orig) from None
             raise
     return Migrated(platform, advice)
 
 
 def require_schema(connection: psycopg.Connection) -> None:
-    """Raise unless the tables are at the version that this code needs.
+    """Raise unless the tables have the version that this code needs.
 
     Raises:
-        SchemaOutdated: they are missing, or of an earlier version.
-        CodeOutdated: they are of a later version.
+        SchemaOutdated: they are missing, or older.
+        CodeOutdated: they are newer.
         psycopg.errors.InsufficientPrivilege: the login may not read the version.
     """
     stored = version.read(connection)
@@ -98,10 +98,10 @@ def require_schema(connection: psycopg.Connection) -> None:
 
 
 def _advice(connection: Session, platform: str, to: str) -> str:
-    told = [namesake.keep_search_path(connection, platform)]
+    sentences = [namesake.fix_search_path(connection, platform)]
     if to == VERSION:
-        told.append(migration_rights.for_loads(connection))
-    return " ".join(filter(None, told))
+        sentences.append(migration_rights.for_loads(connection))
+    return " ".join(filter(None, sentences))
 
 
 def _driver(connection: sqlalchemy.Connection) -> Session:
@@ -110,18 +110,18 @@ def _driver(connection: sqlalchemy.Connection) -> Session:
     return driver
 
 
-def _open(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
-    """Begin: alone, with a schema to work in.
+def _prepare(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
+    """Take the lock, check versions and rights, and create our schema.
 
     Returns:
         The schema of the platform's tables, and the version of ours, None before the first.
 
     Raises:
-        CodeOutdated: the schema is of a later version than this code.
-        WarehouseRefused: the login lacks a right that it takes.
+        CodeOutdated: the schema is newer than this code.
+        WarehouseRefused: the login lacks a right.
     """
     driver = _driver(connection)
-    # Two that migrate at once wait for each other instead of failing halfway.
+    # Concurrent migrations wait for each other instead of failing halfway.
     lock_migrations(driver)
     platform = schema.find(driver)
     found = version.read(driver).number
@@ -130,7 +130,7 @@ def _open(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
     if found != to:
         migration_rights.require(driver, platform, found, to)
         version.rename(driver, version.TABLE)
-    # The right to create a schema is asked for even where it is there.
+    # CREATE SCHEMA IF NOT EXISTS needs the right to create one even where it exists.
     if not connection.exec_driver_sql(_SQL["has_schema"].decode()).scalar():
         connection.exec_driver_sql("CREATE SCHEMA songswap")
     return platform, found

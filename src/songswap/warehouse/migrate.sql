@@ -1,4 +1,5 @@
--- Around the migrations, which are files of their own.
+-- Preparations for the migrations, which have their own files.
 
 -- name: has_schema
+-- Whether our schema exists.
 SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'songswap')

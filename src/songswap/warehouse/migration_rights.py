@@ -1,4 +1,4 @@
-"""What a login has to be allowed before it can bring the schema to another version."""
+"""The rights that a login needs to bring the schema to another version."""
 
 from collections.abc import Collection, Iterator
 
@@ -10,23 +10,23 @@ from songswap.warehouse.contract import TABLES
 from songswap.warehouse.sql import statements
 
 _LAST_WITH_USERS = "0006"
-"""The last version whose tables refer to users for the first time."""
+"""The last version that adds a first foreign key to users."""
 
 _FIRST_WITH_TOKENS = "0006"
-"""Its way back writes tokens into the platform's table."""
+"""Its downgrade writes tokens into the platform's table."""
 
 _SQL = statements("migration_rights.sql")
 
 
 def require(connection: psycopg.Connection, platform: str, found: str | None, to: str) -> None:
-    """Raise where the login may not do what the migrations from ``found`` to ``to`` do.
+    """Raise where the login lacks rights for the migrations from ``found`` to ``to``.
 
     Args:
         platform: the schema of the platform's tables.
         found: the version of ours, None before the first.
 
     Raises:
-        WarehouseRefused: says what has to be run by whom; nothing was begun.
+        WarehouseRefused: says what to run and as whom; nothing was begun.
     """
     owners = [schema.quoted(name) for (name,) in connection.execute(_SQL["owners"])]
     if owners:
@@ -36,22 +36,19 @@ def require(connection: psycopg.Connection, platform: str, found: str | None, to
             f" by {' and '.join(owners)}. Run 'songswap migrate' with that login, or with a member"
             " of it. Nothing was changed."
         )
-    there = {
-        name
-        for (name,) in connection.execute(
-            _SQL["platform"], {"schema": platform, "tables": list(TABLES)}
-        )
-    }
-    needed = list(_needed(there, found, to))
+    platform_tables = {"schema": platform, "tables": list(TABLES)}
+    rows = connection.execute(_SQL["existing_tables"], platform_tables)
+    existing = {name for (name,) in rows}
+    needed = list(_needed(existing, found, to))
     of_tables, of_columns, allowed = zip(*needed, strict=True) if needed else ((), (), ())
-    about = {
+    params = {
         "schema": platform,
-        "makes_tables": found is None and len(there) < len(TABLES),
+        "makes_tables": found is None and len(existing) < len(TABLES),
         "of_tables": list(of_tables),
         "of_columns": list(of_columns),
         "rights": list(allowed),
     }
-    lacking = [statement for (statement,) in connection.execute(_SQL["lacking"], about)]
+    lacking = [statement for (statement,) in connection.execute(_SQL["lacking"], params)]
     if lacking:
         raise WarehouseRefused(
             "The login of SongSwap_RDS may not bring the schema up to date. Have the owner of the"
@@ -61,9 +58,9 @@ def require(connection: psycopg.Connection, platform: str, found: str | None, to
 
 
 def for_loads(connection: psycopg.Connection) -> str:
-    """What loads with this login would lack, in a sentence for the operator; empty if nothing.
+    """Return the rights that loads with this login would lack, as a sentence; empty if none.
 
-    Migrations take less of the platform's tables, and may have a login of their own.
+    Migrations need fewer rights to the platform's tables, and may have their own login.
     """
     grants = rights.missing_grants(connection)
     if not grants:
@@ -74,17 +71,19 @@ def for_loads(connection: psycopg.Connection) -> str:
     )
 
 
-def _needed(there: Collection[str], found: str | None, to: str) -> Iterator[tuple[str, str, str]]:
-    """What the migrations between two versions do to the platform's tables.
+def _needed(
+    existing: Collection[str], found: str | None, to: str
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the rights to the platform's tables that the migrations between two versions need.
 
     Args:
-        there: the tables that are there; the first migration makes the others.
+        existing: the tables that exist; the first migration creates the others.
 
     Yields:
-        Table, column, and the right to it.
+        Table, column, and the right to the column.
     """
     if found is None:
-        missing = [table for name, table in TABLES.items() if name not in there]
+        missing = [table for name, table in TABLES.items() if name not in existing]
         parents = {parent for table in missing for parent in table.parents.values()}
         for parent in TABLES:
             if parent in parents | {"Users"}:

@@ -1,13 +1,13 @@
--- What migrations take, and whether this role has it.
+-- The rights that migrations need, and whether this role has them.
 
--- name: platform
--- The platform's tables that are there.
+-- name: existing_tables
+-- Those of the platform.
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s::text AND c.relname = ANY (%(tables)s)
 
 -- name: lacking
--- What has to be run before this role can bring the schema to another version. Of the catalogue, which
--- answers whatever the role may do. A foreign key needs the right to the very column it refers to.
+-- Statements to run before this role can bring the schema to another version. From the catalogue, which
+-- every role may read. A foreign key needs the right to the very column that it refers to.
 SELECT format('CREATE SCHEMA %%I AUTHORIZATION %%I', %(schema)s::text, current_user)
 WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(schema)s::text)
 UNION ALL
@@ -39,7 +39,7 @@ UNION ALL (
 )
 
 -- name: owners
--- Who has made what is in our schema, where this role is no member of them.
+-- Owners of objects in our schema of whom this role is no member.
 SELECT r.rolname
 FROM (
   SELECT c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

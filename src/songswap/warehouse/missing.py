@@ -1,4 +1,4 @@
-"""What the tables lack of tracks and artists, judged from the tables themselves."""
+"""Ids of tracks and artists that lack rows, by the tables themselves."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -7,14 +7,15 @@ import psycopg
 
 from songswap.warehouse.sql import statements
 
+_SQL = statements("missing.sql")
+
 
 class Backlog(NamedTuple):
-    """How many ids of a kind lack rows, and the part of them that is to be asked for.
+    """How many ids of a kind lack rows, and which of them to fetch.
 
-    ``missing`` can be asked for; ``waiting`` are postponed, or have come up since ``at``;
-    ``unknown`` are those of which Spotify has said that they do not exist. ``chosen`` of the
-    missing are asked for: those up to the id ``through``. With ``at``, when this was counted,
-    ``through`` names these and no others, however often they are looked for.
+    ``missing`` ids can be fetched; ``waiting`` ones are postponed, or were queued after ``at``;
+    ``unknown`` ones do not exist at Spotify. ``chosen`` of the missing are to be fetched: those up
+    to the id ``through``. With ``at``, the time of counting, the same ids are found each time.
     """
 
     missing: int
@@ -32,32 +33,31 @@ def find(
     at_most: int | None = None,
     through: str | None = None,
 ) -> Backlog:
-    """Count what a kind lacks.
+    """Count the ids of a kind that lack rows.
 
-    An artist lacks popularity or followers, a track popularity or images, features their row; what
-    Spotify has answered is complete, whatever it said.
+    An artist can lack popularity or followers, a track popularity or images, features their row. An
+    id is complete once Spotify has given a response about it, whatever that holds.
 
     Args:
         kind: ``track``, ``artist`` or ``features``.
-        at: the moment for which ids are missing or waiting.
+        at: the time by which ids are missing or waiting.
         at_most: how many of the missing to choose; all, if None.
         through: count only ids up to this one.
     """
-    parameters = {"at": at, "at_most": at_most, "through": through}
-    row = connection.execute(_query(kind, "count"), parameters).fetchone()
+    params = {"at": at, "at_most": at_most, "through": through}
+    row = connection.execute(_query(kind, "count"), params).fetchone()
     missing, waiting, unknown, last = row or (0, 0, 0, "")
     chosen = missing if at_most is None else min(missing, at_most)
     return Backlog(missing, waiting, unknown, chosen, last, at)
 
 
 def page(
-    connection: psycopg.Connection, kind: str, found: Backlog, after: str, limit: int
+    connection: psycopg.Connection, kind: str, backlog: Backlog, after: str, limit: int
 ) -> list[str]:
-    """The first ids after ``after`` that were found and are still missing, in their order."""
-    parameters = {"at": found.at, "through": found.through, "after": after, "limit": limit}
-    return [row[0] for row in connection.execute(_query(kind, "page"), parameters)]
+    """Return the first ids of a backlog after ``after`` that are still missing, in order."""
+    params = {"at": backlog.at, "through": backlog.through, "after": after, "limit": limit}
+    return [id_ for (id_,) in connection.execute(_query(kind, "page"), params)]
 
 
-def _query(kind: str, question: str) -> bytes:
-    sql = statements("missing.sql")
-    return sql[kind] + b"\n" + sql[question]
+def _query(kind: str, select: str) -> bytes:
+    return _SQL[kind] + b"\n" + _SQL[select]

@@ -1,9 +1,10 @@
--- What the tables lack of each kind, and two questions about it that follow on the kind's text.
+-- The ids of each kind that lack rows, as a WITH clause, and the two queries that can follow it.
 --
--- The tables are probed row by row in the order of their keys (a subquery for a value is never made
--- a join), so that a page costs what it reads, however large the tables are.
+-- Tables are probed row by row in the order of their keys (PostgreSQL never makes a join of a scalar
+-- subquery), so that a page costs what it reads, however large the tables are.
 
 -- name: artist
+-- Artists without popularity or followers.
 WITH lacking AS (
   SELECT a.id, m.known, m.answered_at, m.queued_at, m.not_before
   FROM "Artists" a LEFT JOIN songswap.enrichment_queue m ON m.kind = 'artist' AND m.id = a.id
@@ -12,6 +13,7 @@ WITH lacking AS (
 )
 
 -- name: track
+-- Tracks without popularity or images.
 WITH lacking AS (
   SELECT t.id, m.known, m.answered_at, m.queued_at, m.not_before
   FROM "Tracks" t LEFT JOIN songswap.enrichment_queue m ON m.kind = 'track' AND m.id = t.id
@@ -20,6 +22,7 @@ WITH lacking AS (
 )
 
 -- name: features
+-- Tracks without features.
 WITH lacking AS (
   SELECT t.id, m.known, m.answered_at, m.queued_at, m.not_before
   FROM "Tracks" t LEFT JOIN songswap.enrichment_queue m ON m.kind = 'features' AND m.id = t.id
@@ -27,13 +30,14 @@ WITH lacking AS (
 )
 
 -- name: page
--- What has come up, or was postponed, since the moment of counting is left for later.
+-- Without ids that were queued or postponed after the count.
 SELECT id FROM lacking
 WHERE answered_at IS NULL AND id > %(after)s AND id <= %(through)s
   AND coalesce(queued_at <= %(at)s, true) AND coalesce(not_before <= %(at)s, true)
 ORDER BY id LIMIT %(limit)s
 
 -- name: count
+-- With the last id of those that are chosen.
 SELECT count(*) FILTER (WHERE missing), count(*) FILTER (WHERE open AND NOT missing),
   count(*) FILTER (WHERE NOT known),
   coalesce(max(id) FILTER (WHERE missing AND number <= coalesce(%(at_most)s, number)), '')

@@ -1,8 +1,8 @@
 """A role named like the pipeline's schema, as the web app's may be.
 
-PostgreSQL's default search path begins with the schema named like the role. So once our schema is
-there, such a role makes its tables in it, and compares it with its models: alembic's autogenerate
-would drop all of ours. Its path has to be what it was before, without that schema.
+PostgreSQL's default search path begins with the schema named like the role. So once our schema
+exists, such a role creates its tables in it, and Alembic's autogenerate would drop all of ours. Its
+path has to be as it was before, without that schema.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ _SQL = statements("namesake.sql")
 
 
 class Shadow(NamedTuple):
-    """The search path of such a role, the path that it should have, and how to set that.
+    """The search path of such a role, the right one, and the statement that sets it.
 
-    ``may_set``: the role of the connection may.
+    ``may_set``: the role of the connection may do that.
     """
 
     path: str
-    kept: str
+    right_path: str
     remedy: str
     may_set: bool
 
     @property
     def sentence(self) -> str:
-        """What is wrong, and what to do, for an operator."""
+        """The problem and its fix, for an operator."""
         return (
             f"the role {schema.OWN} has a search path ({self.path}) in which the pipeline's own"
             " schema comes first, so that it would make its tables there. Have it, or a superuser,"
@@ -40,7 +40,7 @@ class Shadow(NamedTuple):
 
 
 def find(connection: psycopg.Connection[Any], platform: str) -> Shadow | None:
-    """The search path of a role named like our schema, where that is in it.
+    """Return the search path of a role named like our schema, if the schema is in it.
 
     Args:
         platform: the schema of the platform's tables.
@@ -53,16 +53,16 @@ def find(connection: psycopg.Connection[Any], platform: str) -> Shadow | None:
     others = [name for name in names if name not in ("$user", schema.OWN)]
     if others == names:
         return None
-    kept = ", ".join(map(schema.quoted, others or [platform]))
-    place = f"ALTER ROLE {schema.OWN} IN DATABASE {schema.quoted(database)}"
-    return Shadow(path, kept, f"{place} SET search_path = {kept}", may_set)
+    right_path = ", ".join(map(schema.quoted, others or [platform]))
+    alter = f"ALTER ROLE {schema.OWN} IN DATABASE {schema.quoted(database)}"
+    return Shadow(path, right_path, f"{alter} SET search_path = {right_path}", may_set)
 
 
-def keep_search_path(connection: psycopg.Connection[Any], platform: str) -> str:
-    """Take our schema out of the search path of a role named like it; in the caller's transaction.
+def fix_search_path(connection: psycopg.Connection[Any], platform: str) -> str:
+    """Remove our schema from the search path of a role named like it, in the caller's transaction.
 
     Returns:
-        For the operator: what was done, or has to be done by another role. Empty if nothing was.
+        What was done, or has to be done by another role, for the operator; empty if nothing.
     """
     shadow = find(connection, platform)
     if shadow is None:
@@ -72,7 +72,8 @@ def keep_search_path(connection: psycopg.Connection[Any], platform: str) -> str:
     connection.execute(shadow.remedy.encode())
     return (
         f"The role {schema.OWN} is named like the pipeline's own schema: its search path in this"
-        f" database is {shadow.kept} from its next session on, so that it makes no tables there."
+        f" database is {shadow.right_path} from its next session on, so that it makes no tables"
+        " there."
     )
 
 
@@ -97,5 +98,5 @@ def require_own_schema(connection: psycopg.Connection[Any], platform: str) -> No
 
 def _moves(tables: Sequence[str], platform: str) -> list[str]:
     to = schema.quoted(platform)
-    moves = [f"ALTER TABLE {schema.OWN}.{schema.quoted(one)} SET SCHEMA {to}" for one in tables]
+    moves = [f"ALTER TABLE {schema.OWN}.{schema.quoted(name)} SET SCHEMA {to}" for name in tables]
     return [f"ALTER ROLE {schema.OWN} SET search_path = {to}", *moves]

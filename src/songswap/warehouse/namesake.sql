@@ -1,8 +1,8 @@
 -- A role that is named like the pipeline's schema.
 
 -- name: search_path
--- What its sessions begin with in this database, and whether this session's role may set that. The path
--- of the server's own file cannot be read by everybody: PostgreSQL's default is taken for it.
+-- The path with which its sessions begin in this database, and whether this session's role may set it. Not
+-- every role may read the path in the server's file: PostgreSQL's default stands in for it.
 SELECT coalesce(
     (
       SELECT substr(setting, length('search_path=') + 1)
@@ -18,7 +18,7 @@ SELECT coalesce(
 FROM pg_roles r WHERE r.rolname = %(name)s
 
 -- name: misplaced
--- The web app's tables that such a role has made in the pipeline's schema.
+-- Tables of the web app that such a role has created in the pipeline's schema.
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %(name)s AND c.relname = ANY (%(tables)s)
 ORDER BY c.relname

@@ -1,4 +1,4 @@
-"""What engineers were told of last, and when: so that each of it is told once, or once a day."""
+"""Notices that were sent to engineers: each subject once, or once a day."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -11,25 +11,25 @@ _SQL = statements("notices.sql")
 
 
 class Sent(NamedTuple):
-    """When engineers were told of a subject, and what has to be known of that."""
+    """When a notice was sent, and a detail by which to compare the next one."""
 
     at: datetime
     detail: str | None
 
 
 def find(connection: psycopg.Connection, subject: str) -> Sent | None:
-    """What was told of a subject last."""
+    """Return the last notice on a subject."""
     row = connection.execute(_SQL["find"], {"subject": subject}).fetchone()
     return Sent(*row) if row else None
 
 
-def note(
+def record(
     connection: psycopg.Connection, subject: str, now: datetime, detail: str | None = None
 ) -> None:
-    """Note that engineers are told of a subject now."""
-    connection.execute(_SQL["note"], {"subject": subject, "now": now, "detail": detail})
+    """Record that a notice is sent now."""
+    connection.execute(_SQL["record"], {"subject": subject, "now": now, "detail": detail})
 
 
 def forget(connection: psycopg.Connection, subject: str) -> None:
-    """Forget what was told of a subject: it is told at once when it comes again."""
+    """Forget a subject, so that its next notice is sent at once."""
     connection.execute(_SQL["forget"], {"subject": subject})

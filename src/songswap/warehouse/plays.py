@@ -1,43 +1,43 @@
-"""Load answers of recently played: plays, what they tell of tracks, and the bookkeeping.
+"""Load responses of recently played: plays, their tracks and artists, and the bookkeeping.
 
-    rounds of answers ──▶ what tracks and artists they name ──▶ plays that are not known, gaps, the
-                          state of each user, round by round
+    batches of responses ──▶ their tracks and artists ──▶ batch by batch: new plays, gaps, and when
+                             each user was polled
 
-All of it is one transaction, so that what is noted as loaded is loaded. The tables' own keys decide
-what is new: the same answers can be loaded again, and nothing changes. Loads wait for each other,
-so that what was looked up holds; if somebody else inserts meanwhile, the keys refuse the load.
+All of it is one transaction, so that what is recorded as loaded is loaded. The tables' own keys
+decide what is new: the same responses can be loaded again, and nothing changes. Loads wait for each
+other, so that a looked-up row stays as it is; if something else inserts meanwhile, the keys refuse
+the load.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.models import Catalogue, Play, RecentPlays, RejectedItem
+from songswap.models import Catalogue, Play, RecentPlays
 from songswap.transform.catalogue import merge_catalogues
 from songswap.transform.recent_plays import UNTIMELY
 from songswap.transform.values import moment
-from songswap.warehouse import catalogue
+from songswap.warehouse import catalogue, enrichment, rejected_items
 from songswap.warehouse.copying import copy
-from songswap.warehouse.exports.merge import merge
+from songswap.warehouse.exports.merge import Key, Merged, merge, near_streams
 from songswap.warehouse.locks import lock_loads
+from songswap.warehouse.polls import PACE_DECAY
+from songswap.warehouse.rejected_items import Rejected
 from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
 
-PACE_DECAY = 0.9
-"""What is left of a user's pace with each answer that tells of fewer plays: half after seven."""
-
 _HOUR = timedelta(hours=1)
 
-KEY_TAKEN = "key taken by another track"
+_SQL = statements("plays.sql")
 
 
 class ParsedResponse(NamedTuple):
-    """One user's answer, transformed: what it holds, when it was given, where its raw form lies."""
+    """A user's response, parsed: when Spotify gave it, and the key of its raw form."""
 
     user_id: int
     observed_at: datetime
@@ -47,91 +47,90 @@ class ParsedResponse(NamedTuple):
 
 
 class PollBatch(NamedTuple):
-    """Answers of one time, at most one of each user, and all that they tell of tracks.
+    """Responses of one time, at most one a user, and the tracks and artists in them.
 
-    ``now`` (UTC) decides whether metadata of what is heard again is stale.
+    ``now`` (UTC) decides whether the metadata of their tracks is stale.
     """
 
-    answers: Sequence[ParsedResponse]
+    responses: Sequence[ParsedResponse]
     catalogue: Catalogue
     now: datetime
 
 
 @retried
 def load(
-    connection: psycopg.Connection, rounds: Sequence[PollBatch], run_id: str, stale_after: timedelta
+    connection: psycopg.Connection,
+    batches: Sequence[PollBatch],
+    run_id: str,
+    stale_after: timedelta,
 ) -> Counter[str]:
-    """Load answers, with all that they tell, as if each round had been loaded before the next.
+    """Load responses, as if each batch had been loaded before the next.
 
     Args:
-        rounds: in the order in which Spotify gave each user's answers.
-        stale_after: how old metadata of a track or artist that is heard again may be.
+        batches: in the order in which Spotify gave each user's responses.
+        stale_after: the age at which metadata of a track or artist is queued again.
 
     Returns:
         New rows by name: plays, tracks, artists, artist_tracks, track_images, track_popularity,
         track_previews, rejected_items, data_fixes, gaps, gaps_closed; merged, the plays that an
-        export had brought; and gone, the plays of users who are not there now.
+        export had brought; and gone, the plays of deleted users.
 
     Raises:
         LoadIncomplete: rows were not in their table after their load; all is rolled back.
         psycopg.Error: the server's own, all is rolled back.
     """
-    rows = merge_catalogues([one.catalogue for one in rounds])
-    answers = [answer for one in rounds for answer in one.answers]
+    responses = [response for batch in batches for response in batch.responses]
+    rows = merge_catalogues([batch.catalogue for batch in batches])
     with connection.transaction():
-        this = _Load(connection, run_id, stale_after)
+        load = _Load(connection, run_id, stale_after)
         lock_loads(connection)
-        users = this.execute("lock_users", users=sorted({one.user_id for one in answers}))
-        there = {user for (user,) in users}
-        this.look_up([one for one in answers if one.user_id in there])
-        counts, this.new_artists = catalogue.load(connection, rows)
-        this.counts += counts
-        for one in rounds:
-            this.load(one, there)
-        this.copy_plays()
-        this.forget_untimely(there)
-    return this.counts
-
-
-def move_raw(connection: psycopg.Connection, user_id: int, observed_at: datetime, key: str) -> None:
-    """Note that the raw answer, of which something was set aside, lies under another key."""
-    connection.execute(
-        statements("plays.sql")["move_raw"],
-        {"user_id": user_id, "observed_at": observed_at, "key": key},
-    )
-
-
-_Key = tuple[int, datetime]
+        load.lock_users({response.user_id for response in responses})
+        load.look_up(load.existing(responses))
+        load.counts, load.new_artists = catalogue.load(connection, rows)
+        for batch in batches:
+            load.load(batch)
+        load.copy_plays()
+        rejected_items.delete_loaded(connection, load.users)
+    return load.counts
 
 
 @dataclass(slots=True)
 class _Load:
-    """A load under way, in its transaction.
+    """A load in its transaction.
 
-    ``known`` are the plays that are there in the time of which the answers speak, and their tracks;
-    ``waiting`` are those of them that are not in the table yet.
+    ``users`` are those who exist. ``known`` are the tracks of plays by key, stored or new, in the
+    time that the responses cover; ``waiting`` are the plays of them that have to be copied yet.
     """
 
     connection: psycopg.Connection
     run_id: str
     stale_after: timedelta
-    known: dict[_Key, str] = field(default_factory=dict)
+    users: set[int] = field(default_factory=set)
+    known: dict[Key, str] = field(default_factory=dict)
     waiting: list[Play] = field(default_factory=list)
     new_artists: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def execute(self, name: str, /, **parameters: object) -> psycopg.Cursor:
-        about = {"run_id": self.run_id, "decay": PACE_DECAY}
-        return self.connection.execute(statements("plays.sql")[name], about | parameters)
+    def execute(self, name: str, /, **params: object) -> psycopg.Cursor:
+        return self.connection.execute(_SQL[name], params)
 
-    def look_up(self, answers: Sequence[ParsedResponse]) -> None:
-        """Look up which plays are there."""
+    def lock_users(self, users: Collection[int]) -> None:
+        """Keep users from being deleted until the end of the transaction."""
+        self.users = {user_id for (user_id,) in self.execute("lock_users", users=sorted(users))}
+
+    def existing(self, responses: Sequence[ParsedResponse]) -> list[ParsedResponse]:
+        """Return the responses of users who exist, in the order of their ids."""
+        found = [response for response in responses if response.user_id in self.users]
+        return sorted(found, key=attrgetter("user_id"))
+
+    def look_up(self, responses: Sequence[ParsedResponse]) -> None:
+        """Look up the stored plays in the time that responses cover."""
         spans: dict[int, tuple[datetime, datetime]] = {}
-        for one in answers:
-            oldest, newest = one.history.oldest, one.history.newest
+        for response in responses:
+            oldest, newest = response.history.oldest, response.history.newest
             if oldest and newest:
-                before = spans.get(one.user_id, (oldest, newest))
-                spans[one.user_id] = min(oldest, before[0]), max(newest, before[1])
+                span = spans.get(response.user_id, (oldest, newest))
+                spans[response.user_id] = min(oldest, span[0]), max(newest, span[1])
         if spans:
             rows = self.execute(
                 "known_plays",
@@ -141,163 +140,146 @@ class _Load:
             )
             self.known = {(user_id, played_at): track for user_id, played_at, track in rows}
 
-    def load(self, given: PollBatch, there: Collection[int]) -> None:
-        """Load a round of the users who are there; the rows of its catalogue are loaded already."""
-        told = sorted((one for one in given.answers if one.user_id in there), key=_user)
-        gone = (len(one.history.plays) for one in given.answers if one.user_id not in there)
-        self.counts["gone"] += sum(gone)
-        merged, replaced = merge(
-            self.connection, lambda: _new_plays(told, self.known)[0], _spans(told)
+    def load(self, batch: PollBatch) -> None:
+        """Load a batch, whose catalogue is loaded already."""
+        responses = self.existing(batch.responses)
+        plays = sum(len(response.history.plays) for response in responses)
+        merged = self.merge_plays(responses)
+        gaps = self.insert_gaps(responses, merged)
+        gaps_closed = self.execute("close_gaps", **_spans(responses)).rowcount
+        new, conflicting = _new_plays(responses, self.known)
+        self.known |= {play[:2]: play.track_id for play in new}
+        self.waiting += new
+        rejected = _rejected(responses, conflicting)
+        rejected_items.keep_earliest(self.connection, rejected, self.run_id)
+        self.counts.update(
+            plays=len(new) - len(merged.plays),
+            merged=len(merged.plays),
+            gone=sum(len(each.history.plays) for each in batch.responses) - plays,
+            gaps=gaps,
+            gaps_closed=gaps_closed,
+            rejected_items=rejected_items.store(self.connection, rejected, self.run_id),
+            data_fixes=catalogue.store_fixes(
+                self.connection, batch.catalogue.data_fixes, batch.now
+            ),
         )
-        for key in replaced:
+        self.enqueue(batch, new)
+        self.record_responses(responses)
+
+    def merge_plays(self, responses: Sequence[ParsedResponse]) -> Merged:
+        """Replace plays of exports by those of the responses that they are."""
+        streams = near_streams(self.connection, _spans(responses))
+        if not streams:
+            return Merged(set(), set())
+        new, _ = _new_plays(responses, self.known)
+        merged = merge(self.connection, new, streams)
+        for key in merged.replaced:
             self.known.pop(key, None)
-        self.counts["merged"] += len(merged)
-        self.counts["gaps"] += self.insert_gaps(told, merged)
-        self.counts["gaps_closed"] += self.execute("close_gaps", **_spans(told)).rowcount
-        plays, taken = _new_plays(told, self.known)
-        self.known |= {play[:2]: play.track_id for play in plays}
-        self.waiting += plays
-        self.counts["plays"] += len(plays) - len(merged)
-        self.counts["rejected_items"] += self.rejected_items(told, taken)
-        self.counts["data_fixes"] += self.note(given)
-        self.enqueue(given, plays)
-        self.execute(
-            "upsert_polls",
-            **_spans(told),
-            fingerprints=[_seen(one) for one in told],
-            plays_per_hour=[_plays_per_hour(one) for one in told],
-        )
+        return merged
 
     def copy_plays(self) -> None:
-        """Copy the plays that wait for it, in key order."""
+        """Copy the waiting plays, in key order."""
         copy(self.connection, "History", Play._fields, sorted(self.waiting))
         self.waiting.clear()
 
-    def insert_gaps(self, told: Sequence[ParsedResponse], merged: Collection[_Key]) -> int:
-        """Note where a full answer joins nothing that is known; how many gaps are new."""
+    def insert_gaps(self, responses: Sequence[ParsedResponse], merged: Merged) -> int:
+        """Record a gap before each full response without a known play; return how many are new."""
         full = [
-            one
-            for one in told
-            if one.history.full
-            and not any(play[:2] in self.known or play[:2] in merged for play in one.history.plays)
+            response
+            for response in responses
+            if response.history.full
+            and not any(
+                play[:2] in self.known or play[:2] in merged.plays
+                for play in response.history.plays
+            )
         ]
         if not full:
             return 0
-        # What the user had before it is looked for in the table.
+        # The statement looks in the table for the user's last play before.
         self.copy_plays()
-        # An item whose time is none may be any play: it joins nothing. Nor does one that was set
-        # aside for its time: others beside it may have been too, and are not loaded.
-        aside = [
-            (one, item)
-            for one in full
-            for item in one.history.rejected_items
+        # A response that repeats a rejected item joins an earlier one: there is no gap. But an item
+        # without a time can be any play, and beside an untimely one others may be rejected too.
+        rejected = [
+            (response.user_id, item.fingerprint)
+            for response in full
+            for item in response.history.rejected_items
             if item.reason != UNTIMELY and moment(item.played_at or "")
         ]
         return self.execute(
             "insert_gaps",
             **_spans(full),
-            since=[one.history.since for one in full],
-            aside_users=[answer.user_id for answer, _ in aside],
-            fingerprints=[item.fingerprint for _, item in aside],
+            since=[response.history.since for response in full],
+            rejected_users=[user_id for user_id, _ in rejected],
+            fingerprints=[fingerprint for _, fingerprint in rejected],
+            run_id=self.run_id,
         ).rowcount
 
-    def rejected_items(self, told: Sequence[ParsedResponse], taken: Sequence[Play]) -> int:
-        """Set aside what cannot be a row, and the plays whose moment another track holds."""
-        of = {one.user_id: one for one in told}
-        items = [(one, item) for one in told for item in one.history.rejected_items]
-        for play in taken:
-            claim = f"{KEY_TAKEN} {play.played_at} {play.track_id}"
-            digest = hashlib.sha256(claim.encode()).digest()
-            item = RejectedItem(digest, KEY_TAKEN, play.played_at.isoformat())
-            items.append((of[play.user_id], item))
-        if not items:
-            return 0
-        columns = {
-            "users": [one.user_id for one, _ in items],
-            "fingerprints": [item.fingerprint for _, item in items],
-            "reasons": [item.reason for _, item in items],
-            "played_at": [item.played_at for _, item in items],
-            "raw_keys": [one.raw_key for one, _ in items],
-            "polled_at": [one.observed_at for one, _ in items],
-        }
-        self.execute("reject_earlier", **columns)
-        return self.execute("insert_rejected_items", **columns).rowcount
+    def enqueue(self, batch: PollBatch, plays: Sequence[Play]) -> None:
+        """Queue what is unknown or stale of the new plays' tracks and of their artists.
 
-    def forget_untimely(self, users: Collection[int]) -> None:
-        """Take away what was set aside for its time and is loaded by now: the clock was wrong."""
-        rows = self.execute("untimely", users=list(users), reason=UNTIMELY).fetchall()
-        found = [
-            (user_id, digest, at) for user_id, digest, text in rows if (at := moment(text or ""))
-        ]
-        if found:
-            of, digests, moments = zip(*found, strict=True)
-            self.execute(
-                "forget_untimely", users=list(of), fingerprints=list(digests), moments=list(moments)
-            )
-
-    def note(self, given: PollBatch) -> int:
-        """Note what was mended of tracks and artists."""
-        if not given.catalogue.data_fixes:
-            return 0
-        kinds, ids, fields, problems = zip(*given.catalogue.data_fixes, strict=True)
-        return self.execute(
-            "insert_data_fixes",
-            kinds=list(kinds),
-            ids=list(ids),
-            fields=list(fields),
-            problems=list(problems),
-            now=given.now,
-        ).rowcount
-
-    def enqueue(self, given: PollBatch, plays: Sequence[Play]) -> None:
-        """Want what is unknown or stale of the tracks that were heard, and of their artists.
-
-        Artists that were missing when their track was heard are wanted when they are told.
+        An artist without a row at the time of the play is queued once it has one.
         """
-        heard = sorted({play.track_id for play in plays})
-        new_artists = sorted(self.new_artists.intersection(given.catalogue.artists))
-        about = {"heard": heard, "now": given.now, "stale": given.now - self.stale_after}
-        if heard:
-            self.execute("enqueue_features", **about)
-            self.execute("enqueue_tracks", **about, incomplete=list(given.catalogue.incomplete))
-        if heard or new_artists:
-            self.execute("enqueue_artists", **about, new_artists=new_artists)
+        enrichment.enqueue(
+            self.connection,
+            tracks=sorted({play.track_id for play in plays}),
+            incomplete=batch.catalogue.incomplete,
+            artists=sorted(self.new_artists.intersection(batch.catalogue.artists)),
+            now=batch.now,
+            stale=batch.now - self.stale_after,
+        )
+
+    def record_responses(self, responses: Sequence[ParsedResponse]) -> None:
+        """Record when users were polled, and how much they play."""
+        self.execute(
+            "upsert_polls",
+            **_spans(responses),
+            fingerprints=[_final_fingerprint(response) for response in responses],
+            plays_per_hour=[_plays_of_last_hour(response) for response in responses],
+            decay=PACE_DECAY,
+        )
 
 
 def _new_plays(
-    told: Sequence[ParsedResponse], known: Mapping[_Key, str]
+    responses: Sequence[ParsedResponse], known: Mapping[Key, str]
 ) -> tuple[list[Play], list[Play]]:
-    """The plays that are not known, in key order, and those whose key another track holds."""
-    new: dict[_Key, Play] = {}
-    taken: list[Play] = []
-    for play in sorted(play for one in told for play in one.history.plays):
+    """Return the plays that are not known, in key order, and those whose key has another track."""
+    new: dict[Key, Play] = {}
+    conflicting: list[Play] = []
+    for play in sorted(play for response in responses for play in response.history.plays):
         key = play[:2]
-        holder = known[key] if key in known else new.setdefault(key, play).track_id
-        if holder != play.track_id:
-            taken.append(play)
-    return list(new.values()), taken
+        track_id = known[key] if key in known else new.setdefault(key, play).track_id
+        if track_id != play.track_id:
+            conflicting.append(play)
+    return list(new.values()), conflicting
 
 
-def _spans(told: Sequence[ParsedResponse]) -> dict[str, list[Any]]:
-    """Of each answer: whose it is, when it was given, and the time of which it speaks."""
+def _rejected(responses: Sequence[ParsedResponse], conflicting: Sequence[Play]) -> list[Rejected]:
+    """Return the rejected items of responses, and their plays whose key has another track."""
+    by_user = {response.user_id: response for response in responses}
+    items = [(response, item) for response in responses for item in response.history.rejected_items]
+    items += [(by_user[play.user_id], rejected_items.conflict(play)) for play in conflicting]
+    return [
+        Rejected(response.user_id, item, response.raw_key, response.observed_at)
+        for response, item in items
+    ]
+
+
+def _spans(responses: Sequence[ParsedResponse]) -> dict[str, list[Any]]:
+    """Return whose each response is, when Spotify gave it, and the time that it covers."""
     return {
-        "users": [one.user_id for one in told],
-        "polled_at": [one.observed_at for one in told],
-        "oldest": [one.history.oldest for one in told],
-        "newest": [one.history.newest for one in told],
+        "users": [response.user_id for response in responses],
+        "polled_at": [response.observed_at for response in responses],
+        "oldest": [response.history.oldest for response in responses],
+        "newest": [response.history.newest for response in responses],
     }
 
 
-def _seen(answer: ParsedResponse) -> bytes | None:
-    """The fingerprint of an answer that need not be looked at again; None where it has to be."""
-    is_untimely = any(item.reason == UNTIMELY for item in answer.history.rejected_items)
-    return None if is_untimely else answer.fingerprint
+def _final_fingerprint(response: ParsedResponse) -> bytes | None:
+    """Return the fingerprint; None for a response that has to be parsed again when it repeats."""
+    is_untimely = any(item.reason == UNTIMELY for item in response.history.rejected_items)
+    return None if is_untimely else response.fingerprint
 
 
-def _user(answer: ParsedResponse) -> int:
-    return answer.user_id
-
-
-def _plays_per_hour(answer: ParsedResponse) -> int:
-    """The plays of the hour before it."""
-    return sum(play.played_at > answer.observed_at - _HOUR for play in answer.history.plays)
+def _plays_of_last_hour(response: ParsedResponse) -> int:
+    since = response.observed_at - _HOUR
+    return sum(play.played_at > since for play in response.history.plays)

@@ -1,12 +1,12 @@
-"""Which observations of a track's popularity are rows, whatever the order in which they come.
+"""Decide which observations of a track's popularity become rows, in whatever order they come.
 
-Of each track, UTC day and value the earliest observation alone is one. So a value that stays has a
-row a day, one that changes has its own, and the same answers give the same rows in any order and in
-any batches.
+Only the earliest observation of each track, UTC day and value does. So a constant value has a row a
+day, each change has its own, and the same responses give the same rows in any order and in any
+batches.
 
-Observations are exact to the millisecond. Of values that were observed in the same one the largest
-has its row there, and each smaller one ``100 - value`` microseconds later, where no other value
-can be: none is lost, so that what comes later finds all of them.
+Observations are exact to the millisecond. Of several values in one millisecond the largest has its
+row there, and each smaller one ``100 - value`` microseconds later, where no other value can be: so
+none is lost, and later observations are compared with all of them.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ _LARGEST = 100
 
 
 class Moved(NamedTuple):
-    """A row that has its place at ``date`` instead of ``instead_of``."""
+    """A row to move from ``instead_of`` to ``date``."""
 
     id: str
     date: datetime
@@ -29,11 +29,10 @@ class Moved(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What is told beside what is known.
+    """The changes to the rows.
 
-    ``new`` are rows to add after those of ``moved`` have found a free place, and then those of
-    ``following``, one after the other, a place that another has left. Of the tracks in ``known``
-    all was known.
+    First the rows ``moved`` go to free places, then the rows ``following``, one by one, to places
+    that others have left, and then the ``new`` rows are added. Tracks in ``known`` do not change.
     """
 
     new: list[Popularity]
@@ -46,29 +45,29 @@ _Dates = dict[int, datetime]
 """When each value of a track and day was observed."""
 
 
-def compare(told: Iterable[Popularity], found: Iterable[Popularity]) -> Comparison:
-    """Compare observations with the rows of the same tracks and days.
+def compare(observed: Iterable[Popularity], stored: Iterable[Popularity]) -> Comparison:
+    """Compare observations with the stored rows of the same tracks and days.
 
     Args:
-        told: of each track, day and value at most one matters, the earliest.
-        found: all rows of the tracks in those days; of tracks that are new there are none.
+        observed: in any order; the earliest of each track, day and value counts.
+        stored: all rows of these tracks in these days.
     """
-    there = _by_day(found)
+    rows = _by_day(stored)
     comparison = Comparison([], [], [], set())
-    unknown: set[str] = set()
-    for (id_, day), observed in _by_day(told).items():
-        dates, taken = _known(there.get((id_, day), ()))
-        news = {
+    changed: set[str] = set()
+    for (id_, day), of_day in _by_day(observed).items():
+        dates, taken = _dates(rows.get((id_, day), ()))
+        new = {
             value: moment
-            for moment, value in observed
+            for moment, value in of_day
             if value not in dates or _floor(moment) < _floor(dates[value])
         }
-        if news:
-            unknown.add(id_)
-            _place(id_, dates, news, taken, comparison)
+        if new:
+            changed.add(id_)
+            _place(id_, dates, new, taken, comparison)
         else:
             comparison.known.add(id_)
-    comparison.known.difference_update(unknown)
+    comparison.known.difference_update(changed)
     comparison.new.sort()
     comparison.following.sort()
     return comparison
@@ -77,7 +76,7 @@ def compare(told: Iterable[Popularity], found: Iterable[Popularity]) -> Comparis
 def _by_day(
     rows: Iterable[Popularity],
 ) -> Mapping[tuple[str, date], list[tuple[datetime, int]]]:
-    """The moments and values of each track and day, the latest first, so that the earliest wins."""
+    """Group moments and values by track and day, the latest first, so that the earliest wins."""
     days: defaultdict[tuple[str, date], list[tuple[datetime, int]]] = defaultdict(list)
     for id_, moment, value in rows:
         days[id_, moment.date()].append((moment, value))
@@ -86,8 +85,8 @@ def _by_day(
     return days
 
 
-def _known(rows: Iterable[tuple[datetime, int]]) -> tuple[_Dates, set[datetime]]:
-    """When each value was observed, and the places of rows that stand there beside these."""
+def _dates(rows: Iterable[tuple[datetime, int]]) -> tuple[_Dates, set[datetime]]:
+    """Return when each value was observed, and the dates of further rows with these values."""
     dates: _Dates = {}
     taken = set()
     for moment, value in rows:
@@ -98,12 +97,12 @@ def _known(rows: Iterable[tuple[datetime, int]]) -> tuple[_Dates, set[datetime]]
 
 
 def _place(
-    id_: str, dates: _Dates, news: _Dates, taken: set[datetime], comparison: Comparison
+    id_: str, dates: _Dates, new: _Dates, taken: set[datetime], comparison: Comparison
 ) -> None:
-    """Add what is new of a track and day, and the rows that have to move for it."""
+    """Add the new rows of a track and day to a comparison, and the rows that have to move."""
     occupied = taken | set(dates.values())
     largest: dict[datetime, int] = {}
-    values = {value: _floor(moment) for value, moment in (dates | news).items()}
+    values = {value: _floor(moment) for value, moment in (dates | new).items()}
     for value, moment in values.items():
         largest[moment] = max(value, largest.get(moment, value))
     for value, moment in values.items():
@@ -117,6 +116,6 @@ def _place(
 
 
 def _floor(moment: datetime) -> datetime:
-    """A moment to the millisecond."""
+    """Round a moment down to the millisecond."""
     beyond = moment.microsecond % 1000
     return moment.replace(microsecond=moment.microsecond - beyond) if beyond else moment

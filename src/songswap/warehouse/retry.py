@@ -1,7 +1,7 @@
-"""Run again what PostgreSQL broke off in favour of another transaction.
+"""Retry transactions that PostgreSQL rolled back in favour of another one.
 
-That is no outage: of two transactions that wait for each other one is ended (a deadlock), and where
-somebody else's are serializable one of ours can be. The same statements mostly succeed at once.
+That is no outage: it ends one of two transactions that wait for each other (a deadlock), or one
+that conflicts with a serializable transaction. The same statements mostly succeed at once.
 """
 
 import asyncio
@@ -31,19 +31,19 @@ C = TypeVar("C", bound="psycopg.BaseConnection[psycopg.rows.TupleRow]")
 def retried(
     function: Callable[Concatenate[C, P], T],
 ) -> Callable[Concatenate[C, P], T]:
-    """Decorate what does all of its work in one transaction of its first argument, a connection.
+    """Decorate a function that works in one transaction of a connection, its first argument.
 
-    Within another transaction the error is raised: all of that has to be done again.
+    In an outer transaction the error is raised, for all of that has to be retried.
     """
 
     @wraps(function)
     def wrapper(connection: C, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        begins = connection.info.transaction_status == TransactionStatus.IDLE
+        is_outermost = connection.info.transaction_status == TransactionStatus.IDLE
         for attempt in range(1, TRIES):
             try:
                 return function(connection, *args, **kwargs)
             except CONFLICTS as error:
-                if not begins:
+                if not is_outermost:
                     raise
                 time.sleep(_wait_s(attempt, error))
         return function(connection, *args, **kwargs)
@@ -58,12 +58,12 @@ def retried_async(
 
     @wraps(function)
     async def wrapper(connection: C, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        begins = connection.info.transaction_status == TransactionStatus.IDLE
+        is_outermost = connection.info.transaction_status == TransactionStatus.IDLE
         for attempt in range(1, TRIES):
             try:
                 return await function(connection, *args, **kwargs)
             except CONFLICTS as error:
-                if not begins:
+                if not is_outermost:
                     raise
                 await asyncio.sleep(_wait_s(attempt, error))
         return await function(connection, *args, **kwargs)
@@ -72,6 +72,6 @@ def retried_async(
 
 
 def _wait_s(attempt: int, error: psycopg.Error) -> float:
-    log.info("A transaction gave way to another (%s): it is tried again.", type(error).__name__)
-    # Jitter, so that two that were in each other's way are not so again.
+    log.info("A transaction conflicted with another (%s): retrying.", type(error).__name__)
+    # Jitter, so that two transactions do not conflict again.
     return _FIRST_WAIT_S * attempt * random.uniform(0.5, 1.5)  # noqa: S311 - not a secret

@@ -1,11 +1,11 @@
-"""What the pipeline's role has to be allowed in the warehouse, and what of it is missing."""
+"""The rights that the pipeline's role needs in the warehouse, and those that it lacks."""
 
 from typing import NamedTuple
 
 import psycopg
 
 from songswap.warehouse import schema
-from songswap.warehouse.error_translation import translated
+from songswap.warehouse.error_translation import translate
 from songswap.warehouse.sql import statements
 
 _SQL = statements("rights.sql")
@@ -39,7 +39,7 @@ NEEDED = {
     "songswap.token_exchanges": (*_KEEP, "DELETE"),
     "songswap.notices": (*_KEEP, "DELETE"),
     "songswap.gaps": _KEEP,
-    "songswap.rejected_items": (*_KEEP, "DELETE"),  # of what is loaded after all
+    "songswap.rejected_items": (*_KEEP, "DELETE"),  # of plays that are loaded after all
     "songswap.data_fixes": _ADD,
     "songswap.enrichment_queue": _KEEP,
     "songswap.track_forms": _KEEP,
@@ -52,7 +52,7 @@ NEEDED = {
     "songswap.export_tracks": _KEEP,
     "songswap.estimated_durations": (*_ADD, "DELETE"),
 }
-"""By table: what the statements of the pipeline do to it; the platform's are without a schema."""
+"""The rights that the pipeline's statements need, by table; the platform's are without a schema."""
 
 
 class Server(NamedTuple):
@@ -63,7 +63,7 @@ class Server(NamedTuple):
 
 
 def server(connection: psycopg.Connection) -> Server:
-    """What answers at the other end of a connection."""
+    """Return what the server says of itself."""
     row = connection.execute(_SQL["server"]).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     return Server(*row)
@@ -72,11 +72,11 @@ def server(connection: psycopg.Connection) -> Server:
 def require_writable(connection: psycopg.Connection) -> None:
     """Raise `WarehouseRefused` where this session can change nothing."""
     if server(connection).read_only:
-        raise translated(psycopg.errors.ReadOnlySqlTransaction())
+        raise translate(psycopg.errors.ReadOnlySqlTransaction())
 
 
 def missing_tables(connection: psycopg.Connection) -> list[str]:
-    """The tables that are not there, as ``schema.name``."""
+    """Return the tables that do not exist, as ``schema.name``."""
     platform = schema.find(connection)
     tables = [_qualified(name, platform) for name in NEEDED]
     rows = connection.execute(_SQL["missing_tables"], {"tables": tables})
@@ -84,14 +84,14 @@ def missing_tables(connection: psycopg.Connection) -> list[str]:
 
 
 def missing_grants(connection: psycopg.Connection) -> list[str]:
-    """The statements that would allow the connection's role what it lacks."""
+    """Return the GRANT statements for the rights that the connection's role lacks."""
     platform = schema.find(connection)
     needed = [
         (_qualified(name, platform), right) for name, rights in NEEDED.items() for right in rights
     ]
     tables, rights = zip(*needed, strict=True)
-    about = {"schema": platform, "tables": list(tables), "rights": list(rights)}
-    return [grant for (grant,) in connection.execute(_SQL["missing_grants"], about)]
+    params = {"schema": platform, "tables": list(tables), "rights": list(rights)}
+    return [grant for (grant,) in connection.execute(_SQL["missing_grants"], params)]
 
 
 def _qualified(table: str, platform: str) -> str:

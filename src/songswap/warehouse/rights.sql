@@ -1,10 +1,11 @@
--- What the pipeline's role has to be allowed, statement by statement of this folder.
+-- The rights that the statements of this folder need.
 
 -- name: server
+-- A standby, or a session with default_transaction_read_only, is read-only.
 SELECT current_setting('server_version'), current_setting('transaction_read_only') = 'on'
 
 -- name: missing_tables
--- From the catalogue, which answers whatever the role may do.
+-- From the catalogue, which every role may read.
 SELECT name FROM unnest(%(tables)s::text[]) AS needed (name)
 WHERE NOT EXISTS (
   SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -13,7 +14,7 @@ WHERE NOT EXISTS (
 ORDER BY name
 
 -- name: missing_grants
--- The statements that grant what is missing. A right on some columns counts as the right.
+-- GRANT statements for missing rights. A right to some columns counts as the right.
 SELECT format('GRANT USAGE ON SCHEMA %%I TO %%I', nspname, current_user)
 FROM pg_namespace
 WHERE nspname IN (%(schema)s, 'songswap') AND NOT has_schema_privilege(oid, 'USAGE')

@@ -1,7 +1,7 @@
 -- Runs and their steps.
 
 -- name: start_run
--- One that has ended is an attempt more, with a time of its own; one that goes on is left as it is.
+-- A run that has ended starts again, at a time of its own; a running one is left as it is.
 INSERT INTO songswap.runs AS r (run_id, started_at, held, alive_until)
 VALUES (%(run_id)s, %(now)s, %(held)s, clock_timestamp() + %(lease)s)
 ON CONFLICT (run_id) DO UPDATE SET
@@ -9,20 +9,12 @@ ON CONFLICT (run_id) DO UPDATE SET
   alive_until = EXCLUDED.alive_until, ended_at = NULL, problem = NULL
 WHERE r.state <> 'running'
 
--- name: renew
--- By the server's clock, which is the same for all who work on a run.
-UPDATE songswap.runs SET alive_until = clock_timestamp() + %(lease)s
-WHERE run_id = %(run_id)s AND state = 'running'
-
--- name: close_dead
--- A run that is done in steps may wait between them: its own next step does not take it for dead.
-UPDATE songswap.runs r
-SET state = 'died', held = false, ended_at = d.last_sign, problem = %(problem)s
-FROM songswap.dead_runs(%(now)s) d
-WHERE r.run_id = d.run_id AND (r.held OR r.run_id IS DISTINCT FROM %(run_id)s)
+-- name: count_users
+-- Those who can be polled.
+SELECT count(*) FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id
 
 -- name: plan_batches
--- The batches are cut along the users' ids, so that a batch is two numbers whatever its size.
+-- Batches are ranges of user ids: two numbers, whatever their size. A planned run keeps its own.
 INSERT INTO songswap.steps (run_id, step, number, first_user, last_user)
 SELECT %(run_id)s, step, b.number, b.first_user, b.last_user
 FROM (
@@ -35,36 +27,26 @@ FROM (
 ) b CROSS JOIN (VALUES ('fetch'), ('load')) steps (step)
 WHERE NOT EXISTS (SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch')
 
--- name: at_risk
--- Who could have played enough since the last answer that the oldest play is forgotten before the
--- next look, which is after %(interval)s. An answer in the future was noted by a clock that is wrong:
--- it counts as the hourly load's.
-SELECT user_id FROM songswap.polls
-WHERE plays_per_hour * extract(epoch FROM %(now)s + %(interval)s - CASE
-  WHEN answered_at > %(now)s THEN %(now)s - interval '1 hour' ELSE answered_at
-END) / 3600 >= %(plays)s
-
 -- name: plan_users
+-- One batch of some users, in place of `plan_batches`.
 INSERT INTO songswap.steps (run_id, step, number, first_user, last_user, users)
 SELECT %(run_id)s, step, 0, %(first)s, %(last)s, %(users)s
 FROM (VALUES ('fetch'), ('load')) steps (step)
 ON CONFLICT DO NOTHING
 
--- name: count_users
-SELECT count(*) FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id
-
 -- name: plan_step
+-- A step of the whole run, such as enrichment, which has no batches.
 INSERT INTO songswap.steps (run_id, step) VALUES (%(run_id)s, %(step)s) ON CONFLICT DO NOTHING
 
--- name: planned
--- A run of the version before has no such step, but batches.
+-- name: record_plan
+-- As a step of its own, whose counts say how many users the run found.
 INSERT INTO songswap.steps AS s (run_id, step, state, ended_at, counts)
 VALUES (%(run_id)s, 'plan', 'done', %(now)s, jsonb_build_object('users', %(users)s::bigint))
 ON CONFLICT (run_id, step, number) DO UPDATE SET
   ended_at = EXCLUDED.ended_at, counts = EXCLUDED.counts
 
 -- name: users_found
--- How many a run found, and how many the last one before it that found any.
+-- How many users a run found, and how many the last run before it that found any.
 SELECT (p.counts ->> 'users')::bigint, coalesce((
   SELECT (s.counts ->> 'users')::bigint
   FROM songswap.runs before
@@ -77,31 +59,35 @@ JOIN songswap.steps p ON p.run_id = r.run_id AND p.step = 'plan' AND p.counts ? 
 WHERE r.run_id = %(run_id)s
 
 -- name: is_planned
+-- A run of some users has batches, and no step 'plan'.
 SELECT EXISTS (
   SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step IN ('plan', 'fetch')
 )
 
 -- name: batches
+-- By the steps that fetch: each batch has one that loads, too.
 SELECT number FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch' ORDER BY number
 
 -- name: batch
+-- The users of a batch.
 SELECT first_user, last_user, users FROM songswap.steps
 WHERE run_id = %(run_id)s AND step = 'fetch' AND number = %(number)s
 
 -- name: end_step
--- A step that is tried again adds to what its earlier tries counted, but its users are the same.
+-- Counts of a repeated step add up over its tries, but for its users, who are the same.
 INSERT INTO songswap.steps AS s
   (run_id, step, number, state, counts, problem, kind, ended_at, outcomes)
 VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(kind)s, %(now)s,
   %(outcomes)s)
 ON CONFLICT (run_id, step, number) DO UPDATE SET
-  state = EXCLUDED.state, kind = EXCLUDED.kind, problem = EXCLUDED.problem, ended_at = EXCLUDED.ended_at,
+  state = EXCLUDED.state, kind = EXCLUDED.kind, problem = EXCLUDED.problem,
+  ended_at = EXCLUDED.ended_at,
   outcomes = s.outcomes || EXCLUDED.outcomes,
   counts = (
     SELECT coalesce(jsonb_object_agg(name, total), '{}')
     FROM (
       SELECT name,
-        CASE WHEN name IN ('users', 'resting') THEN max(value::bigint) ELSE sum(value::bigint) END
+        CASE WHEN name IN ('users', 'paused') THEN max(value::bigint) ELSE sum(value::bigint) END
           AS total
       FROM (
         SELECT * FROM jsonb_each_text(s.counts)
@@ -111,26 +97,28 @@ ON CONFLICT (run_id, step, number) DO UPDATE SET
     ) totals
   )
 
--- name: totals
--- The users that the plan found are those of the steps that ask for them.
-SELECT name, sum(value::bigint)::bigint
-FROM songswap.steps, jsonb_each_text(counts) AS each (name, value)
-WHERE run_id = %(run_id)s AND step <> 'plan'
-GROUP BY name ORDER BY name
-
 -- name: outcomes
+-- A batch's steps hold the last outcome of each user; no user is in two batches.
 SELECT outcome, count(DISTINCT user_id)
 FROM songswap.steps, jsonb_each_text(outcomes) AS each (user_id, outcome)
 WHERE run_id = %(run_id)s AND step = 'fetch'
 GROUP BY outcome
 
+-- name: totals
+-- Without the plan: the steps that poll its users count them too.
+SELECT name, sum(value::bigint)::bigint
+FROM songswap.steps, jsonb_each_text(counts) AS each (name, value)
+WHERE run_id = %(run_id)s AND step <> 'plan'
+GROUP BY name ORDER BY name
+
 -- name: unfinished
+-- Steps that failed or never ended.
 SELECT step, number, state, problem, kind FROM songswap.steps
 WHERE run_id = %(run_id)s AND state <> 'done'
 ORDER BY step, number
 
 -- name: end_run
--- Also one that could not even be noted when it began.
+-- Inserts a run whose start could not be recorded, too.
 INSERT INTO songswap.runs AS r (run_id, started_at, ended_at, state, counts, problem)
 VALUES (%(run_id)s, %(now)s, %(now)s, %(state)s, %(counts)s, %(problem)s)
 ON CONFLICT (run_id) DO UPDATE SET
@@ -138,32 +126,13 @@ ON CONFLICT (run_id) DO UPDATE SET
   problem = EXCLUDED.problem
 RETURNING extract(epoch FROM ended_at - started_at)::float
 
--- name: last_ended
--- Of those that ask everybody: what others loaded is in their hours too.
-SELECT max(started_at) FROM songswap.runs
-WHERE state <> 'running' AND NOT starts_with(run_id, 'follow__')
-
--- name: end_early
+-- name: fail_running
+-- Leaves a run alone that has ended by itself.
 UPDATE songswap.runs
 SET state = 'failed', held = false, ended_at = %(now)s, problem = %(problem)s
 WHERE run_id = %(run_id)s AND state = 'running'
 
--- name: going_on
--- Whatever holds it: one that is older than another that has ended keeps nobody waiting.
-SELECT EXISTS (
-  SELECT FROM songswap.runs r
-  WHERE r.state = 'running' AND r.started_at > %(since)s AND NOT songswap.is_overtaken(r)
-)
-
--- name: record_polls
--- Users whose answer told nothing new, or who could not be asked for.
-INSERT INTO songswap.polls AS p (user_id, polled_at, answered_at, problem)
-SELECT u.id, %(now)s, CASE WHEN t.problem IS NULL THEN %(now)s END, t.problem
-FROM unnest(%(users)s::integer[], %(problems)s::text[]) AS t (user_id, problem)
-JOIN "Users" u ON u.id = t.user_id
-ORDER BY u.id
-ON CONFLICT (user_id) DO UPDATE SET
-  polled_at = greatest(p.polled_at, EXCLUDED.polled_at),
-  answered_at = coalesce(EXCLUDED.answered_at, p.answered_at),
-  problem = EXCLUDED.problem,
-  plays_per_hour = CASE WHEN EXCLUDED.answered_at IS NULL THEN p.plays_per_hour ELSE %(decay)s * p.plays_per_hour END
+-- name: last_ended
+-- Of the runs that poll everybody: what the runs in between load falls into their hours too.
+SELECT max(started_at) FROM songswap.runs
+WHERE state <> 'running' AND NOT starts_with(run_id, 'follow__')

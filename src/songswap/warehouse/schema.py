@@ -1,7 +1,7 @@
 """The schema that holds the platform's tables: ``public``, unless the platform has another.
 
-the login's own search path ──▶ the first schema of it that has the tables
-none of it has them         ──▶ the only schema that has them; of several none is guessed
+the login's own search path     ──▶ its first schema with the tables
+no schema of it has the tables  ──▶ the only schema that has them; several are an error
 """
 
 import re
@@ -22,10 +22,9 @@ _NAME = re.compile(r'"((?:[^"]|"")*)"|([^\s,"]+)')
 
 
 class Candidates(NamedTuple):
-    """What decides it.
+    """The schemas to choose from.
 
-    ``whole`` are the schemas that have "Users" and "History", ``begun`` those that have "Users" and
-    any other of the tables.
+    ``whole`` ones have "Users" and "History", ``begun`` ones "Users" and any other of the tables.
     """
 
     search_path: str
@@ -36,16 +35,16 @@ class Candidates(NamedTuple):
 
 
 def find(connection: psycopg.Connection[Any]) -> str:
-    """The schema of the platform's tables; where there are none yet, the one to make them in.
+    """Return the schema of the platform's tables, or the one to create them in.
 
     Raises:
-        WarehouseRefused: several schemas have them, and nothing says which are meant.
+        WarehouseRefused: several schemas have them, and the search path names none of these.
     """
     return choose(_candidates(connection))
 
 
 async def find_async(connection: psycopg.AsyncConnection[Any]) -> str:
-    """The same for coroutines, see `find`."""
+    """Return the same for coroutines, see `find`."""
     cursor = await connection.execute(_SQL["candidates"], {"tables": list(TABLES)})
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 - search_path is a setting of every server
@@ -53,7 +52,7 @@ async def find_async(connection: psycopg.AsyncConnection[Any]) -> str:
 
 
 def others(connection: psycopg.Connection[Any]) -> list[str]:
-    """The schemas that have such tables too, and are not used."""
+    """Return the other schemas that have such tables."""
     found = _candidates(connection)
     return [name for name in found.whole if name != choose(found)]
 
@@ -61,9 +60,9 @@ def others(connection: psycopg.Connection[Any]) -> list[str]:
 def choose(found: Candidates) -> str:
     """Choose the schema, see `find`."""
     path = names(found.search_path)
-    named = [found.role if name == "$user" else name for name in path]
+    resolved = [found.role if name == "$user" else name for name in path]
     having = found.whole or found.begun
-    for name in named:
+    for name in resolved:
         if name in having:
             return name
     if len(having) > 1:
@@ -76,7 +75,7 @@ def choose(found: Candidates) -> str:
         )
     if having:
         return having[0]
-    # A role's own schema, "$user", is in every path by default: nobody has chosen it.
+    # "$user" is in every path by default: nobody has chosen it.
     chosen = (name for name in path if name in found.existing and name != OWN)
     return next(chosen, "public")
 
@@ -88,13 +87,13 @@ def _candidates(connection: psycopg.Connection[Any]) -> Candidates:
 
 
 def quoted(name: str) -> str:
-    """A name as an identifier of SQL, in quotes where it needs them."""
+    """Return a name as an SQL identifier, in quotes where it needs them."""
     plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name)
     return name if plain else '"' + name.replace('"', '""') + '"'
 
 
 def names(search_path: str) -> list[str]:
-    """The names in a search path."""
+    """Return the names in a search path."""
     return [
         plain.lower() if plain else inside.replace('""', '"')
         for inside, plain in _NAME.findall(search_path)

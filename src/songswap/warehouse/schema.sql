@@ -1,9 +1,9 @@
 -- Which schema holds the platform's tables.
 
 -- name: candidates
--- From the catalogue, which answers whatever the role may do. The path is the one that the session was
--- opened with, by its options or by ALTER ROLE and ALTER DATABASE: what was set in it since does not
--- count. Other applications too may have a table "Users".
+-- From the catalogue, which every role may read. The path is that with which the session began, by its
+-- options or by ALTER ROLE and ALTER DATABASE, whatever it has set since. A table "Users" alone may belong
+-- to another application.
 WITH holders AS (
   SELECT n.nspname::text AS name, bool_or(c.relname = 'History') AS has_history
   FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid

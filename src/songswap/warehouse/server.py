@@ -1,4 +1,4 @@
-"""What the server and the database have to be, whatever is in them."""
+"""The PostgreSQL versions and encodings that the pipeline supports."""
 
 from typing import Any
 
@@ -7,36 +7,36 @@ import psycopg
 from songswap.errors import WarehouseRefused
 
 OLDEST = 11
-"""The first version that has sha256() and what else the statements need."""
+"""The first version with sha256() and the other functions that the statements use."""
 
 ENCODING = "UTF8"
 
 
 def require_supported(connection: "psycopg.BaseConnection[Any]") -> None:
-    """Raise `WarehouseRefused` where the server is too old or the database cannot hold all names.
+    """Raise `WarehouseRefused` where the server is too old or the database is not in UTF-8.
 
-    Costs no query: the server says both when a session begins.
+    Costs no query: the server sends both when a session begins.
     """
-    about = connection.info
-    sentence = unsupported(about.server_version, about.parameter_status("server_encoding") or "")
+    info = connection.info
+    sentence = unsupported(info.server_version, info.parameter_status("server_encoding") or "")
     if sentence:
         raise WarehouseRefused(
-            f"The warehouse (connection SongSwap_RDS), database {about.dbname}, cannot be used:"
+            f"The warehouse (connection SongSwap_RDS), database {info.dbname}, cannot be used:"
             f" {sentence}"
         )
 
 
 def unsupported(version: int, encoding: str) -> str | None:
-    """A sentence on what is wrong with a server; None where nothing is.
+    """Return what is wrong with a server, as a sentence; None if it is supported.
 
     Args:
-        version: as libpq gives it, 150004 for 15.4.
-        encoding: the database's; empty where it is not known.
+        version: as libpq has it, 150004 for 15.4.
+        encoding: the database's; empty if unknown.
     """
     if version < OLDEST * 10_000:
-        told = f"{version // 10_000}" if version >= 100_000 else f"{version // 10_000}.x"
+        name = f"{version // 10_000}" if version >= 100_000 else f"{version // 10_000}.x"
         return (
-            f"its PostgreSQL is of version {told}, and {OLDEST} or later is needed."
+            f"its PostgreSQL is of version {name}, and {OLDEST} or later is needed."
             " Upgrade the server. Nothing was changed."
         )
     if encoding and encoding != ENCODING:

@@ -1,4 +1,4 @@
-"""Whether the server writes the parameters of statements into its log: tokens would stand there."""
+"""Whether the server logs the parameters of statements, which can be tokens."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -26,24 +26,24 @@ _ON_ERROR = "log_parameter_max_length_on_error"
 
 
 class Exposure(NamedTuple):
-    """A setting that brings parameters into the log, as it stands, and the one that stops it."""
+    """A setting that brings parameters into the log, with its value, and the one that stops it."""
 
     cause: str
     remedy: str
 
 
 def exposures(connection: psycopg.Connection) -> tuple[str, list[Exposure]]:
-    """The session's role, quoted, and by which settings parameters of its statements are logged."""
+    """Return the session's role, quoted, and the settings that log its parameters."""
     rows = connection.execute(statements("server_log.sql")["settings"], {"names": list(SETTINGS)})
     (role, settings), *_ = rows
     return role, list(found(settings))
 
 
 def found(settings: Mapping[str, str]) -> Iterator[Exposure]:
-    """The exposures by settings, as pg_settings has them; unknown ones are not there.
+    """Yield the exposures of settings, which are as in pg_settings, without unknown ones.
 
-    The sources are PostgreSQL's documentation, "Error Reporting and Logging" and "auto_explain",
-    and pgaudit's own.
+    Sources: PostgreSQL's documentation, "Error Reporting and Logging" and "auto_explain", and
+    pgaudit's own.
     """
     if settings.get("log_parameter_max_length") != "0":
         # Servers before 13 do not know it, and log parameters whole.
@@ -66,7 +66,7 @@ def found(settings: Mapping[str, str]) -> Iterator[Exposure]:
 
 
 def _statements_logged(settings: Mapping[str, str]) -> Iterator[str]:
-    """The settings by which statements are logged, some or all."""
+    """Yield the settings that log some or all statements."""
     if settings.get("log_statement") in ("mod", "all"):
         yield "log_statement"
     if settings.get("log_min_duration_statement", _OFF) != _OFF:
@@ -79,6 +79,6 @@ def _statements_logged(settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def _off(cause: str) -> str:
-    """What stops a setting itself."""
+    """Return the value that switches a setting off."""
     values = {"log_statement": "none", "log_transaction_sample_rate": "0"}
     return f"{cause} = {values.get(cause, _OFF)}"

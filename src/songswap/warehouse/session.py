@@ -1,11 +1,11 @@
-"""Sessions of the warehouse: each transaction says for itself what it relies on.
+"""Sessions of the warehouse: each transaction sets the settings that it relies on.
 
     BEGIN ──▶ settings, SET LOCAL ──▶ statements ──▶ COMMIT
 
-A pooler may hand each transaction to another server connection, with what others have set there,
-and may refuse or ignore start-up options. So nothing is relied on for longer than a transaction, no
+A pooler may hand each transaction to another server connection, with settings of others, and may
+refuse or ignore start-up options. So no setting is relied on for longer than a transaction, no
 statement is prepared, and every statement runs in a transaction: its own where the caller has begun
-none. What a server limits of idle sessions is lifted for the session, where it is limited at all.
+none. Only a server's limits for idle sessions are lifted for the whole session.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from songswap.warehouse import schema
-from songswap.warehouse.conninfo import CONNECT_S, opened_with, server_settings
+from songswap.warehouse.conninfo import CONNECT_S, server_settings, with_defaults
 from songswap.warehouse.retry import retried, retried_async
 from songswap.warehouse.server import require_supported
 from songswap.warehouse.sql import statements
@@ -30,7 +30,7 @@ _SQL = statements("session.sql")
 
 _INTERVAL_S = 0.1
 _VANISHED_S = 5.0
-"""How often the server looks whether anybody still waits for its statement."""
+"""How often the server checks whether the client of a running statement is still connected."""
 
 _PINNED = {
     # "History" holds UTC without a zone: a session in another would shift times by hours.
@@ -40,10 +40,10 @@ _PINNED = {
     "client_encoding": "UTF8",
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
-    # Policies that would hide rows are an error: without its users, a run is green and empty.
+    # A policy that hides rows is an error: without its users, a run would be green and empty.
     "row_security": "off",
 }
-"""What the meaning of statements and values depends on."""
+"""Settings on which the meaning of statements and values depends."""
 
 
 class Session(psycopg.Connection[TupleRow]):
@@ -62,12 +62,12 @@ class Session(psycopg.Connection[TupleRow]):
         """Open a session.
 
         Raises:
-            SettingsError: the limits that are set are none.
-            WarehouseRefused: the server, or what is in the database, is none that can be used.
-            psycopg.Error: it was refused, or not answered.
+            SettingsError: ``SONGSWAP_WAIT_S`` is not a valid number.
+            WarehouseRefused: the server or the database cannot be used.
+            psycopg.Error: the server refused the session, or did not respond.
         """
         within = limits or usual_limits()
-        dsn = opened_with(conninfo, within)
+        dsn = with_defaults(conninfo, within)
         connection = super().connect(dsn, autocommit=True, prepare_threshold=None)
         try:
             require_supported(connection)
@@ -90,7 +90,7 @@ class Session(psycopg.Connection[TupleRow]):
         prepare: bool | None = None,
         binary: bool = False,
     ) -> psycopg.Cursor[TupleRow]:
-        """Execute a statement, in a transaction of its own where none was begun."""
+        """Execute a statement, in a transaction of its own unless one has begun."""
         if self.info.transaction_status != TransactionStatus.IDLE:
             return super().execute(query, params, prepare=prepare, binary=binary)
         if self.autocommit:
@@ -109,7 +109,7 @@ class Session(psycopg.Connection[TupleRow]):
     def transaction(
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> Iterator[psycopg.Transaction]:
-        """Begin a transaction with the pipeline's settings, or a savepoint within one."""
+        """Begin a transaction with the pipeline's settings, or a savepoint in one."""
         begins = self.info.transaction_status == TransactionStatus.IDLE
         with super().transaction(savepoint_name, force_rollback) as transaction:
             if begins:
@@ -124,14 +124,14 @@ class Session(psycopg.Connection[TupleRow]):
     def wait(
         self, gen: Steps[Result], interval: float = _INTERVAL_S, timeout: float | None = None
     ) -> Result:
-        """Wait for what psycopg does on the connection, within the session's limits."""
+        """Wait for psycopg's work on the connection, within the session's limits."""
         watched = self._watch.over(gen) if self._watch else gen
         try:
             return super().wait(watched, interval, timeout)
         except Exception:
             raise
         except BaseException:
-            # Such as Airflow's time limit: the server is not to go on, or to wait, for nobody.
+            # Such as Airflow's timeout: the server has to stop, for nobody waits for it.
             if self.info.transaction_status == TransactionStatus.ACTIVE:
                 with suppress(psycopg.Error):
                     self.cancel_safe(timeout=CONNECT_S)
@@ -140,7 +140,7 @@ class Session(psycopg.Connection[TupleRow]):
 
 
 class AsyncSession(psycopg.AsyncConnection[TupleRow]):
-    """The same for coroutines."""
+    """A `Session` for coroutines."""
 
     _watch: Watch | None = None
     _settings: dict[str, Any]
@@ -149,7 +149,7 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
     async def connect(cls, conninfo: str = "", *, autocommit: bool = False, **_: Any) -> Self:
         """Open a session; see `Session.connect`."""
         within = usual_limits()
-        dsn = opened_with(conninfo, within)
+        dsn = with_defaults(conninfo, within)
         connection = await super().connect(dsn, autocommit=True, prepare_threshold=None)
         try:
             require_supported(connection)
@@ -172,7 +172,7 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
         prepare: bool | None = None,
         binary: bool = False,
     ) -> psycopg.AsyncCursor[TupleRow]:
-        """Execute a statement, in a transaction of its own where none was begun."""
+        """Execute a statement, in a transaction of its own unless one has begun."""
         if self.info.transaction_status != TransactionStatus.IDLE:
             return await super().execute(query, params, prepare=prepare, binary=binary)
         if self.autocommit:
@@ -191,7 +191,7 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
     async def transaction(
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> AsyncIterator[psycopg.AsyncTransaction]:
-        """Begin a transaction with the pipeline's settings, or a savepoint within one."""
+        """Begin a transaction with the pipeline's settings, or a savepoint in one."""
         begins = self.info.transaction_status == TransactionStatus.IDLE
         async with super().transaction(savepoint_name, force_rollback) as transaction:
             if begins:
@@ -206,26 +206,26 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
     async def wait(
         self, gen: Steps[Result], interval: float = _INTERVAL_S, timeout: float | None = None
     ) -> Result:
-        """Wait for what psycopg does on the connection, within the session's limits."""
+        """Wait for psycopg's work on the connection, within the session's limits."""
         watched = self._watch.over(gen) if self._watch else gen
         return await super().wait(watched, interval, timeout)
 
 
 def _settings(within: Limits, platform: str) -> dict[str, Any]:
-    """Parameters of the statement that begins a transaction.
+    """Return the parameters of the statement that begins a transaction.
 
     Args:
-        platform: the schema of the platform's tables; empty while it is looked for.
+        platform: the schema of the platform's tables; empty while it is unknown.
     """
     settings = _PINNED | {
-        # A role named like the pipeline's schema would find and make the platform's tables there.
+        # A role named like the pipeline's schema would use that schema for the platform's tables.
         "search_path": schema.quoted(platform),
         "lock_timeout": ms(within.lock_s),
         "statement_timeout": ms(within.statement_s),
         "idle_in_transaction_session_timeout": ms(within.idle_s),
-        # A transaction may load for as long as its statements do.
+        # Statements are limited one by one.
         "transaction_timeout": "0",
-        # A statement of a process that was killed ends.
+        # The statement of a killed process ends.
         "client_connection_check_interval": ms(min(_VANISHED_S, within.lock_s)),
         **server_settings(within),
     }

@@ -1,16 +1,16 @@
--- What every session and every transaction begins with.
+-- The first statements of every session and every transaction.
 
 -- name: open
--- What a transaction is too late for: a session is silent while Spotify is asked, and a limit of
--- milliseconds would end it between BEGIN and what follows. Only what is limited is set, for a pooler
+-- For the session, because a transaction is too late: a session is idle while Spotify is polled, and a
+-- limit of milliseconds would end it right after BEGIN. Unlimited settings are not touched, for a pooler
 -- may hand the session to others.
 SELECT set_config(name, '0', false) FROM unnest(
   '{idle_session_timeout,idle_in_transaction_session_timeout,transaction_timeout}'::text[]) s (name)
 WHERE current_setting(name, true) <> '0'
 
 -- name: begin
--- Until its end. Old servers do not know all of the settings. That a COMMIT is on the server's disk is
--- what the spool relies on: a role's "off" does not hold, and of the other ways none is touched.
+-- Until its end, and without settings that an old server does not know. The spool relies on a COMMIT being
+-- on the server's disk: a role's synchronous_commit = off is overridden, all other values stay.
 SELECT pg_backend_pid(),
   (SELECT count(set_config(name, value, true))
    FROM unnest(%(names)s::text[], %(values)s::text[]) s (name, value)

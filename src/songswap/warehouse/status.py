@@ -1,8 +1,8 @@
-"""How the warehouse stands: what is in it, and what is not."""
+"""The status of the warehouse: what is in it, and what is missing."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 
@@ -12,8 +12,10 @@ from songswap.warehouse.limits.pauses import Pause
 from songswap.warehouse.missing import Backlog
 from songswap.warehouse.sql import statements
 
+_SQL = statements("status.sql")
+
 GAPS = 20
-"""How many gaps are shown with their bounds."""
+"""How many gaps a status has with their bounds."""
 
 
 class LastRun(NamedTuple):
@@ -25,7 +27,7 @@ class LastRun(NamedTuple):
 
 
 class Requests(NamedTuple):
-    """Requests to Spotify in the last 24 hours, and how many it takes as far as that is known."""
+    """Requests to Spotify in the last 24 hours, and its limits as far as they are known."""
 
     last_day: int
     per_window: int | None
@@ -33,7 +35,7 @@ class Requests(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Plays of a user that Spotify had forgotten lie between these two moments."""
+    """A time in which a user may have plays that Spotify had dropped before the next poll."""
 
     user_id: int
     username: str
@@ -43,18 +45,18 @@ class Gap(NamedTuple):
 
 
 class Feeds(NamedTuple):
-    """Feeds that answered in the last two hours and tell of nothing.
+    """Feeds with a response in the last two hours, but without recent plays.
 
-    ``empty`` ones never told of a play; ``quiet`` ones told of none for a day, and of some within
-    the last seven: their users rest, or Spotify is late. Neither is a gap.
+    ``empty`` ones never had a play; ``quiet`` ones had none for a day, but some in the last seven:
+    their users do not listen, or Spotify is late. Neither is a gap.
     """
 
     empty: int
     quiet: int
 
 
-class Covered(NamedTuple):
-    """How many tracks or artists there are, and how many of them have rows of each sort."""
+class Coverage(NamedTuple):
+    """How many tracks or artists there are, and how many of them have rows in each other table."""
 
     total: int
     having: dict[str, int]
@@ -62,12 +64,10 @@ class Covered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is in the warehouse; ``missing`` by kind, ``grants`` by their state.
+    """The status of the warehouse; ``missing`` by kind, ``grants`` by state.
 
-    ``pauses`` are those that hold: nobody is asked before they are over. ``narrow_columns`` are
-    those of "SpotifyTokens" that are too short for tokens which are in use.
-
-    ``newest_gaps`` are the open ones that were found last, `GAPS` of them at most.
+    No user is polled before ``pauses`` are over. ``narrow_columns`` of "SpotifyTokens" are too
+    short for tokens in use. ``newest_gaps`` are the open gaps found last, at most `GAPS`.
     """
 
     pauses: list[Pause]
@@ -77,8 +77,8 @@ class Status:
     plays: int
     newest_play: datetime | None
     last_run: LastRun | None
-    tracks: Covered
-    artists: Covered
+    tracks: Coverage
+    artists: Coverage
     missing: dict[str, Backlog]
     gaps: int
     newest_gaps: list[Gap]
@@ -92,31 +92,28 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
     """Count everything; takes seconds for each million of rows.
 
     Args:
-        kinds: those of which to tell what is missing, see `songswap.warehouse.missing.find`.
+        kinds: those whose missing rows are counted, see `songswap.warehouse.missing.find`.
     """
-
-    def rows(name: str) -> list[tuple[Any, ...]]:
-        about = {"now": now, "at_most": GAPS}
-        return connection.execute(statements("status.sql")[name], about).fetchall()
-
-    users, users_with_tokens = rows("users")[0]
-    plays, newest_play = rows("plays")[0]
-    gaps, rejected_items = rows("troubles")[0]
+    params = {"now": now, "at_most": GAPS}
+    rows = {name: connection.execute(sql, params).fetchall() for name, sql in _SQL.items()}
+    ((users, users_with_tokens),) = rows["users"]
+    ((plays, newest_play),) = rows["plays"]
+    ((gaps, rejected_items),) = rows["losses"]
     return Status(
-        pauses=pauses.all_of_now(connection, now),
+        pauses=pauses.active(connection, now),
         narrow_columns=tokens.narrow_columns(connection),
         users=users,
         users_with_tokens=users_with_tokens,
         plays=plays,
         newest_play=newest_play,
-        last_run=next((LastRun(*row) for row in rows("last_run")), None),
-        tracks=Covered(*rows("tracks")[0]),
-        artists=Covered(*rows("artists")[0]),
+        last_run=next((LastRun(*row) for row in rows["last_run"]), None),
+        tracks=Coverage(*rows["tracks"][0]),
+        artists=Coverage(*rows["artists"][0]),
         missing={kind: missing.find(connection, kind, now) for kind in kinds},
         gaps=gaps,
-        newest_gaps=[Gap(*row) for row in rows("open_gaps")],
-        feeds=Feeds(*rows("feeds")[0]),
+        newest_gaps=[Gap(*row) for row in rows["open_gaps"]],
+        feeds=Feeds(*rows["feeds"][0]),
         rejected_items=rejected_items,
         grants=grant_states.count(connection, now),
-        requests=Requests(*rows("requests")[0]),
+        requests=Requests(*rows["requests"][0]),
     )

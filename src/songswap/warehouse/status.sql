@@ -1,18 +1,22 @@
--- How the warehouse stands.
+-- The status of the warehouse: all of these are read together.
 
 -- name: users
+-- All, and those who can be polled.
 SELECT count(*), count(t.id) FROM "Users" u LEFT JOIN "SpotifyTokens" t ON t.id = u.id
 
 -- name: plays
+-- And the newest.
 SELECT count(*), max(played_at) AT TIME ZONE 'UTC' FROM "History"
 
 -- name: last_run
+-- A dead run counts as died before the next run records it.
 SELECT run_id,
   CASE WHEN run_id IN (SELECT run_id FROM songswap.dead_runs(%(now)s)) THEN 'died' ELSE state END,
   started_at
 FROM songswap.runs ORDER BY started_at DESC LIMIT 1
 
 -- name: tracks
+-- And how many have rows in each other table.
 SELECT (SELECT count(*) FROM "Tracks"), json_build_object(
   'images', (SELECT count(DISTINCT id) FROM "TrackImages"),
   'popularity', (SELECT count(DISTINCT id) FROM "TrackPopularity"),
@@ -21,6 +25,7 @@ SELECT (SELECT count(*) FROM "Tracks"), json_build_object(
 )
 
 -- name: artists
+-- As tracks.
 SELECT (SELECT count(*) FROM "Artists"), json_build_object(
   'images', (SELECT count(DISTINCT id) FROM "ArtistImages"),
   'popularity', (SELECT count(DISTINCT id) FROM "ArtistPopularity"),
@@ -28,12 +33,13 @@ SELECT (SELECT count(*) FROM "Artists"), json_build_object(
   'genres', (SELECT count(DISTINCT id) FROM "ArtistGenres")
 )
 
--- name: troubles
+-- name: losses
+-- Open gaps, and items that were rejected.
 SELECT (SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL),
   (SELECT count(*) FROM songswap.rejected_items)
 
 -- name: requests
--- Of all apps together; what was learned of the one of which the least is known to be taken.
+-- Of all apps together, with the lowest limits that were learned of one.
 SELECT
   (SELECT coalesce(sum(requests), 0) FROM songswap.requests
    WHERE span = 'hour' AND at > %(now)s - interval '1 day'),
@@ -41,6 +47,7 @@ SELECT
 FROM songswap.budgets
 
 -- name: open_gaps
+-- Those found last.
 SELECT g.user_id, u.username, g.after, g.before, g.found_at
 FROM songswap.gaps g JOIN "Users" u ON u.id = g.user_id
 WHERE g.closed_at IS NULL
@@ -48,7 +55,7 @@ ORDER BY g.found_at DESC, g.user_id, g.before
 LIMIT %(at_most)s
 
 -- name: feeds
--- Of those that answered lately: nothing ever played, and nothing for a day where there was before.
+-- With a recent response: those that never had a play, and those without one for a day.
 SELECT count(*) FILTER (WHERE newest_played_at IS NULL),
   count(*) FILTER (WHERE newest_played_at
     BETWEEN %(now)s - interval '7 days' AND %(now)s - interval '1 day')

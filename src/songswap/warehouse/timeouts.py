@@ -1,4 +1,4 @@
-"""How long a session of the warehouse may wait, and for what."""
+"""How long sessions of the warehouse may wait, and for what."""
 
 import os
 from dataclasses import dataclass, replace
@@ -8,18 +8,17 @@ from songswap.errors import SettingsError
 _WAIT_S = 60.0
 _VANISHED_S = 75.0
 _BUSY_S = 3.0
-"""So long a server, or this machine, may be busy at any time."""
+"""A server, or this machine, can be busy for so long at any time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds that a session waits at most.
+    """The longest waits of a session, in seconds.
 
-    ``lock_s`` for a row or a table that somebody else holds; ``turn_s`` for other loads of ours,
-    which may be many and long; ``statement_s`` for a statement, its waiting included; ``silence_s``
-    for a sign of life of the server. A session that is in a transaction and says nothing for
-    ``idle_s`` loses it, with its locks: its process is frozen. A run that nobody renews for
-    ``lease_s`` is dead.
+    ``lock_s`` is for a row or table that another session has locked; ``turn_s`` for other loads of
+    ours, which can be many and long; ``statement_s`` for a statement, with its waits; ``silence_s``
+    for a sign of life of the server. A transaction that is idle for ``idle_s`` is rolled back: its
+    process is frozen. A run whose lease is not renewed for ``lease_s`` is dead.
     """
 
     lock_s: float
@@ -30,32 +29,31 @@ class Limits:
     lease_s: float
 
     @property
-    def look_s(self) -> float:
-        """After which waiting, and how often then, to look who is in the way."""
+    def check_s(self) -> float:
+        """After how long a wait, and how often then, to look up who holds the lock."""
         return self.lock_s / 3
 
     @property
     def vanished_s(self) -> float:
-        """After which silence of its host a connection is given up, on both sides.
+        """After how long a silence of the other host each side gives a connection up.
 
-        Longer than a lock is waited for, while nothing may be read; never over 75 s.
+        Longer than the wait for a lock, in which the server sends nothing; at most 75 s.
         """
         return min(1.25 * self.silence_s, _VANISHED_S)
 
     @property
     def copy_s(self) -> float:
-        """How long a copy may take that keeps others waiting: its process may be frozen too."""
+        """How long a COPY may block others: its process may be frozen too."""
         return 2 * self.idle_s
 
 
 def limits() -> Limits:
-    """The limits of every session; all follow from the setting ``SONGSWAP_WAIT_S``.
+    """Return the limits of every session, all derived from ``SONGSWAP_WAIT_S``.
 
-    Every session needs them, whoever opens it, in processes of this machine and of others: so they
-    are read here.
+    They are read here because every process that opens a session needs them.
 
     Raises:
-        SettingsError: it is no number of seconds.
+        SettingsError: ``SONGSWAP_WAIT_S`` is not a number of seconds from 0.1 to 3600.
     """
     wait_s = _wait_s()
     return Limits(
@@ -69,13 +67,13 @@ def limits() -> Limits:
 
 
 def limits_of_migrations() -> Limits:
-    """The limits of migrations, which may write whole tables and their indexes anew."""
+    """Return the limits of migrations, which may rewrite whole tables and their indexes."""
     usual = limits()
     return replace(usual, statement_s=12 * usual.statement_s)
 
 
 def ms(seconds: float) -> str:
-    """Seconds as PostgreSQL's settings and libpq's take them, in milliseconds."""
+    """Return seconds in milliseconds, as PostgreSQL's and libpq's settings have them."""
     return str(round(1000 * seconds))
 
 

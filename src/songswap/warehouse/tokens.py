@@ -1,8 +1,8 @@
-"""The tokens that Spotify gave last: claimed, read, stored in a table of our own, and mirrored.
+"""Users' newest tokens: claimed for their exchange, stored in our own table, and mirrored.
 
-`songswap.tokens` holds them whatever their length and characters. "SpotifyTokens" is the
-platform's: it gets what fits. A refresh token that the web app writes there later takes the place
-of ours.
+Table `songswap.tokens` holds tokens of any length and with any characters. "SpotifyTokens" is the
+platform's, and gets those that fit. A refresh token that the web app writes there later replaces
+ours.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,14 +19,14 @@ _SQL = statements("tokens.sql")
 
 COLUMNS = ("access_token", "refresh_token")
 
-LOCKED = "its row was locked by somebody else"
+LOCKED = "its row was locked by another session"
 
 
 class Claim(NamedTuple):
     """Tokens of users as one claim found them, by user id.
 
-    ``mine`` are to be exchanged by this holder; ``current`` are access tokens that another one got
-    meanwhile; who is in neither is claimed by another, or gone.
+    ``mine`` are to be exchanged by this holder; ``current`` are access tokens that another holder
+    got meanwhile. A user in neither is claimed by another holder, or in ``gone``: deleted.
     """
 
     mine: dict[int, "Claimed"]
@@ -35,7 +35,7 @@ class Claim(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A refresh token to be exchanged; ``unanswered_at`` if it was sent before, without an end."""
+    """A refresh token to exchange; ``unanswered_at`` is when it was sent without a known result."""
 
     refresh_token: str
     unanswered_at: datetime | None
@@ -45,7 +45,7 @@ class Claimed(NamedTuple):
 
 
 class NarrowColumn(NamedTuple):
-    """A column of "SpotifyTokens" that holds ``size`` characters, and what it has to hold."""
+    """A column of "SpotifyTokens" with ``size`` characters, where ``longest`` are needed."""
 
     name: str
     size: int
@@ -54,28 +54,28 @@ class NarrowColumn(NamedTuple):
 
     @property
     def remedy(self) -> str:
-        """The statement that widens it, with room to spare."""
+        """The statement that widens the column, with room to spare."""
         wanted = max(1024, 2 * self.longest)
         return f'ALTER TABLE "SpotifyTokens" ALTER COLUMN {self.name} TYPE varchar({wanted})'
 
     @property
     def sentence(self) -> str:
-        """What it means, for an operator."""
+        """The problem and its fix, for an operator."""
         return (
             f'"SpotifyTokens".{self.name} holds {self.size} characters, and Spotify gives'
-            f" {self.users:,} users tokens of up to {self.longest:,}: the pipeline goes on with its"
-            " own copy, the web app has an old one. Have the table's owner run:"
+            f" {self.users:,} users tokens of up to {self.longest:,}: the pipeline uses its own"
+            " copy, the web app has an old one. Have the table's owner run:"
             f" {self.remedy}"
         )
 
 
 def encode(token: str) -> bytes:
-    """A token as it is stored: whatever a JSON string can hold, lone surrogates too."""
+    """Return a token as it is stored: any JSON string, lone surrogates included."""
     return token.encode("utf-8", "surrogatepass")
 
 
 def decode(stored: bytes) -> str:
-    """The token that was stored."""
+    """Return a stored token."""
     return bytes(stored).decode("utf-8", "surrogatepass")
 
 
@@ -90,15 +90,15 @@ async def claim(
     """Claim the exchange of users' refresh tokens, and record which tokens will be sent.
 
     Args:
-        known: by user id, the access token that is not good any more.
-        holder: tells one process's claims from another's.
-        lease: how long the claims hold unless they are renewed, by the server's clock.
+        known: by user id, the access token that has expired.
+        holder: a number that no other process uses.
+        lease: how long claims last unless they are renewed, by the server's clock.
     """
     params = {"users": list(known), "holder": holder, "lease": lease, "now": now}
     async with connection.transaction():
         rows = await (await connection.execute(_SQL["claim"], params)).fetchall()
         claimed = {user_id for (user_id,) in rows}
-        # After the claim: whoever held it before has stored what came of it.
+        # After the claim: its last holder has stored the result by then.
         rows = await (await connection.execute(_SQL["current"], params)).fetchall()
         found = Claim({}, {}, set(known))
         for user_id, access_token, refresh_token, unanswered_at in rows:
@@ -116,10 +116,9 @@ async def claim(
 async def renew(
     connection: psycopg.AsyncConnection, users: Collection[int], holder: int, lease: timedelta
 ) -> None:
-    """Keep claims for another ``lease``."""
-    await connection.execute(
-        _SQL["renew"], {"users": list(users), "holder": holder, "lease": lease}
-    )
+    """Renew claims for another ``lease``."""
+    params = {"users": list(users), "holder": holder, "lease": lease}
+    await connection.execute(_SQL["renew"], params)
 
 
 async def end(
@@ -128,7 +127,7 @@ async def end(
     unknown: Collection[int],
     holder: int,
 ) -> None:
-    """End claims that brought no token: Spotify refused it, or what became of it is unknown."""
+    """End claims without a new token: Spotify refused it, or the result is unknown."""
     await connection.execute(_SQL["end"], {"users": list(refused), "holder": holder})
     await connection.execute(_SQL["release"], {"users": list(unknown), "holder": holder})
 
@@ -136,45 +135,45 @@ async def end(
 @retried_async
 async def store(
     connection: psycopg.AsyncConnection,
-    given: Sequence[RotatedToken | Successor],
+    rotated: Sequence[RotatedToken | Successor],
     now: datetime,
 ) -> list[int]:
-    """Store tokens, mirror into "SpotifyTokens" what fits there, and return whose were stored.
+    """Store tokens, mirror those that fit into "SpotifyTokens", and return their users.
 
-    Where the user has newer ones, because the web app wrote them, these are dropped.
+    Tokens are dropped where the user has newer ones, which the web app wrote.
     """
-    spent = {
-        "user_id": [token.user_id for token in given],
-        "spent": [token.old_digest for token in given],
+    old = {
+        "user_id": [token.user_id for token in rotated],
+        "old_digest": [token.old_digest for token in rotated],
     }
     # The one statement that has to carry tokens.
-    columns = {name: [encode(getattr(token, name)) for token in given] for name in COLUMNS}
-    times = {"expires_at": [token.expires_at for token in given], "now": now}
+    columns = {name: [encode(getattr(token, name)) for token in rotated] for name in COLUMNS}
+    times = {"expires_at": [token.expires_at for token in rotated], "now": now}
     async with connection.transaction():
-        cursor = await connection.execute(_SQL["store"], spent | columns | times)
+        cursor = await connection.execute(_SQL["store"], old | columns | times)
         users = [user_id async for (user_id,) in cursor]
-        await connection.execute(_SQL["end_exchanged"], spent)
-        await connection.execute(_SQL["note_refreshed"], {"users": users, "now": now})
+        await connection.execute(_SQL["end_exchanged"], old)
+        await connection.execute(_SQL["record_refreshed"], {"users": users, "now": now})
     await _mirror(connection, users)
     return users
 
 
-async def not_held(
+async def unlisted(
     connection: psycopg.AsyncConnection, latest: Sequence[tuple[int, bytes]]
 ) -> list[tuple[int, bytes]]:
-    """Of whom the warehouse holds another refresh token than these: its digest, by user id.
+    """Return user ids and digests of stored refresh tokens that are not in ``latest``.
 
     Args:
-        latest: digests of refresh tokens by user id, of a user maybe several.
+        latest: user ids and digests of refresh tokens; a user can have several.
     """
     users, digests = zip(*latest, strict=True)
-    about = {"user_id": list(users), "digest": list(digests)}
-    rows = await (await connection.execute(_SQL["not_held"], about)).fetchall()
+    params = {"user_id": list(users), "digest": list(digests)}
+    rows = await (await connection.execute(_SQL["unlisted"], params)).fetchall()
     return [(user_id, bytes(digest)) for user_id, digest in rows]
 
 
 async def _mirror(connection: psycopg.AsyncConnection, users: Collection[int]) -> None:
-    """Write tokens into the platform's table: both, or of a user whose do not fit what does."""
+    """Write tokens into the platform's table; where they do not fit, those of each user that do."""
     try:
         async with connection.transaction():
             await _mirror_some(connection, users, None, access=True, refresh=True)
@@ -198,7 +197,7 @@ async def _mirror_one(connection: psycopg.AsyncConnection, user_id: int) -> None
             problem = f"SQLSTATE {error.sqlstate}"
         else:
             return
-    await connection.execute(_SQL["note_not_mirrored"], {"users": [user_id], "problem": problem})
+    await connection.execute(_SQL["record_not_mirrored"], {"users": [user_id], "problem": problem})
 
 
 async def _mirror_some(
@@ -209,19 +208,19 @@ async def _mirror_some(
     access: bool,
     refresh: bool,
 ) -> None:
-    parameters = {"users": list(users), "access": access, "refresh": refresh}
-    cursor = await connection.execute(_SQL["mirror"], parameters)
+    params = {"users": list(users), "access": access, "refresh": refresh}
+    cursor = await connection.execute(_SQL["mirror"], params)
     mirrored = [user_id async for (user_id,) in cursor]
-    await connection.execute(_SQL["note_mirrored"], {"users": mirrored, "problem": problem})
+    await connection.execute(_SQL["record_mirrored"], {"users": mirrored, "problem": problem})
     locked = list(set(users) - set(mirrored))
-    await connection.execute(_SQL["note_not_mirrored"], {"users": locked, "problem": LOCKED})
+    await connection.execute(_SQL["record_not_mirrored"], {"users": locked, "problem": LOCKED})
 
 
 def orphaned(connection: psycopg.Connection, now: datetime) -> list[int]:
-    """Users whose exchange was cut off within the last hour, with the process that had begun it."""
+    """Return users whose exchange was cut off, with its process, within the last hour."""
     return [user_id for (user_id,) in connection.execute(_SQL["orphaned"], {"now": now})]
 
 
 def narrow_columns(connection: psycopg.Connection) -> list[NarrowColumn]:
-    """The columns of "SpotifyTokens" that are too short for tokens which are in use."""
+    """Return the columns of "SpotifyTokens" that are too short for tokens in use."""
     return [NarrowColumn(*row) for row in connection.execute(_SQL["narrow_columns"])]

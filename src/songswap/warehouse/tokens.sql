@@ -1,7 +1,7 @@
--- The tokens that Spotify gave last, and the claims of those who exchange them.
+-- Users' newest tokens, and the claims to exchange them.
 
 -- name: claim
--- A claim that is taken over keeps what it says of the token that was sent under it.
+-- An expired claim is taken over, and keeps the digest and time of the token that was sent under it.
 INSERT INTO songswap.token_exchanges AS e
   (user_id, refresh_digest, begun_at, holder, claimed_until)
 SELECT id, '', %(now)s, %(holder)s, clock_timestamp() + %(lease)s
@@ -12,7 +12,7 @@ WHERE e.holder = EXCLUDED.holder OR e.claimed_until < clock_timestamp()
 RETURNING user_id
 
 -- name: current
--- unanswered_at: when this very refresh token was sent before, if nothing came of it.
+-- With unanswered_at: when this very refresh token was sent before, without a known result.
 SELECT c.user_id, c.access_token, c.refresh_token, e.begun_at AS unanswered_at
 FROM songswap.current_tokens() c
 LEFT JOIN songswap.token_exchanges e
@@ -20,7 +20,7 @@ LEFT JOIN songswap.token_exchanges e
 WHERE c.user_id = ANY (%(users)s)
 
 -- name: begin
--- A token that is sent again keeps the time at which it was sent first.
+-- Before a token is sent. One that is sent again keeps the time at which it was sent first.
 UPDATE songswap.token_exchanges e SET
   refresh_digest = sha256(c.refresh_token),
   begun_at = CASE WHEN e.refresh_digest = sha256(c.refresh_token) THEN e.begun_at ELSE %(now)s END
@@ -28,36 +28,38 @@ FROM songswap.current_tokens() c
 WHERE e.user_id = c.user_id AND e.holder = %(holder)s AND e.user_id = ANY (%(users)s)
 
 -- name: renew
+-- By the server's clock, which is the same for all holders.
 UPDATE songswap.token_exchanges SET claimed_until = clock_timestamp() + %(lease)s
 WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
 
 -- name: release
--- The token that was sent stays known: nobody knows what came of it. That it has no holder tells it
--- from one whose process was killed.
+-- The result is unknown, so the digest of the token that was sent stays. Without a holder it differs from
+-- a claim whose process was killed.
 UPDATE songswap.token_exchanges SET holder = 0, claimed_until = clock_timestamp()
 WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
 
 -- name: orphaned
--- Whose exchange was cut off with its process, and who would get the successor of the token for some
--- minutes more.
+-- Users whose exchange was cut off with its process. Spotify may give the successor of their token for
+-- some more minutes.
 SELECT user_id FROM songswap.token_exchanges
 WHERE holder <> 0 AND claimed_until < clock_timestamp() AND begun_at > %(now)s - interval '1 hour'
 ORDER BY user_id
 
 -- name: end
+-- Claims whose token was not sent, or was refused.
 DELETE FROM songswap.token_exchanges WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
 
 -- name: store
--- Nobody's row of "SpotifyTokens" has to be locked for it: when the web app has written another token,
--- or does so meanwhile, the digest is not that of its token.
+-- Without a lock on rows of "SpotifyTokens": when the web app writes another token, before or meanwhile,
+-- the digest differs from that of its token.
 INSERT INTO songswap.tokens
   (user_id, access_token, refresh_token, expires_at, platform_digest, stored_at)
 SELECT c.user_id, n.access_token, n.refresh_token, n.expires_at, c.platform_digest, %(now)s
 FROM unnest(
-  %(user_id)s::integer[], %(spent)s::bytea[], %(access_token)s::bytea[],
+  %(user_id)s::integer[], %(old_digest)s::bytea[], %(access_token)s::bytea[],
   %(refresh_token)s::bytea[], %(expires_at)s::timestamptz[]
-) n (user_id, spent, access_token, refresh_token, expires_at)
-JOIN songswap.current_tokens() c ON c.user_id = n.user_id AND sha256(c.refresh_token) = n.spent
+) n (user_id, old_digest, access_token, refresh_token, expires_at)
+JOIN songswap.current_tokens() c ON c.user_id = n.user_id AND sha256(c.refresh_token) = n.old_digest
 ORDER BY c.user_id
 ON CONFLICT (user_id) DO UPDATE SET
   access_token = EXCLUDED.access_token, refresh_token = EXCLUDED.refresh_token,
@@ -65,7 +67,7 @@ ON CONFLICT (user_id) DO UPDATE SET
   stored_at = EXCLUDED.stored_at
 RETURNING user_id
 
--- name: not_held
+-- name: unlisted
 -- By digests alone: tokens leave the server only where they are sent to Spotify.
 WITH latest AS (
   SELECT * FROM unnest(%(user_id)s::integer[], %(digest)s::bytea[]) l (user_id, digest)
@@ -76,12 +78,13 @@ WHERE c.user_id IN (SELECT user_id FROM latest)
   AND (c.user_id, sha256(c.refresh_token)) NOT IN (SELECT user_id, digest FROM latest)
 
 -- name: end_exchanged
+-- Claims on tokens that were exchanged, whoever stored them.
 DELETE FROM songswap.token_exchanges e
-USING unnest(%(user_id)s::integer[], %(spent)s::bytea[]) n (user_id, spent)
-WHERE e.user_id = n.user_id AND e.refresh_digest = n.spent
+USING unnest(%(user_id)s::integer[], %(old_digest)s::bytea[]) n (user_id, old_digest)
+WHERE e.user_id = n.user_id AND e.refresh_digest = n.old_digest
 
--- name: note_refreshed
--- A token that was not noted is an authorization of this very hour.
+-- name: record_refreshed
+-- A token without a row here is an authorization of this very hour.
 INSERT INTO songswap.grants
   (user_id, state, refresh_digest, refreshed_at, authorized_at, warned_days)
 SELECT k.user_id, 'active', k.platform_digest, %(now)s,
@@ -97,7 +100,7 @@ ON CONFLICT (user_id) DO UPDATE SET
   refusals = 0, unanswered_at = NULL
 
 -- name: mirror
--- Rows that somebody else holds locked wait for the next refresh.
+-- Locked rows wait for the next refresh.
 WITH free AS (
   SELECT id FROM "SpotifyTokens" WHERE id = ANY (%(users)s) ORDER BY id FOR UPDATE SKIP LOCKED
 )
@@ -111,7 +114,8 @@ WHERE t.id = free.id AND k.user_id = t.id
   AND k.platform_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
 RETURNING t.id
 
--- name: note_mirrored
+-- name: record_mirrored
+-- With the digests of the tokens that the platform has then.
 WITH mirrored AS (
   UPDATE songswap.tokens k SET
     platform_digest = sha256(convert_to(t.refresh_token, 'UTF8')), problem = %(problem)s
@@ -122,11 +126,12 @@ WITH mirrored AS (
 UPDATE songswap.grants g SET refresh_digest = m.platform_digest
 FROM mirrored m WHERE g.user_id = m.user_id
 
--- name: note_not_mirrored
+-- name: record_not_mirrored
+-- Why the platform has an old token.
 UPDATE songswap.tokens SET problem = %(problem)s WHERE user_id = ANY (%(users)s)
 
 -- name: narrow_columns
--- The columns that are too short for a token which is in use: how long that is, and the column.
+-- The columns that are too short for a token in use, the longest such token, and how many there are.
 SELECT a.attname, a.atttypmod - 4, max(length(n.token)) AS longest, count(*)
 FROM pg_attribute a
 CROSS JOIN LATERAL (

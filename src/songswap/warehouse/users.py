@@ -1,4 +1,4 @@
-"""Users of the platform: written as the web app does it, looked for, copied."""
+"""Users of the platform: stored as the web app does it, looked up, copied."""
 
 from collections.abc import Collection
 
@@ -10,32 +10,33 @@ from songswap.warehouse.sql import statements
 
 _LONGEST_NAME = 20
 
+_SQL = statements("users.sql")
 
-def keep(
+
+def store(
     connection: psycopg.Connection, user: AuthorizedUser, username: str = ""
 ) -> tuple[int, str]:
-    """Store a user with the tokens, in one transaction; who is there already gets these tokens.
+    """Store a user with tokens in one transaction; an existing user gets the new tokens.
 
     Args:
-        username: instead of Spotify's name, or of the one that a known user has; it is cut to the
-            20 characters of the column.
+        username: instead of Spotify's name, or of an existing user's; it is cut to the 20
+            characters of the column.
 
     Returns:
         The user's id and name in the warehouse.
 
     Raises:
-        ConnectFailed: the tables do not take it; nothing was stored.
+        ConnectFailed: the tables refuse the user; nothing was stored.
     """
     name = (username or user.display_name or user.spotify_id)[:_LONGEST_NAME]
-    # Development mode can leave the address out, and the column needs one that nobody else has.
+    # Development mode can leave the address out, and the column needs a unique one.
     email = user.email or f"{user.spotify_id}@spotify.invalid"
-    sql = statements("users.sql")
-    row = user._asdict() | {"username": name, "email": email, "is_named": bool(username)}
+    params = user._asdict() | {"username": name, "email": email, "is_named": bool(username)}
     try:
         with connection.transaction():
-            found = connection.execute(sql["keep_user"], row).fetchone()
-            assert found is not None  # noqa: S101 - an insert or an update, either returns
-            connection.execute(sql["keep_tokens"], row | {"user_id": found[0]})
+            row = connection.execute(_SQL["upsert_user"], params).fetchone()
+            assert row is not None  # noqa: S101 - an insert or an update, either returns
+            connection.execute(_SQL["upsert_tokens"], params | {"user_id": row[0]})
     except psycopg.errors.UniqueViolation:
         raise ConnectFailed(
             "Another user of the warehouse has this e-mail address, or these tokens. Nothing was"
@@ -53,22 +54,21 @@ def keep(
             'The login of SongSwap_RDS may not add to "Users" and "SpotifyTokens". Nothing was'
             " stored: run the command with the login of the tables' owner."
         ) from None
-    return found[0], found[1]
+    return row[0], row[1]
 
 
 def existing(connection: psycopg.Connection, ids: Collection[int]) -> set[int]:
-    """Those of the users who are in the warehouse."""
-    rows = connection.execute(statements("users.sql")["there"], {"ids": list(ids)})
-    return {user for (user,) in rows}
+    """Return those of these users who are in the warehouse."""
+    rows = connection.execute(_SQL["existing"], {"ids": list(ids)})
+    return {user_id for (user_id,) in rows}
 
 
 def copy(source: psycopg.Connection, target: psycopg.Connection, ids: Collection[int]) -> int:
-    """Copy users, without their tokens, into another warehouse; how many were not there."""
-    sql = statements("users.sql")
-    rows = source.execute(sql["rows"], {"ids": list(ids)}).fetchall()
+    """Copy users, without their tokens, into another warehouse; return how many are new there."""
+    rows = source.execute(_SQL["rows"], {"ids": list(ids)}).fetchall()
     with target.transaction(), target.cursor() as cursor:
         if rows:
-            cursor.executemany(sql["copy_user"], rows)
+            cursor.executemany(_SQL["insert_copy"], rows)
         copied = cursor.rowcount if rows else 0
-        cursor.execute(sql["next_id"])
+        cursor.execute(_SQL["advance_ids"])
     return copied

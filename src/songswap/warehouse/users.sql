@@ -1,31 +1,34 @@
--- A user and the tokens, as the web app writes them.
+-- Users and their tokens, as the web app writes them.
 
--- name: keep_user
+-- name: upsert_user
+-- An existing user keeps the name that the platform shows, unless another one is given.
 INSERT INTO "Users" (username, email, spotify_id)
 VALUES (%(username)s, %(email)s, %(spotify_id)s)
--- Who is there keeps the name that the platform shows, unless another one is asked for.
 ON CONFLICT (spotify_id) DO UPDATE SET
   username = CASE WHEN %(is_named)s THEN EXCLUDED.username ELSE "Users".username END
 RETURNING id, username
 
--- name: keep_tokens
+-- name: upsert_tokens
+-- A new authorization replaces the tokens of the one before.
 INSERT INTO "SpotifyTokens" (id, access_token, refresh_token)
 VALUES (%(user_id)s, %(access_token)s, %(refresh_token)s)
 ON CONFLICT (id) DO UPDATE SET
   access_token = EXCLUDED.access_token, refresh_token = EXCLUDED.refresh_token
 
--- name: there
+-- name: existing
+-- Those of these users who have a row.
 SELECT id FROM "Users" WHERE id = ANY (%(ids)s)
 
 -- name: rows
+-- Users to be copied, with their ids.
 SELECT id, username, email, spotify_id FROM "Users" WHERE id = ANY (%(ids)s) ORDER BY id
 
--- name: copy_user
+-- name: insert_copy
+-- With the id of the other warehouse, even where the column is GENERATED ALWAYS.
 INSERT INTO "Users" (id, username, email, spotify_id)
--- Also where the id is GENERATED ALWAYS.
 OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s)
 ON CONFLICT DO NOTHING
 
--- name: next_id
--- Who signs up later gets an id that nobody has.
+-- name: advance_ids
+-- The next user who signs up gets an id that no copied user has.
 SELECT setval(pg_get_serial_sequence('"Users"', 'id'), max(id)) FROM "Users" HAVING max(id) > 0

@@ -1,9 +1,9 @@
-"""Watches over waits on the server: ended where it does not answer at all, with who is in the way.
+"""Watch waits on the server: end those on a frozen server, and name who holds a lock.
 
-    statement ──▶ waits ──▶ looks, over another connection: is the server alive, who is in the way
+    statement ──▶ waits ──▶ check, over another connection: is the server alive, who holds the lock
 
-A server that is frozen still acknowledges what it is sent, so that TCP notices nothing, and says
-nothing itself. Who held a lock can only be asked while one waits for it.
+A frozen server still acknowledges packets, so that TCP notices nothing, but sends no response. Who
+holds a lock can only be looked up during the wait for it.
 """
 
 import logging
@@ -25,17 +25,16 @@ _SQL = statements("watch.sql")
 
 Result = TypeVar("Result")
 Steps = Generator[Any, Any, Result]
-"""What psycopg drives on a connection: yields what to wait for, and is sent whether it came."""
+"""What psycopg drives on a connection: yields what to wait for, and is sent whether it is ready."""
 
 
 class Watch:
     """Watches the waits of one connection.
 
-    ``pid`` is that of the server's process at the other end: behind a pooler each transaction can
-    have another one.
+    ``pid`` is the server process of the session: behind a pooler each transaction can have another.
 
     Args:
-        dsn: where to look from another connection.
+        dsn: for the connections that check.
         connection: is closed when its server is frozen.
         within: how long it may wait.
     """
@@ -47,14 +46,14 @@ class Watch:
         self.pid = connection.info.backend_pid
 
     def over(self, gen: Steps[Result]) -> Steps[Result]:
-        """Drive ``gen``; who was in its way becomes a note of the error that ends it.
+        """Drive ``gen``; an error that ends it gets a note on who held the lock.
 
         Raises:
-            psycopg.OperationalError: the server gives no sign of life, or no end of the statement.
+            psycopg.OperationalError: the server gives no sign of life, or never ends the statement.
         """
-        within, look = self._within, None
+        within, check = self._within, None
         holders = ""
-        began = sign = looked = monotonic()
+        began = sign = checked = monotonic()
         ready: Any = None
         while True:
             try:
@@ -71,13 +70,13 @@ class Watch:
             if ready:
                 sign = now
                 continue
-            if look and not look.is_alive():
-                sign = now if look.answered else sign
-                holders, look = look.holders or holders, None
-            if now - looked >= within.look_s and look is None:
-                look, looked = _Look(self._dsn, self.pid, within), now
-                look.start()
-            if now - sign > within.silence_s + within.look_s:
+            if check and not check.is_alive():
+                sign = now if check.responded else sign
+                holders, check = check.holders or holders, None
+            if now - checked >= within.check_s and check is None:
+                check, checked = _Check(self._dsn, self.pid, within), now
+                check.start()
+            if now - sign > within.silence_s + within.check_s:
                 self._give_up(f"it has given no sign of life for {now - sign:.0f} s")
             if now - began > within.statement_s + within.silence_s:
                 self._give_up(f"it has not ended a statement in {now - began:.0f} s")
@@ -87,40 +86,40 @@ class Watch:
         raise psycopg.OperationalError(f"the server does not answer: {why}")
 
 
-class _Look(threading.Thread):
-    """One look from another connection, beside the wait.
+class _Check(threading.Thread):
+    """One check over another connection, during the wait.
 
-    ``answered`` is true when the server said anything; ``holders`` is a sentence on who is in the
-    way of the session, empty when nobody is.
+    ``responded`` is true when the server sent anything; ``holders`` is a sentence on who holds the
+    lock that the session waits for, empty if nobody does.
     """
 
     def __init__(self, dsn: str, pid: int, within: Limits) -> None:
         super().__init__(daemon=True)
         self._dsn = dsn
-        self._about = {"pid": pid, "copy_s": within.copy_s}
-        self.answered = False
+        self._params = {"pid": pid, "copy_s": within.copy_s}
+        self.responded = False
         self.holders = ""
 
     def run(self) -> None:
         try:
             with psycopg.connect(self._dsn, autocommit=True) as connection:
-                self.answered = True
-                rows = connection.execute(_SQL["holders"], self._about).fetchall()
-                self.holders = _in_words(rows)
-                for pid, _ in connection.execute(_SQL["end_frozen"], self._about):
+                self.responded = True
+                rows = connection.execute(_SQL["holders"], self._params).fetchall()
+                self.holders = _sentence(rows)
+                for pid, _ in connection.execute(_SQL["end_frozen"], self._params):
                     log.warning(
-                        "Session %d of PostgreSQL held the lock of all loads, and nothing came of"
-                        " its process any more: it was ended.",
+                        "Session %d of PostgreSQL was ended: it held the lock of all loads, and its"
+                        " process sent nothing.",
                         pid,
                     )
         except psycopg.errors.ConnectionTimeout:
             pass
         except psycopg.Error:
-            # Such as too many connections. That nobody listens is told to the waiting one itself.
-            self.answered = True
+            # Such as too many connections. A refused connection fails the waiting session too.
+            self.responded = True
 
 
-def _in_words(rows: list[tuple[int, str | None, str | None, datetime | None]]) -> str:
+def _sentence(rows: list[tuple[int, str | None, str | None, datetime | None]]) -> str:
     if not rows:
         return ""
     return f"Held by {'; '.join(_holder(*row) for row in rows)}."
@@ -129,7 +128,7 @@ def _in_words(rows: list[tuple[int, str | None, str | None, datetime | None]]) -
 def _holder(pid: int, name: str | None, state: str | None, since: datetime | None) -> str:
     if not pid:
         return "a prepared transaction"
-    about = [f"{name} (pid {pid})", state or ""]
+    parts = [f"{name} (pid {pid})", state or ""]
     if since:
-        about.append(f"since {since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
-    return ", ".join(filter(None, about))
+        parts.append(f"since {since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+    return ", ".join(filter(None, parts))

@@ -1,9 +1,8 @@
--- Who is in the way of a session that waits.
+-- Who holds the lock that a session waits for.
 
 -- name: holders
--- Those at the head of the queue: who waits for others in turn is in nobody's way. Of other roles'
--- sessions only a role with pg_read_all_stats is told more than the name. A prepared transaction has
--- no session.
+-- The head of the queue, without sessions that wait in turn. Only a role with pg_read_all_stats sees more
+-- than the name of other roles' sessions. A prepared transaction has no session.
 WITH RECURSIVE chain (pid) AS (
   SELECT unnest(pg_blocking_pids(%(pid)s))
   UNION SELECT unnest(pg_blocking_pids(chain.pid)) FROM chain
@@ -16,8 +15,8 @@ ORDER BY since, pid
 LIMIT 3
 
 -- name: end_frozen
--- A session of ours that has the lock of all loads and waits for rows of its process to copy. PostgreSQL
--- lets no timeout end that.
+-- Ends a session of ours that has the lock of all loads and waits for its process to send rows: no timeout
+-- of PostgreSQL ends a COPY that waits.
 SELECT pid, pg_terminate_backend(pid)
 FROM pg_locks JOIN pg_stat_activity a USING (pid)
 WHERE pid = ANY (pg_blocking_pids(%(pid)s)) AND usename = current_user

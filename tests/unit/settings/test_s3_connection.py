@@ -1,6 +1,7 @@
 """Connections to S3: what is done as Airflow's provider does it, and what is refused by name."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,15 @@ import pytest
 from songswap.errors import SettingsError
 from songswap.settings import archive_of
 from songswap.settings.airflow_connection import parse_connection
-from songswap.settings.s3_connection import Access, access_of
+from songswap.settings.s3_connection import Archive, parse_archive
 
-NOTHING = Access(None, None, None, None, None, None, verify=True)
+NOTHING = Archive("raw")
 KEY = {"login": "id", "password": "hush-1"}
 
 
-def read(**parts: Any) -> Access:
+def read(**parts: Any) -> Archive:
     """What a connection with these fields says of the bucket ``raw``."""
-    return access_of(parse_connection("NAME", json.dumps(parts)), "raw", "NAME")
+    return parse_archive(parse_connection("NAME", json.dumps(parts)), "raw", "NAME")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def read(**parts: Any) -> Access:
 )
 def test_supported_settings_are_read(parts: dict[str, Any], expected: dict[str, Any]) -> None:
     """A key, a session token, a region, an endpoint and certificates."""
-    assert read(**parts) == NOTHING._replace(**expected)
+    assert read(**parts) == replace(NOTHING, **expected)
 
 
 @pytest.mark.parametrize(

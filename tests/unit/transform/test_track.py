@@ -13,9 +13,9 @@ from songswap.transform.track import add_track
 ID = f"{1:022d}"
 
 
-def add(entry: dict[str, Any], into: Catalogue | None = None) -> Catalogue:
+def add(track: dict[str, Any], into: Catalogue | None = None) -> Catalogue:
     catalogue = into or Catalogue()
-    body = msgspec.json.encode({"tracks": [entry]})
+    body = msgspec.json.encode({"tracks": [track]})
     entries = responses.read(body, shapes.Tracks, shapes.Track)
     assert entries is not None
     [entry] = entries

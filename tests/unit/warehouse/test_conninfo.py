@@ -3,7 +3,7 @@
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from songswap.warehouse.conninfo import opened_with, server_settings
+from songswap.warehouse.conninfo import server_settings, with_defaults
 from songswap.warehouse.timeouts import limits
 
 USUAL = {
@@ -25,7 +25,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_name_and_limits_are_added() -> None:
-    assert conninfo_to_dict(opened_with("host=h", limits())) == {"host": "h", **USUAL}
+    assert conninfo_to_dict(with_defaults("host=h", limits())) == {"host": "h", **USUAL}
 
 
 def test_settings_of_the_connection_win() -> None:
@@ -40,7 +40,7 @@ def test_settings_of_the_connection_win() -> None:
     }
     # But for the encoding in which values are read and written.
     dsn = "client_encoding=latin1 " + " ".join(f"{name}='{value}'" for name, value in own.items())
-    assert conninfo_to_dict(opened_with(dsn, limits())) == {**USUAL, **own}
+    assert conninfo_to_dict(with_defaults(dsn, limits())) == {**USUAL, **own}
 
 
 def test_settings_of_the_environment_win(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ def test_settings_of_the_environment_win(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PGAPPNAME", "nightly")
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "4")
     monkeypatch.setenv("PGOPTIONS", "-c geqo=off")
-    told = conninfo_to_dict(opened_with("host=h", limits()))
+    told = conninfo_to_dict(with_defaults("host=h", limits()))
     assert (told["application_name"], told["connect_timeout"]) == ("nightly", "4")
     # Libpq reads it itself.
     assert "options" not in told
@@ -61,7 +61,7 @@ def test_vanished_host_is_detected_within_two_minutes(
     """With any setting: on both sides, idle and while sending. The last probe's response is waited
     for before the limit is checked, and a server checks its client every five seconds."""
     monkeypatch.setenv("SONGSWAP_WAIT_S", wait_s)
-    ours, theirs = conninfo_to_dict(opened_with("", limits())), server_settings(limits())
+    ours, theirs = conninfo_to_dict(with_defaults("", limits())), server_settings(limits())
     for idle, interval, count, unanswered in (
         [ours[f"keepalives_{name}"] for name in ("idle", "interval", "count")]
         + [ours["tcp_user_timeout"]],

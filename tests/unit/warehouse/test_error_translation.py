@@ -12,7 +12,7 @@ from songswap.errors import (
     WarehouseRefused,
     WarehouseUnavailable,
 )
-from songswap.warehouse.error_translation import MOST, NEEDED, translate_errors, translated
+from songswap.warehouse.error_translation import MOST, NEEDED, translate, translate_errors
 
 CLASSES = {
     kind
@@ -58,14 +58,14 @@ def test_outage_and_refusal_are_different_errors(
     kind: type[psycopg.Error], branch: type[SongSwapError]
 ) -> None:
     """Trying again helps against the former only."""
-    assert type(translated(kind())) is branch
+    assert type(translate(kind())) is branch
 
 
 def test_error_names_the_session_in_the_way() -> None:
     """By the note of its watch."""
     error = errors.LockNotAvailable()
     error.add_note("Held by psql (pid 7).")
-    assert "Held by psql (pid 7)." in str(translated(error))
+    assert "Held by psql (pid 7)." in str(translate(error))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_error_names_the_session_in_the_way() -> None:
 )
 def test_too_many_connections(said: str) -> None:
     """How many are needed is said, whichever limit was reached."""
-    told = str(translated(psycopg.OperationalError(said)))
+    told = str(translate(psycopg.OperationalError(said)))
     assert f"needs {NEEDED} and takes up to {MOST}" in told
     assert "CONNECTION LIMIT" in told
 
@@ -100,8 +100,8 @@ def test_each_of_several_hosts_says_why_it_failed() -> None:
         "\tIs the server running?\n"
         'connection to server on socket "/b" failed: No such file or directory'
     )
-    first = str(translated(psycopg.OperationalError(of_psycopg)))
+    first = str(translate(psycopg.OperationalError(of_psycopg)))
     assert "connection to server at \"a\" failed: session is read-only; host: 'b'" in first
     assert "timeout expired" in first
-    second = str(translated(psycopg.OperationalError(of_libpq)))
+    second = str(translate(psycopg.OperationalError(of_libpq)))
     assert 'session is read-only; connection to server on socket "/b" failed: No such' in second

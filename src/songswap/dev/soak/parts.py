@@ -188,7 +188,7 @@ def running(folder: Path, users: int, seed: int, begins: datetime) -> Iterator[P
             parts.move_to(begins - before)
             parts.sign_up(begins, at_most=number * -(-users // 50))
             with connect(parts.settings.warehouse_dsn) as connection:
-                grants.note_authorized(connection, begins - before)
+                grants.record_authorized(connection, begins - before)
             until = begins - before + _GRANT_LIFETIME
             parts.old |= dict.fromkeys(parts.users() - parts.old.keys(), until)
         parts.move_to(begins)

@@ -1,1 +1,1 @@
-"""What exports bring into the warehouse."""
+"""Exports of users in the warehouse."""

@@ -1,12 +1,13 @@
-"""Plays that an export told first, and that the API tells now: one play, at the API's time.
+"""Merge plays of the API with plays that an export brought first: one play, at the API's time.
 
-plays of an answer ──▶ streams near them that were made plays ──▶ pairs ──▶ the API's replaces ours
+plays of responses ──▶ streams near them ──▶ pairs ──▶ the API's play replaces the export's
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import psycopg
@@ -15,12 +16,17 @@ from songswap.models import Play
 from songswap.transform.exports.intervals import StreamInterval, in_order
 from songswap.transform.exports.name_matching import NameLookup, match_by_names
 from songswap.transform.exports.outcomes import Outcome
-from songswap.warehouse.exports.tracks import names
+from songswap.warehouse.exports.tracks import track_names
 from songswap.warehouse.sql import statements
 
+Key = tuple[int, datetime]
+"""The key of a row of "History": user id and time."""
 
-class _Near(NamedTuple):
-    """A stream near plays that are told now."""
+_SQL = statements("exports/streams.sql")
+
+
+class NearStream(NamedTuple):
+    """A stored stream near plays of the API; see the statement ``near_streams``."""
 
     user_id: int
     ended_at: datetime
@@ -36,66 +42,88 @@ class _Near(NamedTuple):
     reported_at: datetime | None
 
     @property
-    def may_be_told(self) -> bool:
-        """Whether its play was made of it, or waits for its track to be told."""
+    def may_be_merged(self) -> bool:
+        """Whether the stream is a play, or waits for its track to be identified."""
         waits = self.outcome == Outcome.UNIDENTIFIED and self.to_the_minute
         return waits or self.outcome == Outcome.LOADED
 
 
-def merge(
-    connection: psycopg.Connection, plays: Callable[[], Iterable[Play]], spans: dict[str, list[Any]]
-) -> tuple[set[tuple[int, datetime]], set[tuple[int, datetime]]]:
-    """Take away the plays that were made of streams which ``plays`` are.
+class Merged(NamedTuple):
+    """Keys of the API's ``plays`` that replace others, and of the ``replaced`` plays."""
+
+    plays: set[Key]
+    replaced: set[Key]
+
+
+def near_streams(
+    connection: psycopg.Connection, spans: Mapping[str, list[Any]]
+) -> dict[int, list[NearStream]]:
+    """Return the streams of users near the times of responses, by user id.
 
     Args:
-        plays: gives those that the API tells and that are not known at their times; is called where
-            streams are near.
-        spans: whose they are, and the times of which the API speaks: users, oldest, newest.
-
-    Returns:
-        The keys in "History" (user, time) of those of ``plays`` that replace others, and of these
-        others, which are gone now.
+        spans: one list each of users, oldest and newest: the time that a response covers.
     """
-    sql = statements("exports/streams.sql")
-    near: defaultdict[int, list[_Near]] = defaultdict(list)
-    for row in connection.execute(sql["near"], spans):
-        near[row[0]].append(_Near(*row))
-    if not near:
-        return set(), set()
-    told: defaultdict[int, list[Play]] = defaultdict(list)
-    for play in plays():
-        told[play.user_id].append(play)
-    named = partial(names, connection)
-    pairs = [one for user_id, of in told.items() for one in _pairs(of, near[user_id], named)]
+    streams: defaultdict[int, list[NearStream]] = defaultdict(list)
+    for row in connection.execute(_SQL["near_streams"], spans):
+        stream = NearStream(*row)
+        streams[stream.user_id].append(stream)
+    return streams
+
+
+def merge(
+    connection: psycopg.Connection,
+    plays: Iterable[Play],
+    streams: Mapping[int, Collection[NearStream]],
+) -> Merged:
+    """Delete the plays of streams that the API returns too, and mark these streams as merged.
+
+    Args:
+        plays: of the API, at times that "History" does not have.
+        streams: those near them, by user id.
+    """
+    plays_by_user: defaultdict[int, list[Play]] = defaultdict(list)
+    for play in plays:
+        if play.user_id in streams:
+            plays_by_user[play.user_id].append(play)
+    names = partial(track_names, connection)
+    pairs = [
+        pair
+        for user_id, of_user in plays_by_user.items()
+        for pair in _pairs(of_user, streams[user_id], names)
+    ]
+    replaced = {(row.user_id, row.played_at) for _, row in pairs if row.played_at}
     if pairs:
-        about = {
-            "users": [play.user_id for play, _ in pairs],
-            "told": [play.played_at for play, _ in pairs],
-            "track_ids": [play.track_id for play, _ in pairs],
-            "ended_at": [stream.ended_at for _, stream in pairs],
-            "ms_played": [stream.ms_played for _, stream in pairs],
-            "places": [stream.place for _, stream in pairs],
-            "held": [stream.played_at for _, stream in pairs],
-        }
-        connection.execute(sql["merge"], about)
-        connection.execute(sql["delete_plays"], about)
-    return (
-        {play[:2] for play, stream in pairs if stream.played_at},
-        {(stream.user_id, stream.played_at) for _, stream in pairs if stream.played_at},
-    )
+        _mark_merged(connection, pairs)
+        users, times = [user_id for user_id, _ in replaced], [at for _, at in replaced]
+        connection.execute(_SQL["delete_plays"], {"users": users, "played_at": times})
+    return Merged({play[:2] for play, row in pairs if row.played_at}, replaced)
 
 
 def _pairs(
-    plays: list[Play], near: Collection[_Near], names: NameLookup
-) -> list[tuple[Play, _Near]]:
-    ordered = sorted(near, key=lambda one: one.ended_at)
-    # The end of the one before is looked for among all; only those made plays are paired.
-    heard = in_order(map(StreamInterval.of, ordered))
-    candidates = [place for place, one in enumerate(ordered) if one.may_be_told]
+    plays: list[Play], streams: Collection[NearStream], names: NameLookup
+) -> list[tuple[Play, NearStream]]:
+    ordered = sorted(streams, key=attrgetter("ended_at"))
+    # All streams bound the times of their neighbours; only some can be paired.
+    intervals = in_order(map(StreamInterval.of, ordered))
+    candidates = [place for place, stream in enumerate(ordered) if stream.may_be_merged]
     found = match_by_names(
         [(play.played_at, play.track_id) for play in plays],
-        [heard[place] for place in candidates],
+        [intervals[place] for place in candidates],
         [(ordered[place].track_name, ordered[place].artist_name) for place in candidates],
         names,
     )
     return [(plays[play], ordered[candidates[stream]]) for stream, play in found.items()]
+
+
+def _mark_merged(
+    connection: psycopg.Connection, pairs: Collection[tuple[Play, NearStream]]
+) -> None:
+    params = {
+        "users": [play.user_id for play, _ in pairs],
+        "played_at": [play.played_at for play, _ in pairs],
+        "track_ids": [play.track_id for play, _ in pairs],
+        "ended_at": [stream.ended_at for _, stream in pairs],
+        "ms_played": [stream.ms_played for _, stream in pairs],
+        "places": [stream.place for _, stream in pairs],
+    }
+    connection.execute(_SQL["mark_merged"], params)

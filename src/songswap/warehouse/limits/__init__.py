@@ -1,1 +1,1 @@
-"""What Spotify allows the app: budgets, pauses, refused endpoints."""
+"""What Spotify allows the app: budgets, pauses, blocked endpoints."""

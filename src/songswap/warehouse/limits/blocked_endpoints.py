@@ -1,4 +1,4 @@
-"""What Spotify does not give to an app: remembered, and tried again only rarely."""
+"""Endpoints that Spotify forbids to an app: tried again once a week."""
 
 from datetime import datetime, timedelta
 
@@ -6,27 +6,24 @@ import psycopg
 
 from songswap.warehouse.sql import statements
 
-_ASK_AGAIN_AFTER = timedelta(days=7)
+_RETRY_AFTER = timedelta(days=7)
+
+_SQL = statements("limits/blocked_endpoints.sql")
 
 
 def is_blocked(connection: psycopg.Connection, app: str, endpoint: str, now: datetime) -> bool:
-    """Whether an endpoint was refused to an app, and is not to be tried yet.
+    """Return whether an endpoint is forbidden to an app, and not to be tried yet.
 
     Args:
         app: the client id.
     """
-    row = connection.execute(
-        statements("limits/blocked_endpoints.sql")["stands"],
-        {"app": app, "endpoint": endpoint, "now": now},
-    ).fetchone()
-    return row is not None
+    params = {"app": app, "endpoint": endpoint, "now": now}
+    return connection.execute(_SQL["is_blocked"], params).fetchone() is not None
 
 
 def block(connection: psycopg.Connection, app: str, endpoint: str, now: datetime) -> datetime:
-    """Remember a refusal, and return when to try again: in a week."""
-    again = now + _ASK_AGAIN_AFTER
-    connection.execute(
-        statements("limits/blocked_endpoints.sql")["note"],
-        {"app": app, "endpoint": endpoint, "now": now, "again": again},
-    )
+    """Record that an endpoint is forbidden, and return when to try again: in a week."""
+    again = now + _RETRY_AFTER
+    params = {"app": app, "endpoint": endpoint, "now": now, "again": again}
+    connection.execute(_SQL["block"], params)
     return again

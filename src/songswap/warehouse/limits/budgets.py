@@ -1,10 +1,10 @@
-"""One budget of requests for all who ask with an app: a rolling window, and a rolling day.
+"""One budget of requests for all processes of an app: a rolling window, and a rolling day.
 
     take ──▶ a lease of some requests, in one transaction ──▶ one request each
 
-How much Spotify takes is not published, so it is learned from its refusals (429). Requests are
-ranked: what is less urgent may use only a share, so that there is always room for plays. The window
-goes by the server's clock, which is the same for all workers.
+Spotify's limits are not published, so they are learned from its refusals (429). Requests have
+priorities: less urgent ones may use only a share, so that there is always room for plays. The
+window goes by the server's clock, which is the same for all workers.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import psycopg
 from songswap.errors import QuotaReserved
 from songswap.settings import Settings
 from songswap.warehouse.connection import connect_async
-from songswap.warehouse.error_translation import translated
+from songswap.warehouse.error_translation import translate
 from songswap.warehouse.sql import statements
 
 log = logging.getLogger(__name__)
@@ -28,10 +28,10 @@ _SQL = statements("limits/budgets.sql")
 
 _LARGEST_LEASE = 50
 _LEASE_LIFE_S = 1.0
-"""Requests that were granted earlier than that would fall into another window."""
+"""A lease expires before its requests would fall into another window."""
 
 _WITHOUT_S = 60.0
-"""How long requests go on without a budget when the warehouse does not keep it."""
+"""How long requests are sent without a budget when the warehouse cannot count them."""
 
 _HOUR = timedelta(hours=1)
 
@@ -42,7 +42,7 @@ _FEW_A_DAY = 1000
 
 
 class Priority(IntEnum):
-    """What requests are for; the first goes first."""
+    """What requests are for, the most urgent first."""
 
     PLAYS = 0
     ENRICHMENT = 1
@@ -50,16 +50,16 @@ class Priority(IntEnum):
 
 
 SHARES = {Priority.PLAYS: 1.0, Priority.ENRICHMENT: 0.9, Priority.BACKFILL: 0.7}
-"""How much of a window, and of a day, may be used up when a request of that rank is sent."""
+"""The share of a window and of a day that may be used when a request of the priority is sent."""
 
 
 class Budget:
-    """The budget of an app as one process draws on it.
+    """One process's access to the budget of an app.
 
     Args:
         dsn: the warehouse.
         app: the client id.
-        clock: gives the time (aware, UTC) by which a day is counted.
+        clock: returns the time (aware, UTC) by which days are counted.
         window_s: the length of the window in seconds.
     """
 
@@ -67,7 +67,7 @@ class Budget:
         self, dsn: str, app: str, priority: Priority, clock: Callable[[], datetime], window_s: float
     ) -> None:
         self._dsn = dsn
-        self._about = {"app": app, "priority": priority, "window": timedelta(seconds=window_s)}
+        self._params = {"app": app, "priority": priority, "window": timedelta(seconds=window_s)}
         self._priority = priority
         self._clock = clock
         self._connection: psycopg.AsyncConnection | None = None
@@ -82,11 +82,11 @@ class Budget:
         """Wait until one request may be sent, and count it.
 
         Raises:
-            QuotaReserved: what is left of the day's quota is kept for what is more urgent.
+            QuotaReserved: the rest of the day's quota is for more urgent requests.
         """
         loop = asyncio.get_running_loop()
         while True:
-            # Nobody waits with the lock: a refusal that is noted late teaches wrongly.
+            # The lock is not held while waiting: a refusal recorded late teaches a wrong limit.
             async with self._lock:
                 if loop.time() < self._without_until or self._spend(loop.time()):
                     return
@@ -98,30 +98,25 @@ class Budget:
         """Learn from a 429.
 
         Args:
-            wait: how long nobody is to ask.
-            quota: whether it speaks of the day's quota.
+            wait: for how long no process is to send requests.
+            quota: whether the day's quota is used up.
         """
-
-        async def learn(connection: psycopg.AsyncConnection) -> float:
-            about = {**self._about, "now": self._clock(), "wait": wait, "unspent": self._left}
-            about["few"] = _FEW_A_DAY if quota else _FEW_A_WINDOW
-            await connection.execute(_SQL["learn_day" if quota else "learn_window"], about)
-            return 0.0
-
+        params = {**self._params, "now": self._clock(), "wait": wait, "unspent": self._left}
+        params["few"] = _FEW_A_DAY if quota else _FEW_A_WINDOW
         async with self._lock:
-            await self._try(learn)
+            await self._try(_learn, "learn_day" if quota else "learn_window", params)
 
     async def close(self) -> None:
-        """Give back what was not spent."""
+        """Give unspent requests back, and close the connection."""
         async with self._lock:
             self._unspent, self._left = self._unspent + self._left, 0
             if self._unspent and self._connection is not None:
-                await self._try(lambda connection: self._count(connection, 0))
+                await self._try(self._count, 0)
             if self._connection is not None:
                 await self._connection.close()
 
     def _spend(self, now: float) -> bool:
-        """Spend one request of the lease, if it holds one that is not too old."""
+        """Spend one request of the lease, if it has one and has not expired."""
         if self._left and now >= self._lease_ends:
             self._unspent, self._left = self._unspent + self._left, 0
             self._wanted = max(1, self._wanted // 2)
@@ -131,17 +126,17 @@ class Budget:
         return True
 
     async def _lease(self, connection: psycopg.AsyncConnection) -> float:
-        """Have some requests granted; how long to wait, in seconds, when there is no room."""
-        about = {**self._about, "now": self._clock()}
-        cursor = await connection.execute(_SQL["open"], about)
+        """Take a lease of some requests; return how many seconds to wait if there is no room."""
+        params = {**self._params, "now": self._clock()}
+        cursor = await connection.execute(_SQL["lock_and_grow"], params)
         per_window, per_day, closed_s = await cursor.fetchone() or (None, None, 0.0)
-        cursor = await connection.execute(_SQL["used"], about)
+        cursor = await connection.execute(_SQL["used"], params)
         in_window, in_day, full_s = await cursor.fetchone() or (0, 0, 0.0)
         share = SHARES[self._priority]
         if per_day is not None and self._priority and in_day >= share * per_day:
             raise QuotaReserved(
                 f"Spotify takes about {per_day:,} requests a day of this app, and {in_day:,} were"
-                " sent in the last 24 hours: the rest is kept for plays. What is wanted stays so.",
+                " sent in the last 24 hours: the rest is kept for plays. Queued ids stay queued.",
                 self._clock().replace(minute=0, second=0, microsecond=0) + _HOUR,
             )
         granted = self._wanted = min(2 * self._wanted, _LARGEST_LEASE)
@@ -155,24 +150,24 @@ class Budget:
         return await self._count(connection, granted)
 
     async def _count(self, connection: psycopg.AsyncConnection, granted: int) -> float:
-        about = {**self._about, "now": self._clock(), "granted": granted}
-        await connection.execute(_SQL["forget"], about)
-        await connection.execute(_SQL["count"], {**about, "unspent": self._unspent})
+        params = {**self._params, "now": self._clock(), "granted": granted}
+        await connection.execute(_SQL["delete_old"], params)
+        await connection.execute(_SQL["count"], {**params, "unspent": self._unspent})
         self._unspent = 0
         return 0.0
 
-    async def _try(self, deed: Callable[[psycopg.AsyncConnection], Awaitable[float]]) -> float:
-        """Do it in a transaction; without the warehouse, let requests go on without a budget."""
+    async def _try(self, step: Callable[..., Awaitable[float]], *arguments: object) -> float:
+        """Run a step in a transaction; if it fails, send requests without a budget for a minute."""
         try:
             if self._connection is None:
                 self._connection = await connect_async(self._dsn)
             async with self._connection.transaction():
-                return await deed(self._connection)
+                return await step(self._connection, *arguments)
         except psycopg.Error as error:
             log.warning(
-                "Requests are sent without a budget for a minute, for the warehouse does not keep"
-                " it. %s",
-                translated(error),
+                "Requests are sent without a budget for a minute, for the warehouse cannot count"
+                " them. %s",
+                translate(error),
             )
             if self._connection is not None:
                 await self._connection.close()
@@ -181,13 +176,20 @@ class Budget:
             return 0.0
 
 
+async def _learn(
+    connection: psycopg.AsyncConnection, statement: str, params: dict[str, object]
+) -> float:
+    await connection.execute(_SQL[statement], params)
+    return 0.0
+
+
 @asynccontextmanager
 async def open_budget(
     settings: Settings, priority: Priority, clock: Callable[[], datetime]
 ) -> AsyncIterator[Budget]:
-    """A budget with a session of its own, closed at the end."""
-    where = settings.spotify
-    budget = Budget(settings.warehouse_dsn, where.client_id, priority, clock, where.window_s)
+    """Open a budget with its own session for the block."""
+    spotify = settings.spotify
+    budget = Budget(settings.warehouse_dsn, spotify.client_id, priority, clock, spotify.window_s)
     try:
         yield budget
     finally:

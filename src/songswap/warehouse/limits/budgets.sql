@@ -1,8 +1,8 @@
--- The budget of requests of an app. Whoever opens it has it alone until the end of the transaction.
+-- The budget of requests of an app.
 
--- name: open
--- A window that goes by with requests and without a refusal lets a twentieth more be tried; what was
--- learned of the day is tried again after a week.
+-- name: lock_and_grow
+-- Locks the budget until the end of the transaction. After a window without a refusal the limit grows by a
+-- twentieth; the learned limit of a day expires after a week.
 INSERT INTO songswap.budgets AS b (app) VALUES (%(app)s)
 ON CONFLICT (app) DO UPDATE SET
   per_window = CASE
@@ -18,7 +18,7 @@ RETURNING per_window, per_day,
   greatest(extract(epoch FROM closed_until - clock_timestamp()), 0)::float
 
 -- name: used
--- A second counts until its last moment has left the window.
+-- A second counts until all of it has left the window.
 SELECT
   coalesce(sum(requests) FILTER (WHERE span = 'second'), 0),
   coalesce(sum(requests) FILTER (WHERE span = 'hour'), 0),
@@ -30,20 +30,22 @@ WHERE app = %(app)s AND (
   OR span = 'hour' AND at > %(now)s - interval '1 day' AND at <= %(now)s)
 
 -- name: count
+-- By the server's second for the window, and by our hour for the day.
 INSERT INTO songswap.requests AS r (app, span, at, priority, requests) VALUES
   (%(app)s, 'second', date_trunc('second', clock_timestamp()), %(priority)s, %(granted)s),
   (%(app)s, 'hour', date_trunc('hour', %(now)s::timestamptz), %(priority)s, %(granted)s - %(unspent)s)
 ON CONFLICT (app, span, at, priority) DO UPDATE SET requests = r.requests + EXCLUDED.requests
 
--- name: forget
+-- name: delete_old
+-- Counts that no window or day has any more.
 DELETE FROM songswap.requests
 WHERE app = %(app)s AND (
   span = 'second' AND at < clock_timestamp() - %(window)s - interval '1 minute'
   OR span = 'hour' AND at < %(now)s - interval '2 days')
 
 -- name: learn_window
--- What was taken in the last window is what Spotify takes, less a tenth; of refusals within a window
--- the first tells. A refusal after few requests has another reason than their number.
+-- The limit is a tenth less than the requests of the last window, by the first refusal in a window. A
+-- refusal after few requests has another reason than their number.
 UPDATE songswap.budgets b SET
   closed_until = greatest(b.closed_until, clock_timestamp() + %(wait)s),
   window_changed_at = clock_timestamp(),
@@ -63,6 +65,7 @@ FROM (
 WHERE b.app = %(app)s
 
 -- name: learn_day
+-- The limit is the number of requests in the last 24 hours.
 UPDATE songswap.budgets b SET
   per_day = greatest(t.taken, %(few)s), day_learned_at = %(now)s
 FROM (

@@ -1,4 +1,4 @@
-"""Until when Spotify takes no more requests of the app: noted by one run, kept to by all."""
+"""Pauses that Spotify asked of the app: recorded by one run, respected by all."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,37 +10,37 @@ import psycopg
 from songswap.errors import QuotaReserved, RateLimited
 from songswap.warehouse.sql import statements
 
+_SQL = statements("limits/pauses.sql")
+
 
 class Pause(NamedTuple):
-    """Until when an app (its client id), or ``reccobeats``, may not be asked for, and why."""
+    """Until when an app (its client id), or ``reccobeats``, is to send no requests, and why."""
 
     app: str
     reason: str
     until: datetime
 
 
-def all_of_now(connection: psycopg.Connection, now: datetime) -> list[Pause]:
-    """The pauses that hold, the longest first."""
-    rows = connection.execute(statements("limits/pauses.sql")["all"], {"now": now})
+def active(connection: psycopg.Connection, now: datetime) -> list[Pause]:
+    """Return the pauses that are not over, the longest first."""
+    rows = connection.execute(_SQL["active"], {"now": now})
     return [Pause(*row) for row in rows]
 
 
 def find(connection: psycopg.Connection, app: str, now: datetime) -> RateLimited | None:
-    """The pause that Spotify asked for, as the error that ended the attempt; None if it is over.
+    """Return an app's pause, as the error that began it; None if there is none.
 
     Args:
         app: the client id.
     """
-    row = connection.execute(
-        statements("limits/pauses.sql")["find"], {"app": app, "now": now}
-    ).fetchone()
+    row = connection.execute(_SQL["find"], {"app": app, "now": now}).fetchone()
     return RateLimited(*row) if row else None
 
 
-def note(connection: psycopg.Connection, app: str, pause: RateLimited, now: datetime) -> None:
-    """Note a pause; of two, the one that lasts longer holds, unless it was noted in the future."""
+def record(connection: psycopg.Connection, app: str, pause: RateLimited, now: datetime) -> None:
+    """Record a pause; of two the longer one stays, unless it was recorded in the future."""
     connection.execute(
-        statements("limits/pauses.sql")["note"],
+        _SQL["record"],
         {"app": app, "until": pause.until, "reason": str(pause), "now": now},
     )
 
@@ -49,7 +49,7 @@ def note(connection: psycopg.Connection, app: str, pause: RateLimited, now: date
 def respecting_pause(
     connection: psycopg.Connection, app: str, clock: Callable[[], datetime]
 ) -> Iterator[None]:
-    """Do not even begin while a pause holds, and note the one that ends the block.
+    """Do not enter the block during a pause, and record the pause that ends it.
 
     Raises:
         RateLimited: the pause.
@@ -62,5 +62,5 @@ def respecting_pause(
     except QuotaReserved:
         raise
     except RateLimited as error:
-        note(connection, app, error, clock())
+        record(connection, app, error, clock())
         raise

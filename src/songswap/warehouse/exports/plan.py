@@ -1,0 +1,93 @@
+"""Decide what the import of an export writes, from what is stored of the user."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from songswap.models import Play, Stream
+from songswap.transform.exports.classify import classify
+from songswap.transform.exports.deduplicate import NewStreams, deduplicate, identity
+from songswap.transform.exports.name_matching import NameLookup
+from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
+from songswap.warehouse.exports.rows import from_rows, to_row
+
+
+class Stored(NamedTuple):
+    """A user's rows around the time of an export.
+
+    ``plays`` have a time, a track id, and the outcome of their stream: None where they have none.
+    """
+
+    streams: list[tuple[Any, ...]]
+    plays: list[tuple[datetime, str, str | None]]
+
+
+class LoadPlan(NamedTuple):
+    """The rows that an import writes, and its ``counts`` of streams.
+
+    The streams ``new``, whose rows are ``rows``, take the place of ``old``. ``plays`` are new rows
+    of "History", ``corrected`` are rows that get another track, and the rows at the times
+    ``withdrawn`` are deleted: they come from account data, and the extended history says that they
+    are no plays.
+    """
+
+    counts: Counter[str]
+    old: list[ClassifiedStream]
+    new: list[ClassifiedStream]
+    rows: list[tuple[Any, ...]]
+    plays: list[Play]
+    corrected: list[Play]
+    withdrawn: list[datetime]
+
+
+def plan_load(
+    user_id: int, streams: Sequence[Stream], stored: Stored, rule: Rule, names: NameLookup
+) -> LoadPlan:
+    """Classify the streams of an export, and plan the rows that this changes."""
+    known = from_rows(stored.streams)
+    unique = deduplicate(streams, known, rule)
+    unmatched = [(at, track_id) for at, track_id, outcome in stored.plays if outcome is None]
+    taken = [at for at, _, _ in stored.plays]
+    classified = classify(unique, known, unmatched, taken, rule, names)
+    counts = unique.counts + Counter(row.outcome.value for row in classified)
+
+    old, new = _changes(unique, classified)
+    loaded = [
+        Play(user_id, row.played_at, row.stream.track_id)
+        for row in new
+        if row.outcome is Outcome.LOADED and row.played_at and row.stream.track_id
+    ]
+    had_play = {row.played_at for row in old}
+    has_play = {row.played_at for row in new}
+    return LoadPlan(
+        counts,
+        old,
+        new,
+        rows=sorted((to_row(user_id, row) for row in new), key=itemgetter(1, 2, 3)),
+        plays=sorted(play for play in loaded if play.played_at not in had_play),
+        corrected=[play for play in loaded if play.played_at in had_play],
+        withdrawn=sorted(
+            {
+                row.played_at
+                for row in old
+                if row.outcome is Outcome.LOADED and row.played_at not in has_play and row.played_at
+            }
+        ),
+    )
+
+
+def _changes(
+    unique: NewStreams, classified: Sequence[ClassifiedStream]
+) -> tuple[list[ClassifiedStream], list[ClassifiedStream]]:
+    """Return the stored streams to delete, and those to insert."""
+    old, new = [*unique.replaces.values(), *unique.superseded], []
+    for row in classified:
+        before = unique.stored.get(identity(row.stream)) if unique.stored else None
+        if before and before.outcome is row.outcome:
+            continue
+        if before:
+            old.append(before)
+        new.append(row)
+    return old, new
