@@ -220,7 +220,7 @@ class _Search:
         self._add_zip(path, label, is_inner=True)
 
     def _kind(self, name: str, label: str, read_head: Callable[[], bytes]) -> Kind | None:
-        """Return what a file holds; one that may be a history is added to ``left_out``."""
+        """Return what a file holds; None where it is left out, named if it may be a history."""
         if name.lower().endswith(UNFINISHED):
             self.found.left_out.append(f"{label} is a download that was not finished")
             return None
