@@ -72,8 +72,8 @@ class Platform:
 
     def messages(self) -> list[dict[str, Any]]:
         """What Discord was sent."""
-        told: list[dict[str, Any]] = self.spotify.get("/admin/discord")
-        return told
+        data: list[dict[str, Any]] = self.spotify.get("/admin/discord")
+        return data
 
     def clock(self) -> datetime:
         """The simulator's time, which is that of the pipeline too."""
@@ -143,8 +143,8 @@ class Platform:
 
     def calls(self) -> dict[str, int]:
         """Requests that Spotify got, by endpoint, whatever it answered."""
-        told = self.spotify.get("/admin/calls")["by_endpoint"]
-        return {endpoint: sum(statuses.values()) for endpoint, statuses in told.items()}
+        data = self.spotify.get("/admin/calls")["by_endpoint"]
+        return {endpoint: sum(statuses.values()) for endpoint, statuses in data.items()}
 
     def user_id(self, listener: str) -> int:
         """The platform's id of one of Spotify's users."""

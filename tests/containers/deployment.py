@@ -139,23 +139,23 @@ class Deployment:
 
     def containers(self, *services: str) -> list[dict[str, Any]]:
         """The containers there are, ended ones too, as `docker compose ps` tells them."""
-        told = self.compose("ps", "--all", "--no-trunc", "--format", "json", *services)
-        return [json.loads(line) for line in told.splitlines() if line.strip()]
+        output = self.compose("ps", "--all", "--no-trunc", "--format", "json", *services)
+        return [json.loads(line) for line in output.splitlines() if line.strip()]
 
     def ids(self) -> dict[str, str]:
         """The id of each container, by name."""
-        return {one["Name"]: one["ID"] for one in self.containers()}
+        return {container["Name"]: container["ID"] for container in self.containers()}
 
     def unwell(self) -> list[str]:
         """The containers that are not as they should be, with what they are."""
         return [
-            f"{one['Name']} {one['State']} {one['Health']} {one['ExitCode']}"
-            for one in self.containers()
+            f"{found['Name']} {found['State']} {found['Health']} {found['ExitCode']}"
+            for found in self.containers()
             if (
-                one["Service"] in ENDS_BY_ITSELF
-                and (one["State"], one["ExitCode"]) != ("exited", 0)
+                found["Service"] in ENDS_BY_ITSELF
+                and (found["State"], found["ExitCode"]) != ("exited", 0)
             )
-            or (one["Service"] not in ENDS_BY_ITSELF and one["Health"] != "healthy")
+            or (found["Service"] not in ENDS_BY_ITSELF and found["Health"] != "healthy")
         ]
 
     def wait_well(self, timeout_s: float = 300) -> None:
@@ -167,21 +167,21 @@ class Deployment:
         self.compose("restart", service)
 
         def healthy() -> bool:
-            return all(one["Health"] == "healthy" for one in self.containers(service))
+            return all(container["Health"] == "healthy" for container in self.containers(service))
 
         assert wait_until(healthy, 240, 1), self._trouble([service])
 
     def kill(self, container: str) -> None:
         """Kill a container as the kernel does it, with SIGKILL from outside: `docker kill` would
         keep Docker from starting it again."""
-        told = self.docker.run("inspect", "--format", "{{.State.Pid}}", container)
-        os.kill(int(told.stdout), signal.SIGKILL)
+        output = self.docker.run("inspect", "--format", "{{.State.Pid}}", container)
+        os.kill(int(output.stdout), signal.SIGKILL)
 
     def logs(self) -> str:
         """What all containers have logged, and all tasks."""
-        told = self.compose("logs", "--no-color", "--no-log-prefix")
+        output = self.compose("logs", "--no-color", "--no-log-prefix")
         search = "find /opt/airflow/logs -type f -exec cat {} +"
-        return told + self.compose("exec", "-T", "airflow-worker", "sh", "-c", search)
+        return output + self.compose("exec", "-T", "airflow-worker", "sh", "-c", search)
 
     # --- runs
 
@@ -234,8 +234,8 @@ class Deployment:
     def sql(self, query: str) -> list[list[str]]:
         """The rows that the warehouse gives, as texts."""
         words = ("psql", "-U", "songswap", "-d", "songswap", "-At", "-F", "\t", "-c", query)
-        told = self.compose("exec", "-T", "demo-warehouse", *words)
-        return [line.split("\t") for line in told.splitlines()]
+        output = self.compose("exec", "-T", "demo-warehouse", *words)
+        return [line.split("\t") for line in output.splitlines()]
 
     def schema(self) -> str:
         """The version of the warehouse's schema; up to 0007 its table had another name."""

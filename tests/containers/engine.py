@@ -80,10 +80,10 @@ def running() -> Docker | None:
     if not shutil.which("docker"):
         return None
     docker = Docker(os.environ, own=False)
-    told = docker.run("version", "--format", "{{.Server.Version}}", check=False)
+    output = docker.run("version", "--format", "{{.Server.Version}}", check=False)
     compose = docker.run("compose", "version", check=False)
-    version = told.stdout.strip().partition(".")[0]
-    if told.returncode or compose.returncode or not version.isdigit() or int(version) < OLDEST:
+    version = output.stdout.strip().partition(".")[0]
+    if output.returncode or compose.returncode or not version.isdigit() or int(version) < OLDEST:
         return None
     return docker
 
@@ -250,13 +250,13 @@ def _free_pool() -> ipaddress.IPv4Network:
     Raises:
         StackError: all that are tried are in use.
     """
-    told = subprocess.run(
+    output = subprocess.run(
         ["ip", "-json", "-4", "route"],  # noqa: S607
         capture_output=True,
         text=True,
         check=True,
     )
-    places = [route["dst"] for route in json.loads(told.stdout) if route["dst"] != "default"]
+    places = [route["dst"] for route in json.loads(output.stdout) if route["dst"] != "default"]
     used = [ipaddress.ip_network(place) for place in places]
     for text in _POOLS:
         pool = ipaddress.IPv4Network(text)

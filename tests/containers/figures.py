@@ -67,9 +67,9 @@ class Watch:
             "stats", "--no-stream", "--format", "json", timeout_s=60, check=False
         )
         for line in done.stdout.splitlines():
-            told = json.loads(line)
-            service = re.sub(r"^[a-z]+-|-run-\w+$|-\d+$", "", told["Name"])
-            used, _, limit = told["MemUsage"].partition("/")
+            data = json.loads(line)
+            service = re.sub(r"^[a-z]+-|-run-\w+$|-\d+$", "", data["Name"])
+            used, _, limit = data["MemUsage"].partition("/")
             if limit.strip() in ("", "0B", "--"):  # it ended while it was looked at
                 continue
             self.peaks[service] = max(parse_bytes(used), self.peaks.get(service, 0))

@@ -117,8 +117,8 @@ def _hand_on_settings(folder: Path) -> None:
 
 def _mirror() -> str:
     """Where this machine has Debian's packages from."""
-    told = _run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
-    places = [line for line in told.split() if "security" not in line]
+    output = _run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
+    places = [line for line in output.split() if "security" not in line]
     if not places:
         raise StackError("apt says nowhere where this machine's packages come from.")
     return places[0]

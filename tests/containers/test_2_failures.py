@@ -51,11 +51,13 @@ def test_worker_killed_in_fetch(deployment: Deployment) -> None:
         assert wait_until(lambda: bool(deployment.fetching(run)), 120, 0.5)
         task = deployment.fetching(run)[0]
         killed = task["hostname"]
-        assert killed in {one["ID"][:12] for one in deployment.containers("airflow-worker")}
+        assert killed in {
+            container["ID"][:12] for container in deployment.containers("airflow-worker")
+        }
         deployment.kill(killed)
         with deployment.measured("a run whose worker was killed in `fetch`, from the kill on"):
             deployment.wait_green(run)
-    tries = {one["map_index"]: one["try_number"] for one in deployment.fetches(run)}
+    tries = {fetch["map_index"]: fetch["try_number"] for fetch in deployment.fetches(run)}
     assert tries[task["map_index"]] == 2
     deployment.wait_well()
     deployment.idle()

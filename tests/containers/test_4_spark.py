@@ -88,5 +88,5 @@ def _executors(deployment: Deployment) -> int:
     """The executors that run on the first worker."""
     worker = deployment.containers("spark-worker")[0]["ID"]
     ask = 'curl --fail --silent "http://$HOSTNAME:8091/json/"'
-    told = deployment.docker.run("exec", worker, "sh", "-c", ask, check=False)
-    return len(json.loads(told.stdout)["executors"]) if told.returncode == 0 else 0
+    output = deployment.docker.run("exec", worker, "sh", "-c", ask, check=False)
+    return len(json.loads(output.stdout)["executors"]) if output.returncode == 0 else 0

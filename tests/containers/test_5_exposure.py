@@ -18,9 +18,9 @@ def test_memory_stays_below_the_limits(deployment: Deployment) -> None:
         if peak > 0.8 * watch.limits[service]
     }
     assert near == {}
-    names = [one["ID"] for one in deployment.containers()]
-    told = deployment.docker.run("inspect", "--format", "{{.Name}} {{.State.OOMKilled}}", *names)
-    assert [line for line in told.stdout.splitlines() if not line.endswith("false")] == []
+    names = [container["ID"] for container in deployment.containers()]
+    output = deployment.docker.run("inspect", "--format", "{{.Name}} {{.State.OOMKilled}}", *names)
+    assert [line for line in output.stdout.splitlines() if not line.endswith("false")] == []
 
 
 def test_logs_show_no_secret(deployment: Deployment) -> None:
@@ -42,9 +42,9 @@ def test_images_hold_no_secret(deployment: Deployment) -> None:
     hidden = _secrets(deployment)
     images = deployment.compose("--profile", "*", "config", "--images").split()
     for image in {name for name in images if name.startswith("songswap-")}:
-        told = deployment.docker.run("history", "--no-trunc", image).stdout
-        told += deployment.docker.run("inspect", image).stdout
-        assert [name for name, text in hidden.items() if text in told] == []
+        output = deployment.docker.run("history", "--no-trunc", image).stdout
+        output += deployment.docker.run("inspect", image).stdout
+        assert [name for name, text in hidden.items() if text in output] == []
         assert _found_in_files(deployment, image, list(hidden.values())) == 0, image
 
 

@@ -30,16 +30,24 @@ class ComposeFile:
 
     def required(self) -> dict[str, str]:
         """The variables without which nothing starts, each with its sentence."""
-        return {one["name"]: one["text"] for one in self._variables() if one["how"] == ":?"}
+        return {
+            variable["name"]: variable["text"]
+            for variable in self._variables()
+            if variable["how"] == ":?"
+        }
 
     def defaults(self) -> dict[str, str]:
         """The variables that have a default, with it."""
-        return {one["name"]: one["text"] for one in self._variables() if one["how"] == ":-"}
+        return {
+            variable["name"]: variable["text"]
+            for variable in self._variables()
+            if variable["how"] == ":-"
+        }
 
     def passed_on(self) -> set[str]:
         """The variables that containers get if they are set."""
         services = self.content["services"].values()
-        pairs = (pair for one in services for pair in one.get("environment", {}).items())
+        pairs = (pair for service in services for pair in service.get("environment", {}).items())
         return {name for name, value in pairs if value is None}
 
     def resolved(self, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -59,9 +67,9 @@ class ComposeFile:
 
         content: dict[str, Any] = _each_text(self.content, lambda text: _VARIABLE.sub(value, text))
         for service in content["services"].values():
-            told = service.get("environment", {})
-            passed = {name: environment.get(name) for name in told if told[name] is None}
-            known = {name: one for name, one in {**told, **passed}.items() if one is not None}
+            result = service.get("environment", {})
+            passed = {name: environment.get(name) for name in result if result[name] is None}
+            known = {name: one for name, one in {**result, **passed}.items() if one is not None}
             service["environment"] = {name: str(one) for name, one in known.items()}
         return content
 

@@ -128,7 +128,7 @@ class Deployment:
             Path(postgres.origin or "").parent / "pginstall18/bin",
         )
         redis, found_by = _redis() if service == "redis" else ([], {})
-        told = self._services[service]["environment"]
+        environment = self._services[service]["environment"]
         return {
             "PATH": ":".join([*map(str, [*programs, *redis]), os.environ.get("PATH", os.defpath)]),
             **found_by,
@@ -140,7 +140,7 @@ class Deployment:
             "NO_PROXY": "127.0.0.1,localhost",
             # Airflow writes titles over its processes' environment, where leftovers are found by.
             "SPT_NOENV": "1",
-            **{name: self._here(text) for name, text in told.items()},
+            **{name: self._here(text) for name, text in environment.items()},
         }
 
     def _here(self, text: str) -> str:

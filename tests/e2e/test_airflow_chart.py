@@ -64,8 +64,12 @@ def manifests() -> list[Manifest]:
 @pytest.fixture(scope="module")
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
     """The pods' specs, by component."""
-    templates = [one["spec"]["template"] for one in manifests if "template" in one.get("spec", {})]
-    return {one["metadata"]["labels"]["component"]: one["spec"] for one in templates}
+    templates = [
+        manifest["spec"]["template"]
+        for manifest in manifests
+        if "template" in manifest.get("spec", {})
+    ]
+    return {template["metadata"]["labels"]["component"]: template["spec"] for template in templates}
 
 
 def containers(pods: dict[str, Manifest]) -> Iterator[tuple[str, Manifest]]:
@@ -100,11 +104,18 @@ def test_chart_is_the_one_of_the_values() -> None:
 
 def test_workers_are_a_statefulset_with_a_spool(manifests: list[Manifest]) -> None:
     """Each pod claims a volume for its spool, and has it where the tasks look for it."""
-    [workers] = [one for one in manifests if one["metadata"]["name"] == "songswap-worker"
-                 and one["kind"] not in ("Service", "ServiceAccount")]  # fmt: skip
+    [workers] = [
+        manifest
+        for manifest in manifests
+        if manifest["metadata"]["name"] == "songswap-worker"
+        and manifest["kind"] not in ("Service", "ServiceAccount")
+    ]
     assert workers["kind"] == "StatefulSet"
     spec = workers["spec"]
-    assert [one["metadata"]["name"] for one in spec["volumeClaimTemplates"]] == ["spool"]
+    assert [
+        volume_claim_template["metadata"]["name"]
+        for volume_claim_template in spec["volumeClaimTemplates"]
+    ] == ["spool"]
     assert set(spec["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
     [worker] = spec["template"]["spec"]["containers"]
     assert {"name": "spool", "mountPath": "/var/spool/songswap"} in worker["volumeMounts"]
@@ -124,7 +135,9 @@ def test_images_are_ours(pods: dict[str, Manifest]) -> None:
 
 def test_no_secret_is_made(manifests: list[Manifest], pods: dict[str, Manifest]) -> None:
     """The chart makes no Secret; what its own Secrets would give comes from ours."""
-    assert [one["metadata"]["name"] for one in manifests if one["kind"] == "Secret"] == []
+    assert [
+        manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "Secret"
+    ] == []
     for component, one in containers(pods):
         names = [variable["name"] for variable in one["env"]]
         assert len(set(names)) == len(names), f"{component}: Helm 4 refuses a variable twice"
@@ -151,9 +164,9 @@ def test_containers_are_confined(pods: dict[str, Manifest]) -> None:
 
 def test_nothing_may_talk_to_kubernetes(manifests: list[Manifest]) -> None:
     """No role is given, and no pod has a token."""
-    assert not {one["kind"] for one in manifests} & {"Role", "RoleBinding", "ClusterRole"}
-    accounts = [one for one in manifests if one["kind"] == "ServiceAccount"]
-    assert {one["automountServiceAccountToken"] for one in accounts} == {False}
+    assert not {manifest["kind"] for manifest in manifests} & {"Role", "RoleBinding", "ClusterRole"}
+    accounts = [manifest for manifest in manifests if manifest["kind"] == "ServiceAccount"]
+    assert {account["automountServiceAccountToken"] for account in accounts} == {False}
 
 
 def test_pods_have_the_variables_of_their_compose_services(
@@ -165,9 +178,9 @@ def test_pods_have_the_variables_of_their_compose_services(
     for component, service in NAMES.items():
         if component == "redis":
             continue
-        told = services[service]["environment"].keys()
+        environment = services[service]["environment"].keys()
         given = {variable["name"] for variable in pods[component]["containers"][0]["env"]}
-        assert told - given <= {
+        assert environment - given <= {
             "AIRFLOW__CORE__EXECUTOR",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
         }, component
@@ -179,7 +192,9 @@ def test_pods_have_the_variables_of_their_compose_services(
 
 def test_configuration_says_the_rest(manifests: list[Manifest]) -> None:
     """What the variables leave out stands in the file that the chart writes."""
-    [config] = [one["data"]["airflow.cfg"] for one in manifests if one["kind"] == "ConfigMap"]
+    [config] = [
+        manifest["data"]["airflow.cfg"] for manifest in manifests if manifest["kind"] == "ConfigMap"
+    ]
     assert "executor = CeleryExecutor\n" in config
     address = "http://songswap-api-server:8080/execution/"
     assert f"execution_api_server_url = {address}\n" in config

@@ -63,9 +63,9 @@ def test_compose_accepts_the_file(
 
 def test_compose_reads_it_as_we_do(compose: ComposeFile, docker_compose: Compose) -> None:
     """What the other tests hold and run is what Compose would run."""
-    told = {name: f"{name} with a $ and 'quotes'" for name in compose.required()}
-    ours = compose.resolved(told)["services"]
-    theirs = docker_compose.services(told)
+    environment = {name: f"{name} with a $ and 'quotes'" for name in compose.required()}
+    ours = compose.resolved(environment)["services"]
+    theirs = docker_compose.services(environment)
     assert ours.keys() == theirs.keys()
     for name, service in ours.items():
         # What Compose prints can be read again: each $ is doubled.
@@ -84,10 +84,10 @@ def test_containers_are_the_same_with_all_profiles(
     compose: ComposeFile, docker_compose: Compose
 ) -> None:
     """A command that forgets a profile recreates nothing that others use."""
-    told = dict.fromkeys(compose.required(), "x")
+    environment = dict.fromkeys(compose.required(), "x")
     hashes: dict[str, set[str]] = {}
     for profiles in PROFILES:
-        done = docker_compose.config(told, "--hash", "*", profiles=profiles)
+        done = docker_compose.config(environment, "--hash", "*", profiles=profiles)
         for line in done.stdout.splitlines():
             service, digest = line.split()
             hashes.setdefault(service, set()).add(digest)
@@ -101,7 +101,7 @@ def test_each_image_is_built_once(
 ) -> None:
     """One service builds each image of ours, with whatever profiles; no registry is asked."""
     chosen = docker_compose.services(dict.fromkeys(compose.required(), "x"), profiles)
-    ours = [one for one in chosen.values() if one["image"].startswith("songswap-airflow")]
+    ours = [mutant for mutant in chosen.values() if mutant["image"].startswith("songswap-airflow")]
     built = [one["image"] for one in ours if "build" in one]
     assert sorted(built) == sorted({one["image"] for one in ours})
     assert {one["pull_policy"] for one in ours} == {"never"}
@@ -109,9 +109,9 @@ def test_each_image_is_built_once(
 
 def test_number_of_workers_is_a_setting(compose: ComposeFile, docker_compose: Compose) -> None:
     """So that no `up` takes away workers that an earlier one has started."""
-    told = dict.fromkeys(compose.required(), "x")
+    environment = dict.fromkeys(compose.required(), "x")
     for given, wanted in ({}, 1), ({"SONGSWAP_WORKERS": "3"}, 3):
-        worker = docker_compose.services(told | given)["airflow-worker"]
+        worker = docker_compose.services(environment | given)["airflow-worker"]
         assert worker["deploy"]["replicas"] == wanted
 
 
@@ -164,9 +164,11 @@ def test_one_port_is_published(compose: ComposeFile) -> None:
     """The api-server's alone, on 127.0.0.1 unless set otherwise."""
     published = {name: one["ports"] for name, one in services(compose).items() if "ports" in one}
     assert published == {"airflow-apiserver": ["127.0.0.1:8080:8080"]}
-    told = dict.fromkeys(compose.required(), "x") | {"SONGSWAP_BIND": "10.0.0.5"}
-    told["SONGSWAP_PORT"] = "80"
-    assert compose.resolved(told)["services"]["airflow-apiserver"]["ports"] == ["10.0.0.5:80:8080"]
+    environment = dict.fromkeys(compose.required(), "x") | {"SONGSWAP_BIND": "10.0.0.5"}
+    environment["SONGSWAP_PORT"] = "80"
+    assert compose.resolved(environment)["services"]["airflow-apiserver"]["ports"] == [
+        "10.0.0.5:80:8080"
+    ]
     networks = compose.content["networks"]
     assert networks["backend"] == {"internal": True}
 
@@ -194,7 +196,7 @@ def test_services_come_back(compose: ComposeFile) -> None:
     conditions = set()
     for name, service in each_service(compose):
         waits = service.get("depends_on", {})
-        conditions |= {one["condition"] for one in waits.values()}
+        conditions |= {wait["condition"] for wait in waits.values()}
         if name in ONCE:
             assert service["restart"] == "no", name
             continue
@@ -218,8 +220,8 @@ def test_workers_share_the_spool(compose: ComposeFile) -> None:
 
 def test_workers_know_no_database(compose: ComposeFile) -> None:
     """A worker, which runs the tasks, has neither the metadata database nor a key of Airflow."""
-    told = {name: f"<{name}>" for name in compose.required()}
-    worker = str(compose.resolved(told)["services"]["airflow-worker"])
+    environment = {name: f"<{name}>" for name in compose.required()}
+    worker = str(compose.resolved(environment)["services"]["airflow-worker"])
     for name in (
         "METADATA_PASSWORD",
         "FERNET_KEY",
@@ -234,8 +236,8 @@ def test_workers_know_no_database(compose: ComposeFile) -> None:
 def test_spark_is_where_it_is_used(compose: ComposeFile) -> None:
     """Only Spark's services have the image with it; of these the driver alone, which `up` does not
     start, has the pipeline's settings, and all know the secret."""
-    told = dict.fromkeys(compose.required(), "x") | {"SONGSWAP_SPARK_SECRET": "hush"}
-    resolved = compose.resolved(told)["services"]
+    environment = dict.fromkeys(compose.required(), "x") | {"SONGSWAP_SPARK_SECRET": "hush"}
+    resolved = compose.resolved(environment)["services"]
     spark = {name: one for name, one in resolved.items() if "-spark:" in one["image"]}
     assert spark.keys() == {"spark-master", "spark-worker", "spark-driver"}
     assert {one["build"]["target"] for one in spark.values() if "build" in one} == {"spark"}
@@ -293,7 +295,7 @@ def test_image_holds_only_what_it_needs() -> None:
 def test_image_has_the_projects_version(compose: ComposeFile) -> None:
     """Its tag and label say which version of the project is in it; the changelog knows it."""
     version = songswap.__version__
-    images = {one["image"] for one in services(compose).values() if "build" in one}
+    images = {service["image"] for service in services(compose).values() if "build" in service}
     assert images == {f"songswap-airflow{more}:{version}" for more in ("", "-demo", "-spark")}
     assert f'image.version="{version}"' in (REPOSITORY / "Dockerfile").read_text()
     assert re.search(

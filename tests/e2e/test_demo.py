@@ -150,8 +150,8 @@ def report_of(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, log.read_text()
-    told: dict[str, Any] = json.loads(line)
-    return told
+    data: dict[str, Any] = json.loads(line)
+    return data
 
 
 def visit(address: str) -> int:

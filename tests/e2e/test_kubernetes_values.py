@@ -179,8 +179,14 @@ def test_each_worker_has_a_spool_of_its_own(compose: ComposeFile) -> None:
 def test_exports_are_unpacked_on_disk() -> None:
     """Temporary files of the workers have a volume, which is not memory."""
     folder = literals(WORKERS)["TMPDIR"]
-    [name] = [one["name"] for one in WORKERS["extraVolumeMounts"] if one["mountPath"] == folder]
-    [volume] = [one for one in WORKERS["extraVolumes"] if one["name"] == name]
+    [name] = [
+        extra_volume_mount["name"]
+        for extra_volume_mount in WORKERS["extraVolumeMounts"]
+        if extra_volume_mount["mountPath"] == folder
+    ]
+    [volume] = [
+        extra_volume for extra_volume in WORKERS["extraVolumes"] if extra_volume["name"] == name
+    ]
     assert "medium" not in volume["emptyDir"]
 
 

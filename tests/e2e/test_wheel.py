@@ -60,8 +60,8 @@ def test_archives_are_valid_and_hold_only_the_project(wheel: Wheel) -> None:
     assert wheel.path.name == f"songswap_airflow-{version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel.path) as archive:
         wheel_names = archive.namelist()
-        told = archive.read(f"songswap_airflow-{version}.dist-info/METADATA")
-    metadata = Metadata.from_email(told, validate=True)
+        result = archive.read(f"songswap_airflow-{version}.dist-info/METADATA")
+    metadata = Metadata.from_email(result, validate=True)
     assert str(metadata.version) == version
     assert metadata.description == (REPOSITORY / "README.md").read_text()
 
@@ -70,7 +70,11 @@ def test_archives_are_valid_and_hold_only_the_project(wheel: Wheel) -> None:
         archive_names = [name.removeprefix(f"{root}/") for name in archive.getnames()]
     assert set(tracked()) <= set(archive_names), "name it in pyproject.toml"
     for name in PRIVATE:
-        assert not [one for one in wheel_names + archive_names if one.endswith(f"/{name}")]
+        assert not [
+            wheel_name
+            for wheel_name in wheel_names + archive_names
+            if wheel_name.endswith(f"/{name}")
+        ]
         assert name not in archive_names
 
 

@@ -61,8 +61,8 @@ def put(admin: S3Store) -> Put:
         under: str = "",
     ) -> str:
         where = under or keys.for_hour(user, at)
-        told = at.isoformat(timespec="milliseconds") if observed_at == "" else observed_at
-        attributes = {"observed-at": told} if told is not None else {}
+        text = at.isoformat(timespec="milliseconds") if observed_at == "" else observed_at
+        attributes = {"observed-at": text} if text is not None else {}
         obstore.put(admin, where, packed or gzip.compress(body), attributes=attributes)
         return where
 
@@ -80,14 +80,16 @@ def test_users_and_hours(where: Archive, put: Put) -> None:
     beside = keys.beside(keys.for_hour(9, HOUR), b"more")
     put(9, HOUR + timedelta(minutes=1), under=beside)
     assert library.users() == [2, 9, 10]
-    assert [one.hour for one in library.responses(2)] == hours
-    assert [one.hour for one in library.responses(9)] == sorted([*hours, HOUR])
-    assert {one.key for one in library.responses(9, HOUR, hours[2])} == {
+    assert [response.hour for response in library.responses(2)] == hours
+    assert [response.hour for response in library.responses(9)] == sorted([*hours, HOUR])
+    assert {response.key for response in library.responses(9, HOUR, hours[2])} == {
         keys.for_hour(9, HOUR),
         beside,
     }
-    assert [one.hour for one in library.responses(10, hours[1], hours[4])] == hours[1:4]
-    assert [one.hour for one in library.responses(10, HOUR + timedelta(hours=2))] == hours[3:]
+    assert [response.hour for response in library.responses(10, hours[1], hours[4])] == hours[1:4]
+    assert [
+        response.hour for response in library.responses(10, HOUR + timedelta(hours=2))
+    ] == hours[3:]
     assert list(library.responses(1)) == []
     assert library.foreign.total() == 0
 
@@ -121,7 +123,7 @@ def test_more_than_a_listing_holds(where: Archive, put: Put) -> None:
     hours = [HOUR + timedelta(hours=number) for number in range(1010)]
     for hour in hours:
         put(3, hour)
-    assert [one.hour for one in ArchiveReader(where).responses(3)] == hours
+    assert [response.hour for response in ArchiveReader(where).responses(3)] == hours
 
 
 def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
@@ -132,7 +134,7 @@ def test_foreign_keys_are_counted(where: Archive, put: Put) -> None:
     put(1, HOUR, under="history/elsewhere/a.json")
     library = ArchiveReader(where)
     assert library.users() == [1]
-    assert [one.key for one in library.responses(1)] == [ours]
+    assert [response.key for response in library.responses(1)] == [ours]
     assert library.foreign.total() == 4
 
 
@@ -150,7 +152,7 @@ def test_damaged_object_is_reported_and_costs_only_itself(
     gone = put(7, at)
     torn = put(8, at, packed=gzip.compress(b"{}" * 100)[:-9])
     plain = put(9, at, packed=b'{"items": []}')
-    found = [one for user in range(1, 10) for one in ArchiveReader(where).responses(user)]
+    found = [response for user in range(1, 10) for response in ArchiveReader(where).responses(user)]
     obstore.delete(admin, gone)
     given = {one.key: one for one in ArchiveReader(where).read(found)}
     assert given[good] == RawResponse(1, good, at, given[good].packed)  # type: ignore[union-attr]

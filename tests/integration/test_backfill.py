@@ -45,7 +45,7 @@ def run(
 ) -> dict[str, Any]:
     """A backfill as the command runs it, which has to go well."""
     outcomes = backfill.backfill(here.settings, kinds, at_most, nobody, here.clock)
-    assert [one.problem for one in outcomes.values()] == [None] * len(kinds)
+    assert [outcome.problem for outcome in outcomes.values()] == [None] * len(kinds)
     return outcomes
 
 
@@ -110,8 +110,8 @@ def test_unknown_ids_are_requested_four_times(platform: MakePlatform) -> None:
             if days == 30:  # the third time it is the hourly load that asks
                 assert enrich(here.settings, "r", kind, here.clock)[f"{kind}_unknown"] == 1
             found = backfill.find(here.settings, kind, None, here.clock)
-            told = backfill.fill(here.settings, kind, found, nobody, here.clock)
-            assert told.get(f"{kind}_unknown", 0) == (days != 30)
+            result = backfill.fill(here.settings, kind, found, nobody, here.clock)
+            assert result.get(f"{kind}_unknown", 0) == (days != 30)
             assert backfill.fill(here.settings, kind, found, nobody, here.clock) == {}
             again = backfill.find(here.settings, kind, None, here.clock)
             believed = days is None
@@ -137,10 +137,10 @@ def test_missed_at_random(platform: MakePlatform) -> None:
     assert not missed & ids(here, "ArtistImages")
     here.advance(days=1)
     here.load()
-    told = (
+    result = (
         "SELECT id FROM songswap.enrichment_queue WHERE known AND misses = 0 AND queued_at IS NULL"
     )
-    assert missed <= {one for (one,) in here.rows(told)}
+    assert missed <= {one for (one,) in here.rows(result)}
 
 
 def test_refused_row_is_requested_again_in_a_day(platform: MakePlatform) -> None:

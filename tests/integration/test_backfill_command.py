@@ -73,19 +73,19 @@ def test_backfill_stops_at_its_limit(here: Platform, songswap: Run) -> None:
 
     some = songswap("backfill", "--kind", "features", "--at-most", "10", "--json")
     assert some.returncode == 0, some.stderr
-    told = json.loads(some.stdout)
-    assert told.keys() == {"features"}
-    assert (told["features"]["requested"], told["features"]["problem"]) == (10, None)
+    data = json.loads(some.stdout)
+    assert data.keys() == {"features"}
+    assert (data["features"]["requested"], data["features"]["problem"]) == (10, None)
     assert "Z features: done (10 requested)" in some.stderr
 
     # A branch that fails neither stops the others nor loses what it has.
     here.fault(path="/v1/artists", status=401)
     failed = songswap("backfill", "--json")
     assert failed.returncode == 1
-    told = json.loads(failed.stdout)
-    assert "refused the access token" in told["artist"]["problem"]
-    assert told["features"]["requested"] == tracks - 10
-    assert told["features"]["problem"] is None
+    data = json.loads(failed.stdout)
+    assert "refused the access token" in data["artist"]["problem"]
+    assert data["features"]["requested"] == tracks - 10
+    assert data["features"]["problem"] is None
     assert "Traceback" not in failed.stderr
 
     here.mend()
@@ -127,14 +127,14 @@ def test_status_needs_only_the_warehouse(here: Platform, songswap: Run) -> None:
     """The figures are those of the tables."""
     here.execute('DELETE FROM "TrackPopularity"')
     tracks, artists = count(here, "Tracks"), count(here, "Artists")
-    told = json.loads(songswap("status", "--json").stdout)
-    assert told["users"] == told["users_with_tokens"] == 3
-    assert told["plays"] == count(here, "History")
+    data = json.loads(songswap("status", "--json").stdout)
+    assert data["users"] == data["users_with_tokens"] == 3
+    assert data["plays"] == count(here, "History")
     newest = here.rows('SELECT to_json(max(played_at)) FROM "History"')[0][0]
-    assert told["newest_play"][:19] == newest[:19]
-    assert (told["last_run"]["run_id"], told["last_run"]["state"]) == ("run 1", "success")
+    assert data["newest_play"][:19] == newest[:19]
+    assert (data["last_run"]["run_id"], data["last_run"]["state"]) == ("run 1", "success")
     images = here.rows('SELECT count(DISTINCT id) FROM "TrackImages"')[0][0]
-    assert told["tracks"] == {
+    assert data["tracks"] == {
         "total": tracks,
         "having": {
             "images": images,
@@ -143,7 +143,7 @@ def test_status_needs_only_the_warehouse(here: Platform, songswap: Run) -> None:
             "preview": count(here, "TrackPreviews"),
         },
     }
-    assert told["artists"] == {
+    assert data["artists"] == {
         "total": artists,
         "having": {
             "images": here.rows('SELECT count(DISTINCT id) FROM "ArtistImages"')[0][0],
@@ -153,18 +153,18 @@ def test_status_needs_only_the_warehouse(here: Platform, songswap: Run) -> None:
         },
     }
     missed = here.rows("SELECT count(*) FROM songswap.enrichment_queue WHERE misses = 1")[0][0]
-    assert told["missing"] == {
+    assert data["missing"] == {
         "track": {"missing": tracks, "waiting": 0, "unknown": 0},
         "artist": {"missing": 0, "waiting": 0, "unknown": 0},
         "features": {"missing": 0, "waiting": missed, "unknown": 0},
     }
     states = ("active", "expiring", "expired", "revoked", "forbidden", "lost")
-    assert told["grants"] == dict.fromkeys(states, 0) | {"active": 3}
+    assert data["grants"] == dict.fromkeys(states, 0) | {"active": 3}
     gaps = here.rows("SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL")
     rejected_items = here.rows("SELECT count(*) FROM songswap.rejected_items")
-    assert [(told["gaps"],), (told["rejected_items"],)] == gaps + rejected_items
-    assert set(told["spool"].values()) == {0}
-    assert told["narrow_columns"] == told["pauses"] == []
+    assert [(data["gaps"],), (data["rejected_items"],)] == gaps + rejected_items
+    assert set(data["spool"].values()) == {0}
+    assert data["narrow_columns"] == data["pauses"] == []
 
     shown = songswap("status", "--all", only=("AIRFLOW_CONN_SONGSWAP_RDS",))
     assert shown.returncode == 0, shown.stderr
@@ -172,7 +172,7 @@ def test_status_needs_only_the_warehouse(here: Platform, songswap: Run) -> None:
     assert "waiting for s3" not in shown.stdout
 
     # A pause comes first, and only while it holds.
-    assert told["pauses"] == []
+    assert data["pauses"] == []
     pause = "INSERT INTO songswap.pauses VALUES (%s, now() + %s * interval '1 hour', 'No.', now())"
     here.execute(pause, here.settings.spotify.client_id, 2)
     here.execute(pause, "reccobeats", -1)
@@ -197,9 +197,9 @@ def test_status_needs_only_the_warehouse(here: Platform, songswap: Run) -> None:
         " '2026-11-01T13:01Z', 'run 1')",
         users[2],
     )
-    told = json.loads(songswap("status", "--json").stdout)
-    assert told["feeds"] == {"empty": 1, "quiet": 1}
-    [gap] = told["newest_gaps"]
+    data = json.loads(songswap("status", "--json").stdout)
+    assert data["feeds"] == {"empty": 1, "quiet": 1}
+    [gap] = data["newest_gaps"]
     assert (gap["user_id"], gap["after"][:16]) == (users[2], "2026-11-01T10:00")
     output = songswap("status", "--all").stdout
     assert "2026-11-01 10:00" in output

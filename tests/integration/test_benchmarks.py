@@ -54,7 +54,7 @@ def test_part_prints_its_figures(bench: list[str], part: str, tmp_path: Path) ->
 def test_no_part_is_left_out(bench: list[str]) -> None:
     """Each is run here, but for those that take too long: they can be imported and called."""
     parts = import_module("benchmarks.__main__").PARTS
-    here = {one if isinstance(one, str) else one.values[0] for one in PARTS}
+    here = {part if isinstance(part, str) else part.values[0] for part in PARTS}
     assert set(parts) == here | set(TOO_LONG)
     for name in parts:
         assert list(signature(import_module(f"benchmarks.{name}").run).parameters) == [

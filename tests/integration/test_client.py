@@ -110,8 +110,8 @@ def test_large_response_is_accepted(platform: MakePlatform) -> None:
     """Up to the limit."""
     here = platform(users=1)
     here.fault(path=FEED, action="bomb", size_mb=8)
-    told = ask(here, lambda client: client.recently_played(token_of(here)[0]))
-    assert len(told.body) > 8 * 2**20
+    result = ask(here, lambda client: client.recently_played(token_of(here)[0]))
+    assert len(result.body) > 8 * 2**20
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502])

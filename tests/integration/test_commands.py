@@ -114,7 +114,7 @@ def test_documented_options_exist(monkeypatch: pytest.MonkeyPatch) -> None:
                 if called is None or (command := ours.get(called[1])) is None:
                     continue
                 command = _subcommand(command, called[2])
-                known = {one for param in command.params for one in param.opts}
+                known = {opt for param in command.params for opt in param.opts}
                 options = set(_OPTIONS.findall(called[3].partition("#")[0])) - {"--help"}
                 assert options <= known, f"{page.name}: {line.strip()}"
                 looked_at += len(options)

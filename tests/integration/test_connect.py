@@ -195,9 +195,9 @@ def test_strangers_end_nothing(
     with half:
         found = authorize(here.settings.spotify, redirect_uri, open_address)
     assert found.spotify_id == "listener-0001"
-    assert [one.message for one in caplog.records if "not of this consent" in one.message] == [
-        caplog.records[0].message
-    ]
+    assert [
+        record.message for record in caplog.records if "not of this consent" in record.message
+    ] == [caplog.records[0].message]
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -31,8 +31,8 @@ def reached(free_port: Callable[[], int]) -> Iterator[tuple[Postgres, Path]]:
     folder = Path(tempfile.mkdtemp(prefix="Sw-"))
     folder.chmod(0o777)
     hosts = "127.0.0.1,::1" if has_ipv6() else "127.0.0.1"
-    told = {"unix_socket_directories": str(folder), "listen_addresses": hosts}
-    server = Postgres(folder / "server", free_port(), settings=told)
+    result = {"unix_socket_directories": str(folder), "listen_addresses": hosts}
+    server = Postgres(folder / "server", free_port(), settings=result)
     server.start()
     yield server, folder
     server.stop()

@@ -98,10 +98,10 @@ def test_command_without_a_connection(
         check=False,
     )
     # The table of the checks wraps its lines.
-    told = " ".join((done.stdout + done.stderr).replace("│", " ").split())
+    text = " ".join((done.stdout + done.stderr).replace("│", " ").split())
     assert done.returncode == 1
-    assert SENTENCE in told
-    assert "Traceback" not in told
+    assert SENTENCE in text
+    assert "Traceback" not in text
 
 
 def test_server_without_a_free_connection(warehouse_dsn: str) -> None:

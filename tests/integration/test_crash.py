@@ -187,17 +187,17 @@ class Losing(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         """One request; the client may send the next over a connection of its own."""
-        told = b""
-        while b"\r\n\r\n" not in told:
-            told += self.request.recv(65536)
-        head, _, body = told.partition(b"\r\n\r\n")
+        result = b""
+        while b"\r\n\r\n" not in result:
+            result += self.request.recv(65536)
+        head, _, body = result.partition(b"\r\n\r\n")
         fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
         missing = int(fields[b"content-length"]) - len(body)
         while missing > 0:
-            told += (more := self.request.recv(65536))
+            result += (more := self.request.recv(65536))
             missing -= len(more)
         with socket.create_connection(self.server.s3, timeout=20) as s3:
-            s3.sendall(told)
+            s3.sendall(result)
             assert s3.recv(9).startswith(b"HTTP/1.1 ")
 
 

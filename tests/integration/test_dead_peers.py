@@ -201,7 +201,7 @@ def test_server_lets_go_of_the_locks(
 
 
 @pytest.mark.parametrize(
-    ("opened", "told"),
+    ("opened", "value"),
     [
         (Session.connect, "no sign of life"),
         # Without our own watch, as while a session is opened: by TCP's limits alone.
@@ -210,7 +210,7 @@ def test_server_lets_go_of_the_locks(
 )
 def test_client_gives_up_its_wait(
     opened: Callable[[str], psycopg.Connection],
-    told: str,
+    value: str,
     networks: tuple[Network, Network, Network],
     far_postgres: Postgres,
 ) -> None:
@@ -230,7 +230,7 @@ def test_client_gives_up_its_wait(
         waits = threads.submit(lambda: client.within(wait))
         assert wait_until(lambda: ask(SLEEPING) == 1, LONG_S)
         with vanished(router):
-            assert told in waits.result(LONG_S).lower()
+            assert value in waits.result(LONG_S).lower()
 
 
 def test_client_gives_up_what_it_sends(

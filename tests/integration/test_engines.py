@@ -100,9 +100,9 @@ def test_replay_and_import(
     on_cluster = partial(run_parallel, Engine.SPARK, cluster.url, 2)
     done = replay.total(on_processes(partial(replay.replay, local, "replay"), units))
     again = on_cluster(partial(replay.replay, remote, "replay"), units)
-    told = replay.total(losing_a_worker(again, cluster))
+    result = replay.total(losing_a_worker(again, cluster))
     # What the lost worker had loaded is there, and not new, when its unit is done again.
-    assert [told[name] for name in ("users", "objects", "responses")] == [
+    assert [result[name] for name in ("users", "objects", "responses")] == [
         done[name] for name in ("users", "objects", "responses")
     ]
     assert done["plays"] > 300

@@ -104,7 +104,9 @@ def test_pdf_and_files_of_a_mac_are_ignored(
                 (inbox / name).write_bytes(path.read_bytes())
     source = f"s3://{here.settings.archive.bucket}/history/inbox" if place == "s3" else str(inbox)
     waiting = find_exports(source, here.settings.library)
-    [done] = [import_package(here.settings, "import", one, here.clock) for one in waiting.packages]
+    [done] = [
+        import_package(here.settings, "import", package, here.clock) for package in waiting.packages
+    ]
     assert (done.problem, plays(done.counts), waiting.skipped) == (None, {"loaded": 1}, [])
 
 

@@ -91,7 +91,7 @@ def test_inbox_lists_exports_and_names_what_may_be_one(
         source = str(inbox)
     waiting = find_exports(source, key)
     assert waiting.skipped == SKIPPED
-    assert [one.user_id for one in waiting.packages] == [12, 13, 14]
+    assert [package.user_id for package in waiting.packages] == [12, 13, 14]
     found = []
     for package in waiting.packages:
         folder = tmp_path / str(package.user_id)
@@ -123,7 +123,7 @@ def test_empty_object_is_a_file_and_named(tmp_path: Path, s3: ListingS3) -> None
 def imports(here: Platform, s3: ListingS3) -> list[Imported]:
     here.settings = replace(here.settings, library=library(s3))
     packages = find_exports(SOURCE, here.settings.library).packages
-    return [import_package(here.settings, "import", one, here.clock) for one in packages]
+    return [import_package(here.settings, "import", package, here.clock) for package in packages]
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])

@@ -88,11 +88,11 @@ def test_warehouse_refuses_during_load(platform: MakePlatform) -> None:
     assert "load 0: did not end" in problem
     assert "0 responses wait in the spool for S3 and 4 for the warehouse" in problem
     # Spotify forgets meanwhile: what was answered then is loaded all the same.
-    told = here.reachable()
+    plays = here.reachable()
     here.advance(days=20)
     counts = here.load()
     assert counts["retried_loaded"] == 4
-    assert told <= here.history() == here.reachable()
+    assert plays <= here.history() == here.reachable()
 
 
 def gaps(here: Platform) -> set[tuple[str, str]]:
@@ -111,18 +111,18 @@ def true_gaps(here: Platform) -> set[tuple[str, str]]:
     that came so late from an offline phone that it was never among the newest 50.
     """
     found = set()
-    told: set[str] = set()
+    result: set[str] = set()
     missed: set[str] = set()
     for play in sorted(here.spotify.ledger(), key=lambda play: (play["user"], play["played_at"])):
         user = play["user"]
         if not play["reachable_when_polled"]:
             if play["reachable_until"] and play["listed_at"] < play["reachable_until"]:
-                missed |= {user} & told
+                missed |= {user} & result
         else:
             if user in missed:
                 found.add((user, play["played_at"]))
                 missed.remove(user)
-            told.add(user)
+            result.add(user)
     return found
 
 
@@ -471,10 +471,10 @@ def test_broken_item_is_rejected_once_or_repaired(platform: MakePlatform) -> Non
     ]
     here.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": changes})
     counts = here.load()
-    told = len(list(here.spotify.ledger()))
-    assert told > 12
+    result = len(list(here.spotify.ledger()))
+    assert result > 12
     assert counts["rejected_items"] == 5
-    assert counts["plays"] == min(told, 50) - 5
+    assert counts["plays"] == min(result, 50) - 5
     reasons = here.rows("SELECT reason, raw_key FROM songswap.rejected_items ORDER BY reason")
     assert [reason for reason, _ in reasons] == [
         "item: wrong type",

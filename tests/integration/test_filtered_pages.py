@@ -30,9 +30,9 @@ def test_gap_behind_a_filtered_page_is_recorded(platform: MakePlatform) -> None:
     for user, after, before in gaps:
         assert after == newest[user]
         query = 'SELECT played_at FROM "History" WHERE user_id = %s AND played_at > %s'
-        told = here.rows(query, user, after)
-        assert min(told) == (before,)
-        assert 0 < len(told) < 50
+        rows = here.rows(query, user, after)
+        assert min(rows) == (before,)
+        assert 0 < len(rows) < 50
 
     loaded = here.history()
     here.execute('TRUNCATE "History", songswap.gaps, songswap.polls, songswap.rejected_items')
@@ -59,6 +59,6 @@ def test_page_of_which_nothing_is_left(platform: MakePlatform) -> None:
     assert here.load()["gaps"] == 1
     assert "gaps" not in here.load()
     ((_, after, before),) = here.rows(GAPS)
-    told = here.clock().strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    newest = max(play["played_at"] for play in here.spotify.ledger() if play["listed_at"] <= told)
+    text = here.clock().strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    newest = max(play["played_at"] for play in here.spotify.ledger() if play["listed_at"] <= text)
     assert (after, before) == (known, datetime.fromisoformat(newest).replace(tzinfo=None))

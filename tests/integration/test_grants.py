@@ -224,20 +224,20 @@ def test_grants_lists_the_most_urgent_first(warehouse_dsn: str, tmp_path: Path) 
         assert "token" not in done.stdout
         return done.stdout
 
-    told = json.loads(songswap("--json"))["grants"]
-    assert [(one["username"], one["state"]) for one in told] == [
+    data = json.loads(songswap("--json"))["grants"]
+    assert [(one["username"], one["state"]) for one in data] == [
         ("old", "expired"),
         ("soon", "expiring"),
         ("gone", "forbidden"),
         ("dead", "revoked"),
         ("crash", "lost"),
     ]
-    assert [one["days_left"] > 0 for one in told] == [False, True, True, True, True]
-    assert told[0]["days_left"] == 0
-    assert told[3]["user_id"] == ids["dead"]
-    assert "invalid_grant" in told[3]["problem"]
-    assert f"lost in a crash, or on the way, at {now:%Y-%m-%d %H:%M}" in told[4]["problem"]
-    again = datetime.fromisoformat(told[3]["ask_again_at"])
+    assert [one["days_left"] > 0 for one in data] == [False, True, True, True, True]
+    assert data[0]["days_left"] == 0
+    assert data[3]["user_id"] == ids["dead"]
+    assert "invalid_grant" in data[3]["problem"]
+    assert f"lost in a crash, or on the way, at {now:%Y-%m-%d %H:%M}" in data[4]["problem"]
+    again = datetime.fromisoformat(data[3]["ask_again_at"])
     assert now < again <= now + timedelta(hours=1)
     shown = songswap("--state", "revoked", "--state", "active", "--long")
     assert "invalid_grant" in shown

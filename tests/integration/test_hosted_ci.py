@@ -44,7 +44,7 @@ def test_jobs_may_read_and_end() -> None:
     for job in JOBS.values():
         assert "permissions" not in job
         assert job["timeout-minutes"] <= 120
-        [checkout] = [one for one in job["steps"] if "checkout@" in one.get("uses", "")]
+        [checkout] = [step for step in job["steps"] if "checkout@" in step.get("uses", "")]
         assert checkout["with"]["persist-credentials"] is False
 
 
@@ -52,7 +52,7 @@ def test_each_python_runs_what_has_to_pass() -> None:
     """`.ci/run` itself, by the Python that the Makefile is told."""
     job = JOBS["test"]
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
-    [step] = [one for one in job["steps"] if one.get("run") == ".ci/run"]
+    [step] = [step for step in job["steps"] if step.get("run") == ".ci/run"]
     assert step["env"] == {"PYTHON": "python${{ matrix.python }}"}
     assert re.search(r"^PYTHON \?=", (REPOSITORY / "Makefile").read_text(), re.M)
 
@@ -61,5 +61,5 @@ def test_each_target_is_built() -> None:
     """Each image that docker-compose.yaml builds is built here too."""
     compose = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
     services = compose["services"].values()
-    targets = {one["build"]["target"] for one in services if "build" in one}
+    targets = {service["build"]["target"] for service in services if "build" in service}
     assert set(JOBS["image"]["strategy"]["matrix"]["target"]) == targets

@@ -123,13 +123,13 @@ def test_skipped_and_refused_files_are_named_once(platform: MakePlatform, tmp_pa
     assert (out + err).count("is not a whole zip") == 1
     assert out.count("rows in all") == 1
     code, out, _ = songswap(here, tmp_path, "inbox", "--json")
-    told = json.loads(out)
-    assert told["skipped"] == ["[bold]anna.zip names no user"]
-    [left_out] = told["left_out"]
+    data = json.loads(out)
+    assert data["skipped"] == ["[bold]anna.zip names no user"]
+    [left_out] = data["left_out"]
     assert left_out["user"] == first
     assert "my_streaming_history.csv" in left_out["what"]
-    assert list(told["refused"]) == [str(second)]
-    assert (told["duplicates"], told["video"], told["files_left_out"]) == (20, 0, 1)
+    assert list(data["refused"]) == [str(second)]
+    assert (data["duplicates"], data["video"], data["files_left_out"]) == (20, 0, 1)
 
 
 def test_user_option_imports_one_of_many(platform: MakePlatform, tmp_path: Path) -> None:
@@ -143,8 +143,8 @@ def test_user_option_imports_one_of_many(platform: MakePlatform, tmp_path: Path)
     assert f"--user {second} --trust" in err.replace("\n", " ")
     code, out, err = songswap(here, tmp_path, "inbox", "--user", str(second), "--trust", "--json")
     assert code == 0, err
-    told = json.loads(out)
-    assert (told["user"], told["loaded"], len(told["left_out"])) == (second, 20, 1)
+    data = json.loads(out)
+    assert (data["user"], data["loaded"], len(data["left_out"])) == (second, 20, 1)
     assert here.rows("SELECT user_id FROM songswap.imports") == [(second,)]
     assert songswap(here, tmp_path, "inbox", "--user", str(first))[0] == 0
 

@@ -30,18 +30,18 @@ LEFT = ("podcast", "audiobook", "video", "rejected_items")
 def imported(here: Platform, user: int, *paths: Path, trust: bool = False) -> Counter[str]:
     """What an import counts, held to add up."""
     here.runs += 1
-    told: list[tuple[str, int, int]] = []
+    result: list[tuple[str, int, int]] = []
     counts = import_export(
         here.settings,
         user,
         paths,
         f"import {here.runs}",
-        lambda *step: told.append(step),
+        lambda *step: result.append(step),
         here.clock,
         trust,
     )
     assert counts["rows"] == sum(counts.get(name, 0) for name in (*ROWS, *LEFT))
-    assert told[-1][0] == "load"
+    assert result[-1][0] == "load"
     noted = here.rows(
         "SELECT counts FROM songswap.imports WHERE import_id = %s", f"import {here.runs}"
     )
@@ -91,7 +91,7 @@ def told(here: Platform, user: int) -> list[tuple[str, str]]:
 
 def of_ledger(here: Platform, listener: str) -> list[dict[str, Any]]:
     return sorted(
-        (one for one in here.spotify.ledger() if one["user"] == listener),
+        (play for play in here.spotify.ledger() if play["user"] == listener),
         key=lambda one: one["played_at"],
     )
 
@@ -192,7 +192,7 @@ def test_plays_that_the_api_lacks_are_loaded(platform: MakePlatform, tmp_path: P
 
 def exported(plays: Iterable[dict[str, Any]], listened: int = 60_000) -> list[dict[str, Any]]:
     """The rows of an export of plays whose end the API tells."""
-    return [row(one["played_at"], listened, one["track_id"]) for one in plays]
+    return [row(play["played_at"], listened, play["track_id"]) for play in plays]
 
 
 @pytest.mark.parametrize("first", ["api", "export"])
@@ -214,9 +214,11 @@ def test_play_of_export_and_api_is_one_play(
         imported(here, user, zipped)
         assert not here.load().get("gaps")
     reachable = [
-        one for one in ledger if (listener, one["played_at"], one["track_id"]) in here.reachable()
+        play
+        for play in ledger
+        if (listener, play["played_at"], play["track_id"]) in here.reachable()
     ]
-    lost = [one for one in ledger if one not in reachable]
+    lost = [play for play in ledger if play not in reachable]
     expected = [(one["played_at"][:-1], one["track_id"]) for one in reachable]
     expected += [(one["played_at"][:19] + ".000", one["track_id"]) for one in lost]
     assert len(told(here, user)) == len(ledger)
@@ -488,12 +490,12 @@ def row_of(here: Platform, play: dict[str, Any]) -> dict[str, Any]:
     """The row of a play of the simulator's ledger in its listener's extended history."""
     zipped = call("GET", f"{here.spotify.url}/admin/listeners/{play['user']}/export?kind=extended")
     ended_at = datetime.fromisoformat(play["ended_at"])
-    with zipfile.ZipFile(io.BytesIO(zipped)) as told:
+    with zipfile.ZipFile(io.BytesIO(zipped)) as result:
         rows = [
             one
-            for name in told.namelist()
+            for name in result.namelist()
             if "Audio" in name and name.endswith(".json")
-            for one in json.loads(told.read(name))
+            for one in json.loads(result.read(name))
             if one["spotify_track_uri"] == f"spotify:track:{play['track_id']}"
         ]
     return min(rows, key=lambda one: abs(datetime.fromisoformat(one["ts"]) - ended_at))
@@ -511,11 +513,11 @@ def test_play_under_another_id_is_one_play_of_the_apis_track(
     known = {track for (track,) in here.rows('SELECT id FROM "Tracks"')}
     earlier = here.reachable()
     told_later = [
-        one
-        for one in here.spotify.ledger()
-        if (one["track_id"] not in known) is new
-        and datetime.fromisoformat(one["listed_at"]) <= here.clock()
-        and (one["user"], one["played_at"], one["track_id"]) not in earlier
+        play
+        for play in here.spotify.ledger()
+        if (play["track_id"] not in known) is new
+        and datetime.fromisoformat(play["listed_at"]) <= here.clock()
+        and (play["user"], play["played_at"], play["track_id"]) not in earlier
     ]
     play = max(told_later, key=lambda one: str(one["listed_at"]))
     heard = row_of(here, play)
@@ -602,5 +604,5 @@ def test_two_at_once(platform: MakePlatform, tmp_path: Path) -> None:
         counts = [one.result() for one in imports]
         loading.result()
     assert len(told(here, user)) == len(ledger)
-    assert sum(one.get("loaded", 0) + one.get("merged", 0) for one in counts) == len(ledger)
+    assert sum(count.get("loaded", 0) + count.get("merged", 0) for count in counts) == len(ledger)
     assert len(here.rows("SELECT FROM songswap.streams")) == len(ledger)

@@ -64,8 +64,8 @@ def test_each_play_once(
     """Whoever tells it first, in whatever rows: told by the API at its time, else at the export's,
     which is never when a phone was online again; imported again it stays so."""
     here = platform("--epoch", "2026-11-15T00:00:00Z", users=1)
-    ledger = [one for one in here.spotify.ledger() if one["user"] == LISTENER]
-    plays = [(datetime.fromisoformat(one["played_at"]), one["track_id"]) for one in ledger]
+    ledger = [play for play in here.spotify.ledger() if play["user"] == LISTENER]
+    plays = [(datetime.fromisoformat(play["played_at"]), play["track_id"]) for play in ledger]
     assert len(plays) > 50
     rows = [also(*play) for play in plays]
     if also is not offline:
@@ -88,17 +88,17 @@ def test_each_play_once(
         assert counts.get("repeated", 0) == len(rows) - len(plays)
         here.load()
 
-    told = {(at, track) for _, at, track in here.reachable()}
+    result = {(at, track) for _, at, track in here.reachable()}
     expected = {
-        (at if (at, track) in told else f"{at[:19]}.000Z", track)
-        for at, track in ((one["played_at"], one["track_id"]) for one in ledger)
+        (at if (at, track) in result else f"{at[:19]}.000Z", track)
+        for at, track in ((play["played_at"], play["track_id"]) for play in ledger)
     }
     found = history(here)
     assert len(found) == len(ledger)
     assert {(seconds(at), track) for at, track in found} == {
         (seconds(at), track) for at, track in expected
     }
-    assert {one for one in found if one in told} == told
+    assert {one for one in found if one in result} == result
     again = import_once()
     assert again["duplicates"] == again["rows"]
     here.load()

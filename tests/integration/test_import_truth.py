@@ -45,8 +45,8 @@ def export_of(here: Platform, listener: str, kind: str) -> tuple[bytes, list[dic
         for name in package.namelist():
             if name.endswith(".json"):
                 rows[name] = json.loads(package.read(name))
-    told = [json.loads(line) for line in call("GET", f"{address}/truth?{what}").splitlines()]
-    return zipped, [one | {"row": rows[one["file"]][one["index"]]} for one in told]
+    data = [json.loads(line) for line in call("GET", f"{address}/truth?{what}").splitlines()]
+    return zipped, [one | {"row": rows[one["file"]][one["index"]]} for one in data]
 
 
 def import_all(here: Platform, folder: Path, kind: str, users: int) -> Truth:
@@ -55,11 +55,11 @@ def import_all(here: Platform, folder: Path, kind: str, users: int) -> Truth:
     for number in range(1, users + 1):
         listener = f"listener-{number:04}"
         user = here.user_id(listener)
-        zipped, told = export_of(here, listener, kind)
+        zipped, result = export_of(here, listener, kind)
         path = folder / f"{kind}-{number}.zip"
         path.write_bytes(renamed(zipped) if kind == "endsong" else zipped)
         import_export(here.settings, user, [path], path.name, lambda *_: None, here.clock)
-        for one in told:
+        for one in result:
             row = one["row"]
             if "ts" in row:
                 key: Key = (user, row["ts"], row["ms_played"], one["track_id"])
@@ -139,10 +139,10 @@ def lived(here: Platform) -> Counter[str]:
     """The plays of each user that were in an export of an hour ago, or were told by the API."""
     made = here.clock().timestamp() - 3600
     return Counter(
-        one["user"]
-        for one in here.spotify.ledger()
-        if one["reachable_when_polled"]
-        or datetime.fromisoformat(one["listed_at"]).timestamp() <= made
+        play["user"]
+        for play in here.spotify.ledger()
+        if play["reachable_when_polled"]
+        or datetime.fromisoformat(play["listed_at"]).timestamp() <= made
     )
 
 

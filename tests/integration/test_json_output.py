@@ -95,8 +95,8 @@ def songswap() -> Run:
         assert done.exit_code == code, (line, done.output, done.exception)
         (text,) = done.stdout.splitlines()
         assert text.isascii()
-        told: dict[str, Any] = json.loads(text)
-        return told
+        data: dict[str, Any] = json.loads(text)
+        return data
 
     return run
 
@@ -193,8 +193,8 @@ def test_counts_of_a_run_are_all_named() -> None:
     """The page has each count of a run, and a count that did not come is 0."""
     page = set(DOCUMENTED["load"])
     assert set(run_counts.NAMES) == {key for key in page if "[]" not in key} - {"run_id"}
-    told = run_counts.as_json({"calls token refresh_token 200": 3, "plays": 2})
-    assert (told["plays"], told["tracks"]) == (2, 0)
-    assert told["calls_by_outcome"] == [
+    result = run_counts.as_json({"calls token refresh_token 200": 3, "plays": 2})
+    assert (result["plays"], result["tracks"]) == (2, 0)
+    assert result["calls_by_outcome"] == [
         {"endpoint": "token refresh_token", "outcome": "200", "calls": 3}
     ]

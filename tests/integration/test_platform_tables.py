@@ -212,10 +212,10 @@ def test_null_is_read_as_empty(platform: MakePlatform) -> None:
     here.advance(hours=1)
     here.load()
     assert here.history() == here.reachable()
-    told = checked(here)
-    assert 'public."Tracks".name may be NULL' in told
-    assert 'ALTER TABLE public."Tracks" ALTER COLUMN name SET NOT NULL' in told
-    assert not told.startswith("red")
+    text = checked(here)
+    assert 'public."Tracks".name may be NULL' in text
+    assert 'ALTER TABLE public."Tracks" ALTER COLUMN name SET NOT NULL' in text
+    assert not text.startswith("red")
 
 
 BROKEN: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -333,8 +333,8 @@ def test_unusable_table_is_reported_with_its_remedy(warehouse_dsn: str) -> None:
         with connect(warehouse_dsn) as connection, connection.transaction(force_rollback=True):
             connection.execute(ALONE.encode())
             connection.execute(statements.encode())
-            told = " ".join(one.sentence for one in deviations.find(connection) if one.is_fatal)
-            assert [word for word in words if word not in told] == [], kind
+            text = " ".join(one.sentence for one in deviations.find(connection) if one.is_fatal)
+            assert [word for word in words if word not in text] == [], kind
             with pytest.raises(PlatformUnfit, match="not as loads need them"):
                 deviations.require_fit(connection)
 
@@ -345,9 +345,9 @@ def test_load_with_an_unusable_table_is_refused(platform: MakePlatform, kind: st
     here = platform(users=2)
     statements, words = BROKEN[kind]
     here.execute(statements)
-    told = checked(here)
-    assert told.startswith("red")
-    assert [word for word in words if word not in told] == []
+    text = checked(here)
+    assert text.startswith("red")
+    assert [word for word in words if word not in text] == []
     with pytest.raises(RunFailed, match="not as loads need them") as failed:
         here.load()
     assert [word for word in words if word not in str(failed.value)] == []
@@ -385,9 +385,9 @@ def test_a_trigger_fills_what_is_left_out(platform: MakePlatform) -> None:
         'CREATE TRIGGER fill BEFORE INSERT ON "Tracks" FOR EACH ROW EXECUTE FUNCTION fill()'
     )
     load_two_hours(here)
-    told = checked(here)
-    assert told.count("Loads work, but") == 1
-    assert '"Tracks".label is NOT NULL without a default' in told
+    text = checked(here)
+    assert text.count("Loads work, but") == 1
+    assert '"Tracks".label is NOT NULL without a default' in text
 
 
 def test_load_ignores_what_only_connect_needs(platform: MakePlatform) -> None:
@@ -402,15 +402,15 @@ def test_load_ignores_what_only_connect_needs(platform: MakePlatform) -> None:
         ' ADD CONSTRAINT kept FOREIGN KEY (id) REFERENCES "Tracks"'
     )
     load_two_hours(here)
-    told = checked(here)
-    assert told.count("Loads work, but") == 4
+    text = checked(here)
+    assert text.count("Loads work, but") == 4
     for words in (
         'public."Users" has no unique key (spotify_id)',
         "theme is NOT NULL without a default, and nobody gives it a value when 'songswap connect'",
         'ALTER TABLE public."History" ADD FOREIGN KEY (track_id) REFERENCES public."Tracks" ON',
         'ALTER TABLE public."TrackImages" DROP CONSTRAINT kept, ADD FOREIGN KEY (id)',
     ):
-        assert words in told
+        assert words in text
     for sentence in described(here):
         if "SET DEFAULT" not in sentence:
             here.execute(sentence.partition(": ")[2].rstrip("."))
@@ -462,10 +462,10 @@ def test_policies_that_could_hide_rows(little: tuple[Any, Any]) -> None:
         owner.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
         if policy:
             owner.execute(f"CREATE POLICY hide ON {name} {policy}")
-        told = checked(here)
-        assert told.startswith("red"), name
-        assert "row level security of" in told
-        assert name in told
+        text = checked(here)
+        assert text.startswith("red"), name
+        assert "row level security of" in text
+        assert name in text
         with pytest.raises(SongSwapError, match=r"[Rr]ow level security") as failed:
             load_once(here.settings, f"run {number}", lambda *_: None, here.clock)
         assert "songswap check postgres" in str(failed.value)
@@ -487,8 +487,8 @@ def test_an_owner_under_force(little: tuple[Any, Any]) -> None:
     owner.execute('ALTER TABLE "History" ENABLE ROW LEVEL SECURITY')
     assert not checked(here).startswith("red")
     owner.execute('ALTER TABLE "History" FORCE ROW LEVEL SECURITY')
-    told = checked(here)
-    assert 'ALTER TABLE public."History" NO FORCE ROW LEVEL SECURITY' in told
+    text = checked(here)
+    assert 'ALTER TABLE public."History" NO FORCE ROW LEVEL SECURITY' in text
     owner.execute('ALTER TABLE public."History" NO FORCE ROW LEVEL SECURITY')
     load_once(here.settings, "run", lambda *_: None, here.clock)
     assert owner.history() == owner.reachable()

@@ -74,14 +74,16 @@ def load(
 def alone(user_id: int, at: datetime, body: bytes, now: datetime) -> PollBatch:
     """A round of one answer."""
     catalogue = Catalogue()
-    told = transform.transform(body, user_id, at, catalogue)
-    answer = ParsedResponse(user_id, at, f"key {at}", transform.fingerprint(body), told)
+    parsed = transform.transform(body, user_id, at, catalogue)
+    answer = ParsedResponse(user_id, at, f"key {at}", transform.fingerprint(body), parsed)
     return PollBatch([answer], catalogue, now)
 
 
-def load_at_once(connection: psycopg.Connection, told: list[tuple[int, datetime, bytes]]) -> None:
+def load_at_once(
+    connection: psycopg.Connection, responses: list[tuple[int, datetime, bytes]]
+) -> None:
     """Load answers one after the other, in one transaction."""
-    rounds = [alone(user_id, at, body, at) for user_id, at, body in told]
+    rounds = [alone(user_id, at, body, at) for user_id, at, body in responses]
     history.load(connection, rounds, "run", STALE_AFTER)
 
 
@@ -167,8 +169,8 @@ def test_times_are_utc_in_any_zone_of_the_server(users: str) -> None:
         connection.execute(f"ALTER DATABASE {name} SET timezone = 'America/Los_Angeles'".encode())
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([(90, 1)]))
-        told = connection.execute('SELECT played_at::text FROM "History"').fetchone()
-        assert told == ("2026-11-22 01:30:00",)
+        rows = connection.execute('SELECT played_at::text FROM "History"').fetchone()
+        assert rows == ("2026-11-22 01:30:00",)
         artist = json.dumps({"artists": [{"id": "artist1", "popularity": 5}]}).encode()
         told_of = read.artists(artist, ["artist1"], BEGIN)
         enrichment.load(connection, "artist", ["artist1"], told_of, BEGIN, timedelta(hours=1))
@@ -216,9 +218,9 @@ def test_rejected_item_joins_two_responses(users: str) -> None:
     with connect(users) as connection:
 
         def gaps(first_minute: int, number: int, item: dict[str, Any]) -> int:
-            told = json.loads(page([(first_minute + n, 1) for n in range(number)]))
-            told["items"].append(item)
-            answer = json.dumps(told).encode()
+            data = json.loads(page([(first_minute + n, 1) for n in range(number)]))
+            data["items"].append(item)
+            answer = json.dumps(data).encode()
             return load(connection, 1, BEGIN + timedelta(days=1), answer)["gaps"]
 
         assert gaps(0, 10, broken) == 0
@@ -271,8 +273,8 @@ def test_gap_after_a_feed_that_stood_still(users: str) -> None:
             load(connection, user, polled_at, page([]))
         for user, gaps in ((1, 1), (2, 0), (3, 0)):
             assert load(connection, user, BEGIN + timedelta(days=1), full)["gaps"] == gaps
-        told = connection.execute(found).fetchall()
-    assert told == [(1, BEGIN, BEGIN + timedelta(minutes=600))]
+        rows = connection.execute(found).fetchall()
+    assert rows == [(1, BEGIN, BEGIN + timedelta(minutes=600))]
 
 
 def test_row_that_vanishes_rolls_the_load_back(users: str) -> None:
@@ -295,24 +297,26 @@ def test_metadata_is_read_by_key_however_tables_grow(users: str) -> None:
     """A session's plans date from when the tables were small."""
 
     def artists(number: int) -> bytes:
-        told = {"name": "A", "popularity": 1, "followers": {"total": 1}, "genres": ["g"]}
+        result = {"name": "A", "popularity": 1, "followers": {"total": 1}, "genres": ["g"]}
         images = [{"height": 9, "width": 9, "url": "u"}]
         ids = [f"a{number}-{n}" for n in range(50)]
-        return json.dumps({"artists": [{"id": i, "images": images, **told} for i in ids]}).encode()
+        return json.dumps(
+            {"artists": [{"id": i, "images": images, **result} for i in ids]}
+        ).encode()
 
     with connect(users) as connection:
         connection.execute("SET stats_fetch_consistency = none")
         # A session makes a plan to keep when it has run a statement ten times.
         for number in range(12):
             ids = [f"a{number}-{n}" for n in range(50)]
-            told = read.artists(artists(number), ids, BEGIN)
-            enrichment.load(connection, "artist", ids, told, BEGIN, timedelta(hours=1))
+            result = read.artists(artists(number), ids, BEGIN)
+            enrichment.load(connection, "artist", ids, result, BEGIN, timedelta(hours=1))
         scans = "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname LIKE 'Artist%'"
         connection.execute("SELECT pg_stat_force_next_flush()")
         before = connection.execute(scans).fetchone()
-        told = read.artists(artists(99), [f"a99-{n}" for n in range(50)], BEGIN)
+        result = read.artists(artists(99), [f"a99-{n}" for n in range(50)], BEGIN)
         enrichment.load(
-            connection, "artist", sorted(told.received), told, BEGIN, timedelta(hours=1)
+            connection, "artist", sorted(result.received), result, BEGIN, timedelta(hours=1)
         )
         connection.execute("SELECT pg_stat_force_next_flush()")
         assert connection.execute(scans).fetchone() == before
@@ -339,8 +343,8 @@ def test_metadata_completes_a_track(users: str) -> None:
                 ]
             }
         )
-        told = read.tracks(whole.encode(), ["t"], BEGIN)
-        enrichment.load(connection, "track", ["t"], told, BEGIN, timedelta(hours=1))
+        parsed = read.tracks(whole.encode(), ["t"], BEGIN)
+        enrichment.load(connection, "track", ["t"], parsed, BEGIN, timedelta(hours=1))
         assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [("t", "T", 5)]
         assert connection.execute('SELECT * FROM "ArtistTracks"').fetchall() == [("t", "a", True)]
         assert enrichment.queued_ids(connection, "track", 9, NOW) == []
@@ -351,23 +355,23 @@ def test_unanswered_id_is_requested_later(users: str) -> None:
     """Neither at once nor never."""
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([(1, 1)]))
-        told = enrichment.queued_ids(connection, "features", 9, NOW)
-        assert told == ["track1"]
+        result = enrichment.queued_ids(connection, "features", 9, NOW)
+        assert result == ["track1"]
         later = timedelta(hours=6)
-        enrichment.load(connection, "features", told, Metadata(), NOW, later)
+        enrichment.load(connection, "features", result, Metadata(), NOW, later)
         assert enrichment.queued_ids(connection, "features", 9, NOW) == []
-        assert enrichment.queued_ids(connection, "features", 9, NOW + later) == told
+        assert enrichment.queued_ids(connection, "features", 9, NOW + later) == result
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "parsed"),
     [
         ("artist", read.artists(b'{"artists": [{"id": "artist1"}]}', ["artist1"], BEGIN)),
         ("track", read.tracks(b'{"tracks": [{"id": "track1"}]}', ["track1"], BEGIN)),
     ],
 )
 def test_metadata_without_popularity_is_requested_once_a_day(
-    users: str, kind: str, told: Metadata
+    users: str, kind: str, parsed: Metadata
 ) -> None:
     """Not at each play."""
 
@@ -379,7 +383,7 @@ def test_metadata_without_popularity_is_requested_once_a_day(
     with connect(users) as connection:
         ids = hear(1, BEGIN)
         assert ids == [f"{kind}1"]
-        enrichment.load(connection, kind, ids, told, BEGIN, timedelta(hours=1))
+        enrichment.load(connection, kind, ids, parsed, BEGIN, timedelta(hours=1))
         assert hear(2, BEGIN + timedelta(hours=23)) == []
         assert hear(3, BEGIN + timedelta(hours=25)) == ids
 
@@ -401,11 +405,11 @@ def test_known_track_is_compared_once_a_day(users: str) -> None:
 
     def hear(connection: psycopg.Connection, hours: int, *tracks: int, popular: int) -> set[str]:
         plays = page([(60 * hours + n, track) for n, track in enumerate(tracks)])
-        told = plays.replace(b'"popularity": 1,', b'"popularity": %d,' % popular)
+        result = plays.replace(b'"popularity": 1,', b'"popularity": %d,' % popular)
         more = image.replace(b"9", b"%d" % (hours + 10))
         at = BEGIN + timedelta(hours=hours)
-        told = told.replace(image, image + b", " + more)
-        load(connection, 1, at, told, now=at)
+        result = result.replace(image, image + b", " + more)
+        load(connection, 1, at, result, now=at)
         rows = connection.execute('SELECT id, height FROM "TrackImages" WHERE height > 9')
         return {f"{id_} {height - 10}" for id_, height in rows}
 
@@ -490,12 +494,12 @@ def test_at_once_as_one_by_one(
     """Answers of hours that are loaded in one transaction leave each row that they leave when each
     has its own: gaps, states and notes included, whatever is broken in some of them. So do those of
     one user after the other, as a replay loads them."""
-    told = []
+    result = []
     for user, hour, plays, broken in sorted(answers, key=lambda one: one[1]):
         # An answer of two plays counts as a full one, so that there are gaps.
         whole = page([(60 * at, track) for at, track in sorted(plays)], limit=2)
         body = whole.replace(*BROKEN[broken])
-        told.append((user, BEGIN + timedelta(hours=hour, minutes=user), body))
+        result.append((user, BEGIN + timedelta(hours=hour, minutes=user), body))
 
     def rows(parts: list[list[Told]], queries: dict[str, str]) -> dict[str, list[Any]]:
         with connect(users) as connection:
@@ -507,13 +511,13 @@ def test_at_once_as_one_by_one(
                 for name, query in queries.items()
             }
 
-    one_by_one = rows([[one] for one in told], EVERYTHING)
-    assert rows([told], EVERYTHING) == one_by_one
-    middle = len(told) // 2
-    assert rows([told[:middle], told[middle:]], EVERYTHING) == one_by_one
-    in_order = rows([[one] for one in told], IN_ANY_ORDER)
+    one_by_one = rows([[one] for one in result], EVERYTHING)
+    assert rows([result], EVERYTHING) == one_by_one
+    middle = len(result) // 2
+    assert rows([result[:middle], result[middle:]], EVERYTHING) == one_by_one
+    in_order = rows([[one] for one in result], IN_ANY_ORDER)
     for order in (range(1, USERS + 1), range(USERS, 0, -1)):
-        by_user = [[one for one in told if one[0] == user] for user in order]
+        by_user = [[one for one in result if one[0] == user] for user in order]
         assert rows(by_user, IN_ANY_ORDER) == in_order
 
 
@@ -529,8 +533,8 @@ def test_batches_of_users_in_any_order(users: str) -> None:
                 catalogue, answers = Catalogue(), []
                 for number in batch:
                     body = page([(number, 1), (99, 2)]).replace(*BROKEN[different[number]])
-                    told = transform.transform(body, number + 1, BEGIN, catalogue)
-                    answers.append(ParsedResponse(number + 1, BEGIN, "key", None, told))
+                    parsed = transform.transform(body, number + 1, BEGIN, catalogue)
+                    answers.append(ParsedResponse(number + 1, BEGIN, "key", None, parsed))
                 history.load(connection, [PollBatch(answers, catalogue, NOW)], "run", STALE_AFTER)
             return {
                 name: sorted(map(repr, connection.execute(query.encode())))
@@ -546,8 +550,8 @@ def test_batches_of_users_in_any_order(users: str) -> None:
         )
     expected = load_batches([numbers])
     assert load_batches([numbers[::-1]]) == expected
-    assert load_batches([[one] for one in numbers]) == expected
-    assert load_batches([[one] for one in reversed(numbers)]) == expected
+    assert load_batches([[number] for number in numbers]) == expected
+    assert load_batches([[number] for number in reversed(numbers)]) == expected
     assert load_batches([numbers[::2], numbers[1::2]]) == expected
 
 
@@ -568,16 +572,16 @@ def test_metadata_of_plays_only_fills_what_endpoints_left_out(users: str) -> Non
     other["album"] = {"images": [{"height": n, "width": n, "url": "z"} for n in (8, 9)]}
     at = BEGIN + timedelta(hours=9)
 
-    def hear(user: int, hour: int, told: dict[str, Any]) -> None:
-        play = {"played_at": (BEGIN + timedelta(hours=hour)).isoformat(), "track": told}
+    def hear(user: int, hour: int, result: dict[str, Any]) -> None:
+        play = {"played_at": (BEGIN + timedelta(hours=hour)).isoformat(), "track": result}
         body = json.dumps({"items": [play]}).encode()
         load(connection, user, BEGIN + timedelta(hours=hour), body, now=BEGIN)
 
     def enrich() -> None:
-        told = read.tracks(json.dumps({"tracks": [track]}).encode(), ["track1"], at)
-        enrichment.load(connection, "track", ["track1"], told, at, timedelta(hours=1))
-        told = read.artists(json.dumps({"artists": [artist]}).encode(), ["artist0"], at)
-        enrichment.load(connection, "artist", ["artist0"], told, at, timedelta(hours=1))
+        result = read.tracks(json.dumps({"tracks": [track]}).encode(), ["track1"], at)
+        enrichment.load(connection, "track", ["track1"], result, at, timedelta(hours=1))
+        result = read.artists(json.dumps({"artists": [artist]}).encode(), ["artist0"], at)
+        enrichment.load(connection, "artist", ["artist0"], result, at, timedelta(hours=1))
 
     def first() -> None:
         hear(1, 1, track)
@@ -609,12 +613,12 @@ def test_two_tracks_at_one_moment(users: str) -> None:
     """In one answer too, one of two tracks at one moment stands and the other is set aside."""
     with connect(users) as connection:
         catalogue = Catalogue()
-        told = transform.transform(page([(1, 1), (1, 2)]), 1, BEGIN, catalogue)
-        assert told.plays == [
+        parsed = transform.transform(page([(1, 1), (1, 2)]), 1, BEGIN, catalogue)
+        assert parsed.plays == [
             Play(1, BEGIN + timedelta(minutes=1), "track1"),
             Play(1, BEGIN + timedelta(minutes=1), "track2"),
         ]
-        answer = ParsedResponse(1, BEGIN, "key", None, told)
+        answer = ParsedResponse(1, BEGIN, "key", None, parsed)
         told_at_once = PollBatch([answer], catalogue, NOW)
         counts = history.load(connection, [told_at_once], "run", STALE_AFTER)
         assert (counts["plays"], counts["rejected_items"]) == (1, 1)
@@ -645,7 +649,7 @@ def test_missing_name_or_duration_is_filled_by_another_play(users: str) -> None:
 
 def test_popularity_by_batches(users: str) -> None:
     """Observations of several users give the same rows together, alone, and in any order."""
-    told = [(1, 10, 5), (2, 11, 5), (3, 12, 6), (1, 13, 5), (2, 14, 7), (3, 35, 5)]
+    result = [(1, 10, 5), (2, 11, 5), (3, 12, 6), (1, 13, 5), (2, 14, 7), (3, 35, 5)]
     expected = {(10, 5), (12, 6), (14, 7), (35, 5)}
 
     def load_all(connection: psycopg.Connection, batch: list[tuple[int, int, int]]) -> None:
@@ -661,7 +665,11 @@ def test_popularity_by_batches(users: str) -> None:
         history.load(connection, [PollBatch(answers, catalogue, NOW)], "run", STALE_AFTER)
 
     with connect(users) as connection:
-        orders = ([told[:3], told[3:]], [told[3:], told[:3]], [[one] for one in reversed(told)])
+        orders = (
+            [result[:3], result[3:]],
+            [result[3:], result[:3]],
+            [[one] for one in reversed(result)],
+        )
         for batches in orders:
             empty(connection)
             for batch in batches:

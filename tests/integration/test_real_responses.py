@@ -28,10 +28,12 @@ def real(name: str) -> Any:
 
 def of_tracks(tracks: list[Any]) -> dict[str, set[Any]]:
     """What a plain reading finds in track objects, table by table."""
-    links = [(one, artist, n == 0) for one in tracks for n, artist in enumerate(one["artists"])]
+    links = [
+        (track, artist, n == 0) for track in tracks for n, artist in enumerate(track["artists"])
+    ]
     return {
         'SELECT id, name, duration_ms FROM "Tracks"': {
-            (one["id"], one["name"], one["duration_ms"]) for one in tracks
+            (track["id"], track["name"], track["duration_ms"]) for track in tracks
         },
         'SELECT id, name FROM "Artists"': {
             (artist["id"], artist["name"]) for _, artist, _ in links
@@ -40,15 +42,15 @@ def of_tracks(tracks: list[Any]) -> dict[str, set[Any]]:
             (one["id"], artist["id"], first) for one, artist, first in links
         },
         'SELECT id, height, width, url FROM "TrackImages"': {
-            (one["id"], image["height"], image["width"], image["url"])
-            for one in tracks
-            for image in one["album"]["images"]
+            (track["id"], image["height"], image["width"], image["url"])
+            for track in tracks
+            for image in track["album"]["images"]
         },
         'SELECT id, popularity FROM "TrackPopularity"': {
-            (one["id"], one["popularity"]) for one in tracks
+            (track["id"], track["popularity"]) for track in tracks
         },
         'SELECT id, url FROM "TrackPreviews"': {
-            (one["id"], one["preview_url"]) for one in tracks if one["preview_url"]
+            (track["id"], track["preview_url"]) for track in tracks if track["preview_url"]
         },
     }
 
@@ -70,7 +72,9 @@ def test_every_play_of_real_feeds_is_loaded(platform: MakePlatform) -> None:
         query = 'SELECT played_at, track_id FROM "History" WHERE user_id = %s'
         assert set(here.rows(query, here.user_id(name))) == plays_of(items)
     assert counts["plays"] == sum(map(len, answers.values())) == 50
-    for query, expected in of_tracks([i["track"] for one in answers.values() for i in one]).items():
+    for query, expected in of_tracks(
+        [i["track"] for response in answers.values() for i in response]
+    ).items():
         assert set(here.rows(query)) == expected, query
     assert "rejected_items" not in counts
     assert here.rows("SELECT * FROM songswap.data_fixes") == []
@@ -79,11 +83,11 @@ def test_every_play_of_real_feeds_is_loaded(platform: MakePlatform) -> None:
 
 def test_real_artists_and_features_are_loaded(platform: MakePlatform, tmp_path: Path) -> None:
     """They are queued because somebody heard their tracks."""
-    told = {name: real(f"spotify/{name}.json") for name in METADATA}
-    artists = [told["artist"], *told["top_artists"]["items"]]
-    whole = told["top_tracks"]["items"][:24]
+    result = {name: real(f"spotify/{name}.json") for name in METADATA}
+    artists = [result["artist"], *result["top_artists"]["items"]]
+    whole = result["top_tracks"]["items"][:24]
     short = [{"id": each["id"], "name": each["name"], "type": "artist"} for each in artists]
-    ids = [told["audio_features"]["id"], *(f"Made{n:018d}" for n in range(20))]
+    ids = [result["audio_features"]["id"], *(f"Made{n:018d}" for n in range(20))]
     made = [
         whole[0] | {"id": ident, "name": f"By three {n}", "artists": short[3 * n : 3 * n + 3]}
         for n, ident in enumerate(ids)
@@ -120,7 +124,7 @@ def test_real_artists_and_features_are_loaded(platform: MakePlatform, tmp_path: 
     }
     for query, expected in of_artists.items():
         assert set(here.rows(f"{query} WHERE id = ANY(%s)", known)) == expected, query
-    said = told["audio_features"]
+    said = result["audio_features"]
     ((row,),) = here.rows('SELECT row_to_json(f) FROM "TrackFeatures" f WHERE id = %s', said["id"])
     assert len(row) == 13
     assert row == pytest.approx({name: said[name] for name in row})

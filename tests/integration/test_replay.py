@@ -169,9 +169,9 @@ def test_replay_restores_only_chosen_users_and_hours(soaked: Soaked) -> None:
     before = replay_all(part, users=[first], until=middle)
     assert 0 < before["plays"] < number
     with connect(part.warehouse_dsn) as connection:
-        told = connection.execute("SELECT max(answered_at) FROM songswap.polls").fetchone()
-        assert told is not None
-        assert told[0] < middle
+        rows = connection.execute("SELECT max(answered_at) FROM songswap.polls").fetchone()
+        assert rows is not None
+        assert rows[0] < middle
     after = replay_all(part, users=[first], since=middle)
     assert before["plays"] + after["plays"] == number
     replay_all(part, users=[second])
@@ -219,8 +219,8 @@ def settings_of(settings: Settings) -> dict[str, str]:
 
     def s3(key: Any) -> str:
         extra = {"endpoint_url": key.endpoint_url, "region_name": key.region}
-        told = {"login": key.access_key_id, "password": key.secret_access_key, "extra": extra}
-        return json.dumps({"conn_type": "aws"} | told)
+        result = {"login": key.access_key_id, "password": key.secret_access_key, "extra": extra}
+        return json.dumps({"conn_type": "aws"} | result)
 
     warehouse = psycopg.conninfo.conninfo_to_dict(settings.warehouse_dsn)
     return {

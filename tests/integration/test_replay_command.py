@@ -34,8 +34,8 @@ def songswap(here: Platform, tmp_path: Path) -> Run:
     """Runs ``songswap replay`` with the platform's settings and others; None leaves one out."""
 
     def run(*arguments: str, **others: str | None) -> subprocess.CompletedProcess[str]:
-        told = {"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "120"}
-        settings = told | here.environment() | others
+        result = {"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "120"}
+        settings = result | here.environment() | others
         return subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "songswap.cli.main", "replay", "--processes", "1", *arguments],
             cwd=tmp_path,
@@ -85,8 +85,8 @@ def test_dry_run_counts_by_user_and_changes_nothing(here: Platform, songswap: Ru
     shown = listed(songswap("--dry-run", "--user", first).stdout)
     assert (shown["Users"], shown["Objects read"]) == ("1", str(len(of_one)))
     within = songswap("--dry-run", "--from", "2026-11-22T19", "--to", "2026-11-23", "--json")
-    told = json.loads(within.stdout)["objects"]
-    assert 0 < told == len([key for key in keys if key[-7:-5] in ("20", "22")]) < len(keys)
+    data = json.loads(within.stdout)["objects"]
+    assert 0 < data == len([key for key in keys if key[-7:-5] in ("20", "22")]) < len(keys)
 
 
 def test_lost_plays_come_back(here: Platform, songswap: Run) -> None:

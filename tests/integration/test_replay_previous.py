@@ -47,17 +47,17 @@ def as_before(here: Platform, until: datetime | None = None) -> dict[str, set[Pl
 
     It asked with ``after``, the begin of the hour before, and put only what had plays, as text.
     """
-    told = []
+    result = []
     for path in here.objects():
         place = keys.parse(path)
         assert place is not None
         given = obstore.get(here.bucket, path)
         at = datetime.fromisoformat(given.attributes["observed-at"])
         if until is None or place.hour < until:
-            told.append((place.user_id, at, json.loads(gzip.decompress(bytes(given.bytes())))))
+            result.append((place.user_id, at, json.loads(gzip.decompress(bytes(given.bytes())))))
             obstore.delete(here.bucket, path)
     plays: dict[str, set[Play]] = {}
-    for number, (user, at, page) in enumerate(told):
+    for number, (user, at, page) in enumerate(result):
         hour = at.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
         after = int(hour.timestamp() * 1000)
         items = [item for item in page["items"] if item["played_at"] > f"{hour:%Y-%m-%dT%H}"]

@@ -34,12 +34,12 @@ def is_active(here: Platform, now: datetime | None = None) -> bool:
 
 def row(here: Platform, run_id: str) -> tuple[Any, ...]:
     """State, problem and seconds of a run."""
-    (told,) = here.rows(
+    (row,) = here.rows(
         "SELECT state, problem, extract(epoch FROM ended_at - started_at)::int"
         " FROM songswap.runs WHERE run_id = %s",
         run_id,
     )
-    return told
+    return row
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def test_pause_and_its_end_are_reported_once(platform: MakePlatform) -> None:
         assert row(here, name)[0] == "paused"
         # What it told is noted; asked again at once, it tells nothing.
         summary = hourly_load.summarise(here.settings, name, here.clock)
-        return [(one.kind, one.sentence) for one in summary.notices]
+        return [(notice.kind, notice.sentence) for notice in summary.notices]
 
     assert notices() == []
     sent = "SELECT subject, detail::timestamptz FROM songswap.notices"
@@ -244,7 +244,7 @@ def test_notices_of_pauses(platform: MakePlatform) -> None:
 
     def notices() -> list[tuple[str, str]]:
         summary = hourly_load.summarise(here.settings, "run 1", here.clock)
-        return [(one.kind, one.sentence[:40]) for one in summary.notices]
+        return [(notice.kind, notice.sentence[:40]) for notice in summary.notices]
 
     until = f"{now + timedelta(minutes=90):%Y-%m-%d %H:%M}"
     assert notices() == [(PAUSED, f"Paused by Spotify until {until}")]
@@ -270,7 +270,7 @@ def test_dead_grants_are_reported_once_a_day(platform: MakePlatform) -> None:
 
     def notices() -> list[tuple[str, str]]:
         summary = hourly_load.summarise(here.settings, "run 1", here.clock)
-        return [(one.kind, one.sentence) for one in summary.notices]
+        return [(notice.kind, notice.sentence) for notice in summary.notices]
 
     ((about, sentence),) = notices()
     assert about == LOOK

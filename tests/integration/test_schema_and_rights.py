@@ -185,19 +185,19 @@ def test_statements_that_migrate_names_are_enough(database: str) -> None:
     me = as_role(database, "me")
     with pytest.raises(WarehouseRefused) as refused:
         migrate(me)
-    told = str(refused.value)
+    text = str(refused.value)
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
-    assert f"GRANT CREATE ON DATABASE {name} TO me; GRANT CREATE ON SCHEMA public TO me." in told
-    assert told.count(". ") <= 3
-    assert "Traceback" not in told
-    execute(database, *named(told))
+    assert f"GRANT CREATE ON DATABASE {name} TO me; GRANT CREATE ON SCHEMA public TO me." in text
+    assert text.count(". ") <= 3
+    assert "Traceback" not in text
+    execute(database, *named(text))
     assert migrate(me).platform == "public"
     assert schemas_with_tables(database) == {"public": 14}
 
 
-def named(told: str) -> list[str]:
+def named(value: str) -> list[str]:
     """The statements that a refusal names."""
-    return told.partition("run: ")[2].partition(". Then")[0].split("; ")
+    return value.partition("run: ")[2].partition(". Then")[0].split("; ")
 
 
 def test_tables_of_the_web_app(database: str) -> None:
@@ -225,9 +225,9 @@ def test_tables_of_the_web_app(database: str) -> None:
     execute(database, *statements)
     migrated = migrate(as_role(database, "me"))
     assert migrated.platform == "music"
-    told = migrated.advice
-    assert 'GRANT SELECT, INSERT, UPDATE, DELETE ON music."History" TO me' in told
-    execute(database, *told.partition("run: ")[2].rstrip(".").split("; "))
+    text = migrated.advice
+    assert 'GRANT SELECT, INSERT, UPDATE, DELETE ON music."History" TO me' in text
+    execute(database, *text.partition("run: ")[2].rstrip(".").split("; "))
     assert migrate(as_role(database, "me")).advice == ""
 
 
@@ -250,12 +250,12 @@ def test_migrate_names_only_the_rights_it_needs(database: str) -> None:
         'GRANT REFERENCES ON public."Artists" TO me',
     ]
     for left_out in statements:
-        execute(database, *(one for one in statements if one != left_out))
+        execute(database, *(statement for statement in statements if statement != left_out))
         with pytest.raises(WarehouseRefused) as refused:
             migrate(as_role(database, "me"))
         assert named(str(refused.value)) == [left_out]
-        for one in statements:
-            execute(database, one.replace("GRANT", "REVOKE", 1).replace(" TO me", " FROM me"))
+        for statement in statements:
+            execute(database, statement.replace("GRANT", "REVOKE", 1).replace(" TO me", " FROM me"))
         execute(database, 'GRANT REFERENCES (email) ON "Users" TO me')
     execute(database, *statements)
     migrate(as_role(database, "me"))

@@ -132,10 +132,10 @@ def test_only_the_statement_that_stores_tokens_logs_them(
     """Where parameters are logged."""
     here = platform(*ROTATED, users=3)
     log_all(here, log_parameter_max_length="-1")
-    told = checked(here)
-    assert "log_statement = all, log_parameter_max_length_on_error = -1" in told
+    text = checked(here)
+    assert "log_statement = all, log_parameter_max_length_on_error = -1" in text
     for remedy in ("log_parameter_max_length", "log_parameter_max_length_on_error"):
-        assert f"ALTER ROLE songswap SET {remedy} = 0" in told
+        assert f"ALTER ROLE songswap SET {remedy} = 0" in text
     given = hours(here)
     statements = shown(log(), given)
     assert statements

@@ -77,8 +77,10 @@ def test_list_show_retry_drop(here: Platform, own_objects: ObjectStore, songswap
             [RotatedToken(1, "spent", "secret access", "secret refresh", here.clock())]
         )
     listed = json.loads(songswap("list", "--json").stdout)
-    assert [one["id"] for one in listed["responses"]] == [1, 2, 3, 4]
-    assert {tuple(one["waits_for"]) for one in listed["responses"]} == {("S3", "warehouse")}
+    assert [response["id"] for response in listed["responses"]] == [1, 2, 3, 4]
+    assert {tuple(response["waits_for"]) for response in listed["responses"]} == {
+        ("S3", "warehouse")
+    }
     assert listed["tokens"] == 1
     shown = json.loads(songswap("show", "1", "--json").stdout)
     assert shown["key"].startswith(f"history/spotify/user{shown['user_id']}/")
@@ -130,7 +132,7 @@ def test_damaged_response_stays_and_others_leave(
         here.load()
     assert here.history() == here.reachable(), "Spotify told it again"
     with Spool(here.settings.spool) as spool:
-        assert [(one.id, one.archived, one.loaded) for one in spool.entries()] == [
+        assert [(entry.id, entry.archived, entry.loaded) for entry in spool.entries()] == [
             (2, False, False)
         ]
     shown = songswap("show", "2")
@@ -165,8 +167,8 @@ def test_refused_response_stays_and_others_load(here: Platform, trouble: str) ->
         here.load()
     assert len({user for user, _, _ in here.history()}) == 3
     with Spool(here.settings.spool) as spool:
-        assert {one.user_id for one in spool.entries()} == {poisoned}
-        assert all(one.problem for one in spool.entries())
+        assert {entry.user_id for entry in spool.entries()} == {poisoned}
+        assert all(entry.problem for entry in spool.entries())
     here.execute('DROP TRIGGER trouble ON "History"')
     here.load()
     assert here.history() == here.reachable()

@@ -144,11 +144,11 @@ def test_any_damage_raises_only_spool_errors(
             assert {id_: content(one) for id_, one in whole.items()}.items() <= kept.items(), seed
             left = spool.entries()
             assert all(one.problem for one in left), seed
-            told = spool.recoveries()
+            result = spool.recoveries()
             lost = kept.keys() - whole.keys() - {one.id for one in left}
             # Of a log that ends too early nothing tells that it went on.
-            assert not lost or told or (cut and file != FILE), seed
-            recovered += bool(told)
+            assert not lost or result or (cut and file != FILE), seed
+            recovered += bool(result)
             (new,) = spool.add("run 2", 0, [RawResponse(1, "key", AT, pack(b"{}"))])
             assert new.id > max(whole, default=0), "whoever has an id in hand means that answer"
     assert recovered > CORRUPTIONS / 4
@@ -218,16 +218,16 @@ def test_broken_file_is_put_aside_and_its_readable_rows_saved(
     trouble(folder / FILE)
     with Spool(folder) as spool:
         whole = drain(spool)
-        (told,) = spool.recoveries(only_unreported=True)
-        assert (folder / told.file).exists()
-        assert told.file.startswith(f"{FILE}.broken-20")
-        assert told.responses == len(whole) >= saved
-        assert told.tokens == len(spool.tokens()) == (8 if saved else 0)
+        (result,) = spool.recoveries(only_unreported=True)
+        assert (folder / result.file).exists()
+        assert result.file.startswith(f"{FILE}.broken-20")
+        assert result.responses == len(whole) >= saved
+        assert result.tokens == len(spool.tokens()) == (8 if saved else 0)
         assert {id_: content(one) for id_, one in whole.items()}.items() <= sound[1].items()
-        spool.acknowledge([told])
+        spool.acknowledge([result])
         assert spool.recoveries(only_unreported=True) == []
     with Spool(folder) as again:
-        assert again.recoveries() == [told]
+        assert again.recoveries() == [result]
         assert again.waiting() == (0, 0)
 
 
@@ -241,7 +241,7 @@ def test_damage_that_comes_while_it_is_open(folder: Path) -> None:
         assert len(list(folder.glob("*.broken-*Z"))) == 1
         other.mark_archived({kept[0].id: "key"})
         other.mark_loaded([kept[0].id])
-        assert kept[0].id not in {one.id for one in spool.entries()}, "both have the new file"
+        assert kept[0].id not in {entry.id for entry in spool.entries()}, "both have the new file"
 
 
 def test_many_find_it_broken(folder: Path) -> None:
@@ -325,11 +325,11 @@ def test_damaged_tokens_are_reported_and_never_used(folder: Path) -> None:
         db.execute("UPDATE rotated_tokens SET refresh_token = x'61' WHERE user_id = 3")
         db.execute("UPDATE rotated_tokens SET expires_ms = 'soon' WHERE user_id = 4")
     with Spool(folder) as spool:
-        assert [one.user_id for one in spool.tokens()] == [1, 2, 5, 6, 7, 8]
+        assert [token.user_id for token in spool.tokens()] == [1, 2, 5, 6, 7, 8]
         assert spool.damaged_tokens() == [3, 4]
         spool.add_tokens([TOKENS[2]])
         spool.drop_damaged_tokens()
-        assert [one.user_id for one in spool.tokens()] == [1, 2, 3, 5, 6, 7, 8]
+        assert [token.user_id for token in spool.tokens()] == [1, 2, 3, 5, 6, 7, 8]
         assert spool.damaged_tokens() == []
 
 
@@ -363,7 +363,7 @@ def test_spool_of_the_version_before(broken: bool, tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         assert [one.user_id for one in spool.not_archived(0, 9)] == [1, 3]
         assert [one.body for one in spool.not_loaded(0, 9)] == [b"{}", b"{}"]
-        assert [(one.user_id, one.refresh_token) for one in spool.tokens()] == [(7, "r")]
+        assert [(token.user_id, token.refresh_token) for token in spool.tokens()] == [(7, "r")]
 
 
 @pytest.mark.parametrize("trouble", ["full", "locked"])
@@ -420,9 +420,9 @@ def test_run_goes_on_and_is_red_once(here: Platform) -> None:
     plan(here.settings, "r", here.clock)
     fetch(here.settings, "r", 0, here.clock)
     broken_tree(here.settings.spool / FILE)
-    with pytest.raises(RunFailed, match="The spool was broken") as told:
+    with pytest.raises(RunFailed, match="The spool was broken") as result:
         here.load()
-    assert "4 responses and the tokens of 0 users were recovered" in str(told.value)
+    assert "4 responses and the tokens of 0 users were recovered" in str(result.value)
     assert here.history() == here.reachable()
     here.advance(hours=1)
     here.load()

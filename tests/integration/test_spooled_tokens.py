@@ -52,7 +52,7 @@ def states(here: Platform) -> dict[str, int]:
 def test_restored_from_a_dump(
     platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody is lost with the hours since the dump, and a replay of them brings the plays back."""
+    """Nobody is lost with the hours since the dump, and a replay of them restores the plays."""
     here = platform(*ROTATED, users=6)
     here.load()
     here.advance(hours=2)

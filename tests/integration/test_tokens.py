@@ -72,10 +72,10 @@ def test_long_tokens_for_hours(platform: MakePlatform, name: str) -> None:
         assert (column.name, column.size, column.users) == (name.replace("suffix", "token"), 256, 6)
         assert column.longest > 326
         assert column.remedy in run_step("postgres", "tables", checked(here))
-        told = here.rows(
+        rows = here.rows(
             "SELECT count(*) FROM songswap.notices WHERE subject LIKE '%%'||%s", column.name
         )
-        assert told == [(1,)]
+        assert rows == [(1,)]
         connection.execute(column.remedy.encode())
         here.advance(hours=1)
         here.load()
@@ -401,7 +401,7 @@ def test_interrupted_exchange_is_repeated_first(platform: MakePlatform) -> None:
             connection, Users(0, 2**31 - 1, None), here.clock()
         )
     assert (first.user_id, first.expires_at) == (here.user_id("listener-0003"), here.clock())
-    assert {one.expires_at for one in others} == {None}
+    assert {other.expires_at for other in others} == {None}
     here.mend()
     assert heavy_listeners.plan(here.settings, "too early", here.clock) == [], (
         "its claim still holds"

@@ -381,10 +381,10 @@ def test_web_app_that_wrote_into_our_schema(database: str, web_app: WebApp) -> N
         connection.execute("INSERT INTO alembic_version VALUES ('0001')")
     with pytest.raises(WarehouseRefused) as refused:
         migrate(database)
-    told = str(refused.value)
-    assert "Tables of the web app (Users, alembic_version) are in schema songswap" in told
+    text = str(refused.value)
+    assert "Tables of the web app (Users, alembic_version) are in schema songswap" in text
     with psycopg.connect(database, autocommit=True) as connection:
-        for statement in told.partition("run: ")[2].partition(". Then")[0].split("; "):
+        for statement in text.partition("run: ")[2].partition(". Then")[0].split("; "):
             if not statement.startswith("ALTER ROLE"):
                 connection.execute(statement.encode())
     assert where(database) == {"Users": "public", "alembic_version": "public"}
@@ -392,8 +392,8 @@ def test_web_app_that_wrote_into_our_schema(database: str, web_app: WebApp) -> N
 
 def test_search_path_of_a_role_of_our_name(database: str, postgres: Postgres) -> None:
     """Such a role makes no tables in our schema; another login can only say what to run."""
-    told = migrate(database).advice
-    assert "its search path in this database is public" in told
+    text = migrate(database).advice
+    assert "its search path in this database is public" in text
     assert migrate(database).advice == ""
     with psycopg.connect(postgres.dsn("shared"), autocommit=True) as connection:
         assert connection.execute("SELECT current_schema").fetchone() == ("public",)
@@ -403,8 +403,8 @@ def test_search_path_of_a_role_of_our_name(database: str, postgres: Postgres) ->
         connection.execute("GRANT SELECT ON songswap.schema_version TO little")
         try:
             login = make_conninfo(database, user="little", password="secret")
-            told = migrate(login).advice
-            statement = told.partition("run: ")[2].partition(". ")[0]
+            text = migrate(login).advice
+            statement = text.partition("run: ")[2].partition(". ")[0]
             connection.execute(statement.encode())
             assert "search path" not in migrate(login).advice
         finally:

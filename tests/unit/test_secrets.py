@@ -119,5 +119,5 @@ def test_no_error_quotes_a_secret(text: str, secret: str, form: str) -> None:
 @pytest.mark.parametrize("secret", ["QXZJKVW", "QXZJ KVW'9", "987\\QXZJ"])
 def test_no_place_quotes_a_secret(secret: str) -> None:
     """Where a connection leads is told without its login, whatever the password is."""
-    told = places(dsn_of(parse_connection("NAME", f"postgres://u:{quote(secret, safe='')}@h:5/d")))
-    assert told == "d at h:5"
+    text = places(dsn_of(parse_connection("NAME", f"postgres://u:{quote(secret, safe='')}@h:5/d")))
+    assert text == "d at h:5"

@@ -58,14 +58,14 @@ def emptied(value: Any) -> Any:
     return [] if isinstance(value, list) else 0 if isinstance(value, int) else None
 
 
-def shown(told: dict[str, Any]) -> list[str]:
+def shown(data: dict[str, Any]) -> list[str]:
     """The lines on a terminal of 80 columns."""
     screen = Terminal()
     screen.file = file = io.StringIO()
     screen.width = 80
-    for pause in told["pauses"]:
+    for pause in data["pauses"]:
         screen.say(_pause(pause))
-    screen.print(_summary(told))
+    screen.print(_summary(data))
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
@@ -81,8 +81,8 @@ def test_fullest_status_fits_a_screen() -> None:
 
 def test_zeros_are_left_out() -> None:
     """A fresh warehouse has lines that say so."""
-    told = emptied(FULL) | {"last_run": None}
-    assert [" ".join(line.split()) for line in shown(told)] == [
+    result = emptied(FULL) | {"last_run": None}
+    assert [" ".join(line.split()) for line in shown(result)] == [
         "Last run none yet",
         "Waiting nothing",
         "Open gaps none",

@@ -185,8 +185,8 @@ def test_uri_and_json_say_the_same(parts: dict[str, Any]) -> None:
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text of a setting ends in another error than the sentence."""
-    for told in (text, f"postgres://{text}", f'{{"extra": {json.dumps(text)}}}'):
+    for result in (text, f"postgres://{text}", f'{{"extra": {json.dumps(text)}}}'):
         try:
-            parse_connection("NAME", told)
+            parse_connection("NAME", result)
         except SettingsError as refused:
             assert refused.__cause__ is None  # noqa: PT017 - it may be read too

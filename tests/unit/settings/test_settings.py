@@ -76,39 +76,39 @@ def test_reading_the_archive() -> None:
     """The key that may read the archive is a connection of its own, and may be missing."""
     assert from_environment(ENVIRONMENT).library is None
     given = '{"conn_type": "aws", "login": "reader", "password": "hush"}'
-    told = from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": given})
-    assert told.library is not None
-    assert (told.library.bucket, told.library.access_key_id) == ("raw", "reader")
-    assert "hush" not in repr(told)
+    result = from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": given})
+    assert result.library is not None
+    assert (result.library.bucket, result.library.access_key_id) == ("raw", "reader")
+    assert "hush" not in repr(result)
     assert (
         from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": " "}).library is None
     )
 
 
 @pytest.mark.parametrize(
-    "told",
+    "value",
     ["postgresql://me:p%40ss@db:5/fresh", "host=db port=5 dbname=fresh user=me password=p@ss", "F"],
 )
-def test_another_warehouse_is_a_uri_conninfo_or_variable(told: str) -> None:
-    dsn = another_warehouse({"F": "postgresql://me:p%40ss@db:5/fresh"}, told)
+def test_another_warehouse_is_a_uri_conninfo_or_variable(value: str) -> None:
+    dsn = another_warehouse({"F": "postgresql://me:p%40ss@db:5/fresh"}, value)
     expected = {"host": "db", "port": "5", "user": "me", "password": "p@ss", "dbname": "fresh"}
     assert conninfo_to_dict(dsn) == expected
 
 
-@pytest.mark.parametrize("told", ["FRESH", "password=hush in", "hush me"])
-def test_no_other_warehouse(told: str) -> None:
+@pytest.mark.parametrize("value", ["FRESH", "password=hush in", "hush me"])
+def test_no_other_warehouse(value: str) -> None:
     """What is none of these is refused without being repeated."""
     with pytest.raises(SettingsError, match="neither") as refused:
-        another_warehouse({}, told)
-    assert told not in str(refused.value)
+        another_warehouse({}, value)
+    assert value not in str(refused.value)
     assert "hush" not in str(refused.value)
 
 
-@pytest.mark.parametrize("told", ["postgresql://u:hush@h/d?iam=true", '{"extra": {"iam": true}}'])
-def test_other_warehouse_that_is_not_supported(told: str) -> None:
+@pytest.mark.parametrize("value", ["postgresql://u:hush@h/d?iam=true", '{"extra": {"iam": true}}'])
+def test_other_warehouse_that_is_not_supported(value: str) -> None:
     """What another database may not be is said as of the platform's own."""
     with pytest.raises(SettingsError, match="database to replay into asks for IAM") as refused:
-        another_warehouse({}, told)
+        another_warehouse({}, value)
     assert "hush" not in str(refused.value)
 
 

@@ -119,9 +119,9 @@ def test_any_connection_is_read_or_refused(
     host: str, password: str, schema: str, extra: dict[str, Any]
 ) -> None:
     """Whatever stands in the fields, libpq can read what it is told, or a sentence refuses it."""
-    told = {"host": host, "password": password, "schema": schema, "extra": extra}
+    result = {"host": host, "password": password, "schema": schema, "extra": extra}
     try:
-        dsn = dsn_of(parse_connection("NAME", json.dumps(told)))
+        dsn = dsn_of(parse_connection("NAME", json.dumps(result)))
     except SettingsError as refused:
         assert refused.__cause__ is None  # noqa: PT017 - it may be read too
         return

@@ -122,12 +122,12 @@ def test_steps_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step is one line with its date when it is done, and none that failed is."""
     screen = Screen()
     monkeypatch.setattr(console, "err", screen)
-    with Steps(in_turn=True) as told:
-        told("[red]plan", 0, 1)
-        told("fetch", 1, 2)
-        told("fetch", 2, 2, "7 rows")
-        told("fetch", 2, 2)
-        told("summarise", 0, 1)
+    with Steps(in_turn=True) as result:
+        result("[red]plan", 0, 1)
+        result("fetch", 1, 2)
+        result("fetch", 2, 2, "7 rows")
+        result("fetch", 2, 2)
+        result("summarise", 0, 1)
     lines = [line.split(" ", 1) for line in screen.text.splitlines()]
     assert [text for _, text in lines] == [
         "[red]plan: done",
@@ -142,8 +142,8 @@ def test_log_with_colours_is_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     screen = Screen()
     monkeypatch.setattr(console, "err", screen)
-    with Steps() as told:
-        told("plan", 1, 1)
+    with Steps() as result:
+        result("plan", 1, 1)
     assert screen.text.endswith("Z plan: done\n")
     assert len(screen.text.splitlines()) == 1
 
@@ -152,11 +152,11 @@ def test_step_that_failed_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an error ends has no line that says it was done."""
     screen = Screen()
     monkeypatch.setattr(console, "err", screen)
-    told = Steps()
+    result = Steps()
 
     def fail() -> None:
-        with told:
-            told("load", 0, 1)
+        with result:
+            result("load", 0, 1)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -48,10 +48,10 @@ def test_settings_of_the_environment_win(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PGAPPNAME", "nightly")
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "4")
     monkeypatch.setenv("PGOPTIONS", "-c geqo=off")
-    told = conninfo_to_dict(with_defaults("host=h", limits()))
-    assert (told["application_name"], told["connect_timeout"]) == ("nightly", "4")
+    result = conninfo_to_dict(with_defaults("host=h", limits()))
+    assert (result["application_name"], result["connect_timeout"]) == ("nightly", "4")
     # Libpq reads it itself.
-    assert "options" not in told
+    assert "options" not in result
 
 
 @pytest.mark.parametrize("wait_s", ["0.1", "3", "60", "3600"])

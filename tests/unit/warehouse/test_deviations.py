@@ -58,10 +58,12 @@ def test_each_column_is_needed(name: str) -> None:
     whole = shape(name)
     for missing, kind in TABLES[name].columns.items():
         left = {each: found for each, found in whole.columns.items() if each != missing}
-        told = [*of_table(whole._replace(columns=left), "public", "me")]
-        assert [f'public."{name}".{missing} is not there'] == [one.problem for one in told]
-        assert f"ADD COLUMN {missing} {kind.contract}" in told[0].remedy
-        assert told[0].is_fatal == (missing in TABLES[name].loaded)
+        deviations = [*of_table(whole._replace(columns=left), "public", "me")]
+        assert [f'public."{name}".{missing} is not there'] == [
+            deviation.problem for deviation in deviations
+        ]
+        assert f"ADD COLUMN {missing} {kind.contract}" in deviations[0].remedy
+        assert deviations[0].is_fatal == (missing in TABLES[name].loaded)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -70,10 +72,10 @@ def test_a_key_that_holds_later_or_for_some(name: str, lacks: str) -> None:
     """It is named with what it lacks; a good one beside it makes up for it."""
     whole = shape(name)
     bad: list[Mapping[str, Any]] = [{**key, "lacks": lacks} for key in whole.unique]
-    told = [*of_table(whole._replace(unique=bad), "public", "me")]
-    assert len(told) == len(bad)
-    assert all(f"is {lacks}" in one.problem for one in told)
-    assert told[0].is_fatal
+    deviations = [*of_table(whole._replace(unique=bad), "public", "me")]
+    assert len(deviations) == len(bad)
+    assert all(f"is {lacks}" in deviation.problem for deviation in deviations)
+    assert deviations[0].is_fatal
     assert problems(whole._replace(unique=bad + list(whole.unique))) == []
 
 
@@ -82,9 +84,9 @@ def test_an_added_column() -> None:
     for harmless in ({"nullable": True}, {"filled": True}, {"generated": True}):
         assert problems(shape("Tracks", {"label": column("text", **harmless)})) == []
     label = {"Label": column("text")}
-    (told,) = of_table(shape("Tracks", label), "public", "me")
-    assert told.is_fatal
-    assert 'ALTER TABLE public."Tracks" ALTER COLUMN "Label" SET DEFAULT' in told.remedy
+    (deviation,) = of_table(shape("Tracks", label), "public", "me")
+    assert deviation.is_fatal
+    assert 'ALTER TABLE public."Tracks" ALTER COLUMN "Label" SET DEFAULT' in deviation.remedy
     assert not next(iter(of_table(shape("Tracks", label, fills=True), "public", "me"))).is_fatal
     assert not next(iter(of_table(shape("Users", label), "public", "me"))).is_fatal
 
@@ -92,27 +94,27 @@ def test_an_added_column() -> None:
 def test_ids_that_fold() -> None:
     """Ids differ in the case of their letters alone: what takes such for equal is no key."""
     for found in (column("varchar(24)", folds=True), column("varchar(24)", type="citext")):
-        (told,) = of_table(shape("ArtistGenres", {"id": found}), "public", "me")
-        assert told.is_fatal
-        assert told.remedy.endswith("ALTER COLUMN id TYPE varchar(24)")
+        (deviation,) = of_table(shape("ArtistGenres", {"id": found}), "public", "me")
+        assert deviation.is_fatal
+        assert deviation.remedy.endswith("ALTER COLUMN id TYPE varchar(24)")
     assert problems(shape("Artists", {"name": column("varchar(120)", type="citext")})) == []
 
 
 def test_advice_on_policies_depends_on_whether_owners_are_under_them() -> None:
-    (told,) = of_table(shape("History", hides_rows=True), "Music", "Me")
-    assert told.is_fatal
-    assert 'ALTER ROLE "Me" BYPASSRLS' in told.remedy
-    assert 'ALTER TABLE "Music"."History" DISABLE ROW LEVEL SECURITY' in told.remedy
-    assert 'GRANT owner TO "Me"' in told.remedy
-    (told,) = of_table(shape("History", hides_rows=True, forced=True), "public", "me")
-    assert 'ALTER TABLE public."History" NO FORCE ROW LEVEL SECURITY' in told.remedy
-    assert "GRANT" not in told.remedy
+    (deviation,) = of_table(shape("History", hides_rows=True), "Music", "Me")
+    assert deviation.is_fatal
+    assert 'ALTER ROLE "Me" BYPASSRLS' in deviation.remedy
+    assert 'ALTER TABLE "Music"."History" DISABLE ROW LEVEL SECURITY' in deviation.remedy
+    assert 'GRANT owner TO "Me"' in deviation.remedy
+    (deviation,) = of_table(shape("History", hides_rows=True, forced=True), "public", "me")
+    assert 'ALTER TABLE public."History" NO FORCE ROW LEVEL SECURITY' in deviation.remedy
+    assert "GRANT" not in deviation.remedy
 
 
 @pytest.mark.parametrize("relkind", ["v", "m", "f"])
 def test_view_is_reported_only_as_no_table(relkind: str) -> None:
-    (told,) = problems(shape("History")._replace(relkind=relkind, columns={}))
-    assert "whose rows have no key" in told
+    (deviation,) = problems(shape("History")._replace(relkind=relkind, columns={}))
+    assert "whose rows have no key" in deviation
     assert problems(shape("History", relkind="p")) == []
 
 
@@ -120,6 +122,6 @@ def test_references_to_another_schema() -> None:
     """Our tables have to refer to those that are used."""
     assert [*of_references("music", [], "me")] == []
     assert [*of_references("music", ["music"], "me")] == []
-    (told,) = of_references("music", ["public"], "me")
-    assert told.is_fatal
-    assert "ALTER ROLE me SET search_path = public" in told.remedy
+    (deviation,) = of_references("music", ["public"], "me")
+    assert deviation.is_fatal
+    assert "ALTER ROLE me SET search_path = public" in deviation.remedy

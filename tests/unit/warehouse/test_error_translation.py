@@ -80,9 +80,9 @@ def test_error_names_the_session_in_the_way() -> None:
 )
 def test_too_many_connections(said: str) -> None:
     """How many are needed is said, whichever limit was reached."""
-    told = str(translate(psycopg.OperationalError(said)))
-    assert f"needs {NEEDED} and takes up to {MOST}" in told
-    assert "CONNECTION LIMIT" in told
+    text = str(translate(psycopg.OperationalError(said)))
+    assert f"needs {NEEDED} and takes up to {MOST}" in text
+    assert "CONNECTION LIMIT" in text
 
 
 def test_each_of_several_hosts_says_why_it_failed() -> None:

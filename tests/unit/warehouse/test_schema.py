@@ -36,9 +36,9 @@ def test_several_outside_the_path() -> None:
     """Nothing is guessed; the sentence says how to choose."""
     with pytest.raises(WarehouseRefused) as refused:
         chosen(["a", "B"], path="public")
-    told = str(refused.value)
+    text = str(refused.value)
     for words in ("(a, B)", "ALTER ROLE me SET search_path = a", "-c search_path=a"):
-        assert words in told
+        assert words in text
 
 
 def test_where_they_are_made() -> None:

@@ -13,11 +13,11 @@ def test_server_from_11_on_with_utf8_is_accepted(version: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [(100023, "version 10,"), (90624, "version 9.x"), (80400, "version 8.x")]
+    ("version", "value"), [(100023, "version 10,"), (90624, "version 9.x"), (80400, "version 8.x")]
 )
-def test_old_server_names_its_version_and_what_is_needed(version: int, told: str) -> None:
+def test_old_server_names_its_version_and_what_is_needed(version: int, value: str) -> None:
     sentence = unsupported(version, "UTF8") or ""
-    assert told in sentence
+    assert value in sentence
     assert "11 or later is needed" in sentence
 
 

@@ -88,5 +88,5 @@ def test_setting_that_exposes_tokens_is_named_with_its_remedy(
 def test_servers_before_13_must_log_no_statements(settings: dict[str, str], remedy: str) -> None:
     """They cannot leave parameters out."""
     old = {"log_statement": "none", "log_min_duration_statement": "-1"}
-    ((_, told),) = found(old | settings)
-    assert told == remedy
+    ((_, result),) = found(old | settings)
+    assert result == remedy

@@ -27,39 +27,41 @@ def environment(plan: Plan) -> dict[str, str]:
 def test_every_part_is_local_by_default() -> None:
     """At its usual port, which the tasks know."""
     plan = make_plan({})
-    told = environment(plan)
+    result = environment(plan)
     assert plan.started_ports == {
         "airflow": 8080,
         "postgres": 5439,
         "s3": 9010,
         "simulator": 8010,
     }
-    assert told["AIRFLOW_CONN_SONGSWAP_RDS"] == "postgresql://local/songswap"
-    assert told["SPOTIFY_API_URL"] == "http://127.0.0.1:8010/v1"
-    assert told["RECCOBEATS_URL"] == "http://127.0.0.1:8010/reccobeats"
-    assert told["AIRFLOW_VAR_BUCKET_NAME"] == "songswap"
-    assert told["SONGSWAP_SPOOL"] == "/state/spool"
-    s3 = json.loads(told["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"])
+    assert result["AIRFLOW_CONN_SONGSWAP_RDS"] == "postgresql://local/songswap"
+    assert result["SPOTIFY_API_URL"] == "http://127.0.0.1:8010/v1"
+    assert result["RECCOBEATS_URL"] == "http://127.0.0.1:8010/reccobeats"
+    assert result["AIRFLOW_VAR_BUCKET_NAME"] == "songswap"
+    assert result["SONGSWAP_SPOOL"] == "/state/spool"
+    s3 = json.loads(result["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"])
     assert (s3["conn_type"], s3["login"]) == ("aws", "pipeline")
     assert s3["extra"]["endpoint_url"] == "http://127.0.0.1:9010"
-    reading = json.loads(told["AIRFLOW_CONN_SONGSWAP_S3_READONLY"])
+    reading = json.loads(result["AIRFLOW_CONN_SONGSWAP_S3_READONLY"])
     assert (reading["login"], reading["password"] != s3["password"]) == ("reader", True)
-    discord = json.loads(told["AIRFLOW_CONN_DISCORD_NOTIFIER"])
+    discord = json.loads(result["AIRFLOW_CONN_DISCORD_NOTIFIER"])
     assert discord["host"] == "http://127.0.0.1:8010/discord/"
     assert (
-        discord["extra"]["webhook_endpoint"] == (told["AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT"]) != ""
+        discord["extra"]["webhook_endpoint"]
+        == (result["AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT"])
+        != ""
     )
 
 
 def test_real_credentials_keep_the_simulator_away() -> None:
     """With Spotify's credentials neither its addresses nor the webhook sink are the simulator's."""
     plan = make_plan({"SPOTIFY_CLIENT_ID": "id", "SPOTIFY_CLIENT_SECRET": "secret"})
-    told = environment(plan)
+    result = environment(plan)
     assert not plan.simulated
     assert "simulator" not in plan.started_ports
-    assert told["SPOTIFY_CLIENT_ID"] == "id"
+    assert result["SPOTIFY_CLIENT_ID"] == "id"
     simulated = "SPOTIFY_API_URL SPOTIFY_ACCOUNTS_URL RECCOBEATS_URL AIRFLOW_CONN_DISCORD_NOTIFIER"
-    assert not set(simulated.split()) & set(told)
+    assert not set(simulated.split()) & set(result)
 
 
 def test_a_real_warehouse_and_archive_win() -> None:
@@ -72,14 +74,14 @@ def test_a_real_warehouse_and_archive_win() -> None:
             "AIRFLOW_VAR_BUCKET_NAME": "real-bucket",
         },
     )
-    told = environment(plan)
+    result = environment(plan)
     assert not plan.local_warehouse
     assert set(plan.started_ports) == {"airflow", "postgres", "simulator"}
-    assert told["AIRFLOW_CONN_SONGSWAP_RDS"] == RDS
-    assert told["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"] == s3
-    assert told["AIRFLOW_VAR_BUCKET_NAME"] == "real-bucket"
-    assert "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE" not in told
-    assert "AIRFLOW_CONN_SONGSWAP_S3_READONLY" not in told
+    assert result["AIRFLOW_CONN_SONGSWAP_RDS"] == RDS
+    assert result["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"] == s3
+    assert result["AIRFLOW_VAR_BUCKET_NAME"] == "real-bucket"
+    assert "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE" not in result
+    assert "AIRFLOW_CONN_SONGSWAP_S3_READONLY" not in result
 
 
 def test_an_empty_setting_counts_as_none() -> None:

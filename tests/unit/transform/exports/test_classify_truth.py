@@ -44,7 +44,9 @@ def moment(ms: int) -> datetime:
 def lives(kind: ExportKind) -> Iterator[tuple[Life, Names]]:
     """Lives of which the API returned two days of three, and the names of its tracks."""
     world = SimulatedWorld(3, 40, NOW - 30 * DAY)
-    everybody = [one for one in world.listeners.values() if isinstance(one, Listener)]
+    everybody = [
+        listener for listener in world.listeners.values() if isinstance(listener, Listener)
+    ]
     plays_of = {
         one.number: [
             play for play in one.plays(NOW) if play.listed_at <= NOW and play.played_at // DAY % 3
@@ -95,10 +97,10 @@ def identified(streams: Sequence[Stream], names: Names) -> list[Stream]:
     for track_id, of in names.items():
         ids[of].append(track_id)
     return [
-        one._replace(track_id=found[0])
-        if one.to_the_minute and len(found := ids[one.track_name, one.artist_name]) == 1
-        else one
-        for one in streams
+        stream._replace(track_id=found[0])
+        if stream.to_the_minute and len(found := ids[stream.track_name, stream.artist_name]) == 1
+        else stream
+        for stream in streams
     ]
 
 
@@ -125,9 +127,9 @@ def test_plays_and_streams_match_as_they_truly_do(kind: ExportKind) -> None:
         merged += len(pairs)
         right += len(
             {
-                one.played_at
-                for one in pairs
-                if one.played_at in {at for at, _ in life.truth[key_of(one.stream)]}
+                pair.played_at
+                for pair in pairs
+                if pair.played_at in {at for at, _ in life.truth[key_of(pair.stream)]}
             }
         )
         in_export = {at for rows in life.truth.values() for at, _ in rows}
@@ -160,7 +162,9 @@ def told_after(life: Life, settled: Sequence[ClassifiedStream]) -> int:
 def number(life: Life, settled: Sequence[ClassifiedStream]) -> int:
     """How many plays there are: those that the API returned or whose track is known, and of account
     data the private ones, which it does not tell apart."""
-    unknown = {key_of(one.stream) for one in settled if one.outcome is Outcome.UNIDENTIFIED}
+    unknown = {
+        key_of(stream.stream) for stream in settled if stream.outcome is Outcome.UNIDENTIFIED
+    }
     plays = {at for at, _ in life.plays}
     private = 0
     for key, rows in life.truth.items():

@@ -108,7 +108,7 @@ def test_impossible_row_is_rejected_with_its_reason(change: dict[str, Any], reas
     """Its neighbours are streams."""
     file = extended(ROW, {**ROW, **change}, ROW)
     assert len(file.streams) == 2
-    assert [one.reason for one in file.rejected_items] == [reason]
+    assert [item.reason for item in file.rejected_items] == [reason]
 
 
 @pytest.mark.parametrize("row", [None, 5, "row", [ROW], True])

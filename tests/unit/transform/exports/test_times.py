@@ -12,7 +12,7 @@ AT = datetime(2019, 3, 14, 15, 9, 26, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "value",
     [
         "2019-03-14T15:09:26Z",
         "2019-03-14 15:09:26",
@@ -37,17 +37,17 @@ AT = datetime(2019, 3, 14, 15, 9, 26, tzinfo=UTC)
         "1552576166000",
     ],
 )
-def test_each_spelling_of_a_time_is_that_time(told: str | float) -> None:
+def test_each_spelling_of_a_time_is_that_time(value: str | float) -> None:
     """Without a zone it is UTC."""
-    assert export_time(told) == AT
+    assert export_time(value) == AT
 
 
 @pytest.mark.parametrize(
-    ("told", "ms"),
+    ("value", "ms"),
     [("2019-03-14 15:09:26.5", 500), ("2019-03-14 15:09:26,123456", 123), (1552576166007, 7)],
 )
-def test_fraction_is_cut_to_the_millisecond(told: str | int, ms: int) -> None:
-    assert export_time(told) == AT + timedelta(milliseconds=ms)
+def test_fraction_is_cut_to_the_millisecond(value: str | int, ms: int) -> None:
+    assert export_time(value) == AT + timedelta(milliseconds=ms)
 
 
 def test_to_the_minute() -> None:
@@ -56,7 +56,7 @@ def test_to_the_minute() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "value",
     [
         None,
         "",
@@ -77,8 +77,8 @@ def test_to_the_minute() -> None:
         float("1e300"),
     ],
 )
-def test_ambiguous_or_broken_time_is_none(told: str | float | None) -> None:
-    assert export_time(told) is None
+def test_ambiguous_or_broken_time_is_none(value: str | float | None) -> None:
+    assert export_time(value) is None
 
 
 @given(
@@ -94,5 +94,5 @@ def test_any_time_in_any_zone(naive: datetime, minutes: int) -> None:
 
 
 @given(st.text() | st.floats() | st.integers())
-def test_any_text_is_read_without_an_error(told: str | float) -> None:
-    export_time(told)
+def test_any_text_is_read_without_an_error(value: str | float) -> None:
+    export_time(value)
