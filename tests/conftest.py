@@ -171,14 +171,14 @@ def simulator(tmp_path: Path) -> Iterator[StartSimulator]:
 
 
 @pytest.fixture
-def platform(
+def make_platform(
     warehouse_dsn: str,
     objects: ObjectStore,
     bucket: str,
     simulator: StartSimulator,
     tmp_path: Path,
 ) -> MakePlatform:
-    """Makes platforms: ``platform(users=5)``, with more of the simulator's options before it.
+    """Makes platforms: ``make_platform(users=5)``, with more of the simulator's options before it.
 
     Time stands still there until it is advanced, unless ``real_time`` is asked for.
     """

@@ -160,7 +160,7 @@ class Platform:
 
 
 class MakePlatform(Protocol):
-    """The fixture `platform`."""
+    """The fixture `make_platform`."""
 
     def __call__(self, *options: str, users: int = 5, real_time: bool = False) -> Platform: ...
 

@@ -25,15 +25,15 @@ TEST_DAGS = [
 ]
 
 
-def everything(here: Platform) -> dict[str, Any]:
+def everything(platform: Platform) -> dict[str, Any]:
     """Return all rows of all tables, all objects in the bucket, and all files of the spool."""
-    tables = here.rows(
+    tables = platform.rows(
         "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables"
         " WHERE schemaname IN ('public', 'songswap')"
     )
-    rows = {name: here.rows(f"SELECT t::text FROM {name} t ORDER BY 1") for (name,) in tables}  # noqa: S608  (names from the catalogue)
-    files = sorted(str(file) for file in here.settings.spool.rglob("*"))
-    return {**rows, "objects": here.objects(), "files": files}
+    rows = {name: platform.rows(f"SELECT t::text FROM {name} t ORDER BY 1") for (name,) in tables}  # noqa: S608  (names from the catalogue)
+    files = sorted(str(file) for file in platform.settings.spool.rglob("*"))
+    return {**rows, "objects": platform.objects(), "files": files}
 
 
 def red_tasks(runs: dict[str, Any]) -> dict[str, set[str]]:
@@ -45,48 +45,48 @@ def red_tasks(runs: dict[str, Any]) -> dict[str, set[str]]:
 
 
 @pytest.fixture
-def here(platform: MakePlatform) -> Platform:
+def platform(make_platform: MakePlatform) -> Platform:
     """A platform with real rows."""
-    made = platform(users=2, real_time=True)
+    made = make_platform(users=2, real_time=True)
     made.load()
     return made
 
 
-def test_green_after_a_kill_and_nothing_is_left(airflow: Any, here: Platform) -> None:
+def test_green_after_a_kill_and_nothing_is_left(airflow: Any, platform: Platform) -> None:
     """One DAG was killed while it loaded."""
-    before = everything(here)
+    before = everything(platform)
     assert len(before['public."History"']) > 10
-    _kill_while_it_inserts(airflow, here)
-    assert everything(here) != before
+    _kill_while_it_inserts(airflow, platform)
+    assert everything(platform) != before
 
-    runs = airflow.run(",".join(TEST_DAGS), here)
+    runs = airflow.run(",".join(TEST_DAGS), platform)
     states = {dag: runs[dag]["state"] for dag in TEST_DAGS}
     assert states == dict.fromkeys(TEST_DAGS, "success"), runs["log"]
-    assert everything(here) == before
+    assert everything(platform) == before
 
 
-def _kill_while_it_inserts(airflow: Any, here: Platform) -> None:
+def _kill_while_it_inserts(airflow: Any, platform: Platform) -> None:
     script = str(Path(__file__).parent / "run_dag.py")
-    with psycopg.connect(here.settings.warehouse_dsn) as guard:
+    with psycopg.connect(platform.settings.warehouse_dsn) as guard:
         # The load writes this table last: it waits with its other rows written.
         guard.execute("LOCK TABLE songswap.polls IN EXCLUSIVE MODE")
         run = subprocess.Popen(  # noqa: S603  (our own script)
             [sys.executable, script, TEST_DAGS[0], str(airflow.home / "killed.json"), "null"],
-            env=airflow.environment(here),
+            env=airflow.environment(platform),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         try:
-            _wait_for_a_lock(here)
+            _wait_for_a_lock(platform)
         finally:
             os.killpg(run.pid, signal.SIGKILL)
             run.wait(timeout=30)
 
 
-def _wait_for_a_lock(here: Platform) -> None:
+def _wait_for_a_lock(platform: Platform) -> None:
     for _ in range(600):
-        waits = here.rows(
+        waits = platform.rows(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND database ="
             " (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
@@ -97,10 +97,10 @@ def _wait_for_a_lock(here: Platform) -> None:
 
 
 def test_broken_code_is_red_in_the_task_that_covers_it(
-    airflow: Any, here: Platform, broken_copy: Callable[..., Path]
+    airflow: Any, platform: Platform, broken_copy: Callable[..., Path]
 ) -> None:
     """Nothing is left."""
-    before = everything(here)
+    before = everything(platform)
     sources = broken_copy(
         ("transform/values.py", "if beyond else parsed", "if 0 else parsed.replace(microsecond=0)"),
         (
@@ -121,7 +121,7 @@ def test_broken_code_is_red_in_the_task_that_covers_it(
         ("storage/records.py", "zlib_ng.compress(body,", "zlib_ng.compress(body.strip(),"),
         ("storage/archive.py", 'mode="create"', 'mode="overwrite"'),
     )
-    runs = airflow.run(",".join(TEST_DAGS), here, sources=sources)
+    runs = airflow.run(",".join(TEST_DAGS), platform, sources=sources)
     assert red_tasks(runs) == {
         "test_rds_load_history": {"transform"},
         "test_rds_load_track": {"verify"},
@@ -139,17 +139,17 @@ def test_broken_code_is_red_in_the_task_that_covers_it(
         "Nothing real was touched",
     ):
         assert says in runs["log"]
-    assert everything(here) == before
+    assert everything(platform) == before
 
 
 def test_failures_of_the_last_tasks_are_red(
-    airflow: Any, here: Platform, broken_copy: Callable[..., Path]
+    airflow: Any, platform: Platform, broken_copy: Callable[..., Path]
 ) -> None:
     """Only the second load is wrong, rights are too wide, or a folder is not removed.
 
     The next set-up removes it.
     """
-    before = everything(here)
+    before = everything(platform)
     sources = broken_copy(
         (
             "transform/recent_plays.py",
@@ -173,9 +173,9 @@ def test_failures_of_the_last_tasks_are_red(
         ),
         ("checks/acceptance/spool.py", "shutil.rmtree(", "raise OSError("),
     )
-    wide = here.environment()["AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"]
+    wide = platform.environment()["AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"]
     runs = airflow.run(
-        ",".join(TEST_DAGS), here, sources=sources, AIRFLOW_CONN_SONGSWAP_S3_PUTONLY=wide
+        ",".join(TEST_DAGS), platform, sources=sources, AIRFLOW_CONN_SONGSWAP_S3_PUTONLY=wide
     )
     assert red_tasks(runs) == {
         "test_rds_load_history": {"insert_again"},
@@ -187,6 +187,6 @@ def test_failures_of_the_last_tasks_are_red(
     }
     assert {runs[dag]["state"] for dag in TEST_DAGS} == {"failed"}
     assert "was allowed to PUT tests/user0" in runs["log"]
-    assert everything(here) != before
-    spool.remove(here.settings.spool)
-    assert everything(here) == before
+    assert everything(platform) != before
+    spool.remove(platform.settings.spool)
+    assert everything(platform) == before

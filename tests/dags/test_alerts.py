@@ -70,24 +70,24 @@ def failing(tmp_path: Path) -> str:
     return str(folder)
 
 
-def embeds(here: Platform) -> list[dict[str, Any]]:
+def embeds(platform: Platform) -> list[dict[str, Any]]:
     """Return the embeds of all messages on Discord."""
-    return [embed for message in here.messages() for embed in message["embeds"]]
+    return [embed for message in platform.messages() for embed in message["embeds"]]
 
 
 def test_run_is_one_message_and_its_recovery_another(
-    airflow: Any, platform: MakePlatform, failing: str
+    airflow: Any, make_platform: MakePlatform, failing: str
 ) -> None:
     """200 failed tasks are one message; only runs that fail of one cause count as in a row; the
     first good run reports the recovery; a good run with a notice reports that."""
-    here = platform(users=1, real_time=True)
+    platform = make_platform(users=1, real_time=True)
     dags = "many,turns,turns,turns,turns,warned,changes,changes"
-    run = airflow.run(dags, here, AIRFLOW__CORE__DAGS_FOLDER=failing)
+    run = airflow.run(dags, platform, AIRFLOW__CORE__DAGS_FOLDER=failing)
     assert run["many"]["state"] == "failed"
     assert list(run["many"]["tasks"].values()).count("failed") == 200
     assert run["turns"]["state"] == "success"
 
-    many, first, second, recovered, warned, *changes = embeds(here)
+    many, first, second, recovered, warned, *changes = embeds(platform)
     titles = [embed["title"] for embed in changes]
     assert titles == ["🔴 changes failed"] * 2, "these are two causes"
     assert warned["title"] == "🟡 warned: look at this"
@@ -104,21 +104,23 @@ def test_run_is_one_message_and_its_recovery_another(
     assert second["title"] == "🔴 turns failed (2 runs in a row)"
     assert recovered["title"] == "🟢 turns recovered"
     assert recovered["description"].startswith("2 runs had failed since")
-    assert "hush" not in str(here.messages())
+    assert "hush" not in str(platform.messages())
     recorded = airflow.variables("alert_")
     assert {"alert_many", "alert_changes"} <= recorded
     assert "alert_turns" not in recorded
 
 
-def test_failing_discord_changes_no_run(airflow: Any, platform: MakePlatform, failing: str) -> None:
+def test_failing_discord_changes_no_run(
+    airflow: Any, make_platform: MakePlatform, failing: str
+) -> None:
     """Slow, rate-limiting or broken; unsent messages are in the log."""
-    here = platform(users=1, real_time=True)
+    platform = make_platform(users=1, real_time=True)
     where = "/discord/*"
-    here.fault(path=where, times=1, delay_ms=60_000)
-    here.fault(path=where, times=1, status=429, headers={"Retry-After": "600"}, body={})
-    here.fault(path=where, times=1, action="refuse")
+    platform.fault(path=where, times=1, delay_ms=60_000)
+    platform.fault(path=where, times=1, status=429, headers={"Retry-After": "600"}, body={})
+    platform.fault(path=where, times=1, action="refuse")
     dags = ["slow", "limited", "broken", "fine"]
-    run = airflow.run(",".join(dags), here, AIRFLOW__CORE__DAGS_FOLDER=failing)
+    run = airflow.run(",".join(dags), platform, AIRFLOW__CORE__DAGS_FOLDER=failing)
     assert {name: run[name]["state"] for name in dags} == dict.fromkeys(dags, "failed")
     log = run["log"]
     for name, problem in (
@@ -129,15 +131,15 @@ def test_failing_discord_changes_no_run(airflow: Any, platform: MakePlatform, fa
         assert f"{problem} This message was not sent:\n🔴 {name} failed" in log
     assert log.count("This message was not sent") == 3
     assert "simulated-webhook-token" not in log
-    assert [embed["title"] for embed in embeds(here)] == ["🔴 fine failed"]
+    assert [embed["title"] for embed in embeds(platform)] == ["🔴 fine failed"]
 
 
 def test_alert_check_is_red_when_alerts_are_wrong(
-    airflow: Any, platform: MakePlatform, broken_copy: Callable[..., Path]
+    airflow: Any, make_platform: MakePlatform, broken_copy: Callable[..., Path]
 ) -> None:
     """Green or red, it leaves no message of its own."""
-    here = platform(users=1, real_time=True)
-    run = airflow.run(ALERT_CHECK, here)
+    platform = make_platform(users=1, real_time=True)
+    run = airflow.run(ALERT_CHECK, platform)
     assert run["state"] == "success", run["log"]
     assert run["tasks"] == {
         "fail_on_purpose": "failed",
@@ -145,21 +147,21 @@ def test_alert_check_is_red_when_alerts_are_wrong(
         "take_away": "success",
         "nothing_left": "success",
     }
-    assert "not-for-discord" not in str(here.messages())
-    assert here.messages() == []
+    assert "not-for-discord" not in str(platform.messages())
+    assert platform.messages() == []
 
     sources = broken_copy(("alerts/message.py", '"America/Los_Angeles"', '"America/Phoenix"'))
-    run = airflow.run(ALERT_CHECK, here, sources=sources)
+    run = airflow.run(ALERT_CHECK, platform, sources=sources)
     assert run["state"] == "failed"
     assert run["tasks"]["alert_arrived"] == "failed"
     assert "these parts are wrong: Los Angeles" in run["log"]
-    (left,) = embeds(here)
+    (left,) = embeds(platform)
     assert left["title"] == f"🔴 {ALERT_CHECK} failed"
     assert "Los Angeles" in left["description"]
 
-    here.spotify.delete("/admin/discord")
-    here.fault(path="/discord/*", status=500, body={})
-    run = airflow.run(ALERT_CHECK, here)
+    platform.spotify.delete("/admin/discord")
+    platform.fault(path="/discord/*", status=500, body={})
+    run = airflow.run(ALERT_CHECK, platform)
     assert run["tasks"]["alert_arrived"] == "failed"
     assert "No alert was sent" in run["log"]
-    assert here.messages() == []
+    assert platform.messages() == []

@@ -24,29 +24,29 @@ def branches(run: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def forget(here: Platform) -> None:
+def forget(platform: Platform) -> None:
     """Delete metadata of each kind, and its rows in the queue."""
-    here.execute(
+    platform.execute(
         'TRUNCATE "ArtistPopularity", "TrackPopularity", "TrackFeatures", songswap.enrichment_queue'
     )
-    here.spotify.delete("/admin/calls")
+    platform.spotify.delete("/admin/calls")
 
 
-def filled(here: Platform) -> list[bool]:
+def filled(platform: Platform) -> list[bool]:
     """Return whether artists, tracks and features have rows again."""
-    (row,) = here.rows(
+    (row,) = platform.rows(
         'SELECT (SELECT count(*) FROM "ArtistPopularity") > 0,'
         ' (SELECT count(*) FROM "TrackPopularity") > 0, (SELECT count(*) FROM "TrackFeatures") > 0'
     )
     return list(row)
 
 
-def test_branches_run_independently(airflow: Any, platform: MakePlatform) -> None:
+def test_branches_run_independently(airflow: Any, make_platform: MakePlatform) -> None:
     """A branch fails alone; a dry run only counts; a pause of Spotify's is waited for."""
-    here = platform(users=4, real_time=True)
-    here.load()
-    forget(here)
-    dry = airflow.run(DAG, here, conf={"kinds": ["artist", "track"], "dry_run": True})
+    platform = make_platform(users=4, real_time=True)
+    platform.load()
+    forget(platform)
+    dry = airflow.run(DAG, platform, conf={"kinds": ["artist", "track"], "dry_run": True})
     assert dry["state"] == "success", dry["log"]
     counted = states("success", "skipped", "skipped")
     assert branches(dry) == {
@@ -54,26 +54,26 @@ def test_branches_run_independently(airflow: Any, platform: MakePlatform) -> Non
         "tracks": counted,
         "features": states("skipped", "skipped", "skipped"),
     }
-    assert here.calls() == {}
-    assert filled(here) == [False, False, False]
+    assert platform.calls() == {}
+    assert filled(platform) == [False, False, False]
 
-    here.fault(path="/v1/artists", status=400, body={"error": "invalid_client"})
-    red = airflow.run(DAG, here)
+    platform.fault(path="/v1/artists", status=400, body={"error": "invalid_client"})
+    red = airflow.run(DAG, platform)
     assert red["state"] == "failed"
     assert branches(red) == {
         "artists": states("success", "failed", "upstream_failed"),
         "tracks": GREEN,
         "features": GREEN,
     }
-    assert filled(here) == [False, True, True]
-    here.mend()
+    assert filled(platform) == [False, True, True]
+    platform.mend()
 
     # One second longer than a request may wait.
-    forget(here)
-    here.fault(path="/v1/artists", status=429, headers={"Retry-After": "16"}, times=1)
-    green = airflow.run(DAG, here, conf={"at_most": 7})
+    forget(platform)
+    platform.fault(path="/v1/artists", status=429, headers={"Retry-After": "16"}, times=1)
+    green = airflow.run(DAG, platform, conf={"at_most": 7})
     assert green["state"] == "success", green["log"]
     assert branches(green) == dict.fromkeys(BRANCHES, GREEN)
     counts = "SELECT kind, count(*) FROM songswap.enrichment_queue GROUP BY 1 ORDER BY 1"
-    assert here.rows(counts) == [("artist", 7), ("features", 7), ("track", 7)]
-    assert here.calls()["artists"] == 2
+    assert platform.rows(counts) == [("artist", 7), ("features", 7), ("track", 7)]
+    assert platform.calls()["artists"] == 2

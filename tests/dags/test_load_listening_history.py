@@ -30,36 +30,36 @@ TASKS = {
 }
 
 
-def titles(here: Platform) -> list[str]:
+def titles(platform: Platform) -> list[str]:
     """Return the titles of all messages on Discord."""
-    return [embed["title"] for message in here.messages() for embed in message["embeds"]]
+    return [embed["title"] for message in platform.messages() for embed in message["embeds"]]
 
 
-def test_second_run_adds_nothing(airflow: Any, platform: MakePlatform) -> None:
+def test_second_run_adds_nothing(airflow: Any, make_platform: MakePlatform) -> None:
     """The first loads all plays that Spotify has; the second requests no metadata."""
-    here = platform(users=8, real_time=True)
-    first = airflow.run(DAG, here)
+    platform = make_platform(users=8, real_time=True)
+    first = airflow.run(DAG, platform)
     assert first["state"] == "success", first["log"]
     assert first["tasks"] == dict.fromkeys(TASKS, "success")
-    assert here.history() == here.reachable()
-    assert here.history().total() > 100
+    assert platform.history() == platform.reachable()
+    assert platform.history().total() > 100
 
     # Real time passes between the runs, and somebody may be listening.
-    here.spotify.delete("/admin/calls")
-    before = here.history()
-    second = airflow.run(DAG, here)
+    platform.spotify.delete("/admin/calls")
+    before = platform.history()
+    second = airflow.run(DAG, platform)
     assert second["state"] == "success", second["log"]
-    if here.history() == before:
-        assert here.calls().keys() == {"recently-played"}
-    assert here.history() == here.reachable()
+    if platform.history() == before:
+        assert platform.calls().keys() == {"recently-played"}
+    assert platform.history() == platform.reachable()
 
 
 def test_run_of_2000_users_has_less_than_10_kb_of_xcoms(
-    airflow: Any, platform: MakePlatform
+    airflow: Any, make_platform: MakePlatform
 ) -> None:
     """Tasks pass numbers and keys only."""
-    here = platform("--rate-limit", "0", users=2000, real_time=True)
-    run = airflow.run(DAG, here, SONGSWAP_BATCH_SIZE="250")
+    platform = make_platform("--rate-limit", "0", users=2000, real_time=True)
+    run = airflow.run(DAG, platform, SONGSWAP_BATCH_SIZE="250")
     assert run["state"] == "success", run["log"]
     assert len([task for task in run["tasks"] if task.startswith("batch.load")]) == 8
     with psycopg.connect(airflow.dsn.replace("+psycopg2", "")) as connection:
@@ -71,98 +71,98 @@ def test_run_of_2000_users_has_less_than_10_kb_of_xcoms(
     assert size is not None
     assert size[0] < 10_240
     assert size[1] < 10_240
-    assert here.history() == here.reachable()
+    assert platform.history() == platform.reachable()
 
 
 def test_run_without_s3_loads_and_the_next_one_archives(
-    airflow: Any, platform: MakePlatform, own_objects: ObjectStore
+    airflow: Any, make_platform: MakePlatform, own_objects: ObjectStore
 ) -> None:
     """The run without S3 is red."""
-    here = platform(users=3, real_time=True)
-    here.use(own_objects)
+    platform = make_platform(users=3, real_time=True)
+    platform.use(own_objects)
     own_objects.stop()
-    run = airflow.run(DAG, here)
+    run = airflow.run(DAG, platform)
     assert run["state"] == "failed"
     assert {name for name, state in run["tasks"].items() if state != "success"} == {"summarise"}
     assert "responses wait in the spool for S3" in run["log"]
-    assert here.history() == here.reachable()
-    with Spool(here.settings.spool) as spool:
+    assert platform.history() == platform.reachable()
+    with Spool(platform.settings.spool) as spool:
         assert spool.waiting() == (3, 0)
 
     own_objects.start()
-    here.use(own_objects)
-    assert airflow.run(DAG, here)["state"] == "success"
-    with Spool(here.settings.spool) as spool:
+    platform.use(own_objects)
+    assert airflow.run(DAG, platform)["state"] == "success"
+    with Spool(platform.settings.spool) as spool:
         assert spool.waiting() == (0, 0)
     assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
 
 
-def test_refused_batch_is_loaded_by_the_next_run(airflow: Any, platform: MakePlatform) -> None:
+def test_refused_batch_is_loaded_by_the_next_run(airflow: Any, make_platform: MakePlatform) -> None:
     """It waits in the spool; the run is red."""
-    here = platform(users=3, real_time=True)
-    here.execute(
+    platform = make_platform(users=3, real_time=True)
+    platform.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE 'no space left' USING ERRCODE = 'disk_full'; END $$"
     )
-    here.execute(
+    platform.execute(
         'CREATE TRIGGER refuse BEFORE INSERT ON "History" EXECUTE FUNCTION refuse()',
     )
-    run = airflow.run(DAG, here, SONGSWAP_RETRY_DELAY_S="0.1")
+    run = airflow.run(DAG, platform, SONGSWAP_RETRY_DELAY_S="0.1")
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
     assert failed == {"batch.load[0]", "summarise"}
     assert "0 responses wait in the spool for S3 and 3 for the warehouse" in run["log"]
-    assert here.history().total() == 0
+    assert platform.history().total() == 0
 
-    here.execute('DROP TRIGGER refuse ON "History"')
-    assert airflow.run(DAG, here)["state"] == "success"
-    assert here.history() == here.reachable()
-    assert here.history().total() > 0
+    platform.execute('DROP TRIGGER refuse ON "History"')
+    assert airflow.run(DAG, platform)["state"] == "success"
+    assert platform.history() == platform.reachable()
+    assert platform.history().total() > 0
 
 
 def test_pause_of_spotify_skips_tasks_and_is_reported_once(
-    airflow: Any, platform: MakePlatform
+    airflow: Any, make_platform: MakePlatform
 ) -> None:
     """The batch is not retried and its responses are loaded; no task calls Spotify before the time
     that it named."""
-    here = platform(users=6, real_time=True)
-    here.fault(
+    platform = make_platform(users=6, real_time=True)
+    platform.fault(
         path="/v1/me/*", user="listener-0002", status=429, headers={"Retry-After": "3600"}, body={}
     )
-    run = airflow.run(DAG, here, SONGSWAP_BATCH_SIZE="3", SONGSWAP_IN_FLIGHT="1")
+    run = airflow.run(DAG, platform, SONGSWAP_BATCH_SIZE="3", SONGSWAP_IN_FLIGHT="1")
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
     # The other batch may have been polled before the pause was known.
     calling = {"batch.fetch[1]", "enrich_artists", "enrich_features"}
     assert failed - calling == {"batch.fetch[0]", "summarise"}
     assert failed & calling
-    assert here.spotify.get("/admin/calls")["by_user"]["listener-0002"]["recently-played"] == 1
-    assert not here.calls().keys() & {"tracks", "artists", "audio-features"}
+    assert platform.spotify.get("/admin/calls")["by_user"]["listener-0002"]["recently-played"] == 1
+    assert not platform.calls().keys() & {"tracks", "artists", "audio-features"}
     assert "allows no more requests of this app until" in run["log"]
-    assert not {user for user, _, _ in here.history()} & {"listener-0002", "listener-0003"}
-    assert here.history() == here.reachable()
+    assert not {user for user, _, _ in platform.history()} & {"listener-0002", "listener-0003"}
+    assert platform.history() == platform.reachable()
 
     # Tasks that did not call Spotify are skipped; the run is red, but reported as paused.
     assert run["tasks"]["batch.fetch[0]"] == "skipped"
     state = "SELECT state FROM songswap.runs WHERE run_id = %s"
-    assert here.rows(state, run["run_id"]) == [("paused",)]
-    (paused,) = titles(here)
+    assert platform.rows(state, run["run_id"]) == [("paused",)]
+    (paused,) = titles(platform)
     assert paused == f"🟡 {DAG} is paused"
-    again = airflow.run(DAG, here)
+    again = airflow.run(DAG, platform)
     assert (again["state"], again["tasks"]["summarise"]) == ("failed", "failed")
-    assert titles(here) == [paused], "the same pause was reported twice"
-    here.mend()
-    here.execute("UPDATE songswap.pauses SET until = now()")
-    assert airflow.run(DAG, here)["state"] == "success"
-    assert titles(here) == [paused, f"🟢 {DAG} goes on"]
-    assert here.history() == here.reachable()
+    assert titles(platform) == [paused], "the same pause was reported twice"
+    platform.mend()
+    platform.execute("UPDATE songswap.pauses SET until = now()")
+    assert airflow.run(DAG, platform)["state"] == "success"
+    assert titles(platform) == [paused, f"🟢 {DAG} goes on"]
+    assert platform.history() == platform.reachable()
 
 
-def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: MakePlatform) -> None:
+def test_run_that_could_not_be_planned_is_red(airflow: Any, make_platform: MakePlatform) -> None:
     """Although the warehouse recovers meanwhile; the message says why."""
-    here = platform(users=2, real_time=True)
-    database = str(psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"])
-    other = psycopg.conninfo.make_conninfo(here.settings.warehouse_dsn, dbname="postgres")
+    platform = make_platform(users=2, real_time=True)
+    database = str(psycopg.conninfo.conninfo_to_dict(platform.settings.warehouse_dsn)["dbname"])
+    other = psycopg.conninfo.make_conninfo(platform.settings.warehouse_dsn, dbname="postgres")
     allowing = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format
 
     def recover_once_plan_failed(admin: psycopg.Connection) -> None:
@@ -180,7 +180,7 @@ def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: MakePlatfo
         recovery = beside.submit(recover_once_plan_failed, admin)
         try:
             begun.wait(30)
-            run = airflow.run(DAG, here, SONGSWAP_RETRY_DELAY_S="0.1")
+            run = airflow.run(DAG, platform, SONGSWAP_RETRY_DELAY_S="0.1")
         finally:
             over.set()
             recovery.result()
@@ -188,18 +188,18 @@ def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: MakePlatfo
     assert run["tasks"]["retry"] == run["tasks"]["plan"] == run["tasks"]["summarise"] == "failed"
     assert "success" not in run["tasks"].values()
     assert "was never planned: nothing is done for it" in run["log"]
-    ((state, problem),) = here.rows("SELECT state, problem FROM songswap.runs")
+    ((state, problem),) = platform.rows("SELECT state, problem FROM songswap.runs")
     assert state == "failed"
     assert "plan 0: The warehouse (connection SongSwap_RDS) refused or was lost" in problem
     assert "never planned: no user was polled" in problem
-    assert titles(here) == [f"🔴 {DAG} failed"]
-    (embed,) = here.messages()[0]["embeds"]
+    assert titles(platform) == [f"🔴 {DAG} failed"]
+    (embed,) = platform.messages()[0]["embeds"]
     fields = {field["name"]: field["value"] for field in embed["fields"]}
     assert "The warehouse (connection SongSwap\\_RDS) refused" in embed["description"]
     assert fields["What to do"].startswith("Check PostgreSQL")
 
-    assert airflow.run(DAG, here)["state"] == "success"
-    assert here.history() == here.reachable()
+    assert airflow.run(DAG, platform)["state"] == "success"
+    assert platform.history() == platform.reachable()
 
 
 @pytest.mark.parametrize(
@@ -211,25 +211,27 @@ def test_run_that_could_not_be_planned_is_red(airflow: Any, platform: MakePlatfo
     ],
 )
 def test_ending_a_run_from_outside_ends_its_row(
-    airflow: Any, platform: MakePlatform, how: str, problem: str, alerts: list[str]
+    airflow: Any, make_platform: MakePlatform, how: str, problem: str, alerts: list[str]
 ) -> None:
     """By hand in Airflow's UI, or because it took too long."""
-    here = platform(users=1, real_time=True)
-    run = airflow.run(DAG, here)
-    here.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
+    platform = make_platform(users=1, real_time=True)
+    run = airflow.run(DAG, platform)
+    platform.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
     done = subprocess.run(  # noqa: S603  (our own script)
         [sys.executable, str(Path(__file__).parent / "end_run.py"), run["run_id"], how],
-        env=airflow.environment(here),
+        env=airflow.environment(platform),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    ((state, recorded, ended),) = here.rows("SELECT state, problem, ended_at FROM songswap.runs")
+    ((state, recorded, ended),) = platform.rows(
+        "SELECT state, problem, ended_at FROM songswap.runs"
+    )
     assert state == "failed", done.stdout[-3000:] + done.stderr[-3000:]
     assert recorded.startswith(problem)
     assert ended is not None
-    assert titles(here) == alerts
+    assert titles(platform) == alerts
 
 
 def last_line(airflow: Any, code: str) -> str:

@@ -22,39 +22,39 @@ def summary(airflow: Any, run: dict[str, Any]) -> Any:
     )
 
 
-def test_replay_restores_lost_plays(airflow: Any, platform: MakePlatform) -> None:
+def test_replay_restores_lost_plays(airflow: Any, make_platform: MakePlatform) -> None:
     """A dry run only counts; a damaged object makes the run red."""
-    here = platform(users=20)
+    platform = make_platform(users=20)
     for _ in range(2):
-        here.load()
-        here.advance(hours=2)
-    before = here.history()
-    here.execute('DELETE FROM "History"')
+        platform.load()
+        platform.advance(hours=2)
+    before = platform.history()
+    platform.execute('DELETE FROM "History"')
 
-    dry = airflow.run(DAG, here, conf={"dry_run": True})
+    dry = airflow.run(DAG, platform, conf={"dry_run": True})
     assert dry["state"] == "success", dry["log"]
     counts, _ = summary(airflow, dry)
-    assert (counts["users"], counts["objects"]) == (20, len(here.objects()))
-    assert here.history().total() == 0
+    assert (counts["users"], counts["objects"]) == (20, len(platform.objects()))
+    assert platform.history().total() == 0
 
     # Some users and hours only. The second hour has responses of those who listened meanwhile.
-    users = [id_ for (id_,) in here.rows('SELECT id FROM "Users" ORDER BY id LIMIT 15')]
+    users = [id_ for (id_,) in platform.rows('SELECT id FROM "Users" ORDER BY id LIMIT 15')]
     conf = {"users": users, "from": "2026-11-22", "to": "2026-11-22T19"}
-    part = airflow.run(DAG, here, conf=conf)
+    part = airflow.run(DAG, platform, conf=conf)
     assert part["state"] == "success", part["log"]
     assert len([task for task in part["tasks"] if task.startswith("replay[")]) == 15
     counts, size = summary(airflow, part)
     assert counts["users"] == 15
-    assert counts["plays"] == here.history().total() > 0
+    assert counts["plays"] == platform.history().total() > 0
     assert size < 10_240
-    loaded = {user for (user,) in here.rows('SELECT DISTINCT user_id FROM "History"')}
+    loaded = {user for (user,) in platform.rows('SELECT DISTINCT user_id FROM "History"')}
     assert loaded <= set(users)
 
-    torn = next(key for key in here.objects() if f"/user{users[0]}/" not in key)
-    obstore.put(here.bucket, torn.replace(".json", "_0123456789abcdef.json"), b"no time")
-    red = airflow.run(DAG, here)
+    torn = next(key for key in platform.objects() if f"/user{users[0]}/" not in key)
+    obstore.put(platform.bucket, torn.replace(".json", "_0123456789abcdef.json"), b"no time")
+    red = airflow.run(DAG, platform)
     assert red["state"] == "failed"
     assert red["tasks"]["summarise"] == "failed"
     assert {state for task, state in red["tasks"].items() if task != "summarise"} == {"success"}
-    assert "1 objects are damaged" in here.messages()[-1]["embeds"][0]["description"]
-    assert here.history() == before
+    assert "1 objects are damaged" in platform.messages()[-1]["embeds"][0]["description"]
+    assert platform.history() == before

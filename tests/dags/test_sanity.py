@@ -11,16 +11,16 @@ from songswap.checks.sanity.run import CHECKS
 DAGS = ",".join(f"test_{name}" for name in CHECKS)
 
 
-def test_healthy_platform_is_green(airflow: Any, platform: MakePlatform) -> None:
+def test_healthy_platform_is_green(airflow: Any, make_platform: MakePlatform) -> None:
     """Each step of each check is a task; nothing is left in Discord, S3 or XComs."""
-    here = platform(users=1, real_time=True)
-    runs = airflow.run(DAGS, here)
+    platform = make_platform(users=1, real_time=True)
+    runs = airflow.run(DAGS, platform)
     for name, steps in CHECKS.items():
         run = runs[f"test_{name}"]
         assert run["state"] == "success", runs["log"]
         assert run["tasks"] == {step.name: "success" for step in steps}
-    assert here.messages() == []
-    assert here.objects() == []
+    assert platform.messages() == []
+    assert platform.objects() == []
     ids = [runs[dag]["run_id"] for dag in DAGS.split(",")]
     with psycopg.connect(airflow.dsn.replace("+psycopg2", "")) as connection:
         left = connection.execute("SELECT key FROM xcom WHERE run_id = ANY (%s)", [ids])
@@ -28,14 +28,14 @@ def test_healthy_platform_is_green(airflow: Any, platform: MakePlatform) -> None
 
 
 def test_checks_of_broken_services_are_red(
-    airflow: Any, platform: MakePlatform, limited_objects: StartObjectStore
+    airflow: Any, make_platform: MakePlatform, limited_objects: StartObjectStore
 ) -> None:
     """And no others. After a refused read the object is deleted, and the run is red."""
-    here = platform(users=1, real_time=True)
-    here.fault(path="/discord/*", status=404)
+    platform = make_platform(users=1, real_time=True)
+    platform.fault(path="/discord/*", status=404)
     store = limited_objects("PUT", "DELETE")
-    here.use(store)
-    environment = here.environment()
+    platform.use(store)
+    environment = platform.environment()
     del environment["AIRFLOW_CONN_SONGSWAP_RDS"]
     runs = airflow.run(DAGS, SimpleNamespace(environment=lambda: environment))
     assert list(store.objects.glob("own/tests/**/*.txt")) == []
@@ -61,13 +61,13 @@ def test_checks_of_broken_services_are_red(
 
 
 def test_refused_deletion_names_the_object(
-    airflow: Any, platform: MakePlatform, limited_objects: StartObjectStore
+    airflow: Any, make_platform: MakePlatform, limited_objects: StartObjectStore
 ) -> None:
     """It makes the run red."""
-    here = platform(users=1, real_time=True)
+    platform = make_platform(users=1, real_time=True)
     store = limited_objects("PUT", "GET")
-    here.use(store)
-    run = airflow.run("test_s3", here)
+    platform.use(store)
+    run = airflow.run("test_s3", platform)
     (left,) = store.objects.glob("own/tests/sanity/*.txt")
     assert run["state"] == "failed"
     failed = {step for step, state in run["tasks"].items() if state == "failed"}

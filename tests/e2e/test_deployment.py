@@ -185,11 +185,11 @@ def first_run(site: Site) -> str:
 
 
 def kill_while_fetching(
-    deployment: Deployment, site: Site, run: str, here: Platform, workers: Iterable[Process]
+    deployment: Deployment, site: Site, run: str, platform: Platform, workers: Iterable[Process]
 ) -> tuple[int, Process]:
     """Kill a worker when Spotify has answered it; gives its batch, and the other worker."""
     assert wait_until(lambda: bool(site.fetching(run)), 60, 0.3), deployment.logs()[-5000:]
-    assert wait_until(lambda: here.calls().get("recently-played", 0) >= 2, 30)
+    assert wait_until(lambda: platform.calls().get("recently-played", 0) >= 2, 30)
     task = site.fetching(run)[0]
     killed, left = sorted(workers, key=lambda worker: task["pid"] not in deployment.tree(worker))
     assert task["pid"] in deployment.tree(killed)
@@ -197,28 +197,28 @@ def kill_while_fetching(
     return task["map_index"], left
 
 
-def stop_while_exchanging(deployment: Deployment, site: Site, here: Platform) -> None:
+def stop_while_exchanging(deployment: Deployment, site: Site, platform: Platform) -> None:
     """Mark a task failed in the middle of its token exchanges: it ends, and no token is lost."""
-    here.mend()
-    here.spotify.delete("/admin/calls")
-    here.fault(path="/v1/me/*", status=401, headers=STILL)
-    here.fault(path="/api/token", delay_ms=1500)
+    platform.mend()
+    platform.spotify.delete("/admin/calls")
+    platform.fault(path="/v1/me/*", status=401, headers=STILL)
+    platform.fault(path="/api/token", delay_ms=1500)
     run = site.api.trigger(DAG)
-    assert wait_until(lambda: here.calls().get("token", 0) > 1, 60), deployment.logs()[-5000:]
+    assert wait_until(lambda: platform.calls().get("token", 0) > 1, 60), deployment.logs()[-5000:]
     task = site.fetching(run)[0]
     site.mark_failed(run, task["map_index"])
     assert wait_until(lambda: not psutil.pid_exists(task["pid"]), 60)
     assert site.tries(run)[task["map_index"]][0] == "failed"
-    here.mend()
-    here.fault(headers=STILL)
+    platform.mend()
+    platform.fault(headers=STILL)
     assert wait_until(lambda: site.api.state(DAG, run) not in UNFINISHED, 120, 0.5)
     assert site.api.state(DAG, run) == "failed"
-    assert here.rows("SELECT count(*) FROM songswap.token_exchanges") == [(0,)]
-    assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
+    assert platform.rows("SELECT count(*) FROM songswap.token_exchanges") == [(0,)]
+    assert platform.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
     # What was rotated is worthless by now.
-    here.advance(minutes=30)
-    assert here.load().get("refused", 0) == 0
-    assert here.history() == here.reachable()
+    platform.advance(minutes=30)
+    assert platform.load().get("refused", 0) == 0
+    assert platform.history() == platform.reachable()
 
 
 def up_again(deployment: Deployment, hidden: set[str], password: str) -> None:
@@ -237,30 +237,30 @@ def up_again(deployment: Deployment, hidden: set[str], password: str) -> None:
 def test_worker_killed_in_the_middle(
     deploy: Deploy,
     compose: ComposeFile,
-    platform: MakePlatform,
+    make_platform: MakePlatform,
     metadata: Callable[[int, str], None],
 ) -> None:
     """A run whose worker is killed is ended by the other one, with every play once; a task that is
     marked failed loses no token; a worker that is asked to stop ends its task first; logins hold,
     and no secret shows."""
     # Spotify's time stands still: what the killed worker was told can still be told.
-    here = platform("--rotate-refresh-tokens", "1", users=16)
+    platform = make_platform("--rotate-refresh-tokens", "1", users=16)
     made = secret_settings(compose)
     password = made["SONGSWAP_ADMIN_PASSWORD"]
-    hidden = {text for name, text in made.items() if name not in here.environment()}
+    hidden = {text for name, text in made.items() if name not in platform.environment()}
     hidden -= {ADMIN, EMAIL}
-    deployment = deploy(made | here.environment() | QUICK)
+    deployment = deploy(made | platform.environment() | QUICK)
     metadata(deployment.ports["5432"], made["SONGSWAP_METADATA_PASSWORD"])
     workers = up(deployment)
     site = Site(deployment, password)
     look_around(site, password, workers)
 
-    here.fault(path="/v1/me/*", delay_ms=3000, headers=STILL)
-    here.fault(headers=STILL)
+    platform.fault(path="/v1/me/*", delay_ms=3000, headers=STILL)
+    platform.fault(headers=STILL)
     run = first_run(site)
-    batch, left = kill_while_fetching(deployment, site, run, here, workers.values())
-    here.mend()
-    here.fault(headers=STILL)
+    batch, left = kill_while_fetching(deployment, site, run, platform, workers.values())
+    platform.mend()
+    platform.fault(headers=STILL)
     another = secrets.token_hex(16)
     up_again(deployment, hidden, another)
     assert site.accepts(password)
@@ -269,16 +269,16 @@ def test_worker_killed_in_the_middle(
     assert site.api.state(DAG, run) == "success", site.api.task_states(DAG, run)
     assert site.tries(run)[batch] == ("success", 2)
     assert wait_until(lambda: site.api.current_run(DAG) is None, 120, 0.5)  # the hour's own run
-    assert here.history() == here.reachable()
-    assert here.history().total() > 100
+    assert platform.history() == platform.reachable()
+    assert platform.history().total() > 100
     with Spool(deployment.folder / "var/spool/songswap") as spool:
         assert spool.waiting() == (0, 0)
 
-    stop_while_exchanging(deployment, site, here)
+    stop_while_exchanging(deployment, site, platform)
 
-    here.mend()
-    here.fault(path="/v1/me/*", delay_ms=2000, headers=STILL)
-    here.fault(headers=STILL)
+    platform.mend()
+    platform.fault(path="/v1/me/*", delay_ms=2000, headers=STILL)
+    platform.fault(headers=STILL)
     run = site.api.trigger(DAG)
     assert wait_until(lambda: bool(site.fetching(run)), 60, 0.3)
     batch = site.fetching(run)[0]["map_index"]

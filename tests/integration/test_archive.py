@@ -107,26 +107,26 @@ def test_412_is_an_object(own_objects: ObjectStore) -> None:
 
 @pytest.mark.usefixtures("no_waits")
 def test_responses_wait_in_the_spool_during_conflicts(
-    platform: MakePlatform, own_objects: ObjectStore
+    make_platform: MakePlatform, own_objects: ObjectStore
 ) -> None:
     """An hour of conflicts in S3 loses none; the next run archives them."""
-    here = platform(users=3)
-    here.use(own_objects)
+    platform = make_platform(users=3)
+    platform.use(own_objects)
 
     def conflict(sent: Sent) -> tuple[int, bytes] | None:
         return CONFLICTS[0] if sent.method == "PUT" else None
 
     with S3Front(own_objects.url, conflict) as front:
-        archive = replace(here.settings.archive, endpoint_url=front.url)
-        here.settings = replace(here.settings, archive=archive)
+        archive = replace(platform.settings.archive, endpoint_url=front.url)
+        platform.settings = replace(platform.settings, archive=archive)
         with pytest.raises(RunFailed, match="SongSwap_S3_PutOnly"):
-            here.load()
-        assert here.history() == here.reachable()
-        with Spool(here.settings.spool) as spool:
+            platform.load()
+        assert platform.history() == platform.reachable()
+        with Spool(platform.settings.spool) as spool:
             assert spool.waiting() == (3, 0)
         front.reply = lambda _: None
-        assert here.load()["retried_archived"] == 3
-    with Spool(here.settings.spool) as spool:
+        assert platform.load()["retried_archived"] == 3
+    with Spool(platform.settings.spool) as spool:
         assert spool.waiting() == (0, 0)
     assert len(list(own_objects.objects.glob("own/history/**/*.json"))) >= 3
 

@@ -30,53 +30,53 @@ def nobody(*_: object) -> None:
     """Whom progress is told."""
 
 
-def forget(here: Platform) -> None:
+def forget(platform: Platform) -> None:
     """Delete all metadata, and what is known of it."""
-    here.execute(
+    platform.execute(
         'TRUNCATE "TrackImages", "TrackPopularity", "TrackPreviews", "TrackFeatures",'
         ' "ArtistImages", "ArtistPopularity", "ArtistFollowers", "ArtistGenres",'
         " songswap.enrichment_queue, songswap.blocked_endpoints"
     )
-    here.spotify.delete("/admin/calls")
+    platform.spotify.delete("/admin/calls")
 
 
 def run(
-    here: Platform, kinds: tuple[str, ...] = KINDS, at_most: int | None = None
+    platform: Platform, kinds: tuple[str, ...] = KINDS, at_most: int | None = None
 ) -> dict[str, Any]:
     """A backfill as the command runs it, which has to go well."""
-    outcomes = backfill.backfill(here.settings, kinds, at_most, nobody, here.clock)
+    outcomes = backfill.backfill(platform.settings, kinds, at_most, nobody, platform.clock)
     assert [outcome.problem for outcome in outcomes.values()] == [None] * len(kinds)
     return outcomes
 
 
-def ids(here: Platform, table: str) -> set[str]:
+def ids(platform: Platform, table: str) -> set[str]:
     """The ids that have rows in a table."""
-    return {one for (one,) in here.rows(f'SELECT id FROM "{table}"')}  # noqa: S608 - our own names
+    return {one for (one,) in platform.rows(f'SELECT id FROM "{table}"')}  # noqa: S608 - our own names
 
 
-def answered(here: Platform, kind: str) -> int:
+def answered(platform: Platform, kind: str) -> int:
     """How many ids of a kind Spotify has answered, be it that it does not know them."""
     found = (
         "SELECT count(*) FROM songswap.enrichment_queue"
         " WHERE kind = %s AND (answered_at IS NOT NULL OR misses > 0)"
     )
-    return int(here.rows(found, kind)[0][0])
+    return int(platform.rows(found, kind)[0][0])
 
 
-def test_fills_what_is_missing_and_ends(platform: MakePlatform) -> None:
+def test_fills_what_is_missing_and_ends(make_platform: MakePlatform) -> None:
     """All that was deleted is there again; a second backfill finds nothing and asks nothing."""
-    here = platform(users=12)
-    here.load()
-    before = {table: ids(here, table) for table in METADATA}
-    forget(here)
-    outcomes = run(here)
-    assert {table: ids(here, table) for table in METADATA} == before
-    tracks, artists = len(ids(here, "Tracks")), len(ids(here, "Artists"))
+    platform = make_platform(users=12)
+    platform.load()
+    before = {table: ids(platform, table) for table in METADATA}
+    forget(platform)
+    outcomes = run(platform)
+    assert {table: ids(platform, table) for table in METADATA} == before
+    tracks, artists = len(ids(platform, "Tracks")), len(ids(platform, "Artists"))
     for kind, total in (("track", tracks), ("artist", artists), ("features", tracks)):
         outcome: Outcome = outcomes[kind]
         assert outcome.found
         assert outcome.found.missing == outcome.counts[f"{kind}_requested"] == total
-    calls = here.calls()
+    calls = platform.calls()
     assert {name: calls[name] for name in ("tracks", "artists", "audio-features")} == {
         "tracks": -(-tracks // 50),
         "artists": -(-artists // 50),
@@ -88,9 +88,9 @@ def test_fills_what_is_missing_and_ends(platform: MakePlatform) -> None:
     unknown = outcomes["features"].counts["features_unknown"]
     assert unknown == tracks - len(before["TrackFeatures"]) > 0
     assert len(before["ArtistGenres"]) < artists
-    here.spotify.delete("/admin/calls")
-    again = run(here)
-    assert here.calls() == {}
+    platform.spotify.delete("/admin/calls")
+    again = run(platform)
+    assert platform.calls() == {}
     assert [(one.found.missing, one.found.waiting) for one in again.values()] == [
         (0, 0),
         (0, 0),
@@ -98,245 +98,252 @@ def test_fills_what_is_missing_and_ends(platform: MakePlatform) -> None:
     ]
 
 
-def test_unknown_ids_are_requested_four_times(platform: MakePlatform) -> None:
+def test_unknown_ids_are_requested_four_times(make_platform: MakePlatform) -> None:
     """Again after 1, 7 and 30 days, by backfills and hourly loads alike, then never."""
-    here = platform(users=0)
-    here.execute("""INSERT INTO "Tracks" VALUES ('0000000000000000000000', 'gone', 1)""")
-    here.execute("""INSERT INTO "Artists" VALUES ('1111111111111111111111', 'gone')""")
-    hourly_load.plan(here.settings, "r", here.clock)
-    hourly_load.summarise(here.settings, "r", here.clock)
+    platform = make_platform(users=0)
+    platform.execute("""INSERT INTO "Tracks" VALUES ('0000000000000000000000', 'gone', 1)""")
+    platform.execute("""INSERT INTO "Artists" VALUES ('1111111111111111111111', 'gone')""")
+    hourly_load.plan(platform.settings, "r", platform.clock)
+    hourly_load.summarise(platform.settings, "r", platform.clock)
     for days in (1, 7, 30, None):
         for kind in KINDS:
             if days == 30:  # the third time it is the hourly load that asks
-                assert enrich(here.settings, "r", kind, here.clock)[f"{kind}_unknown"] == 1
-            found = backfill.find(here.settings, kind, None, here.clock)
-            result = backfill.fill(here.settings, kind, found, nobody, here.clock)
+                assert enrich(platform.settings, "r", kind, platform.clock)[f"{kind}_unknown"] == 1
+            found = backfill.find(platform.settings, kind, None, platform.clock)
+            result = backfill.fill(platform.settings, kind, found, nobody, platform.clock)
             assert result.get(f"{kind}_unknown", 0) == (days != 30)
-            assert backfill.fill(here.settings, kind, found, nobody, here.clock) == {}
-            again = backfill.find(here.settings, kind, None, here.clock)
+            assert backfill.fill(platform.settings, kind, found, nobody, platform.clock) == {}
+            again = backfill.find(platform.settings, kind, None, platform.clock)
             believed = days is None
             assert again[:3] == (0, not believed, believed)
         if days:
-            here.advance(days=days, seconds=-1)
-            assert [outcome.counts["calls"] for outcome in run(here).values()] == [0, 0, 0]
-            here.advance(seconds=1)
-    assert here.rows("SELECT DISTINCT misses, known, source FROM songswap.enrichment_queue") == [
-        (4, False, "spotify")
-    ]
+            platform.advance(days=days, seconds=-1)
+            assert [outcome.counts["calls"] for outcome in run(platform).values()] == [0, 0, 0]
+            platform.advance(seconds=1)
+    assert platform.rows(
+        "SELECT DISTINCT misses, known, source FROM songswap.enrichment_queue"
+    ) == [(4, False, "spotify")]
 
 
-def test_missed_at_random(platform: MakePlatform) -> None:
+def test_missed_at_random(make_platform: MakePlatform) -> None:
     """A 404 for an id that Spotify knows costs a day, and is forgotten when the id is told."""
-    here = platform("--mode", "development", users=2)
-    here.fault(path="/v1/artists/*", status=404, times=2, body="")
-    here.load()
+    platform = make_platform("--mode", "development", users=2)
+    platform.fault(path="/v1/artists/*", status=404, times=2, body="")
+    platform.load()
     missed = {
-        one for (one,) in here.rows("SELECT id FROM songswap.enrichment_queue WHERE misses = 1")
+        one for (one,) in platform.rows("SELECT id FROM songswap.enrichment_queue WHERE misses = 1")
     }
-    assert len(missed & ids(here, "Artists")) == 2
-    assert not missed & ids(here, "ArtistImages")
-    here.advance(days=1)
-    here.load()
+    assert len(missed & ids(platform, "Artists")) == 2
+    assert not missed & ids(platform, "ArtistImages")
+    platform.advance(days=1)
+    platform.load()
     result = (
         "SELECT id FROM songswap.enrichment_queue WHERE known AND misses = 0 AND queued_at IS NULL"
     )
-    assert missed <= {one for (one,) in here.rows(result)}
+    assert missed <= {one for (one,) in platform.rows(result)}
 
 
-def test_refused_row_is_requested_again_in_a_day(platform: MakePlatform) -> None:
+def test_refused_row_is_requested_again_in_a_day(make_platform: MakePlatform) -> None:
     """However PostgreSQL refuses it; all others are loaded, and the run is red."""
-    here = platform(users=4)
+    platform = make_platform(users=4)
     for raises in ("RAISE EXCEPTION USING MESSAGE = NEW.id", "RETURN NULL"):
-        here.execute(
+        platform.execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             f" IF NEW.id = TG_ARGV[0] THEN {raises}; END IF; RETURN NEW; END $$"
         )
-        here.load() if here.runs == 0 else here.advance(days=1)
-        bad = min(ids(here, "Artists"))
-        here.execute(
+        platform.load() if platform.runs == 0 else platform.advance(days=1)
+        bad = min(ids(platform, "Artists"))
+        platform.execute(
             'CREATE TRIGGER refuse BEFORE INSERT ON "ArtistPopularity" FOR EACH ROW'
             f" EXECUTE FUNCTION refuse('{bad}')"
         )
-        forget(here)
-        outcome = backfill.backfill(here.settings, ["artist"], None, nobody, here.clock)["artist"]
+        forget(platform)
+        outcome = backfill.backfill(platform.settings, ["artist"], None, nobody, platform.clock)[
+            "artist"
+        ]
         assert outcome.problem
         assert "refused the rows of 1 ids" in outcome.problem
         assert outcome.counts["artist_not_loaded"] == 1
-        assert outcome.counts["artist_received"] == len(ids(here, "Artists")) - 1
-        assert ids(here, "ArtistPopularity") == ids(here, "Artists") - {bad}
-        again = backfill.find(here.settings, "artist", None, here.clock)
+        assert outcome.counts["artist_received"] == len(ids(platform, "Artists")) - 1
+        assert ids(platform, "ArtistPopularity") == ids(platform, "Artists") - {bad}
+        again = backfill.find(platform.settings, "artist", None, platform.clock)
         assert again[:3] == (0, 1, 0)
-        here.execute("DROP FUNCTION refuse CASCADE")
+        platform.execute("DROP FUNCTION refuse CASCADE")
 
 
-def test_stopped_backfill_requests_no_id_twice(platform: MakePlatform) -> None:
+def test_stopped_backfill_requests_no_id_twice(make_platform: MakePlatform) -> None:
     """And none more than chosen."""
-    here = platform(users=30)
-    here.load()
-    forget(here)
-    found = backfill.find(here.settings, "track", 420, here.clock)
+    platform = make_platform(users=30)
+    platform.load()
+    forget(platform)
+    found = backfill.find(platform.settings, "track", 420, platform.clock)
     assert found.missing > found.chosen == 420
 
     # The first round goes well; the second is told to stay away.
     def told(_kind: str, asked: int, chosen: int) -> None:
         assert (asked, chosen) == (200, 420)
-        here.fault(path="/v1/tracks", status=429, headers={"Retry-After": "3600"})
+        platform.fault(path="/v1/tracks", status=429, headers={"Retry-After": "3600"})
 
     with pytest.raises(RateLimited) as caught:
-        backfill.fill(here.settings, "track", found, told, here.clock)
-    assert caught.value.until == here.clock() + timedelta(hours=1)
-    assert answered(here, "track") == 200
+        backfill.fill(platform.settings, "track", found, told, platform.clock)
+    assert caught.value.until == platform.clock() + timedelta(hours=1)
+    assert answered(platform, "track") == 200
     with pytest.raises(RunFailed, match="220 of 420 ids"):
-        backfill.verify(here.settings, "track", found)
+        backfill.verify(platform.settings, "track", found)
 
-    here.mend()
-    here.advance(hours=1)
-    counts = backfill.fill(here.settings, "track", found, nobody, here.clock)
+    platform.mend()
+    platform.advance(hours=1)
+    counts = backfill.fill(platform.settings, "track", found, nobody, platform.clock)
     assert counts["track_requested"] == counts["track_received"] == 220
-    assert answered(here, "track") == 420
-    assert backfill.verify(here.settings, "track", found).missing == 0
-    chosen = here.rows(
+    assert answered(platform, "track") == 420
+    assert backfill.verify(platform.settings, "track", found).missing == 0
+    chosen = platform.rows(
         "SELECT max(id) FROM songswap.enrichment_queue WHERE answered_at IS NOT NULL"
     )
     assert chosen == [(found.through,)]
-    assert backfill.fill(here.settings, "track", found, nobody, here.clock) == {}
+    assert backfill.fill(platform.settings, "track", found, nobody, platform.clock) == {}
 
 
-def test_failed_call_repeats_only_its_own_ids(platform: MakePlatform) -> None:
+def test_failed_call_repeats_only_its_own_ids(make_platform: MakePlatform) -> None:
     """The results of the other calls are loaded."""
-    here = platform(users=20)
-    here.load()
-    forget(here)
-    found = backfill.find(here.settings, "track", 200, here.clock)
+    platform = make_platform(users=20)
+    platform.load()
+    forget(platform)
+    found = backfill.find(platform.settings, "track", 200, platform.clock)
     # The first call goes alone; of the three beside each other after it, one fails first.
-    here.fault(path="/v1/tracks", times=1)
-    here.fault(path="/v1/tracks", status=429, headers={"Retry-After": "3600"}, times=1)
-    here.fault(path="/v1/tracks", delay_ms=200)
+    platform.fault(path="/v1/tracks", times=1)
+    platform.fault(path="/v1/tracks", status=429, headers={"Retry-After": "3600"}, times=1)
+    platform.fault(path="/v1/tracks", delay_ms=200)
     with pytest.raises(RateLimited):
-        backfill.fill(here.settings, "track", found, nobody, here.clock)
-    assert answered(here, "track") == 150
-    here.advance(hours=1)
-    counts = backfill.fill(here.settings, "track", found, nobody, here.clock)
+        backfill.fill(platform.settings, "track", found, nobody, platform.clock)
+    assert answered(platform, "track") == 150
+    platform.advance(hours=1)
+    counts = backfill.fill(platform.settings, "track", found, nobody, platform.clock)
     assert counts["track_requested"] == 50
 
 
-def test_postponed_ids_wait_for_their_time(platform: MakePlatform) -> None:
+def test_postponed_ids_wait_for_their_time(make_platform: MakePlatform) -> None:
     """No response named them."""
-    here = platform(users=3)
-    here.load()
-    forget(here)
-    here.fault(path="*/audio-features", status=403)
-    found = backfill.find(here.settings, "features", None, here.clock)
-    counts = backfill.fill(here.settings, "features", found, nobody, here.clock)
+    platform = make_platform(users=3)
+    platform.load()
+    forget(platform)
+    platform.fault(path="*/audio-features", status=403)
+    found = backfill.find(platform.settings, "features", None, platform.clock)
+    counts = backfill.fill(platform.settings, "features", found, nobody, platform.clock)
     assert counts["features_postponed"] == found.missing > 0
-    assert backfill.verify(here.settings, "features", found).waiting == found.missing
+    assert backfill.verify(platform.settings, "features", found).waiting == found.missing
 
-    here.mend()
-    here.spotify.delete("/admin/calls")
-    later = run(here, ("features",))["features"]
+    platform.mend()
+    platform.spotify.delete("/admin/calls")
+    later = run(platform, ("features",))["features"]
     assert (later.found.missing, later.found.waiting) == (0, found.missing)
-    assert backfill.fill(here.settings, "features", found, nobody, here.clock) == {}
-    assert here.calls() == {}
-    here.advance(hours=25)
-    late = run(here, ("features",))["features"]
+    assert backfill.fill(platform.settings, "features", found, nobody, platform.clock) == {}
+    assert platform.calls() == {}
+    platform.advance(hours=25)
+    late = run(platform, ("features",))["features"]
     assert late.counts["features_requested"] == found.missing
     assert late.counts["features"] > 0
 
 
-def test_postponed_ids_are_requested_when_heard(platform: MakePlatform) -> None:
+def test_postponed_ids_are_requested_when_heard(make_platform: MakePlatform) -> None:
     """By the hourly load, though the backfill had found nothing."""
-    here = platform(users=3)
-    here.load()
-    forget(here)
-    here.fault(path="/v1/artists*", status=403)
-    here.fault(path="*/audio-features", status=403)
-    run(here, ("artist", "features"))
-    assert answered(here, "artist") == answered(here, "features") == 0
-    here.mend()
-    here.execute("DELETE FROM songswap.blocked_endpoints")
-    here.execute('DELETE FROM "History"')
-    here.execute("DELETE FROM songswap.polls")
-    here.execute("UPDATE songswap.enrichment_queue SET not_before = %s", here.clock())
-    here.load()
-    assert answered(here, "artist") == len(ids(here, "Artists"))
-    assert answered(here, "features") == len(ids(here, "Tracks"))
+    platform = make_platform(users=3)
+    platform.load()
+    forget(platform)
+    platform.fault(path="/v1/artists*", status=403)
+    platform.fault(path="*/audio-features", status=403)
+    run(platform, ("artist", "features"))
+    assert answered(platform, "artist") == answered(platform, "features") == 0
+    platform.mend()
+    platform.execute("DELETE FROM songswap.blocked_endpoints")
+    platform.execute('DELETE FROM "History"')
+    platform.execute("DELETE FROM songswap.polls")
+    platform.execute("UPDATE songswap.enrichment_queue SET not_before = %s", platform.clock())
+    platform.load()
+    assert answered(platform, "artist") == len(ids(platform, "Artists"))
+    assert answered(platform, "features") == len(ids(platform, "Tracks"))
 
 
-def test_comes_up_while_filling(platform: MakePlatform) -> None:
+def test_comes_up_while_filling(make_platform: MakePlatform) -> None:
     """What turns up after the counting is the hourly load's: it is neither asked for nor missed."""
-    here = platform(users=3)
-    here.load()
-    everybody = sorted(ids(here, "Artists"))
+    platform = make_platform(users=3)
+    platform.load()
+    everybody = sorted(ids(platform, "Artists"))
     known = everybody[1::2]
-    here.execute('DELETE FROM "Artists" WHERE id <> ALL (%s)', known)
-    forget(here)
-    tracks = backfill.find(here.settings, "track", None, here.clock)
-    artists = backfill.find(here.settings, "artist", None, here.clock)
-    here.advance(seconds=1)
-    backfill.fill(here.settings, "track", tracks, nobody, here.clock)
-    assert ids(here, "Artists") == set(everybody)
-    counts = backfill.fill(here.settings, "artist", artists, nobody, here.clock)
+    platform.execute('DELETE FROM "Artists" WHERE id <> ALL (%s)', known)
+    forget(platform)
+    tracks = backfill.find(platform.settings, "track", None, platform.clock)
+    artists = backfill.find(platform.settings, "artist", None, platform.clock)
+    platform.advance(seconds=1)
+    backfill.fill(platform.settings, "track", tracks, nobody, platform.clock)
+    assert ids(platform, "Artists") == set(everybody)
+    counts = backfill.fill(platform.settings, "artist", artists, nobody, platform.clock)
     assert counts["artist_received"] == len(known) == artists.chosen
-    assert ids(here, "ArtistPopularity") == set(known)
-    left = backfill.verify(here.settings, "artist", artists)
+    assert ids(platform, "ArtistPopularity") == set(known)
+    left = backfill.verify(platform.settings, "artist", artists)
     assert left.waiting == sum(one <= known[-1] for one in everybody) - len(known) > 0
 
 
-def test_goes_behind_the_hourly_load(platform: MakePlatform) -> None:
+def test_goes_behind_the_hourly_load(make_platform: MakePlatform) -> None:
     """While an hourly run goes on nothing is asked for; one that is taken for dead stops nobody."""
-    here = platform(users=3)
-    here.load()
-    forget(here)
-    found = backfill.find(here.settings, "artist", None, here.clock)
-    here.execute("UPDATE songswap.runs SET state = 'running', started_at = %s", here.clock())
+    platform = make_platform(users=3)
+    platform.load()
+    forget(platform)
+    found = backfill.find(platform.settings, "artist", None, platform.clock)
+    platform.execute(
+        "UPDATE songswap.runs SET state = 'running', started_at = %s", platform.clock()
+    )
     with pytest.raises(Deferred) as caught:
-        backfill.fill(here.settings, "artist", found, nobody, here.clock)
-    assert caught.value.until == here.clock() + timedelta(minutes=1)
-    assert here.calls() == {}
-    here.advance(minutes=56)
-    assert backfill.fill(here.settings, "artist", found, nobody, here.clock)["artist_received"] > 0
+        backfill.fill(platform.settings, "artist", found, nobody, platform.clock)
+    assert caught.value.until == platform.clock() + timedelta(minutes=1)
+    assert platform.calls() == {}
+    platform.advance(minutes=56)
+    assert (
+        backfill.fill(platform.settings, "artist", found, nobody, platform.clock)["artist_received"]
+        > 0
+    )
 
 
-def test_branch_fails_alone(platform: MakePlatform) -> None:
+def test_branch_fails_alone(make_platform: MakePlatform) -> None:
     """One kind that fails says why; the others are filled, and what was loaded stays."""
-    here = platform(users=3)
-    here.load()
-    forget(here)
-    here.fault(path="/v1/artists", status=500)
-    outcomes = backfill.backfill(here.settings, KINDS, None, nobody, here.clock)
+    platform = make_platform(users=3)
+    platform.load()
+    forget(platform)
+    platform.fault(path="/v1/artists", status=500)
+    outcomes = backfill.backfill(platform.settings, KINDS, None, nobody, platform.clock)
     assert "no usable response to artists" in (outcomes["artist"].problem or "")
     assert [outcomes[kind].problem for kind in ("track", "features")] == [None, None]
-    assert ids(here, "TrackFeatures")
+    assert ids(platform, "TrackFeatures")
 
 
-def test_row_that_does_not_stay(platform: MakePlatform) -> None:
+def test_row_that_does_not_stay(make_platform: MakePlatform) -> None:
     """A table that swallows rows is named; nothing whose rows it swallowed counts as loaded."""
-    here = platform(users=2)
-    here.load()
-    before = {table: ids(here, table) for table in METADATA}
-    forget(here)
-    here.execute(
+    platform = make_platform(users=2)
+    platform.load()
+    before = {table: ids(platform, table) for table in METADATA}
+    forget(platform)
+    platform.execute(
         "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
     )
     for table in METADATA:
         kind = "artist" if table.startswith("Artist") else "track"
         kind = "features" if table == "TrackFeatures" else kind
-        here.execute(
+        platform.execute(
             f'CREATE TRIGGER swallow BEFORE INSERT ON "{table}" FOR EACH ROW'
             " EXECUTE FUNCTION swallow()"
         )
-        found = backfill.find(here.settings, kind, 50, here.clock)
-        there = ids(here, table)
+        found = backfill.find(platform.settings, kind, 50, platform.clock)
+        there = ids(platform, table)
         # Where all ids have such rows, the trouble is not theirs.
         with pytest.raises(
             (LoadIncomplete, RunFailed), match=rf"rows were not in {table} after|refused the rows"
         ):
-            backfill.fill(here.settings, kind, found, nobody, here.clock)
-        assert ids(here, table) == there
-        here.execute(f'DROP TRIGGER swallow ON "{table}"')
-        here.advance(days=1)
-    run(here)
-    assert {table: ids(here, table) for table in METADATA} == before
+            backfill.fill(platform.settings, kind, found, nobody, platform.clock)
+        assert ids(platform, table) == there
+        platform.execute(f'DROP TRIGGER swallow ON "{table}"')
+        platform.advance(days=1)
+    run(platform)
+    assert {table: ids(platform, table) for table in METADATA} == before
 
 
 def test_deleted_track_or_artist_is_not_stored_again(warehouse_dsn: str) -> None:

@@ -17,9 +17,11 @@ AN_HOUR = 3600.0
 """A window out of which nothing falls while a test runs."""
 
 
-def budget(here: Platform, rank: Priority = Priority.PLAYS, dsn: str | None = None) -> Budget:
-    where = here.settings
-    return Budget(dsn or where.warehouse_dsn, where.spotify.client_id, rank, here.clock, AN_HOUR)
+def budget(platform: Platform, rank: Priority = Priority.PLAYS, dsn: str | None = None) -> Budget:
+    where = platform.settings
+    return Budget(
+        dsn or where.warehouse_dsn, where.spotify.client_id, rank, platform.clock, AN_HOUR
+    )
 
 
 async def taken(one: Budget, at_most: int = 10_000) -> int:
@@ -32,97 +34,97 @@ async def taken(one: Budget, at_most: int = 10_000) -> int:
     return at_most
 
 
-def allow(here: Platform, per_window: int | None = None, per_day: int | None = None) -> None:
+def allow(platform: Platform, per_window: int | None = None, per_day: int | None = None) -> None:
     """Let the app have learned this."""
-    here.execute(
+    platform.execute(
         "INSERT INTO songswap.budgets (app, per_window, window_changed_at, per_day, day_learned_at)"
         " VALUES (%s, %s, clock_timestamp(), %s, %s) ON CONFLICT (app)"
         " DO UPDATE SET per_window = EXCLUDED.per_window, per_day = EXCLUDED.per_day,"
         " day_learned_at = EXCLUDED.day_learned_at",
-        here.settings.spotify.client_id,
+        platform.settings.spotify.client_id,
         per_window,
         per_day,
-        here.clock(),
+        platform.clock(),
     )
 
 
-def test_window_is_shared_by_rank(platform: MakePlatform) -> None:
+def test_window_is_shared_by_rank(make_platform: MakePlatform) -> None:
     """All draw on one window, and what is less urgent leaves room for what is more so."""
-    here = platform(users=0)
-    allow(here, per_window=120)
+    platform = make_platform(users=0)
+    allow(platform, per_window=120)
 
     async def draw() -> list[int]:
         found = []
         for rank in (Priority.BACKFILL, Priority.ENRICHMENT, Priority.PLAYS, Priority.PLAYS):
-            one = budget(here, rank)
+            one = budget(platform, rank)
             found.append(await taken(one))
             await one.close()
         return found
 
     assert asyncio.run(draw()) == [84, 24, 12, 0]
-    assert here.rows(COUNTED, "hour") == [(120,)]
+    assert platform.rows(COUNTED, "hour") == [(120,)]
 
 
-def refuse_after(here: Platform, number: int, wait: timedelta = timedelta()) -> Any:
+def refuse_after(platform: Platform, number: int, wait: timedelta = timedelta()) -> Any:
     """Send as many requests, have two refused, and tell what is taken in a window then."""
 
     async def refused() -> None:
-        one = budget(here)
+        one = budget(platform)
         assert await taken(one, number) == number
         await one.refused(wait, quota=False)
         await one.refused(wait, quota=False)
         await one.close()
 
     asyncio.run(refused())
-    [(learned, _)] = here.rows(LEARNED)
+    [(learned, _)] = platform.rows(LEARNED)
     return learned
 
 
-def a_window_later(here: Platform) -> None:
+def a_window_later(platform: Platform) -> None:
     """Let a window go by in which nothing is asked."""
-    here.execute(
+    platform.execute(
         "UPDATE songswap.budgets SET closed_until = NULL,"
         " window_changed_at = window_changed_at - interval '61 minutes',"
         " window_learned_at = window_learned_at - interval '61 minutes'"
     )
-    here.execute("DELETE FROM songswap.requests WHERE span = 'second'")
+    platform.execute("DELETE FROM songswap.requests WHERE span = 'second'")
 
 
-async def until_full(here: Platform) -> int:
+async def until_full(platform: Platform) -> int:
     """What one process may send now."""
-    one = budget(here)
+    one = budget(platform)
     number = await taken(one)
     await one.close()
     return number
 
 
-def test_window_is_learned(platform: MakePlatform) -> None:
+def test_window_is_learned(make_platform: MakePlatform) -> None:
     """A refusal tells what Spotify takes, unless it came after few requests; a window without one
     lets a twentieth more be tried, and a refusal of that is learned from again."""
-    here = platform(users=0)
-    assert refuse_after(here, 10) is None
+    platform = make_platform(users=0)
+    assert refuse_after(platform, 10) is None
     # Of the ten, as many were granted again as were given back: a lease is part of the window.
-    first = refuse_after(here, 140, timedelta(seconds=30))
+    first = refuse_after(platform, 140, timedelta(seconds=30))
     assert 0.9 * 150 <= first <= 0.9 * 160
-    assert asyncio.run(until_full(here)) == 0, "a short wait is everybody's"
-    a_window_later(here)
+    assert asyncio.run(until_full(platform)) == 0, "a short wait is everybody's"
+    a_window_later(platform)
     grown = -(-21 * first // 20)
-    assert asyncio.run(until_full(here)) == grown
-    assert here.rows(LEARNED) == [(grown, None)]
-    a_window_later(here)
-    again = refuse_after(here, 120)
+    assert asyncio.run(until_full(platform)) == grown
+    assert platform.rows(LEARNED) == [(grown, None)]
+    a_window_later(platform)
+    again = refuse_after(platform, 120)
     assert 0.9 * 120 <= again <= 0.9 * 130
-    assert asyncio.run(until_full(here)) == 0, "it does not grow in the window of a refusal"
-    assert here.rows(LEARNED) == [(again, None)]
+    assert asyncio.run(until_full(platform)) == 0, "it does not grow in the window of a refusal"
+    assert platform.rows(LEARNED) == [(again, None)]
 
 
-def test_refusal_is_learned_from_at_once(platform: MakePlatform) -> None:
+def test_refusal_is_learned_from_at_once(make_platform: MakePlatform) -> None:
     """A refusal is noted while other requests of the same process wait for room."""
-    here = platform(users=0)
-    allow(here, per_window=120)
+    platform = make_platform(users=0)
+    allow(platform, per_window=120)
 
     async def while_waiting() -> None:
-        one = budget(here)
+        one = budget(platform)
         assert await taken(one) == 120
         waiting = [asyncio.create_task(one.take()) for _ in range(64)]
         await asyncio.sleep(0.1)
@@ -134,20 +136,20 @@ def test_refusal_is_learned_from_at_once(platform: MakePlatform) -> None:
         await one.close()
 
     asyncio.run(while_waiting())
-    assert here.rows(LEARNED) == [(108, None)]
+    assert platform.rows(LEARNED) == [(108, None)]
 
 
-def test_last_of_the_daily_quota_is_reserved_for_plays(platform: MakePlatform) -> None:
+def test_last_of_the_daily_quota_is_reserved_for_plays(make_platform: MakePlatform) -> None:
     """That is no failure."""
-    here = platform(users=3)
-    allow(here, per_day=3)
-    counts = here.load()
-    assert here.history() == here.reachable()
+    platform = make_platform(users=3)
+    allow(platform, per_day=3)
+    counts = platform.load()
+    assert platform.history() == platform.reachable()
     assert counts["features_held_back"] == 1
     assert "calls audio-features 200" not in counts
 
     async def backfill() -> None:
-        one = budget(here, Priority.BACKFILL)
+        one = budget(platform, Priority.BACKFILL)
         try:
             await one.take()
         finally:
@@ -155,34 +157,34 @@ def test_last_of_the_daily_quota_is_reserved_for_plays(platform: MakePlatform) -
 
     with pytest.raises(QuotaReserved) as held:
         asyncio.run(backfill())
-    assert here.clock() < held.value.until <= here.clock() + timedelta(hours=1)
-    assert here.rows("SELECT * FROM songswap.pauses") == []
+    assert platform.clock() < held.value.until <= platform.clock() + timedelta(hours=1)
+    assert platform.rows("SELECT * FROM songswap.pauses") == []
     # What was learned is tried again after a week.
-    here.advance(days=8)
-    assert here.load()["calls audio-features 200"] > 0
-    assert here.rows(LEARNED) == [(None, None)]
+    platform.advance(days=8)
+    assert platform.load()["calls audio-features 200"] > 0
+    assert platform.rows(LEARNED) == [(None, None)]
 
 
-def test_quota_is_learned(platform: MakePlatform) -> None:
+def test_quota_is_learned(make_platform: MakePlatform) -> None:
     """What Spotify says of a quota holds back what is less urgent for days, and plays for as long
     as it says."""
-    here = platform(users=3)
+    platform = make_platform(users=3)
     body = {"error": {"status": 429, "message": "no", "reason": "QUOTA_EXCEEDED"}}
-    here.fault(path="/v1/*", status=429, headers={"Retry-After": "3600"}, body=body, times=1)
+    platform.fault(path="/v1/*", status=429, headers={"Retry-After": "3600"}, body=body, times=1)
     with pytest.raises(RunFailed, match="no more requests of this app until"):
-        here.load()
-    assert here.rows(LEARNED) == [(None, 1000)]
-    here.advance(hours=1)
-    here.load()
-    assert here.history() == here.reachable()
+        platform.load()
+    assert platform.rows(LEARNED) == [(None, 1000)]
+    platform.advance(hours=1)
+    platform.load()
+    assert platform.history() == platform.reachable()
 
 
-def test_without_the_warehouse(platform: MakePlatform) -> None:
+def test_without_the_warehouse(make_platform: MakePlatform) -> None:
     """Requests go on when nobody keeps their budget."""
-    here = platform(users=0)
+    platform = make_platform(users=0)
 
     async def lost() -> int:
-        one = budget(here, dsn="host=127.0.0.1 port=9 dbname=none")
+        one = budget(platform, dsn="host=127.0.0.1 port=9 dbname=none")
         number = await taken(one, 500)
         await one.refused(timedelta(seconds=1), quota=False)
         await one.close()
@@ -191,17 +193,19 @@ def test_without_the_warehouse(platform: MakePlatform) -> None:
     assert asyncio.run(lost()) == 500
 
 
-def test_every_request_is_counted(platform: MakePlatform) -> None:
+def test_every_request_is_counted(make_platform: MakePlatform) -> None:
     """What the day holds is what the Web API was asked, by what it was for; tokens come from
     another service."""
-    here = platform(users=5)
-    counts = here.load()
+    platform = make_platform(users=5)
+    counts = platform.load()
     tokens = sum(number for name, number in counts.items() if name.startswith("calls token "))
     assert tokens
-    assert here.rows(COUNTED, "hour") == [(counts["calls"] - tokens,)]
-    assert [rank for (rank,) in here.rows("SELECT DISTINCT priority FROM songswap.requests")] == [
+    assert platform.rows(COUNTED, "hour") == [(counts["calls"] - tokens,)]
+    assert [
+        rank for (rank,) in platform.rows("SELECT DISTINCT priority FROM songswap.requests")
+    ] == [
         0,
         1,
     ]
-    with Spool(here.settings.spool) as spool:
+    with Spool(platform.settings.spool) as spool:
         assert spool.waiting() == (0, 0)

@@ -70,10 +70,10 @@ def expect(environment: Mapping[str, str], step: str, *words: str) -> None:
     assert missing == [], failed[step]
 
 
-def test_healthy_platform_passes_every_check(platform: MakePlatform, tmp_path: Path) -> None:
+def test_healthy_platform_passes_every_check(make_platform: MakePlatform, tmp_path: Path) -> None:
     """`songswap check` shows each step and exits 0; nothing is left in Discord or the bucket."""
-    here = platform(users=1)
-    environment = here.environment()
+    platform = make_platform(users=1)
+    environment = platform.environment()
     done = subprocess.run(
         [sys.executable, "-m", "songswap.cli.main", "check"],
         cwd=tmp_path,
@@ -88,11 +88,11 @@ def test_healthy_platform_passes_every_check(platform: MakePlatform, tmp_path: P
     assert "✗" not in done.stdout
     assert "A message was sent and deleted." in done.stdout
     assert [secret for secret in secrets_of(environment) if secret in done.stdout] == []
-    assert here.messages() == []
-    assert here.objects() == []
-    assert here.spotify.get("/admin/calls")["by_endpoint"]["artist"] == {"404": 1}
+    assert platform.messages() == []
+    assert platform.objects() == []
+    assert platform.spotify.get("/admin/calls")["by_endpoint"]["artist"] == {"404": 1}
 
-    here.fault(path="/v1/artists/*", status=200, body={"name": "Somebody"})
+    platform.fault(path="/v1/artists/*", status=200, body={"name": "Somebody"})
     results = json.loads(command(environment, 0, "check", "--json", "spotipy"))
     assert results["spotipy"][-1]["message"].endswith("is Somebody.")
     assert list(results) == ["spotipy"]
@@ -105,10 +105,10 @@ def command(environment: Mapping[str, str], code: int, *arguments: str) -> str:
     return done.stdout
 
 
-def test_failed_step_skips_the_rest_of_its_check(platform: MakePlatform) -> None:
+def test_failed_step_skips_the_rest_of_its_check(make_platform: MakePlatform) -> None:
     """Other checks run all the same; an unknown name is refused."""
-    here = platform(users=1)
-    environment = changed(here.environment(), RDS, port=NOWHERE)
+    platform = make_platform(users=1)
+    environment = changed(platform.environment(), RDS, port=NOWHERE)
     lines = [line for line in command(environment, 1, "check").splitlines() if "✗" in line]
     assert len(lines) == 1
     assert "query" in lines[0]
@@ -145,10 +145,10 @@ def test_empty_environment_fails_every_check() -> None:
         assert [word for word in words if word not in message] == [], message
 
 
-def test_broken_discord_fails_only_its_check(platform: MakePlatform) -> None:
+def test_broken_discord_fails_only_its_check(make_platform: MakePlatform) -> None:
     """A wrong webhook; Discord refusing, failing, silent or unreachable."""
-    here = platform(users=1)
-    good = here.environment()
+    platform = make_platform(users=1)
+    good = platform.environment()
     variable = "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT"
 
     def hook(endpoint: str) -> dict[str, str]:
@@ -171,70 +171,74 @@ def test_broken_discord_fails_only_its_check(platform: MakePlatform) -> None:
         ({"path": "*/messages/*", "status": 500}, ("did not delete it (500)", "by hand")),
     ]
     for fault, words in faults:
-        here.fault(**{"path": "/discord/*", **fault})
+        platform.fault(**{"path": "/discord/*", **fault})
         expect(good, "discord.message", *words)
-        here.mend()
-    whole = f"{here.spotify.url}/discord/webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
+        platform.mend()
+    whole = f"{platform.spotify.url}/discord/webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
     assert red({**without(good, DISCORD), variable: whole}) == {}
 
 
-def test_broken_postgres_fails_only_its_check(platform: MakePlatform) -> None:
+def test_broken_postgres_fails_only_its_check(make_platform: MakePlatform) -> None:
     """No server, a wrong password, a replica, missing and old tables."""
-    here = platform(users=1)
-    good = here.environment()
+    platform = make_platform(users=1)
+    good = platform.environment()
     expect(without(good, RDS), "postgres.connection", RDS)
     expect(changed(good, RDS, port=NOWHERE), "postgres.query", "refused or was lost", "port", RDS)
     wrong = changed(good, RDS, password="wrong-password")
     expect(wrong, "postgres.query", "password authentication failed", RDS)
     expect(changed(good, RDS, schema="nowhere"), "postgres.query", '"nowhere" does not exist', RDS)
     expect(changed(good, RDS, schema="postgres"), "postgres.tables", "public.History", "migrate")
-    here.execute("UPDATE songswap.schema_version SET version_num = '0000'")
+    platform.execute("UPDATE songswap.schema_version SET version_num = '0000'")
     expect(good, "postgres.version", "at version 0000", "songswap migrate")
-    here.execute("DELETE FROM songswap.schema_version")
+    platform.execute("DELETE FROM songswap.schema_version")
     expect(good, "postgres.version", "at version none", "songswap migrate")
-    here.execute('DROP TABLE songswap.gaps, "TrackPreviews"')
+    platform.execute('DROP TABLE songswap.gaps, "TrackPreviews"')
     expect(good, "postgres.tables", "public.TrackPreviews, songswap.gaps", "songswap migrate")
-    of_database("ALTER DATABASE %%I SET default_transaction_read_only = on", here)
+    of_database("ALTER DATABASE %%I SET default_transaction_read_only = on", platform)
     expect(good, "postgres.query", "read-only", "primary", RDS)
 
 
-def test_load_runs_with_exactly_the_grants_that_are_named(platform: MakePlatform) -> None:
+def test_load_runs_with_exactly_the_grants_that_are_named(make_platform: MakePlatform) -> None:
     """For a login without rights the check names the GRANTs to run."""
-    here = platform(users=2)
-    here.execute("CREATE ROLE little LOGIN PASSWORD 'little-secret'")
+    platform = make_platform(users=2)
+    platform.execute("CREATE ROLE little LOGIN PASSWORD 'little-secret'")
     try:
-        here.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-        of_database("REVOKE TEMPORARY ON DATABASE %%I FROM PUBLIC", here)
-        little = changed(here.environment(), RDS, login="little", password="little-secret")
+        platform.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        of_database("REVOKE TEMPORARY ON DATABASE %%I FROM PUBLIC", platform)
+        little = changed(platform.environment(), RDS, login="little", password="little-secret")
         right = 'GRANT SELECT, INSERT, UPDATE, DELETE ON public."History" TO little'
         expect(little, "postgres.tables", right)
         grants = red(little)["postgres.tables"].partition("owner run: ")[2].split("; ")
         assert len(grants) == len(rights.NEEDED) + 3, "both schemas, the database, each table"
         for grant in grants:
-            here.execute(grant)
+            platform.execute(grant)
         assert red(little) == {}
-        dsn = make_conninfo(here.settings.warehouse_dsn, user="little", password="little-secret")
-        settings = replace(here.settings, warehouse_dsn=dsn)
-        assert load_once(settings, "run", lambda *_: None, here.clock)["plays"] > 0
-        assert here.history() == here.reachable()
+        dsn = make_conninfo(
+            platform.settings.warehouse_dsn, user="little", password="little-secret"
+        )
+        settings = replace(platform.settings, warehouse_dsn=dsn)
+        assert load_once(settings, "run", lambda *_: None, platform.clock)["plays"] > 0
+        assert platform.history() == platform.reachable()
 
-        here.execute('REVOKE INSERT ON "History" FROM little')
+        platform.execute('REVOKE INSERT ON "History" FROM little')
         expect(little, "postgres.tables", 'run: GRANT INSERT ON public."History" TO little')
     finally:
-        here.execute("DROP OWNED BY little")
-        here.execute("DROP ROLE little")
+        platform.execute("DROP OWNED BY little")
+        platform.execute("DROP ROLE little")
 
 
-def of_database(statement: str, here: Platform) -> None:
+def of_database(statement: str, platform: Platform) -> None:
     """Run a statement in which ``%%I`` is the name of the platform's database."""
-    here.execute(f"DO $$ BEGIN EXECUTE format('{statement}', current_database()); END $$")
+    platform.execute(f"DO $$ BEGIN EXECUTE format('{statement}', current_database()); END $$")
 
 
-def test_broken_s3_fails_only_its_check(platform: MakePlatform, own_objects: ObjectStore) -> None:
+def test_broken_s3_fails_only_its_check(
+    make_platform: MakePlatform, own_objects: ObjectStore
+) -> None:
     """No server, a wrong secret, bucket or endpoint."""
-    here = platform(users=1)
-    here.use(own_objects)
-    good = here.environment()
+    platform = make_platform(users=1)
+    platform.use(own_objects)
+    good = platform.environment()
     put_only = "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"
     bucket = "AIRFLOW_VAR_BUCKET_NAME"
     for name in (S3, put_only, bucket):
@@ -257,30 +261,30 @@ def test_broken_s3_fails_only_its_check(platform: MakePlatform, own_objects: Obj
     [(("PUT", "DELETE"), "s3.read", 0), (("PUT", "GET"), "s3.delete", 1)],
 )
 def test_tests_key_without_a_right_fails_its_step(
-    platform: MakePlatform,
+    make_platform: MakePlatform,
     limited_objects: StartObjectStore,
     allowed: tuple[str, ...],
     step: str,
     left: int,
 ) -> None:
     """After a refused read the object is deleted all the same; one that stays is named."""
-    here = platform(users=1)
+    platform = make_platform(users=1)
     store = limited_objects(*allowed)
-    here.use(store)
-    expect(here.environment(), step, "AccessDenied", "tests/sanity/")
+    platform.use(store)
+    expect(platform.environment(), step, "AccessDenied", "tests/sanity/")
     objects = list(store.objects.glob("own/tests/sanity/*.txt"))
     assert len(objects) == left
-    message = red(here.environment())[step]
+    message = red(platform.environment())[step]
     assert all(f"tests/sanity/{path.name}" in message for path in objects)
 
 
 def test_changed_or_undeleted_object_is_named(
-    platform: MakePlatform, own_objects: ObjectStore
+    make_platform: MakePlatform, own_objects: ObjectStore
 ) -> None:
     """An object that comes back changed fails `read`; one that outlives its deletion, `gone`."""
-    here = platform(users=1)
-    here.use(own_objects)
-    context = from_environment(here.environment(), "a run", lambda: NOW)
+    platform = make_platform(users=1)
+    platform.use(own_objects)
+    context = from_environment(platform.environment(), "a run", lambda: NOW)
     run_step("s3", "put", context)
     (stored,) = own_objects.objects.glob("own/tests/sanity/*.txt")
     stored.write_bytes(stored.read_bytes().upper())
@@ -290,10 +294,10 @@ def test_changed_or_undeleted_object_is_named(
         run_step("s3", "gone", context)
 
 
-def test_spotify_connection_wins_over_the_environment(platform: MakePlatform) -> None:
+def test_spotify_connection_wins_over_the_environment(make_platform: MakePlatform) -> None:
     """The connection may also be the only place of the credentials."""
-    here = platform(users=1)
-    good = here.environment()
+    platform = make_platform(users=1)
+    good = platform.environment()
     name = "AIRFLOW_CONN_SONGSWAP_SPOTIFY"
     app = {"login": good["SPOTIFY_CLIENT_ID"], "password": good["SPOTIFY_CLIENT_SECRET"]}
     extra = {
@@ -312,10 +316,10 @@ def test_spotify_connection_wins_over_the_environment(platform: MakePlatform) ->
     expect(bare, "spotipy.environment", "SPOTIFY_CLIENT_ID is not set", "SongSwap_Spotify", name)
 
 
-def test_broken_spotify_fails_only_its_check(platform: MakePlatform) -> None:
+def test_broken_spotify_fails_only_its_check(make_platform: MakePlatform) -> None:
     """Wrong credentials, an unreachable host, rate limits, failures."""
-    here = platform(users=1)
-    good = here.environment()
+    platform = make_platform(users=1)
+    good = platform.environment()
     for name in ("SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET", "SPOTIFY_REDIRECT_URI"):
         expect(without(good, name), "spotipy.environment", f"{name} is not set", "environment")
     odd = {**good, "SPOTIFY_CLIENT_SECRET": "wröng"}
@@ -343,6 +347,6 @@ def test_broken_spotify_fails_only_its_check(platform: MakePlatform) -> None:
         ("read", "/v1/artists/*", {"status": 200, "body": {}}, "not from Spotify's API"),
     ]
     for step, path, fault, words in faults:
-        here.fault(path=path, **fault)
+        platform.fault(path=path, **fault)
         expect(good, f"spotipy.{step}", words)
-        here.mend()
+        platform.mend()

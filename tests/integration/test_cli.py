@@ -62,10 +62,10 @@ def test_help_explains_each_option(command: str) -> None:
     assert [option.name for option in found.params if not option.help] == []
 
 
-def environment_of(here: Platform) -> dict[str, str]:
+def environment_of(platform: Platform) -> dict[str, str]:
     """A platform's settings as a user would write them down."""
-    archive, spotify = here.settings.archive, here.settings.spotify
-    warehouse = psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)
+    archive, spotify = platform.settings.archive, platform.settings.spotify
+    warehouse = psycopg.conninfo.conninfo_to_dict(platform.settings.warehouse_dsn)
     return {
         "AIRFLOW_CONN_SONGSWAP_RDS": "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(
             **warehouse
@@ -83,22 +83,22 @@ def environment_of(here: Platform) -> dict[str, str]:
         "SPOTIFY_CLIENT_SECRET": spotify.client_secret,
         "SPOTIFY_API_URL": spotify.api_url,
         "SPOTIFY_ACCOUNTS_URL": spotify.accounts_url,
-        "SONGSWAP_SPOOL": str(here.settings.spool),
+        "SONGSWAP_SPOOL": str(platform.settings.spool),
     }
 
 
-def test_load_takes_settings_from_dotenv(platform: MakePlatform, tmp_path: Path) -> None:
+def test_load_takes_settings_from_dotenv(make_platform: MakePlatform, tmp_path: Path) -> None:
     """It loads every play that Spotify can return."""
-    here = platform(users=3, real_time=True)
-    lines = [f"{name}='{value}'" for name, value in environment_of(here).items()]
+    platform = make_platform(users=3, real_time=True)
+    lines = [f"{name}='{value}'" for name, value in environment_of(platform).items()]
     (tmp_path / ".env").write_text("# as .env.example\n" + "\n".join(lines) + "\n")
 
     assert songswap(tmp_path, "migrate").returncode == 0
     first = songswap(tmp_path, "load", "--json")
     assert first.returncode == 0, first.stderr
     counts = json.loads(first.stdout)
-    assert counts["plays"] == here.history().total() > 0
-    assert here.history() == here.reachable()
+    assert counts["plays"] == platform.history().total() > 0
+    assert platform.history() == platform.reachable()
     assert "enrich artist" in first.stderr
 
     shown = songswap(tmp_path, "load")
@@ -135,11 +135,11 @@ def test_migrate_waits_for_the_server(tmp_path: Path, free_port: Callable[[], in
 
 
 def test_incomplete_load_exits_with_1_and_says_what_to_check(
-    platform: MakePlatform, tmp_path: Path
+    make_platform: MakePlatform, tmp_path: Path
 ) -> None:
-    here = platform(users=2, real_time=True)
-    here.fault(path="/v1/artists", status=429, headers={"Retry-After": "9999"})
-    environment = environment_of(here)
+    platform = make_platform(users=2, real_time=True)
+    platform.fault(path="/v1/artists", status=429, headers={"Retry-After": "9999"})
+    environment = environment_of(platform)
     failed = songswap(tmp_path, "load", "--json", **environment)
     assert failed.returncode == 1
     assert failed.stdout == ""
@@ -173,18 +173,18 @@ def test_unknown_option_exits_with_2(tmp_path: Path) -> None:
     assert songswap(tmp_path, "load", "--bogus").returncode == 2
 
 
-def test_killed_at_any_moment(platform: MakePlatform, tmp_path: Path) -> None:
+def test_killed_at_any_moment(make_platform: MakePlatform, tmp_path: Path) -> None:
     """Loads that are killed wherever they are lose no play, and double none.
 
     Spotify's time stands still: what a killed load was told and a new play pushes out before the
     next one asks is gone for ever. Answers with an Age say nothing of what time it is.
     """
-    here = platform(users=20)
-    here.fault(path="/v1/*", headers={"Age": "1"})
-    environment = {"PATH": os.environ.get("PATH", os.defpath)} | environment_of(here)
+    platform = make_platform(users=20)
+    platform.fault(path="/v1/*", headers={"Age": "1"})
+    environment = {"PATH": os.environ.get("PATH", os.defpath)} | environment_of(platform)
     whole = 0.0
     for part in (0.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97):
-        here.join(20)
+        platform.join(20)
         began = time.monotonic()
         with subprocess.Popen(
             [sys.executable, "-m", "songswap.cli.main", "load"],
@@ -200,11 +200,13 @@ def test_killed_at_any_moment(platform: MakePlatform, tmp_path: Path) -> None:
         whole = whole or time.monotonic() - began
     done = songswap(tmp_path, "load", "--json", **environment)
     assert done.returncode == 0, done.stderr
-    assert here.history() == here.reachable()
-    assert here.rows("SELECT count(*) FROM songswap.polls WHERE answered_at IS NOT NULL") == [
+    assert platform.history() == platform.reachable()
+    assert platform.rows("SELECT count(*) FROM songswap.polls WHERE answered_at IS NOT NULL") == [
         (180,)
     ]
-    with Spool(here.settings.spool) as spool:
+    with Spool(platform.settings.spool) as spool:
         assert spool.waiting() == (0, 0)
     wanted = "SELECT DISTINCT misses FROM songswap.enrichment_queue WHERE queued_at IS NOT NULL"
-    assert here.rows(wanted) in ([], [(1,)]), "only what Spotify does not know is asked for again"
+    assert platform.rows(wanted) in ([], [(1,)]), (
+        "only what Spotify does not know is asked for again"
+    )

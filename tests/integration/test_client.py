@@ -32,21 +32,21 @@ from songswap.spotify.reccobeats import open_reccobeats
 FEED = "/v1/me/player/recently-played"
 
 
-def ask(here: Platform, deed: Callable[[Client], Awaitable[Any]], **patience: Any) -> Any:
+def ask(platform: Platform, deed: Callable[[Client], Awaitable[Any]], **patience: Any) -> Any:
     """What a client of its own gets, with the calls that it took."""
-    where = replace(here.settings.spotify, **patience)
+    where = replace(platform.settings.spotify, **patience)
 
     async def run() -> Any:
-        async with open_client(where, here.clock) as client:
+        async with open_client(where, platform.clock) as client:
             return await deed(client)
 
     return asyncio.run(run())
 
 
-def token_of(here: Platform, user: str = "listener-0001") -> tuple[str, str]:
+def token_of(platform: Platform, user: str = "listener-0001") -> tuple[str, str]:
     """The tokens of a user."""
     query = 'SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %s'
-    [(access_token, refresh_token)] = here.rows(query, here.user_id(user))
+    [(access_token, refresh_token)] = platform.rows(query, platform.user_id(user))
     return access_token, refresh_token
 
 
@@ -60,15 +60,15 @@ def token_of(here: Platform, user: str = "listener-0001") -> tuple[str, str]:
     ],
 )
 @pytest.mark.parametrize("path", [FEED, "/api/token", "/reccobeats/*"])
-def test_bodies_are_bounded(platform: MakePlatform, path: str, fault: dict[str, Any]) -> None:
+def test_bodies_are_bounded(make_platform: MakePlatform, path: str, fault: dict[str, Any]) -> None:
     """However much comes, however slowly: it is the service's trouble, and fills no memory."""
-    here = platform(users=1)
-    access_token, refresh_token = token_of(here)
-    here.fault(path=path, **fault)
+    platform = make_platform(users=1)
+    access_token, refresh_token = token_of(platform)
+    platform.fault(path=path, **fault)
 
     async def features(_: Client) -> None:
-        impatient = replace(here.settings.spotify, tries=1, token_tries=1, timeout_s=0.5)
-        async with open_reccobeats(impatient, here.clock) as client:
+        impatient = replace(platform.settings.spotify, tries=1, token_tries=1, timeout_s=0.5)
+        async with open_reccobeats(impatient, platform.clock) as client:
             await client.audio_features(["4iV5W9uYEdYUVa79Axb7Rh"])
 
     deeds: dict[str, Callable[[Client], Awaitable[Any]]] = {
@@ -79,7 +79,7 @@ def test_bodies_are_bounded(platform: MakePlatform, path: str, fault: dict[str, 
     tracemalloc.start()
     try:
         with pytest.raises((SpotifyUnavailable, ReccoBeatsUnavailable)):
-            ask(here, deeds[path], tries=1, token_tries=1, timeout_s=0.5)
+            ask(platform, deeds[path], tries=1, token_tries=1, timeout_s=0.5)
         assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
     finally:
         tracemalloc.stop()
@@ -106,19 +106,19 @@ async def test_deflated_bomb_is_bounded(wbits: int) -> None:
         tracemalloc.stop()
 
 
-def test_large_response_is_accepted(platform: MakePlatform) -> None:
+def test_large_response_is_accepted(make_platform: MakePlatform) -> None:
     """Up to the limit."""
-    here = platform(users=1)
-    here.fault(path=FEED, action="bomb", size_mb=8)
-    result = ask(here, lambda client: client.recently_played(token_of(here)[0]))
+    platform = make_platform(users=1)
+    platform.fault(path=FEED, action="bomb", size_mb=8)
+    result = ask(platform, lambda client: client.recently_played(token_of(platform)[0]))
     assert len(result.body) > 8 * 2**20
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502])
-def test_request_refused_for_now_is_sent_again(platform: MakePlatform, status: int) -> None:
-    here = platform(users=1)
-    here.fault(path=FEED, status=status, body="", times=3)
-    assert ask(here, lambda client: client.recently_played(token_of(here)[0])).body
+def test_request_refused_for_now_is_sent_again(make_platform: MakePlatform, status: int) -> None:
+    platform = make_platform(users=1)
+    platform.fault(path=FEED, status=status, body="", times=3)
+    assert ask(platform, lambda client: client.recently_played(token_of(platform)[0])).body
 
 
 @pytest.mark.parametrize(
@@ -133,46 +133,48 @@ def test_request_refused_for_now_is_sent_again(platform: MakePlatform, status: i
     ],
 )
 def test_lost_token_response_is_retried_longer(
-    platform: MakePlatform, fault: dict[str, Any]
+    make_platform: MakePlatform, fault: dict[str, Any]
 ) -> None:
     """Spotify may have rotated the token: giving up early loses the user."""
-    here = platform("--rotate-refresh-tokens", "1", users=1)
-    here.fault(path="/api/token", times=7, **fault)
-    spent = token_of(here)[1]
+    platform = make_platform("--rotate-refresh-tokens", "1", users=1)
+    platform.fault(path="/api/token", times=7, **fault)
+    spent = token_of(platform)[1]
     patience = {"timeout_s": 0.05 if "delay_ms" in fault else 20.0}
-    tokens = ask(here, lambda client: client.refresh(spent), **patience)
+    tokens = ask(platform, lambda client: client.refresh(spent), **patience)
     assert tokens.refresh_token not in (None, spent)
 
 
-def test_failed_connection_is_not_retried_longer_for_tokens(platform: MakePlatform) -> None:
+def test_failed_connection_is_not_retried_longer_for_tokens(make_platform: MakePlatform) -> None:
     """Nothing was exchanged, so the usual tries are enough."""
-    here = platform(users=1)
-    here.fault(path="/api/token", status=503)
+    platform = make_platform(users=1)
+    platform.fault(path="/api/token", status=503)
     with pytest.raises(SpotifyUnavailable, match="in 4 tries"):
-        ask(here, lambda client: client.refresh(token_of(here)[1]))
+        ask(platform, lambda client: client.refresh(token_of(platform)[1]))
 
 
 @pytest.mark.parametrize("access_token", [None, "a\nb", ["a"]])
-def test_odd_access_token_costs_an_hour(platform: MakePlatform, access_token: object) -> None:
+def test_odd_access_token_costs_an_hour(make_platform: MakePlatform, access_token: object) -> None:
     """The rotated token beside it is stored, so that the user is back in the next hour."""
-    here = platform("--rotate-refresh-tokens", "1", users=3)
-    here.load()
-    here.advance(hours=1)
+    platform = make_platform("--rotate-refresh-tokens", "1", users=3)
+    platform.load()
+    platform.advance(hours=1)
     odd = {"json_patch": [{"path": "access_token", "value": access_token}]}
     for user in ("listener-0001", "listener-0002"):
-        here.fault(path="/api/token", user=user, action="mutate", mutate=odd)
-    assert here.load()["failed"] == 2
-    here.mend()
-    here.advance(hours=1)
-    assert not {"failed", "refused"} & {name for name, n in here.load().items() if n}
-    assert here.history() == here.reachable()
+        platform.fault(path="/api/token", user=user, action="mutate", mutate=odd)
+    assert platform.load()["failed"] == 2
+    platform.mend()
+    platform.advance(hours=1)
+    assert not {"failed", "refused"} & {name for name, n in platform.load().items() if n}
+    assert platform.history() == platform.reachable()
 
 
-def test_token_of_any_characters_raises_only_our_errors(platform: MakePlatform) -> None:
-    here = platform(users=1)
+def test_token_of_any_characters_raises_only_our_errors(make_platform: MakePlatform) -> None:
+    platform = make_platform(users=1)
 
     async def run() -> None:
-        async with open_client(replace(here.settings.spotify, tries=1), here.clock) as client:
+        async with open_client(
+            replace(platform.settings.spotify, tries=1), platform.clock
+        ) as client:
             for text in texts:
                 with pytest.raises(SongSwapError) as failed:
                     await client.recently_played(text)
@@ -190,7 +192,7 @@ def test_token_of_any_characters_raises_only_our_errors(platform: MakePlatform) 
     @given(st.text(st.characters(codec=None), min_size=1, max_size=50))
     def any_text(text: str) -> None:
         with pytest.raises(SongSwapError):
-            ask(here, lambda client: client.recently_played(text), tries=1)
+            ask(platform, lambda client: client.recently_played(text), tries=1)
 
     any_text()
 
@@ -200,46 +202,49 @@ def test_token_of_any_characters_raises_only_our_errors(platform: MakePlatform) 
 )
 @pytest.mark.parametrize("users", [1, 12])
 def test_wrong_clock_stops_the_run(
-    platform: MakePlatform, users: int, offset_s: int, said: str
+    make_platform: MakePlatform, users: int, offset_s: int, said: str
 ) -> None:
     """Who was asked until it was known is kept, nobody else is asked, and no pause is noted."""
-    here = platform(users=users)
-    here.fault(path="/v1/*", date_offset_s=offset_s)
+    platform = make_platform(users=users)
+    platform.fault(path="/v1/*", date_offset_s=offset_s)
     with pytest.raises(RunFailed, match=f"clock is {said}"):
-        here.load()
-    assert here.history() == here.reachable()
-    assert here.calls()["recently-played"] == 2, "more were asked than need be"
-    here.mend()
-    here.load()
-    assert here.history() == here.reachable()
-    assert len({user for user, _, _ in here.history()}) == users
+        platform.load()
+    assert platform.history() == platform.reachable()
+    assert platform.calls()["recently-played"] == 2, "more were asked than need be"
+    platform.mend()
+    platform.load()
+    assert platform.history() == platform.reachable()
+    assert len({user for user, _, _ in platform.history()}) == users
 
 
 @pytest.mark.parametrize(("users", "hours"), [(1, 26), (2, 26), (9, 26), (9, -26)])
-def test_wrong_clock_in_a_long_pause(platform: MakePlatform, users: int, hours: int) -> None:
+def test_wrong_clock_in_a_long_pause(make_platform: MakePlatform, users: int, hours: int) -> None:
     """A fast clock takes a pause for over: what it is told then is gone when the pause is."""
-    here = platform(users=users)
+    platform = make_platform(users=users)
     for _ in range(2):
-        here.load()
-        here.advance(hours=11)
-    here.fault(path="/v1/*", status=429, headers={"Retry-After": "86400"}, times=1)
+        platform.load()
+        platform.advance(hours=11)
+    platform.fault(path="/v1/*", status=429, headers={"Retry-After": "86400"}, times=1)
     with pytest.raises(RunFailed, match="Spotify allows no more requests"):
-        here.load()
-    here.mend()
-    here.advance(hours=11)
+        platform.load()
+    platform.mend()
+    platform.advance(hours=11)
     with pytest.raises(RunFailed):
         load_once(
-            here.settings, "wrong", lambda *_: None, lambda: here.clock() + timedelta(hours=hours)
+            platform.settings,
+            "wrong",
+            lambda *_: None,
+            lambda: platform.clock() + timedelta(hours=hours),
         )
-    here.advance(days=9)
-    here.load()
-    assert here.history() == here.reachable()
+    platform.advance(days=9)
+    platform.load()
+    assert platform.history() == platform.reachable()
 
 
-def test_response_with_a_wrong_date_is_requested_again(platform: MakePlatform) -> None:
+def test_response_with_a_wrong_date_is_requested_again(make_platform: MakePlatform) -> None:
     """It stops nobody."""
-    here = platform(users=8)
-    here.fault(path=FEED, user="listener-0002", date_offset_s=-7200, times=1)
-    here.load()
-    assert here.history() == here.reachable()
-    assert len({user for user, _, _ in here.history()}) == 8
+    platform = make_platform(users=8)
+    platform.fault(path=FEED, user="listener-0002", date_offset_s=-7200, times=1)
+    platform.load()
+    assert platform.history() == platform.reachable()
+    assert len({user for user, _, _ in platform.history()}) == 8

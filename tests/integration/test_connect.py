@@ -28,12 +28,12 @@ def consent(address: str, listener: str) -> None:
         assert b"The terminal says" in page.read()
 
 
-def run(here: Platform, folder: Path, listener: str, *arguments: str) -> tuple[str, str]:
+def run(platform: Platform, folder: Path, listener: str, *arguments: str) -> tuple[str, str]:
     """Run the command and be its browser; gives standard output and standard error."""
     with subprocess.Popen(  # noqa: S603  (our own command)
         [sys.executable, "-m", "songswap.cli.main", "connect", "--no-browser", *arguments],
         cwd=folder,
-        env={"PATH": os.environ.get("PATH", os.defpath)} | here.environment(),
+        env={"PATH": os.environ.get("PATH", os.defpath)} | platform.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -53,32 +53,32 @@ def run(here: Platform, folder: Path, listener: str, *arguments: str) -> tuple[s
 
 
 def test_consent_makes_a_user(
-    platform: MakePlatform, tmp_path: Path, free_port: Callable[[], int]
+    make_platform: MakePlatform, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     """The next load polls the user; a second consent replaces the tokens."""
-    here = platform(users=1)
-    here.spotify.post("/admin/listeners", {"count": 1})
+    platform = make_platform(users=1)
+    platform.spotify.post("/admin/listeners", {"count": 1})
     port = str(free_port())
-    out, err = run(here, tmp_path, "listener-0002", "--port", port, "--username", "n" * 30)
-    user = here.user_id("listener-0002")
+    out, err = run(platform, tmp_path, "listener-0002", "--port", port, "--username", "n" * 30)
+    user = platform.user_id("listener-0002")
     assert out == f"User {user} ({'n' * 20}) is connected.\n"
     assert f"http://127.0.0.1:{port}/callback" in err
-    assert here.rows('SELECT username, email FROM "Users" WHERE id = %s', user) == [
+    assert platform.rows('SELECT username, email FROM "Users" WHERE id = %s', user) == [
         ("n" * 20, "listener-0002@example.com")
     ]
     tokens = 'SELECT access_token, refresh_token FROM "SpotifyTokens" WHERE id = %s'
-    ((access, refresh),) = here.rows(tokens, user)
+    ((access, refresh),) = platform.rows(tokens, user)
     assert access not in err
     assert refresh not in err
 
-    run(here, tmp_path, "listener-0002", "--port", port)
-    ((access_2, refresh_2),) = here.rows(tokens, user)
+    run(platform, tmp_path, "listener-0002", "--port", port)
+    ((access_2, refresh_2),) = platform.rows(tokens, user)
     assert (access == access_2, refresh == refresh_2) == (False, False)
-    assert here.rows('SELECT count(*), max(length(username)) FROM "Users"') == [(2, 20)], (
+    assert platform.rows('SELECT count(*), max(length(username)) FROM "Users"') == [(2, 20)], (
         "the name stays"
     )
-    assert here.load()["polled"] == 2
-    assert here.history() == here.reachable()
+    assert platform.load()["polled"] == 2
+    assert platform.history() == platform.reachable()
 
 
 def back_with(redirect_uri: str, query: str) -> Callable[[str], None]:
@@ -96,10 +96,10 @@ def back_with(redirect_uri: str, query: str) -> Callable[[str], None]:
 
 
 def test_missing_consent_is_explained_and_frees_the_port(
-    platform: MakePlatform, free_port: Callable[[], int]
+    make_platform: MakePlatform, free_port: Callable[[], int]
 ) -> None:
-    here = platform(users=1)
-    where = here.settings.spotify
+    platform = make_platform(users=1)
+    where = platform.settings.spotify
     port = free_port()
     redirect_uri = f"http://127.0.0.1:{port}/callback"
 
@@ -122,10 +122,10 @@ def test_missing_consent_is_explained_and_frees_the_port(
     wrong = replace(where, client_secret="wrong")
     with pytest.raises(ConnectFailed, match="SPOTIFY_CLIENT_SECRET"):
         authorize(wrong, redirect_uri, asks("listener-0001"))
-    here.fault(path="/v1/me", status=403, times=1)
+    platform.fault(path="/v1/me", status=403, times=1)
     with pytest.raises(ConnectFailed, match="allow-list"):
         authorize(where, redirect_uri, asks("listener-0001"))
-    here.fault(path="/v1/me", status=200, body=[], times=1)
+    platform.fault(path="/v1/me", status=200, body=[], times=1)
     with pytest.raises(ConnectFailed, match="is not Spotify"):
         authorize(where, redirect_uri, asks("listener-0001"))
     away = replace(where, api_url="http://127.0.0.1:1/v1")
@@ -159,13 +159,13 @@ def _send(port: int, sent: bytes) -> bytes:
 
 
 def test_strangers_end_nothing(
-    platform: MakePlatform,
+    make_platform: MakePlatform,
     free_port: Callable[[], int],
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Requests of others, with no state or a wrong one, are left alone; the true answer counts."""
-    here = platform(users=1)
+    platform = make_platform(users=1)
     port = free_port()
     redirect_uri = f"http://127.0.0.1:{port}/callback"
     half = socket.socket()
@@ -193,7 +193,7 @@ def test_strangers_end_nothing(
         consent(address, "listener-0001")
 
     with half:
-        found = authorize(here.settings.spotify, redirect_uri, open_address)
+        found = authorize(platform.settings.spotify, redirect_uri, open_address)
     assert found.spotify_id == "listener-0001"
     assert [
         record.message for record in caplog.records if "not of this consent" in record.message
@@ -202,9 +202,9 @@ def test_strangers_end_nothing(
 
 
 def test_consent_of_others_is_named_when_time_is_over(
-    platform: MakePlatform, free_port: Callable[[], int]
+    make_platform: MakePlatform, free_port: Callable[[], int]
 ) -> None:
-    here = platform(users=1)
+    platform = make_platform(users=1)
     redirect_uri = f"http://127.0.0.1:{free_port()}/callback"
 
     def open_address(_: str) -> None:
@@ -213,7 +213,7 @@ def test_consent_of_others_is_named_when_time_is_over(
         refused.value.close()
 
     with pytest.raises(ConnectFailed, match="Redirects of other consents came"):
-        authorize(here.settings.spotify, redirect_uri, open_address, patience_s=0.05)
+        authorize(platform.settings.spotify, redirect_uri, open_address, patience_s=0.05)
 
 
 def test_user_whom_the_tables_refuse_changes_nothing(warehouse_dsn: str) -> None:

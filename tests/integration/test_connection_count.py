@@ -36,12 +36,12 @@ def limited(warehouse_dsn: str) -> Iterator[Callable[[int], str]]:
 
 
 @pytest.fixture
-def due(platform: MakePlatform) -> Platform:
+def due(make_platform: MakePlatform) -> Platform:
     """A platform whose next load has several batches, and exchanges every user's token."""
-    here = platform(users=30)
-    here.settings = replace(here.settings, batch_size=10)
-    here.advance(minutes=70)
-    return here
+    platform = make_platform(users=30)
+    platform.settings = replace(platform.settings, batch_size=10)
+    platform.advance(minutes=70)
+    return platform
 
 
 def test_load_has_enough_with_what_is_said(due: Platform, limited: Callable[[int], str]) -> None:

@@ -29,12 +29,12 @@ ROTATED = ("--rotate-refresh-tokens", "1")
 
 
 @contextmanager
-def loading(here: Platform, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def loading(platform: Platform, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A load in a process of its own, one user after the other; ``arguments`` as in crash.py."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "SONGSWAP_IN_FLIGHT": "1"}
     process = subprocess.Popen(  # noqa: S603  (our own script)
-        [sys.executable, SCRIPT, here.clock().isoformat(), *arguments],
-        env=environment | here.environment(),
+        [sys.executable, SCRIPT, platform.clock().isoformat(), *arguments],
+        env=environment | platform.environment(),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -45,19 +45,19 @@ def loading(here: Platform, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def ended(here: Platform, *arguments: str) -> tuple[int, str]:
+def ended(platform: Platform, *arguments: str) -> tuple[int, str]:
     """The exit code of such a load, and what it said on standard error."""
-    with loading(here, *arguments) as process:
+    with loading(platform, *arguments) as process:
         _, said = process.communicate(timeout=60)
         return process.returncode, said
 
 
-def assert_whole(here: Platform, users: int) -> None:
+def assert_whole(platform: Platform, users: int) -> None:
     """Every play that Spotify told is loaded, each once; nobody's grant is lost; nothing waits."""
-    assert here.history() == here.reachable()
-    assert len({user for user, _, _ in here.history()}) == users
-    assert here.rows("SELECT user_id FROM songswap.grants WHERE state <> 'active'") == []
-    with Spool(here.settings.spool) as spool:
+    assert platform.history() == platform.reachable()
+    assert len({user for user, _, _ in platform.history()}) == users
+    assert platform.rows("SELECT user_id FROM songswap.grants WHERE state <> 'active'") == []
+    with Spool(platform.settings.spool) as spool:
         assert (spool.waiting(), spool.tokens()) == ((0, 0), [])
 
 
@@ -75,29 +75,29 @@ def assert_whole(here: Platform, users: int) -> None:
         pytest.param("before songswap.storage.spool:Spool.add 2", id="before the disk"),
     ],
 )
-def test_killed_before_the_disk(platform: MakePlatform, boundary: str) -> None:
+def test_killed_before_the_disk(make_platform: MakePlatform, boundary: str) -> None:
     """What was answered to a killed process and is not on the disk yet is asked for again."""
-    here = platform(*ROTATED, users=4)
-    here.advance(hours=2)
-    code, said = ended(here, "kill", *boundary.split())
+    platform = make_platform(*ROTATED, users=4)
+    platform.advance(hours=2)
+    code, said = ended(platform, "kill", *boundary.split())
     assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
-    here.load()
-    assert_whole(here, 4)
+    platform.load()
+    assert_whole(platform, 4)
 
 
-def test_killed_with_rotated_tokens_in_hand(platform: MakePlatform) -> None:
+def test_killed_with_rotated_tokens_in_hand(make_platform: MakePlatform) -> None:
     """Tokens that Spotify rotated are good although a killed process did not store them."""
-    here = platform(*ROTATED, users=1)
-    here.advance(hours=2)
+    platform = make_platform(*ROTATED, users=1)
+    platform.advance(hours=2)
     # Users who signed up now have tokens of whose end nobody knows: this load learns of it.
-    here.load()
-    here.advance(hours=1)
-    code, said = ended(here, "kill", "before", "songswap.warehouse.tokens:store", "1")
+    platform.load()
+    platform.advance(hours=1)
+    code, said = ended(platform, "kill", "before", "songswap.warehouse.tokens:store", "1")
     assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
     # What they took the place of is worthless by now.
-    here.advance(minutes=30)
-    assert here.load()["tokens_stored"] == 1
-    assert_whole(here, 1)
+    platform.advance(minutes=30)
+    assert platform.load()["tokens_stored"] == 1
+    assert_whole(platform, 1)
 
 
 @pytest.mark.parametrize(
@@ -128,56 +128,56 @@ def test_killed_with_rotated_tokens_in_hand(platform: MakePlatform) -> None:
         ),
     ],
 )
-def test_killed_after_the_disk(platform: MakePlatform, boundaries: tuple[str, ...]) -> None:
+def test_killed_after_the_disk(make_platform: MakePlatform, boundaries: tuple[str, ...]) -> None:
     """What is on the disk is loaded once whatever is killed, also when Spotify tells it no more."""
-    here = platform(*ROTATED, users=1)
-    here.advance(hours=2)
-    first = keys.for_hour(here.user_id("listener-0001"), here.clock())
+    platform = make_platform(*ROTATED, users=1)
+    platform.advance(hours=2)
+    first = keys.for_hour(platform.user_id("listener-0001"), platform.clock())
     for boundary in boundaries:
-        code, said = ended(here, "kill", *boundary.split())
+        code, said = ended(platform, "kill", *boundary.split())
         assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
-        here.advance(days=20)
-    here.load()
-    assert_whole(here, 1)
-    assert first in here.objects()
+        platform.advance(days=20)
+    platform.load()
+    assert_whole(platform, 1)
+    assert first in platform.objects()
 
 
-def test_disk_full_in_a_load(platform: MakePlatform) -> None:
+def test_disk_full_in_a_load(make_platform: MakePlatform) -> None:
     """A disk that is full from the second answer on is told; when there is room all is loaded."""
-    here = platform(*ROTATED, users=4)
-    here.advance(hours=2)
-    code, said = ended(here, "fill", "before", "songswap.storage.spool:Spool.add", "2")
+    platform = make_platform(*ROTATED, users=4)
+    platform.advance(hours=2)
+    code, said = ended(platform, "fill", "before", "songswap.storage.spool:Spool.add", "2")
     assert code == 1
-    assert f"The spool {here.settings.spool}" in said
+    assert f"The spool {platform.settings.spool}" in said
     assert "Traceback" not in said
-    here.load()
-    assert_whole(here, 4)
+    platform.load()
+    assert_whole(platform, 4)
 
 
-def test_warehouse_lost_in_a_transaction(platform: MakePlatform) -> None:
+def test_warehouse_lost_in_a_transaction(make_platform: MakePlatform) -> None:
     """A load whose session the server ends in the middle leaves nothing, and the next has it."""
-    here = platform(users=4)
-    hourly_load.plan(here.settings, "r", here.clock)
-    fetch(here.settings, "r", 0, here.clock)
+    platform = make_platform(users=4)
+    hourly_load.plan(platform.settings, "r", platform.clock)
+    fetch(platform.settings, "r", 0, platform.clock)
     with (
-        psycopg.connect(here.settings.warehouse_dsn) as holder,
+        psycopg.connect(platform.settings.warehouse_dsn) as holder,
         ThreadPoolExecutor(1) as thread,
     ):
         holder.execute('LOCK TABLE "History" IN SHARE MODE')
-        load = thread.submit(hourly_load.load, here.settings, "r", 0, here.clock)
+        load = thread.submit(hourly_load.load, platform.settings, "r", 0, platform.clock)
         ended_sessions: list[tuple[bool]] = []
         while not ended_sessions and not load.done():
-            ended_sessions = here.rows(
+            ended_sessions = platform.rows(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
         with pytest.raises(WarehouseUnavailable):
             load.result(timeout=30)
     assert ended_sessions == [(True,)]
-    assert not here.history()
-    here.advance(days=20)
-    here.load()
-    assert_whole(here, 4)
+    assert not platform.history()
+    platform.advance(days=20)
+    platform.load()
+    assert_whole(platform, 4)
 
 
 class Losing(socketserver.BaseRequestHandler):
@@ -212,36 +212,36 @@ class LosingServer(socketserver.ThreadingTCPServer):
         self.s3 = (where.hostname or "", where.port or 0)
 
 
-def test_s3_takes_it_and_does_not_say_so(platform: MakePlatform) -> None:
+def test_s3_takes_it_and_does_not_say_so(make_platform: MakePlatform) -> None:
     """Objects that S3 took without an answer stay as they are; their answers leave in the end."""
-    here = platform(users=4)
-    direct = here.settings
+    platform = make_platform(users=4)
+    direct = platform.settings
     with LosingServer(direct.archive.endpoint_url or "") as way:
         threading.Thread(target=way.serve_forever, args=(0.01,), daemon=True).start()
         lost = replace(direct.archive, endpoint_url=f"http://127.0.0.1:{way.server_address[1]}")
-        here.settings = replace(direct, archive=lost)
+        platform.settings = replace(direct, archive=lost)
         with pytest.raises(RunFailed, match="4 responses wait in the spool for S3"):
-            here.load()
+            platform.load()
         way.shutdown()
-    taken = here.objects()
+    taken = platform.objects()
     assert taken
-    here.settings = direct
-    here.advance(days=20)
-    here.load()
-    assert set(taken) < set(here.objects())
-    assert_whole(here, 4)
+    platform.settings = direct
+    platform.advance(days=20)
+    platform.load()
+    assert set(taken) < set(platform.objects())
+    assert_whole(platform, 4)
 
 
-def test_two_loads_at_once(platform: MakePlatform) -> None:
+def test_two_loads_at_once(make_platform: MakePlatform) -> None:
     """Two that load everybody at once lose and double nothing, and no token is exchanged twice."""
-    here = platform(*ROTATED, users=4)
-    here.advance(hours=2)
-    here.fault(path="/api/token", delay_ms=150)
-    with loading(here) as one, loading(here) as other:
+    platform = make_platform(*ROTATED, users=4)
+    platform.advance(hours=2)
+    platform.fault(path="/api/token", delay_ms=150)
+    with loading(platform) as one, loading(platform) as other:
         for load in (one, other):
             _, said = load.communicate(timeout=60)
             # One may find in the spool what the other has in hand, and say so.
             assert load.returncode == 0 or "responses wait in the spool" in said, said
-    assert_whole(here, 4)
+    assert_whole(platform, 4)
     refreshes = "sum((counts ->> 'calls token refresh_token 200')::int)"
-    assert here.rows(f"SELECT {refreshes} FROM songswap.steps") == [(4,)]  # noqa: S608 - see above
+    assert platform.rows(f"SELECT {refreshes} FROM songswap.steps") == [(4,)]  # noqa: S608 - see above

@@ -76,26 +76,26 @@ def losing_a_worker(results: Iterator[Any], cluster: Cluster) -> Iterator[Any]:
 
 
 def test_replay_and_import(
-    platform: MakePlatform, tmp_path: Path, cluster: Cluster, make_warehouse: Callable[[], str]
+    make_platform: MakePlatform, tmp_path: Path, cluster: Cluster, make_warehouse: Callable[[], str]
 ) -> None:
     """A replay and an import of many users, on a cluster that loses a worker in the middle of each
     or is whole, leave every table as the local engine does."""
-    here = platform("--epoch", "2026-11-14T00:00:00Z", users=USERS)
+    platform = make_platform("--epoch", "2026-11-14T00:00:00Z", users=USERS)
     for _ in range(3):
-        here.load()
-        here.advance(hours=7)
+        platform.load()
+        platform.advance(hours=7)
     for number in range(1, USERS + 1):
-        folder = tmp_path / "exports" / f"user{here.user_id(f'listener-{number:04}')}"
+        folder = tmp_path / "exports" / f"user{platform.user_id(f'listener-{number:04}')}"
         folder.mkdir(parents=True)
-        zipped = call("GET", f"{here.spotify.url}/admin/listeners/listener-{number:04}/export")
+        zipped = call("GET", f"{platform.spotify.url}/admin/listeners/listener-{number:04}/export")
         (folder / "my_spotify_data.zip").write_bytes(zipped)
 
     local, remote = (
-        replace(here.settings, warehouse_dsn=make_warehouse()) for _ in ("local", "remote")
+        replace(platform.settings, warehouse_dsn=make_warehouse()) for _ in ("local", "remote")
     )
     units = replay.plan(local)
     for settings in (local, remote):
-        replay.copy_users(settings, here.settings.warehouse_dsn, units)
+        replay.copy_users(settings, platform.settings.warehouse_dsn, units)
     on_processes = partial(run_parallel, Engine.LOCAL, "", 2)
     on_cluster = partial(run_parallel, Engine.SPARK, cluster.url, 2)
     done = replay.total(on_processes(partial(replay.replay, local, "replay"), units))

@@ -16,10 +16,10 @@ CASES = Path(__file__).parents[3] / "shared" / "data" / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="shared/data/cases is not here")
 
 
-def imported(here: Platform, path: Path, **options: Any) -> Imported:
-    user = here.user_id("listener-0001")
+def imported(platform: Platform, path: Path, **options: Any) -> Imported:
+    user = platform.user_id("listener-0001")
     return import_files(
-        here.settings, user, [path], "import", lambda *_: None, here.clock, **options
+        platform.settings, user, [path], "import", lambda *_: None, platform.clock, **options
     )
 
 
@@ -49,21 +49,21 @@ def plays(counts: dict[str, int]) -> dict[str, int]:
     ],
 )
 def test_case_is_imported_as_expected(
-    platform: MakePlatform, case: str, expected: dict[str, int]
+    make_platform: MakePlatform, case: str, expected: dict[str, int]
 ) -> None:
-    here = platform(users=1)
-    assert plays(imported(here, CASES / case, trust=True).counts) == expected
+    platform = make_platform(users=1)
+    assert plays(imported(platform, CASES / case, trust=True).counts) == expected
 
 
-def test_offline_plays_are_in_the_order_heard(platform: MakePlatform) -> None:
+def test_offline_plays_are_in_the_order_heard(make_platform: MakePlatform) -> None:
     """Each is at the end that follows from its start, though the phone reported it later."""
-    here = platform(users=1)
-    imported(here, CASES / "offline")
+    platform = make_platform(users=1)
+    imported(platform, CASES / "offline")
     ends = [
         (row["spotify_track_uri"][-1], (row["offline_timestamp"] + row["ms_played"]) // 1000)
         for row in json.loads((CASES / "offline/Streaming_History_Audio_2021.json").read_text())
     ]
-    found = here.rows(
+    found = platform.rows(
         'SELECT right(track_id, 1), extract(epoch FROM played_at)::float8 FROM "History" ORDER BY 2'
     )
     assert [track for track, _ in found] == ["1", "2", "3", "4"]
@@ -71,26 +71,26 @@ def test_offline_plays_are_in_the_order_heard(platform: MakePlatform) -> None:
         assert (track, abs(at - end) <= 1) == (expected, True)
 
 
-def test_empty_video_is_named(platform: MakePlatform) -> None:
+def test_empty_video_is_named(make_platform: MakePlatform) -> None:
     """What is broken and would not be used is noted."""
-    [name] = imported(platform(users=1), CASES / "beside/empty_video.zip").left_out
+    [name] = imported(make_platform(users=1), CASES / "beside/empty_video.zip").left_out
     assert "Video" in name
 
 
-def test_time_without_zone_is_utc(platform: MakePlatform) -> None:
-    here = platform(users=1)
-    imported(here, CASES / "times")
-    assert here.rows('SELECT played_at::text FROM "History"') == [("2019-03-14 15:09:26",)]
+def test_time_without_zone_is_utc(make_platform: MakePlatform) -> None:
+    platform = make_platform(users=1)
+    imported(platform, CASES / "times")
+    assert platform.rows('SELECT played_at::text FROM "History"') == [("2019-03-14 15:09:26",)]
 
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
 @pytest.mark.parametrize(("case", "user"), [("mac_user12", 12), ("unpacked", 90)])
 def test_pdf_and_files_of_a_mac_are_ignored(
-    platform: MakePlatform, tmp_path: Path, case: str, user: int, place: str
+    make_platform: MakePlatform, tmp_path: Path, case: str, user: int, place: str
 ) -> None:
     """Locally and in S3."""
-    here = platform(users=1)
-    here.execute('UPDATE "Users" SET id = %s', user)
+    platform = make_platform(users=1)
+    platform.execute('UPDATE "Users" SET id = %s', user)
     inbox = tmp_path / "inbox"
     root = CASES / "beside" / case
     prefix = "" if (root / f"user{user}").is_dir() else f"user{user}/"
@@ -98,25 +98,28 @@ def test_pdf_and_files_of_a_mac_are_ignored(
         if path.is_file():
             name = f"{prefix}{path.relative_to(root).as_posix()}"
             if place == "s3":
-                obstore.put(here.bucket, f"history/inbox/{name}", path.read_bytes())
+                obstore.put(platform.bucket, f"history/inbox/{name}", path.read_bytes())
             else:
                 (inbox / name).parent.mkdir(parents=True, exist_ok=True)
                 (inbox / name).write_bytes(path.read_bytes())
-    source = f"s3://{here.settings.archive.bucket}/history/inbox" if place == "s3" else str(inbox)
-    waiting = find_exports(source, here.settings.library)
+    source = (
+        f"s3://{platform.settings.archive.bucket}/history/inbox" if place == "s3" else str(inbox)
+    )
+    waiting = find_exports(source, platform.settings.library)
     [done] = [
-        import_package(here.settings, "import", package, here.clock) for package in waiting.packages
+        import_package(platform.settings, "import", package, platform.clock)
+        for package in waiting.packages
     ]
     assert (done.problem, plays(done.counts), waiting.skipped) == (None, {"loaded": 1}, [])
 
 
-def test_number_and_name(platform: MakePlatform) -> None:
+def test_number_and_name(make_platform: MakePlatform) -> None:
     """The name of a user whose id is a number is refused, and passes for who says it is right."""
-    here = platform(users=1)
-    here.execute("""UPDATE "Users" SET spotify_id = '1112223334'""")
-    user = here.rows('SELECT id FROM "Users"')[0][0]
+    platform = make_platform(users=1)
+    platform.execute("""UPDATE "Users" SET spotify_id = '1112223334'""")
+    user = platform.rows('SELECT id FROM "Users"')[0][0]
     case = [CASES / "user/number_and_name.zip"]
-    about = (here.settings, user, case, "import", lambda *_: None, here.clock)
+    about = (platform.settings, user, case, "import", lambda *_: None, platform.clock)
     with pytest.raises(ExportRefused, match="--trust"):
         import_files(*about)
     assert json.dumps(import_files(*about, trust=True).counts["loaded"]) == "1"

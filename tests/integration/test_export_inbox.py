@@ -120,51 +120,55 @@ def test_empty_object_is_a_file_and_named(tmp_path: Path, s3: ListingS3) -> None
         find_sources(fetch_package(package, library(s3), tmp_path), tmp_path)
 
 
-def imports(here: Platform, s3: ListingS3) -> list[Imported]:
-    here.settings = replace(here.settings, library=library(s3))
-    packages = find_exports(SOURCE, here.settings.library).packages
-    return [import_package(here.settings, "import", package, here.clock) for package in packages]
+def imports(platform: Platform, s3: ListingS3) -> list[Imported]:
+    platform.settings = replace(platform.settings, library=library(s3))
+    packages = find_exports(SOURCE, platform.settings.library).packages
+    return [
+        import_package(platform.settings, "import", package, platform.clock) for package in packages
+    ]
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])
-def test_object_that_cannot_be_got(platform: MakePlatform, s3: ListingS3, status: int) -> None:
+def test_object_that_cannot_be_got(make_platform: MakePlatform, s3: ListingS3, status: int) -> None:
     """An object that is listed and cannot be got costs its user alone, by name."""
-    here = platform(users=2)
-    first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
+    platform = make_platform(users=2)
+    first, second = (platform.user_id(f"listener-000{number}") for number in (1, 2))
     for user in (first, second):
         s3.objects[f"history/inbox/user{user}/a.zip"] = zipped()
     s3.failing[f"history/inbox/user{first}/a.zip"] = status
-    refused, done = imports(here, s3)
+    refused, done = imports(platform, s3)
     assert f"{SOURCE}/user{first}/a.zip" in (refused.problem or "")
     assert (done.problem, done.counts["loaded"]) == (None, 1)
-    assert here.rows("SELECT user_id FROM songswap.imports") == [(second,)]
+    assert platform.rows("SELECT user_id FROM songswap.imports") == [(second,)]
 
 
 @pytest.mark.parametrize("name", ["/a.json", "Icon\r", "./a.json", "a\tb.json", "../a.json"])
 def test_keys_that_the_client_does_not_list(
-    platform: MakePlatform, s3: ListingS3, name: str
+    make_platform: MakePlatform, s3: ListingS3, name: str
 ) -> None:
     """A key with which the client lists nothing costs its user alone."""
-    here = platform(users=2)
-    first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
+    platform = make_platform(users=2)
+    first, second = (platform.user_id(f"listener-000{number}") for number in (1, 2))
     for user in (first, second):
         s3.objects[f"history/inbox/user{user}/a.zip"] = zipped()
     s3.objects[f"history/inbox/user{first}/{name}"] = b"x"
     s3.objects["history/inbox/user77/"] = b""
     assert find_exports(SOURCE, library(s3)).skipped == ["user77 is empty"]
-    refused, done = imports(here, s3)
+    refused, done = imports(platform, s3)
     assert f"{SOURCE}/user{first}/ cannot be listed" in (refused.problem or "")
     assert (done.problem, done.counts["loaded"]) == (None, 1)
 
 
-def test_outage_of_s3_is_no_failure_of_an_export(platform: MakePlatform, s3: ListingS3) -> None:
-    here = platform(users=1)
-    s3.objects[f"history/inbox/user{here.user_id('listener-0001')}.zip"] = zipped()
+def test_outage_of_s3_is_no_failure_of_an_export(
+    make_platform: MakePlatform, s3: ListingS3
+) -> None:
+    platform = make_platform(users=1)
+    s3.objects[f"history/inbox/user{platform.user_id('listener-0001')}.zip"] = zipped()
     [package] = find_exports(SOURCE, library(s3)).packages
-    here.settings = replace(here.settings, library=library(s3))
+    platform.settings = replace(platform.settings, library=library(s3))
     s3.is_away = True
     with pytest.raises(ArchiveUnreadable, match="did not list or give"):
-        import_package(here.settings, "import", package, here.clock)
+        import_package(platform.settings, "import", package, platform.clock)
 
 
 def test_link_in_the_inbox(tmp_path: Path) -> None:

@@ -34,77 +34,77 @@ def stored(store: ObjectStore) -> list[str]:
     return sorted(path.name for path in store.objects.glob("own/history/**/*.json"))
 
 
-def test_s3_stopped_during_a_run(platform: MakePlatform, own_objects: ObjectStore) -> None:
+def test_s3_stopped_during_a_run(make_platform: MakePlatform, own_objects: ObjectStore) -> None:
     """Without S3 the run ends red, plays are loaded, answers wait; the next run archives them."""
-    here = platform(users=4)
-    here.use(own_objects)
-    hourly_load.plan(here.settings, "r", here.clock)
+    platform = make_platform(users=4)
+    platform.use(own_objects)
+    hourly_load.plan(platform.settings, "r", platform.clock)
     own_objects.stop()
-    fetch(here.settings, "r", 0, here.clock)
-    hourly_load.load(here.settings, "r", 0, here.clock)
-    problem = hourly_load.summarise(here.settings, "r", here.clock).problem
+    fetch(platform.settings, "r", 0, platform.clock)
+    hourly_load.load(platform.settings, "r", 0, platform.clock)
+    problem = hourly_load.summarise(platform.settings, "r", platform.clock).problem
     assert "4 responses wait in the spool for S3" in str(problem)
-    assert here.history() == here.reachable()
-    assert here.rows("SELECT state FROM songswap.runs") == [("failed",)]
+    assert platform.history() == platform.reachable()
+    assert platform.rows("SELECT state FROM songswap.runs") == [("failed",)]
 
     with pytest.raises(RunFailed, match="SongSwap_S3_PutOnly"):
-        here.load()
+        platform.load()
     own_objects.start()
-    here.use(own_objects)
-    counts = here.load()
+    platform.use(own_objects)
+    counts = platform.load()
     assert counts["retried_archived"] == 4
     assert len(stored(own_objects)) == 4
-    with Spool(here.settings.spool) as spool:
+    with Spool(platform.settings.spool) as spool:
         assert spool.waiting() == (0, 0)
-    assert here.history() == here.reachable()
+    assert platform.history() == platform.reachable()
 
 
-def test_key_that_s3_refuses_is_named_and_costs_no_play(platform: MakePlatform) -> None:
+def test_key_that_s3_refuses_is_named_and_costs_no_play(make_platform: MakePlatform) -> None:
     """Named by its connection."""
-    here = platform(users=2)
-    wrong = replace(here.settings.archive, secret_access_key="wrong")
-    here.settings = replace(here.settings, archive=wrong)
+    platform = make_platform(users=2)
+    wrong = replace(platform.settings.archive, secret_access_key="wrong")
+    platform.settings = replace(platform.settings, archive=wrong)
     with pytest.raises(RunFailed, match="SongSwap_S3_PutOnly") as failed:
-        here.load()
+        platform.load()
     assert "wrong" not in str(failed.value)
-    assert here.history() == here.reachable()
+    assert platform.history() == platform.reachable()
 
 
-def test_warehouse_refuses_during_load(platform: MakePlatform) -> None:
+def test_warehouse_refuses_during_load(make_platform: MakePlatform) -> None:
     """When the warehouse does not take a batch it is spooled, and the next run loads it."""
-    here = platform(users=4)
-    hourly_load.plan(here.settings, "r", here.clock)
-    fetch(here.settings, "r", 0, here.clock)
-    with refusing(here.settings.warehouse_dsn):
+    platform = make_platform(users=4)
+    hourly_load.plan(platform.settings, "r", platform.clock)
+    fetch(platform.settings, "r", 0, platform.clock)
+    with refusing(platform.settings.warehouse_dsn):
         for step in (
-            lambda: hourly_load.load(here.settings, "r", 0, here.clock),
-            lambda: hourly_load.summarise(here.settings, "r", here.clock),
-            lambda: hourly_load.retry(here.settings, "r2", here.clock),
-            lambda: hourly_load.plan(here.settings, "r2", here.clock),
+            lambda: hourly_load.load(platform.settings, "r", 0, platform.clock),
+            lambda: hourly_load.summarise(platform.settings, "r", platform.clock),
+            lambda: hourly_load.retry(platform.settings, "r2", platform.clock),
+            lambda: hourly_load.plan(platform.settings, "r2", platform.clock),
         ):
             with pytest.raises(WarehouseUnavailable, match="SongSwap_RDS"):
                 step()
-    problem = str(hourly_load.summarise(here.settings, "r", here.clock).problem)
+    problem = str(hourly_load.summarise(platform.settings, "r", platform.clock).problem)
     assert "load 0: did not end" in problem
     assert "0 responses wait in the spool for S3 and 4 for the warehouse" in problem
     # Spotify forgets meanwhile: what was answered then is loaded all the same.
-    plays = here.reachable()
-    here.advance(days=20)
-    counts = here.load()
+    plays = platform.reachable()
+    platform.advance(days=20)
+    counts = platform.load()
     assert counts["retried_loaded"] == 4
-    assert plays <= here.history() == here.reachable()
+    assert plays <= platform.history() == platform.reachable()
 
 
-def gaps(here: Platform) -> set[tuple[str, str]]:
+def gaps(platform: Platform) -> set[tuple[str, str]]:
     """The recorded gaps: the user, and the play with which the answers go on."""
-    rows = here.rows(
+    rows = platform.rows(
         'SELECT u.spotify_id, to_char(g.before, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'
         ' FROM songswap.gaps g JOIN "Users" u ON u.id = g.user_id'
     )
     return set(rows)
 
 
-def true_gaps(here: Platform) -> set[tuple[str, str]]:
+def true_gaps(platform: Platform) -> set[tuple[str, str]]:
     """By Spotify's ledger: the plays that follow others which no answer could tell any more.
 
     What was forgotten before the user's first answer is no gap: nobody had asked yet. Nor is a play
@@ -113,7 +113,9 @@ def true_gaps(here: Platform) -> set[tuple[str, str]]:
     found = set()
     result: set[str] = set()
     missed: set[str] = set()
-    for play in sorted(here.spotify.ledger(), key=lambda play: (play["user"], play["played_at"])):
+    for play in sorted(
+        platform.spotify.ledger(), key=lambda play: (play["user"], play["played_at"])
+    ):
         user = play["user"]
         if not play["reachable_when_polled"]:
             if play["reachable_until"] and play["listed_at"] < play["reachable_until"]:
@@ -126,18 +128,18 @@ def true_gaps(here: Platform) -> set[tuple[str, str]]:
     return found
 
 
-def test_waiting_responses_of_a_user_load_in_order(platform: MakePlatform) -> None:
+def test_waiting_responses_of_a_user_load_in_order(make_platform: MakePlatform) -> None:
     """Only true gaps are gaps."""
-    here = platform(users=8)
+    platform = make_platform(users=8)
     for number in range(3):
-        hourly_load.plan(here.settings, f"r{number}", here.clock)
-        fetch(here.settings, f"r{number}", 0, here.clock)
-        here.advance(hours=4)
-    counts = here.load()
+        hourly_load.plan(platform.settings, f"r{number}", platform.clock)
+        fetch(platform.settings, f"r{number}", 0, platform.clock)
+        platform.advance(hours=4)
+    counts = platform.load()
     assert counts["retried_loaded"] == 3 * 8
-    assert here.history() == here.reachable()
-    assert gaps(here) == true_gaps(here)
-    assert here.load()["unchanged"] == 8
+    assert platform.history() == platform.reachable()
+    assert gaps(platform) == true_gaps(platform)
+    assert platform.load()["unchanged"] == 8
 
 
 class refusing:
@@ -160,35 +162,35 @@ class refusing:
         self._allow(True)
 
 
-def test_rotated_token_survives_a_lost_warehouse(platform: MakePlatform) -> None:
+def test_rotated_token_survives_a_lost_warehouse(make_platform: MakePlatform) -> None:
     """Tokens that Spotify rotates while the warehouse is lost are kept for the next run."""
-    here = platform("--rotate-refresh-tokens", "1", users=3)
-    here.load()
-    here.advance(hours=1)
-    hourly_load.plan(here.settings, "r", here.clock)
-    before = here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id')
+    platform = make_platform("--rotate-refresh-tokens", "1", users=3)
+    platform.load()
+    platform.advance(hours=1)
+    hourly_load.plan(platform.settings, "r", platform.clock)
+    before = platform.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id')
     # Spotify takes its time over tokens; the warehouse is lost meanwhile.
-    here.fault(path="/api/token", delay_ms=1500)
+    platform.fault(path="/api/token", delay_ms=1500)
     try:
         with ThreadPoolExecutor(1) as thread:
-            fetching = thread.submit(fetch, here.settings, "r", 0, here.clock)
-            while not fetching.done() and here.spotify.get("/admin/faults")[0]["struck"] < 3:
+            fetching = thread.submit(fetch, platform.settings, "r", 0, platform.clock)
+            while not fetching.done() and platform.spotify.get("/admin/faults")[0]["struck"] < 3:
                 continue
-            with refusing(here.settings.warehouse_dsn), pytest.raises(WarehouseUnavailable):
+            with refusing(platform.settings.warehouse_dsn), pytest.raises(WarehouseUnavailable):
                 fetching.result()
     finally:
-        here.mend()
-    assert here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id') == before
-    with Spool(here.settings.spool) as spool:
+        platform.mend()
+    assert platform.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY id') == before
+    with Spool(platform.settings.spool) as spool:
         kept = spool.tokens()
         assert sorted((token.user_id, token.old_refresh_token) for token in kept) == before
     # The old ones are worthless by now.
-    here.advance(minutes=30)
-    counts = here.load()
+    platform.advance(minutes=30)
+    counts = platform.load()
     assert counts["tokens_stored"] == 3
-    assert here.history() == here.reachable()
-    here.advance(hours=1)
-    assert "refused" not in here.load()
+    assert platform.history() == platform.reachable()
+    platform.advance(hours=1)
+    assert "refused" not in platform.load()
 
 
 def end_sessions(dsn: str) -> None:
@@ -218,117 +220,119 @@ def end_sessions(dsn: str) -> None:
     ],
 )
 def test_failure_of_one_user_is_counted_and_others_load(
-    platform: MakePlatform, fault: dict[str, Any], counted: str
+    make_platform: MakePlatform, fault: dict[str, Any], counted: str
 ) -> None:
     """The run is green."""
-    here = platform(users=4)
-    here.fault(path=RECENTLY_PLAYED, user="listener-0002", **fault)
-    counts = here.load()
+    platform = make_platform(users=4)
+    platform.fault(path=RECENTLY_PLAYED, user="listener-0002", **fault)
+    counts = platform.load()
     assert counts[counted] == 1
-    assert {user for user, _, _ in here.history()} == {
+    assert {user for user, _, _ in platform.history()} == {
         "listener-0001",
         "listener-0003",
         "listener-0004",
     }
-    here.mend()
-    here.advance(days=1, hours=1)
-    here.load()
-    assert here.history() == here.reachable()
+    platform.mend()
+    platform.advance(days=1, hours=1)
+    platform.load()
+    assert platform.history() == platform.reachable()
 
 
-def test_revoked_grant_is_paused_until_the_user_authorizes_again(platform: MakePlatform) -> None:
+def test_revoked_grant_is_paused_until_the_user_authorizes_again(
+    make_platform: MakePlatform,
+) -> None:
     """It costs only its user."""
-    here = platform(users=4)
-    here.load()
-    here.spotify.post("/admin/listeners/listener-0003/revoke", {})
-    here.advance(hours=1)
-    assert here.load()["refused"] == 1
-    user = here.user_id("listener-0003")
-    assert here.rows("SELECT user_id, state FROM songswap.grants WHERE state <> 'active'") == [
+    platform = make_platform(users=4)
+    platform.load()
+    platform.spotify.post("/admin/listeners/listener-0003/revoke", {})
+    platform.advance(hours=1)
+    assert platform.load()["refused"] == 1
+    user = platform.user_id("listener-0003")
+    assert platform.rows("SELECT user_id, state FROM songswap.grants WHERE state <> 'active'") == [
         (user, "revoked")
     ]
-    assert here.history() == here.reachable()
-    counts = here.load()
+    assert platform.history() == platform.reachable()
+    counts = platform.load()
     assert (counts["paused"], counts["polled"]) == (1, 3)
 
-    here.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', user)
+    platform.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', user)
     sign_up(
-        here.settings.warehouse_dsn,
-        here.spotify.url,
-        here.spotify.get("/admin/listeners"),
+        platform.settings.warehouse_dsn,
+        platform.spotify.url,
+        platform.spotify.get("/admin/listeners"),
         lambda _: None,
     )
-    assert here.load()["polled"] == 4
-    assert here.history() == here.reachable()
+    assert platform.load()["polled"] == 4
+    assert platform.history() == platform.reachable()
 
 
-def test_refused_grant_is_polled_three_times_more(platform: MakePlatform) -> None:
+def test_refused_grant_is_polled_three_times_more(make_platform: MakePlatform) -> None:
     """One that is accepted again recovers by itself; many that stay refused are no incident."""
-    here = platform(users=5)
-    here.load()
-    here.advance(hours=1)
+    platform = make_platform(users=5)
+    platform.load()
+    platform.advance(hours=1)
     no = {"path": "/api/token", "status": 400, "body": {"error": "invalid_grant"}}
-    here.fault(user="listener-0002", **no)
-    assert here.load()["refused"] == 1
-    here.mend()
+    platform.fault(user="listener-0002", **no)
+    assert platform.load()["refused"] == 1
+    platform.mend()
     states = "SELECT count(*) FROM songswap.grants WHERE state = %s AND refusals = %s"
-    assert here.rows(states, "revoked", 1) == [(1,)]
-    here.advance(hours=1)
-    assert here.load()["polled"] == 5
-    assert here.rows(states, "active", 0) == [(5,)]
-    assert here.history() == here.reachable()
+    assert platform.rows(states, "revoked", 1) == [(1,)]
+    platform.advance(hours=1)
+    assert platform.load()["polled"] == 5
+    assert platform.rows(states, "active", 0) == [(5,)]
+    assert platform.history() == platform.reachable()
 
     for user in ("listener-0001", "listener-0003"):
-        here.spotify.post(f"/admin/listeners/{user}/revoke", {})
+        platform.spotify.post(f"/admin/listeners/{user}/revoke", {})
     asked = []
     for hours in (1, 1, 1, 22, 1, 24, 7 * 24, 30 * 24):
-        here.advance(hours=hours)
-        counts = here.load()
+        platform.advance(hours=hours)
+        counts = platform.load()
         asked.append((counts.get("refused", 0), counts.get("paused", 0)))
         # Refused with the other two, this one would make an incident of it.
-        here.spotify.post("/admin/listeners/listener-0004/revoke", {})
+        platform.spotify.post("/admin/listeners/listener-0004/revoke", {})
     assert asked == [(2, 0), (3, 0), (1, 2), (0, 3), (2, 1), (1, 2), (3, 0), (0, 3)]
-    assert here.history() == here.reachable()
+    assert platform.history() == platform.reachable()
 
 
-def test_everybody_refused_is_an_incident(platform: MakePlatform) -> None:
+def test_everybody_refused_is_an_incident(make_platform: MakePlatform) -> None:
     """When Spotify refuses all grants at once, nobody's is taken for dead, and the run says so."""
-    here = platform(users=12)
-    here.load()
-    here.advance(hours=1)
-    here.fault(path="/api/token", status=400, body={"error": "invalid_grant"})
+    platform = make_platform(users=12)
+    platform.load()
+    platform.advance(hours=1)
+    platform.fault(path="/api/token", status=400, body={"error": "invalid_grant"})
     with pytest.raises(RunFailed, match="grants of 12 users at once"):
-        here.load()
-    assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
-    here.mend()
-    assert here.load()["polled"] == 12
-    assert here.history() == here.reachable()
+        platform.load()
+    assert platform.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
+    platform.mend()
+    assert platform.load()["polled"] == 12
+    assert platform.history() == platform.reachable()
 
 
-def test_most_of_few_refused_is_an_incident(platform: MakePlatform) -> None:
+def test_most_of_few_refused_is_an_incident(make_platform: MakePlatform) -> None:
     """Where few are asked, three refusals are an incident when they are most of them."""
-    here = platform(users=5)
-    here.load()
-    here.advance(hours=1)
+    platform = make_platform(users=5)
+    platform.load()
+    platform.advance(hours=1)
     for user in ("listener-0001", "listener-0003", "listener-0004"):
-        here.spotify.post(f"/admin/listeners/{user}/revoke", {})
+        platform.spotify.post(f"/admin/listeners/{user}/revoke", {})
     with pytest.raises(RunFailed, match="grants of 3 users at once"):
-        here.load()
-    assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
+        platform.load()
+    assert platform.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
 
 
-def test_tokens_without_a_lifetime_are_stored(platform: MakePlatform) -> None:
+def test_tokens_without_a_lifetime_are_stored(make_platform: MakePlatform) -> None:
     """A rotated one must not be lost."""
-    here = platform("--rotate-refresh-tokens", "1", users=3)
-    here.load()
-    here.advance(hours=1)
+    platform = make_platform("--rotate-refresh-tokens", "1", users=3)
+    platform.load()
+    platform.advance(hours=1)
     without = {"json_patch": [{"path": "expires_in", "remove": True}]}
-    here.fault(path="/api/token", action="mutate", mutate=without)
-    assert here.load().get("failed", 0) == 0
-    here.mend()
-    here.advance(hours=2)
-    assert here.load().get("refused", 0) == 0
-    assert here.history() == here.reachable()
+    platform.fault(path="/api/token", action="mutate", mutate=without)
+    assert platform.load().get("failed", 0) == 0
+    platform.mend()
+    platform.advance(hours=2)
+    assert platform.load().get("refused", 0) == 0
+    assert platform.history() == platform.reachable()
 
 
 PREMIUM = {"error": {"status": 403, "message": "Active premium subscription required"}}
@@ -337,125 +341,131 @@ PREMIUM = {"error": {"status": 403, "message": "Active premium subscription requ
 STATES_FORBIDDEN = "SELECT DISTINCT state, forbidden_runs FROM songswap.grants"
 
 
-def test_forbidden_rests_only_when_repeated(platform: MakePlatform) -> None:
+def test_forbidden_rests_only_when_repeated(make_platform: MakePlatform) -> None:
     """A user who is forbidden once is asked for in the next run; then rests for growing times."""
-    here = platform(users=5)
-    here.load()
-    here.fault(path=RECENTLY_PLAYED, user="listener-0002", status=403, body=PREMIUM)
+    platform = make_platform(users=5)
+    platform.load()
+    platform.fault(path=RECENTLY_PLAYED, user="listener-0002", status=403, body=PREMIUM)
     seen = []
     for hours in (1, 1, 1, 5, 1, 24, 24, 7 * 24):
-        here.advance(hours=hours)
-        counts = here.load()
+        platform.advance(hours=hours)
+        counts = platform.load()
         seen.append((counts.get("forbidden", 0), counts.get("paused", 0)))
     assert seen == [(1, 0), (1, 0), (0, 1), (1, 0), (0, 1), (1, 0), (0, 1), (1, 0)]
-    here.mend()
-    here.advance(days=8)
-    assert here.load()["polled"] == 5
-    assert here.rows("SELECT DISTINCT state, forbidden_runs FROM songswap.grants") == [
+    platform.mend()
+    platform.advance(days=8)
+    assert platform.load()["polled"] == 5
+    assert platform.rows("SELECT DISTINCT state, forbidden_runs FROM songswap.grants") == [
         ("active", 0)
     ]
-    assert here.history() == here.reachable()
+    assert platform.history() == platform.reachable()
 
 
 @pytest.mark.parametrize("users", [2, 12])
-def test_everybody_forbidden_is_an_incident(platform: MakePlatform, users: int) -> None:
+def test_everybody_forbidden_is_an_incident(make_platform: MakePlatform, users: int) -> None:
     """When Spotify forbids most users at once nobody rests, and the run says so."""
-    here = platform(users=users)
-    here.load()
-    here.fault(path=RECENTLY_PLAYED, status=403, body=PREMIUM)
+    platform = make_platform(users=users)
+    platform.load()
+    platform.fault(path=RECENTLY_PLAYED, status=403, body=PREMIUM)
     for _ in range(2):
-        here.advance(hours=1)
+        platform.advance(hours=1)
         with pytest.raises(RunFailed, match=f"forbade {users} users at once"):
-            here.load()
-    assert here.rows("SELECT DISTINCT state, forbidden_runs FROM songswap.grants") == [
+            platform.load()
+    assert platform.rows("SELECT DISTINCT state, forbidden_runs FROM songswap.grants") == [
         ("active", 0)
     ]
-    here.mend()
-    assert here.load()["polled"] == users
-    assert here.history() == here.reachable()
+    platform.mend()
+    assert platform.load()["polled"] == users
+    assert platform.history() == platform.reachable()
 
 
-def test_wrong_app_credentials_are_named_and_not_blamed_on_users(platform: MakePlatform) -> None:
-    here = platform(users=3)
-    here.load()
-    here.advance(hours=1)
-    wrong = replace(here.settings.spotify, client_secret="wrong")
-    here.settings = replace(here.settings, spotify=wrong)
-    hourly_load.plan(here.settings, "r", here.clock)
+def test_wrong_app_credentials_are_named_and_not_blamed_on_users(
+    make_platform: MakePlatform,
+) -> None:
+    platform = make_platform(users=3)
+    platform.load()
+    platform.advance(hours=1)
+    wrong = replace(platform.settings.spotify, client_secret="wrong")
+    platform.settings = replace(platform.settings, spotify=wrong)
+    hourly_load.plan(platform.settings, "r", platform.clock)
     with pytest.raises(InvalidClient, match="SPOTIFY_CLIENT_SECRET"):
-        fetch(here.settings, "r", 0, here.clock)
-    assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
+        fetch(platform.settings, "r", 0, platform.clock)
+    assert platform.rows("SELECT DISTINCT state FROM songswap.grants") == [("active",)]
 
 
-def test_outage_of_spotify_ends_the_batch_early(platform: MakePlatform) -> None:
+def test_outage_of_spotify_ends_the_batch_early(make_platform: MakePlatform) -> None:
     """The next run loads everything."""
-    here = platform(users=30)
-    here.settings = replace(here.settings, spotify=replace(here.settings.spotify, in_flight=4))
-    here.fault(path="/v1/*", status=503)
-    hourly_load.plan(here.settings, "r", here.clock)
+    platform = make_platform(users=30)
+    platform.settings = replace(
+        platform.settings, spotify=replace(platform.settings.spotify, in_flight=4)
+    )
+    platform.fault(path="/v1/*", status=503)
+    hourly_load.plan(platform.settings, "r", platform.clock)
     with pytest.raises(SpotifyUnavailable, match="the next run asks again"):
-        fetch(here.settings, "r", 0, here.clock)
-    assert here.calls()["recently-played"] < 30 * here.settings.spotify.tries
-    here.mend()
-    here.load()
-    assert here.history() == here.reachable()
-    assert len({user for user, _, _ in here.history()}) == 30
+        fetch(platform.settings, "r", 0, platform.clock)
+    assert platform.calls()["recently-played"] < 30 * platform.settings.spotify.tries
+    platform.mend()
+    platform.load()
+    assert platform.history() == platform.reachable()
+    assert len({user for user, _, _ in platform.history()}) == 30
 
 
-def test_few_users_and_spotify_down(platform: MakePlatform) -> None:
+def test_few_users_and_spotify_down(make_platform: MakePlatform) -> None:
     """Also where there are too few users to end a batch early, a run without answers is red."""
-    here = platform(users=3)
-    here.fault(path="/v1/*", status=503)
+    platform = make_platform(users=3)
+    platform.fault(path="/v1/*", status=503)
     with pytest.raises(RunFailed, match="no usable response for 3 of 3 users"):
-        here.load()
-    here.mend()
-    here.load()
-    assert here.history() == here.reachable()
+        platform.load()
+    platform.mend()
+    platform.load()
+    assert platform.history() == platform.reachable()
 
 
-def test_short_pause_is_waited(platform: MakePlatform) -> None:
+def test_short_pause_is_waited(make_platform: MakePlatform) -> None:
     """A short Retry-After makes all wait, and nobody is lost."""
-    here = platform(users=4)
-    here.fault(path=RECENTLY_PLAYED, status=429, headers={"Retry-After": "1"}, times=2)
-    counts = here.load()
+    platform = make_platform(users=4)
+    platform.fault(path=RECENTLY_PLAYED, status=429, headers={"Retry-After": "1"}, times=2)
+    counts = platform.load()
     assert counts["calls recently-played 429"] == 2
-    assert here.history() == here.reachable()
-    assert len({user for user, _, _ in here.history()}) == 4
+    assert platform.history() == platform.reachable()
+    assert len({user for user, _, _ in platform.history()}) == 4
 
 
 @pytest.mark.parametrize(
     "headers", [{"Retry-After": "3600"}, {}, {"Retry-After": "soon"}, {"Retry-After": "9" * 30}]
 )
-def test_long_pause_ends_the_attempt(platform: MakePlatform, headers: dict[str, str]) -> None:
+def test_long_pause_ends_the_attempt(make_platform: MakePlatform, headers: dict[str, str]) -> None:
     """A long, missing or absurd Retry-After ends the attempt with its time; what came is kept, and
     nobody asks before that time."""
-    here = platform(users=6)
-    here.settings = replace(here.settings, spotify=replace(here.settings.spotify, in_flight=1))
-    here.fault(
+    platform = make_platform(users=6)
+    platform.settings = replace(
+        platform.settings, spotify=replace(platform.settings.spotify, in_flight=1)
+    )
+    platform.fault(
         path=RECENTLY_PLAYED, user="listener-0004", status=429, headers=headers, body={"error": {}}
     )
-    hourly_load.plan(here.settings, "r", here.clock)
+    hourly_load.plan(platform.settings, "r", platform.clock)
     with pytest.raises(RateLimited) as limited:
-        fetch(here.settings, "r", 0, here.clock)
-    assert limited.value.until > here.clock()
-    hourly_load.load(here.settings, "r", 0, here.clock)
-    assert len({user for user, _, _ in here.history()}) == 3
-    assert here.history() == here.reachable()
-    here.mend()
-    here.spotify.delete("/admin/calls")
+        fetch(platform.settings, "r", 0, platform.clock)
+    assert limited.value.until > platform.clock()
+    hourly_load.load(platform.settings, "r", 0, platform.clock)
+    assert len({user for user, _, _ in platform.history()}) == 3
+    assert platform.history() == platform.reachable()
+    platform.mend()
+    platform.spotify.delete("/admin/calls")
     with pytest.raises(RunFailed, match="allows no more requests of this app until"):
-        here.load()
-    assert here.calls() == {}, "somebody asked before the pause was over"
-    pause = limited.value.until - here.clock()
-    here.advance(seconds=pause.total_seconds())
-    here.load()
-    assert len({user for user, _, _ in here.history()}) == 6
-    assert here.history() == here.reachable()
+        platform.load()
+    assert platform.calls() == {}, "somebody asked before the pause was over"
+    pause = limited.value.until - platform.clock()
+    platform.advance(seconds=pause.total_seconds())
+    platform.load()
+    assert len({user for user, _, _ in platform.history()}) == 6
+    assert platform.history() == platform.reachable()
 
 
-def test_broken_item_is_rejected_once_or_repaired(platform: MakePlatform) -> None:
+def test_broken_item_is_rejected_once_or_repaired(make_platform: MakePlatform) -> None:
     """With its reason and its raw response."""
-    here = platform(users=1)
+    platform = make_platform(users=1)
     changes: list[dict[str, Any]] = [
         {"path": "items/0/track", "value": None},
         {"path": "items/1/track/id", "value": None},
@@ -469,13 +479,13 @@ def test_broken_item_is_rejected_once_or_repaired(platform: MakePlatform) -> Non
         {"path": "items/9/track/duration_ms", "remove": True},
         {"path": "items/10/track/artists/0/name", "value": 7},
     ]
-    here.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": changes})
-    counts = here.load()
-    result = len(list(here.spotify.ledger()))
+    platform.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": changes})
+    counts = platform.load()
+    result = len(list(platform.spotify.ledger()))
     assert result > 12
     assert counts["rejected_items"] == 5
     assert counts["plays"] == min(result, 50) - 5
-    reasons = here.rows("SELECT reason, raw_key FROM songswap.rejected_items ORDER BY reason")
+    reasons = platform.rows("SELECT reason, raw_key FROM songswap.rejected_items ORDER BY reason")
     assert [reason for reason, _ in reasons] == [
         "item: wrong type",
         "played_at: not a time with its zone",
@@ -484,106 +494,108 @@ def test_broken_item_is_rejected_once_or_repaired(platform: MakePlatform) -> Non
         "track: wrong type",
     ]
     for _, key in reasons:
-        assert obstore.head(here.bucket, key)["size"] > 0
+        assert obstore.head(platform.bucket, key)["size"] > 0
     # What was missing of a track was asked for, and is there now.
-    assert here.rows("SELECT count(*) FROM \"Tracks\" WHERE name = '' OR duration_ms = 0") == [(0,)]
-    assert here.rows("SELECT count(*) FROM \"Artists\" WHERE name = ''") == [(0,)]
-    assert here.rows('SELECT max(length(name)) FROM "Tracks"')[0][0] <= 240
-    notes = {row[0] for row in here.rows("SELECT problem FROM songswap.data_fixes")}
+    assert platform.rows("SELECT count(*) FROM \"Tracks\" WHERE name = '' OR duration_ms = 0") == [
+        (0,)
+    ]
+    assert platform.rows("SELECT count(*) FROM \"Artists\" WHERE name = ''") == [(0,)]
+    assert platform.rows('SELECT max(length(name)) FROM "Tracks"')[0][0] <= 240
+    notes = {row[0] for row in platform.rows("SELECT problem FROM songswap.data_fixes")}
     assert {"cut to 240 characters", "characters that cannot be stored dropped"} <= notes
-    assert "rejected_items" not in here.load()
+    assert "rejected_items" not in platform.load()
 
 
 @pytest.mark.parametrize("s3_is_there", [True, False])
 def test_rejected_item_names_its_own_raw_response(
-    platform: MakePlatform, own_objects: ObjectStore, s3_is_there: bool
+    make_platform: MakePlatform, own_objects: ObjectStore, s3_is_there: bool
 ) -> None:
     """Also where that lies beside another one."""
-    here = platform(users=1)
-    here.use(own_objects)
-    here.load()
+    platform = make_platform(users=1)
+    platform.use(own_objects)
+    platform.load()
     no_track = [{"path": "items/0/track", "value": None}]
-    here.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": no_track})
-    here.advance(minutes=1)
+    platform.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": no_track})
+    platform.advance(minutes=1)
     if s3_is_there:
-        here.load()
+        platform.load()
     else:
         own_objects.stop()
         with pytest.raises(RunFailed):
-            here.load()
+            platform.load()
         own_objects.start()
-        here.use(own_objects)
-        here.load()
-    ((key,),) = here.rows("SELECT raw_key FROM songswap.rejected_items")
+        platform.use(own_objects)
+        platform.load()
+    ((key,),) = platform.rows("SELECT raw_key FROM songswap.rejected_items")
     assert key.rsplit("/", 1)[1] in stored(own_objects)
     raw = gzip.decompress((own_objects.objects / "own" / key).read_bytes())
     assert json.loads(raw)["items"][0]["track"] is None
 
 
-def test_key_taken_by_another_track(platform: MakePlatform) -> None:
+def test_key_taken_by_another_track(make_platform: MakePlatform) -> None:
     """Of two tracks at one moment of one user one is a row, the other is set aside, once."""
-    here = platform(users=1)
-    here.load()
-    (taken,) = here.rows('SELECT played_at, track_id FROM "History" ORDER BY 1 DESC LIMIT 1')
-    other = here.rows('SELECT id FROM "Tracks" WHERE id <> %s LIMIT 1', taken[1])[0][0]
+    platform = make_platform(users=1)
+    platform.load()
+    (taken,) = platform.rows('SELECT played_at, track_id FROM "History" ORDER BY 1 DESC LIMIT 1')
+    other = platform.rows('SELECT id FROM "Tracks" WHERE id <> %s LIMIT 1', taken[1])[0][0]
     relinked = [{"path": "items/0/track/id", "value": other}]
-    here.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": relinked})
-    before = here.history()
-    assert here.load()["rejected_items"] == 1
-    assert here.history() == before
-    assert here.rows("SELECT reason FROM songswap.rejected_items") == [
+    platform.fault(path=RECENTLY_PLAYED, action="mutate", mutate={"json_patch": relinked})
+    before = platform.history()
+    assert platform.load()["rejected_items"] == 1
+    assert platform.history() == before
+    assert platform.rows("SELECT reason FROM songswap.rejected_items") == [
         ("key taken by another track",)
     ]
-    here.advance(hours=1)
-    assert "rejected_items" not in here.load()
+    platform.advance(hours=1)
+    assert "rejected_items" not in platform.load()
 
 
-def test_unknown_ids_are_remembered_and_errors_are_not(platform: MakePlatform) -> None:
+def test_unknown_ids_are_remembered_and_errors_are_not(make_platform: MakePlatform) -> None:
     """A null is an id that Spotify does not know; a 403 or 500 says nothing about an id."""
-    here = platform(users=2)
-    here.fault(path="*/audio-features", status=403)
-    here.fault(path="/v1/artists", status=500)
+    platform = make_platform(users=2)
+    platform.fault(path="*/audio-features", status=403)
+    platform.fault(path="/v1/artists", status=500)
     with pytest.raises(RunFailed, match="enrich artist"):
-        here.load()
-    assert here.history() == here.reachable()
-    assert here.rows("SELECT count(*) FROM songswap.enrichment_queue WHERE known IS NOT NULL") == [
-        (0,)
-    ]
-    here.mend()
-    here.spotify.delete("/admin/calls")
-    here.load()
-    assert here.rows('SELECT count(*) FROM "Artists"') == here.rows(
+        platform.load()
+    assert platform.history() == platform.reachable()
+    assert platform.rows(
+        "SELECT count(*) FROM songswap.enrichment_queue WHERE known IS NOT NULL"
+    ) == [(0,)]
+    platform.mend()
+    platform.spotify.delete("/admin/calls")
+    platform.load()
+    assert platform.rows('SELECT count(*) FROM "Artists"') == platform.rows(
         'SELECT count(DISTINCT id) FROM "ArtistPopularity"'
     )
-    assert not {"audio-features", "reccobeats"} & here.calls().keys(), "refused an hour ago"
-    here.advance(days=1, hours=1)
-    here.load()
-    features = here.rows(
+    assert not {"audio-features", "reccobeats"} & platform.calls().keys(), "refused an hour ago"
+    platform.advance(days=1, hours=1)
+    platform.load()
+    features = platform.rows(
         "SELECT known, count(*) FROM songswap.enrichment_queue WHERE kind = 'features' GROUP BY 1"
     )
     assert dict(features).keys() == {True, None}, "ReccoBeats calls no id unknown"
-    here.spotify.delete("/admin/calls")
-    here.load()
-    assert here.calls().keys() == {"recently-played"}
+    platform.spotify.delete("/admin/calls")
+    platform.load()
+    assert platform.calls().keys() == {"recently-played"}
 
 
-def test_bad_id_is_left_out_and_the_rest_requested(platform: MakePlatform) -> None:
-    here = platform(users=1)
-    here.execute("INSERT INTO \"Artists\" VALUES ('not-a-real-id', 'web app')")
-    here.execute(
+def test_bad_id_is_left_out_and_the_rest_requested(make_platform: MakePlatform) -> None:
+    platform = make_platform(users=1)
+    platform.execute("INSERT INTO \"Artists\" VALUES ('not-a-real-id', 'web app')")
+    platform.execute(
         "INSERT INTO songswap.enrichment_queue (kind, id, queued_at)"
         " VALUES ('artist', 'not-a-real-id', '2020-01-01Z')"
     )
-    counts = here.load()
-    assert counts["artist_received"] == here.rows('SELECT count(*) - 1 FROM "Artists"')[0][0]
+    counts = platform.load()
+    assert counts["artist_received"] == platform.rows('SELECT count(*) - 1 FROM "Artists"')[0][0]
     assert counts.get("artist_postponed", 0) + counts.get("artist_unknown", 0) == 1
 
 
 def test_missing_tables_name_the_command_that_creates_them(
-    platform: MakePlatform, postgres: Postgres
+    make_platform: MakePlatform, postgres: Postgres
 ) -> None:
-    here = platform(users=1)
-    bare = psycopg.conninfo.make_conninfo(here.settings.warehouse_dsn, dbname="postgres")
-    here.settings = replace(here.settings, warehouse_dsn=bare)
+    platform = make_platform(users=1)
+    bare = psycopg.conninfo.make_conninfo(platform.settings.warehouse_dsn, dbname="postgres")
+    platform.settings = replace(platform.settings, warehouse_dsn=bare)
     with pytest.raises(SchemaOutdated, match="songswap migrate"):
-        hourly_load.plan(here.settings, "r", here.clock)
+        hourly_load.plan(platform.settings, "r", platform.clock)

@@ -27,144 +27,144 @@ AT = datetime(2026, 11, 22, 18, tzinfo=UTC)
 ENDS = datetime(2027, 5, 22, 18, tzinfo=UTC)
 
 
-def sign_up_again(here: Platform, listener: str) -> None:
+def sign_up_again(platform: Platform, listener: str) -> None:
     """Have a user authorize again, with new tokens in place of the old ones.
 
     So does `songswap connect`; a web app that keeps what it has of a known user does not.
     """
-    here.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', here.user_id(listener))
-    listeners = here.spotify.get("/admin/listeners")
-    sign_up(here.settings.warehouse_dsn, here.spotify.url, listeners, lambda _: None)
+    platform.execute('DELETE FROM "SpotifyTokens" WHERE id = %s', platform.user_id(listener))
+    listeners = platform.spotify.get("/admin/listeners")
+    sign_up(platform.settings.warehouse_dsn, platform.spotify.url, listeners, lambda _: None)
 
 
-def standing(here: Platform) -> dict[str, tuple[str, datetime | None]]:
+def standing(platform: Platform) -> dict[str, tuple[str, datetime | None]]:
     """State and end of each user's grant, by Spotify's name of the user."""
-    rows = here.rows(
+    rows = platform.rows(
         "SELECT u.spotify_id, s.state, s.ends_at FROM songswap.grant_states(%s) s"
         ' JOIN "Users" u ON u.id = s.user_id',
-        here.clock(),
+        platform.clock(),
     )
     return {user: (state, ends_at) for user, state, ends_at in rows}
 
 
-def hour(here: Platform) -> dict[str, int]:
+def hour(platform: Platform) -> dict[str, int]:
     """Plan and summarise a run that asks nobody; gives how many grants it warns of."""
-    here.runs += 1
-    hourly_load.plan(here.settings, f"run {here.runs}", here.clock)
-    counts = hourly_load.summarise(here.settings, f"run {here.runs}", here.clock).counts
+    platform.runs += 1
+    hourly_load.plan(platform.settings, f"run {platform.runs}", platform.clock)
+    counts = hourly_load.summarise(platform.settings, f"run {platform.runs}", platform.clock).counts
     return {name: count for name, count in counts.items() if name.startswith("expiring")}
 
 
-def test_half_a_year(platform: MakePlatform) -> None:
+def test_half_a_year(make_platform: MakePlatform) -> None:
     """Refreshing extends nothing; 30, 7 and 1 days ahead are told once; who authorizes is new."""
-    here = platform("--rotate-refresh-tokens", "1.0", users=3)
+    platform = make_platform("--rotate-refresh-tokens", "1.0", users=3)
     first, second, third = (f"listener-000{n}" for n in (1, 2, 3))
-    assert standing(here) == dict.fromkeys((first, second, third), ("active", None))
-    here.load()
-    tokens = here.rows('SELECT refresh_token FROM "SpotifyTokens"')
-    here.advance(days=151, minutes=-1)
-    assert here.load()["calls token refresh_token 200"] == 3
-    assert not set(here.rows('SELECT refresh_token FROM "SpotifyTokens"')) & set(tokens)
-    assert standing(here) == dict.fromkeys((first, second, third), ("active", ENDS))
-    assert hour(here) == {}
+    assert standing(platform) == dict.fromkeys((first, second, third), ("active", None))
+    platform.load()
+    tokens = platform.rows('SELECT refresh_token FROM "SpotifyTokens"')
+    platform.advance(days=151, minutes=-1)
+    assert platform.load()["calls token refresh_token 200"] == 3
+    assert not set(platform.rows('SELECT refresh_token FROM "SpotifyTokens"')) & set(tokens)
+    assert standing(platform) == dict.fromkeys((first, second, third), ("active", ENDS))
+    assert hour(platform) == {}
 
-    here.advance(minutes=1)
-    assert standing(here)[first] == ("expiring", ENDS)
-    assert hour(here) == {"expiring_in_30_days": 3}
-    assert hour(here) == {}
-    here.load()
-    assert hour(here) == {}
+    platform.advance(minutes=1)
+    assert standing(platform)[first] == ("expiring", ENDS)
+    assert hour(platform) == {"expiring_in_30_days": 3}
+    assert hour(platform) == {}
+    platform.load()
+    assert hour(platform) == {}
 
-    sign_up_again(here, first)
-    here.spotify.post(f"/admin/listeners/{second}/revoke", {})
-    here.advance(days=23)
-    assert here.load()["expiring_in_7_days"] == 1
-    assert standing(here) == {
+    sign_up_again(platform, first)
+    platform.spotify.post(f"/admin/listeners/{second}/revoke", {})
+    platform.advance(days=23)
+    assert platform.load()["expiring_in_7_days"] == 1
+    assert standing(platform) == {
         first: ("active", datetime(2027, 11, 15, 18, tzinfo=UTC)),
         second: ("revoked", ENDS),
         third: ("expiring", ENDS),
     }
-    here.advance(days=6)
-    assert hour(here) == {"expiring_in_1_days": 1}
-    here.advance(days=1)
-    assert hour(here) == {}
-    assert {user: state for user, (state, _) in standing(here).items()} == {
+    platform.advance(days=6)
+    assert hour(platform) == {"expiring_in_1_days": 1}
+    platform.advance(days=1)
+    assert hour(platform) == {}
+    assert {user: state for user, (state, _) in standing(platform).items()} == {
         first: "active",
         second: "expired",
         third: "expired",
     }
 
     # The states hold only for these tokens: a consent that nobody has noted yet is good.
-    sign_up_again(here, third)
-    assert standing(here)[third] == ("active", None)
+    sign_up_again(platform, third)
+    assert standing(platform)[third] == ("active", None)
     # The second was refused once, a week ago: the next try is due, and is the last.
-    counts = here.load()
+    counts = platform.load()
     assert (counts["polled"], counts["refused"]) == (3, 1)
-    assert here.load()["paused"] == 1
-    assert standing(here)[third][0] == "active"
-    assert here.rows("SELECT max(authorized_at) FROM songswap.grants") == [(here.clock(),)]
+    assert platform.load()["paused"] == 1
+    assert standing(platform)[third][0] == "active"
+    assert platform.rows("SELECT max(authorized_at) FROM songswap.grants") == [(platform.clock(),)]
 
 
-def test_many_end_at_once(platform: MakePlatform) -> None:
+def test_many_end_at_once(make_platform: MakePlatform) -> None:
     """Grants that are refused because their time is over are dead, however many: no incident."""
-    here = platform(users=12)
-    here.load()
-    here.advance(days=182)
-    assert here.load()["refused"] == 12
-    assert here.rows("SELECT DISTINCT state FROM songswap.grants") == [("revoked",)]
-    assert {state for state, _ in standing(here).values()} == {"expired"}
-    assert here.load()["paused"] == 12
+    platform = make_platform(users=12)
+    platform.load()
+    platform.advance(days=182)
+    assert platform.load()["refused"] == 12
+    assert platform.rows("SELECT DISTINCT state FROM songswap.grants") == [("revoked",)]
+    assert {state for state, _ in standing(platform).values()} == {"expired"}
+    assert platform.load()["paused"] == 12
 
 
-def test_authorized_during_a_run(platform: MakePlatform) -> None:
+def test_authorized_during_a_run(make_platform: MakePlatform) -> None:
     """Who authorizes again while a run goes on is not taken for dead by what it was refused."""
-    here = platform(users=2)
-    hourly_load.plan(here.settings, "r", here.clock)
-    sign_up_again(here, "listener-0001")
-    users = [here.user_id("listener-0001"), here.user_id("listener-0002")]
-    with connect(here.settings.warehouse_dsn) as connection:
+    platform = make_platform(users=2)
+    hourly_load.plan(platform.settings, "r", platform.clock)
+    sign_up_again(platform, "listener-0001")
+    users = [platform.user_id("listener-0001"), platform.user_id("listener-0002")]
+    with connect(platform.settings.warehouse_dsn) as connection:
         grants.record_refused(connection, dict.fromkeys(users), "r")
-        grants.settle_refused(connection, "r", 2, 0.5, 10, here.clock())
-    assert {user: state for user, (state, _) in standing(here).items()} == {
+        grants.settle_refused(connection, "r", 2, 0.5, 10, platform.clock())
+    assert {user: state for user, (state, _) in standing(platform).items()} == {
         "listener-0001": "active",
         "listener-0002": "revoked",
     }
 
 
-def test_refreshed_before_it_was_noted(platform: MakePlatform) -> None:
+def test_refreshed_before_it_was_noted(make_platform: MakePlatform) -> None:
     """An authorization in the middle of a run counts from then, though its token is rotated."""
-    here = platform("--rotate-refresh-tokens", "1.0", users=2)
-    hourly_load.plan(here.settings, "r", here.clock)
-    here.advance(minutes=30)
-    sign_up_again(here, "listener-0001")
-    here.fault(path="/v1/me/player/recently-played", status=401, times=2)
-    assert fetch(here.settings, "r", 0, here.clock)["calls token refresh_token 200"] == 2
-    hourly_load.plan(here.settings, "r2", here.clock)
-    assert here.rows(
+    platform = make_platform("--rotate-refresh-tokens", "1.0", users=2)
+    hourly_load.plan(platform.settings, "r", platform.clock)
+    platform.advance(minutes=30)
+    sign_up_again(platform, "listener-0001")
+    platform.fault(path="/v1/me/player/recently-played", status=401, times=2)
+    assert fetch(platform.settings, "r", 0, platform.clock)["calls token refresh_token 200"] == 2
+    hourly_load.plan(platform.settings, "r2", platform.clock)
+    assert platform.rows(
         'SELECT authorized_at FROM songswap.grants JOIN "Users" ON id = user_id ORDER BY spotify_id'
     ) == [(AT + timedelta(minutes=30),), (AT,)]
 
 
-def test_two_refresh_at_once(platform: MakePlatform) -> None:
+def test_two_refresh_at_once(make_platform: MakePlatform) -> None:
     """Of two workers that refresh a user at once one waits, and the tokens that stay are alive."""
-    here = platform("--rotate-refresh-tokens", "1.0", users=1)
-    rounds, dsn = 15, here.settings.warehouse_dsn
-    user = here.user_id("listener-0001")
+    platform = make_platform("--rotate-refresh-tokens", "1.0", users=1)
+    rounds, dsn = 15, platform.settings.warehouse_dsn
+    user = platform.user_id("listener-0001")
     tokens = 'SELECT access_token FROM "SpotifyTokens" WHERE id = %s'
-    hourly_load.plan(here.settings, "r", here.clock)
+    hourly_load.plan(platform.settings, "r", platform.clock)
     together = threading.Barrier(3, timeout=30)
 
     async def refresh_often() -> tuple[list[str | None], int]:
         got: list[str | None] = []
         async with (
-            open_client(here.settings.spotify, here.clock) as client,
+            open_client(platform.settings.spotify, platform.clock) as client,
             pool(dsn) as connections,
         ):
-            with Spool(here.settings.spool) as spool:
-                exchanger = TokenExchanger(connections, client.refresh, spool, here.clock, 2)
+            with Spool(platform.settings.spool) as spool:
+                exchanger = TokenExchanger(connections, client.refresh, spool, platform.clock, 2)
                 for _ in range(rounds):
                     await asyncio.to_thread(together.wait)
-                    (known,) = here.rows(tokens, user)[0]
+                    (known,) = platform.rows(tokens, user)[0]
                     await asyncio.to_thread(together.wait)
                     async for _, token in exchanger.exchange({user: known}):
                         assert not isinstance(token, SongSwapError)
@@ -175,16 +175,16 @@ def test_two_refresh_at_once(platform: MakePlatform) -> None:
         both = [workers.submit(asyncio.run, refresh_often()) for _ in range(2)]
         for _ in range(rounds):
             # A token that another has taken the place of lives for ten minutes more.
-            here.advance(minutes=11)
+            platform.advance(minutes=11)
             together.wait()
             together.wait()
         (first, asked), (second, also_asked) = (one.result(timeout=60) for one in both)
     assert first == second
     assert len(set(first)) == rounds
     assert asked + also_asked == rounds, "who waited does not ask again"
-    here.advance(hours=2)
-    assert here.load()["calls token refresh_token 200"] == 1
-    assert here.rows("SELECT authorized_at FROM songswap.grants") == [(AT,)]
+    platform.advance(hours=2)
+    assert platform.load()["calls token refresh_token 200"] == 1
+    assert platform.rows("SELECT authorized_at FROM songswap.grants") == [(AT,)]
 
 
 def test_grants_lists_the_most_urgent_first(warehouse_dsn: str, tmp_path: Path) -> None:

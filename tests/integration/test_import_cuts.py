@@ -40,30 +40,30 @@ def export(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", [CUT, DOWN, "08P01"])
-def test_import_that_is_cut_anywhere(platform: MakePlatform, export: Path, how: str) -> None:
+def test_import_that_is_cut_anywhere(make_platform: MakePlatform, export: Path, how: str) -> None:
     """Each try is whole or not there; the last one leaves every play, once."""
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
     plays = 'SELECT count(*), count(DISTINCT played_at) FROM "History"'
 
     def run(dsn: str, name: str) -> dict[str, int]:
-        settings = replace(here.settings, warehouse_dsn=dsn)
-        return import_export(settings, user, [export], name, lambda *_: None, here.clock)
+        settings = replace(platform.settings, warehouse_dsn=dsn)
+        return import_export(settings, user, [export], name, lambda *_: None, platform.clock)
 
     lost = 0
-    with CuttingProxy(here.settings.warehouse_dsn) as proxy:
+    with CuttingProxy(platform.settings.warehouse_dsn) as proxy:
         proxy.strike(None)
         run(proxy.dsn, "measured")
         messages = proxy.seen
-        here.execute('TRUNCATE "History", songswap.streams, songswap.imports')
+        platform.execute('TRUNCATE "History", songswap.streams, songswap.imports')
         for point in range(1, POINTS + 1):
             proxy.strike(max(1, point * messages // POINTS), how)
             try:
                 run(proxy.dsn, f"cut {point}")
             except WarehouseError:
                 lost += 1
-            assert here.rows(plays)[0] in ((0, 0), (PLAYS, PLAYS)), point
+            assert platform.rows(plays)[0] in ((0, 0), (PLAYS, PLAYS)), point
     assert lost > POINTS // 2
-    run(here.settings.warehouse_dsn, "at last")
-    assert here.rows(plays) == [(PLAYS, PLAYS)]
-    assert here.rows("SELECT count(*) FROM songswap.streams") == [(PLAYS,)]
+    run(platform.settings.warehouse_dsn, "at last")
+    assert platform.rows(plays) == [(PLAYS, PLAYS)]
+    assert platform.rows("SELECT count(*) FROM songswap.streams") == [(PLAYS,)]

@@ -27,23 +27,23 @@ ROWS = ("loaded", "merged", "duplicates", "repeated", "short", "private", "unide
 LEFT = ("podcast", "audiobook", "video", "rejected_items")
 
 
-def imported(here: Platform, user: int, *paths: Path, trust: bool = False) -> Counter[str]:
+def imported(platform: Platform, user: int, *paths: Path, trust: bool = False) -> Counter[str]:
     """What an import counts, held to add up."""
-    here.runs += 1
+    platform.runs += 1
     result: list[tuple[str, int, int]] = []
     counts = import_export(
-        here.settings,
+        platform.settings,
         user,
         paths,
-        f"import {here.runs}",
+        f"import {platform.runs}",
         lambda *step: result.append(step),
-        here.clock,
+        platform.clock,
         trust,
     )
     assert counts["rows"] == sum(counts.get(name, 0) for name in (*ROWS, *LEFT))
     assert result[-1][0] == "load"
-    noted = here.rows(
-        "SELECT counts FROM songswap.imports WHERE import_id = %s", f"import {here.runs}"
+    noted = platform.rows(
+        "SELECT counts FROM songswap.imports WHERE import_id = %s", f"import {platform.runs}"
     )
     assert noted == [(counts,)]
     return Counter(counts)
@@ -81,25 +81,25 @@ def package(path: Path, **files: Any) -> Path:
     return path
 
 
-def told(here: Platform, user: int) -> list[tuple[str, str]]:
+def told(platform: Platform, user: int) -> list[tuple[str, str]]:
     """The plays of a user in the warehouse: time and track."""
-    rows = here.rows(
+    rows = platform.rows(
         'SELECT played_at, track_id FROM "History" WHERE user_id = %s ORDER BY 1', user
     )
     return [(at.isoformat(timespec="milliseconds"), track) for at, track in rows]
 
 
-def of_ledger(here: Platform, listener: str) -> list[dict[str, Any]]:
+def of_ledger(platform: Platform, listener: str) -> list[dict[str, Any]]:
     return sorted(
-        (play for play in here.spotify.ledger() if play["user"] == listener),
+        (play for play in platform.spotify.ledger() if play["user"] == listener),
         key=lambda one: one["played_at"],
     )
 
 
-def test_plays_that_the_api_lacks_are_loaded(platform: MakePlatform, tmp_path: Path) -> None:
+def test_plays_that_the_api_lacks_are_loaded(make_platform: MakePlatform, tmp_path: Path) -> None:
     """With what the export knows of their tracks; the rest is stored in `songswap.streams`."""
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
     rows = [
         row("2020-01-02T03:04:05", 200_000, "t1"),
         row("2020-01-02T03:04:05", 200_000, "t2"),
@@ -131,7 +131,7 @@ def test_plays_that_the_api_lacks_are_loaded(platform: MakePlatform, tmp_path: P
         row("2020-01-02T08:00:00", 90_000, "t6", shuffle="perhaps"),
     ]
     counts = imported(
-        here,
+        platform,
         user,
         package(
             tmp_path / "my_spotify_data.zip",
@@ -153,27 +153,29 @@ def test_plays_that_the_api_lacks_are_loaded(platform: MakePlatform, tmp_path: P
         "rejected_items": 4,
         "tracks": 3,
     }
-    assert told(here, user) == [
+    assert told(platform, user) == [
         ("2020-01-02T03:04:05.000", "t1"),
         ("2020-01-02T03:04:05.001", "t2"),
         ("2020-01-02T03:10:00.000", "t1"),
         ("2020-01-02T08:00:00.000", "t6"),
     ]
-    assert here.rows('SELECT * FROM "Tracks" ORDER BY id') == [
+    assert platform.rows('SELECT * FROM "Tracks" ORDER BY id') == [
         ("t1", "Song t1", 200_000),
         ("t2", "Song t2", 200_000),
         ("t6", "Song t6", 90_000),
     ]
-    assert here.rows("SELECT id, name, artist FROM songswap.export_tracks WHERE id = 't3'") == [
+    assert platform.rows("SELECT id, name, artist FROM songswap.export_tracks WHERE id = 't3'") == [
         ("t3", "Song t3", "Artist t3")
     ]
-    assert here.rows("SELECT outcome, count(*) FROM songswap.streams GROUP BY 1 ORDER BY 1") == [
+    assert platform.rows(
+        "SELECT outcome, count(*) FROM songswap.streams GROUP BY 1 ORDER BY 1"
+    ) == [
         ("loaded", 4),
         ("private", 1),
         ("short", 1),
         ("unidentified", 2),
     ]
-    reasons = here.rows("SELECT reason FROM songswap.rejected_items ORDER BY 1")
+    reasons = platform.rows("SELECT reason FROM songswap.rejected_items ORDER BY 1")
     assert [reason for (reason,) in reasons] == [
         "ms_played: out of range",
         "row: wrong type",
@@ -181,12 +183,14 @@ def test_plays_that_the_api_lacks_are_loaded(platform: MakePlatform, tmp_path: P
         "ts: not a time",
     ]
     # The rows are archived, and nothing of the person with them.
-    (raw_key,) = [one for one in here.objects() if "/export/" in one]
+    (raw_key,) = [one for one in platform.objects() if "/export/" in one]
     assert raw_key.startswith(f"history/export/user{user}/user{user}_extended_")
-    archived = zlib_ng.decompress(bytes(here.bucket.get(raw_key).bytes()), 31)
+    archived = zlib_ng.decompress(bytes(platform.bucket.get(raw_key).bytes()), 31)
     assert len(json.loads(archived)) == 14
     assert b"192.0.2.7" not in archived
-    wanted = here.rows("SELECT kind, id FROM songswap.enrichment_queue WHERE queued_at IS NOT NULL")
+    wanted = platform.rows(
+        "SELECT kind, id FROM songswap.enrichment_queue WHERE queued_at IS NOT NULL"
+    )
     assert {one for one in wanted if one[0] == "track"} == {("track", f"t{n}") for n in (1, 2, 6)}
 
 
@@ -197,53 +201,56 @@ def exported(plays: Iterable[dict[str, Any]], listened: int = 60_000) -> list[di
 
 @pytest.mark.parametrize("first", ["api", "export"])
 def test_play_of_export_and_api_is_one_play(
-    platform: MakePlatform, tmp_path: Path, first: str
+    make_platform: MakePlatform, tmp_path: Path, first: str
 ) -> None:
     """At the API's time, whichever comes first."""
-    here = platform(users=2)
+    platform = make_platform(users=2)
     listener = "listener-0001"
-    user = here.user_id(listener)
-    ledger = of_ledger(here, listener)
+    user = platform.user_id(listener)
+    ledger = of_ledger(platform, listener)
     zipped = package(
         tmp_path / "export.zip", **{"Streaming_History_Audio_2026_1": exported(ledger, 30_000)}
     )
     if first == "api":
-        here.load()
-        counts = imported(here, user, zipped)
+        platform.load()
+        counts = imported(platform, user, zipped)
     else:
-        imported(here, user, zipped)
-        assert not here.load().get("gaps")
+        imported(platform, user, zipped)
+        assert not platform.load().get("gaps")
     reachable = [
         play
         for play in ledger
-        if (listener, play["played_at"], play["track_id"]) in here.reachable()
+        if (listener, play["played_at"], play["track_id"]) in platform.reachable()
     ]
     lost = [play for play in ledger if play not in reachable]
     expected = [(one["played_at"][:-1], one["track_id"]) for one in reachable]
     expected += [(one["played_at"][:19] + ".000", one["track_id"]) for one in lost]
-    assert len(told(here, user)) == len(ledger)
-    assert told(here, user) == sorted(expected)
-    outcomes = dict(here.rows("SELECT outcome, count(*) FROM songswap.streams GROUP BY 1"))
+    assert len(told(platform, user)) == len(ledger)
+    assert told(platform, user) == sorted(expected)
+    outcomes = dict(platform.rows("SELECT outcome, count(*) FROM songswap.streams GROUP BY 1"))
     assert outcomes.get("merged", 0) == len(reachable)
     assert outcomes.get("loaded", 0) == len(lost)
     if first == "api":
         assert counts["merged"] == len(reachable)
 
-    before = told(here, user), here.rows("SELECT * FROM songswap.streams ORDER BY 1, 2, 3, 4")
-    again = imported(here, user, zipped)
+    before = (
+        told(platform, user),
+        platform.rows("SELECT * FROM songswap.streams ORDER BY 1, 2, 3, 4"),
+    )
+    again = imported(platform, user, zipped)
     assert again["duplicates"] == again["rows"]
-    here.load()
+    platform.load()
     assert (
-        told(here, user),
-        here.rows("SELECT * FROM songswap.streams ORDER BY 1, 2, 3, 4"),
+        told(platform, user),
+        platform.rows("SELECT * FROM songswap.streams ORDER BY 1, 2, 3, 4"),
     ) == before
 
 
-def nothing_stored(here: Platform) -> bool:
+def nothing_stored(platform: Platform) -> bool:
     """Whether no import left anything."""
     tables = ("songswap.streams", "songswap.imports", '"History"', "songswap.rejected_items")
-    return here.objects() == [] and not any(
-        here.rows(f"SELECT FROM {table} LIMIT 1") for table in tables
+    return platform.objects() == [] and not any(
+        platform.rows(f"SELECT FROM {table} LIMIT 1") for table in tables
     )
 
 
@@ -330,62 +337,62 @@ def text(name: str, content: str) -> Callable[[Path], Path]:
     ],
 )
 def test_refused_export_leaves_nothing_behind(
-    platform: MakePlatform, tmp_path: Path, make: Callable[[Path], Path], words: str
+    make_platform: MakePlatform, tmp_path: Path, make: Callable[[Path], Path], words: str
 ) -> None:
     """Also where a good file comes with it. It is no export, or another user's."""
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
     good = package(tmp_path / "good.zip", **{"Streaming_History_Audio_2019_0": GOOD})
     with pytest.raises(ExportRefused, match=words) as refused:
-        imported(here, user, good, make(tmp_path / "bad.zip"))
+        imported(platform, user, good, make(tmp_path / "bad.zip"))
     assert "Nothing was imported" in str(refused.value)
-    assert nothing_stored(here)
+    assert nothing_stored(platform)
 
 
-def test_no_such_user(platform: MakePlatform, tmp_path: Path) -> None:
+def test_no_such_user(make_platform: MakePlatform, tmp_path: Path) -> None:
     """A user who is not in the warehouse has no history there."""
-    here = platform(users=0)
+    platform = make_platform(users=0)
     with pytest.raises(ExportRefused, match="no user 7"):
-        imported(here, 7, package(tmp_path / "a.zip", **{AUDIO: GOOD}))
-    assert nothing_stored(here)
+        imported(platform, 7, package(tmp_path / "a.zip", **{AUDIO: GOOD}))
+    assert nothing_stored(platform)
 
 
 def test_export_of_another_user_is_refused_by_its_plays(
-    platform: MakePlatform, tmp_path: Path
+    make_platform: MakePlatform, tmp_path: Path
 ) -> None:
     """Unless somebody vouches for it."""
-    here = platform(users=2)
-    here.load()
-    first, second = (here.user_id(f"listener-000{number}") for number in (1, 2))
-    mine = package(tmp_path / "a.zip", **{AUDIO: exported(of_ledger(here, "listener-0001"))})
-    before = told(here, second)
+    platform = make_platform(users=2)
+    platform.load()
+    first, second = (platform.user_id(f"listener-000{number}") for number in (1, 2))
+    mine = package(tmp_path / "a.zip", **{AUDIO: exported(of_ledger(platform, "listener-0001"))})
+    before = told(platform, second)
     assert len(before) >= 20
     with pytest.raises(ExportRefused, match="--trust"):
-        imported(here, second, mine)
-    assert told(here, second) == before
-    assert imported(here, second, mine, trust=True)["loaded"] > 0
-    assert imported(here, first, mine)["merged"] > 0
+        imported(platform, second, mine)
+    assert told(platform, second) == before
+    assert imported(platform, second, mine, trust=True)["loaded"] > 0
+    assert imported(platform, first, mine)["merged"] > 0
 
 
 def test_outage_of_the_archive_loads_nothing(
-    platform: MakePlatform, tmp_path: Path, own_objects: ObjectStore
+    make_platform: MakePlatform, tmp_path: Path, own_objects: ObjectStore
 ) -> None:
     """The same import again loads everything."""
-    here = platform(users=1)
-    here.use(own_objects)
+    platform = make_platform(users=1)
+    platform.use(own_objects)
     own_objects.stop()
     zipped = package(tmp_path / "a.zip", **{AUDIO: GOOD})
     with pytest.raises(ArchiveError):
-        imported(here, here.user_id("listener-0001"), zipped)
-    assert here.rows("SELECT * FROM songswap.streams") == []
+        imported(platform, platform.user_id("listener-0001"), zipped)
+    assert platform.rows("SELECT * FROM songswap.streams") == []
     own_objects.start()
-    assert imported(here, here.user_id("listener-0001"), zipped)["loaded"] == 1
+    assert imported(platform, platform.user_id("listener-0001"), zipped)["loaded"] == 1
 
 
-def test_account_data_first(platform: MakePlatform, tmp_path: Path) -> None:
+def test_account_data_first(make_platform: MakePlatform, tmp_path: Path) -> None:
     """What the account data told by names, the extended history takes over, play by play."""
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
     extended = [
         row("2026-01-02T03:04:05", 200_000, "t1"),
         row("2026-01-02T03:04:55", 50_000, "t2"),
@@ -404,35 +411,35 @@ def test_account_data_first(platform: MakePlatform, tmp_path: Path) -> None:
     first = package(tmp_path / "account.zip", StreamingHistory_music_0=account)
     second = package(tmp_path / "extended.zip", **{AUDIO: extended})
     # Only the song that one track goes by the names of can be told.
-    here.execute("INSERT INTO songswap.export_tracks VALUES ('t1', 'Song t1', 'Artist t1', '')")
-    counts = imported(here, user, first)
+    platform.execute("INSERT INTO songswap.export_tracks VALUES ('t1', 'Song t1', 'Artist t1', '')")
+    counts = imported(platform, user, first)
     assert (counts["loaded"], counts["unidentified"], counts["short"]) == (2, 1, 1)
-    assert told(here, user) == [
+    assert told(platform, user) == [
         ("2026-01-02T03:04:00.000", "t1"),
         ("2026-01-02T03:08:00.000", "t1"),
     ]
-    counts = imported(here, user, second)
+    counts = imported(platform, user, second)
     assert (counts["loaded"], counts["short"], counts["duplicates"]) == (3, 1, 0)
     expected = [
         ("2026-01-02T03:04:00.000", "t1"),
         ("2026-01-02T03:04:55.000", "t2"),
         ("2026-01-02T03:08:00.000", "t1"),
     ]
-    assert told(here, user) == expected
-    streams = here.rows("SELECT * FROM songswap.streams ORDER BY ended_at")
+    assert told(platform, user) == expected
+    streams = platform.rows("SELECT * FROM songswap.streams ORDER BY ended_at")
     assert len(streams) == 4
     for path in (first, second):
-        assert imported(here, user, path)["loaded"] == 0
-    assert told(here, user) == expected
-    assert here.rows("SELECT * FROM songswap.streams ORDER BY ended_at") == streams
+        assert imported(platform, user, path)["loaded"] == 0
+    assert told(platform, user) == expected
+    assert platform.rows("SELECT * FROM songswap.streams ORDER BY ended_at") == streams
 
 
-def test_private_after_all(platform: MakePlatform, tmp_path: Path) -> None:
+def test_private_after_all(make_platform: MakePlatform, tmp_path: Path) -> None:
     """What the extended history tells to be a private session is no play any more, whichever of the
     two exports came first."""
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
-    here.execute("INSERT INTO songswap.export_tracks VALUES ('t1', 'Song t1', 'Artist t1', '')")
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
+    platform.execute("INSERT INTO songswap.export_tracks VALUES ('t1', 'Song t1', 'Artist t1', '')")
     account = [
         {"endTime": f"2026-01-02 03:{minute}", "artistName": "Artist t1", "trackName": "Song t1"}
         | {"msPlayed": 200_000}
@@ -444,33 +451,33 @@ def test_private_after_all(platform: MakePlatform, tmp_path: Path) -> None:
     ]
     first = package(tmp_path / "account.zip", StreamingHistory_music_0=account)
     second = package(tmp_path / "extended.zip", **{AUDIO: extended})
-    assert imported(here, user, first)["loaded"] == 2
-    counts = imported(here, user, second)
+    assert imported(platform, user, first)["loaded"] == 2
+    counts = imported(platform, user, second)
     assert (counts["loaded"], counts["private"]) == (1, 1)
-    assert [track for _, track in told(here, user)] == ["t1"]
-    assert imported(here, user, first)["duplicates"] == 2
-    assert imported(here, user, second)["loaded"] == 0
-    assert [track for _, track in told(here, user)] == ["t1"]
+    assert [track for _, track in told(platform, user)] == ["t1"]
+    assert imported(platform, user, first)["duplicates"] == 2
+    assert imported(platform, user, second)["loaded"] == 0
+    assert [track for _, track in told(platform, user)] == ["t1"]
 
 
-def test_both_exports_at_once(platform: MakePlatform, tmp_path: Path) -> None:
+def test_both_exports_at_once(make_platform: MakePlatform, tmp_path: Path) -> None:
     """Given together, the extended history's rows are taken, and the others were told before."""
-    here = platform(users=1)
+    platform = make_platform(users=1)
     account = [
         {"endTime": "2020-01-02 03:04", "artistName": "Artist t1", "trackName": "Song t1"}
         | {"msPlayed": 200_000}
     ]
     both = package(tmp_path / "a.zip", **{AUDIO: GOOD, "StreamingHistory0": account})
-    counts = imported(here, here.user_id("listener-0001"), both)
+    counts = imported(platform, platform.user_id("listener-0001"), both)
     assert (counts["loaded"], counts["repeated"]) == (1, 1)
 
 
-def test_another_id_of_the_recording(platform: MakePlatform, tmp_path: Path) -> None:
+def test_another_id_of_the_recording(make_platform: MakePlatform, tmp_path: Path) -> None:
     """Where the API tells the track under another id, it is the same play by its names."""
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
-    here.load()
-    [(at, track, name, artist)] = here.rows(
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
+    platform.load()
+    [(at, track, name, artist)] = platform.rows(
         'SELECT h.played_at, t.id, t.name, a.name FROM "History" h'
         ' JOIN "Tracks" t ON t.id = h.track_id'
         ' JOIN "ArtistTracks" l ON l.track_id = t.id AND l.is_primary'
@@ -481,14 +488,16 @@ def test_another_id_of_the_recording(platform: MakePlatform, tmp_path: Path) -> 
         "master_metadata_album_artist_name": artist,
     }
     rows = [row(at.isoformat(), 60_000, "another", **names)]
-    counts = imported(here, user, package(tmp_path / "a.zip", **{AUDIO: rows}), trust=True)
+    counts = imported(platform, user, package(tmp_path / "a.zip", **{AUDIO: rows}), trust=True)
     assert counts["merged"] == 1
-    assert (at.isoformat(timespec="milliseconds"), track) in told(here, user)
+    assert (at.isoformat(timespec="milliseconds"), track) in told(platform, user)
 
 
-def row_of(here: Platform, play: dict[str, Any]) -> dict[str, Any]:
+def row_of(platform: Platform, play: dict[str, Any]) -> dict[str, Any]:
     """The row of a play of the simulator's ledger in its listener's extended history."""
-    zipped = call("GET", f"{here.spotify.url}/admin/listeners/{play['user']}/export?kind=extended")
+    zipped = call(
+        "GET", f"{platform.spotify.url}/admin/listeners/{play['user']}/export?kind=extended"
+    )
     ended_at = datetime.fromisoformat(play["ended_at"])
     with zipfile.ZipFile(io.BytesIO(zipped)) as result:
         rows = [
@@ -504,105 +513,121 @@ def row_of(here: Platform, play: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("new", [False, True], ids=["known", "new"])
 @pytest.mark.parametrize("kind", ["extended", "account"])
 def test_play_under_another_id_is_one_play_of_the_apis_track(
-    platform: MakePlatform, tmp_path: Path, kind: str, new: bool
+    make_platform: MakePlatform, tmp_path: Path, kind: str, new: bool
 ) -> None:
     """Or by names that several tracks share; also where the API's track is new."""
-    here = platform(users=5)
-    here.load()
-    here.advance(hours=12)
-    known = {track for (track,) in here.rows('SELECT id FROM "Tracks"')}
-    earlier = here.reachable()
+    platform = make_platform(users=5)
+    platform.load()
+    platform.advance(hours=12)
+    known = {track for (track,) in platform.rows('SELECT id FROM "Tracks"')}
+    earlier = platform.reachable()
     told_later = [
         play
-        for play in here.spotify.ledger()
+        for play in platform.spotify.ledger()
         if (play["track_id"] not in known) is new
-        and datetime.fromisoformat(play["listed_at"]) <= here.clock()
+        and datetime.fromisoformat(play["listed_at"]) <= platform.clock()
         and (play["user"], play["played_at"], play["track_id"]) not in earlier
     ]
     play = max(told_later, key=lambda one: str(one["listed_at"]))
-    heard = row_of(here, play)
+    heard = row_of(platform, play)
     name = heard["master_metadata_track_name"]
     artist = heard["master_metadata_album_artist_name"]
     for other in ("another", "yet another"):
         about = (other, name, artist)
-        here.execute("INSERT INTO songswap.export_tracks VALUES (%s, %s, %s, '')", *about)
+        platform.execute("INSERT INTO songswap.export_tracks VALUES (%s, %s, %s, '')", *about)
     file, told_first = AUDIO, heard | {"spotify_track_uri": "spotify:track:another"}
     if kind == "account":
         file = "StreamingHistory_music_0"
         told_first = {"trackName": name, "artistName": artist, "msPlayed": heard["ms_played"]}
         told_first["endTime"] = heard["ts"][:16].replace("T", " ")
-    user = here.user_id(play["user"])
-    imported(here, user, package(tmp_path / "a.zip", **{file: [told_first]}), trust=True)
+    user = platform.user_id(play["user"])
+    imported(platform, user, package(tmp_path / "a.zip", **{file: [told_first]}), trust=True)
     outcomes = "SELECT outcome, track_id FROM songswap.streams"
-    assert here.rows(outcomes) == [
+    assert platform.rows(outcomes) == [
         ("loaded", "another") if kind == "extended" else ("unidentified", None)
     ]
-    here.load()
-    assert here.history() == here.reachable()
+    platform.load()
+    assert platform.history() == platform.reachable()
     track = "another" if kind == "extended" else play["track_id"]
-    assert here.rows(outcomes) == [("merged", track)]
+    assert platform.rows(outcomes) == [("merged", track)]
 
 
-def test_gaps_are_filled(platform: MakePlatform, tmp_path: Path) -> None:
+def test_gaps_are_filled(make_platform: MakePlatform, tmp_path: Path) -> None:
     """A gap that the export reaches over is closed; one that goes beyond it is not."""
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
     for after, before in (("2020-01-03", "2020-01-04"), ("2020-01-08", "2020-01-12")):
-        here.execute(
+        platform.execute(
             "INSERT INTO songswap.gaps VALUES (%s, %s, %s, now(), 'run')", user, after, before
         )
     rows = [row(f"2020-01-{day:02}T00:00:00", 60_000, "t1") for day in (2, 5, 10)]
-    assert imported(here, user, package(tmp_path / "a.zip", **{AUDIO: rows}))["gaps_closed"] == 1
-    closed = here.rows("SELECT closed_at IS NOT NULL FROM songswap.gaps ORDER BY after")
+    assert (
+        imported(platform, user, package(tmp_path / "a.zip", **{AUDIO: rows}))["gaps_closed"] == 1
+    )
+    closed = platform.rows("SELECT closed_at IS NOT NULL FROM songswap.gaps ORDER BY after")
     assert closed == [(True,), (False,)]
 
 
-def test_shorter_plays_count_by_a_setting(platform: MakePlatform, tmp_path: Path) -> None:
+def test_shorter_plays_count_by_a_setting(make_platform: MakePlatform, tmp_path: Path) -> None:
     """The same import again with a smaller SONGSWAP_PLAY_MS adds them."""
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
     rows = [row("2020-01-02T03:04:05", length, f"t{length}") for length in (9_000, 20_000, 30_000)]
     zipped = package(tmp_path / "a.zip", **{AUDIO: rows})
-    assert imported(here, user, zipped)["short"] == 2
-    assert imported(here, user, zipped)["short"] == 2
-    here.settings = replace(here.settings, play_ms=20_000)
-    counts = imported(here, user, zipped)
+    assert imported(platform, user, zipped)["short"] == 2
+    assert imported(platform, user, zipped)["short"] == 2
+    platform.settings = replace(platform.settings, play_ms=20_000)
+    counts = imported(platform, user, zipped)
     assert (counts["loaded"], counts["short"], counts["duplicates"]) == (1, 1, 1)
-    assert [track for _, track in told(here, user)] == ["t30000", "t20000"]
-    assert len(here.rows("SELECT * FROM songswap.streams")) == 3
+    assert [track for _, track in told(platform, user)] == ["t30000", "t20000"]
+    assert len(platform.rows("SELECT * FROM songswap.streams")) == 3
 
 
-def test_streams_and_imports_go_with_their_user(platform: MakePlatform, tmp_path: Path) -> None:
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
-    imported(here, user, package(tmp_path / "a.zip", **{AUDIO: GOOD}))
-    here.execute('DELETE FROM "Users" WHERE id = %s', user)
-    assert here.rows("SELECT FROM songswap.streams") == here.rows("SELECT FROM songswap.imports")
-    assert here.rows("SELECT FROM songswap.imports") == []
+def test_streams_and_imports_go_with_their_user(
+    make_platform: MakePlatform, tmp_path: Path
+) -> None:
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
+    imported(platform, user, package(tmp_path / "a.zip", **{AUDIO: GOOD}))
+    platform.execute('DELETE FROM "Users" WHERE id = %s', user)
+    assert platform.rows("SELECT FROM songswap.streams") == platform.rows(
+        "SELECT FROM songswap.imports"
+    )
+    assert platform.rows("SELECT FROM songswap.imports") == []
 
 
-def test_two_at_once(platform: MakePlatform, tmp_path: Path) -> None:
+def test_two_at_once(make_platform: MakePlatform, tmp_path: Path) -> None:
     """The same export imported twice at once, beside an hourly load, is there once, also where all
     three had looked at the tables before the first of them wrote."""
-    here = platform(users=2)
+    platform = make_platform(users=2)
     listener = "listener-0001"
-    user = here.user_id(listener)
-    ledger = of_ledger(here, listener)
+    user = platform.user_id(listener)
+    ledger = of_ledger(platform, listener)
     zipped = package(tmp_path / "a.zip", **{AUDIO: exported(ledger, 30_000)})
 
     def once(number: int) -> dict[str, int]:
-        about = (here.settings, user, [zipped], f"at once {number}", lambda *_: None, here.clock)
+        about = (
+            platform.settings,
+            user,
+            [zipped],
+            f"at once {number}",
+            lambda *_: None,
+            platform.clock,
+        )
         return import_export(*about)
 
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    with ThreadPoolExecutor(3) as threads, psycopg.connect(here.settings.warehouse_dsn) as holder:
+    with (
+        ThreadPoolExecutor(3) as threads,
+        psycopg.connect(platform.settings.warehouse_dsn) as holder,
+    ):
         lock_loads(holder)
-        loading = threads.submit(here.load)
+        loading = threads.submit(platform.load)
         imports = [threads.submit(once, number) for number in range(2)]
-        assert wait_until(lambda: here.rows(waiting) == [(3,)], 60)
+        assert wait_until(lambda: platform.rows(waiting) == [(3,)], 60)
         holder.commit()
         counts = [one.result() for one in imports]
         loading.result()
-    assert len(told(here, user)) == len(ledger)
+    assert len(told(platform, user)) == len(ledger)
     assert sum(count.get("loaded", 0) + count.get("merged", 0) for count in counts) == len(ledger)
-    assert len(here.rows("SELECT FROM songswap.streams")) == len(ledger)
+    assert len(platform.rows("SELECT FROM songswap.streams")) == len(ledger)

@@ -47,8 +47,8 @@ def longer(ended_at: datetime, track: str) -> dict[str, Any]:
     return row(ended_at, track, ms_played=30_001)
 
 
-def history(here: Platform) -> list[tuple[str, str]]:
-    rows = here.rows(
+def history(platform: Platform) -> list[tuple[str, str]]:
+    rows = platform.rows(
         'SELECT to_char(h.played_at, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\'), h.track_id'
         ' FROM "History" h JOIN "Users" u ON u.id = h.user_id WHERE u.spotify_id = %s ORDER BY 1',
         LISTENER,
@@ -59,12 +59,12 @@ def history(here: Platform) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("first", ["api", "export"])
 @pytest.mark.parametrize("also", [offline, later, longer])
 def test_each_play_once(
-    platform: MakePlatform, tmp_path: Path, first: str, also: Callable[..., dict[str, Any]]
+    make_platform: MakePlatform, tmp_path: Path, first: str, also: Callable[..., dict[str, Any]]
 ) -> None:
     """Whoever tells it first, in whatever rows: told by the API at its time, else at the export's,
     which is never when a phone was online again; imported again it stays so."""
-    here = platform("--epoch", "2026-11-15T00:00:00Z", users=1)
-    ledger = [play for play in here.spotify.ledger() if play["user"] == LISTENER]
+    platform = make_platform("--epoch", "2026-11-15T00:00:00Z", users=1)
+    ledger = [play for play in platform.spotify.ledger() if play["user"] == LISTENER]
     plays = [(datetime.fromisoformat(play["played_at"]), play["track_id"]) for play in ledger]
     assert len(plays) > 50
     rows = [also(*play) for play in plays]
@@ -73,27 +73,27 @@ def test_each_play_once(
     (tmp_path / "Streaming_History_Audio_2026.json").write_text(json.dumps(rows))
 
     def import_once() -> dict[str, int]:
-        here.runs += 1
-        user = here.user_id(LISTENER)
+        platform.runs += 1
+        user = platform.user_id(LISTENER)
         return import_export(
-            here.settings, user, [tmp_path], f"{here.runs}", lambda *_: None, here.clock
+            platform.settings, user, [tmp_path], f"{platform.runs}", lambda *_: None, platform.clock
         )
 
     if first == "api":
-        here.load()
+        platform.load()
         import_once()
     else:
         counts = import_once()
         assert counts["loaded"] == len(plays)
         assert counts.get("repeated", 0) == len(rows) - len(plays)
-        here.load()
+        platform.load()
 
-    result = {(at, track) for _, at, track in here.reachable()}
+    result = {(at, track) for _, at, track in platform.reachable()}
     expected = {
         (at if (at, track) in result else f"{at[:19]}.000Z", track)
         for at, track in ((play["played_at"], play["track_id"]) for play in ledger)
     }
-    found = history(here)
+    found = history(platform)
     assert len(found) == len(ledger)
     assert {(seconds(at), track) for at, track in found} == {
         (seconds(at), track) for at, track in expected
@@ -101,8 +101,8 @@ def test_each_play_once(
     assert {one for one in found if one in result} == result
     again = import_once()
     assert again["duplicates"] == again["rows"]
-    here.load()
-    assert history(here) == found
+    platform.load()
+    assert history(platform) == found
 
 
 def seconds(at: str) -> str:

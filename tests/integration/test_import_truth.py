@@ -35,9 +35,9 @@ class Stream(NamedTuple):
     played_at: str | None
 
 
-def export_of(here: Platform, listener: str, kind: str) -> tuple[bytes, list[dict[str, Any]]]:
+def export_of(platform: Platform, listener: str, kind: str) -> tuple[bytes, list[dict[str, Any]]]:
     """A listener's zip, and its rows, each with the play that it is."""
-    address = f"{here.spotify.url}/admin/listeners/{listener}/export"
+    address = f"{platform.spotify.url}/admin/listeners/{listener}/export"
     what = f"kind={kind}&rows_a_file=400"
     zipped = call("GET", f"{address}?{what}")
     rows = {}
@@ -49,16 +49,16 @@ def export_of(here: Platform, listener: str, kind: str) -> tuple[bytes, list[dic
     return zipped, [one | {"row": rows[one["file"]][one["index"]]} for one in data]
 
 
-def import_all(here: Platform, folder: Path, kind: str, users: int) -> Truth:
+def import_all(platform: Platform, folder: Path, kind: str, users: int) -> Truth:
     """Import everybody's export; gives what its rows are."""
     truth: Truth = defaultdict(set)
     for number in range(1, users + 1):
         listener = f"listener-{number:04}"
-        user = here.user_id(listener)
-        zipped, result = export_of(here, listener, kind)
+        user = platform.user_id(listener)
+        zipped, result = export_of(platform, listener, kind)
         path = folder / f"{kind}-{number}.zip"
         path.write_bytes(renamed(zipped) if kind == "endsong" else zipped)
-        import_export(here.settings, user, [path], path.name, lambda *_: None, here.clock)
+        import_export(platform.settings, user, [path], path.name, lambda *_: None, platform.clock)
         for one in result:
             row = one["row"]
             if "ts" in row:
@@ -82,8 +82,8 @@ def renamed(zipped: bytes) -> bytes:
     return into.getvalue()
 
 
-def streams_of(here: Platform) -> list[Stream]:
-    rows = here.rows(
+def streams_of(platform: Platform) -> list[Stream]:
+    rows = platform.rows(
         "SELECT user_id, to_char(coalesce(reported_at, ended_at) AT TIME ZONE 'UTC',"
         ' \'YYYY-MM-DD"T"HH24:MI:SS"Z"\'),'
         " ms_played, track_id, track_name, artist_name, to_the_minute, outcome,"
@@ -95,13 +95,13 @@ def streams_of(here: Platform) -> list[Stream]:
     ]
 
 
-def users_of(here: Platform) -> dict[str, int]:
-    return dict(here.rows('SELECT spotify_id, id FROM "Users"'))
+def users_of(platform: Platform) -> dict[str, int]:
+    return dict(platform.rows('SELECT spotify_id, id FROM "Users"'))
 
 
-def reachable_of(here: Platform) -> set[tuple[int, str]]:
-    users = users_of(here)
-    return {(users[user], at) for user, at, _ in here.reachable()}
+def reachable_of(platform: Platform) -> set[tuple[int, str]]:
+    users = users_of(platform)
+    return {(users[user], at) for user, at, _ in platform.reachable()}
 
 
 def plays_in(truth: Truth) -> set[tuple[int, str]]:
@@ -109,10 +109,10 @@ def plays_in(truth: Truth) -> set[tuple[int, str]]:
 
 
 def hold_pairs(
-    here: Platform, truth: Truth, reachable: set[tuple[int, str]], least: float = 0.999
+    platform: Platform, truth: Truth, reachable: set[tuple[int, str]], least: float = 0.999
 ) -> int:
     """Hold the pairs against the truth; gives how many there are to be found."""
-    merged = [one for one in streams_of(here) if one.outcome == "merged"]
+    merged = [one for one in streams_of(platform) if one.outcome == "merged"]
     right = {(key[0], at) for key, _, at in merged if any(at == true for true, _ in truth[key])}
     findable = plays_in(truth) & reachable
     assert len(right) / len(merged) >= least, "precision"
@@ -121,38 +121,38 @@ def hold_pairs(
 
 
 @pytest.mark.parametrize("kind", ["extended", "endsong"])
-def test_each_play_once(platform: MakePlatform, tmp_path: Path, kind: str) -> None:
+def test_each_play_once(make_platform: MakePlatform, tmp_path: Path, kind: str) -> None:
     """What the API told is found in the export to more than 0.999, and each play is there once,
     whether it was told before or after the import, or never; whatever the files are called."""
-    here = platform("--epoch", "2026-10-10T00:00:00Z", users=USERS)
+    platform = make_platform("--epoch", "2026-10-10T00:00:00Z", users=USERS)
     for _ in range(4):
-        here.load()
-        here.advance(hours=6)
-    truth = import_all(here, tmp_path, kind, USERS)
-    here.advance(hours=1)
-    here.load()
-    assert hold_pairs(here, truth, reachable_of(here)) > 300
-    assert held(here) == lived(here)
+        platform.load()
+        platform.advance(hours=6)
+    truth = import_all(platform, tmp_path, kind, USERS)
+    platform.advance(hours=1)
+    platform.load()
+    assert hold_pairs(platform, truth, reachable_of(platform)) > 300
+    assert held(platform) == lived(platform)
 
 
-def lived(here: Platform) -> Counter[str]:
+def lived(platform: Platform) -> Counter[str]:
     """The plays of each user that were in an export of an hour ago, or were told by the API."""
-    made = here.clock().timestamp() - 3600
+    made = platform.clock().timestamp() - 3600
     return Counter(
         play["user"]
-        for play in here.spotify.ledger()
+        for play in platform.spotify.ledger()
         if play["reachable_when_polled"]
         or datetime.fromisoformat(play["listed_at"]).timestamp() <= made
     )
 
 
-def held(here: Platform) -> Counter[str]:
+def held(platform: Platform) -> Counter[str]:
     """The plays of each user that are in the warehouse."""
-    return Counter(user for user, _, _ in here.history().elements())
+    return Counter(user for user, _, _ in platform.history().elements())
 
 
 def test_account_data_matches_plays_by_minute_and_name(
-    platform: MakePlatform, tmp_path: Path
+    make_platform: MakePlatform, tmp_path: Path
 ) -> None:
     """Account data, in both of its forms, is paired as well although it tells minutes and names,
     and no play is there twice: not when the API tells it later, nor when a later import can tell
@@ -160,40 +160,40 @@ def test_account_data_matches_plays_by_minute_and_name(
 
     What offline phones reported together, and doubles of short tracks, it cannot always tell apart.
     """
-    here = platform("--epoch", "2026-11-01T00:00:00Z", users=ACCOUNTS)
+    platform = make_platform("--epoch", "2026-11-01T00:00:00Z", users=ACCOUNTS)
     for _ in range(6):
-        here.load()
-        here.advance(hours=6)
-    truth = import_all(here, tmp_path, "account", ACCOUNTS)
-    assert hold_pairs(here, truth, reachable_of(here), ACCOUNT_DATA) > 1_000
-    hold_number(here, truth)
-    hold_unidentified(here, truth)
-    before = unidentified(here)
-    here.advance(hours=1)
-    here.load()
-    hold_number(here, truth)
+        platform.load()
+        platform.advance(hours=6)
+    truth = import_all(platform, tmp_path, "account", ACCOUNTS)
+    assert hold_pairs(platform, truth, reachable_of(platform), ACCOUNT_DATA) > 1_000
+    hold_number(platform, truth)
+    hold_unidentified(platform, truth)
+    before = unidentified(platform)
+    platform.advance(hours=1)
+    platform.load()
+    hold_number(platform, truth)
 
-    for key, rows in import_all(here, tmp_path, "account-older", ACCOUNTS).items():
+    for key, rows in import_all(platform, tmp_path, "account-older", ACCOUNTS).items():
         truth[key] |= rows
-    assert hold_pairs(here, truth, reachable_of(here), ACCOUNT_DATA) > 1_000
-    hold_number(here, truth)
-    assert before - unidentified(here)
+    assert hold_pairs(platform, truth, reachable_of(platform), ACCOUNT_DATA) > 1_000
+    hold_number(platform, truth)
+    assert before - unidentified(platform)
 
-    import_all(here, tmp_path, "extended", ACCOUNTS)
-    here.advance(hours=1)
-    here.load()
-    assert held(here) == lived(here)
+    import_all(platform, tmp_path, "extended", ACCOUNTS)
+    platform.advance(hours=1)
+    platform.load()
+    assert held(platform) == lived(platform)
 
 
-def unidentified(here: Platform) -> set[Key]:
+def unidentified(platform: Platform) -> set[Key]:
     """The streams of which no track can be told."""
-    return {one.key for one in streams_of(here) if one.outcome == "unidentified"}
+    return {one.key for one in streams_of(platform) if one.outcome == "unidentified"}
 
 
-def hold_number(here: Platform, truth: Truth) -> None:
+def hold_number(platform: Platform, truth: Truth) -> None:
     """Each play that the API told or whose track can be told is there once, and so are private
     sessions, which account data does not tell apart; equal rows are one, but what the API told."""
-    unknown, reachable = unidentified(here), reachable_of(here)
+    unknown, reachable = unidentified(platform), reachable_of(platform)
     loaded = {key: rows for key, rows in truth.items() if key not in unknown}
     private = [
         key[0]
@@ -201,26 +201,26 @@ def hold_number(here: Platform, truth: Truth) -> None:
         if key[2] >= PLAY_MS and {what for _, what in rows} == {"private"}
     ]
     assert private
-    names = {number: user for user, number in users_of(here).items()}
+    names = {number: user for user, number in users_of(platform).items()}
     plays = set(reachable)
     for key, rows in loaded.items():
         of_row = {(key[0], at) for at, _ in rows if at}
         if of_row and not of_row & reachable:
             plays.add(min(of_row))
     numbers = [user for user, _ in plays] + private
-    true, found = Counter(names[user] for user in numbers), held(here)
+    true, found = Counter(names[user] for user in numbers), held(platform)
     wrong = (true - found) + (found - true)
     assert wrong.total() <= (1 - ACCOUNT_DATA) * true.total(), wrong
 
 
-def hold_unidentified(here: Platform, truth: Truth) -> None:
+def hold_unidentified(platform: Platform, truth: Truth) -> None:
     """Only of names that several tracks share, or that nobody has told of, no track can be told."""
     named = Counter(
-        here.rows(
+        platform.rows(
             'SELECT t.name, a.name FROM "Tracks" t JOIN "ArtistTracks" l ON l.track_id = t.id'
             ' JOIN "Artists" a ON a.id = l.artist_id WHERE l.is_primary'
         )
     )
-    for key in unidentified(here):
+    for key in unidentified(platform):
         if any(at for at, _ in truth[key]):
             assert named[key[3][:240], key[4][:120]] != 1

@@ -115,13 +115,13 @@ def test_empty_warehouse_gives_every_documented_key(warehouse_dsn: str, songswap
 
 
 def test_full_warehouse_gives_only_documented_keys(
-    platform: MakePlatform, songswap: Run, monkeypatch: pytest.MonkeyPatch
+    make_platform: MakePlatform, songswap: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = platform(users=3, real_time=True)
-    environment = here.environment()
-    users = [user for (user,) in here.rows('SELECT id FROM "Users" ORDER BY id')]
-    hourly_load.plan(here.settings, "r", here.clock)
-    fetch(here.settings, "r", 0, here.clock)
+    platform = make_platform(users=3, real_time=True)
+    environment = platform.environment()
+    users = [user for (user,) in platform.rows('SELECT id FROM "Users" ORDER BY id')]
+    hourly_load.plan(platform.settings, "r", platform.clock)
+    fetch(platform.settings, "r", 0, platform.clock)
     waiting = songswap(environment, "spool list")
     fits("spool list", waiting)
     fits("spool show", songswap(environment, f"spool show {waiting['responses'][0]['id']}"))
@@ -130,15 +130,17 @@ def test_full_warehouse_gives_only_documented_keys(
     fits("load", {"run_id": "", **retried["counts"]})
     assert retried["counts"]["plays"] > 0
 
-    here.fault(path="/api/token", user="listener-0003", status=400, body={"error": "invalid_grant"})
+    platform.fault(
+        path="/api/token", user="listener-0003", status=400, body={"error": "invalid_grant"}
+    )
     loaded = songswap(environment, "load")
     fits("load", loaded)
     assert loaded["calls_by_outcome"]
-    here.mend()
-    here.execute(
+    platform.mend()
+    platform.execute(
         "INSERT INTO songswap.pauses VALUES ('app', now() + interval '1 hour', 'No', now())"
     )
-    here.execute(
+    platform.execute(
         "INSERT INTO songswap.gaps VALUES (%s, '2026-11-01T10:00Z', '2026-11-01T12:30Z',"
         " '2026-11-01T13:01Z', 'run 1')",
         users[0],
@@ -151,10 +153,10 @@ def test_full_warehouse_gives_only_documented_keys(
     fits("grants", listed)
     full = ("pauses", "newest_gaps", "last_run", "spool", "narrow_columns")
     assert all([*(status[name] for name in full), listed["grants"]])
-    report = read_report(here.settings.warehouse_dsn, loaded["run_id"], "success")
+    report = read_report(platform.settings.warehouse_dsn, loaded["run_id"], "success")
     fits("load", {"run_id": "", **report.pop("counts")})
     fits("demo", report, without=("counts",))
-    here.execute("DELETE FROM songswap.pauses")
+    platform.execute("DELETE FROM songswap.pauses")
 
     kinds = ("artist", "track", "features")
     for line in ("backfill --dry-run", "backfill --kind track"):
@@ -166,11 +168,11 @@ def test_full_warehouse_gives_only_documented_keys(
 
 
 def test_imports_give_only_documented_keys(
-    platform: MakePlatform, songswap: Run, tmp_path: Path
+    make_platform: MakePlatform, songswap: Run, tmp_path: Path
 ) -> None:
     """An import of one user's export, and of many of which one is refused."""
-    here = platform(users=1)
-    user = here.user_id("listener-0001")
+    platform = make_platform(users=1)
+    user = platform.user_id("listener-0001")
     rows = [
         {"ts": "2020-01-01T00:00:00Z", "ms_played": 60_000, "spotify_track_uri": "spotify:track:t"}
     ]
@@ -179,10 +181,10 @@ def test_imports_give_only_documented_keys(
         made.writestr("my_streaming_history.csv", b"")
     (tmp_path / "user99.zip").write_bytes(b"no zip")
     (tmp_path / "anna.zip").write_bytes(b"no zip")
-    one = songswap(here.environment(), f"import {tmp_path}/user{user}.zip --user {user}")
+    one = songswap(platform.environment(), f"import {tmp_path}/user{user}.zip --user {user}")
     fits("import", one, without=("users", "refused", "refused.ID"))
     assert (one["rows"], one["repeated"], len(one["left_out"]), one["skipped"]) == (1, 0, 1, [])
-    many = songswap(here.environment(), f"import {tmp_path}", code=1)
+    many = songswap(platform.environment(), f"import {tmp_path}", code=1)
     fits("import", many, without=("user", "import_id"))
     assert list(many["refused"]) == ["99"]
     assert len(many["left_out"]) == 1

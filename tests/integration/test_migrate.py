@@ -138,12 +138,12 @@ def test_schema_of_a_later_version_is_left_alone(empty: str) -> None:
     assert shown == ("0099",)
 
 
-def test_back_and_forth(platform: MakePlatform) -> None:
+def test_back_and_forth(make_platform: MakePlatform) -> None:
     """The schema goes back to the version before with all that is in it, and up again; loads go on,
     and a token that is in no other place is not lost."""
-    here = platform(users=3)
-    here.load()
-    dsn = here.settings.warehouse_dsn
+    platform = make_platform(users=3)
+    platform.load()
+    dsn = platform.settings.warehouse_dsn
     with connect(dsn) as connection:
         connection.execute(
             "INSERT INTO songswap.tokens SELECT id, 'new access', 'new refresh', now(),"
@@ -165,25 +165,25 @@ def test_back_and_forth(platform: MakePlatform) -> None:
         states = connection.execute("SELECT DISTINCT state FROM songswap.grant_states()").fetchall()
         assert states == [("active",)]
     migrate(dsn)
-    here.execute('DELETE FROM "SpotifyTokens" WHERE refresh_token = %s', "new refresh")
-    here.advance(hours=1)
-    here.load()
-    assert here.history().total() >= before[0][0]
+    platform.execute('DELETE FROM "SpotifyTokens" WHERE refresh_token = %s', "new refresh")
+    platform.advance(hours=1)
+    platform.load()
+    assert platform.history().total() >= before[0][0]
 
 
-def test_back_where_a_token_would_be_lost(platform: MakePlatform) -> None:
+def test_back_where_a_token_would_be_lost(make_platform: MakePlatform) -> None:
     """Where the platform's table is too small for a token, nothing is taken back."""
-    here = platform(users=1)
-    here.load()
-    here.execute(
+    platform = make_platform(users=1)
+    platform.load()
+    platform.execute(
         "INSERT INTO songswap.tokens SELECT id, 'a', repeat('r', 600)::bytea, now(),"
         " sha256(convert_to(refresh_token, 'UTF8')), now(), 'too small' FROM \"SpotifyTokens\""
     )
     with pytest.raises(WarehouseRefused, match="SQLSTATE 22001") as refused:
-        migrate(here.settings.warehouse_dsn, OLDEST)
+        migrate(platform.settings.warehouse_dsn, OLDEST)
     assert "rrr" not in str(refused.value)
-    assert here.rows("SELECT version_num FROM songswap.schema_version") == [(VERSION,)]
-    assert here.rows("SELECT count(*) FROM songswap.tokens") == [(1,)]
+    assert platform.rows("SELECT version_num FROM songswap.schema_version") == [(VERSION,)]
+    assert platform.rows("SELECT count(*) FROM songswap.tokens") == [(1,)]
 
 
 def test_downgrade_that_loses_imports_is_refused(empty: str) -> None:

@@ -19,9 +19,9 @@ from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import TABLES
 
 
-def columns_of_all(here: Platform) -> set[str]:
+def columns_of_all(platform: Platform) -> set[str]:
     """Every name of a column that a statement of the pipeline could mean."""
-    ours = here.rows(
+    ours = platform.rows(
         "SELECT DISTINCT column_name::text FROM information_schema.columns"
         " WHERE table_schema = 'songswap'"
     )
@@ -31,90 +31,90 @@ def columns_of_all(here: Platform) -> set[str]:
     }
 
 
-def described(here: Platform) -> list[str]:
+def described(platform: Platform) -> list[str]:
     """What the check says is wrong with the tables."""
-    with connect(here.settings.warehouse_dsn) as connection:
+    with connect(platform.settings.warehouse_dsn) as connection:
         return [one.sentence for one in deviations.find(connection)]
 
 
-def checked(here: Platform) -> str:
+def checked(platform: Platform) -> str:
     """What the step ``tables`` of the check says, red or green."""
-    context = from_environment(here.environment(), "a run", here.clock)
+    context = from_environment(platform.environment(), "a run", platform.clock)
     try:
         return run_step("postgres", "tables", context)
     except CheckFailed as error:
         return f"red: {error}"
 
 
-def rows(here: Platform, table: str) -> Counter[tuple[Any, ...]]:
+def rows(platform: Platform, table: str) -> Counter[tuple[Any, ...]]:
     """The rows of a table of the contract, in the contract's columns."""
     names = ", ".join(f'"{name}"' for name in TABLES[table].columns)
-    return Counter(here.rows(f'SELECT {names} FROM "{table}"'))  # noqa: S608 - the contract's names
+    return Counter(platform.rows(f'SELECT {names} FROM "{table}"'))  # noqa: S608 - the contract's names
 
 
-def load_two_hours(here: Platform) -> None:
+def load_two_hours(platform: Platform) -> None:
     """Two loads, the second of what is partly known; nothing may be missing or wrong."""
-    here.load()
-    here.advance(hours=1)
-    here.load()
-    assert here.history() == here.reachable()
-    assert here.history()
+    platform.load()
+    platform.advance(hours=1)
+    platform.load()
+    assert platform.history() == platform.reachable()
+    assert platform.history()
     for table in ("Tracks", "TrackImages", "TrackPopularity", "ArtistGenres", "TrackFeatures"):
-        assert rows(here, table), table
+        assert rows(platform, table), table
 
 
-def test_added_columns_with_a_default_change_nothing(platform: MakePlatform) -> None:
+def test_added_columns_with_a_default_change_nothing(make_platform: MakePlatform) -> None:
     """Whatever their names; NULL is a default too."""
-    here = platform(users=3)
+    platform = make_platform(users=3)
     for table, contract in TABLES.items():
-        added = columns_of_all(here) - contract.columns.keys()
+        added = columns_of_all(platform) - contract.columns.keys()
         parts = [f'ADD COLUMN "{name}" text' for name in sorted(added)]
         parts += [
             "ADD COLUMN created timestamptz NOT NULL DEFAULT now()",
             "ADD COLUMN row_number bigint GENERATED ALWAYS AS IDENTITY",
             f'ADD COLUMN copied text GENERATED ALWAYS AS ("{contract.key[0]}"::text) STORED',
         ]
-        here.execute(f'ALTER TABLE "{table}" {", ".join(parts)}')
-    assert described(here) == []
-    load_two_hours(here)
-    with connect(here.settings.warehouse_dsn) as connection:
-        about = sample.Sample(at=here.clock(), user_id=sample.USER_ID)
+        platform.execute(f'ALTER TABLE "{table}" {", ".join(parts)}')
+    assert described(platform) == []
+    load_two_hours(platform)
+    with connect(platform.settings.warehouse_dsn) as connection:
+        about = sample.Sample(at=platform.clock(), user_id=sample.USER_ID)
         sample.make(connection, about)
         assert sample.found(connection, about)["Users"]
         sample.remove(connection, about)
 
 
-def test_another_order_of_columns(platform: MakePlatform) -> None:
+def test_another_order_of_columns(make_platform: MakePlatform) -> None:
     """Values get into the columns of their names, wherever those stand."""
-    here = platform(users=3)
+    platform = make_platform(users=3)
     for table, contract in TABLES.items():
         if table not in ("Users", "SpotifyTokens"):
-            reverse(here, table, list(contract.columns))
-    load_two_hours(here)
-    widths = here.rows(
+            reverse(platform, table, list(contract.columns))
+    load_two_hours(platform)
+    widths = platform.rows(
         'SELECT height, width FROM "TrackImages" WHERE id IN'
         ' (SELECT id FROM "TrackImages" GROUP BY id HAVING count(*) > 1) ORDER BY 1 DESC LIMIT 1'
     )
     assert widths
-    assert here.rows('SELECT count(*) FROM "Tracks" WHERE duration_ms < 1000') == [(0,)]
+    assert platform.rows('SELECT count(*) FROM "Tracks" WHERE duration_ms < 1000') == [(0,)]
 
 
-def reverse(here: Platform, table: str, columns: Sequence[str]) -> None:
+def reverse(platform: Platform, table: str, columns: Sequence[str]) -> None:
     """Move a table's columns into the other order: each is added again behind the others."""
     for name in reversed(columns):
-        here.execute(f'ALTER TABLE "{table}" RENAME COLUMN "{name}" TO "old_{name}"')
-    (types,) = here.rows(
+        platform.execute(f'ALTER TABLE "{table}" RENAME COLUMN "{name}" TO "old_{name}"')
+    (types,) = platform.rows(
         "SELECT jsonb_object_agg(attname, format_type(atttypid, atttypmod)) FROM pg_attribute"
         " WHERE attrelid = %s::regclass AND attnum > 0",
         f'"{table}"',
     )
     for name in reversed(columns):
         type_ = types[0][f"old_{name}"]
-        here.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {type_} NOT NULL')
+        platform.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {type_} NOT NULL')
     for name in columns:
-        here.execute(f'ALTER TABLE "{table}" DROP COLUMN "old_{name}" CASCADE')
+        platform.execute(f'ALTER TABLE "{table}" DROP COLUMN "old_{name}" CASCADE')
     key = ", ".join(f'"{name}"' for name in TABLES[table].key)
-    here.execute(f'ALTER TABLE "{table}" ADD PRIMARY KEY ({key})')
+    platform.execute(f'ALTER TABLE "{table}" ADD PRIMARY KEY ({key})')
 
 
 WIDER = {
@@ -148,57 +148,57 @@ WIDER = {
 
 
 @pytest.mark.parametrize("kind", list(WIDER))
-def test_other_types_that_will_do(platform: MakePlatform, kind: str) -> None:
+def test_other_types_that_will_do(make_platform: MakePlatform, kind: str) -> None:
     """Types that hold what is loaded are accepted in silence, and loads are right."""
-    here = platform(users=2)
-    here.execute("CREATE DOMAIN a_name AS varchar(300) CHECK (length(value) < 300)")
-    here.execute("CREATE DOMAIN whole AS integer")
-    here.execute("CREATE DOMAIN ms AS whole NOT NULL CHECK (value >= 0)")
+    platform = make_platform(users=2)
+    platform.execute("CREATE DOMAIN a_name AS varchar(300) CHECK (length(value) < 300)")
+    platform.execute("CREATE DOMAIN whole AS integer")
+    platform.execute("CREATE DOMAIN ms AS whole NOT NULL CHECK (value >= 0)")
     for table, column, type_ in WIDER[kind]:
-        here.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE {type_}')
-    assert described(here) == []
-    load_two_hours(here)
+        platform.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE {type_}')
+    assert described(platform) == []
+    load_two_hours(platform)
 
 
-def test_identity_and_other_keys(platform: MakePlatform) -> None:
+def test_identity_and_other_keys(make_platform: MakePlatform) -> None:
     """An id that is always generated, keys of another order or name, and further ones will do."""
-    here = platform(users=2)
-    here.execute('ALTER TABLE "Users" ALTER COLUMN id DROP DEFAULT')
-    here.execute(
+    platform = make_platform(users=2)
+    platform.execute('ALTER TABLE "Users" ALTER COLUMN id DROP DEFAULT')
+    platform.execute(
         'ALTER TABLE "Users" ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (START 1000)'
     )
-    here.execute('ALTER TABLE "History" DROP CONSTRAINT "History_pkey"')
-    here.execute('CREATE UNIQUE INDEX one ON "History" (played_at, user_id) INCLUDE (track_id)')
-    here.execute('ALTER TABLE "History" ADD COLUMN number serial PRIMARY KEY')
+    platform.execute('ALTER TABLE "History" DROP CONSTRAINT "History_pkey"')
+    platform.execute('CREATE UNIQUE INDEX one ON "History" (played_at, user_id) INCLUDE (track_id)')
+    platform.execute('ALTER TABLE "History" ADD COLUMN number serial PRIMARY KEY')
     for table in ("ArtistGenres", "ArtistTracks", "TrackFeatures"):
-        here.execute(f'ALTER TABLE "{table}" ADD COLUMN number serial UNIQUE DEFERRABLE')
-    assert described(here) == []
-    load_two_hours(here)
-    with connect(here.settings.warehouse_dsn) as connection:
-        about = sample.Sample(at=here.clock(), user_id=sample.USER_ID)
+        platform.execute(f'ALTER TABLE "{table}" ADD COLUMN number serial UNIQUE DEFERRABLE')
+    assert described(platform) == []
+    load_two_hours(platform)
+    with connect(platform.settings.warehouse_dsn) as connection:
+        about = sample.Sample(at=platform.clock(), user_id=sample.USER_ID)
         sample.make(connection, about)
         sample.remove(connection, about)
 
 
-def test_partitioned_history_with_the_key_is_accepted(platform: MakePlatform) -> None:
-    here = platform(users=2)
-    here.execute('DROP TABLE "History"')
-    here.execute(
+def test_partitioned_history_with_the_key_is_accepted(make_platform: MakePlatform) -> None:
+    platform = make_platform(users=2)
+    platform.execute('DROP TABLE "History"')
+    platform.execute(
         'CREATE TABLE public."History" (played_at timestamp NOT NULL, user_id integer NOT NULL'
         ' REFERENCES "Users" ON DELETE CASCADE, track_id varchar(24) NOT NULL REFERENCES "Tracks"'
         " ON DELETE CASCADE, PRIMARY KEY (user_id, played_at)) PARTITION BY RANGE (played_at)"
     )
     for bounds in ("MINVALUE) TO ('2026-11-22 12:00'", "'2026-11-22 12:00') TO (MAXVALUE"):
         name = "old" if "MIN" in bounds else "new"
-        here.execute(f'CREATE TABLE {name} PARTITION OF "History" FOR VALUES FROM ({bounds})')
-    assert described(here) == []
-    load_two_hours(here)
+        platform.execute(f'CREATE TABLE {name} PARTITION OF "History" FOR VALUES FROM ({bounds})')
+    assert described(platform) == []
+    load_two_hours(platform)
 
 
-def test_null_is_read_as_empty(platform: MakePlatform) -> None:
+def test_null_is_read_as_empty(make_platform: MakePlatform) -> None:
     """Where the platform's columns may be NULL and are, loads go on; the check says it."""
-    here = platform(users=2)
-    here.load()
+    platform = make_platform(users=2)
+    platform.load()
     for table, column in (
         ("Tracks", "name"),
         ("Tracks", "duration_ms"),
@@ -207,12 +207,12 @@ def test_null_is_read_as_empty(platform: MakePlatform) -> None:
         ("ArtistTracks", "is_primary"),
         ("TrackPopularity", "popularity"),
     ):
-        here.execute(f'ALTER TABLE "{table}" ALTER COLUMN {column} DROP NOT NULL')
-        here.execute(f'UPDATE "{table}" SET {column} = NULL')  # noqa: S608 - named above
-    here.advance(hours=1)
-    here.load()
-    assert here.history() == here.reachable()
-    text = checked(here)
+        platform.execute(f'ALTER TABLE "{table}" ALTER COLUMN {column} DROP NOT NULL')
+        platform.execute(f'UPDATE "{table}" SET {column} = NULL')  # noqa: S608 - named above
+    platform.advance(hours=1)
+    platform.load()
+    assert platform.history() == platform.reachable()
+    text = checked(platform)
     assert 'public."Tracks".name may be NULL' in text
     assert 'ALTER TABLE public."Tracks" ALTER COLUMN name SET NOT NULL' in text
     assert not text.startswith("red")
@@ -340,69 +340,69 @@ def test_unusable_table_is_reported_with_its_remedy(warehouse_dsn: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["added NOT NULL", "renamed", "no key", "a view"])
-def test_load_with_an_unusable_table_is_refused(platform: MakePlatform, kind: str) -> None:
+def test_load_with_an_unusable_table_is_refused(make_platform: MakePlatform, kind: str) -> None:
     """With the problem and the remedy; the responses wait in the spool."""
-    here = platform(users=2)
+    platform = make_platform(users=2)
     statements, words = BROKEN[kind]
-    here.execute(statements)
-    text = checked(here)
+    platform.execute(statements)
+    text = checked(platform)
     assert text.startswith("red")
     assert [word for word in words if word not in text] == []
     with pytest.raises(RunFailed, match="not as loads need them") as failed:
-        here.load()
+        platform.load()
     assert [word for word in words if word not in str(failed.value)] == []
-    assert here.objects(), "what was fetched is archived all the same"
+    assert platform.objects(), "what was fetched is archived all the same"
     assert {cause for cause, _ in failed.value.causes} >= {"PlatformUnfit"}
-    waiting = here.rows(
+    waiting = platform.rows(
         "SELECT (counts ->> 'waiting_for_warehouse')::int, (counts ->> 'answered')::int"
         " FROM songswap.runs ORDER BY started_at DESC LIMIT 1"
     )
     assert waiting == [(2, 2)]
 
 
-def test_named_remedy_lets_the_next_run_load(platform: MakePlatform) -> None:
+def test_named_remedy_lets_the_next_run_load(make_platform: MakePlatform) -> None:
     """By exactly that ALTER."""
-    here = platform(users=2)
-    here.execute('ALTER TABLE "History" ALTER COLUMN played_at TYPE timestamptz')
+    platform = make_platform(users=2)
+    platform.execute('ALTER TABLE "History" ALTER COLUMN played_at TYPE timestamptz')
     with pytest.raises(RunFailed, match="ALTER TABLE"):
-        here.load()
-    (said,) = described(here)
-    here.execute(said.partition(": ")[2].rstrip("."))
-    here.advance(hours=1)
-    here.load()
-    assert here.history() == here.reachable()
+        platform.load()
+    (said,) = described(platform)
+    platform.execute(said.partition(": ")[2].rstrip("."))
+    platform.advance(hours=1)
+    platform.load()
+    assert platform.history() == platform.reachable()
 
 
-def test_a_trigger_fills_what_is_left_out(platform: MakePlatform) -> None:
+def test_a_trigger_fills_what_is_left_out(make_platform: MakePlatform) -> None:
     """A column that a trigger fills before each row keeps no load from its work."""
-    here = platform(users=2)
-    here.execute('ALTER TABLE "Tracks" ADD COLUMN label text NOT NULL')
-    here.execute(
+    platform = make_platform(users=2)
+    platform.execute('ALTER TABLE "Tracks" ADD COLUMN label text NOT NULL')
+    platform.execute(
         "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN NEW.label := 'x'; RETURN NEW; END $$"
     )
-    here.execute(
+    platform.execute(
         'CREATE TRIGGER fill BEFORE INSERT ON "Tracks" FOR EACH ROW EXECUTE FUNCTION fill()'
     )
-    load_two_hours(here)
-    text = checked(here)
+    load_two_hours(platform)
+    text = checked(platform)
     assert text.count("Loads work, but") == 1
     assert '"Tracks".label is NOT NULL without a default' in text
 
 
-def test_load_ignores_what_only_connect_needs(platform: MakePlatform) -> None:
+def test_load_ignores_what_only_connect_needs(make_platform: MakePlatform) -> None:
     """Keys, columns and cascades."""
-    here = platform(users=2)
-    here.execute('ALTER TABLE "Users" DROP CONSTRAINT "Users_spotify_id_key"')
-    here.execute('ALTER TABLE "Users" ADD COLUMN theme text NOT NULL DEFAULT 1')
-    here.execute('ALTER TABLE "Users" ALTER COLUMN theme DROP DEFAULT')
-    here.execute('ALTER TABLE "History" DROP CONSTRAINT "History_track_id_fkey"')
-    here.execute(
+    platform = make_platform(users=2)
+    platform.execute('ALTER TABLE "Users" DROP CONSTRAINT "Users_spotify_id_key"')
+    platform.execute('ALTER TABLE "Users" ADD COLUMN theme text NOT NULL DEFAULT 1')
+    platform.execute('ALTER TABLE "Users" ALTER COLUMN theme DROP DEFAULT')
+    platform.execute('ALTER TABLE "History" DROP CONSTRAINT "History_track_id_fkey"')
+    platform.execute(
         'ALTER TABLE "TrackImages" DROP CONSTRAINT "TrackImages_id_fkey",'
         ' ADD CONSTRAINT kept FOREIGN KEY (id) REFERENCES "Tracks"'
     )
-    load_two_hours(here)
-    text = checked(here)
+    load_two_hours(platform)
+    text = checked(platform)
     assert text.count("Loads work, but") == 4
     for words in (
         'public."Users" has no unique key (spotify_id)',
@@ -411,45 +411,45 @@ def test_load_ignores_what_only_connect_needs(platform: MakePlatform) -> None:
         'ALTER TABLE public."TrackImages" DROP CONSTRAINT kept, ADD FOREIGN KEY (id)',
     ):
         assert words in text
-    for sentence in described(here):
+    for sentence in described(platform):
         if "SET DEFAULT" not in sentence:
-            here.execute(sentence.partition(": ")[2].rstrip("."))
-    assert len(described(here)) == 1
+            platform.execute(sentence.partition(": ")[2].rstrip("."))
+    assert len(described(platform)) == 1
 
 
-def test_a_check_constraint_costs_only_what_it_refuses(platform: MakePlatform) -> None:
+def test_a_check_constraint_costs_only_what_it_refuses(make_platform: MakePlatform) -> None:
     """A constraint of the platform's refuses single answers, and those are named as ever."""
-    here = platform(users=3)
-    first = here.rows('SELECT min(id) FROM "Users"')[0][0]
-    here.execute(f'ALTER TABLE "History" ADD CHECK (user_id <> {first})')
-    assert described(here) == []
+    platform = make_platform(users=3)
+    first = platform.rows('SELECT min(id) FROM "Users"')[0][0]
+    platform.execute(f'ALTER TABLE "History" ADD CHECK (user_id <> {first})')
+    assert described(platform) == []
     with pytest.raises(RunFailed, match="1 responses were refused"):
-        here.load()
-    assert here.rows('SELECT count(DISTINCT user_id) FROM "History"') == [(2,)]
+        platform.load()
+    assert platform.rows('SELECT count(DISTINCT user_id) FROM "History"') == [(2,)]
 
 
 @pytest.fixture
-def little(platform: MakePlatform) -> Iterator[tuple[Any, Any]]:
+def little(make_platform: MakePlatform) -> Iterator[tuple[Any, Any]]:
     """A platform, as its owner and as a login without more rights than it needs."""
-    here = platform(users=2)
-    here.execute("CREATE ROLE little LOGIN PASSWORD 'little-secret'")
-    here.execute(
+    platform = make_platform(users=2)
+    platform.execute("CREATE ROLE little LOGIN PASSWORD 'little-secret'")
+    platform.execute(
         "GRANT USAGE ON SCHEMA public, songswap TO little;"
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, songswap TO little"
     )
-    dsn = make_conninfo(here.settings.warehouse_dsn, user="little", password="little-secret")
-    other = replace(here, settings=replace(here.settings, warehouse_dsn=dsn))
+    dsn = make_conninfo(platform.settings.warehouse_dsn, user="little", password="little-secret")
+    other = replace(platform, settings=replace(platform.settings, warehouse_dsn=dsn))
     try:
-        yield here, other
+        yield platform, other
     finally:
-        here.execute("REASSIGN OWNED BY little TO songswap")
-        here.execute("DROP OWNED BY little")
-        here.execute("DROP ROLE little")
+        platform.execute("REASSIGN OWNED BY little TO songswap")
+        platform.execute("DROP OWNED BY little")
+        platform.execute("DROP ROLE little")
 
 
 def test_policies_that_could_hide_rows(little: tuple[Any, Any]) -> None:
     """Where row level security applies to the login no run is green; the check says what to do."""
-    owner, here = little
+    owner, platform = little
     for number, (name, policy) in enumerate(
         (
             ('"Users"', "USING (false)"),
@@ -462,33 +462,33 @@ def test_policies_that_could_hide_rows(little: tuple[Any, Any]) -> None:
         owner.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
         if policy:
             owner.execute(f"CREATE POLICY hide ON {name} {policy}")
-        text = checked(here)
+        text = checked(platform)
         assert text.startswith("red"), name
         assert "row level security of" in text
         assert name in text
         with pytest.raises(SongSwapError, match=r"[Rr]ow level security") as failed:
-            load_once(here.settings, f"run {number}", lambda *_: None, here.clock)
+            load_once(platform.settings, f"run {number}", lambda *_: None, platform.clock)
         assert "songswap check postgres" in str(failed.value)
         assert owner.rows('SELECT count(*) FROM "History"') == [(0,)]
         owner.execute(f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY")
         owner.execute(f"DROP POLICY IF EXISTS hide ON {name}")
     owner.execute('ALTER TABLE "Users" ENABLE ROW LEVEL SECURITY')
     owner.execute("ALTER ROLE little BYPASSRLS")
-    assert not checked(here).startswith("red")
-    load_once(here.settings, "again", lambda *_: None, here.clock)
+    assert not checked(platform).startswith("red")
+    load_once(platform.settings, "again", lambda *_: None, platform.clock)
     assert owner.history() == owner.reachable()
 
 
 def test_an_owner_under_force(little: tuple[Any, Any]) -> None:
     """An owner to whom its policies apply is told to take FORCE back; then loads go on."""
-    owner, here = little
+    owner, platform = little
     owner.execute("GRANT CREATE ON SCHEMA public TO little")
     owner.execute('ALTER TABLE "History" OWNER TO little')
     owner.execute('ALTER TABLE "History" ENABLE ROW LEVEL SECURITY')
-    assert not checked(here).startswith("red")
+    assert not checked(platform).startswith("red")
     owner.execute('ALTER TABLE "History" FORCE ROW LEVEL SECURITY')
-    text = checked(here)
+    text = checked(platform)
     assert 'ALTER TABLE public."History" NO FORCE ROW LEVEL SECURITY' in text
     owner.execute('ALTER TABLE public."History" NO FORCE ROW LEVEL SECURITY')
-    load_once(here.settings, "run", lambda *_: None, here.clock)
+    load_once(platform.settings, "run", lambda *_: None, platform.clock)
     assert owner.history() == owner.reachable()

@@ -165,19 +165,25 @@ class Life:
 
     def live(self, before: Callable[[], None] = lambda: None) -> dict[str, list[Any]]:
         """Load, import an export, and load again; what is in the tables then, by table."""
-        here = self._here
+        platform = self._here
         for hour in range(3):
             before()
-            migrate(here.settings.warehouse_dsn)
-            here.load()
+            migrate(platform.settings.warehouse_dsn)
+            platform.load()
             if hour == 1:
                 address = "/admin/listeners/listener-0001/export?kind=extended"
-                self._export.write_bytes(call("GET", f"{here.spotify.url}{address}"))
+                self._export.write_bytes(call("GET", f"{platform.spotify.url}{address}"))
                 before()
                 import_export(
-                    here.settings, 1, [self._export], "import", lambda *_: None, here.clock, False
+                    platform.settings,
+                    1,
+                    [self._export],
+                    "import",
+                    lambda *_: None,
+                    platform.clock,
+                    False,
                 )
-            here.advance(hours=5)
+            platform.advance(hours=5)
         with psycopg.connect(self.direct, options=f"-c TimeZone=UTC {_DIRECTLY}") as connection:
             found = {table: rows_of(connection, table) for table in TABLES}
         times = {(user, at) for user, at, *_ in found['"History"']}
@@ -229,7 +235,7 @@ _REFERENCE: dict[str, list[Any]] = {}
 )
 def test_same_life_everywhere(
     request: pytest.FixtureRequest,
-    platform: MakePlatform,
+    make_platform: MakePlatform,
     pooled: Callable[..., Pooler],
     postgres: Postgres,
     tmp_path: Path,
@@ -241,10 +247,10 @@ def test_same_life_everywhere(
     whatever else the platform's tables have."""
     request.getfixturevalue("warehouse_dsn")
     if not _REFERENCE:
-        _REFERENCE.update(Life(platform, tmp_path, postgres, str).live())
+        _REFERENCE.update(Life(make_platform, tmp_path, postgres, str).live())
     server = postgres if version == "newest" else request.getfixturevalue("oldest")
     pooler = pooled(server, mode, suite) if mode else None
-    life = Life(platform, tmp_path, server, pooler.dsn if pooler else str)
+    life = Life(make_platform, tmp_path, server, pooler.dsn if pooler else str)
     with psycopg.connect(life.direct, autocommit=True) as admin:
         for name, value in STRANGE.items():
             admin.execute(f"ALTER DATABASE {admin.info.dbname} SET {name} = '{value}'".encode())

@@ -54,40 +54,40 @@ END $$;
 """
 
 
-def raising(here: Platform) -> None:
+def raising(platform: Platform) -> None:
     """Have every change refused by a trigger, which raises as PostgreSQL does, and quotes a row."""
-    here.execute(TRIGGER)
-    tables = here.rows(
+    platform.execute(TRIGGER)
+    tables = platform.rows(
         "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables"
         " WHERE schemaname IN ('public', 'songswap')"
     )
     for (table,) in tables:
-        here.execute(
+        platform.execute(
             f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON {table}"
             " FOR EACH ROW EXECUTE FUNCTION refuse()"
         )
 
 
-def read_only(here: Platform) -> None:
+def read_only(platform: Platform) -> None:
     """Have every session read only, as after a failover."""
-    name = here.rows("SELECT current_database()")[0][0]
-    here.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    name = platform.rows("SELECT current_database()")[0][0]
+    platform.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
 
 
-def without_column(here: Platform) -> None:
+def without_column(platform: Platform) -> None:
     """Have a column gone that every load reads."""
-    here.execute('ALTER TABLE "Users" RENAME COLUMN id TO number')
+    platform.execute('ALTER TABLE "Users" RENAME COLUMN id TO number')
 
 
-def without_rights(here: Platform) -> None:
+def without_rights(platform: Platform) -> None:
     """Have a login that may connect, and nothing else."""
-    here.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
+    platform.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
     dsn = psycopg.conninfo.make_conninfo(
-        here.settings.warehouse_dsn,
+        platform.settings.warehouse_dsn,
         user="stranger",
         password="stranger",
     )
-    here.settings = replace(here.settings, warehouse_dsn=dsn)
+    platform.settings = replace(platform.settings, warehouse_dsn=dsn)
 
 
 BROKEN = {
@@ -124,9 +124,9 @@ def exports(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def here(platform: MakePlatform) -> Iterator[Platform]:
+def platform(make_platform: MakePlatform) -> Iterator[Platform]:
     """A platform with answers in its archive, and some that wait in the spool."""
-    made = platform(users=2)
+    made = make_platform(users=2)
     made.load()
     made.advance(hours=1)
     made.execute('ALTER TABLE "History" RENAME TO "Elsewhere"')
@@ -145,11 +145,11 @@ def here(platform: MakePlatform) -> Iterator[Platform]:
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_every_command_says_why(
-    here: Platform, exports: Path, how: str, caplog: pytest.LogCaptureFixture
+    platform: Platform, exports: Path, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No command ends with anything else than a sentence, and no row is quoted anywhere."""
     break_, well, why = BROKEN[how]
-    break_(here)
+    break_(platform)
     caplog.set_level(logging.DEBUG)
     for command in COMMANDS:
         if command.startswith("connect") and how in ("raising", "without a column"):
@@ -163,7 +163,7 @@ def test_every_command_says_why(
             for word in command.split()
         ]
         caplog.clear()
-        done = CliRunner().invoke(app, arguments, env={"COLUMNS": "400"} | here.environment())
+        done = CliRunner().invoke(app, arguments, env={"COLUMNS": "400"} | platform.environment())
         said = f"{done.output} {done.exception} {caplog.text}"
         assert isinstance(done.exception, SongSwapError | SystemExit | None), command
         assert (done.exit_code == 0) == (command in well), (command, said)

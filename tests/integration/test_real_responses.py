@@ -62,26 +62,26 @@ def plays_of(items: list[Any]) -> set[Any]:
     }
 
 
-def test_every_play_of_real_feeds_is_loaded(platform: MakePlatform) -> None:
+def test_every_play_of_real_feeds_is_loaded(make_platform: MakePlatform) -> None:
     """And all that they hold of tracks and artists."""
     answers = {name: real(file)["items"] for name, file in FEEDS.items()}
     options = [f"--recorded={name}={DATA / file}" for name, file in FEEDS.items()]
-    here = platform(*options, users=0)
-    counts = here.load()
+    platform = make_platform(*options, users=0)
+    counts = platform.load()
     for name, items in answers.items():
         query = 'SELECT played_at, track_id FROM "History" WHERE user_id = %s'
-        assert set(here.rows(query, here.user_id(name))) == plays_of(items)
+        assert set(platform.rows(query, platform.user_id(name))) == plays_of(items)
     assert counts["plays"] == sum(map(len, answers.values())) == 50
     for query, expected in of_tracks(
         [i["track"] for response in answers.values() for i in response]
     ).items():
-        assert set(here.rows(query)) == expected, query
+        assert set(platform.rows(query)) == expected, query
     assert "rejected_items" not in counts
-    assert here.rows("SELECT * FROM songswap.data_fixes") == []
-    assert here.rows("SELECT * FROM songswap.gaps") == []
+    assert platform.rows("SELECT * FROM songswap.data_fixes") == []
+    assert platform.rows("SELECT * FROM songswap.gaps") == []
 
 
-def test_real_artists_and_features_are_loaded(platform: MakePlatform, tmp_path: Path) -> None:
+def test_real_artists_and_features_are_loaded(make_platform: MakePlatform, tmp_path: Path) -> None:
     """They are queued because somebody heard their tracks."""
     result = {name: real(f"spotify/{name}.json") for name in METADATA}
     artists = [result["artist"], *result["top_artists"]["items"]]
@@ -101,11 +101,13 @@ def test_real_artists_and_features_are_loaded(platform: MakePlatform, tmp_path: 
     feed = tmp_path / "feed.json"
     feed.write_text(json.dumps({"items": items[::-1]}))
     files = {"feed": feed, **{name: DATA / "spotify" / f"{name}.json" for name in METADATA}}
-    here = platform(*(f"--recorded={name}={file}" for name, file in files.items()), users=0)
-    here.load()
-    assert set(here.rows('SELECT played_at, track_id FROM "History"')) == plays_of(items)
+    platform = make_platform(
+        *(f"--recorded={name}={file}" for name, file in files.items()), users=0
+    )
+    platform.load()
+    assert set(platform.rows('SELECT played_at, track_id FROM "History"')) == plays_of(items)
     for query, expected in of_tracks(heard).items():
-        assert set(here.rows(query)) == expected, query
+        assert set(platform.rows(query)) == expected, query
 
     known = [each["id"] for each in artists]
     of_artists: dict[str, set[tuple[Any, ...]]] = {
@@ -123,8 +125,10 @@ def test_real_artists_and_features_are_loaded(platform: MakePlatform, tmp_path: 
         },
     }
     for query, expected in of_artists.items():
-        assert set(here.rows(f"{query} WHERE id = ANY(%s)", known)) == expected, query
+        assert set(platform.rows(f"{query} WHERE id = ANY(%s)", known)) == expected, query
     said = result["audio_features"]
-    ((row,),) = here.rows('SELECT row_to_json(f) FROM "TrackFeatures" f WHERE id = %s', said["id"])
+    ((row,),) = platform.rows(
+        'SELECT row_to_json(f) FROM "TrackFeatures" f WHERE id = %s', said["id"]
+    )
     assert len(row) == 13
     assert row == pytest.approx({name: said[name] for name in row})

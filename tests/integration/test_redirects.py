@@ -93,12 +93,12 @@ def redirecting(other: Server) -> Iterator[Server]:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_s3_redirect_is_not_followed(
-    redirecting: Server, other: Server, status: int, platform: MakePlatform
+    redirecting: Server, other: Server, status: int, make_platform: MakePlatform
 ) -> None:
     """By no get, list or put; a put that ends so is no put."""
     redirecting.status = status
     bucket = Bucket("b", redirecting.url, "us-east-1", "key", "secret", "session token")
-    now = platform(users=1).clock()
+    now = make_platform(users=1).clock()
     kept = RawResponse(1, "history/1/2026/11/22/18.json", now, pack(b"{}"))
     with pytest.raises(ArchiveError, match="redirects to another address") as failed:
         asyncio.run(Archive(bucket).put(kept))
@@ -115,30 +115,32 @@ def test_s3_redirect_is_not_followed(
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("path", ["/v1/me/player/recently-played", "/api/token"])
 def test_spotify_redirect_is_a_failure_and_the_next_run_loads_all(
-    platform: MakePlatform, other: Server, path: str, status: int
+    make_platform: MakePlatform, other: Server, path: str, status: int
 ) -> None:
     """No play and no token comes from another host."""
-    here = platform("--rotate-refresh-tokens", "1", users=3)
+    platform = make_platform("--rotate-refresh-tokens", "1", users=3)
     if path == "/api/token":
-        here.load()
-        here.advance(hours=1)
-    here.fault(path=path, status=status, headers={"Location": other.url + path})
+        platform.load()
+        platform.advance(hours=1)
+    platform.fault(path=path, status=status, headers={"Location": other.url + path})
     with pytest.raises(RunFailed, match="no usable response for 3 of 3 users"):
-        here.load()
-    problems = here.rows("SELECT DISTINCT problem FROM songswap.polls WHERE problem IS NOT NULL")
+        platform.load()
+    problems = platform.rows(
+        "SELECT DISTINCT problem FROM songswap.polls WHERE problem IS NOT NULL"
+    )
     assert f"status {status}, a redirect, which is not followed" in str(problems)
     assert other.asked == []
-    here.mend()
-    here.load()
-    assert here.history() == here.reachable()
+    platform.mend()
+    platform.load()
+    assert platform.history() == platform.reachable()
 
 
-def test_reccobeats_redirect_is_a_failure(platform: MakePlatform, other: Server) -> None:
-    here = platform(users=1)
-    here.fault(path="/reccobeats/*", status=307, headers={"Location": other.url})
+def test_reccobeats_redirect_is_a_failure(make_platform: MakePlatform, other: Server) -> None:
+    platform = make_platform(users=1)
+    platform.fault(path="/reccobeats/*", status=307, headers={"Location": other.url})
 
     async def ask() -> None:
-        async with open_reccobeats(here.settings.spotify, here.clock) as client:
+        async with open_reccobeats(platform.settings.spotify, platform.clock) as client:
             await client.audio_features(["4iV5W9uYEdYUVa79Axb7Rh"])
 
     with pytest.raises(ReccoBeatsUnavailable, match="307") as failed:
@@ -148,23 +150,23 @@ def test_reccobeats_redirect_is_a_failure(platform: MakePlatform, other: Server)
 
 
 def test_checks_and_connect(
-    platform: MakePlatform, other: Server, free_port: Callable[[], int]
+    make_platform: MakePlatform, other: Server, free_port: Callable[[], int]
 ) -> None:
     """Neither the sanity checks nor `songswap connect` go where a redirect sends them."""
-    here = platform(users=1)
-    context = from_environment(here.environment(), "r", here.clock)
+    platform = make_platform(users=1)
+    context = from_environment(platform.environment(), "r", platform.clock)
     for path in ("/api/token", "/v1/artists/*", "/v1/me", "/discord/*"):
-        here.fault(path=path, status=307, headers={"Location": other.url + path})
+        platform.fault(path=path, status=307, headers={"Location": other.url + path})
     with pytest.raises(CheckFailed, match="307"):
         check_discord.message(context)
     with pytest.raises(CheckFailed, match="not from Spotify's API"):
         check_spotipy.token(context)
     with pytest.raises(ConnectFailed):
-        authorize(here.settings.spotify, f"http://127.0.0.1:{free_port()}/", consent(here))
+        authorize(platform.settings.spotify, f"http://127.0.0.1:{free_port()}/", consent(platform))
     assert other.asked == []
 
 
-def consent(here: Platform) -> Callable[[str], None]:
+def consent(platform: Platform) -> Callable[[str], None]:
     """Gives consent as a browser would."""
 
     def browse(address: str) -> None:
@@ -175,14 +177,14 @@ def consent(here: Platform) -> Callable[[str], None]:
     return browse
 
 
-def test_tokens_of_another_host(platform: MakePlatform, other: Server) -> None:
+def test_tokens_of_another_host(make_platform: MakePlatform, other: Server) -> None:
     """Also a client that asks alone does not send a refresh token on."""
-    here = platform(users=1)
-    here.fault(path="/api/token", status=308, headers={"Location": other.url})
-    where = replace(here.settings.spotify, tries=2)
+    platform = make_platform(users=1)
+    platform.fault(path="/api/token", status=308, headers={"Location": other.url})
+    where = replace(platform.settings.spotify, tries=2)
 
     async def refresh() -> None:
-        async with open_client(where, here.clock) as client:
+        async with open_client(where, platform.clock) as client:
             await client.refresh("a refresh token")
 
     with pytest.raises(SpotifyUnavailable, match=r"in 2 tries; the last: status 308") as failed:
@@ -193,14 +195,14 @@ def test_tokens_of_another_host(platform: MakePlatform, other: Server) -> None:
 
 @pytest.mark.parametrize("fault", [{"status": 307}, {"action": "endless"}])
 def test_alert_goes_to_the_webhook_only(
-    platform: MakePlatform, other: Server, fault: dict[str, Any]
+    make_platform: MakePlatform, other: Server, fault: dict[str, Any]
 ) -> None:
     """It does not wait for the end of a response."""
     from songswap.orchestration.discord import DiscordHook
 
-    here = platform(users=1)
-    here.fault(path="/discord/*", headers={"Location": other.url}, **fault)
-    hook = DiscordHook(Webhook(f"{here.spotify.url}/discord/", WEBHOOK))
+    platform = make_platform(users=1)
+    platform.fault(path="/discord/*", headers={"Location": other.url}, **fault)
+    hook = DiscordHook(Webhook(f"{platform.spotify.url}/discord/", WEBHOOK))
     with pytest.raises(AlertError, match=r"307|ContentDecodingError") as failed:
         hook.send({"title": "something failed"})
     assert other.url not in str(failed.value)

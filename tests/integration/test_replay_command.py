@@ -19,9 +19,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def here(platform: MakePlatform) -> Platform:
+def platform(make_platform: MakePlatform) -> Platform:
     """A platform whose users were asked for in three hours."""
-    made = platform(users=4)
+    made = make_platform(users=4)
     for _ in range(3):
         made.load()
         made.advance(hours=2)
@@ -30,12 +30,12 @@ def here(platform: MakePlatform) -> Platform:
 
 
 @pytest.fixture
-def songswap(here: Platform, tmp_path: Path) -> Run:
+def songswap(platform: Platform, tmp_path: Path) -> Run:
     """Runs ``songswap replay`` with the platform's settings and others; None leaves one out."""
 
     def run(*arguments: str, **others: str | None) -> subprocess.CompletedProcess[str]:
         result = {"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "120"}
-        settings = result | here.environment() | others
+        settings = result | platform.environment() | others
         return subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "songswap.cli.main", "replay", "--processes", "1", *arguments],
             cwd=tmp_path,
@@ -50,9 +50,9 @@ def songswap(here: Platform, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def empty(postgres: Postgres, here: Platform) -> Any:
+def empty(postgres: Postgres, platform: Platform) -> Any:
     """Another database without any table, and the DSN of it."""
-    name = psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"]
+    name = psycopg.conninfo.conninfo_to_dict(platform.settings.warehouse_dsn)["dbname"]
     fresh = f"{name}_fresh"
     postgres.create_database(fresh)
     yield postgres.dsn(fresh)
@@ -71,16 +71,16 @@ def listed(out: str) -> dict[str, str]:
     return {line[0].strip(): line[1].strip() for line in lines}
 
 
-def test_dry_run_counts_by_user_and_changes_nothing(here: Platform, songswap: Run) -> None:
-    here.execute('DELETE FROM "History"')
+def test_dry_run_counts_by_user_and_changes_nothing(platform: Platform, songswap: Run) -> None:
+    platform.execute('DELETE FROM "History"')
     done = songswap("--dry-run", "--json")
     assert done.returncode == 0, done.stderr
-    keys = here.objects()
-    size = sum(one["size"] for part in obstore.list(here.bucket) for one in part)
+    keys = platform.objects()
+    size = sum(one["size"] for part in obstore.list(platform.bucket) for one in part)
     counted = {name: count for name, count in json.loads(done.stdout).items() if count}
     assert counted == {"users": 4, "objects": len(keys), "bytes": size}
-    assert here.history().total() == 0
-    first = str(here.rows('SELECT min(id) FROM "Users"')[0][0])
+    assert platform.history().total() == 0
+    first = str(platform.rows('SELECT min(id) FROM "Users"')[0][0])
     of_one = [key for key in keys if f"/user{first}/" in key]
     shown = listed(songswap("--dry-run", "--user", first).stdout)
     assert (shown["Users"], shown["Objects read"]) == ("1", str(len(of_one)))
@@ -89,23 +89,23 @@ def test_dry_run_counts_by_user_and_changes_nothing(here: Platform, songswap: Ru
     assert 0 < data == len([key for key in keys if key[-7:-5] in ("20", "22")]) < len(keys)
 
 
-def test_lost_plays_come_back(here: Platform, songswap: Run) -> None:
+def test_lost_plays_come_back(platform: Platform, songswap: Run) -> None:
     """What somebody deleted is there again; progress and a table say so."""
-    before = here.history()
-    first = here.rows('SELECT min(id) FROM "Users"')[0][0]
-    here.execute('DELETE FROM "History" WHERE user_id = %s', first)
-    lost = (before - here.history()).total()
+    before = platform.history()
+    first = platform.rows('SELECT min(id) FROM "Users"')[0][0]
+    platform.execute('DELETE FROM "History" WHERE user_id = %s', first)
+    lost = (before - platform.history()).total()
     assert lost > 0
     done = songswap()
     assert done.returncode == 0, done.stderr
-    assert here.history() == before
+    assert platform.history() == before
     shown = listed(done.stdout)
     assert (shown["Plays, new"], shown["damaged"]) == (str(lost), "0")
-    assert shown["Objects read"] == shown["Responses loaded"] == str(len(here.objects()))
+    assert shown["Objects read"] == shown["Responses loaded"] == str(len(platform.objects()))
     assert f"{lost} new plays" in done.stderr
 
 
-def test_fresh_database_needs_users(here: Platform, songswap: Run, empty: str) -> None:
+def test_fresh_database_needs_users(platform: Platform, songswap: Run, empty: str) -> None:
     """Without users nothing can be loaded, and it says how to have them; tokens stay behind."""
     none = songswap("--into", "FRESH", FRESH=empty)
     assert none.returncode == 1
@@ -113,14 +113,16 @@ def test_fresh_database_needs_users(here: Platform, songswap: Run, empty: str) -
     assert "Traceback" not in none.stderr
     assert rows(empty, 'SELECT count(*) FROM "Tracks"') == [(0,)]
 
-    here.execute("INSERT INTO \"Users\" VALUES (999, 'nobody', 'nobody@example.org', 'nobody')")
+    platform.execute("INSERT INTO \"Users\" VALUES (999, 'nobody', 'nobody@example.org', 'nobody')")
     done = songswap("--into", empty, "--copy-users", "--json")
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
     assert (counts["users_copied"], counts["gone_users"]) == (4, 0)
-    assert counts["plays"] == here.history().total() == len(rows(empty, 'SELECT FROM "History"'))
+    assert (
+        counts["plays"] == platform.history().total() == len(rows(empty, 'SELECT FROM "History"'))
+    )
     users = 'SELECT * FROM "Users" WHERE id < 999 ORDER BY id'
-    assert rows(empty, users) == here.rows(users)
+    assert rows(empty, users) == platform.rows(users)
     assert rows(empty, 'SELECT count(*) FROM "Users"') == [(4,)], "only those that are needed"
     assert rows(empty, 'SELECT count(*) FROM "SpotifyTokens"') == [(0,)]
     with psycopg.connect(empty) as connection:
@@ -132,56 +134,56 @@ def test_fresh_database_needs_users(here: Platform, songswap: Run, empty: str) -
     assert songswap("--copy-users").returncode == 2
 
 
-def test_users_who_are_gone(here: Platform, songswap: Run) -> None:
+def test_users_who_are_gone(platform: Platform, songswap: Run) -> None:
     """Plays of a user who was deleted are counted and not loaded; the others are."""
-    gone = here.rows('SELECT user_id, count(*) FROM "History" GROUP BY 1 ORDER BY 2 DESC LIMIT 1')[
-        0
-    ]
-    here.execute('DELETE FROM "Users" WHERE id = %s', gone[0])
-    here.execute('DELETE FROM "History"')
+    gone = platform.rows(
+        'SELECT user_id, count(*) FROM "History" GROUP BY 1 ORDER BY 2 DESC LIMIT 1'
+    )[0]
+    platform.execute('DELETE FROM "Users" WHERE id = %s', gone[0])
+    platform.execute('DELETE FROM "History"')
     done = songswap("--json")
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
     assert (counts["users"], counts["gone_users"]) == (4, 1)
     assert counts["gone"] >= gone[1]
-    assert counts["plays"] == here.history().total() > 0
+    assert counts["plays"] == platform.history().total() > 0
 
 
-def test_damaged_object_is_named_and_the_rest_loaded(here: Platform, songswap: Run) -> None:
+def test_damaged_object_is_named_and_the_rest_loaded(platform: Platform, songswap: Run) -> None:
     """As is a refused response; the exit code is 1."""
-    before = here.history()
-    first, second, *_ = here.rows('SELECT user_id FROM "History" GROUP BY 1 ORDER BY 1')
-    here.execute('DELETE FROM "History"')
-    torn = next(key for key in here.objects() if f"/user{first[0]}/" in key)
-    given = obstore.get(here.bucket, torn)
+    before = platform.history()
+    first, second, *_ = platform.rows('SELECT user_id FROM "History" GROUP BY 1 ORDER BY 1')
+    platform.execute('DELETE FROM "History"')
+    torn = next(key for key in platform.objects() if f"/user{first[0]}/" in key)
+    given = obstore.get(platform.bucket, torn)
     attributes, packed = given.attributes, bytes(given.bytes())
-    obstore.put(here.bucket, torn, packed[:-20], attributes=attributes)
-    obstore.put(here.bucket, torn.replace(".json", "_0123456789abcdef.json"), b"no time")
-    obstore.put(here.bucket, torn.replace(".json", ".txt"), b"foreign")
-    here.execute(
+    obstore.put(platform.bucket, torn, packed[:-20], attributes=attributes)
+    obstore.put(platform.bucket, torn.replace(".json", "_0123456789abcdef.json"), b"no time")
+    obstore.put(platform.bucket, torn.replace(".json", ".txt"), b"foreign")
+    platform.execute(
         f"ALTER TABLE songswap.polls ADD CONSTRAINT refuse CHECK (user_id <> {second[0]}) NOT VALID"
     )
     done = songswap("--json")
     assert done.returncode == 1
     counts = json.loads(done.stdout)
-    refused = len([key for key in here.objects() if f"/user{second[0]}/" in key])
+    refused = len([key for key in platform.objects() if f"/user{second[0]}/" in key])
     assert (counts["damaged"], counts["refused"], counts["foreign"]) == (2, refused, 1)
     assert torn in done.stderr.replace("\n", "").replace(" ", "")
     assert "SQLSTATE 23514" in " ".join(done.stderr.split())
     third = 'SELECT count(*) FROM "History" WHERE user_id NOT IN (%s, %s)'
-    others = here.rows(third, first[0], second[0])[0][0]
-    users = {user for (user,) in here.rows('SELECT spotify_id FROM "Users" WHERE id > 2')}
+    others = platform.rows(third, first[0], second[0])[0][0]
+    users = {user for (user,) in platform.rows('SELECT spotify_id FROM "Users" WHERE id > 2')}
     assert others == sum(count for (user, _, _), count in before.items() if user in users) > 0
 
-    obstore.put(here.bucket, torn, packed, attributes=attributes)
-    here.execute("ALTER TABLE songswap.polls DROP CONSTRAINT refuse")
+    obstore.put(platform.bucket, torn, packed, attributes=attributes)
+    platform.execute("ALTER TABLE songswap.polls DROP CONSTRAINT refuse")
     assert songswap().returncode == 1, "an object without its time is left"
-    assert here.history() == before
+    assert platform.history() == before
 
 
-def test_missing_key_right_or_service_is_named(here: Platform, songswap: Run) -> None:
+def test_missing_key_right_or_service_is_named(platform: Platform, songswap: Run) -> None:
     unset = songswap(AIRFLOW_CONN_SONGSWAP_S3_READONLY=None)
-    pipeline = here.environment()["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"]
+    pipeline = platform.environment()["AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"]
     denied = songswap(AIRFLOW_CONN_SONGSWAP_S3_READONLY=pipeline)
     lost = songswap("--into", "postgresql://nobody:x@127.0.0.1:9/fresh")
     for done, says in (

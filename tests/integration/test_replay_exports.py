@@ -37,28 +37,30 @@ def replay_all(settings: Settings) -> dict[str, int]:
 
 
 def test_row_for_row(
-    platform: MakePlatform, tmp_path: Path, make_warehouse: Callable[[], str]
+    make_platform: MakePlatform, tmp_path: Path, make_warehouse: Callable[[], str]
 ) -> None:
     """Answers and exports, whoever came first, give the same tables from the archive alone; into
     the live tables nothing is new."""
-    here = platform("--epoch", "2026-11-10T00:00:00Z", users=4)
-    here.load()
+    platform = make_platform("--epoch", "2026-11-10T00:00:00Z", users=4)
+    platform.load()
     for turn, (number, kind) in enumerate(((1, "extended"), (2, "endsong"), (1, "extended"))):
-        address = f"{here.spotify.url}/admin/listeners/listener-000{number}/export?kind={kind}"
+        address = f"{platform.spotify.url}/admin/listeners/listener-000{number}/export?kind={kind}"
         (tmp_path / "export.zip").write_bytes(call("GET", address))
-        user = here.user_id(f"listener-000{number}")
+        user = platform.user_id(f"listener-000{number}")
         paths = [tmp_path / "export.zip"]
-        import_export(here.settings, user, paths, f"import {turn}", lambda *_: None, here.clock)
-        here.advance(hours=9)
-        here.load()
-    live = tables(here.settings)
+        import_export(
+            platform.settings, user, paths, f"import {turn}", lambda *_: None, platform.clock
+        )
+        platform.advance(hours=9)
+        platform.load()
+    live = tables(platform.settings)
     assert all(live[:4]), "a table without rows proves nothing"
-    assert replay_all(here.settings)["plays"] == 0
-    for query, before, after in zip(TABLES, live, tables(here.settings), strict=True):
+    assert replay_all(platform.settings)["plays"] == 0
+    for query, before, after in zip(TABLES, live, tables(platform.settings), strict=True):
         assert after == before, query
 
-    again = replace(here.settings, warehouse_dsn=make_warehouse())
-    replay.copy_users(again, here.settings.warehouse_dsn, replay.plan(again))
+    again = replace(platform.settings, warehouse_dsn=make_warehouse())
+    replay.copy_users(again, platform.settings.warehouse_dsn, replay.plan(again))
     counts = replay_all(again)
     assert replay.problem(counts) is None
     assert counts["plays"] == len(live[0])

@@ -23,9 +23,9 @@ HOURS = 6
 
 
 @pytest.fixture
-def here(platform: MakePlatform) -> Platform:
+def platform(make_platform: MakePlatform) -> Platform:
     """A platform whose users were asked for in the second minute of each hour."""
-    made = platform(users=4)
+    made = make_platform(users=4)
     made.advance(minutes=1)
     for _ in range(HOURS):
         made.load()
@@ -35,27 +35,27 @@ def here(platform: MakePlatform) -> Platform:
 
 
 @pytest.fixture
-def fresh(make_warehouse: Callable[[], str], here: Platform) -> Settings:
+def fresh(make_warehouse: Callable[[], str], platform: Platform) -> Settings:
     """The settings with an empty warehouse that has the users."""
-    settings = replace(here.settings, warehouse_dsn=make_warehouse())
-    replay.copy_users(settings, here.settings.warehouse_dsn, replay.plan(settings))
+    settings = replace(platform.settings, warehouse_dsn=make_warehouse())
+    replay.copy_users(settings, platform.settings.warehouse_dsn, replay.plan(settings))
     return settings
 
 
-def as_before(here: Platform, until: datetime | None = None) -> dict[str, set[Play]]:
+def as_before(platform: Platform, until: datetime | None = None) -> dict[str, set[Play]]:
     """Turn the archive into that of the system before, up to an hour; the plays of each object.
 
     It asked with ``after``, the begin of the hour before, and put only what had plays, as text.
     """
     result = []
-    for path in here.objects():
+    for path in platform.objects():
         place = keys.parse(path)
         assert place is not None
-        given = obstore.get(here.bucket, path)
+        given = obstore.get(platform.bucket, path)
         at = datetime.fromisoformat(given.attributes["observed-at"])
         if until is None or place.hour < until:
             result.append((place.user_id, at, json.loads(gzip.decompress(bytes(given.bytes())))))
-            obstore.delete(here.bucket, path)
+            obstore.delete(platform.bucket, path)
     plays: dict[str, set[Play]] = {}
     for number, (user, at, page) in enumerate(result):
         hour = at.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
@@ -65,7 +65,7 @@ def as_before(here: Platform, until: datetime | None = None) -> dict[str, set[Pl
             key = keys.for_hour(user, hour)
             address = f"https://api.spotify.com/v1/me/player/recently-played?after={after}&limit=50"
             page |= {"items": items, "href": address, "next": address}
-            obstore.put(here.bucket, key, written(number, page))
+            obstore.put(platform.bucket, key, written(number, page))
             plays[key] = {
                 (user, moment(item["played_at"]), item["track"]["id"])
                 for item in items
@@ -116,9 +116,9 @@ def tables(settings: Settings) -> dict[str, list[Any]]:
     }
 
 
-def test_previous_archive_gives_exactly_its_plays(here: Platform, fresh: Settings) -> None:
+def test_previous_archive_gives_exactly_its_plays(platform: Platform, fresh: Settings) -> None:
     """A second replay changes nothing."""
-    plays = as_before(here)
+    plays = as_before(platform)
     counts = load(fresh)
     found = set(rows(fresh, 'SELECT user_id, played_at, track_id FROM "History"'))
     assert found == set().union(*plays.values())
@@ -139,17 +139,17 @@ def test_previous_archive_gives_exactly_its_plays(here: Platform, fresh: Setting
     assert tables(fresh) == before
 
 
-def test_object_time_that_fits(here: Platform, fresh: Settings, objects: ObjectStore) -> None:
+def test_object_time_that_fits(platform: Platform, fresh: Settings, objects: ObjectStore) -> None:
     """Where the object was put in the hour after that of its key, that is the answer's time."""
-    plays = as_before(here)
+    plays = as_before(platform)
     place, of_user = max(plays.items(), key=lambda one: len(one[1]))
     parsed = keys.parse(place)
     assert parsed
     at = parsed.hour + timedelta(hours=1, minutes=1, seconds=7)
-    content = bytes(obstore.get(here.bucket, place).bytes())
-    obstore.delete(here.bucket, list(plays))
+    content = bytes(obstore.get(platform.bucket, place).bytes())
+    obstore.delete(platform.bucket, list(plays))
     # What lies on the endpoint's disk without having been put has the time of the file.
-    file = objects.objects / here.settings.archive.bucket / place
+    file = objects.objects / platform.settings.archive.bucket / place
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     os.utime(file, (at.timestamp(), at.timestamp()))
@@ -157,10 +157,10 @@ def test_object_time_that_fits(here: Platform, fresh: Settings, objects: ObjectS
     assert rows(fresh, "SELECT answered_at FROM songswap.polls") == [(at,)]
 
 
-def test_gap_of_a_full_hour(here: Platform, fresh: Settings) -> None:
+def test_gap_of_a_full_hour(platform: Platform, fresh: Settings) -> None:
     """A full answer tells of a gap no earlier than the hour with which it was asked."""
-    obstore.delete(here.bucket, here.objects())
-    user = here.rows('SELECT min(id) FROM "Users"')[0][0]
+    obstore.delete(platform.bucket, platform.objects())
+    user = platform.rows('SELECT min(id) FROM "Users"')[0][0]
     hour = datetime(2026, 11, 20, 8, tzinfo=UTC)
     track = {"id": "4uLU6hMCjMI75M1A2tKUQC", "type": "track", "name": "A", "artists": []}
 
@@ -169,7 +169,7 @@ def test_gap_of_a_full_hour(here: Platform, fresh: Settings) -> None:
         address = f"https://api.spotify.com/v1/me/player/recently-played?after={after}&limit=50"
         items = [{"played_at": f"{at:%Y-%m-%dT%H:%M:%S}.000Z", "track": track} for at in times]
         page = {"items": items, "href": address, "next": address, "limit": 50}
-        obstore.put(here.bucket, keys.for_hour(user, hour), json.dumps(page).encode())
+        obstore.put(platform.bucket, keys.for_hour(user, hour), json.dumps(page).encode())
 
     put(hour - timedelta(days=2), [hour - timedelta(days=2, minutes=-5)])
     full = [hour + timedelta(minutes=10, seconds=40 * number) for number in range(50)]
@@ -181,30 +181,30 @@ def test_gap_of_a_full_hour(here: Platform, fresh: Settings) -> None:
     assert rows(fresh, "SELECT user_id, after, before, closed_at FROM songswap.gaps") == gaps
 
 
-def test_both_systems_in_one_archive(here: Platform, fresh: Settings) -> None:
+def test_both_systems_in_one_archive(platform: Platform, fresh: Settings) -> None:
     """In an archive that begins with the one and goes on with the other, nothing is lost."""
-    live = set(rows(here.settings, 'SELECT user_id, played_at, track_id FROM "History"'))
-    newest = max(keys.parse(path).hour for path in here.objects())  # type: ignore[union-attr]
-    as_before(here, until=newest - timedelta(hours=2))
+    live = set(rows(platform.settings, 'SELECT user_id, played_at, track_id FROM "History"'))
+    newest = max(keys.parse(path).hour for path in platform.objects())  # type: ignore[union-attr]
+    as_before(platform, until=newest - timedelta(hours=2))
     load(fresh)
     found = set(rows(fresh, 'SELECT user_id, played_at, track_id FROM "History"'))
     assert found <= live
     # What the first answers of this system tell, which ask without a bound, is all there.
     assert len(found) > len(live) / 2
     assert rows(fresh, "SELECT count(*) FROM songswap.gaps") == rows(
-        here.settings, "SELECT count(*) FROM songswap.gaps"
+        platform.settings, "SELECT count(*) FROM songswap.gaps"
     )
-    before = tables(here.settings)
-    assert load(here.settings).get("plays", 0) == 0
-    assert tables(here.settings)['"History"'] == before['"History"']
-    assert tables(here.settings)["songswap.gaps"] == before["songswap.gaps"]
+    before = tables(platform.settings)
+    assert load(platform.settings).get("plays", 0) == 0
+    assert tables(platform.settings)['"History"'] == before['"History"']
+    assert tables(platform.settings)["songswap.gaps"] == before["songswap.gaps"]
 
 
 def test_of_no_use_and_damaged(
-    here: Platform, fresh: Settings, caplog: pytest.LogCaptureFixture
+    platform: Platform, fresh: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Errors and empty answers are named and no damage; what is cut is; others are loaded."""
-    plays = as_before(here)
+    plays = as_before(platform)
     (user,) = {keys.parse(place).user_id for place in plays if "user1/" in place}  # type: ignore[union-attr]
     hours = (datetime(2020, 1, 1, hour, tzinfo=UTC) for hour in range(9))
     of_no_use = {keys.for_hour(user, hour): body for hour, body in zip(hours, (
@@ -212,8 +212,10 @@ def test_of_no_use_and_damaged(
     ), strict=False)}  # fmt: skip
     cut = keys.for_hour(user, datetime(2020, 1, 2, tzinfo=UTC))
     for place, body in {**of_no_use, cut: b'{"items": [{"track": '}.items():
-        obstore.put(here.bucket, place, body)
-    obstore.put(here.bucket, f"{keys.folder(user)}user{user + 1}_spotify_2020-01-01_00.json", b"[]")
+        obstore.put(platform.bucket, place, body)
+    obstore.put(
+        platform.bucket, f"{keys.folder(user)}user{user + 1}_spotify_2020-01-01_00.json", b"[]"
+    )
     counts = load(fresh)
     assert (counts["unusable"], counts["damaged"], counts["foreign"]) == (4, 1, 1)
     assert "1 objects are damaged" in str(replay.problem(counts))
@@ -223,9 +225,9 @@ def test_of_no_use_and_damaged(
     assert all(place in caplog.text for place in (*of_no_use, cut))
 
 
-def test_users_who_are_gone(here: Platform, fresh: Settings) -> None:
+def test_users_who_are_gone(platform: Platform, fresh: Settings) -> None:
     """Answers of a user who was deleted are counted and their plays not loaded."""
-    plays = as_before(here)
+    plays = as_before(platform)
     gone = min(user for of in plays.values() for user, _, _ in of)
     with psycopg.connect(fresh.warehouse_dsn) as connection:
         connection.execute('DELETE FROM "Users" WHERE id = %s', [gone])

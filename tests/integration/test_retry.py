@@ -38,17 +38,17 @@ def get_in_the_way(dsn: str, table: str) -> None:
 
 @pytest.mark.parametrize("table", ['"Tracks"', '"History"'])
 def test_deadlock_with_the_web_app(
-    platform: MakePlatform, caplog: pytest.LogCaptureFixture, table: str
+    make_platform: MakePlatform, caplog: pytest.LogCaptureFixture, table: str
 ) -> None:
     """A load that is ended for another transaction is done again, and is a good one."""
-    here = platform(users=3)
+    platform = make_platform(users=3)
     caplog.set_level("INFO", "songswap")
     with ThreadPoolExecutor(1) as beside:
-        web_app = beside.submit(get_in_the_way, here.settings.warehouse_dsn, table)
-        here.load()
+        web_app = beside.submit(get_in_the_way, platform.settings.warehouse_dsn, table)
+        platform.load()
         web_app.result(60)
     assert "DeadlockDetected" in caplog.text
-    assert here.history() == here.reachable()
+    assert platform.history() == platform.reachable()
 
 
 def test_serialization_failure_is_retried_a_limited_number_of_times(warehouse_dsn: str) -> None:
@@ -99,35 +99,41 @@ def test_within_a_transaction(warehouse_dsn: str) -> None:
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_two_loads_and_an_import_at_once(
-    platform: MakePlatform, tmp_path: Path, level: str
+    make_platform: MakePlatform, tmp_path: Path, level: str
 ) -> None:
     """Whatever isolation sessions have by default, nothing fails that a retry would have mended."""
-    here = platform(users=6)
-    with psycopg.connect(here.settings.warehouse_dsn, autocommit=True) as admin:
+    platform = make_platform(users=6)
+    with psycopg.connect(platform.settings.warehouse_dsn, autocommit=True) as admin:
         admin.execute(
             f"ALTER DATABASE {admin.info.dbname}"
             f" SET default_transaction_isolation = '{level}'".encode()
         )
-    here.load()
-    here.advance(hours=6)
-    address = f"{here.spotify.url}/admin/listeners/listener-0001/export?kind=extended"
+    platform.load()
+    platform.advance(hours=6)
+    address = f"{platform.spotify.url}/admin/listeners/listener-0001/export?kind=extended"
     export = tmp_path / "my_spotify_data.zip"
     export.write_bytes(call("GET", address))
-    user = here.user_id("listener-0001")
+    user = platform.user_id("listener-0001")
 
     def load(name: str) -> None:
-        settings = replace(here.settings, spool=tmp_path / name)
-        load_once(settings, name, lambda *_: None, here.clock)
+        settings = replace(platform.settings, spool=tmp_path / name)
+        load_once(settings, name, lambda *_: None, platform.clock)
 
     with ThreadPoolExecutor(3) as threads:
         done: list[Future[Any]] = [
             threads.submit(load, "one"),
             threads.submit(load, "other"),
             threads.submit(
-                import_export, here.settings, user, [export], "i", lambda *_: None, here.clock
+                import_export,
+                platform.settings,
+                user,
+                [export],
+                "i",
+                lambda *_: None,
+                platform.clock,
             ),
         ]
         for load_ in done:
             load_.result(120)
-    assert here.reachable().keys() <= here.history().keys()
-    assert set(here.history().values()) == {1}
+    assert platform.reachable().keys() <= platform.history().keys()
+    assert set(platform.history().values()) == {1}

@@ -26,15 +26,15 @@ FEED = "/v1/me/player/recently-played"
 PASSED_ON = ("PATH", "SONGSWAP_WAIT_S")
 
 
-def is_active(here: Platform, now: datetime | None = None) -> bool:
+def is_active(platform: Platform, now: datetime | None = None) -> bool:
     """Whether an hourly run is in progress."""
-    with connect(here.settings.warehouse_dsn) as connection:
-        return leases.is_hourly_run_active(connection, now or here.clock())
+    with connect(platform.settings.warehouse_dsn) as connection:
+        return leases.is_hourly_run_active(connection, now or platform.clock())
 
 
-def row(here: Platform, run_id: str) -> tuple[Any, ...]:
+def row(platform: Platform, run_id: str) -> tuple[Any, ...]:
     """State, problem and seconds of a run."""
-    (row,) = here.rows(
+    (row,) = platform.rows(
         "SELECT state, problem, extract(epoch FROM ended_at - started_at)::int"
         " FROM songswap.runs WHERE run_id = %s",
         run_id,
@@ -43,14 +43,14 @@ def row(here: Platform, run_id: str) -> tuple[Any, ...]:
 
 
 @contextmanager
-def load_under_way(here: Platform, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def load_under_way(platform: Platform, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A load in a process of its own, which waits for Spotify's answer about the first user."""
-    here.fault(path=FEED, delay_ms=60_000)
+    platform.fault(path=FEED, delay_ms=60_000)
     with subprocess.Popen(
         [sys.executable, "-m", "songswap.cli.main", "load", "--run-id", "r"],
         cwd=folder,
         env={name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        | here.environment(),
+        | platform.environment(),
         stderr=subprocess.PIPE,
         text=True,
     ) as command:
@@ -64,222 +64,226 @@ def load_under_way(here: Platform, folder: Path) -> Iterator[subprocess.Popen[st
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_load_ends_its_row(
-    platform: MakePlatform, tmp_path: Path, number: signal.Signals
+    make_platform: MakePlatform, tmp_path: Path, number: signal.Signals
 ) -> None:
     """A load that is told to stop notes that it failed, and says by whose hand."""
-    here = platform(users=3, real_time=True)
-    with load_under_way(here, tmp_path) as command:
+    platform = make_platform(users=3, real_time=True)
+    with load_under_way(platform, tmp_path) as command:
         command.send_signal(number)
         assert command.wait(60) == 130
-    state, problem, seconds = row(here, "r")
+    state, problem, seconds = row(platform, "r")
     assert (state, seconds is not None) == ("failed", True)
     assert problem.startswith("It was stopped (KeyboardInterrupt).")
 
 
 def test_killed_load_holds_nobody_up(
-    platform: MakePlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_platform: MakePlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a load lives a backfill waits for it; when the lease of a dead one has ended nobody
     does."""
     monkeypatch.setenv("SONGSWAP_WAIT_S", "3")
-    here = platform(users=3, real_time=True)
-    with load_under_way(here, tmp_path):
+    platform = make_platform(users=3, real_time=True)
+    with load_under_way(platform, tmp_path):
         # A live one is believed however long nothing has been heard of it.
-        assert is_active(here, here.clock() + timedelta(minutes=50))
-    here.rows(
+        assert is_active(platform, platform.clock() + timedelta(minutes=50))
+    platform.rows(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    assert row(here, "r")[0] == "running"
-    assert is_active(here), "its process may still be there"
-    assert wait_until(lambda: not is_active(here), 30)
-    here.mend()
-    found = backfill.find(here.settings, "artist")
-    backfill.fill(here.settings, "artist", found, lambda *_: None)
-    state, problem, seconds = row(here, "r")
+    assert row(platform, "r")[0] == "running"
+    assert is_active(platform), "its process may still be there"
+    assert wait_until(lambda: not is_active(platform), 30)
+    platform.mend()
+    found = backfill.find(platform.settings, "artist")
+    backfill.fill(platform.settings, "artist", found, lambda *_: None)
+    state, problem, seconds = row(platform, "r")
     assert (state, seconds is not None) == ("died", True)
     assert "killed before it could report" in problem
 
 
-def test_row_older_than_an_ended_run(platform: MakePlatform) -> None:
+def test_row_older_than_an_ended_run(make_platform: MakePlatform) -> None:
     """It holds nobody up, and the next run notes that it died; a run in between does not count."""
-    here = platform(users=1)
-    now = here.clock()
+    platform = make_platform(users=1)
+    now = platform.clock()
     add = "INSERT INTO songswap.runs (run_id, started_at, state) VALUES (%s, %s, %s)"
-    here.execute(add, "old", now - timedelta(minutes=9), "running")
-    here.execute(add, "follow__new", now - timedelta(minutes=5), "success")
-    assert is_active(here)
-    here.execute(add, "new", now - timedelta(minutes=5), "failed")
-    assert not is_active(here)
-    assert row(here, "old")[0] == "died"
-    here.execute(add, "silent", now - timedelta(minutes=4), "running")
-    assert is_active(here)
-    assert not is_active(here, now + timedelta(minutes=7)), "nobody has worked on it for 11 minutes"
+    platform.execute(add, "old", now - timedelta(minutes=9), "running")
+    platform.execute(add, "follow__new", now - timedelta(minutes=5), "success")
+    assert is_active(platform)
+    platform.execute(add, "new", now - timedelta(minutes=5), "failed")
+    assert not is_active(platform)
+    assert row(platform, "old")[0] == "died"
+    platform.execute(add, "silent", now - timedelta(minutes=4), "running")
+    assert is_active(platform)
+    assert not is_active(platform, now + timedelta(minutes=7)), (
+        "nobody has worked on it for 11 minutes"
+    )
 
 
 @pytest.mark.parametrize("error", [StopIteration(), KeyboardInterrupt(), KeyError("Blue Monday")])
-def test_load_that_ends_early_ends_its_row(platform: MakePlatform, error: BaseException) -> None:
+def test_load_that_ends_early_ends_its_row(
+    make_platform: MakePlatform, error: BaseException
+) -> None:
     """Whatever ends a load early, its row has failed, and tells no data."""
-    here = platform(users=1)
+    platform = make_platform(users=1)
 
     def told(step: str, *_: int) -> None:
         if step == "fetch and load":
             raise error
 
     with pytest.raises(type(error)):
-        hourly_load.load_once(here.settings, "r", told, here.clock)
-    state, problem, _ = row(here, "r")
+        hourly_load.load_once(platform.settings, "r", told, platform.clock)
+    state, problem, _ = row(platform, "r")
     assert (state, type(error).__name__ in problem) == ("failed", True)
     assert "Blue" not in problem
-    assert not is_active(here)
+    assert not is_active(platform)
 
 
-def test_last_outcome_decides(platform: MakePlatform) -> None:
+def test_last_outcome_decides(make_platform: MakePlatform) -> None:
     """A try in which Spotify fails for all, and one that goes well, make a good run; so does a run
     that failed and is done again, whose time is that of its last attempt."""
-    here = platform(users=30)
+    platform = make_platform(users=30)
 
     def attempt(*fetches: Callable[[], None]) -> hourly_load.Summary:
-        with hourly_load.at_work(here.settings, "r", here.clock):
-            hourly_load.retry(here.settings, "r", here.clock)
-            hourly_load.plan(here.settings, "r", here.clock)
+        with hourly_load.at_work(platform.settings, "r", platform.clock):
+            hourly_load.retry(platform.settings, "r", platform.clock)
+            hourly_load.plan(platform.settings, "r", platform.clock)
             for before in fetches:
                 before()
                 with suppress(SpotifyUnavailable):
-                    fetch(here.settings, "r", 0, here.clock)
-            here.advance(seconds=7)
-            hourly_load.load(here.settings, "r", 0, here.clock)
+                    fetch(platform.settings, "r", 0, platform.clock)
+            platform.advance(seconds=7)
+            hourly_load.load(platform.settings, "r", 0, platform.clock)
             for kind in ("track", "artist", "features"):
-                enrich(here.settings, "r", kind, here.clock)
-        return hourly_load.summarise(here.settings, "r", here.clock)
+                enrich(platform.settings, "r", kind, platform.clock)
+        return hourly_load.summarise(platform.settings, "r", platform.clock)
 
     def down() -> None:
-        here.fault(path=FEED, status=503)
+        platform.fault(path=FEED, status=503)
 
     bad = attempt(down)
     assert "no usable response for" in str(bad.problem)
-    assert row(here, "r")[0] == "failed"
+    assert row(platform, "r")[0] == "failed"
 
-    here.advance(hours=14)
-    good = attempt(down, here.mend)
+    platform.advance(hours=14)
+    good = attempt(down, platform.mend)
     assert good.problem is None
-    assert row(here, "r") == ("success", None, 7)
+    assert row(platform, "r") == ("success", None, 7)
     assert good.counts["polled"] == 30
     assert "failed" not in good.counts
-    assert here.history() == here.reachable()
+    assert platform.history() == platform.reachable()
 
     # Only what is asked again has another outcome.
-    with connect(here.settings.warehouse_dsn) as connection:
+    with connect(platform.settings.warehouse_dsn) as connection:
         outcomes = dict.fromkeys(range(1, 30), "failed")
-        runs.end_step(connection, "r", "fetch", 0, {}, here.clock(), outcomes=outcomes)
-    again = hourly_load.summarise(here.settings, "r", here.clock)
+        runs.end_step(connection, "r", "fetch", 0, {}, platform.clock(), outcomes=outcomes)
+    again = hourly_load.summarise(platform.settings, "r", platform.clock)
     assert again.counts["failed"] == 29
     assert "no usable response for 29 of 30 users" in str(again.problem)
 
 
-def test_repeated_step_counts_its_users_once(platform: MakePlatform) -> None:
+def test_repeated_step_counts_its_users_once(make_platform: MakePlatform) -> None:
     """Counts of work add up over the tries of a step; its users, and those who pause, are the
     same."""
-    here = platform(users=1)
-    with connect(here.settings.warehouse_dsn) as connection:
-        runs.start(connection, "r", here.clock())
+    platform = make_platform(users=1)
+    with connect(platform.settings.warehouse_dsn) as connection:
+        runs.start(connection, "r", platform.clock())
         for users, paused in ((8, 2), (9, 1)):
             counts = {"users": users, "paused": paused, "plays": 5}
-            runs.end_step(connection, "r", "fetch", 0, counts, here.clock())
+            runs.end_step(connection, "r", "fetch", 0, counts, platform.clock())
         assert runs.totals(connection, "r") == {"users": 9, "paused": 2, "plays": 10}
 
 
-def test_run_without_a_plan_is_red(platform: MakePlatform) -> None:
+def test_run_without_a_plan_is_red(make_platform: MakePlatform) -> None:
     """It has a row, which says so; enrichment says so too, and is not tried for nothing."""
-    here = platform(users=1)
+    platform = make_platform(users=1)
     with pytest.raises(RunFailed, match="Run r was never planned"):
-        enrich(here.settings, "r", "track", here.clock)
-    summary = hourly_load.summarise(here.settings, "r", here.clock)
+        enrich(platform.settings, "r", "track", platform.clock)
+    summary = hourly_load.summarise(platform.settings, "r", platform.clock)
     with pytest.raises(RunFailed, match="never planned: no user was polled"):
         summary.require_success()
-    assert row(here, "r")[0] == "failed"
+    assert row(platform, "r")[0] == "failed"
 
 
-def test_pause_and_its_end_are_reported_once(platform: MakePlatform) -> None:
+def test_pause_and_its_end_are_reported_once(make_platform: MakePlatform) -> None:
     """A run in a pause is paused, not failed."""
-    here = platform(users=3)
-    here.fault(path=FEED, status=429, headers={"Retry-After": "7000"}, body={}, times=1)
-    until = here.clock() + timedelta(seconds=7000)
+    platform = make_platform(users=3)
+    platform.fault(path=FEED, status=429, headers={"Retry-After": "7000"}, body={}, times=1)
+    until = platform.clock() + timedelta(seconds=7000)
 
     def notices() -> list[tuple[str, str]]:
-        here.runs += 1
-        name = f"run {here.runs}"
+        platform.runs += 1
+        name = f"run {platform.runs}"
         with pytest.raises(RunPaused) as paused:
-            hourly_load.load_once(here.settings, name, lambda *_: None, here.clock)
+            hourly_load.load_once(platform.settings, name, lambda *_: None, platform.clock)
         assert {kind for kind, _ in paused.value.causes} == {"RateLimited"}
-        assert row(here, name)[0] == "paused"
+        assert row(platform, name)[0] == "paused"
         # What it told is noted; asked again at once, it tells nothing.
-        summary = hourly_load.summarise(here.settings, name, here.clock)
+        summary = hourly_load.summarise(platform.settings, name, platform.clock)
         return [(notice.kind, notice.sentence) for notice in summary.notices]
 
     assert notices() == []
     sent = "SELECT subject, detail::timestamptz FROM songswap.notices"
-    ((subject, told_until),) = here.rows(sent)
+    ((subject, told_until),) = platform.rows(sent)
     assert subject.startswith("pause of ")
     assert timedelta(0) <= told_until - until < timedelta(minutes=1)
-    here.advance(hours=1)
+    platform.advance(hours=1)
     assert notices() == []
-    here.advance(hours=1)
-    here.load()
-    assert here.rows(sent) == []
-    assert here.history() == here.reachable()
+    platform.advance(hours=1)
+    platform.load()
+    assert platform.rows(sent) == []
+    assert platform.history() == platform.reachable()
 
 
-def test_notices_of_pauses(platform: MakePlatform) -> None:
+def test_notices_of_pauses(make_platform: MakePlatform) -> None:
     """The first run says until when, the first good one says that it is over."""
-    here = platform(users=1)
-    here.load()
-    now = here.clock()
-    here.execute(
+    platform = make_platform(users=1)
+    platform.load()
+    now = platform.clock()
+    platform.execute(
         "INSERT INTO songswap.pauses VALUES (%s, %s, 'No more.', %s)",
-        here.settings.spotify.client_id,
+        platform.settings.spotify.client_id,
         now + timedelta(minutes=90),
         now,
     )
 
     def notices() -> list[tuple[str, str]]:
-        summary = hourly_load.summarise(here.settings, "run 1", here.clock)
+        summary = hourly_load.summarise(platform.settings, "run 1", platform.clock)
         return [(notice.kind, notice.sentence[:40]) for notice in summary.notices]
 
     until = f"{now + timedelta(minutes=90):%Y-%m-%d %H:%M}"
     assert notices() == [(PAUSED, f"Paused by Spotify until {until}")]
     assert notices() == []
-    here.advance(minutes=90)
+    platform.advance(minutes=90)
     assert notices() == [(RESUMED, "The pause that Spotify asked for is over")]
     assert notices() == []
 
     # A clock that was a day fast wrote this: it holds nobody up.
-    later = here.clock() + timedelta(days=1)
-    here.execute("UPDATE songswap.pauses SET noted_at = %s, until = %s", later, later)
+    later = platform.clock() + timedelta(days=1)
+    platform.execute("UPDATE songswap.pauses SET noted_at = %s, until = %s", later, later)
     assert notices() == []
-    here.load()
+    platform.load()
 
 
-def test_dead_grants_are_reported_once_a_day(platform: MakePlatform) -> None:
+def test_dead_grants_are_reported_once_a_day(make_platform: MakePlatform) -> None:
     """By number; at once when there are new ones after none."""
-    here = platform(users=4)
-    here.load()
+    platform = make_platform(users=4)
+    platform.load()
     state = "UPDATE songswap.grants SET state = %s WHERE user_id = %s"
-    here.execute(state, "revoked", here.user_id("listener-0001"))
-    here.execute(state, "forbidden", here.user_id("listener-0002"))
+    platform.execute(state, "revoked", platform.user_id("listener-0001"))
+    platform.execute(state, "forbidden", platform.user_id("listener-0002"))
 
     def notices() -> list[tuple[str, str]]:
-        summary = hourly_load.summarise(here.settings, "run 1", here.clock)
+        summary = hourly_load.summarise(platform.settings, "run 1", platform.clock)
         return [(notice.kind, notice.sentence) for notice in summary.notices]
 
     ((about, sentence),) = notices()
     assert about == LOOK
     assert sentence.startswith("2 users cannot be polled: 1 revoked, 1 forbidden.")
-    here.advance(hours=12)
+    platform.advance(hours=12)
     assert notices() == []
-    here.advance(hours=12)
+    platform.advance(hours=12)
     assert notices() == [(about, sentence)]
-    here.execute("UPDATE songswap.grants SET state = 'active'")
+    platform.execute("UPDATE songswap.grants SET state = 'active'")
     assert notices() == []
-    here.execute(state, "revoked", here.user_id("listener-0003"))
+    platform.execute(state, "revoked", platform.user_id("listener-0003"))
     assert len(notices()) == 1

@@ -95,34 +95,34 @@ def test_database_in_another_encoding_is_refused_by_every_command(
 
 
 @pytest.mark.parametrize("path", ["", "music, public", "public"])
-def test_tables_in_another_schema(platform: MakePlatform, path: str) -> None:
+def test_tables_in_another_schema(make_platform: MakePlatform, path: str) -> None:
     """They are found and used, no second set is made, and everything runs on them."""
-    here = platform(users=3)
-    dsn = here.settings.warehouse_dsn
-    here.execute('CREATE SCHEMA "music"')
+    platform = make_platform(users=3)
+    dsn = platform.settings.warehouse_dsn
+    platform.execute('CREATE SCHEMA "music"')
     for table in TABLES:
-        here.execute(f'ALTER TABLE "{table}" SET SCHEMA music')
-    here.execute("DROP SCHEMA songswap CASCADE")
+        platform.execute(f'ALTER TABLE "{table}" SET SCHEMA music')
+    platform.execute("DROP SCHEMA songswap CASCADE")
     if path:
         settings = make_conninfo(dsn, options=f"-c search_path={path.replace(' ', '')}")
-        here.settings = replace(here.settings, warehouse_dsn=settings)
-    assert migrate(here.settings.warehouse_dsn).platform == "music"
+        platform.settings = replace(platform.settings, warehouse_dsn=settings)
+    assert migrate(platform.settings.warehouse_dsn).platform == "music"
     assert schemas_with_tables(dsn) == {"music": 14}
-    context = from_environment(here.environment(), "a run", here.clock)
+    context = from_environment(platform.environment(), "a run", platform.clock)
     assert "in schema music." in run_step("postgres", "tables", context)
-    here.load()
-    here.advance(hours=1)
-    here.load()
-    assert migrate(here.settings.warehouse_dsn, OLDEST).platform == "music"
-    assert migrate(here.settings.warehouse_dsn).platform == "music"
-    here.advance(hours=1)
-    here.load()
+    platform.load()
+    platform.advance(hours=1)
+    platform.load()
+    assert migrate(platform.settings.warehouse_dsn, OLDEST).platform == "music"
+    assert migrate(platform.settings.warehouse_dsn).platform == "music"
+    platform.advance(hours=1)
+    platform.load()
     # The tests' own statements know no other way to it.
     name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
-    here.execute(f"ALTER ROLE songswap IN DATABASE {name} SET search_path = music")
-    here.settings = replace(here.settings, warehouse_dsn=dsn)
-    assert here.history() == here.reachable()
-    assert here.history()
+    platform.execute(f"ALTER ROLE songswap IN DATABASE {name} SET search_path = music")
+    platform.settings = replace(platform.settings, warehouse_dsn=dsn)
+    assert platform.history() == platform.reachable()
+    assert platform.history()
 
 
 async def test_coroutines_use_the_same_schema(database: str) -> None:
@@ -162,22 +162,22 @@ def test_an_empty_database_with_a_chosen_schema(database: str) -> None:
     assert schemas_with_tables(database) == {"music": 14}
 
 
-def test_our_tables_were_made_for_another_schema(platform: MakePlatform) -> None:
+def test_our_tables_were_made_for_another_schema(make_platform: MakePlatform) -> None:
     """A second set that comes first in the path is not loaded: ours belong to the other one."""
-    here = platform(users=2)
-    dsn = here.settings.warehouse_dsn
-    here.execute("CREATE SCHEMA other")
+    platform = make_platform(users=2)
+    dsn = platform.settings.warehouse_dsn
+    platform.execute("CREATE SCHEMA other")
     for table in TABLES:
-        here.execute(f'CREATE TABLE other."{table}" (LIKE public."{table}" INCLUDING ALL)')
-    context = from_environment(here.environment(), "a run", here.clock)
+        platform.execute(f'CREATE TABLE other."{table}" (LIKE public."{table}" INCLUDING ALL)')
+    context = from_environment(platform.environment(), "a run", platform.clock)
     assert "Such tables in schema other are not used." in run_step("postgres", "tables", context)
-    here.load()
+    platform.load()
     there = make_conninfo(dsn, options="-c search_path=other,public")
-    here.settings = replace(here.settings, warehouse_dsn=there)
-    here.execute('INSERT INTO other."Users" SELECT * FROM public."Users"')
-    here.execute('INSERT INTO other."SpotifyTokens" SELECT * FROM public."SpotifyTokens"')
+    platform.settings = replace(platform.settings, warehouse_dsn=there)
+    platform.execute('INSERT INTO other."Users" SELECT * FROM public."Users"')
+    platform.execute('INSERT INTO other."SpotifyTokens" SELECT * FROM public."SpotifyTokens"')
     with pytest.raises(RunFailed, match="the pipeline's own refer to those in public"):
-        here.load()
+        platform.load()
 
 
 def test_statements_that_migrate_names_are_enough(database: str) -> None:
@@ -323,25 +323,25 @@ def test_without_the_schema_public(database: str) -> None:
     assert migrate(database).platform == "public"
 
 
-def test_a_run_without_users_is_not_green(platform: MakePlatform) -> None:
+def test_a_run_without_users_is_not_green(make_platform: MakePlatform) -> None:
     """Fewer users than before are told in yellow, none at all in red until they are back."""
-    here = platform(users=6)
-    assert "missing_users" not in here.load()
-    here.execute('CREATE TABLE away AS SELECT * FROM "SpotifyTokens" ORDER BY id LIMIT 3')
-    here.execute('DELETE FROM "SpotifyTokens" WHERE id IN (SELECT id FROM away)')
-    here.advance(hours=1)
-    counts = here.load()
+    platform = make_platform(users=6)
+    assert "missing_users" not in platform.load()
+    platform.execute('CREATE TABLE away AS SELECT * FROM "SpotifyTokens" ORDER BY id LIMIT 3')
+    platform.execute('DELETE FROM "SpotifyTokens" WHERE id IN (SELECT id FROM away)')
+    platform.advance(hours=1)
+    counts = platform.load()
     assert counts["missing_users"] == 3
     assert counts["users"] == 3
-    here.advance(hours=1)
-    assert "missing_users" not in here.load(), "it is told once"
-    here.execute('INSERT INTO away SELECT * FROM "SpotifyTokens"')
-    here.execute('DELETE FROM "SpotifyTokens"')
+    platform.advance(hours=1)
+    assert "missing_users" not in platform.load(), "it is told once"
+    platform.execute('INSERT INTO away SELECT * FROM "SpotifyTokens"')
+    platform.execute('DELETE FROM "SpotifyTokens"')
     for _ in range(2):
-        here.advance(hours=1)
+        platform.advance(hours=1)
         with pytest.raises(RunFailed, match="None of the 3 users of an earlier run"):
-            here.load()
-    here.execute('INSERT INTO "SpotifyTokens" SELECT * FROM away')
-    here.advance(hours=1)
-    here.load()
-    assert here.history() == here.reachable()
+            platform.load()
+    platform.execute('INSERT INTO "SpotifyTokens" SELECT * FROM away')
+    platform.advance(hours=1)
+    platform.load()
+    assert platform.history() == platform.reachable()

@@ -31,63 +31,65 @@ LOUD = {
 _ENTRY = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (\w+): ", re.MULTILINE)
 
 
-def database(here: Platform) -> str:
+def database(platform: Platform) -> str:
     """The name of the platform's database."""
-    return str(psycopg.conninfo.conninfo_to_dict(here.settings.warehouse_dsn)["dbname"])
+    return str(psycopg.conninfo.conninfo_to_dict(platform.settings.warehouse_dsn)["dbname"])
 
 
-def log_all(here: Platform, **more: str) -> None:
+def log_all(platform: Platform, **more: str) -> None:
     """Have the server log all that it can of what is done in the platform's database."""
     for name, value in (LOUD | more).items():
-        here.execute(f"ALTER DATABASE {database(here)} SET {name} = '{value}'")
+        platform.execute(f"ALTER DATABASE {database(platform)} SET {name} = '{value}'")
 
 
-def checked(here: Platform) -> str:
+def checked(platform: Platform) -> str:
     """What the sanity check says of the server's log."""
-    variables = here.environment()
+    variables = platform.environment()
     given = CheckContext(
         lambda name: parse_connection(name, variables[f"AIRFLOW_CONN_{name.upper()}"]),
         variables.get,
         variables,
         "run",
-        here.clock,
+        platform.clock,
     )
     return run_step("postgres", "log", given)
 
 
-def hours(here: Platform) -> set[str]:
+def hours(platform: Platform) -> set[str]:
     """Loads with rotated tokens, and with errors of every kind around them; all tokens in use."""
     given: set[str] = set()
 
     def load() -> None:
-        given.update(tokens(here))
-        here.advance(hours=1)
-        here.load()
-        given.update(tokens(here))
+        given.update(tokens(platform))
+        platform.advance(hours=1)
+        platform.load()
+        given.update(tokens(platform))
 
     load()
-    here.fault(path="/api/token", access_suffix="x" * 300)  # too long for its column
+    platform.fault(path="/api/token", access_suffix="x" * 300)  # too long for its column
     load()
-    here.mend()
-    here.execute(
+    platform.mend()
+    platform.execute(
         "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'no' USING DETAIL = 'not now'; END $$"
     )
     for table in ('"SpotifyTokens"', "songswap.tokens", "songswap.token_exchanges"):
-        here.execute(f"CREATE TRIGGER no BEFORE UPDATE OR DELETE ON {table} EXECUTE FUNCTION no()")
+        platform.execute(
+            f"CREATE TRIGGER no BEFORE UPDATE OR DELETE ON {table} EXECUTE FUNCTION no()"
+        )
         with suppress(SongSwapError):  # what it is, is another test's affair
             load()
-        here.execute(f"DROP TRIGGER no ON {table}")
+        platform.execute(f"DROP TRIGGER no ON {table}")
     load()
     return given
 
 
-def tokens(here: Platform) -> Iterator[str]:
+def tokens(platform: Platform) -> Iterator[str]:
     """All tokens that the warehouse knows."""
-    for row in here.rows(
+    for row in platform.rows(
         "SELECT convert_from(access_token, 'UTF8'), convert_from(refresh_token, 'UTF8')"
         " FROM songswap.current_tokens()"
-    ) + here.rows('SELECT access_token, refresh_token FROM "SpotifyTokens"'):
+    ) + platform.rows('SELECT access_token, refresh_token FROM "SpotifyTokens"'):
         yield from row
 
 
@@ -114,29 +116,29 @@ def log(postgres: Postgres) -> Callable[[], str]:
 
 
 def test_log_without_parameters_holds_no_token(
-    platform: MakePlatform, log: Callable[[], str]
+    make_platform: MakePlatform, log: Callable[[], str]
 ) -> None:
     """The log of every statement and error, with the recommended settings."""
-    here = platform(*ROTATED, users=3)
-    log_all(here, log_parameter_max_length="0", log_parameter_max_length_on_error="0")
-    assert checked(here) == "The server logs no parameters of statements."
-    given = hours(here)
+    platform = make_platform(*ROTATED, users=3)
+    log_all(platform, log_parameter_max_length="0", log_parameter_max_length_on_error="0")
+    assert checked(platform) == "The server logs no parameters of statements."
+    given = hours(platform)
     assert "INSERT INTO songswap.tokens" in log()
     assert "value too long" in log()
     assert shown(log(), given) == []
 
 
 def test_only_the_statement_that_stores_tokens_logs_them(
-    platform: MakePlatform, log: Callable[[], str]
+    make_platform: MakePlatform, log: Callable[[], str]
 ) -> None:
     """Where parameters are logged."""
-    here = platform(*ROTATED, users=3)
-    log_all(here, log_parameter_max_length="-1")
-    text = checked(here)
+    platform = make_platform(*ROTATED, users=3)
+    log_all(platform, log_parameter_max_length="-1")
+    text = checked(platform)
     assert "log_statement = all, log_parameter_max_length_on_error = -1" in text
     for remedy in ("log_parameter_max_length", "log_parameter_max_length_on_error"):
         assert f"ALTER ROLE songswap SET {remedy} = 0" in text
-    given = hours(here)
+    given = hours(platform)
     statements = shown(log(), given)
     assert statements
     assert all("INSERT INTO songswap.tokens" in statement for statement in statements)

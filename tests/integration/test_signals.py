@@ -87,15 +87,15 @@ def test_child_can_be_interrupted_and_outlives_the_terminal(in_background: list[
 
 
 def test_command_that_waits(
-    platform: MakePlatform,
+    make_platform: MakePlatform,
     tmp_path: Path,
     free_port: Callable[[], int],
     in_background: list[str],
 ) -> None:
     """A command of the pipeline is interrupted: exit code 130, and no traceback."""
-    here = platform(users=1)
+    platform = make_platform(users=1)
     command = [sys.executable, "-m", "songswap.cli.main", "connect", "--no-browser"]
-    environment = {"PATH": os.environ.get("PATH", os.defpath)} | here.environment()
+    environment = {"PATH": os.environ.get("PATH", os.defpath)} | platform.environment()
     options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.STDOUT}
     port = ("--port", str(free_port()))
     with running([*in_background, *command, *port], **options) as process:

@@ -24,33 +24,33 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def here(platform: MakePlatform, own_objects: ObjectStore) -> Platform:
+def platform(make_platform: MakePlatform, own_objects: ObjectStore) -> Platform:
     """A platform of four users with an S3 endpoint of its own."""
-    made = platform(users=4)
+    made = make_platform(users=4)
     made.use(own_objects)
     return made
 
 
 @pytest.fixture
-def songswap(here: Platform) -> Run:
+def songswap(platform: Platform) -> Run:
     """Runs ``songswap spool`` with the platform's settings, and an answer for what it asks."""
 
     def run(*arguments: str, answer: str = "") -> Result:
-        environment = {"COLUMNS": "160"} | here.environment()
+        environment = {"COLUMNS": "160"} | platform.environment()
         return CliRunner().invoke(app, ["spool", *arguments], input=answer, env=environment)
 
     return run
 
 
-def fetched(here: Platform, run_id: str = "r") -> None:
+def fetched(platform: Platform, run_id: str = "r") -> None:
     """Have everybody's answers in the spool, not loaded yet."""
-    hourly_load.plan(here.settings, run_id, here.clock)
-    fetch(here.settings, run_id, 0, here.clock)
+    hourly_load.plan(platform.settings, run_id, platform.clock)
+    fetch(platform.settings, run_id, 0, platform.clock)
 
 
-def damage(here: Platform, id_: int) -> None:
+def damage(platform: Platform, id_: int) -> None:
     """Have the disk lose the second half of an answer."""
-    with sqlite3.connect(here.settings.spool / "spool.sqlite3") as db:
+    with sqlite3.connect(platform.settings.spool / "spool.sqlite3") as db:
         db.execute("UPDATE answers SET body = substr(body, 1, 99) WHERE id = ?", [id_])
     db.close()
 
@@ -63,18 +63,18 @@ def test_help_explains_each_option() -> None:
         assert [option.name for option in command.params if not option.help] == []
 
 
-def test_list_show_retry_drop(here: Platform, own_objects: ObjectStore, songswap: Run) -> None:
+def test_list_show_retry_drop(platform: Platform, own_objects: ObjectStore, songswap: Run) -> None:
     """What waits is listed without a secret, retried when it can leave, and dropped when asked."""
     missing = songswap("list")
     assert missing.exit_code == 1
     assert "There is no spool" in str(missing.exception)
-    assert not here.settings.spool.exists()
+    assert not platform.settings.spool.exists()
 
     own_objects.stop()
-    fetched(here)
-    with Spool(here.settings.spool) as spool:
+    fetched(platform)
+    with Spool(platform.settings.spool) as spool:
         spool.add_tokens(
-            [RotatedToken(1, "spent", "secret access", "secret refresh", here.clock())]
+            [RotatedToken(1, "spent", "secret access", "secret refresh", platform.clock())]
         )
     listed = json.loads(songswap("list", "--json").stdout)
     assert [response["id"] for response in listed["responses"]] == [1, 2, 3, 4]
@@ -106,32 +106,32 @@ def test_list_show_retry_drop(here: Platform, own_objects: ObjectStore, songswap
     assert songswap("drop", "1", answer="y\n").exit_code == 0
 
     own_objects.start()
-    here.use(own_objects)
+    platform.use(own_objects)
     done = songswap("retry")
     assert done.exit_code == 0, done.stderr
     assert "3 responses left the spool, 0 still wait" in done.stderr
-    with Spool(here.settings.spool) as spool:
+    with Spool(platform.settings.spool) as spool:
         assert spool.entries() == []
-    assert len({user for user, _, _ in here.history()}) == 3
-    assert here.rows("SELECT state FROM songswap.runs") == [("running",)], "a retry is no run"
+    assert len({user for user, _, _ in platform.history()}) == 3
+    assert platform.rows("SELECT state FROM songswap.runs") == [("running",)], "a retry is no run"
 
 
 def test_damaged_response_stays_and_others_leave(
-    here: Platform, own_objects: ObjectStore, songswap: Run
+    platform: Platform, own_objects: ObjectStore, songswap: Run
 ) -> None:
     """It has its reason."""
     own_objects.stop()
-    fetched(here)
-    damage(here, 2)
-    counts = hourly_load.load(here.settings, "r", 0, here.clock)
-    assert counts["plays"] == here.history().total() > 0
-    assert len({user for user, _, _ in here.history()}) == 3
+    fetched(platform)
+    damage(platform, 2)
+    counts = hourly_load.load(platform.settings, "r", 0, platform.clock)
+    assert counts["plays"] == platform.history().total() > 0
+    assert len({user for user, _, _ in platform.history()}) == 3
     own_objects.start()
-    here.use(own_objects)
+    platform.use(own_objects)
     with pytest.raises(RunFailed, match=r"response 2 of user \d is damaged"):
-        here.load()
-    assert here.history() == here.reachable(), "Spotify told it again"
-    with Spool(here.settings.spool) as spool:
+        platform.load()
+    assert platform.history() == platform.reachable(), "Spotify told it again"
+    with Spool(platform.settings.spool) as spool:
         assert [(entry.id, entry.archived, entry.loaded) for entry in spool.entries()] == [
             (2, False, False)
         ]
@@ -139,7 +139,7 @@ def test_damaged_response_stays_and_others_leave(
     assert "is damaged" in shown.stdout
     dropped = songswap("drop", "2", "--yes")
     assert "which cannot be read" in dropped.stderr
-    here.load()
+    platform.load()
 
 
 @pytest.mark.parametrize(
@@ -150,48 +150,48 @@ def test_damaged_response_stays_and_others_leave(
         "RETURN NULL",
     ],
 )
-def test_refused_response_stays_and_others_load(here: Platform, trouble: str) -> None:
+def test_refused_response_stays_and_others_load(platform: Platform, trouble: str) -> None:
     """The warehouse refuses or swallows its rows; it has its reason."""
-    poisoned = here.user_id("listener-0002")
-    here.execute(
+    poisoned = platform.user_id("listener-0002")
+    platform.execute(
         "CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         f" IF NEW.user_id = {poisoned} THEN {trouble}; END IF; RETURN NEW; END $$"
     )
-    here.execute(
+    platform.execute(
         'CREATE TRIGGER trouble BEFORE INSERT ON "History" FOR EACH ROW EXECUTE FUNCTION trouble()'
     )
     with pytest.raises(RunFailed, match="0 responses wait in the spool for S3 and 1 for the"):
-        here.load()
-    here.advance(hours=2)
+        platform.load()
+    platform.advance(hours=2)
     with pytest.raises(RunFailed, match="and 2 for the warehouse"):
-        here.load()
-    assert len({user for user, _, _ in here.history()}) == 3
-    with Spool(here.settings.spool) as spool:
+        platform.load()
+    assert len({user for user, _, _ in platform.history()}) == 3
+    with Spool(platform.settings.spool) as spool:
         assert {entry.user_id for entry in spool.entries()} == {poisoned}
         assert all(entry.problem for entry in spool.entries())
-    here.execute('DROP TRIGGER trouble ON "History"')
-    here.load()
-    assert here.history() == here.reachable()
+    platform.execute('DROP TRIGGER trouble ON "History"')
+    platform.load()
+    assert platform.history() == platform.reachable()
 
 
 def test_full_spool_takes_nothing_and_nobody_is_polled(
-    here: Platform, own_objects: ObjectStore
+    platform: Platform, own_objects: ObjectStore
 ) -> None:
     own_objects.stop()
-    fetched(here)
-    here.settings = replace(here.settings, spool_max_bytes=11 * 4096)
-    here.spotify.delete("/admin/calls")
-    hourly_load.plan(here.settings, "r2", here.clock)
+    fetched(platform)
+    platform.settings = replace(platform.settings, spool_max_bytes=11 * 4096)
+    platform.spotify.delete("/admin/calls")
+    hourly_load.plan(platform.settings, "r2", platform.clock)
     with pytest.raises(SpoolError, match="4 responses wait for S3 and 4 for the warehouse"):
-        fetch(here.settings, "r2", 0, here.clock)
-    assert here.calls() == {}
+        fetch(platform.settings, "r2", 0, platform.clock)
+    assert platform.calls() == {}
     with (
-        Spool(here.settings.spool, 11 * 4096) as spool,
+        Spool(platform.settings.spool, 11 * 4096) as spool,
         pytest.raises(SpoolError, match="SONGSWAP_SPOOL_MAX_MB"),
     ):
-        spool.add("r2", 0, [RawResponse(1, "key", here.clock(), pack(b"{}"))])
+        spool.add("r2", 0, [RawResponse(1, "key", platform.clock(), pack(b"{}"))])
     own_objects.start()
-    here.use(own_objects)
-    here.load()
-    assert here.history() == here.reachable()
-    assert len({user for user, _, _ in here.history()}) == 4
+    platform.use(own_objects)
+    platform.load()
+    assert platform.history() == platform.reachable()
+    assert len({user for user, _, _ in platform.history()}) == 4

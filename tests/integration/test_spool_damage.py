@@ -408,24 +408,24 @@ def test_older_tokens_do_not_replace_newer_ones(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def here(platform: MakePlatform, own_objects: ObjectStore) -> Platform:
+def platform(make_platform: MakePlatform, own_objects: ObjectStore) -> Platform:
     """A platform of four users with an S3 endpoint of its own."""
-    made = platform(users=4)
+    made = make_platform(users=4)
     made.use(own_objects)
     return made
 
 
-def test_run_goes_on_and_is_red_once(here: Platform) -> None:
+def test_run_goes_on_and_is_red_once(platform: Platform) -> None:
     """A run that finds the spool broken loads what was saved, is red, and the next one is not."""
-    plan(here.settings, "r", here.clock)
-    fetch(here.settings, "r", 0, here.clock)
-    broken_tree(here.settings.spool / FILE)
+    plan(platform.settings, "r", platform.clock)
+    fetch(platform.settings, "r", 0, platform.clock)
+    broken_tree(platform.settings.spool / FILE)
     with pytest.raises(RunFailed, match="The spool was broken") as result:
-        here.load()
+        platform.load()
     assert "4 responses and the tokens of 0 users were recovered" in str(result.value)
-    assert here.history() == here.reachable()
-    here.advance(hours=1)
-    here.load()
-    environment = {"COLUMNS": "160"} | here.environment()
+    assert platform.history() == platform.reachable()
+    platform.advance(hours=1)
+    platform.load()
+    environment = {"COLUMNS": "160"} | platform.environment()
     listed = CliRunner().invoke(app, ["spool", "list"], env=environment)
     assert "its file was renamed to spool.sqlite3.broken-" in listed.stdout.replace("\n", " ")

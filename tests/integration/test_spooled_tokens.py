@@ -44,59 +44,59 @@ class Dump:
         self._postgres.drop_database(self._copy)
 
 
-def states(here: Platform) -> dict[str, int]:
+def states(platform: Platform) -> dict[str, int]:
     """How many grants are in which state."""
-    return dict(here.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
+    return dict(platform.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
 
 
 def test_restored_from_a_dump(
-    platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture
+    make_platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody is lost with the hours since the dump, and a replay of them restores the plays."""
-    here = platform(*ROTATED, users=6)
-    here.load()
-    here.advance(hours=2)
-    here.load()
-    since = here.clock()
-    dump = Dump(postgres, here.settings.warehouse_dsn)
+    platform = make_platform(*ROTATED, users=6)
+    platform.load()
+    platform.advance(hours=2)
+    platform.load()
+    since = platform.clock()
+    dump = Dump(postgres, platform.settings.warehouse_dsn)
     for _ in range(2):
-        here.advance(hours=12)
-        here.load()
-    before, given = here.history(), held(here.settings.warehouse_dsn).values()
+        platform.advance(hours=12)
+        platform.load()
+    before, given = platform.history(), held(platform.settings.warehouse_dsn).values()
     dump.restore()
-    assert len(here.history()) < len(before)
-    here.advance(hours=1)
-    counts = here.load()
+    assert len(platform.history()) < len(before)
+    platform.advance(hours=1)
+    counts = platform.load()
     assert counts["tokens_put_back"] == 6
     assert "it held older tokens of 6 users" in caplog.text
     assert f"`songswap replay --from {since:%Y-%m-%dT%H}` restores the plays" in caplog.text
     assert not any(token in caplog.text for token in given)
     assert (counts.get("refused", 0), counts.get("failed", 0)) == (0, 0)
-    assert states(here) == {"active": 6}
-    for unit in replay.plan(here.settings, since=since):
-        replay.replay(here.settings, "a replay", unit)
-    assert here.history() == here.reachable()
-    assert len(here.history()) >= len(before)
-    here.advance(hours=1)
-    counts = here.load()
+    assert states(platform) == {"active": 6}
+    for unit in replay.plan(platform.settings, since=since):
+        replay.replay(platform.settings, "a replay", unit)
+    assert platform.history() == platform.reachable()
+    assert len(platform.history()) >= len(before)
+    platform.advance(hours=1)
+    counts = platform.load()
     assert "tokens_put_back" not in counts
     assert (counts.get("refused", 0), counts.get("failed", 0)) == (0, 0)
-    assert here.history() == here.reachable()
+    assert platform.history() == platform.reachable()
 
 
 def test_without_stored_tokens_their_users_are_refused(
-    platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture
+    make_platform: MakePlatform, postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is restored: those of the hours since the backup are lost."""
-    here = platform(*ROTATED, users=2)
-    here.settings = replace(here.settings, keep_tokens=timedelta(0))
-    here.load()
-    here.advance(hours=1)
-    dump = Dump(postgres, here.settings.warehouse_dsn)
-    here.load()
+    platform = make_platform(*ROTATED, users=2)
+    platform.settings = replace(platform.settings, keep_tokens=timedelta(0))
+    platform.load()
+    platform.advance(hours=1)
+    dump = Dump(postgres, platform.settings.warehouse_dsn)
+    platform.load()
     dump.restore()
-    here.advance(hours=1)
-    counts = here.load()
+    platform.advance(hours=1)
+    counts = platform.load()
     assert (counts["refused"], counts.get("tokens_put_back")) == (2, None)
     assert "went back in time" not in caplog.text
 

@@ -260,13 +260,13 @@ def test_name_and_options_of_a_connection_are_respected(warehouse_dsn: str) -> N
     assert shown == ("nightly", "off", "UTC", "public")
 
 
-def test_load_while_a_table_is_locked(platform: MakePlatform) -> None:
+def test_load_while_a_table_is_locked(make_platform: MakePlatform) -> None:
     """A load that finds a table locked ends, and says who has it; the next one brings all."""
-    here = platform(users=2)
+    platform = make_platform(users=2)
     with (
-        held(here.settings.warehouse_dsn, 'LOCK TABLE "History"') as pid,
+        held(platform.settings.warehouse_dsn, 'LOCK TABLE "History"') as pid,
         pytest.raises(RunFailed, match=rf"reports \(pid {pid}\)|wait in the spool"),
     ):
-        here.load()
-    here.load()
-    assert here.history() == here.reachable() != {}
+        platform.load()
+    platform.load()
+    assert platform.history() == platform.reachable() != {}

@@ -37,50 +37,50 @@ CRASH = Path(__file__).with_name("crash.py")
 ROTATED = ("--rotate-refresh-tokens", "1")
 
 
-def states(here: Platform) -> dict[str, int]:
+def states(platform: Platform) -> dict[str, int]:
     """How many grants are in which state."""
-    return dict(here.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
+    return dict(platform.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
 
 
-def checked(here: Platform) -> CheckContext:
+def checked(platform: Platform) -> CheckContext:
     """What a sanity check is given in a terminal."""
-    variables = here.environment()
+    variables = platform.environment()
 
     def connection(name: str) -> Connection:
         return parse_connection(name, variables[f"AIRFLOW_CONN_{name.upper()}"])
 
-    return CheckContext(connection, variables.get, variables, "run", here.clock)
+    return CheckContext(connection, variables.get, variables, "run", platform.clock)
 
 
 @pytest.mark.parametrize("name", ["refresh_suffix", "access_suffix"])
-def test_long_tokens_for_hours(platform: MakePlatform, name: str) -> None:
+def test_long_tokens_for_hours(make_platform: MakePlatform, name: str) -> None:
     """Tokens longer than their columns are used as Spotify gave them last, and cost nobody."""
-    here = platform(*ROTATED, users=6)
-    here.load()
-    before = here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY 1')
-    here.fault(path="/api/token", **{name: "x" * 326})
+    platform = make_platform(*ROTATED, users=6)
+    platform.load()
+    before = platform.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY 1')
+    platform.fault(path="/api/token", **{name: "x" * 326})
     for _ in range(5):
-        here.advance(hours=1)
-        counts = here.load()
+        platform.advance(hours=1)
+        counts = platform.load()
         assert (counts.get("refused", 0), counts.get("failed", 0)) == (0, 0)
-    assert here.history() == here.reachable()
-    assert states(here) == {"active": 6}
-    platforms = here.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY 1')
+    assert platform.history() == platform.reachable()
+    assert states(platform) == {"active": 6}
+    platforms = platform.rows('SELECT id, refresh_token FROM "SpotifyTokens" ORDER BY 1')
     assert (platforms == before) == (name == "refresh_suffix"), "a token that fits is mirrored"
-    with connect(here.settings.warehouse_dsn) as connection:
+    with connect(platform.settings.warehouse_dsn) as connection:
         (column,) = tokens.narrow_columns(connection)
         assert (column.name, column.size, column.users) == (name.replace("suffix", "token"), 256, 6)
         assert column.longest > 326
-        assert column.remedy in run_step("postgres", "tables", checked(here))
-        rows = here.rows(
+        assert column.remedy in run_step("postgres", "tables", checked(platform))
+        rows = platform.rows(
             "SELECT count(*) FROM songswap.notices WHERE subject LIKE '%%'||%s", column.name
         )
         assert rows == [(1,)]
         connection.execute(column.remedy.encode())
-        here.advance(hours=1)
-        here.load()
+        platform.advance(hours=1)
+        platform.load()
         assert tokens.narrow_columns(connection) == []
-    assert here.rows(
+    assert platform.rows(
         'SELECT count(*) FROM "SpotifyTokens" t JOIN songswap.tokens k ON k.user_id = t.id'
         " WHERE convert_to(t.refresh_token, 'UTF8') = k.refresh_token"
         " AND convert_to(t.access_token, 'UTF8') = k.access_token AND k.problem IS NULL"
@@ -88,42 +88,44 @@ def test_long_tokens_for_hours(platform: MakePlatform, name: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["\n", "\x00", "\U0001f3b5", "\x7f", "é", " "])
-def test_odd_characters_cost_their_user_alone(platform: MakePlatform, suffix: str) -> None:
+def test_odd_characters_cost_their_user_alone(make_platform: MakePlatform, suffix: str) -> None:
     """What a header cannot carry is one user's failure; the refresh token is stored even so."""
-    here = platform(*ROTATED, users=4)
-    here.load()
-    here.advance(hours=1)
-    here.fault(path="/api/token", user="listener-0002", access_suffix=suffix, refresh_suffix=suffix)
-    counts = here.load()
+    platform = make_platform(*ROTATED, users=4)
+    platform.load()
+    platform.advance(hours=1)
+    platform.fault(
+        path="/api/token", user="listener-0002", access_suffix=suffix, refresh_suffix=suffix
+    )
+    counts = platform.load()
     assert counts.get("failed", 0) <= 1
     assert counts.get("refused", 0) == 0
-    others = {key for key in here.reachable() if key[0] != "listener-0002"}
-    assert others <= here.history().keys()
-    here.mend()
+    others = {key for key in platform.reachable() if key[0] != "listener-0002"}
+    assert others <= platform.history().keys()
+    platform.mend()
     for _ in range(2):
-        here.advance(hours=1)
-        counts = here.load()
+        platform.advance(hours=1)
+        counts = platform.load()
         assert (counts.get("failed", 0), counts.get("refused", 0)) == (0, 0)
-    assert here.history() == here.reachable()
-    assert states(here) == {"active": 4}
+    assert platform.history() == platform.reachable()
+    assert states(platform) == {"active": 4}
 
 
-def test_later_login_wins(platform: MakePlatform) -> None:
+def test_later_login_wins(make_platform: MakePlatform) -> None:
     """A token that the web app writes takes the place of ours, which it did not hold."""
-    here = platform(*ROTATED, users=1)
-    here.load()
-    here.advance(hours=1)
-    here.fault(path="/api/token", refresh_suffix="x" * 300)
-    here.load()
-    here.mend()
-    here.execute(
+    platform = make_platform(*ROTATED, users=1)
+    platform.load()
+    platform.advance(hours=1)
+    platform.fault(path="/api/token", refresh_suffix="x" * 300)
+    platform.load()
+    platform.mend()
+    platform.execute(
         "UPDATE \"SpotifyTokens\" SET access_token = 'a', refresh_token = 'of the web app'"
     )
-    assert here.rows("SELECT refresh_token, expires_at FROM songswap.current_tokens()") == [
+    assert platform.rows("SELECT refresh_token, expires_at FROM songswap.current_tokens()") == [
         (b"of the web app", None)
     ]
-    hourly_load.plan(here.settings, "r", here.clock)
-    assert here.rows("SELECT authorized_at FROM songswap.grants") == [(here.clock(),)]
+    hourly_load.plan(platform.settings, "r", platform.clock)
+    assert platform.rows("SELECT authorized_at FROM songswap.grants") == [(platform.clock(),)]
 
 
 @contextmanager
@@ -220,18 +222,18 @@ async def test_login_during_an_exchange_wins(warehouse_dsn: str, tmp_path: Path)
 
     async def refresh(token: str) -> Tokens:
         if token == "refresh 1":
-            here.execute("UPDATE \"SpotifyTokens\" SET refresh_token = 'login' WHERE id = 1")
+            platform.execute("UPDATE \"SpotifyTokens\" SET refresh_token = 'login' WHERE id = 1")
         return Tokens(f"new {token}", f"next {token}", LATER)
 
     with (
         users(warehouse_dsn, 2) as ids,
-        psycopg.connect(warehouse_dsn, autocommit=True) as here,
+        psycopg.connect(warehouse_dsn, autocommit=True) as platform,
     ):
         async with exchanging(warehouse_dsn, tmp_path, refresh) as exchanger:
             known = {user: f"access {user}" for user in ids}
             assert len([one async for one in exchanger.exchange(known)]) == 2
         assert current(warehouse_dsn) == {1: "login", 2: "next refresh 2"}
-        rows = here.execute('SELECT refresh_token FROM "SpotifyTokens" ORDER BY id').fetchall()
+        rows = platform.execute('SELECT refresh_token FROM "SpotifyTokens" ORDER BY id').fetchall()
         assert rows == [("login",), ("next refresh 2",)]
 
 
@@ -324,52 +326,54 @@ def test_token_of_any_characters_is_stored(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_in_the_middle_of_exchanges(platform: MakePlatform, number: signal.Signals) -> None:
+def test_signal_in_the_middle_of_exchanges(
+    make_platform: MakePlatform, number: signal.Signals
+) -> None:
     """A signal ends a load within 20 s; every exchange that was begun is stored, nobody is lost."""
-    here = platform(*ROTATED, users=60)
-    here.load()
-    here.advance(hours=1)
-    here.fault(path="/api/token", delay_ms=500)
+    platform = make_platform(*ROTATED, users=60)
+    platform.load()
+    platform.advance(hours=1)
+    platform.fault(path="/api/token", delay_ms=500)
     with subprocess.Popen(  # noqa: S603  (our own script)
-        [sys.executable, CRASH, here.clock().isoformat()],
-        env=here.environment() | {"SONGSWAP_IN_FLIGHT": "20"},
+        [sys.executable, CRASH, platform.clock().isoformat()],
+        env=platform.environment() | {"SONGSWAP_IN_FLIGHT": "20"},
         stderr=subprocess.PIPE,
     ) as process:
-        while here.calls().get("token", 0) < 25:
+        while platform.calls().get("token", 0) < 25:
             assert process.poll() is None
         process.send_signal(number)
         process.communicate(timeout=20)
     assert process.returncode != 0
-    here.mend()
-    assert here.calls()["token"] < 120, "the signal came too late to stop anything"
+    platform.mend()
+    assert platform.calls()["token"] < 120, "the signal came too late to stop anything"
     # What was rotated is worthless by now.
-    here.advance(minutes=30)
-    counts = here.load()
+    platform.advance(minutes=30)
+    counts = platform.load()
     assert (counts.get("refused", 0), counts.get("failed", 0)) == (0, 0)
-    assert here.history() == here.reachable()
-    assert states(here) == {"active": 60}
+    assert platform.history() == platform.reachable()
+    assert states(platform) == {"active": 60}
 
 
-def test_token_lost_with_its_process_is_reported_as_lost(platform: MakePlatform) -> None:
+def test_token_lost_with_its_process_is_reported_as_lost(make_platform: MakePlatform) -> None:
     """With the time; not as revoked."""
-    here = platform(*ROTATED, users=1)
-    here.load()
-    here.advance(hours=1)
-    sent_at = here.clock()
+    platform = make_platform(*ROTATED, users=1)
+    platform.load()
+    platform.advance(hours=1)
+    sent_at = platform.clock()
     arguments = [sent_at.isoformat(), "kill", "after", "songswap.spotify.client:Client.refresh"]
     done = subprocess.run(  # noqa: S603  (our own script)
         [sys.executable, CRASH, *arguments, "1"],
-        env=here.environment(),
+        env=platform.environment(),
         capture_output=True,
         check=False,
         timeout=60,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    here.execute("UPDATE songswap.token_exchanges SET claimed_until = now()")
-    here.advance(minutes=30)
-    counts = here.load()
+    platform.execute("UPDATE songswap.token_exchanges SET claimed_until = now()")
+    platform.advance(minutes=30)
+    counts = platform.load()
     assert (counts["refused"], counts["lost_tokens"]) == (1, 1)
-    assert here.rows("SELECT state, problem FROM songswap.grants") == [
+    assert platform.rows("SELECT state, problem FROM songswap.grants") == [
         (
             "lost",
             f"lost in a crash, or on the way, at {sent_at:%Y-%m-%d %H:%M:%S} UTC:"
@@ -378,73 +382,76 @@ def test_token_lost_with_its_process_is_reported_as_lost(platform: MakePlatform)
     ]
 
 
-def test_interrupted_exchange_is_repeated_first(platform: MakePlatform) -> None:
+def test_interrupted_exchange_is_repeated_first(make_platform: MakePlatform) -> None:
     """Before anybody's feed is read."""
-    here = platform(*ROTATED, users=3)
+    platform = make_platform(*ROTATED, users=3)
     arguments = [
-        here.clock().isoformat(),
+        platform.clock().isoformat(),
         "kill",
         "after",
         "songswap.spotify.client:Client.refresh",
     ]
-    here.fault(path="/v1/me/*", user="listener-0003", status=401)
+    platform.fault(path="/v1/me/*", user="listener-0003", status=401)
     done = subprocess.run(  # noqa: S603  (our own script)
         [sys.executable, CRASH, *arguments, "1"],
-        env=here.environment() | {"SONGSWAP_IN_FLIGHT": "1"},
+        env=platform.environment() | {"SONGSWAP_IN_FLIGHT": "1"},
         capture_output=True,
         check=False,
         timeout=60,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    with connect(here.settings.warehouse_dsn) as connection:
+    with connect(platform.settings.warehouse_dsn) as connection:
         first, *others = grants.load_credentials(
-            connection, Users(0, 2**31 - 1, None), here.clock()
+            connection, Users(0, 2**31 - 1, None), platform.clock()
         )
-    assert (first.user_id, first.expires_at) == (here.user_id("listener-0003"), here.clock())
+    assert (first.user_id, first.expires_at) == (
+        platform.user_id("listener-0003"),
+        platform.clock(),
+    )
     assert {other.expires_at for other in others} == {None}
-    here.mend()
-    assert heavy_listeners.plan(here.settings, "too early", here.clock) == [], (
+    platform.mend()
+    assert heavy_listeners.plan(platform.settings, "too early", platform.clock) == [], (
         "its claim still holds"
     )
-    here.execute("UPDATE songswap.token_exchanges SET claimed_until = now()")
-    here.advance(minutes=9)
-    assert heavy_listeners.plan(here.settings, "between", here.clock) == [0]
-    here.fault(path="/v1/me/*", status=503)  # no feed answers until the grace is over
-    fetch(here.settings, "between", 0, here.clock)
-    here.mend()
-    here.advance(minutes=30)
-    assert here.load().get("refused", 0) == 0
-    assert here.history() == here.reachable()
+    platform.execute("UPDATE songswap.token_exchanges SET claimed_until = now()")
+    platform.advance(minutes=9)
+    assert heavy_listeners.plan(platform.settings, "between", platform.clock) == [0]
+    platform.fault(path="/v1/me/*", status=503)  # no feed answers until the grace is over
+    fetch(platform.settings, "between", 0, platform.clock)
+    platform.mend()
+    platform.advance(minutes=30)
+    assert platform.load().get("refused", 0) == 0
+    assert platform.history() == platform.reachable()
 
 
 class _Limit(BaseException):
     """What Airflow's time limit raises, which is no Exception either."""
 
 
-def test_time_limit_in_the_middle_of_exchanges(platform: MakePlatform) -> None:
+def test_time_limit_in_the_middle_of_exchanges(make_platform: MakePlatform) -> None:
     """At a task's time limit no exchange begins, those under way are stored, then it fails."""
-    here = platform(*ROTATED, users=12)
-    here.load()
-    here.advance(hours=1)
-    here.fault(path="/api/token", delay_ms=400)
-    hourly_load.plan(here.settings, "r", here.clock)
+    platform = make_platform(*ROTATED, users=12)
+    platform.load()
+    platform.advance(hours=1)
+    platform.fault(path="/api/token", delay_ms=400)
+    hourly_load.plan(platform.settings, "r", platform.clock)
 
     def over(*_: object) -> None:
         raise _Limit
 
-    one_at_a_time = replace(here.settings.spotify, in_flight=1)
-    slow = replace(here.settings, spotify=one_at_a_time)
+    one_at_a_time = replace(platform.settings.spotify, in_flight=1)
+    slow = replace(platform.settings, spotify=one_at_a_time)
     before = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, 0.8)
     try:
         with pytest.raises(TimedOut, match="time limit"):
-            fetch(slow, "r", 0, here.clock)
+            fetch(slow, "r", 0, platform.clock)
         assert signal.getsignal(signal.SIGALRM) is over
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    here.mend()
-    assert here.rows("SELECT count(*) FROM songswap.token_exchanges") == [(0,)]
-    here.advance(minutes=30)
-    assert here.load().get("refused", 0) == 0
-    assert states(here) == {"active": 12}
+    platform.mend()
+    assert platform.rows("SELECT count(*) FROM songswap.token_exchanges") == [(0,)]
+    platform.advance(minutes=30)
+    assert platform.load().get("refused", 0) == 0
+    assert states(platform) == {"active": 12}
