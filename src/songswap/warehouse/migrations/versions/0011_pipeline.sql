@@ -45,6 +45,87 @@ COMMENT ON COLUMN songswap.runs.state IS
   'paused: nothing failed, but Spotify (or ReccoBeats) took no requests until a time that it named.
 died: it was killed before it could report.';
 
+COMMENT ON TABLE songswap.runs IS 'One row per run: its state, its counts, and what failed.';
+COMMENT ON TABLE songswap.steps IS
+  'One row per step of a run; fetch and load have one per batch of users. Planned until it ends.';
+COMMENT ON COLUMN songswap.steps.users IS
+  'Users from first_user to last_user whom the step covers; NULL: all of them.';
+COMMENT ON COLUMN songswap.steps.outcomes IS
+  'The last outcome of each user polled in this step, by user id.';
+COMMENT ON COLUMN songswap.steps.kind IS
+  'The class of the error that ended the step; NULL where there was none.';
+COMMENT ON COLUMN songswap.polls.first_answered_at IS
+  'When Spotify first returned the user''s feed. Plays from before that are not promised.';
+COMMENT ON TABLE songswap.gaps IS
+  'Between these two moments are plays that Spotify dropped before they could be polled.';
+COMMENT ON TABLE songswap.grants IS
+  'What is known of the tokens in "SpotifyTokens", by their SHA-256. A state other than active holds
+for those tokens only: new ones, from a new authorization, are tried at once.';
+COMMENT ON COLUMN songswap.grants.authorized_at IS
+  'When the user authorized, or when the pipeline first saw these tokens. A refresh does not extend
+the six months that a grant lives.';
+COMMENT ON COLUMN songswap.grants.warned_days IS
+  'The smallest number of days before its end at which engineers were warned.';
+COMMENT ON COLUMN songswap.grants.refusals IS
+  'How many times in a row Spotify refused these tokens; decides when they are tried again.';
+COMMENT ON COLUMN songswap.grants.forbidden_runs IS
+  'In how many runs in a row Spotify forbade this user (403); decides when it is tried again.';
+COMMENT ON COLUMN songswap.grants.unanswered_at IS
+  'When a token that Spotify refused later was first sent without a stored response: its successor
+is lost.';
+COMMENT ON FUNCTION songswap.grant_states IS
+  'The state of each user''s grant: active, expiring (within 30 days), expired (six months after the
+authorization), revoked, forbidden, or lost (its newest token was never stored).';
+COMMENT ON TABLE songswap.pauses IS
+  'Until when Spotify takes no more requests of an app (its client id), or ReccoBeats none, and why.';
+COMMENT ON TABLE songswap.budgets IS
+  'The limits of an app (its client id), learned from Spotify''s refusals (429).';
+COMMENT ON COLUMN songswap.budgets.per_window IS
+  'Requests in a rolling window of 30 seconds; NULL until Spotify first refused one.';
+COMMENT ON COLUMN songswap.budgets.per_day IS
+  'Requests in a rolling day; NULL until Spotify first named a quota.';
+COMMENT ON COLUMN songswap.budgets.closed_until IS
+  'Until when no request is sent, after a refusal with a short wait. By the server''s clock.';
+COMMENT ON COLUMN songswap.budgets.window_changed_at IS
+  'When per_window last grew, or Spotify last refused; it grows a whole window after that.';
+COMMENT ON TABLE songswap.tokens IS
+  'The newest tokens that Spotify issued to a user, as UTF-8 of any length.';
+COMMENT ON COLUMN songswap.tokens.platform_digest IS
+  'SHA-256 of the refresh token in "SpotifyTokens" when these were stored. If that has changed, the
+web app has written a newer one, which wins.';
+COMMENT ON TABLE songswap.token_exchanges IS
+  'Refresh tokens (by their SHA-256) that were sent to Spotify and whose successor is not stored yet.
+The holder of the claim exchanges it; after claimed_until, by the server''s clock, another may.';
+COMMENT ON FUNCTION songswap.current_tokens IS
+  'The tokens to use: the newest that Spotify issued, or what the web app wrote after that.
+expires_at is NULL where it is not known.';
+COMMENT ON FUNCTION songswap.dead_runs IS
+  'Runs that are recorded as running without a process: no process renews their lease, and they are
+run by one process alone, have given no sign of life for ten minutes, or a later run has ended.';
+COMMENT ON TABLE songswap.notices IS
+  'The notices that engineers received last, and when: each is sent once, or once a day.';
+COMMENT ON TABLE songswap.imports IS
+  'One row per imported export: the objects that hold its rows, and the counts of their outcomes.';
+COMMENT ON TABLE songswap.streams IS
+  'Each stream of a track in a user''s exports, once, however many files contain it.';
+COMMENT ON COLUMN songswap.streams.place IS
+  'Numbers streams of different tracks that ended together after as many milliseconds.';
+COMMENT ON COLUMN songswap.streams.played_at IS
+  'Its row of "History". loaded: the row was made from it; merged: the API returned the play.';
+COMMENT ON COLUMN songswap.streams.track_name IS
+  'From the export, where it has no id; songswap.export_tracks has the names of the others.';
+COMMENT ON TABLE songswap.export_tracks IS
+  'What exports say of tracks: all that is known until Spotify returns them, or if it removed them.';
+COMMENT ON COLUMN songswap.export_tracks.duration_ms IS
+  'The longest time of listening that ended with the track (trackdone); 0 where none did.';
+COMMENT ON TABLE songswap.estimated_durations IS
+  'Tracks whose length in "Tracks" comes from songswap.export_tracks, until Spotify returns one.';
+COMMENT ON FUNCTION songswap.primary_artists IS
+  'The primary artist of each track; where Spotify has returned none, the one that exports name, with
+NULL for artist_id.';
+COMMENT ON TABLE songswap.track_forms IS
+  'A checksum of each track''s last form, its popularity aside: the same form again is not compared.';
+
 CREATE FUNCTION songswap.renamed(counts jsonb) RETURNS jsonb LANGUAGE sql AS $$
   SELECT coalesce(jsonb_object_agg(coalesce(w.new, c.key), c.value), '{}')
   FROM jsonb_each(counts) c LEFT JOIN (VALUES
