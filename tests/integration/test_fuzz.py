@@ -12,6 +12,7 @@ PROFILES = ("-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest")
 FUZZ = [sys.executable, str(ROOT / "tests/fuzz.py"), "--minutes", "0", *PROFILES]
 
 RARE = """
+from examples import examples
 from hypothesis import given, settings, strategies as st
 
 @settings(max_examples=examples(0.5))
