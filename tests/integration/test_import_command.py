@@ -87,7 +87,8 @@ def test_failure_exits_with_1_and_wrong_usage_with_2(
     assert "Traceback" not in err
     code, _, err = songswap(platform, tmp_path, "a.zip")
     assert code == 1
-    assert "Whose is it? Say --user ID: 'songswap grants --state active' shows the ids" in err
+    assert "Whose is it? Name the user with --user" in err
+    assert "'songswap grants --state active' shows the ids" in err
     code, _, err = songswap(platform, tmp_path, "a.zip", "--user", "999")
     assert code == 1
     assert "There is no user 999" in err

@@ -204,7 +204,7 @@ def _extra(name: str, value: Any) -> dict[str, str]:
     except (ValueError, RecursionError):
         extra = ()
     if extra is not None and not isinstance(extra, Mapping):
-        raise SettingsError(f"The extra of {name} is not a JSON object.")
+        raise SettingsError(f"The extra of {name} is not a JSON object.") from None
     options = {key: _as_text(item) for key, item in (extra or {}).items() if item is not None}
     for text in (*options, *options.values()):
         _require_text(name, "extra", text)
