@@ -142,7 +142,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         quiet = ((feeds["empty"], "never had a play"), (feeds["quiet"], "had none for a day"))
         yield "Feeds", _present(quiet)
     if report["rejected_items"]:
-        yield "Rejected", f"{report['rejected_items']:,} items"
+        yield "Rejected", f"{report['rejected_items']:,}, in the table songswap.rejected_items"
     tokens = f", {report['users_with_tokens']:,} of them with tokens"
     yield "Users", f"{report['users']:,}{tokens}" if report["users"] else "none"
     newest = f", the newest at {second(report['newest_play'] or '')} UTC"
