@@ -106,7 +106,7 @@ MUTANTS = (
         "songswap.warehouse.plays._Load.insert_gaps",
         None,
         "return 0",
-        "tests/integration/test_soak.py::test_soak_loses_doubles_and_invents_nothing",
+        "tests/integration/test_hourly_load.py::test_gap_is_recorded_once",
     ),
     Mutant(
         "20 plays are requested instead of 50",
