@@ -15,7 +15,7 @@ from rich.console import Console
 from songswap.cli.engine import Engine, run_parallel
 from songswap.dev.stack.loopback import call
 from songswap.parallel.spark_cluster import Cluster, Layout
-from songswap.pipelines import replay
+from songswap.pipelines import replay, run_counts
 from songswap.pipelines.import_export import import_package, total
 from songswap.settings import Settings
 from songswap.storage.export_inbox import packages
@@ -98,9 +98,9 @@ def test_replay_and_import(
         replay.copy_users(settings, platform.settings.warehouse_dsn, units)
     on_processes = partial(run_parallel, Engine.LOCAL, "", 2)
     on_cluster = partial(run_parallel, Engine.SPARK, cluster.url, 2)
-    done = replay.total(on_processes(partial(replay.replay, local, "replay"), units))
+    done = run_counts.total(on_processes(partial(replay.replay, local, "replay"), units))
     again = on_cluster(partial(replay.replay, remote, "replay"), units)
-    result = replay.total(losing_a_worker(again, cluster))
+    result = run_counts.total(losing_a_worker(again, cluster))
     # What the lost worker had loaded is there, and not new, when its unit is done again.
     assert [result[name] for name in ("users", "objects", "responses")] == [
         done[name] for name in ("users", "objects", "responses")

@@ -19,7 +19,7 @@ from songswap.dev.soak import run as soak
 from songswap.dev.soak.parts import Parts, running
 from songswap.dev.soak.storm import storm
 from songswap.parallel.processes import run_parallel
-from songswap.pipelines import hourly_load, replay
+from songswap.pipelines import hourly_load, replay, run_counts
 from songswap.pipelines.enrich import KINDS, enrich
 from songswap.settings import Settings
 from songswap.supervision.process import wait_until
@@ -106,7 +106,9 @@ def everything(settings: Settings) -> dict[str, list[Any]]:
 def replay_all(settings: Settings, processes: int = 2, **chosen: Any) -> dict[str, int]:
     """A replay as the command does it."""
     work = partial(replay.replay, settings, "a replay")
-    return replay.total(run_parallel(work, replay.plan(settings, **chosen), processes=processes))
+    return run_counts.total(
+        run_parallel(work, replay.plan(settings, **chosen), processes=processes)
+    )
 
 
 @pytest.fixture(scope="module")

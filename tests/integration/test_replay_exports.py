@@ -7,7 +7,7 @@ from pathlib import Path
 from factories import MakePlatform
 
 from songswap.dev.stack.loopback import call
-from songswap.pipelines import replay
+from songswap.pipelines import replay, run_counts
 from songswap.pipelines.import_export import import_export
 from songswap.settings import Settings
 from songswap.warehouse.connection import connect
@@ -33,7 +33,7 @@ def tables(settings: Settings) -> list[list[str]]:
 
 def replay_all(settings: Settings) -> dict[str, int]:
     units = replay.plan(settings)
-    return replay.total(replay.replay(settings, "replay", unit) for unit in units)
+    return run_counts.total(replay.replay(settings, "replay", unit) for unit in units)
 
 
 def test_row_for_row(

@@ -14,7 +14,7 @@ import pytest
 from factories import MakePlatform, Platform
 
 from songswap.dev.stack.object_store import ObjectStore
-from songswap.pipelines import replay
+from songswap.pipelines import replay, run_counts
 from songswap.settings import Settings
 from songswap.storage import keys
 
@@ -90,7 +90,7 @@ def moment(text: str) -> datetime:
 def load(settings: Settings) -> dict[str, int]:
     """A replay of all."""
     units = replay.plan(settings)
-    return replay.total(replay.replay(settings, "a replay", unit) for unit in units)
+    return run_counts.total(replay.replay(settings, "a replay", unit) for unit in units)
 
 
 def rows(settings: Settings, query: str) -> list[Any]:

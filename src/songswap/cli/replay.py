@@ -123,6 +123,7 @@ def _replay(
     config: "Settings", units: "list[Unit]", run_all: Callable[..., Any], dry_run: bool
 ) -> dict[str, int]:
     from songswap.pipelines import replay as archive
+    from songswap.pipelines import run_counts
 
     run_id = new_run_id("replay")
     work = partial(archive.look, config) if dry_run else partial(archive.replay, config, run_id)
@@ -130,7 +131,7 @@ def _replay(
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Steps(*columns) as progress:
         for done, result in enumerate(run_all(work, units), 1):
-            counts = archive.total([counts, result])
+            counts = run_counts.total([counts, result])
             so_far = f"{counts.get('objects', 0):,} objects, {counts.get('plays', 0):,} new plays"
             progress("groups of users", done, len(units), so_far)
     return counts

@@ -10,6 +10,7 @@ from songswap.orchestration import counts
 from songswap.orchestration.connections import read_settings
 from songswap.orchestration.runs import current_run_id
 from songswap.pipelines import replay as archive
+from songswap.pipelines import run_counts
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def summarise(units: Iterable[dict[str, int]]) -> dict[str, int]:
     Raises:
         RunFailed: something could not be loaded.
     """
-    total = archive.total(units)
+    total = run_counts.total(units)
     log.info("All: %s", counts.as_text(total))
     if left := archive.problem(total):
         raise RunFailed(left)

@@ -22,7 +22,6 @@ from songswap.parallel.gc_pause import gc_paused
 from songswap.pipelines.bisection import Bisection
 from songswap.pipelines.import_export import import_archived
 from songswap.pipelines.load import REFUSED, poll_batches, reason, transformed
-from songswap.pipelines.run_counts import total as total
 from songswap.settings import Settings
 from songswap.storage.archive_reader import ArchiveReader, Damaged, ReadResult, Unusable
 from songswap.storage.records import RawExport, RawResponse

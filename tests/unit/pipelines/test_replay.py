@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songswap.errors import SettingsError
-from songswap.pipelines import replay
+from songswap.pipelines import replay, run_counts
 from songswap.settings import Archive, Settings, Spotify
 
 SETTINGS = Settings("", Spotify("id", "hush"), Archive("raw"), Path("spool"))
@@ -45,5 +45,5 @@ def test_archive_needs_a_key() -> None:
 def test_damaged_and_refused_responses_are_problems() -> None:
     """What is gone or foreign is none."""
     assert replay.problem({"gone": 5, "foreign": 3}) is None
-    assert "2 objects are damaged" in str(replay.problem(replay.total([{"damaged": 1}] * 2)))
+    assert "2 objects are damaged" in str(replay.problem(run_counts.total([{"damaged": 1}] * 2)))
     assert "1 responses were refused" in str(replay.problem({"refused": 1}))
