@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 from factories import MakePlatform
-from rich.console import Console
+from small_cluster import small_cluster
 
 from songswap.cli.engine import Engine, run_parallel
 from songswap.dev.stack.loopback import call
-from songswap.parallel.spark_cluster import Cluster, Layout
+from songswap.parallel.spark_cluster import Cluster
 from songswap.pipelines import replay, run_counts
 from songswap.pipelines.import_export import import_package, total
 from songswap.settings import Settings
 from songswap.storage.export_inbox import packages
-from songswap.supervision.process import marked
-from songswap.terminal.progress import Progress
 from songswap.warehouse.connection import connect
 
 # A cluster's Javas keep two cores busy while they start.
@@ -46,15 +44,8 @@ TABLES = (
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """A master and two workers of one core each."""
-    made = Cluster(tmp_path / "cluster", Layout(workers=2, cores=1, memory_mb=512))
-    (tmp_path / "cluster").mkdir()
-    try:
-        made.start(Progress(Console(stderr=True)))
-        yield made
-    finally:
-        made.stop()
-    assert marked(tmp_path / "cluster") == []
+    with small_cluster(tmp_path / "cluster") as cluster:
+        yield cluster
 
 
 def tables(settings: Settings) -> dict[str, list[str]]:

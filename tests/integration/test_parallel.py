@@ -17,15 +17,14 @@ from typing import Any
 
 import psutil
 import pytest
-from rich.console import Console
+from small_cluster import small_cluster
 
 from songswap.dev.stack.loopback import call_json
 from songswap.errors import RateLimited, WorkerLost
 from songswap.parallel import processes as local
 from songswap.parallel import spark as spark
-from songswap.parallel.spark_cluster import Cluster, Layout
+from songswap.parallel.spark_cluster import Cluster
 from songswap.supervision.process import marked, wait_until
-from songswap.terminal.progress import Progress
 
 # A cluster's Javas keep two cores busy while they start.
 pytestmark = pytest.mark.xdist_group("stack")
@@ -82,15 +81,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def cluster(tmp_path: Path, work: ModuleType) -> Iterator[Cluster]:
-    """A master and two workers of one core each."""
-    made = Cluster(tmp_path / "cluster", Layout(workers=2, cores=1, memory_mb=512))
-    (tmp_path / "cluster").mkdir()
-    try:
-        made.start(Progress(Console(stderr=True)))
-        yield made
-    finally:
-        made.stop()
-    assert marked(tmp_path / "cluster") == []
+    with small_cluster(tmp_path / "cluster") as cluster:
+        yield cluster
 
 
 @pytest.fixture
