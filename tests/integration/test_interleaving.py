@@ -1,0 +1,162 @@
+"""Two loads at once, in every order of their steps: all tables are as after one and then the other.
+
+``SONGSWAP_EVERY_ORDER=1`` tries every pair of points; without it those at which one load stops once
+for all of the other, and a sample of the others.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import product
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from all_tables import AllTables, Rows, difference
+from spotify_json import OBSERVED_AT as AT
+from spotify_json import track
+from stepping import Stepped, Stepper, Work
+from warehouse_work import (
+    delete_user,
+    enrich_artists,
+    enrich_tracks,
+    import_export,
+    in_turn,
+    load,
+    record_polls,
+)
+
+EVERY_ORDER = bool(os.environ.get("SONGSWAP_EVERY_ORDER"))
+SAMPLE = 20
+"""Orders that are tried besides those with a single stop."""
+
+FIRST, SECOND = 0, 1
+MOST_STEPS = 1000
+
+
+class Pair(NamedTuple):
+    """Two pieces of work, and what comes before them.
+
+    Where they are ``ordered``, the serial orders differ (docs/adr/0012), and each table has to be
+    as after one of the two.
+    """
+
+    name: str
+    first: Work
+    second: Work
+    before: Work = in_turn()
+    ordered: bool = False
+
+
+ARTISTS = [{"id": f"{letter}{0:021d}", "name": letter} for letter in "ABYZ"]
+A, B, Y, Z = ARTISTS
+
+
+def song(number: int, *artists: dict[str, str], **changes: Any) -> dict[str, Any]:
+    return track(number, artists=list(artists), **changes)
+
+
+# Tracks 1 and 127 are of one shard, whose number is larger than that of track 2. Artists are in the
+# reverse order of the tracks.
+OLD = {10: song(1, Z, A), 11: song(2, A), 12: song(127, Y)}
+NEW = {
+    20: song(1, Z, B, name="Z", popularity=5, preview_url="z"),
+    21: song(2, B, A, name="", duration_ms=0, album=None),
+    22: song(127, Y, B, popularity=28),
+    11: song(2, B, A, name="", duration_ms=0, album=None),
+}
+RENAMED = [artist | {"name": f"{artist['name']} again", "popularity": 5} for artist in ARTISTS]
+HEARD = {11: song(2, A), 30: song(1, Z), 31: song(3, B), 32: song(127, Y)}
+
+LATER = AT + timedelta(minutes=1)
+TOLD = load({3: {40: song(1, Z), 41: song(2, A, name=None), 42: song(127, Y)}})
+
+PAIRS = (
+    Pair("loads of two users", load({1: OLD}), load({2: NEW})),
+    Pair("loads of two users, tracks known", load({1: OLD}), load({2: NEW}), TOLD),
+    Pair("loads of one user", load({1: OLD}), load({1: OLD | NEW}, LATER), ordered=True),
+    Pair(
+        "loads of users in two orders",
+        load({1: OLD, 2: NEW}),
+        load({2: OLD, 1: NEW}, LATER),
+        ordered=True,
+    ),
+    Pair("load and tracks' enrichment", load({1: OLD}), enrich_tracks(*NEW.values()), TOLD),
+    Pair("load and artists' enrichment", load({1: NEW}), enrich_artists(*RENAMED), TOLD),
+    Pair("load and import of one user", load({1: OLD}), import_export(1, HEARD), ordered=True),
+    Pair("load and import of two users", load({1: OLD}), import_export(2, HEARD), ordered=True),
+    Pair("two imports", import_export(1, HEARD), import_export(2, HEARD)),
+    Pair("import and enrichment", import_export(1, HEARD), enrich_tracks(*NEW.values()), TOLD),
+    Pair(
+        "two enrichments of tracks",
+        enrich_tracks(*OLD.values()),
+        enrich_tracks(*reversed(NEW.values())),
+        TOLD,
+        ordered=True,
+    ),
+    Pair(
+        "enrichments of tracks and artists",
+        enrich_tracks(*NEW.values()),
+        enrich_artists(*reversed(RENAMED)),
+        TOLD,
+        ordered=True,
+    ),
+    Pair("load and polls", load({1: OLD, 2: NEW}), record_polls(2, 1), ordered=True),
+    Pair("load and its user's deletion", load({1: OLD, 2: NEW}), delete_user(1), ordered=True),
+)
+
+
+@pytest.fixture
+def tables(warehouse_dsn: str) -> Iterator[AllTables]:
+    """The tables of a fresh warehouse with three users."""
+    with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
+        connection.execute('INSERT INTO "Users" SELECT n, n, n, n FROM generate_series(1, 3) n')
+        yield AllTables(connection)
+
+
+@pytest.fixture
+def stepper(warehouse_dsn: str) -> Iterator[Stepper]:
+    stepper = Stepper(warehouse_dsn)
+    yield stepper
+    stepper.close()
+
+
+def orders(first: int, second: int) -> Iterator[list[int]]:
+    """Whose steps are taken, up to where the first and then the second goes on to its end."""
+    pairs = list(product(range(first + 1), range(second + 1)))
+    single = [(i, j) for i, j in pairs if i == 0 or j == second]
+    others = sorted(set(pairs) - set(single))
+    drawn = random.Random(19)  # noqa: S311 - no secret
+    if not EVERY_ORDER:
+        others = drawn.sample(others, min(SAMPLE // 2, len(others)))
+    for i, j in single + others:
+        yield [FIRST] * i + [SECOND] * j
+    for _ in range(SAMPLE // 2):
+        yield drawn.choices([FIRST, SECOND], k=first + second)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_any_order_of_steps_is_as_one_after_the_other(
+    pair: Pair, tables: AllTables, stepper: Stepper
+) -> None:
+    """Row for row, in all tables, and without a deadlock, not even one that is retried."""
+    works = (pair.first, pair.second)
+    stepper.run((pair.before, in_turn()), [])
+    tables.keep()
+
+    def run(turns: list[int]) -> tuple[Stepped, Rows]:
+        tables.restore()
+        done = stepper.run(works, turns)
+        return done, tables.read()
+
+    alone, expected = run([FIRST] * MOST_STEPS)
+    _, reverse = run([SECOND] * MOST_STEPS)
+    if expected != reverse and not pair.ordered:
+        pytest.fail(difference(reverse, expected))
+    steps = [sum(step.startswith(side) for step in alone.steps) for side in ("first", "second")]
+    for turns in orders(*steps):
+        done, found = run(turns)
+        assert not done.errors, "\n".join(done.steps)
+        if any(rows not in (expected[table], reverse[table]) for table, rows in found.items()):
+            pytest.fail("\n".join([difference(found, expected), *done.steps]))
