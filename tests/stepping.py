@@ -104,6 +104,13 @@ class _Cursor(psycopg.Cursor[TupleRow]):
             yield copy
 
 
+def open_session(dsn: str) -> SteppedSession:
+    """Open a session, in autocommit, as the pipeline does."""
+    session = SteppedSession.connect(dsn, autocommit=True)
+    session.cursor_factory = _Cursor
+    return session
+
+
 class _Side:
     """One of the two: its session, and where it stands; the condition guards ``state``."""
 
@@ -115,8 +122,7 @@ class _Side:
         self._changed = changed
         self._is_free = False
         self._thread: threading.Thread | None = None
-        self.session = SteppedSession.connect(dsn, autocommit=True)
-        self.session.cursor_factory = _Cursor
+        self.session = open_session(dsn)
         self.session.before_step = self._stop
         self.pid = self.session.info.backend_pid
 

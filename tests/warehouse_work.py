@@ -42,13 +42,18 @@ def parsed(user: int, tracks: Tracks, catalogue: Catalogue, at: datetime) -> Par
     return ParsedResponse(user, at, f"of user {user}", fingerprint, response)
 
 
-def load(responses: Mapping[int, Tracks], at: datetime = AT, run: str = "run") -> Work:
-    """An hour's load of users' responses, by user."""
+def load(*batches: Mapping[int, Tracks], at: datetime = AT, run: str = "run") -> Work:
+    """A load of batches of users' responses, by user; each batch a minute after the one before."""
 
     def work(connection: psycopg.Connection) -> object:
-        catalogue = Catalogue()
-        batch = [parsed(user, tracks, catalogue, at) for user, tracks in responses.items()]
-        return plays.load(connection, [PollBatch(batch, catalogue, AT)], run, _STALE_AFTER)
+        rounds = []
+        for minutes, responses in enumerate(batches):
+            catalogue, observed_at = Catalogue(), at + timedelta(minutes=minutes)
+            batch = [
+                parsed(user, tracks, catalogue, observed_at) for user, tracks in responses.items()
+            ]
+            rounds.append(PollBatch(batch, catalogue, AT))
+        return plays.load(connection, rounds, run, _STALE_AFTER)
 
     return work
 

@@ -9,13 +9,13 @@ import random
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 import pytest
 from all_tables import AllTables, Rows, difference
+from contradictions import HEARD, NEW, OLD, RENAMED, A, Y, Z, song
 from spotify_json import OBSERVED_AT as AT
-from spotify_json import track
 from stepping import Stepped, Stepper, Work
 from warehouse_work import (
     delete_user,
@@ -49,37 +49,17 @@ class Pair(NamedTuple):
     ordered: bool = False
 
 
-ARTISTS = [{"id": f"{letter}{0:021d}", "name": letter} for letter in "ABYZ"]
-A, B, Y, Z = ARTISTS
-
-
-def song(number: int, *artists: dict[str, str], **changes: Any) -> dict[str, Any]:
-    return track(number, artists=list(artists), **changes)
-
-
-# Tracks 1 and 127 are of one shard, whose number is larger than that of track 2. Artists are in the
-# reverse order of the tracks.
-OLD = {10: song(1, Z, A), 11: song(2, A), 12: song(127, Y)}
-NEW = {
-    20: song(1, Z, B, name="Z", popularity=5, preview_url="z"),
-    21: song(2, B, A, name="", duration_ms=0, album=None),
-    22: song(127, Y, B, popularity=28),
-    11: song(2, B, A, name="", duration_ms=0, album=None),
-}
-RENAMED = [artist | {"name": f"{artist['name']} again", "popularity": 5} for artist in ARTISTS]
-HEARD = {11: song(2, A), 30: song(1, Z), 31: song(3, B), 32: song(127, Y)}
-
 LATER = AT + timedelta(minutes=1)
-TOLD = load({3: {40: song(1, Z), 41: song(2, A, name=None), 42: song(127, Y)}})
+TOLD = load({1: {}, 2: {}, 3: {40: song(1, Z), 41: song(2, A, name=None), 42: song(127, Y)}})
 
 PAIRS = (
     Pair("loads of two users", load({1: OLD}), load({2: NEW})),
     Pair("loads of two users, tracks known", load({1: OLD}), load({2: NEW}), TOLD),
-    Pair("loads of one user", load({1: OLD}), load({1: OLD | NEW}, LATER), ordered=True),
+    Pair("loads of one user", load({1: OLD}), load({1: OLD | NEW}, at=LATER), ordered=True),
     Pair(
         "loads of users in two orders",
         load({1: OLD, 2: NEW}),
-        load({2: OLD, 1: NEW}, LATER),
+        load({2: OLD, 1: NEW}, at=LATER),
         ordered=True,
     ),
     Pair("load and tracks' enrichment", load({1: OLD}), enrich_tracks(*NEW.values()), TOLD),

@@ -1,0 +1,29 @@
+"""Tracks and artists of which several sources say different things.
+
+Tracks 1 and 127 are of one shard, whose number is larger than that of track 2; their artists are in
+the reverse order. Track 2 comes whole and, in `NEW`, without much that it needs.
+"""
+
+from typing import Any
+
+from spotify_json import track
+
+ARTISTS = [{"id": f"{letter}{0:021d}", "name": letter} for letter in "ABYZ"]
+A, B, Y, Z = ARTISTS
+
+
+def song(number: int, *artists: dict[str, str], **changes: Any) -> dict[str, Any]:
+    """A track of these artists."""
+    return track(number, artists=list(artists), **changes)
+
+
+OLD = {10: song(1, Z, A), 11: song(2, A), 12: song(127, Y)}
+NEW = {
+    20: song(1, Z, B, name="Z", popularity=5, preview_url="z"),
+    21: song(2, B, A, name="", duration_ms=0, album=None),
+    22: song(127, Y, B, popularity=28),
+    11: song(2, B, A, name="", duration_ms=0, album=None),
+}
+RENAMED = [artist | {"name": f"{artist['name']} again", "popularity": 5} for artist in ARTISTS]
+HEARD = {11: song(2, A), 30: song(1, Z), 31: song(3, B), 32: song(127, Y)}
+"""Each by the minutes before the response at which it was played."""
