@@ -1,6 +1,7 @@
 """All rows of all tables of a warehouse, to be compared, and put back as they were."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import LiteralString
 
 import psycopg
@@ -25,9 +26,12 @@ class AllTables:
 
     Args:
         connection: a superuser's, in autocommit.
+        without: more columns that are not read.
     """
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(
+        self, connection: psycopg.Connection, without: Mapping[str, set[str]] | None = None
+    ) -> None:
         self._connection = connection
         columns = connection.execute(
             "SELECT table_schema, table_name,"
@@ -37,6 +41,7 @@ class AllTables:
             " WHERE table_schema IN ('public', 'songswap') AND table_type = 'BASE TABLE'"
             " GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall()
+        left_out = NOT_COMPARED | dict(without or {})
         self._names = [(schema, table) for schema, table, _ in columns]
         self._read = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {}, ROW({})::text FROM {}").format(
@@ -44,7 +49,7 @@ class AllTables:
                 sql.SQL(", ").join(
                     sql.Identifier(name)
                     for name in names
-                    if name not in NOT_COMPARED.get(f"{schema}.{table}", ())
+                    if name not in left_out.get(f"{schema}.{table}", ())
                 ),
                 sql.Identifier(schema, table),
             )
