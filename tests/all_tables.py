@@ -1,7 +1,9 @@
 """All rows of all tables of a warehouse, to be compared, and put back as they were."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_, or_
 from typing import LiteralString
 
 import psycopg
@@ -94,4 +96,18 @@ def difference(found: Rows, expected: Rows) -> str:
     for table in sorted(found.keys() | expected.keys()):
         lines += [f"+ {table} {row}" for row in (found[table] - expected[table]).elements()]
         lines += [f"- {table} {row}" for row in (expected[table] - found[table]).elements()]
+    return "\n".join(lines)
+
+
+def unexplained(found: Rows, serial: Sequence[Rows]) -> str:
+    """Return what no serial order explains, a line each: rows that none of them leaves, rows that
+    are missing although all leave them, and tables with fewer or more rows than after any."""
+    lines = []
+    for table, rows in sorted(found.items()):
+        each = [tables[table] for tables in serial]
+        lines += [f"+ {table} {row}" for row in (rows - reduce(or_, each)).elements()]
+        lines += [f"- {table} {row}" for row in (reduce(and_, each) - rows).elements()]
+        sizes = [one.total() for one in each]
+        if not min(sizes) <= rows.total() <= max(sizes):
+            lines.append(f"{table} has {rows.total()} rows, not {min(sizes)} to {max(sizes)}")
     return "\n".join(lines)

@@ -4,6 +4,7 @@ Tracks 1 and 127 are of one shard, whose number is larger than that of track 2; 
 the reverse order. Track 2 comes whole and, in `NEW`, without much that it needs.
 """
 
+import random
 from typing import Any
 
 from spotify_json import track
@@ -27,3 +28,20 @@ NEW = {
 RENAMED = [artist | {"name": f"{artist['name']} again", "popularity": 5} for artist in ARTISTS]
 HEARD = {11: song(2, A), 30: song(1, Z), 31: song(3, B), 32: song(127, Y)}
 """Each by the minutes before the response at which it was played."""
+
+
+def drawn(seed: int) -> dict[int, dict[str, Any]]:
+    """Some of the tracks, with values of which there are so few that others draw the same."""
+    choose = random.Random(seed)  # noqa: S311 - no secret
+    names = {artist["id"]: choose.choice("MN") for artist in ARTISTS}
+    tracks = {}
+    for minute, number in enumerate(choose.sample([1, 2, 3, 127], 3), 10):
+        artists = choose.sample(ARTISTS, 2)
+        tracks[minute] = song(
+            number,
+            *(artist | {"name": names[artist["id"]]} for artist in artists),
+            name=choose.choice(["M", "N"]),
+            popularity=choose.choice([5, 6]),
+            preview_url=choose.choice([None, "m"]),
+        )
+    return tracks

@@ -8,6 +8,7 @@ until the test lets it take the step. Where PostgreSQL says that one waits for a
 (``pg_blocking_pids``), the other takes the step instead.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,14 +23,20 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from songswap.warehouse.session import Session
-from songswap.warehouse.sql import statements
 
 Work = Callable[[psycopg.Connection], object]
 
-_BEGIN = statements("session.sql")["begin"]
-"""Sets settings and touches no table: no step of its own."""
+_LOCKS = r"(?!.*( FOR (NO KEY )?UPDATE| FOR (KEY )?SHARE|_lock\())"
+_SETTING = re.compile(rf"SELECT (pg_backend_pid|set_config)\({_LOCKS}")
+"""A statement that sets settings and touches no table: no step."""
+_READING = re.compile(rf"SELECT {_LOCKS}")
+"""A statement that changes and locks nothing: after such ones alone, COMMIT is no step."""
 
-_LOOK_S = 0.002
+_COMMIT = "COMMIT"
+_WORDS = 80
+"""Characters of a statement that name its step."""
+
+_LOOK_S = 0.005
 """How often PostgreSQL is asked whether a session waits for a lock."""
 
 _STUCK_S = 30.0
@@ -55,11 +62,17 @@ class SteppedSession(Session):
 
     before_step: Callable[[str], None] | None = None
     on_error: Callable[[str], None] | None = None
+    _has_changes = False
 
-    def stop(self, step: str) -> None:
-        """Stop before a step."""
+    def stop(self, statement: str) -> None:
+        """Stop before a statement, unless it is no step."""
+        if _SETTING.match(statement) or (statement == _COMMIT and not self._has_changes):
+            return
+        self._has_changes = statement != _COMMIT and (
+            self._has_changes or not _READING.match(statement)
+        )
         if self.before_step:
-            self.before_step(step)
+            self.before_step(statement[:_WORDS])
 
     @contextmanager
     def transaction(
@@ -70,7 +83,7 @@ class SteppedSession(Session):
         with super().transaction(savepoint_name, force_rollback) as transaction:
             yield transaction
             if is_outermost:
-                self.stop("COMMIT")
+                self.stop(_COMMIT)
 
     def wait(self, *arguments: Any, **options: Any) -> Any:
         """Wait for the server, and note its error."""
@@ -86,8 +99,8 @@ class _Cursor(psycopg.Cursor[TupleRow]):
     """A cursor of a `SteppedSession`, which stops before each statement and COPY."""
 
     def _stop(self, query: Any) -> None:
-        if query != _BEGIN and isinstance(self.connection, SteppedSession):
-            self.connection.stop(_in_words(query))
+        if isinstance(self.connection, SteppedSession):
+            self.connection.stop(_in_a_line(query))
 
     def execute(self, query: Any, *arguments: Any, **options: Any) -> "_Cursor":
         self._stop(query)
@@ -262,10 +275,10 @@ class Stepper:
                 raise TimeoutError("\n".join(["No step ended:", *self._done.steps]))
 
 
-def _in_words(query: Any) -> str:
-    """Return the first words of a statement, without its comments."""
+def _in_a_line(query: Any) -> str:
+    """Return a statement without its comments and line breaks."""
     if isinstance(query, sql.Composable):
         query = query.as_string()
     text = query.decode() if isinstance(query, bytes) else str(query)
     lines = [line for line in text.splitlines() if not line.startswith("--")]
-    return " ".join(chain.from_iterable(line.split() for line in lines))[:80]
+    return " ".join(chain.from_iterable(line.split() for line in lines))

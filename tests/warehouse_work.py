@@ -5,23 +5,25 @@ Everything has the same time, so that what is left is the same in any order.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 from spotify_json import OBSERVED_AT as AT
 
+from songswap.errors import ExportRefused
 from songswap.models import Catalogue, Stream
 from songswap.transform import metadata as read
 from songswap.transform import recent_plays
 from songswap.transform.exports.outcomes import Rule
-from songswap.warehouse import enrichment, plays, polls
+from songswap.warehouse import enrichment, plays, polls, rejected_items
 from songswap.warehouse.exports import streams
 from songswap.warehouse.plays import ParsedResponse, PollBatch
 
 Work = Callable[[psycopg.Connection], object]
-Tracks = Mapping[int, Mapping[str, Any]]
-"""Tracks as Spotify returns them, by the minutes before `AT` at which they ended."""
+Tracks = Mapping[int, Mapping[str, Any] | None]
+"""Tracks as Spotify returns them, by the minutes before `AT` of their plays; None is broken."""
 
 _STALE_AFTER = timedelta(days=1)
 _RETRY_AFTER = timedelta(hours=1)
@@ -97,12 +99,16 @@ def import_export(user: int, tracks: Tracks) -> Work:
             reason_end="trackdone",
         )
         for minute, track in tracks.items()
+        if track
     ]
     ends = [stream.ended_at for stream in heard]
     export = streams.Export(user, heard, [(min(ends), max(ends))], [], [])
 
     def work(connection: psycopg.Connection) -> object:
-        return streams.load(connection, export, f"import of {user}", _RULE, {}, AT)
+        # The user may have been deleted.
+        with suppress(ExportRefused):
+            streams.load(connection, export, f"import of {user}", _RULE, {}, AT)
+        return None
 
     return work
 
@@ -112,6 +118,16 @@ def record_polls(*users: int) -> Work:
 
     def work(connection: psycopg.Connection) -> object:
         polls.record_polls(connection, dict.fromkeys(users), AT)
+        return None
+
+    return work
+
+
+def move_raw(user: int, at: datetime = AT) -> Work:
+    """The response of a user is archived under another key."""
+
+    def work(connection: psycopg.Connection) -> object:
+        rejected_items.move_raw(connection, user, at, f"moved, of user {user}")
         return None
 
     return work
