@@ -16,6 +16,7 @@ from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import RunFailed, SpoolError
 from songswap.models import RotatedToken
 from songswap.pipelines import hourly_load
+from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.fetch import fetch
 from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
@@ -123,7 +124,7 @@ def test_damaged_response_stays_and_others_leave(
     own_objects.stop()
     fetched(platform)
     damage(platform, 2)
-    counts = hourly_load.load(platform.settings, "r", 0, platform.clock)
+    counts = load_batch(platform.settings, "r", 0, platform.clock)
     assert counts["plays"] == platform.history().total() > 0
     assert len({user for user, _, _ in platform.history()}) == 3
     own_objects.start()
