@@ -8,7 +8,6 @@ and the S3 endpoint: the costs of a cluster show here, its gains from more machi
 import asyncio
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -74,12 +73,12 @@ class _Engine(NamedTuple):
 class _Done(NamedTuple):
     """A command's seconds, the peak memory of all its processes in MB, and its counts.
 
-    ``locked`` is the share of the time in which the warehouse's load lock was held.
+    ``waiting`` is the share of the sessions' time that they spent waiting for locks.
     """
 
     seconds: float
     memory: float
-    locked: float
+    waiting: float
     counts: dict[str, Any]
 
 
@@ -119,18 +118,18 @@ def _compared(
     what, unit = f"{command[0]} of {amount:,} {counted}", f"{counted}/s"
     per_second = amount / reference.seconds
     yield value(f"{what}, {first.name}", per_second, unit)
-    yield from _memory_and_lock(reference)
+    yield from _memory_and_waits(reference)
     for engine in others:
         done = execute(engine, *command)
         _require_same(done, reference)
         name = f"the same, {engine.name}, against {first.name}"
         yield throughput(name, amount / done.seconds, per_second, unit)
-        yield from _memory_and_lock(done)
+        yield from _memory_and_waits(done)
 
 
-def _memory_and_lock(done: _Done) -> Iterator[Measurement]:
+def _memory_and_waits(done: _Done) -> Iterator[Measurement]:
     yield value("memory of all its processes", done.memory, "MB")
-    yield value("share of the time with the load lock held", done.locked, "")
+    yield value("share of the sessions' time spent waiting for locks", done.waiting, "")
 
 
 def _execute(
@@ -155,27 +154,36 @@ def _execute(
         def pids() -> list[int]:
             return descendants(process.pid) + (marked(engine.folder) if engine.folder else [])
 
-        with total_memory(pids) as memory, _lock_samples(dsn) as locked:
+        with total_memory(pids) as memory, _lock_samples(dsn) as samples:
             output, errors = process.communicate()
             took = time.perf_counter() - start
         if process.returncode:
             raise RuntimeError(f"songswap {command[0]} failed: {errors[-2000:]}")
-        return _Done(took, memory.peak, statistics.fmean(locked), json.loads(output))
+        waiting = sum(sample.waiting for sample in samples)
+        sessions = sum(sample.sessions for sample in samples)
+        return _Done(took, memory.peak, waiting / max(1, sessions), json.loads(output))
+
+
+class _Sessions(NamedTuple):
+    """How many sessions of a warehouse there were at a moment, and how many waited for a lock."""
+
+    sessions: int
+    waiting: int
 
 
 @contextmanager
-def _lock_samples(dsn: str) -> Iterator[list[bool]]:
-    """Sample whether the load lock of a warehouse is held."""
-    samples: list[bool] = []
-    held = (
-        "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
-        " WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.granted)"
+def _lock_samples(dsn: str) -> Iterator[list[_Sessions]]:
+    """Sample how many sessions of a warehouse wait for locks."""
+    samples: list[_Sessions] = []
+    query = (
+        "SELECT count(*), count(*) FILTER (WHERE wait_event_type = 'Lock') FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'"
     )
     with psycopg.connect(dsn, autocommit=True) as connection:
 
         def sample() -> None:
-            for (locked,) in connection.execute(held):
-                samples.append(locked)
+            samples.extend(_Sessions(*row) for row in connection.execute(query))
 
         with sampled(sample):
             yield samples
