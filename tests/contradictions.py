@@ -25,6 +25,12 @@ NEW = {
     22: song(127, Y, B, popularity=28),
     11: song(2, B, A, name="", duration_ms=0, album=None),
 }
+FETCHED = [
+    song(127, Y, A, name="Fetched", preview_url="a"),
+    song(1, B, Z, name="Fetched", popularity=5),
+    song(2, A, name="Fetched", duration_ms=1, album={"images": []}),
+]
+"""What the endpoint says, which holds, however large the values of plays are."""
 RENAMED = [artist | {"name": f"{artist['name']} again", "popularity": 5} for artist in ARTISTS]
 HEARD = {11: song(2, A), 30: song(1, Z), 31: song(3, B), 32: song(127, Y)}
 """Each by the minutes before the response at which it was played."""

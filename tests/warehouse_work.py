@@ -13,7 +13,7 @@ import psycopg
 from spotify_json import OBSERVED_AT as AT
 
 from songswap.errors import ExportRefused
-from songswap.models import Catalogue, Stream
+from songswap.models import Catalogue, Features, Metadata, Stream
 from songswap.transform import metadata as read
 from songswap.transform import recent_plays
 from songswap.transform.exports.outcomes import Rule
@@ -70,11 +70,21 @@ def enrich_artists(*artists: Mapping[str, Any], at: datetime = AT) -> Work:
     return _enrich("artist", "artists", artists, read.artists, at)
 
 
+def enrich_features(*numbers: int) -> Work:
+    """A response of ``/audio-features`` about the tracks with these numbers."""
+    entries = [dict.fromkeys(Features._fields, 0) | {"id": f"{n:022d}"} for n in numbers]
+
+    def parse(body: bytes, ids: Sequence[str], _: datetime) -> Metadata:
+        return read.features(body, ids)
+
+    return _enrich("features", "audio_features", entries, parse, AT)
+
+
 def _enrich(
     kind: str,
     name: str,
     entries: Sequence[Mapping[str, Any]],
-    parse: Callable[..., Any],
+    parse: Callable[..., Metadata],
     at: datetime,
 ) -> Work:
     ids = [entry["id"] for entry in entries]

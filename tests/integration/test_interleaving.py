@@ -14,16 +14,18 @@ from typing import NamedTuple
 import psycopg
 import pytest
 from all_tables import AllTables, Rows, difference, unexplained
-from contradictions import HEARD, NEW, OLD, RENAMED, A, B, Y, Z, drawn, song
+from contradictions import FETCHED, HEARD, NEW, OLD, RENAMED, A, B, Y, Z, drawn, song
 from spotify_json import OBSERVED_AT as AT
 from stepping import Stepped, Stepper, Work
 from warehouse_work import (
     delete_user,
     enrich_artists,
+    enrich_features,
     enrich_tracks,
     import_export,
     in_turn,
     load,
+    move_raw,
     record_polls,
 )
 
@@ -51,8 +53,11 @@ class Pair(NamedTuple):
     ordered: bool = False
 
 
-LATER = AT + timedelta(minutes=1)
+LATER = AT + timedelta(minutes=10)
 TOLD = load({1: {}, 2: {}, 3: {40: song(1, Z), 41: song(2, A, name=None), 42: song(127, Y)}})
+BROKEN = load({1: dict.fromkeys(range(50, 54))}, at=LATER)
+BROKEN_BEFORE = load(*({1: {minute: None}} for minute in range(50, 54)))
+"""The same broken items in earlier responses, which are the ones to name then."""
 
 PAIRS = (
     Pair("loads of two users", load({1: OLD}), load({2: NEW})),
@@ -64,22 +69,23 @@ PAIRS = (
         load({2: OLD, 1: NEW}, at=LATER),
         ordered=True,
     ),
-    Pair("load and tracks' enrichment", load({1: OLD}), enrich_tracks(*NEW.values()), TOLD),
+    Pair("load and tracks' enrichment", load({1: NEW}), enrich_tracks(*FETCHED), TOLD),
     Pair("load and artists' enrichment", load({1: NEW}), enrich_artists(*RENAMED), TOLD),
+    Pair("load and features' enrichment", load({1: OLD}), enrich_features(1, 2, 127), TOLD),
     Pair("load and import of one user", load({1: OLD}), import_export(1, HEARD), ordered=True),
     Pair("load and import of two users", load({1: OLD}), import_export(2, HEARD), ordered=True),
     Pair("two imports", import_export(1, HEARD), import_export(2, HEARD)),
-    Pair("import and enrichment", import_export(1, HEARD), enrich_tracks(*NEW.values()), TOLD),
+    Pair("import and enrichment", import_export(1, HEARD), enrich_tracks(*FETCHED), TOLD),
     Pair(
         "two enrichments of tracks",
         enrich_tracks(*OLD.values()),
-        enrich_tracks(*reversed(NEW.values())),
+        enrich_tracks(*FETCHED),
         TOLD,
         ordered=True,
     ),
     Pair(
         "enrichments of tracks and artists",
-        enrich_tracks(*NEW.values()),
+        enrich_tracks(*FETCHED),
         enrich_artists(*reversed(RENAMED)),
         TOLD,
         ordered=True,
@@ -96,7 +102,15 @@ PAIRS = (
         Pair(f"drawn loads {seed}", load({1: drawn(seed)}), load({2: drawn(seed + 1)}))
         for seed in range(0, 2 * DRAWN, 2)
     ),
+    Pair("replay and polls", load({2: OLD}, {1: NEW}), record_polls(1, 2), TOLD, ordered=True),
     Pair("load and polls", load({1: OLD, 2: NEW}), record_polls(2, 1), ordered=True),
+    Pair(
+        "load and another key of a response",
+        BROKEN_BEFORE,
+        move_raw(1, LATER),
+        BROKEN,
+        ordered=True,
+    ),
     Pair("load and its user's deletion", load({1: OLD, 2: NEW}), delete_user(1), ordered=True),
     Pair("import and its user's deletion", import_export(1, HEARD), delete_user(1), ordered=True),
 )
