@@ -218,6 +218,20 @@ def test_killed_process_is_reported(work: ModuleType, engine: str) -> None:
     assert dict(os.environ) == environment
 
 
+def test_the_sessions_java_is_killed(tmp_path: Path, work: ModuleType) -> None:
+    """Without it nothing of Spark goes on: there is a sentence, and nothing of it is left."""
+    given = spark.run_parallel(partial(work.hold, tmp_path), range(3), "local[2]", at_once=2)
+    with ThreadPoolExecutor(1) as thread:
+        results = thread.submit(list, given)
+        assert wait_until(lambda: results.done() or len(list(tmp_path.iterdir())) == 2, 60)
+        [java] = [one for one in psutil.Process().children() if one.name() == "java"]
+        begun = [psutil.Process(int(file.suffix[1:])) for file in tmp_path.iterdir()]
+        java.kill()
+        with pytest.raises(WorkerLost, match="What other units have done stays"):
+            results.result(60)
+    assert psutil.wait_procs(begun, 60)[1] == []
+
+
 def test_caller_can_leave_a_unit_that_spark_never_ends(tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: S603  (our own words)
         [sys.executable, "-c", UNANSWERED],

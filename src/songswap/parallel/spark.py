@@ -129,30 +129,36 @@ class _Job:
             check: called twice a second; may raise.
 
         Raises:
-            WorkerLost: Spark gave a unit up.
+            WorkerLost: Spark gave a unit up, or has ended.
         """
-        from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # it has no types
-
         count, is_last = 0, False
         while not is_last:
-            wait([self._job], _CHECK_S)
-            check()
-            is_last = self._job.done()  # before the results are read, or some were missed
+            is_last = self._wait(check)  # before the results are read, or some were missed
             for result, error in self._ended.value[count:]:
                 if error is not None:
                     self._cancel(error)
                     raise error
                 count += 1
                 yield result
+        if count != len(self._units):
+            raise WorkerLost(f"Spark returned {count} of {len(self._units)} results. {_REMEDY}")
+
+    def _wait(self, check: Callable[[], None]) -> bool:
+        """Wait for the end of the job, for half a second; return whether it has ended."""
+        from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # it has no types
+
         try:
+            wait([self._job], _CHECK_S)
+            check()
+            if not self._job.done():
+                return False
             self._job.result()
-        except Py4JError as error:  # its text is fetched from Java
+        except (Py4JError, ConnectionError) as error:  # its text is fetched from Java
             raise WorkerLost(
                 "Spark could not finish a unit of work. What other units have done stays; "
                 f"start again when the reason is gone: {_reason(error)}"
             ) from error
-        if count != len(self._units):
-            raise WorkerLost(f"Spark returned {count} of {len(self._units)} results. {_REMEDY}")
+        return True
 
     def _cancel(self, error: Exception) -> None:
         """End the job; Spark's web UI shows the reason."""

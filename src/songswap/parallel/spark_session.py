@@ -168,7 +168,10 @@ def _context(log: Path, master: str) -> Iterator["SparkContext"]:
             yield context
         finally:
             if context is not None:
-                context.stop()
+                try:
+                    context.stop()
+                except ConnectionError:  # Java was killed: only this process's part can be stopped
+                    context.stop()
             if gateway is not None:
                 # Spark would keep its Java until this process ends.
                 SparkContext._gateway = SparkContext._jvm = None
