@@ -106,6 +106,8 @@ def test_killed_with_rotated_tokens_in_hand(make_platform: MakePlatform) -> None
         pytest.param(("after songswap.storage.archive:Archive.put",), id="in S3, not noted"),
         pytest.param(("after songswap.storage.spool:Spool.mark_archived",), id="in S3, noted"),
         pytest.param(("after songswap.pipelines.hourly_load:fetch",), id="between fetch and load"),
+        pytest.param(("after songswap.warehouse.catalogue:_load_artists",), id="artists alone"),
+        pytest.param(("after songswap.warehouse.catalogue:load",), id="tracks, no plays"),
         pytest.param(("after songswap.warehouse.runs:end_step 3",), id="loaded, not committed"),
         pytest.param(
             ("before songswap.storage.spool:Spool.mark_loaded",), id="committed, not noted"

@@ -22,7 +22,7 @@ from songswap.errors import WarehouseUnavailable
 from songswap.supervision.process import wait_until
 from songswap.warehouse.conninfo import with_defaults
 from songswap.warehouse.error_translation import translate_errors
-from songswap.warehouse.locks import lock_loads
+from songswap.warehouse.locks import lock_migrations
 from songswap.warehouse.session import Session
 from songswap.warehouse.timeouts import limits
 
@@ -189,7 +189,7 @@ def test_server_lets_go_of_the_locks(
         # The server's other limits are off: it is the vanished host that has to be noticed.
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         connection.execute("SET LOCAL statement_timeout = 0")
-        lock_loads(connection)
+        lock_migrations(connection)
         connection.execute("LOCK TABLE held")
         if at:
             connection.pgconn.send_query(at)

@@ -78,7 +78,7 @@ def load(
     """Transform and load the fetched responses of a batch, in one transaction.
 
     Returns:
-        Counts of new rows, see `songswap.warehouse.plays.load`.
+        Counts of new rows, see `songswap.pipelines.load.load_responses`.
 
     Raises:
         WarehouseUnavailable: the responses stay in the spool; the next run loads them.

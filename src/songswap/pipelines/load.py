@@ -1,14 +1,14 @@
 """Empty the spool: raw responses go to S3, their rows into the warehouse.
 
 spool ──▶ S3
-  └─────▶ transform ──▶ warehouse, in one transaction; where that is refused, in halves
+  └─────▶ transform ──▶ tracks and artists ──▶ plays, in one transaction; if refused, in halves
 """
 
 import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 
@@ -24,7 +24,9 @@ from songswap.storage.archive import Archive
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
 from songswap.transform import recent_plays
-from songswap.warehouse import plays, rejected_items, runs
+from songswap.transform.catalogue import merge_catalogues
+from songswap.warehouse import catalogue, plays, rejected_items, runs
+from songswap.warehouse.catalogue import Times
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.plays import ParsedResponse, PollBatch
 from songswap.warehouse.retry import retried
@@ -60,7 +62,7 @@ def drain_spool(
         only: ids of the spool's responses; None for all.
 
     Returns:
-        Counts of what was archived and loaded, and of rows, see `songswap.warehouse.plays.load`.
+        Counts of what was archived and loaded, and of rows, see `load_responses`.
 
     Raises:
         SpoolError: nothing more can be done.
@@ -88,14 +90,15 @@ def load_responses(
     now: datetime,
     batch: int | None = None,
 ) -> Counter[str]:
-    """Load responses in one transaction; where their rows are refused, in halves.
+    """Load responses; where their rows are refused, in halves.
 
     Args:
         responses: each user's in the order in which Spotify gave them.
-        batch: the batch whose load is recorded as done in the same transaction; None for no batch.
+        batch: the batch whose load is recorded as done together with the plays; None for no batch.
 
     Returns:
-        Counts of new rows, see `songswap.warehouse.plays.load`.
+        Counts of new rows: tracks, artists, artist_tracks, track_images, track_popularity,
+        track_previews, and see `songswap.warehouse.plays.load`.
 
     Raises:
         PlatformUnfit: nothing can be loaded into the tables as they are; the responses stay.
@@ -108,7 +111,7 @@ def load_responses(
         is_all = len(part) == len(responses)
         ends = batch if is_all else None
         try:
-            counts.update(_load_part(connection, settings, part, run_id, now, ends))
+            _load_part(connection, settings, part, run_id, now, ends, counts)
         except REFUSED as error:
             if is_all:
                 log.warning("A load was refused; it is tried in halves. %s", reason(error))
@@ -125,7 +128,6 @@ def load_responses(
     return counts
 
 
-@retried
 def _load_part(
     connection: psycopg.Connection,
     settings: Settings,
@@ -133,13 +135,51 @@ def _load_part(
     run_id: str,
     now: datetime,
     ends: int | None,
-) -> Counter[str]:
-    """Load responses in one transaction, which also ends the load of the batch ``ends``."""
-    with gc_paused(), connection.transaction():
+    counts: Counter[str],
+) -> None:
+    """Load responses; the transaction of their plays also ends the load of the batch ``ends``.
+
+    What is new is added to ``counts``: tracks also where the plays are then refused.
+    """
+    with gc_paused():
         batches = [transformed(part, now) for part in poll_batches(responses)]
-        counts = plays.load(connection, batches, run_id, settings.stale_after)
+        load_catalogue(connection, batches, settings.stale_after, counts)
+        counts.update(
+            _load_plays(connection, batches, run_id, settings.stale_after, now, ends, counts)
+        )
+
+
+def load_catalogue(
+    connection: psycopg.Connection,
+    batches: Sequence[PollBatch],
+    stale_after: timedelta,
+    counts: Counter[str],
+) -> None:
+    """Load the tracks and artists of batches; see `songswap.warehouse.catalogue.load`."""
+    if not batches:
+        return
+    rows = merge_catalogues([batch.catalogue for batch in batches])
+    now = min(batch.now for batch in batches)
+    catalogue.load(connection, rows, Times(now, now - stale_after), counts)
+
+
+@retried
+def _load_plays(
+    connection: psycopg.Connection,
+    batches: Sequence[PollBatch],
+    run_id: str,
+    stale_after: timedelta,
+    now: datetime,
+    ends: int | None,
+    before: Counter[str],
+) -> Counter[str]:
+    """Load plays, and end the step with their counts and those from ``before``."""
+    with connection.transaction():
+        counts = plays.load(connection, batches, run_id, stale_after)
         if ends is not None:
-            runs.end_step(connection, run_id, "load", ends, counts, now)
+            total = Counter(before)
+            total.update(counts)
+            runs.end_step(connection, run_id, "load", ends, total, now)
     return counts
 
 
@@ -149,21 +189,21 @@ def transformed(responses: Iterable[RawResponse], now: datetime) -> PollBatch:
     Raises:
         CorruptResponse: one of them is not whole.
     """
-    catalogue = Catalogue()
+    rows = Catalogue()
     with gc_paused():
-        parsed = [_parsed(response, catalogue) for response in responses]
-    return PollBatch(parsed, catalogue, now)
+        parsed = [_parsed(response, rows) for response in responses]
+    return PollBatch(parsed, rows, now)
 
 
-def _parsed(response: RawResponse, catalogue: Catalogue) -> ParsedResponse:
-    """Transform a response; adds what it says of tracks and artists to ``catalogue``."""
+def _parsed(response: RawResponse, rows: Catalogue) -> ParsedResponse:
+    """Transform a response; adds what it says of tracks and artists to ``rows``."""
     body = response.body
     return ParsedResponse(
         response.user_id,
         response.observed_at,
         response.key,
         response.fingerprint or recent_plays.fingerprint(body),
-        recent_plays.transform(body, response.user_id, response.observed_at, catalogue),
+        recent_plays.transform(body, response.user_id, response.observed_at, rows),
     )
 
 
