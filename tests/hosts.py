@@ -109,6 +109,11 @@ class Host:
         self._namespace = namespace
         self._switch = switch
 
+    @property
+    def listens_on(self) -> str:
+        """The address for what all of its network may reach."""
+        return "0.0.0.0" if self._namespace else self.address  # noqa: S104  (a network of its own)
+
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
         """What this thread starts and connects to meanwhile is done on this host."""
