@@ -73,6 +73,7 @@ def up(deployment: Deployment) -> dict[str, Process]:
         -5000:
     ]
     workers = {name: deployment.start(WORKER, name) for name in ("worker-1", "worker-2")}
+    deployment.start("songswap-drain")
     for service in ("postgres", "redis", "flower", *CONTROL):
         assert wait_until(partial(deployment.healthy, service), 60, 0.5), service
     for worker in workers:
