@@ -43,6 +43,8 @@ NEEDED = {
     "songswap.data_fixes": _ADD,
     "songswap.enrichment_queue": _KEEP,
     "songswap.track_forms": _KEEP,
+    "songswap.catalogue_shards": _CHANGE,
+    "songswap.spools": (*_KEEP, "DELETE"),
     "songswap.pauses": _KEEP,
     "songswap.blocked_endpoints": _KEEP,
     "songswap.budgets": _KEEP,
