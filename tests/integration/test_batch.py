@@ -5,10 +5,12 @@ from collections.abc import Callable
 import pytest
 from factories import MakePlatform, Platform
 
-from songswap.errors import RateLimited, WarehouseRefused
+from songswap.dev.stack.object_store import ObjectStore
+from songswap.errors import RateLimited, RunFailed, WarehouseRefused
 from songswap.pipelines import hourly_load
 from songswap.pipelines.batch import run_batch
 from songswap.pipelines.batch_load import GROUP, BatchLoader
+from songswap.pipelines.drain import drain
 from songswap.pipelines.fetch import fetch
 from songswap.storage.spool import Spool
 
@@ -100,3 +102,24 @@ def test_what_was_fetched_before_a_pause_is_loaded(make_platform: MakePlatform) 
     assert steps(platform, "r") == {"fetch": ("failed", "RateLimited"), "load": ("done", None)}
     assert waiting(platform) == (0, 0)
     assert platform.history() == platform.reachable() != {}
+
+
+def test_batch_leaves_what_failed_before_to_the_next_drain(
+    make_platform: MakePlatform, own_objects: ObjectStore
+) -> None:
+    """It would wait once more for an S3 that takes nothing, or try rows that are refused."""
+    platform = make_platform(users=2)
+    platform.use(own_objects)
+    own_objects.stop()
+    with pytest.raises(RunFailed, match="2 responses wait in the spool for S3"):
+        platform.load()
+    assert drain(platform.settings, "d", platform.clock).waiting.for_s3 == 2
+    own_objects.start()
+    platform.advance(hours=12)
+    hourly_load.plan(platform.settings, "r", platform.clock)
+    counts = run_batch(platform.settings, "r", 0, platform.clock)
+    assert counts["retried_archived"] == 0
+    assert counts["archived"] == counts["responses"] > 0
+    assert waiting(platform) == (2, 0)
+    assert drain(platform.settings, "d", platform.clock).counts["retried_archived"] == 2
+    assert waiting(platform) == (0, 0)
