@@ -188,6 +188,25 @@ async def clear_calls(request: web.Request) -> web.Response:
     return _json(_DONE)
 
 
+@routes.get("/admin/polls")
+async def polls(request: web.Request) -> web.Response:
+    """Return when each polled user had the last complete response, and the longest time between."""
+    return _json(
+        {
+            user: {"last": iso(poll.last), "longest_s": poll.longest // 1000}
+            for user, poll in request.app[SIMULATION].feed_history.polls.items()
+        }
+    )
+
+
+@routes.delete("/admin/polls")
+async def clear_polls(request: web.Request) -> web.Response:
+    """Measure the longest times from now on."""
+    for poll in request.app[SIMULATION].feed_history.polls.values():
+        poll.longest = 0
+    return _json(_DONE)
+
+
 @routes.get("/admin/faults")
 async def faults(request: web.Request) -> web.Response:
     """List the active faults, and how often each struck."""
