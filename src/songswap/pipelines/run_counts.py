@@ -11,7 +11,19 @@ _ENRICHED = tuple(
     for what in ("requested", "received", "unknown", "postponed", "not_loaded", "held_back")
 )
 NAMES = (
-    *("users", "missing_users", "polled", "paused", "answered", "unchanged", "failed", "refused"),
+    *(
+        "users",
+        "deferred",
+        "endangered",
+        "oldest_poll_minutes",
+        "missing_users",
+        "polled",
+        "paused",
+        "answered",
+        "unchanged",
+        "failed",
+        "refused",
+    ),
     *("forbidden", "deleted", "tokens_put_back", "lost_tokens", "responses", "archived", "dropped"),
     *("plays", "merged", "gone", "tracks", "artists", "artist_tracks", "track_images"),
     *("track_popularity", "track_previews", "features", "rejected_items", "data_fixes", "gaps"),
