@@ -288,6 +288,9 @@ async def test_quota_returns_429_with_its_reason(spotify: Starter) -> None:
     await caller.admin("POST", "clock", {"advance_s": 86_400})
     caller.tokens.clear()
     assert (await caller.get("listener-0001", "/me")).status == 200
+    await caller.admin("POST", "quota", {"requests": 1})
+    replies = [await caller.get("listener-0001", "/me") for _ in range(2)]
+    assert [reply.status for reply in replies] == [200, 429]
 
 
 async def test_development_mode_has_fewer_calls_fields_and_users(spotify: Starter) -> None:

@@ -38,6 +38,10 @@ class _ModeChange(msgspec.Struct, forbid_unknown_fields=True):
     mode: Mode
 
 
+class _NewQuota(msgspec.Struct, forbid_unknown_fields=True):
+    requests: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _NewListeners(msgspec.Struct, forbid_unknown_fields=True):
     count: int
 
@@ -241,6 +245,14 @@ async def switch_mode(request: web.Request) -> web.Response:
     sim = request.app[SIMULATION]
     sim.mode = (await _decode(request, _ModeChange)).mode
     return _json({"mode": sim.mode})
+
+
+@routes.post("/admin/quota")
+async def set_quota(request: web.Request) -> web.Response:
+    """Set the quota `{"requests": n}`; requests before this do not count."""
+    quota = await _decode(request, _NewQuota)
+    request.app[SIMULATION].limit_day(quota.requests)
+    return _json({"requests": quota.requests})
 
 
 @routes.get("/admin/discord")

@@ -94,7 +94,7 @@ class Simulation:
 
     def __post_init__(self) -> None:
         self._window = RollingLimit(self.options.rate_limit, RATE_WINDOW)
-        self._day = RollingLimit(self.options.quota, QUOTA_WINDOW)
+        self.limit_day(self.options.quota)
 
     @classmethod
     def of(cls, options: Options) -> Simulation:
@@ -120,6 +120,10 @@ class Simulation:
         if not share:
             return False
         return draw.share(self.options.seed, "filtered", user, play.day, play.index) < share
+
+    def limit_day(self, quota: int) -> None:
+        """Allow this many requests in a rolling day from now on; 0 is no limit."""
+        self._day = RollingLimit(quota, QUOTA_WINDOW)
 
     def quota_wait(self) -> int | None:
         """Return the ms until the quota allows one more request; None if it does."""
