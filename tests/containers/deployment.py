@@ -219,7 +219,7 @@ class Deployment:
 
     def fetches(self, run: str) -> list[dict[str, Any]]:
         """The fetch tasks of a run."""
-        return self.api.task_instances(LOAD, run, "batch.fetch")
+        return self.api.task_instances(LOAD, run, "batch")
 
     # --- what the demo's outside world knows
 

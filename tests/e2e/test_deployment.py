@@ -103,17 +103,17 @@ class Site:
         """The fetch tasks of a run that are running."""
         path = f"/dags/{DAG}/dagRuns/{run}/taskInstances?state=running&limit=100"
         tasks = self._get(path)["task_instances"]
-        return [task for task in tasks if task["task_id"] == "batch.fetch" and task["pid"]]
+        return [task for task in tasks if task["task_id"] == "batch" and task["pid"]]
 
     def tries(self, run: str) -> dict[int, tuple[str, int]]:
         """State and number of tries of each fetch of a run, by batch."""
-        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances?task_id=batch.fetch&limit=100"
+        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances?task_id=batch&limit=100"
         tasks = self._get(path)["task_instances"]
         return {task["map_index"]: (task["state"], task["try_number"]) for task in tasks}
 
     def mark_failed(self, run: str, batch: int) -> None:
         """Mark a fetch task failed, as a person does in the browser."""
-        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances/batch.fetch/{batch}"
+        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances/batch/{batch}"
         url = f"{self._url}/api/v2{path}"
         call_json("PATCH", url, {"new_state": "failed"}, token=self._token)
 

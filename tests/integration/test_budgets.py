@@ -143,7 +143,16 @@ def test_refusal_is_learned_from_at_once(make_platform: MakePlatform) -> None:
 def test_last_of_the_daily_quota_is_reserved_for_plays(make_platform: MakePlatform) -> None:
     """That is no failure."""
     platform = make_platform(users=3)
-    allow(platform, per_day=3)
+    allow(platform, per_day=90)
+    for rank, used in ((Priority.PLAYS, 70), (Priority.ENRICHMENT, 9)):
+        platform.execute(
+            "INSERT INTO songswap.requests (app, span, at, priority, requests)"
+            " VALUES (%s, 'hour', %s, %s, %s)",
+            platform.settings.spotify.client_id,
+            platform.clock() - timedelta(hours=20),
+            rank,
+            used,
+        )
     counts = platform.load()
     assert platform.history() == platform.reachable()
     assert counts["features_held_back"] == 1

@@ -8,7 +8,7 @@ from factories import MakePlatform, Platform
 
 from songswap.errors import RunFailed
 from songswap.pipelines import heavy_listeners, hourly_load
-from songswap.pipelines.fetch import fetch
+from songswap.pipelines.batch import run_batch
 from songswap.warehouse import notices, runs
 from songswap.warehouse.connection import connect
 
@@ -158,8 +158,7 @@ def test_polls_between_the_hours_come_out_of_the_next(make_platform: MakePlatfor
     )
     platform.advance(minutes=20)
     assert heavy_listeners.plan(platform.settings, "follow", platform.clock) == [0]
-    assert fetch(platform.settings, "follow", 0, platform.clock)["polled"] == 2
-    hourly_load.load(platform.settings, "follow", 0, platform.clock)
+    assert run_batch(platform.settings, "follow", 0, platform.clock)["polled"] == 2
     hourly_load.summarise(platform.settings, "follow", platform.clock)
     platform.execute("UPDATE songswap.polls SET plays_per_hour = 0")
     platform.advance(minutes=40)
@@ -174,8 +173,7 @@ def test_short_hour_is_told_once(make_platform: MakePlatform) -> None:
         plan(platform, run_id)
         batches = platform.rows(BATCHES, run_id)
         for number, _ in batches:
-            fetch(platform.settings, run_id, number, platform.clock)
-            hourly_load.load(platform.settings, run_id, number, platform.clock)
+            run_batch(platform.settings, run_id, number, platform.clock)
         for step in ("retry", "enrich track", "enrich artist", "enrich features"):
             with connect(platform.settings.warehouse_dsn) as connection:
                 runs.end_step(connection, run_id, step, 0, {}, platform.clock())

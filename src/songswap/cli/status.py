@@ -23,6 +23,7 @@ from songswap.terminal.console import (
 
 if TYPE_CHECKING:
     from songswap.warehouse.polls import OldestPoll
+    from songswap.warehouse.spools import HostSpool
     from songswap.warehouse.status import Status
 
 _MISSING = {"missing": "missing", "waiting": "fetched later", "unknown": "unknown to Spotify"}
@@ -45,12 +46,14 @@ def status(
     from songswap import settings
     from songswap.clock import utc_now
     from songswap.pipelines.enrich import KINDS
+    from songswap.warehouse import spools
     from songswap.warehouse.status import read
 
     with open_warehouse(settings.warehouse_dsn(os.environ)) as connection:
         now = utc_now()
         found = read(connection, KINDS, now)
-    report = _report(found, now) | {"spool": _spool()}
+        waiting = [host for host in spools.find(connection) if host.waiting_since]
+    report = _report(found, now) | {"spool": _spool(), "hosts": list(map(_host, waiting))}
     if as_json:
         print_json(report)
         return
@@ -79,6 +82,12 @@ def _spool() -> dict[str, int] | None:
         "waiting_for_warehouse": to_load,
         "waiting_tokens": waiting_tokens,
     }
+
+
+def _host(host: "HostSpool") -> dict[str, Any]:
+    """What waits on a host by its last report."""
+    left_out = ("spool_id", "problem", "possible_tokens")
+    return {name: v for name, v in as_json(host._asdict()).items() if name not in left_out}
 
 
 def _oldest_poll(oldest: "OldestPoll | None", now: datetime) -> dict[str, Any] | None:
@@ -135,6 +144,10 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     if spool is not None:
         yield "Waiting", _present((count, what) for what, count in _waiting(spool)) or "nothing"
+    if hosts := report["hosts"]:
+        silent = sum(host["is_silent"] for host in hosts)
+        those = _present(((len(hosts), "with something waiting"), (silent, "silent")))
+        yield "Hosts", f"{those} (songswap spool hosts)"
     if oldest := report["oldest_poll"]:
         yield "Oldest poll", _age(oldest)
     yield "Open gaps", f"{report['gaps']:,}, the newest:" if report["gaps"] else "none"
