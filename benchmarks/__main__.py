@@ -23,8 +23,8 @@ from benchmarks.size import TINY
 Part = Callable[[Path, OnProgress], Iterator[Measurement]]
 
 PARTS = (
-    *("transform", "load", "archive", "fetch", "calls", "dags", "reads", "whole", "workers"),
-    *("imports", "engines"),
+    *("transform", "load", "contention", "archive", "fetch", "warm", "calls", "dags", "reads"),
+    *("whole", "workers", "imports", "engines"),
 )
 RESULTS = Path(__file__).with_name("results.json")
 _NO_REDIS = (

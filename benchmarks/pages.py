@@ -69,24 +69,38 @@ def hourly(users: range, objects: int) -> Iterator[tuple[datetime, Page]]:
 
     They come hour after hour from the listeners with these ids, which count from 1.
     """
-    listeners = list(islice(world().listeners.values(), users.start - 1, users.stop - 1))
-    last: dict[int, SimulatedPlay] = {}
     yielded = 0
-    for hour in range((LIVED - _FULL_AFTER) // _HOUR):
-        at = NOW - LIVED + _FULL_AFTER + hour * _HOUR
-        for user_id, listener in enumerate(listeners, users.start):
-            newest = listener.newest(_ms(at))
-            if not newest or last.get(user_id) == newest[0]:
-                continue
-            last[user_id] = newest[0]
-            body, _ = _response(listener, newest[:FULL])
-            yield at, Page(user_id, body, pack(body))
+    for at, new in with_new_plays(users, NOW - LIVED + _FULL_AFTER):
+        for page in new:
+            yield at, page
             yielded += 1
             if yielded == objects:
                 return
     raise ValueError(
         f"{len(users)} listeners have fewer than {objects} responses in {LIVED.days} days"
     )
+
+
+def with_new_plays(users: range, first: datetime) -> Iterator[tuple[datetime, Iterator[Page]]]:
+    """Yield, hour after hour, the compressed responses of those users who have new plays.
+
+    In the first hour these are all users who have plays.
+    """
+    listeners = list(islice(world().listeners.values(), users.start - 1, users.stop - 1))
+    last: dict[int, SimulatedPlay] = {}
+
+    def of_hour(at: datetime) -> Iterator[Page]:
+        for user_id, listener in enumerate(listeners, users.start):
+            newest = listener.newest(_ms(at))
+            if newest and last.get(user_id) != newest[0]:
+                last[user_id] = newest[0]
+                body, _ = _response(listener, newest[:FULL])
+                yield Page(user_id, body, pack(body))
+
+    at = first
+    while at < NOW:
+        yield at, of_hour(at)
+        at += _HOUR
 
 
 def _response(listener: AnyListener, newest: Sequence[SimulatedPlay]) -> tuple[bytes, bytes]:

@@ -77,12 +77,18 @@ def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
         spotify.stop()
 
 
-def environment(dsn: str, store: ObjectStore, folder: Path) -> dict[str, str]:
-    """Return the environment of a ``songswap`` with a warehouse and the bucket, without Spotify."""
+def environment(
+    dsn: str, store: ObjectStore, folder: Path, store_url: str | None = None
+) -> dict[str, str]:
+    """Return the environment of a ``songswap`` with a warehouse and the bucket, without Spotify.
+
+    Args:
+        store_url: the address under which it reaches the endpoint, if that is another.
+    """
     plan = make_plan({})
     variables = plan.environment(
         warehouse=dsn,
-        archive=store.url,
+        archive=store_url or store.url,
         access=store.access,
         simulator="http://127.0.0.1:9",  # nothing listens on it
         spool=folder / "spool",

@@ -80,7 +80,7 @@ def _against_the_limit(loaded: _Loaded) -> Iterator[Measurement]:
     took, per_second = loaded.run.seconds, _PER_30_S / 30
     yield value(f"requests of a run of {_USERS:,} users, without tokens", loaded.calls, "requests")
     what = f"that run, against its requests ÷ {per_second:g}/s"
-    yield cost(what, took, loaded.calls / per_second, "s", at_most=1.15)
+    yield cost(what, took, loaded.calls / per_second, "s", at_most=1.1)
     # The window rolls: the first requests that fill it do not wait.
     waited = max(0, loaded.calls - _PER_30_S) / per_second
     if waited:

@@ -10,8 +10,7 @@ tasks are skipped.
 | task | what it does |
 |---|---|
 | `plan` | finds the users at risk, the most urgent first |
-| `batch.fetch` | polls them; raw responses go to the spool, then to S3 |
-| `batch.load` | transforms and loads them in one transaction |
+| `batch` | polls them; raw responses go to the spool, then to S3 and the tables |
 | `summarise` | adds up the run in `songswap.runs`, and is red if any part of it failed |
 
 **When it is red**, the log of `summarise` says what failed, as in `load_listening_history`, which

@@ -6,24 +6,25 @@ S3, load them into the platform's PostgreSQL, then fetch the missing data of the
 
 | task | what it does |
 |---|---|
-| `retry` | archives and loads what earlier runs had to leave in the spool |
+| `retry` | archives and loads what earlier runs had to leave in the spool of its host |
 | `plan` | cuts the users into batches |
-| `batch.fetch` | polls each user of a batch; raw responses go to the spool, then to S3 |
-| `batch.load` | transforms and loads the batch in one transaction |
+| `batch` | polls each user of a batch; responses go to the spool, then to S3 and the tables |
 | `enrich_…` | fetches tracks, artists and audio features that are missing or outdated |
 | `summarise` | adds up the run in `songswap.runs`, and is red if any part of it failed |
 
 **When it is red**, read the log of `summarise`: it names each part that failed, and why. Spotify's
-responses are not lost: they wait in the spool (`SONGSWAP_SPOOL`) until S3 and the warehouse take
-them, and the next run archives and loads them by itself. So fix what is named and wait for the next
-hour, or clear the run to do it at once. Clearing any task is safe at any time: nothing is loaded
-twice.
+responses are not lost: they wait in the spool (`SONGSWAP_SPOOL`) of the host that fetched them
+until S3 and the warehouse take them, and its next drain archives and loads them by itself. So fix
+what is named and wait for the next hour, or clear the run to do it at once. Clearing any task is
+safe at any time: nothing is loaded twice.
 
 * *the warehouse refused or was lost*: check PostgreSQL and the connection `SongSwap_RDS`.
 * *S3 … did not take a response*: check the variable `bucket_name` and `SongSwap_S3_PutOnly`.
 * *paused*, *Spotify allows no more requests of this app until …*: nothing to do. Tasks that call
   Spotify are skipped; the run is red because nobody was polled, but its message is yellow and comes
   once.
+* *silent*: something waits on a host that has not reported for 30 minutes. Start the host, or its
+  service `songswap drain`; if its disk is gone, `songswap spool forget HOST`.
 * *it took too long*: a run of more than 55 minutes is ended, so that the next hour's can begin.
 * *the app's own credentials*: set `SPOTIFY_CLIENT_ID` and `SPOTIFY_CLIENT_SECRET`, or the
   connection `SongSwap_Spotify`.

@@ -167,8 +167,8 @@ class Catalogue:
     ``track_popularity`` holds the first observation by track, UTC day and value. ``incomplete``
     are the tracks that no response had whole: a name, a duration, the artists, the images or the
     popularity is missing that a call for the track may return. ``forms`` has a checksum of each
-    track's fields without its popularity, 0 where responses differ; ``last`` is the checksum and
-    popularity of its last entry without a problem, so that equal entries are skipped at once.
+    track's fields without its popularity, 0 where responses differ; ``last`` is the last entry of a
+    track without a problem, so that equal entries are skipped at once.
     """
 
     tracks: dict[str, Track] = field(default_factory=dict)
@@ -180,7 +180,7 @@ class Catalogue:
     incomplete: set[str] = field(default_factory=set)
     data_fixes: set[DataFix] = field(default_factory=set)
     forms: dict[str, int] = field(default_factory=dict, compare=False)
-    last: dict[str, tuple[int, int | None]] = field(default_factory=dict, compare=False)
+    last: dict[str, object] = field(default_factory=dict, compare=False)
 
 
 @dataclass(slots=True)

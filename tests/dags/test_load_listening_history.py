@@ -21,8 +21,7 @@ DAG = "load_listening_history"
 TASKS = {
     "retry",
     "plan",
-    "batch.fetch[0]",
-    "batch.load[0]",
+    "batch[0]",
     "enrich_tracks",
     "enrich_artists",
     "enrich_features",
@@ -61,7 +60,7 @@ def test_run_of_2000_users_has_less_than_10_kb_of_xcoms(
     platform = make_platform("--rate-limit", "0", users=2000, real_time=True)
     run = airflow.run(DAG, platform, SONGSWAP_BATCH_SIZE="250")
     assert run["state"] == "success", run["log"]
-    assert len([task for task in run["tasks"] if task.startswith("batch.load")]) == 8
+    assert len([task for task in run["tasks"] if task.startswith("batch")]) == 8
     with psycopg.connect(airflow.dsn.replace("+psycopg2", "")) as connection:
         size = connection.execute(
             "SELECT sum(pg_column_size(x.*)), sum(length(value::text)) FROM xcom x"
@@ -110,7 +109,7 @@ def test_refused_batch_is_loaded_by_the_next_run(airflow: Any, make_platform: Ma
     run = airflow.run(DAG, platform, SONGSWAP_RETRY_DELAY_S="0.1")
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
-    assert failed == {"batch.load[0]", "summarise"}
+    assert failed == {"batch[0]", "summarise"}
     assert "0 responses wait in the spool for S3 and 3 for the warehouse" in run["log"]
     assert platform.history().total() == 0
 
@@ -133,8 +132,8 @@ def test_pause_of_spotify_skips_tasks_and_is_reported_once(
     assert run["state"] == "failed"
     failed = {name for name, state in run["tasks"].items() if state != "success"}
     # The other batch may have been polled before the pause was known.
-    calling = {"batch.fetch[1]", "enrich_artists", "enrich_features"}
-    assert failed - calling == {"batch.fetch[0]", "summarise"}
+    calling = {"batch[1]", "enrich_artists", "enrich_features"}
+    assert failed - calling == {"batch[0]", "summarise"}
     assert failed & calling
     assert platform.spotify.get("/admin/calls")["by_user"]["listener-0002"]["recently-played"] == 1
     assert not platform.calls().keys() & {"tracks", "artists", "audio-features"}
@@ -143,7 +142,7 @@ def test_pause_of_spotify_skips_tasks_and_is_reported_once(
     assert platform.history() == platform.reachable()
 
     # Tasks that did not call Spotify are skipped; the run is red, but reported as paused.
-    assert run["tasks"]["batch.fetch[0]"] == "skipped"
+    assert run["tasks"]["batch[0]"] == "skipped"
     state = "SELECT state FROM songswap.runs WHERE run_id = %s"
     assert platform.rows(state, run["run_id"]) == [("paused",)]
     (paused,) = titles(platform)

@@ -1,8 +1,9 @@
 """One hourly load that ends where it is told to: ``crash.py NOW [DEED WHEN MODULE:FUNCTION NTH]``.
 
 The function is wrapped from outside, where its caller finds it. WHEN (before or after) its NTH call
-the DEED is done: ``kill``, which is SIGKILL, or ``fill``: from then on the disk takes no more. The
-settings are those of the environment, and NOW is what the pipeline takes for the time.
+the DEED is done: ``kill``, which is SIGKILL; ``freeze``, which is SIGSTOP; or ``fill``: from then
+on the disk takes no more. The settings are those of the environment, and NOW is what the pipeline
+takes for the time.
 """
 
 import asyncio
@@ -27,12 +28,17 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def freeze() -> None:
+    """Stand still until SIGCONT, as in a swapping or suspended machine."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def fill() -> None:
     """Let no file of this process grow any more, as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-DEEDS = {"kill": kill, "fill": fill}
+DEEDS = {"kill": kill, "freeze": freeze, "fill": fill}
 
 
 def wrap(target: str, when: str, nth: int, deed: Callable[[], None]) -> None:

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 WRITTEN = ("benchmarks/results.json", "docs/performance.md", "docs/performance.svg")
 
 PARTS = (
-    *("transform", "load", "archive", "fetch", "calls", "dags", "reads", "imports", "engines"),
+    *("transform", "load", "contention", "archive", "fetch", "warm", "calls", "dags", "reads"),
+    *("imports", "engines"),
     # One whole stack at a time is what two cores can run.
     pytest.param("whole", marks=pytest.mark.xdist_group("stack")),
 )

@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 _CODE = re.compile(r"^```.*?^```|^ {4}.*?$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(
     r"\bmake \.?[a-z-]+(?=[ `\n]|$)"
-    r"|\bsongswap [a-z]+(?: (?:list|show|retry|drop|up)\b)?(?=[ `'\n]|$)"
+    r"|\bsongswap [a-z]+(?: (?:list|show|retry|drop|hosts|forget|up)\b)?(?=[ `'\n]|$)"
     r"|\bdocker (?:compose )?(?:--profile \S+ )?[a-z]+|\.ci/\w+|\btests/\w+\.py\b(?= ?[`\n#-])"
     r"|\buv pip \w+"
 )
@@ -48,6 +48,7 @@ RUN_BY = {
     "songswap dags": "e2e/test_wheel.py::test_dags_in_own_airflow",
     "songswap deployment": "e2e/test_wheel.py::test_deployment_files_build_the_very_same_wheel",
     "songswap demo": "e2e/test_demo.py::test_demo_from_start_to_stop",
+    "songswap drain": "integration/test_drain.py::test_drain_stores_what_a_killed_load_left",
     "songswap grants": "integration/test_grants.py::test_grants_lists_the_most_urgent_first",
     "songswap import": "integration/test_import_command.py::test_import_accounts_for_every_row",
     "songswap load": "integration/test_cli.py::test_load_takes_settings_from_dotenv",
@@ -56,6 +57,8 @@ RUN_BY = {
     "songswap simulator": "integration/test_commands.py::test_songswap_simulator_is_the_simulator",
     "songswap spark up": "integration/test_parallel.py::test_a_cluster_as_users_start_it",
     "songswap spool drop": "integration/test_spool_command.py::test_list_show_retry_drop",
+    "songswap spool forget": "integration/test_hosts.py::test_host_whose_disk_is_gone_is_forgotten",
+    "songswap spool hosts": "integration/test_hosts.py::test_host_whose_disk_is_gone_is_forgotten",
     "songswap spool list": "integration/test_spool_command.py::test_list_show_retry_drop",
     "songswap spool retry": "integration/test_spool_command.py::test_list_show_retry_drop",
     "songswap spool show": "integration/test_spool_command.py::test_list_show_retry_drop",

@@ -20,6 +20,7 @@ from factories import MakePlatform, Platform
 
 from songswap.errors import RunFailed, WarehouseUnavailable
 from songswap.pipelines import hourly_load
+from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.fetch import fetch
 from songswap.storage import keys
 from songswap.storage.spool import Spool
@@ -105,10 +106,13 @@ def test_killed_with_rotated_tokens_in_hand(make_platform: MakePlatform) -> None
     [
         pytest.param(("after songswap.storage.archive:Archive.put",), id="in S3, not noted"),
         pytest.param(("after songswap.storage.spool:Spool.mark_archived",), id="in S3, noted"),
-        pytest.param(("after songswap.pipelines.hourly_load:fetch",), id="between fetch and load"),
+        pytest.param(("after songswap.pipelines.batch:fetch",), id="between fetch and load"),
         pytest.param(("after songswap.warehouse.catalogue:_load_artists",), id="artists alone"),
         pytest.param(("after songswap.warehouse.catalogue:load",), id="tracks, no plays"),
-        pytest.param(("after songswap.warehouse.runs:end_step 3",), id="loaded, not committed"),
+        pytest.param(
+            ("after songswap.warehouse.plays:_Load.write_shared_rows",), id="loaded, not committed"
+        ),
+        pytest.param(("before songswap.warehouse.runs:end_step 3",), id="loaded, step not ended"),
         pytest.param(
             ("before songswap.storage.spool:Spool.mark_loaded",), id="committed, not noted"
         ),
@@ -166,7 +170,7 @@ def test_warehouse_lost_in_a_transaction(make_platform: MakePlatform) -> None:
         ThreadPoolExecutor(1) as thread,
     ):
         holder.execute('LOCK TABLE "History" IN SHARE MODE')
-        load = thread.submit(hourly_load.load, platform.settings, "r", 0, platform.clock)
+        load = thread.submit(load_batch, platform.settings, "r", 0, platform.clock)
         ended_sessions: list[tuple[bool]] = []
         while not ended_sessions and not load.done():
             ended_sessions = platform.rows(

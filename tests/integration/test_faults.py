@@ -23,6 +23,7 @@ from songswap.errors import (
     WarehouseUnavailable,
 )
 from songswap.pipelines import hourly_load
+from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.fetch import fetch
 from songswap.storage.spool import Spool
 
@@ -41,7 +42,7 @@ def test_s3_stopped_during_a_run(make_platform: MakePlatform, own_objects: Objec
     hourly_load.plan(platform.settings, "r", platform.clock)
     own_objects.stop()
     fetch(platform.settings, "r", 0, platform.clock)
-    hourly_load.load(platform.settings, "r", 0, platform.clock)
+    load_batch(platform.settings, "r", 0, platform.clock)
     problem = hourly_load.summarise(platform.settings, "r", platform.clock).problem
     assert "4 responses wait in the spool for S3" in str(problem)
     assert platform.history() == platform.reachable()
@@ -77,7 +78,7 @@ def test_warehouse_refuses_during_load(make_platform: MakePlatform) -> None:
     fetch(platform.settings, "r", 0, platform.clock)
     with refusing(platform.settings.warehouse_dsn):
         for step in (
-            lambda: hourly_load.load(platform.settings, "r", 0, platform.clock),
+            lambda: load_batch(platform.settings, "r", 0, platform.clock),
             lambda: hourly_load.summarise(platform.settings, "r", platform.clock),
             lambda: hourly_load.retry(platform.settings, "r2", platform.clock),
             lambda: hourly_load.plan(platform.settings, "r2", platform.clock),
@@ -448,7 +449,7 @@ def test_long_pause_ends_the_attempt(make_platform: MakePlatform, headers: dict[
     with pytest.raises(RateLimited) as limited:
         fetch(platform.settings, "r", 0, platform.clock)
     assert limited.value.until > platform.clock()
-    hourly_load.load(platform.settings, "r", 0, platform.clock)
+    load_batch(platform.settings, "r", 0, platform.clock)
     assert len({user for user, _, _ in platform.history()}) == 3
     assert platform.history() == platform.reachable()
     platform.mend()

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from factories import MakePlatform, Platform
 
 from songswap.pipelines import heavy_listeners, hourly_load
+from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.fetch import fetch
 from songswap.warehouse import grants as grant
 from songswap.warehouse.connection import connect
@@ -45,7 +46,7 @@ def test_only_users_at_risk_are_polled(make_platform: MakePlatform) -> None:
     assert heavy_listeners.plan(platform.settings, "in time", platform.clock) == [0]
     platform.spotify.delete("/admin/calls")
     counts = fetch(platform.settings, "in time", 0, platform.clock)
-    hourly_load.load(platform.settings, "in time", 0, platform.clock)
+    load_batch(platform.settings, "in time", 0, platform.clock)
     assert (counts["users"], counts["polled"]) == (2, 2)
     asked = platform.spotify.get("/admin/calls")["by_user"]
     assert {user for user in asked if "recently-played" in asked[user]} == {
@@ -97,7 +98,7 @@ def test_refusal_is_left_to_the_hourly_load(make_platform: MakePlatform) -> None
     for run_id in ("look 1", "look 2"):
         assert heavy_listeners.plan(platform.settings, run_id, platform.clock) == [0]
         assert fetch(platform.settings, run_id, 0, platform.clock)["refused"] == 1
-        hourly_load.load(platform.settings, run_id, 0, platform.clock)
+        load_batch(platform.settings, run_id, 0, platform.clock)
         assert hourly_load.summarise(platform.settings, run_id, platform.clock).problem is None
         platform.advance(minutes=40)
     state = "SELECT state, refusals FROM songswap.grants WHERE user_id = %s"

@@ -14,6 +14,7 @@ from factories import MakePlatform
 
 from songswap.clock import utc_now
 from songswap.pipelines import hourly_load
+from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.fetch import fetch
 from songswap.warehouse import runs
 
@@ -232,7 +233,7 @@ def test_retried_fetch_polls_and_counts_nobody_twice(make_platform: MakePlatform
     (counts,) = platform.rows("SELECT counts FROM songswap.steps WHERE step = 'fetch'")[0]
     assert (counts["users"], counts["polled"], counts["responses"]) == (5, 5, 5)
     assert platform.calls()["recently-played"] == 5
-    hourly_load.load(platform.settings, "r", 0, platform.clock)
+    load_batch(platform.settings, "r", 0, platform.clock)
     assert platform.history() == platform.reachable()
 
 
@@ -260,7 +261,7 @@ def test_user_deleted_while_loading(make_platform: MakePlatform) -> None:
     fetch(platform.settings, "r", 0, platform.clock)
     gone = platform.user_id("listener-0002")
     platform.execute('DELETE FROM "Users" WHERE id = %s', gone)
-    counts = hourly_load.load(platform.settings, "r", 0, platform.clock)
+    counts = load_batch(platform.settings, "r", 0, platform.clock)
     assert counts["gone"] > 0
     expected = {key: 1 for key in platform.reachable() if key[0] != "listener-0002"}
     assert platform.history() == expected
@@ -273,8 +274,7 @@ def test_loads_at_once(make_platform: MakePlatform) -> None:
     fetch(platform.settings, "r", 0, platform.clock)
     with ThreadPoolExecutor(4) as pool:
         loads = [
-            pool.submit(hourly_load.load, platform.settings, "r", 0, platform.clock)
-            for _ in range(4)
+            pool.submit(load_batch, platform.settings, "r", 0, platform.clock) for _ in range(4)
         ]
         plays = [load.result().get("plays", 0) for load in loads]
     assert sum(plays) == platform.history().total()

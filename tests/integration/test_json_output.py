@@ -129,6 +129,10 @@ def test_full_warehouse_gives_only_documented_keys(
     assert retried.keys() == {"counts", *(waiting.keys() - {"broken"})}
     fits("load", {"run_id": "", **retried["counts"]})
     assert retried["counts"]["plays"] > 0
+    drained = songswap(environment, "drain")
+    fits("load", {"run_id": "", **drained.pop("counts")})
+    fits("drain", drained, without=("counts",))
+    fits("spool hosts", songswap(environment, "spool hosts"))
 
     platform.fault(
         path="/api/token", user="listener-0003", status=400, body={"error": "invalid_grant"}

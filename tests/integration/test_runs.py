@@ -16,6 +16,7 @@ from factories import MakePlatform, Platform
 from songswap.alerts.notices import LOOK, PAUSED, RESUMED
 from songswap.errors import RunFailed, RunPaused, SpotifyUnavailable
 from songswap.pipelines import backfill, hourly_load
+from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.enrich import enrich
 from songswap.pipelines.fetch import fetch
 from songswap.supervision.process import wait_until
@@ -152,7 +153,7 @@ def test_last_outcome_decides(make_platform: MakePlatform) -> None:
                 with suppress(SpotifyUnavailable):
                     fetch(platform.settings, "r", 0, platform.clock)
             platform.advance(seconds=7)
-            hourly_load.load(platform.settings, "r", 0, platform.clock)
+            load_batch(platform.settings, "r", 0, platform.clock)
             for kind in ("track", "artist", "features"):
                 enrich(platform.settings, "r", kind, platform.clock)
         return hourly_load.summarise(platform.settings, "r", platform.clock)

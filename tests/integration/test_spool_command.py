@@ -16,6 +16,7 @@ from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import RunFailed, SpoolError
 from songswap.models import RotatedToken
 from songswap.pipelines import hourly_load
+from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.fetch import fetch
 from songswap.storage.records import RawResponse, pack
 from songswap.storage.spool import Spool
@@ -123,7 +124,7 @@ def test_damaged_response_stays_and_others_leave(
     own_objects.stop()
     fetched(platform)
     damage(platform, 2)
-    counts = hourly_load.load(platform.settings, "r", 0, platform.clock)
+    counts = load_batch(platform.settings, "r", 0, platform.clock)
     assert counts["plays"] == platform.history().total() > 0
     assert len({user for user, _, _ in platform.history()}) == 3
     own_objects.start()
@@ -179,14 +180,14 @@ def test_full_spool_takes_nothing_and_nobody_is_polled(
 ) -> None:
     own_objects.stop()
     fetched(platform)
-    platform.settings = replace(platform.settings, spool_max_bytes=11 * 4096)
+    platform.settings = replace(platform.settings, spool_max_bytes=12 * 4096)
     platform.spotify.delete("/admin/calls")
     hourly_load.plan(platform.settings, "r2", platform.clock)
     with pytest.raises(SpoolError, match="4 responses wait for S3 and 4 for the warehouse"):
         fetch(platform.settings, "r2", 0, platform.clock)
     assert platform.calls() == {}
     with (
-        Spool(platform.settings.spool, 11 * 4096) as spool,
+        Spool(platform.settings.spool, 12 * 4096) as spool,
         pytest.raises(SpoolError, match="SONGSWAP_SPOOL_MAX_MB"),
     ):
         spool.add("r2", 0, [RawResponse(1, "key", platform.clock(), pack(b"{}"))])

@@ -86,6 +86,7 @@ def folder(tmp_path: Path, sound: tuple[Path, dict[int, RawResponse]]) -> Path:
 def drain(spool: Spool) -> dict[int, RawResponse]:
     """Read all that waits in parts, as the loads do, and have it leave; what was not damaged."""
     spool.check()
+    assert spool.id
     spool.users_of("run", 3)
     whole: dict[int, RawResponse] = {}
     last = 0
@@ -214,9 +215,12 @@ def test_broken_file_is_put_aside_and_its_readable_rows_saved(
     folder: Path,
     sound: tuple[Path, dict[int, RawResponse]],
 ) -> None:
-    """It is reported."""
+    """It is reported; the spool keeps its id."""
+    with Spool(folder) as before:
+        id_ = before.id
     trouble(folder / FILE)
     with Spool(folder) as spool:
+        assert (spool.id == id_) == bool(saved)
         whole = drain(spool)
         (result,) = spool.recoveries(only_unreported=True)
         assert (folder / result.file).exists()
@@ -273,6 +277,19 @@ def test_salvage_that_was_killed_is_completed_once(folder: Path) -> None:
         with Spool(folder) as spool:
             assert spool.waiting() == (48, 48)
             assert len(spool.recoveries(only_unreported=True)) == 1
+
+
+@pytest.mark.parametrize("change", ["spool = x'00'", "checksum = 7", "spool = 'text'"])
+def test_damaged_id_is_replaced_and_nothing_else_lost(change: str, folder: Path) -> None:
+    with Spool(folder) as before:
+        id_ = before.id
+    with closing(sqlite3.connect(folder / FILE)) as db, db:
+        db.execute(f"UPDATE identity SET {change}")  # noqa: S608 - ours
+    with Spool(folder) as spool:
+        assert spool.id != id_
+        assert len(drain(spool)) == 48
+    with Spool(folder) as again:
+        assert again.id == spool.id
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from factories import MakePlatform, Platform
 
 from songswap.errors import RateLimited
 from songswap.pipelines import hourly_load, replay
+from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.fetch import fetch
 from songswap.pipelines.heavy_listeners import INTERVAL, POLL_THRESHOLD
 from songswap.storage import keys
@@ -58,7 +59,7 @@ def test_plays_ahead_of_a_slow_clock_are_loaded_later(platform: Platform, known:
         platform.load()
         platform.advance(hours=2)
     fetched(platform, "slow", SLOW)
-    hourly_load.load(platform.settings, "slow", 0, lambda: platform.clock() + SLOW)
+    load_batch(platform.settings, "slow", 0, lambda: platform.clock() + SLOW)
     assert platform.rows(UNTIMELY)[0][0] > 0
     platform.load()
     assert platform.history() == platform.reachable()

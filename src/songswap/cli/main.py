@@ -16,6 +16,7 @@ from songswap.cli.connect import connect
 from songswap.cli.dags import dags
 from songswap.cli.demo import demo
 from songswap.cli.deployment import deployment
+from songswap.cli.drain import drain
 from songswap.cli.grants import grants
 from songswap.cli.import_ import import_
 from songswap.cli.load import load
@@ -23,6 +24,7 @@ from songswap.cli.migrate import migrate
 from songswap.cli.replay import replay
 from songswap.cli.spark import spark
 from songswap.cli.spool import spool
+from songswap.cli.spool_hosts import forget, hosts
 from songswap.cli.status import status
 from songswap.dev.simulator.command import simulator
 from songswap.errors import SettingsError, SongSwapError
@@ -60,8 +62,11 @@ app.command(
 app.command(epilog=examples("dags", "dags --bundles"))(dags)
 app.command(epilog=examples("deployment songswap-deployment"))(deployment)
 app.command(cls=WithSettings, epilog=examples("load"))(load)
+app.command(cls=WithSettings, epilog=examples("drain", "drain --every 10"))(drain)
 app.command(cls=WithSettings, epilog=examples("migrate --wait-s 60"))(migrate)
 app.command(epilog=examples("demo", "demo --once --users 200"))(demo)
+spool.command(cls=WithSettings, epilog=examples("spool hosts --json"))(hosts)
+spool.command(cls=WithSettings, epilog=examples("spool forget worker-2"))(forget)
 app.add_typer(spool, name="spool", epilog=examples("spool list"))
 app.add_typer(spark, name="spark", epilog=examples("spark up"))
 

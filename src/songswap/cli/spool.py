@@ -70,14 +70,16 @@ def retry(
     """
     from songswap import settings
     from songswap.clock import utc_now
-    from songswap.pipelines import load, run_counts
+    from songswap.pipelines import drain, run_counts
 
     log_to_stderr()
     config = settings.from_environment(os.environ)
     with _open() as opened:
         chosen = {entry.id for entry in (_choose(opened, ids) if ids else opened.entries())}
         with open_warehouse(config.warehouse_dsn) as connection:
-            counts = load.drain_spool(config, connection, new_run_id("spool"), utc_now, chosen)
+            counts = drain.drain_spool(
+                config, connection, opened, new_run_id("spool"), utc_now, only=chosen
+            )
         report = _report(opened, [entry for entry in opened.entries() if entry.id in chosen])
     waiting = len(report["responses"])
     if as_json:

@@ -20,6 +20,7 @@ from songswap.terminal.console import (
 )
 
 if TYPE_CHECKING:
+    from songswap.warehouse.spools import HostSpool
     from songswap.warehouse.status import Status
 
 _MISSING = {"missing": "missing", "waiting": "fetched later", "unknown": "unknown to Spotify"}
@@ -42,11 +43,13 @@ def status(
     from songswap import settings
     from songswap.clock import utc_now
     from songswap.pipelines.enrich import KINDS
+    from songswap.warehouse import spools
     from songswap.warehouse.status import read
 
     with open_warehouse(settings.warehouse_dsn(os.environ)) as connection:
         found = read(connection, KINDS, utc_now())
-    report = _report(found) | {"spool": _spool()}
+        waiting = [host for host in spools.find(connection) if host.waiting_since]
+    report = _report(found) | {"spool": _spool(), "hosts": list(map(_host, waiting))}
     if as_json:
         print_json(report)
         return
@@ -75,6 +78,12 @@ def _spool() -> dict[str, int] | None:
         "waiting_for_warehouse": to_load,
         "waiting_tokens": waiting_tokens,
     }
+
+
+def _host(host: "HostSpool") -> dict[str, Any]:
+    """What waits on a host by its last report."""
+    left_out = ("spool_id", "problem", "possible_tokens")
+    return {name: v for name, v in as_json(host._asdict()).items() if name not in left_out}
 
 
 def _report(found: "Status") -> dict[str, Any]:
@@ -123,6 +132,10 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     if spool is not None:
         yield "Waiting", _present((count, what) for what, count in _waiting(spool)) or "nothing"
+    if hosts := report["hosts"]:
+        silent = sum(host["is_silent"] for host in hosts)
+        those = _present(((len(hosts), "with something waiting"), (silent, "silent")))
+        yield "Hosts", f"{those} (songswap spool hosts)"
     yield "Open gaps", f"{report['gaps']:,}, the newest:" if report["gaps"] else "none"
     for gap in report["newest_gaps"][:_SHOWN_GAPS]:
         name = shortened(gap["username"], _NAME_CELLS)

@@ -3,29 +3,15 @@
 The DAG files import this to be parsed: what only a task needs is imported inside it.
 """
 
-from airflow.sdk import TriggerRule, task, task_group
+from airflow.sdk import TriggerRule, task
 
 
 @task(pool="spotify")
-def fetch(number: int) -> None:
-    """Fetch the recent plays of a batch's users from Spotify."""
-    from songswap.orchestration import hourly_load
-
-    hourly_load.fetch(number)
-
-
-@task(trigger_rule=TriggerRule.ALL_DONE)
-def load(number: int) -> None:
-    """Load what was fetched for a batch."""
-    from songswap.orchestration import hourly_load
-
-    hourly_load.load(number)
-
-
-@task_group
 def batch(number: int) -> None:
-    """Fetch and load a batch of users; a batch that was fetched in part is loaded too."""
-    fetch(number) >> load(number)
+    """Drain this host's spool, then fetch and load a batch of users."""
+    from songswap.orchestration import hourly_load
+
+    hourly_load.run_batch(number)
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)

@@ -11,16 +11,13 @@ from songswap.orchestration import counts
 from songswap.orchestration.alerts import add_notices, failed_tasks
 from songswap.orchestration.connections import read_settings
 from songswap.orchestration.runs import current_run_id
+from songswap.pipelines import batch, heavy_listeners, hourly_load
 from songswap.pipelines import enrich as enrichment
-from songswap.pipelines import fetch as fetching
-from songswap.pipelines import heavy_listeners, hourly_load
 from songswap.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _STEPS = {
-    "batch.fetch": "fetch",
-    "batch.load": "load",
     "enrich_tracks": "enrich track",
     "enrich_artists": "enrich artist",
     "enrich_features": "enrich features",
@@ -45,16 +42,10 @@ def plan_heavy_listeners() -> list[int]:
     return heavy_listeners.plan(read_settings(), current_run_id())
 
 
-def fetch(batch: int) -> None:
-    """`songswap.pipelines.fetch.fetch`."""
+def run_batch(number: int) -> None:
+    """`songswap.pipelines.batch.run_batch`."""
     with _running() as (settings, run_id):
-        _log_counts(f"Fetched batch {batch}", fetching.fetch(settings, run_id, batch))
-
-
-def load(batch: int) -> None:
-    """`songswap.pipelines.hourly_load.load`."""
-    with _running() as (settings, run_id):
-        _log_counts(f"Loaded batch {batch}", hourly_load.load(settings, run_id, batch))
+        _log_counts(f"Batch {number}", batch.run_batch(settings, run_id, number))
 
 
 def enrich(kind: str) -> None:

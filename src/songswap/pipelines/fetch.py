@@ -12,6 +12,7 @@ because a token that Spotify has rotated and nobody has stored is a user lost.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -39,8 +40,27 @@ from songswap.warehouse.limits.budgets import Priority, open_budget
 from songswap.warehouse.retry import retried
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What `fetch` is told by who calls it.
+
+    Attributes:
+        holder: the number of this process, see `songswap.storage.spool.Spool.working`.
+        done: users who were polled in an earlier try, and whose response is on this disk, or was.
+        on_spooled: receives the number of responses that have come into the spool.
+    """
+
+    holder: int = 0
+    done: Collection[int] = ()
+    on_spooled: Callable[[int], None] = lambda _: None
+
+
 def fetch(
-    settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime] = utc_now
+    settings: Settings,
+    run_id: str,
+    batch: int,
+    clock: Callable[[], datetime] = utc_now,
+    caller: Caller = Caller(),
 ) -> dict[str, int]:
     """Fetch a batch of a run; the responses wait in the spool to be loaded.
 
@@ -61,7 +81,7 @@ def fetch(
         Interrupted, TimedOut: a signal, or the time limit of an Airflow task; the rest was not
             polled.
     """
-    return event_loop.run(partial(_fetch, settings, run_id, batch, clock))
+    return event_loop.run(partial(_fetch, settings, run_id, batch, clock, caller))
 
 
 async def _fetch(
@@ -69,6 +89,7 @@ async def _fetch(
     run_id: str,
     batch: int,
     clock: Callable[[], datetime],
+    caller: Caller,
     stop: asyncio.Event,
 ) -> dict[str, int]:
     in_flight, app = settings.spotify.in_flight, settings.spotify.client_id
@@ -78,13 +99,17 @@ async def _fetch(
     ):
         outcomes = Outcomes(most_failures=max(20, in_flight))
         users = await _users_to_poll(settings, connection, spool, run_id, batch, clock, outcomes)
+        users = [user for user in users if user.user_id not in caller.done]
         async with (
             open_budget(settings, Priority.PLAYS, clock) as budget,
             open_client(settings.spotify, clock, budget) as client,
             pool(settings.warehouse_dsn) as connections,
         ):
-            exchanger = TokenExchanger(connections, client.refresh, spool, clock, in_flight)
-            spooler = Spooler(spool, Archive(settings.archive), run_id, batch, outcomes, stop)
+            exchanger = TokenExchanger(
+                connections, client.refresh, spool, clock, in_flight, holder=caller.holder
+            )
+            archive = Archive(settings.archive)
+            spooler = Spooler(spool, archive, run_id, batch, outcomes, stop, caller.on_spooled)
             poller = Poller(client, exchanger, spooler, outcomes, clock, in_flight)
             problem: str | SongSwapError | None = "it broke off, its task log says why"
             if error := pauses.find(connection, app, clock()) or spool.full():

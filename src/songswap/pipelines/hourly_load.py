@@ -1,6 +1,6 @@
 """The hourly load of every user's plays, as the order of its steps.
 
-    retry ──▶ plan ──▶ fetch, load (each batch) ──▶ enrich (tracks, artists, features) ──▶ summarise
+    retry ──▶ plan ──▶ batch (each) ──▶ enrich (tracks, artists, features) ──▶ summarise
 
 Each step is a function of the settings, the run's id and little else: Airflow's tasks call them one
 by one, `load_once` calls them all. A step that is repeated changes nothing that is done already.
@@ -9,7 +9,6 @@ by one, `load_once` calls them all. A step that is repeated changes nothing that
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -22,13 +21,13 @@ from songswap.alerts.problem import Problem
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
 from songswap.pipelines import run_notices, run_problems
+from songswap.pipelines.batch import run_batch
+from songswap.pipelines.drain import drain_spool, report
 from songswap.pipelines.enrich import KINDS, enrich
-from songswap.pipelines.fetch import fetch
-from songswap.pipelines.load import drain_spool, load_responses
 from songswap.pipelines.run_problems import Facts, Limits
 from songswap.settings import Settings
 from songswap.storage.spool import Spool
-from songswap.warehouse import grant_states, grants, leases, runs
+from songswap.warehouse import grant_states, grants, leases, runs, spools
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
 
@@ -41,20 +40,23 @@ Progress = Callable[[str, int, int], None]
 def retry(
     settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now
 ) -> dict[str, int]:
-    """Store what earlier runs had to leave in the spool: in S3, and in the warehouse.
+    """Store what earlier runs had to leave in this host's spool: in S3, and in the warehouse.
 
     Where S3 does not take it, it stays, and the run goes on.
 
     Returns:
-        Counts, see `songswap.pipelines.load.drain_spool`.
+        Counts, see `songswap.pipelines.drain.drain_spool`.
 
     Raises:
         WarehouseUnavailable, SchemaOutdated, SpoolError: nothing more can be done.
     """
-    with connect(settings.warehouse_dsn) as connection:
+    with (
+        Spool(settings.spool, remembers=settings.keep_tokens) as spool,
+        connect(settings.warehouse_dsn) as connection,
+    ):
         require_schema(connection)
         runs.start(connection, run_id, clock())
-        counts = drain_spool(settings, connection, run_id, clock)
+        counts = drain_spool(settings, connection, spool, run_id, clock)
         runs.end_step(connection, run_id, "retry", 0, counts, clock())
     return counts
 
@@ -70,23 +72,6 @@ def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_no
         grants.record_authorized(connection, clock())
         steps = ("retry", *(f"enrich {kind}" for kind in KINDS))
         return runs.plan(connection, run_id, settings.batch_size, steps, clock())
-
-
-def load(
-    settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime] = utc_now
-) -> dict[str, int]:
-    """Transform and load the fetched responses of a batch, in one transaction.
-
-    Returns:
-        Counts of new rows, see `songswap.pipelines.load.load_responses`.
-
-    Raises:
-        WarehouseUnavailable: the responses stay in the spool; the next run loads them.
-        LoadIncomplete: rows were missing after their load; rolled back, the responses stay.
-    """
-    with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
-        responses = spool.batch(run_id, batch)
-        return dict(load_responses(settings, connection, spool, responses, run_id, clock(), batch))
 
 
 class Summary(NamedTuple):
@@ -119,24 +104,31 @@ def summarise(
     """Add up a run, record its end in ``songswap.runs``, and decide whether it succeeded.
 
     It failed when it was never planned, when a part of it failed, or when something waits in the
-    spool.
+    spool of any host.
 
     Args:
-        known: problems of steps that the caller knows of, by step and number, as in ``load 3``.
+        known: problems of steps that the caller knows of, by step and number, as in ``batch 3``.
 
     Raises:
         WarehouseUnavailable, SchemaOutdated, SpoolError: nothing is known of the run.
     """
     lost_users = Limits(settings.lost_users_share, settings.lost_users_at_least)
-    with Spool(settings.spool) as spool, connect(settings.warehouse_dsn) as connection:
+    with (
+        Spool(settings.spool, remembers=settings.keep_tokens) as spool,
+        connect(settings.warehouse_dsn) as connection,
+    ):
+        report(settings, connection, spool, clock)
+        spools.forget_gone(connection)
         facts = _facts(settings, connection, spool, run_id, known or {}, clock())
         problems = run_problems.find(facts, _limits(settings), lost_users)
         state, problem = run_problems.state_of(problems), "\n".join(map(str, problems)) or None
-        counts = _counts(runs.totals(connection, run_id), facts.outcomes) | dict(facts.waiting)
+        counts = _counts(runs.totals(connection, run_id), facts.outcomes)
+        counts |= run_problems.waiting(facts.spools)
         counts |= grant_states.warn(connection, clock())
         if missing := run_problems.missing_users(facts.users, lost_users):
             counts["missing_users"] = missing
         counts["lost_tokens"] = grants.count_lost(connection, run_id)
+        counts["undecided_users"] = sum(holder.users for holder in facts.token_holders)
         app, pauses = settings.spotify.client_id, run_problems.pauses(problems)
         notices = run_notices.due(connection, app, counts, pauses, clock())
         seconds = runs.end_run(connection, run_id, state, counts, clock(), problem)
@@ -155,7 +147,8 @@ def _facts(
 ) -> Facts:
     """Read what is known of a run, and settle what all of its refusals mean."""
     outcomes = runs.outcomes(connection, run_id)
-    to_archive, to_load = spool.waiting()
+    # Before the refusals are settled, which leaves the users of these hosts undecided.
+    token_holders = spools.token_holders(connection, run_id)
     polled, limits = outcomes.total(), _limits(settings)
     return Facts(
         unfinished=runs.unfinished(connection, run_id),
@@ -165,13 +158,8 @@ def _facts(
         forbidden=grants.settle_forbidden(connection, run_id, polled, *limits, now),
         outcomes=outcomes,
         users=runs.users_found(connection, run_id),
-        waiting={
-            "waiting_for_s3": to_archive,
-            "waiting_for_warehouse": to_load,
-            "waiting_tokens": len(spool.tokens()),
-        },
-        why_waiting=spool.last_problem(),
-        damaged_tokens=len(spool.damaged_tokens()),
+        spools=spools.find(connection),
+        token_holders=token_holders,
         recoveries=spool.recoveries(only_unreported=True),
     )
 
@@ -237,8 +225,7 @@ def load_once(
 ) -> dict[str, int]:
     """Do the whole hourly load in this process, in the DAG's order.
 
-    As in the DAG, a batch is loaded while the next is fetched, and a step that fails does not keep
-    the others from running; `summarise` reports it.
+    As in the DAG, a step that fails does not keep the others from running; `summarise` reports it.
 
     Raises:
         RunFailed: see `Summary.require_success`.
@@ -270,16 +257,9 @@ def _run_steps(
     failed |= _try_step("retry 0", partial(retry, settings, run_id, clock))
     on_progress("plan", 0, 1)
     batches = plan(settings, run_id, clock)
-    with ThreadPoolExecutor(1) as loader:
-        last_load: Future[dict[str, SongSwapError]] | None = None
-        for done, batch in enumerate(batches):
-            on_progress("fetch and load", done, len(batches))
-            failed |= _try_step(f"fetch {batch}", partial(fetch, settings, run_id, batch, clock))
-            # One load at a time, so that memory holds two batches at most.
-            failed |= last_load.result() if last_load else {}
-            step = partial(load, settings, run_id, batch, clock)
-            last_load = loader.submit(_try_step, f"load {batch}", step)
-        failed |= last_load.result() if last_load else {}
+    for done, batch in enumerate(batches):
+        on_progress("fetch and load", done, len(batches))
+        failed |= _try_step(f"batch {batch}", partial(run_batch, settings, run_id, batch, clock))
     for done, kind in enumerate(KINDS):
         on_progress(f"enrich {kind}", done, len(KINDS))
         failed |= _try_step(f"enrich {kind} 0", partial(enrich, settings, run_id, kind, clock))

@@ -12,7 +12,16 @@ _ENRICHED = tuple(
 )
 NAMES = (
     *("users", "missing_users", "polled", "paused", "answered", "unchanged", "failed", "refused"),
-    *("forbidden", "deleted", "tokens_put_back", "lost_tokens", "responses", "archived", "dropped"),
+    *(
+        "forbidden",
+        "deleted",
+        "tokens_put_back",
+        "lost_tokens",
+        "undecided_users",
+        "responses",
+        "archived",
+        "dropped",
+    ),
     *("plays", "merged", "gone", "tracks", "artists", "artist_tracks", "track_images"),
     *("track_popularity", "track_previews", "features", "rejected_items", "data_fixes", "gaps"),
     *("gaps_closed", *_ENRICHED, "calls", "retried_archived", "retried_loaded", "tokens_stored"),

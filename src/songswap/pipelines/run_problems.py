@@ -5,14 +5,18 @@ Each user's last outcome in the run decides, never a sum over tries.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from songswap.alerts.problem import Problem
 from songswap.storage.records import Recovery
 from songswap.warehouse.runs import Unfinished, UsersFound
+from songswap.warehouse.spools import HostSpool, TokenHolder
 
 _PAUSES = {"RateLimited", "QuotaReserved"}
 """The kinds of problems that are no failure: a service asked to wait."""
+
+_STEPS_OF_BATCH = {"fetch", "load"}
 
 _NO_END = Problem("", "did not end, its task log says why")
 
@@ -44,17 +48,15 @@ class Facts(NamedTuple):
 
     Args:
         unfinished: the steps that failed or never ended.
-        known: problems of failed tasks, by step and number ("load 3").
+        known: problems of failed tasks, by task and number ("batch 3").
         is_planned: whether its users were cut into batches.
         refused, forbidden: users whose grants were refused, or who were forbidden; and whether it
             was an incident at Spotify.
         outcomes: users by their last outcome.
         users: how many users the run found; None for a run of some users only.
-        waiting: what is left in the spool: ``waiting_for_s3``, ``waiting_for_warehouse`` and
-            ``waiting_tokens``.
-        why_waiting: the spool's last problem.
-        damaged_tokens: users whose tokens in the spool are damaged.
-        recoveries: broken spool files that were put aside.
+        spools: of all hosts, with what waits in them.
+        token_holders: hosts that may have the newest tokens of refused users, who are undecided.
+        recoveries: broken spool files of this host that were put aside.
     """
 
     unfinished: Sequence[Unfinished]
@@ -64,9 +66,8 @@ class Facts(NamedTuple):
     forbidden: tuple[int, bool]
     outcomes: Counter[str]
     users: UsersFound | None
-    waiting: Mapping[str, int]
-    why_waiting: str | None
-    damaged_tokens: int
+    spools: Sequence[HostSpool]
+    token_holders: Sequence[TokenHolder]
     recoveries: Sequence[Recovery]
 
 
@@ -85,19 +86,25 @@ def find(facts: Facts, limits: Limits, lost_users: Limits) -> list[RunProblem]:
         *of_forbidden(*facts.forbidden),
         *of_outcomes(facts.outcomes, limits),
         *of_users(facts.users, lost_users),
-        *of_waiting(facts.waiting, facts.why_waiting),
-        *of_spool(facts.damaged_tokens, facts.recoveries),
+        *of_hosts(facts.spools),
+        *of_token_holders(facts.token_holders),
+        *of_recoveries(facts.recoveries),
     ]
 
 
 def of_steps(unfinished: Iterable[Unfinished], known: Mapping[str, Problem]) -> list[RunProblem]:
-    """Steps that did not end well, and tasks that failed although their step did."""
+    """Steps that did not end well, and tasks that failed although their step did.
+
+    A batch is one task (``batch 3``) and two steps.
+    """
     left = dict(known)
     problems = []
     for step in unfinished:
         where = f"{step.step} {step.number}"
+        task = f"batch {step.number}" if step.step in _STEPS_OF_BATCH else where
         recorded = Problem(step.kind or "", step.problem) if step.problem else _NO_END
-        of_task = left.pop(where, recorded)
+        of_task = known.get(task, recorded)
+        left.pop(task, None)
         problems.append(RunProblem(where, recorded if step.kind else of_task))
     return problems + [RunProblem(where, problem) for where, problem in left.items()]
 
@@ -161,34 +168,67 @@ def of_forbidden(users: int, incident: bool) -> Iterator[RunProblem]:
         )
 
 
-def of_spool(damaged_tokens: int, recoveries: Iterable[object]) -> Iterator[RunProblem]:
+def of_recoveries(recoveries: Iterable[object]) -> Iterator[RunProblem]:
     """The spool's disk lost something."""
-    if damaged_tokens:
-        yield _of_run(
-            "SpoolError",
-            f"The tokens of {damaged_tokens} users in the spool are damaged and cannot be used."
-            " 'songswap spool list' names the users, 'songswap spool drop --damaged-tokens'"
-            " takes them out.",
-        )
     for recovery in recoveries:
         yield _of_run("SpoolError", str(recovery))
 
 
-def of_waiting(numbers: Mapping[str, int], reason: str | None) -> Iterator[RunProblem]:
-    """Something is still in the spool."""
-    to_archive, to_load = numbers["waiting_for_s3"], numbers["waiting_for_warehouse"]
-    if to_archive or to_load:
-        yield _of_run(
-            "RunFailed" if to_load else "ArchiveError",
-            f"{to_archive} responses wait in the spool for S3 and {to_load} for the warehouse:"
-            f" {reason or 'see the steps before'}. The next run retries them.",
-        )
-    if tokens := numbers["waiting_tokens"]:
-        yield _of_run(
-            "WarehouseError",
-            f"New tokens of {tokens} {'user' if tokens == 1 else 'users'} wait in the spool for"
-            " the warehouse. The next run stores them.",
-        )
+def waiting(spools: Iterable[HostSpool]) -> dict[str, int]:
+    """Count what waits on all hosts, by ``waiting_for_s3`` and its like."""
+    every = list(spools)
+    return {
+        "waiting_for_s3": sum(spool.waiting_for_s3 for spool in every),
+        "waiting_for_warehouse": sum(spool.waiting_for_warehouse for spool in every),
+        "waiting_tokens": sum(spool.waiting_tokens for spool in every),
+    }
+
+
+def of_hosts(spools: Iterable[HostSpool]) -> Iterator[RunProblem]:
+    """Something is still in the spool of a host."""
+    for spool in spools:
+        since = f"since {spool.waiting_since:%Y-%m-%d %H:%M} UTC" if spool.waiting_since else ""
+        reason = spool.problem or "see the steps before"
+        after = f"{reason.rstrip('.')}. {_next_drain(spool.host, spool.seen_at, spool.is_silent)}"
+        to_archive, to_load = spool.waiting_for_s3, spool.waiting_for_warehouse
+        if to_archive or to_load:
+            yield _of_run(
+                "RunFailed" if to_load else "ArchiveError",
+                f"{to_archive} responses wait in the spool for S3 and {to_load} for the warehouse,"
+                f" on host {spool.host} {since}: {after}",
+            )
+        if spool.waiting_tokens:
+            yield _of_run(
+                "WarehouseError",
+                f"New tokens of {_users(spool.waiting_tokens)} wait in the spool for the"
+                f" warehouse, on host {spool.host} {since}: {after}",
+            )
+
+
+def of_token_holders(holders: Iterable[TokenHolder]) -> Iterator[RunProblem]:
+    """Users cannot be polled, because a silent host may have their tokens."""
+    for holder in holders:
+        if holder.is_silent:
+            yield _of_run(
+                "WarehouseError",
+                f"Spotify refused the tokens of {_users(holder.users)}, and newer ones may be in"
+                f" the spool of host {holder.host}: nobody of them is marked as lost."
+                f" {_next_drain(holder.host, holder.seen_at, is_silent=True)}",
+            )
+
+
+def _next_drain(host: str, seen_at: datetime, is_silent: bool) -> str:
+    if not is_silent:
+        return "Its next drain stores them."
+    return (
+        f"That host has been silent since {seen_at:%Y-%m-%d %H:%M} UTC: start it, or its service"
+        f" 'songswap drain', which stores them. If its disk is gone, 'songswap spool forget {host}'"
+        " says what is lost with it."
+    )
+
+
+def _users(number: int) -> str:
+    return "1 user" if number == 1 else f"{number} users"
 
 
 def state_of(problems: Iterable[RunProblem]) -> str:

@@ -1,6 +1,7 @@
 """Write the responses of a batch to the disk as they come, then to S3."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from songswap.errors import SpoolError
@@ -24,7 +25,8 @@ _Polled = tuple[int, bytes | None, Response]
 class Spooler:
     """Writes the responses of a batch: `put` fills its queue, `run` empties it until `end`.
 
-    Once ``stop`` is set, S3 is not waited for.
+    ``on_spooled`` receives the number of responses each time that some are on the disk. Once
+    ``stop`` is set, S3 is not waited for.
     """
 
     spool: Spool
@@ -33,6 +35,7 @@ class Spooler:
     batch: int
     outcomes: Outcomes
     stop: asyncio.Event
+    on_spooled: Callable[[int], None]
     _queue: asyncio.Queue[_Polled | None] = field(
         default_factory=lambda: asyncio.Queue(2 * SPOOL_BATCH)
     )
@@ -57,6 +60,7 @@ class Spooler:
                 self.outcomes.counts["dropped"] += len(group)
                 continue
             self.outcomes.counts["responses"] += len(spooled)
+            self.on_spooled(len(spooled))
             if s3_takes:
                 # Where S3 takes none, the rest would only wait for its timeouts.
                 s3_takes = bool(await event_loop.until(self.stop, self._put_into_s3(spooled)))

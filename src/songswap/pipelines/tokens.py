@@ -75,6 +75,7 @@ class TokenExchanger:
         clock: gives the time (aware, UTC).
         at_once: how many requests are sent at once.
         lease: how long a claim holds without being renewed.
+        holder: the number of this process, see `songswap.storage.spool.Spool.working`.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class TokenExchanger:
         clock: Callable[[], datetime],
         at_once: int,
         lease: timedelta = LEASE,
+        holder: int = 0,
     ) -> None:
         self._pool = pool
         self._refresh = refresh
@@ -92,7 +94,8 @@ class TokenExchanger:
         self._clock = clock
         self._slots = asyncio.Semaphore(at_once)
         self._lease = lease
-        self._holder = secrets.randbits(63)
+        self._holder = holder or secrets.randbits(63)
+        self._spool_id = spool.id
         self._in_progress: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -156,7 +159,12 @@ class TokenExchanger:
         with translate_errors():
             async with self._pool.connection() as connection:
                 claim = await tokens.claim(
-                    connection, known, self._holder, self._lease, self._clock()
+                    connection,
+                    known,
+                    self._holder,
+                    self._spool_id,
+                    self._lease,
+                    self._clock(),
                 )
         for user_id, access_token in claim.current.items():
             give(user_id, access_token)

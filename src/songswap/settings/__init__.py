@@ -6,6 +6,7 @@ as Airflow does: ``AIRFLOW_CONN_<ID>`` as a URI or JSON, ``AIRFLOW_VAR_<NAME>``.
 """
 
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -61,7 +62,8 @@ class Settings:
     key that may read, if there is one. A stream of an export is a play from ``play_ms`` of
     listening on. ``keep_tokens`` is for how long the spool keeps rotated tokens that the warehouse
     has. A run warns when it finds fewer users than the run before, by more than
-    ``lost_users_share`` and ``lost_users_at_least``.
+    ``lost_users_share`` and ``lost_users_at_least``. ``host`` is the name under which this machine
+    reports what waits in its spool.
     """
 
     warehouse_dsn: str = field(repr=False)
@@ -78,6 +80,7 @@ class Settings:
     lost_users_at_least: int = 3
     play_ms: int = 30_000
     keep_tokens: timedelta = timedelta(days=2)
+    host: str = field(default_factory=socket.gethostname)
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -174,6 +177,7 @@ def build(
         lost_users_share=_whole(environment, "SONGSWAP_LOST_USERS_PERCENT", 20, 0, 100) / 100,
         play_ms=_whole(environment, "SONGSWAP_PLAY_MS", 30_000, 0, 24 * 3_600_000),
         keep_tokens=timedelta(hours=_whole(environment, _KEEP_TOKENS, 48, 0, 24 * 90)),
+        host=environment.get("SONGSWAP_HOST", "").strip() or socket.gethostname(),
     )
 
 

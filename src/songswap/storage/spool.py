@@ -12,20 +12,29 @@ nowhere; a broken file is renamed, and a new one goes on with the rows that can 
 """
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
+from uuid import UUID
 
 from songswap.errors import SpoolError
-from songswap.storage import spool_rotations, spool_rows, spool_salvage, spool_tables
+from songswap.storage import (
+    spool_rotations,
+    spool_rows,
+    spool_salvage,
+    spool_tables,
+    spool_workers,
+)
 from songswap.storage.records import Entry, RawResponse, Recovery
 from songswap.storage.spool_file import SpoolFile
 from songswap.storage.spool_rows import DONE
 from songswap.storage.spool_tables import Broken
 from songswap.storage.spool_tokens import SpoolTokens
 from songswap.storage.spool_transactions import reads, writes
+from songswap.storage.spool_workers import Work
 
 # So much of the disk stays free: without room for its journal the spool could not delete responses.
 _FREE_BYTES = 64 * 2**20
@@ -54,6 +63,7 @@ class Spool(SpoolTokens):
         self.path = folder / "spool.sqlite3"
         super().__init__(SpoolFile(self.path), remembers)
         self._most_bytes = most_bytes
+        self._workers = folder / "working"
 
     def __enter__(self) -> Self:
         self.file.open()
@@ -61,6 +71,25 @@ class Spool(SpoolTokens):
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+    @property
+    @reads
+    def id(self) -> UUID:
+        """The spool's id: made with it, and kept where a broken file is replaced."""
+        return spool_tables.spool_id(self.file.db)
+
+    @contextmanager
+    def working(self, run_id: str, batch: int) -> Iterator[int]:
+        """Be at work on a batch: drains of other processes leave its responses for the block.
+
+        Gives a number that no other process has.
+        """
+        with spool_workers.working(self._workers, run_id, batch) as holder:
+            yield holder
+
+    def at_work(self) -> list[Work]:
+        """Return the batches that processes of this machine are working on."""
+        return spool_workers.at_work(self._workers)
 
     def check(self) -> None:
         """Read all of the file; where it is broken, it is replaced, as by every method."""
@@ -147,18 +176,35 @@ class Spool(SpoolTokens):
         rows = self.file.db.execute(f"{_SELECT} WHERE run_id = ? AND batch = ?", of)
         return {row[3] for row in rows if row[1:3] == of and spool_rows.is_intact(row[:9])}
 
-    def not_archived(self, after: int, limit: int) -> list[RawResponse]:
-        """Return up to ``limit`` responses that wait for S3, oldest first, with ids > ``after``."""
-        return self._responses("archived IS NOT ? AND id > ?", (DONE, after), limit)
+    def not_archived(
+        self, after: int, limit: int, without: Collection[Work] = ()
+    ) -> list[RawResponse]:
+        """Return up to ``limit`` responses that wait for S3, oldest first, with ids > ``after``.
 
-    def not_loaded(self, after: int, limit: int) -> list[RawResponse]:
+        Args:
+            without: batches whose responses are left out.
+        """
+        others, of = _others(without)
+        return self._responses(f"archived IS NOT ? AND id > ?{others}", (DONE, after, *of), limit)
+
+    def not_loaded(
+        self, after: int, limit: int, without: Collection[Work] = ()
+    ) -> list[RawResponse]:
         """Return the same of responses that wait for the warehouse."""
-        return self._responses("loaded IS NOT ? AND id > ?", (DONE, after), limit)
+        others, of = _others(without)
+        return self._responses(f"loaded IS NOT ? AND id > ?{others}", (DONE, after, *of), limit)
 
-    def batch(self, run_id: str, batch: int) -> list[RawResponse]:
-        """Return the responses of a batch that wait for the warehouse."""
-        of_batch = "loaded IS NOT ? AND run_id = ? AND batch = ?"
-        return self._responses(of_batch, (DONE, run_id, batch))
+    def batch(self, run_id: str, batch: int, after: int = 0, limit: int = -1) -> list[RawResponse]:
+        """Return the same of a batch's responses."""
+        of_batch = "loaded IS NOT ? AND run_id = ? AND batch = ? AND id > ?"
+        return self._responses(of_batch, (DONE, run_id, batch, after), limit)
+
+    @reads
+    def left_of(self, run_id: str, batch: int) -> int:
+        """Return how many responses of a batch wait for the warehouse."""
+        of_batch = "SELECT count(*) FROM answers WHERE loaded IS NOT ? AND run_id = ? AND batch = ?"
+        (number,) = self.file.db.execute(of_batch, (DONE, run_id, batch)).fetchone()
+        return int(number)
 
     @writes
     def mark_archived(self, keys: Mapping[int, str]) -> None:
@@ -186,13 +232,18 @@ class Spool(SpoolTokens):
         )
 
     @reads
-    def waiting(self) -> tuple[int, int]:
-        """Return how many responses wait for S3, and how many for the warehouse."""
-        row = self.file.db.execute(
-            "SELECT count(*) FILTER (WHERE archived IS NOT :done),"
-            " count(*) FILTER (WHERE loaded IS NOT :done) FROM answers",
-            {"done": DONE},
-        ).fetchone()
+    def waiting(self, without: Collection[Work] = ()) -> tuple[int, int]:
+        """Return how many responses wait for S3, and how many for the warehouse.
+
+        Args:
+            without: batches whose responses are left out.
+        """
+        others, of = _others(without)
+        counts = (
+            "count(*) FILTER (WHERE archived IS NOT ?), count(*) FILTER (WHERE loaded IS NOT ?)"
+        )
+        query = f"SELECT {counts} FROM answers WHERE true{others}"  # noqa: S608 - ours
+        row = self.file.db.execute(query, (DONE, DONE, *of)).fetchone()
         return row[0], row[1]
 
     @reads
@@ -241,3 +292,12 @@ class Spool(SpoolTokens):
             "DELETE FROM answers WHERE id = :id AND archived = :done AND loaded = :done",
             [{"id": id_, "done": DONE} for id_ in ids],
         )
+
+
+def _others(without: Collection[Work]) -> tuple[str, tuple[object, ...]]:
+    """The condition, with its parameters, that leaves out the responses of batches."""
+    if not without:
+        return "", ()
+    places = ", ".join(["(?, ?)"] * len(without))
+    of = tuple(value for work in without for value in (work.run_id, work.batch))
+    return f" AND (run_id, batch) NOT IN (VALUES {places})", of

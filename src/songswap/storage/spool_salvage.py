@@ -3,8 +3,9 @@
     spool.sqlite3.broken-<time>, -wal ──▶ records ──▶ those whose checksum is right ──▶ the spool
 
 A broken file without a row in table ``broken`` has yet to be recovered: the next process that opens
-the spool does it, also after a crash in the middle of it. Doing it twice changes nothing. Tokens
-come first, in a transaction of their own: without them a user is lost, and the disk may be full.
+the spool does it, also after a crash in the middle of it. Doing it twice changes nothing. The
+spool's id and the tokens come first, in a transaction of their own: without tokens a user is lost,
+and the disk may be full.
 """
 
 import json
@@ -42,7 +43,7 @@ def unrecovered(db: sqlite3.Connection, path: Path) -> list[Path]:
 
 
 def recover(db: sqlite3.Connection, broken: Path, now: datetime) -> None:
-    """Recover a broken file's tokens, then its responses, and record what is recovered and lost."""
+    """Recover a broken file's id and tokens, then its responses; record what is saved and lost."""
     with db:
         db.execute("BEGIN IMMEDIATE")
         tokens, lost_tokens = _save_tokens(db, broken)
@@ -79,6 +80,10 @@ def _save_tokens(db: sqlite3.Connection, broken: Path) -> tuple[int, list[int]]:
                 token = spool_rows.token_of((rowid, *record[1:]))
             case (None, int(), bytes(), bytes(), int(), _, _, _, bytes()):
                 spool_rotations.save(db, record[1:])
+                continue
+            case (None, bytes(), bytes()):
+                if spool_tables.is_id((rowid, *record[1:])):
+                    spool_tables.set_id(db, record[1])
                 continue
             case (None, str(), str(), str(), int()):
                 token = spool_rows.old_token_of((rowid, *record[1:]))

@@ -1,7 +1,9 @@
 """Make and check the tables of the spool's file. Their names stay: files of users have them."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
 
 from songswap.models import RotatedToken
 from songswap.storage import spool_rows
@@ -38,6 +40,11 @@ _TABLES = {
         "access_token": "BLOB",
         "refresh_token": "BLOB",
         "expires_ms": "INTEGER",
+        "checksum": "BLOB NOT NULL",
+    },
+    "identity": {
+        "id": "INTEGER PRIMARY KEY",
+        "spool": "BLOB NOT NULL",
         "checksum": "BLOB NOT NULL",
     },
     "broken": {
@@ -78,6 +85,8 @@ def make(db: sqlite3.Connection) -> None:
         db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({written})")
     for index in _INDEXES:
         db.execute(index)
+    if not db.execute("SELECT 1 FROM identity").fetchone():
+        set_id(db, uuid4().bytes)
     if "checksum" not in _columns(db, "answers"):
         db.execute("ALTER TABLE answers ADD COLUMN checksum BLOB")
         for flag in ("archived", "loaded"):
@@ -90,6 +99,28 @@ def make(db: sqlite3.Connection) -> None:
             raise Broken("its tokens are none")
         add_tokens(db, tokens)
         db.execute(f"DROP TABLE {_OLD_TABLE}")
+
+
+def spool_id(db: sqlite3.Connection) -> UUID:
+    """Return the spool's id.
+
+    Raises:
+        Broken: it is damaged.
+    """
+    row = db.execute("SELECT id, spool, checksum FROM identity").fetchone()
+    if row is None or not is_id(row):
+        raise Broken("its id is damaged")
+    return UUID(bytes=row[1])
+
+
+def is_id(row: Sequence[Any]) -> bool:
+    """Return whether a row of the table ``identity`` is as it was written."""
+    return row[2] == spool_rows.with_checksum(*row[:2])[-1] and len(row[1]) == 16
+
+
+def set_id(db: sqlite3.Connection, id_: bytes) -> None:
+    """Give the spool an id, in place of the one it has."""
+    db.execute("INSERT OR REPLACE INTO identity VALUES (?, ?, ?)", spool_rows.with_checksum(1, id_))
 
 
 def last_id(db: sqlite3.Connection) -> int:

@@ -11,8 +11,13 @@ from typing import Any
 
 from songswap.models import Artist, DataFix, Features, Followers, Genre, Metadata, Popularity
 from songswap.transform import responses, shapes
-from songswap.transform.catalogue import add_images
-from songswap.transform.track import ARTIST_NAME, add_track, fit, usable_images, usable_popularity
+from songswap.transform.track import (
+    ARTIST_NAME,
+    add_track,
+    add_usable_images,
+    fit,
+    usable_popularity,
+)
 from songswap.transform.values import INTEGER_MAX, clean, whole
 
 GENRE = 120
@@ -116,7 +121,7 @@ def _add_artist(
     if artist.name is not None:
         name = fit(artist.name, ARTIST_NAME, "artist", artist_id, data_fixes)
         metadata.catalogue.artists[artist_id] = Artist(artist_id, name)
-    add_images(metadata.images, usable_images("artist", artist_id, artist.images, data_fixes))
+    add_usable_images(metadata.images, "artist", artist_id, artist.images, data_fixes)
     popularity = usable_popularity("artist", artist_id, artist.popularity, data_fixes)
     if popularity is not None:
         metadata.popularity.append(Popularity(artist_id, observed_at, popularity))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +26,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNTIMELY = "played_at: before Spotify or in the future"
 """The reason for which an item is rejected because of its time. Our own clock may be wrong: a
 response with such an item does not count as seen, and is loaded again when it is repeated."""
+
+_play = partial(tuple.__new__, Play)
+"""Makes a play of a tuple, without the call in Python that its own constructor is."""
 
 
 def transform(
@@ -126,6 +130,7 @@ def _add_item(
     catalogue: Catalogue,
 ) -> None:
     value, problems, _ = item
+    track = value.track if value else None
     played_at = moment(value.played_at) if value and value.played_at else None
     plausible = played_at is not None and is_plausible(played_at, observed_at)
     if played_at is not None and plausible:
@@ -134,9 +139,9 @@ def _add_item(
         if recent.newest is None or played_at > recent.newest:
             recent.newest = played_at
     reason = _reason_to_reject(value, problems, played_at, plausible)
-    if reason is None and value and value.track and value.track.id and played_at:
-        recent.plays.append(Play._make((user_id, played_at, value.track.id)))
-        add_track(catalogue, value.track, problems and _track_problems(problems), observed_at)
+    if reason is None and track and track.id and played_at:
+        recent.plays.append(_play((user_id, played_at, track.id)))
+        add_track(catalogue, track, problems and _track_problems(problems), observed_at)
     else:
         recent.rejected_items.append(_rejected_item(item, reason or responses.MISSING))
 

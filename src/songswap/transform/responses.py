@@ -7,7 +7,7 @@ broken field never costs its neighbours.
 
 import json
 import math
-from functools import cache
+from functools import cache, partial
 from itertools import repeat
 from types import UnionType
 from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
@@ -37,6 +37,9 @@ class Parsed(NamedTuple, Generic[Entry]):
     value: Entry | None
     problems: Problems
     raw: Any = None
+
+
+_parsed = partial(tuple.__new__, Parsed)
 
 
 def read(body: bytes, page: type[msgspec.Struct], entry: type[Entry]) -> list[Parsed[Entry]] | None:
@@ -69,7 +72,7 @@ def read_page(
     entries = getattr(whole, _list_of(page))
     if entries is None:
         return None
-    return [*map(Parsed._make, zip(entries, repeat(NONE), repeat(None)))], whole
+    return [*map(_parsed, zip(entries, repeat(NONE), repeat(None)))], whole
 
 
 def decode(body: bytes, page: type[Page]) -> Page:

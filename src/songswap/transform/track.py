@@ -1,6 +1,7 @@
 """Turn a track, as plays and ``/tracks`` have it, into its rows in a catalogue."""
 
 from datetime import datetime
+from functools import partial
 
 import msgspec
 from zlib_ng import zlib_ng
@@ -23,6 +24,11 @@ TRACK_NAME = 240
 ARTIST_NAME = 120
 URL = 240
 
+# Named tuples from tuples, without the calls in Python that their own constructors are.
+_link = partial(tuple.__new__, ArtistTrack)
+_image = partial(tuple.__new__, Image)
+_popularity = partial(tuple.__new__, Popularity)
+
 
 def add_track(
     catalogue: Catalogue, track: shapes.Track, problems: responses.Problems, observed_at: datetime
@@ -40,13 +46,12 @@ def add_track(
     track_id = track.id
     if track_id is None:
         return
-    form = _form(track)
     if not problems:
-        seen = form, track.popularity
-        if catalogue.last.get(track_id) == seen:
+        if catalogue.last.get(track_id) == track:
             _observe(catalogue, track_id, whole(track.popularity, 0, 100), observed_at)
             return
-        catalogue.last[track_id] = seen
+        catalogue.last[track_id] = track
+    form = _form(track)
     if catalogue.forms.setdefault(track_id, form) != form:
         catalogue.forms[track_id] = 0
     data_fixes = {DataFix("track", track_id, path, problem) for path, problem in problems.items()}
@@ -54,7 +59,7 @@ def add_track(
     merge.add_track(catalogue, _row(track_id, track, data_fixes))
     _add_artists(catalogue, track_id, track.artists, data_fixes)
     images = track.album.images if track.album else None
-    merge.add_images(catalogue.track_images, usable_images("track", track_id, images, data_fixes))
+    add_usable_images(catalogue.track_images, "track", track_id, images, data_fixes)
     _add_preview(catalogue, track_id, track.preview_url, data_fixes)
     popularity = usable_popularity("track", track_id, track.popularity, data_fixes)
     _observe(catalogue, track_id, popularity, observed_at)
@@ -92,7 +97,7 @@ def _observe(
     key = track_id, observed_at.date(), popularity
     known = catalogue.track_popularity.get(key)
     if known is None or observed_at < known.date:
-        catalogue.track_popularity[key] = Popularity(track_id, observed_at, popularity)
+        catalogue.track_popularity[key] = _popularity((track_id, observed_at, popularity))
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -124,7 +129,7 @@ def _add_artists(
             continue
         # Only the first artist is primary: where that one has no id, none is.
         if position == 0 or (track_id, artist_id) not in catalogue.artist_tracks:
-            link = ArtistTrack._make((track_id, artist_id, position == 0))
+            link = _link((track_id, artist_id, position == 0))
             catalogue.artist_tracks[track_id, artist_id] = link
         if known and known.name == artist.name:
             continue
@@ -147,30 +152,35 @@ def _add_preview(
         data_fixes.add(DataFix("track", track_id, "preview_url", "empty or too long, left out"))
 
 
-def usable_images(
-    kind: str, id_: str, images: list[shapes.Image | None] | None, data_fixes: set[DataFix]
-) -> list[Image]:
-    """Return the images that can be rows; a data fix names each other one.
+def add_usable_images(
+    rows: dict[tuple[str, int, int], Image],
+    kind: str,
+    id_: str,
+    images: list[shapes.Image | None] | None,
+    data_fixes: set[DataFix],
+) -> None:
+    """Add the images that can be rows to ``rows``; a data fix names each other one.
 
     A URL that is too long is left out: cut, it would lead nowhere.
     """
-    rows = []
     for image in images or ():
-        height, width, url = (image.height, image.width, image.url) if image else (0, 0, "")
         if (
-            height
-            and width
-            and url
+            image
+            and (height := image.height)
+            and (width := image.width)
+            and (url := image.url)
             and 0 < height <= INTEGER_MAX
             and 0 < width <= INTEGER_MAX
             and 0 < len(url := clean(url)) <= URL
         ):
-            rows.append(Image._make((id_, height, width, url)))
+            row = _image((id_, height, width, url))
+            known = rows.setdefault((id_, height, width), row)
+            if known is not row and known.url < url:
+                rows[id_, height, width] = row
         else:
             data_fixes.add(
                 DataFix(kind, id_, "images", "an image without a usable size or URL left out")
             )
-    return rows
 
 
 def usable_popularity(

@@ -92,7 +92,8 @@ def settle_refused(
     short), no grant is dead. Grants whose six months are over do not count, for many can end at
     once, and they are dead. Other dead grants are tried again in the next hour, a day later and a
     week later. A run of some users only settles grants that are over; the others stay active until
-    the hourly run polls everybody.
+    the hourly run polls everybody. So do those whose newest token may be in the spool of a host
+    that has not been drained since it was sent, see `songswap.warehouse.spools.token_holders`.
 
     Returns:
         How many were refused before their end, and whether it was an incident.

@@ -59,17 +59,18 @@ UPDATE songswap.grants SET
 WHERE user_id = ANY (%(users)s) AND (state <> 'active' OR forbidden_runs > 0)
 
 -- name: count_refused
--- Without grants near their end: Spotify's six months may be some days shorter than ours. And without
--- grants that were dead before, and are tried once more.
+-- Without grants near their end: Spotify's six months may be some days shorter than ours. Without grants
+-- that were dead before, and are tried once more. And without those whose token another host may have.
 SELECT count(*)
 FROM songswap.grants g JOIN songswap.grant_states(%(now)s) s ON s.user_id = g.user_id
 WHERE g.state = 'refused' AND g.refused_in = %(run_id)s AND g.refusals = 0
   AND (s.ends_at - %(now)s <= interval '3 days') IS NOT TRUE
+  AND g.user_id NOT IN (SELECT user_id FROM songswap.possibly_spooled())
 
 -- name: settle_refused
 -- A dead grant is tried again three times: first after half an hour, because this run may have taken
 -- long, and the next hourly run is to try it. A run of some users only cannot recognize an incident: it
--- leaves the decision to the hourly run.
+-- leaves the decision to the hourly run. And while a host may have the token's successor, there is none.
 UPDATE songswap.grants g
 SET state = CASE
     WHEN NOT r.dead THEN 'active'
@@ -92,7 +93,7 @@ SET state = CASE
 FROM (
   SELECT user_id, over, over OR NOT %(incident)s AND NOT EXISTS (
     SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND users IS NOT NULL
-  ) AS dead
+  ) AND user_id NOT IN (SELECT user_id FROM songswap.possibly_spooled()) AS dead
   FROM (
     SELECT user_id, (ends_at - %(now)s <= interval '3 days') IS TRUE AS over
     FROM songswap.grant_states(%(now)s)

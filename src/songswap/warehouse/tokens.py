@@ -8,6 +8,7 @@ ours.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 import psycopg
 
@@ -84,6 +85,7 @@ async def claim(
     connection: psycopg.AsyncConnection,
     known: Mapping[int, str],
     holder: int,
+    spool_id: UUID,
     lease: timedelta,
     now: datetime,
 ) -> Claim:
@@ -92,10 +94,12 @@ async def claim(
     Args:
         known: by user id, the access token that has expired.
         holder: a number that no other process uses.
+        spool_id: of the spool that the successors are written to.
         lease: how long claims last unless they are renewed, by the server's clock.
     """
     params = {"users": list(known), "holder": holder, "lease": lease, "now": now}
     async with connection.transaction():
+        await connection.execute(_SQL["record_cut_off"], params)
         rows = await (await connection.execute(_SQL["claim"], params)).fetchall()
         claimed = {user_id for (user_id,) in rows}
         # After the claim: its last holder has stored the result by then.
@@ -107,7 +111,8 @@ async def claim(
                 found.current[user_id] = decode(access_token)
             elif user_id in claimed:
                 found.mine[user_id] = Claimed(decode(refresh_token), unanswered_at)
-        await connection.execute(_SQL["begin"], params | {"users": list(found.mine)})
+        mine = {"users": list(found.mine), "spool_id": spool_id}
+        await connection.execute(_SQL["begin"], params | mine)
         unneeded = list(claimed - found.mine.keys())
         await connection.execute(_SQL["end"], params | {"users": unneeded})
     return found

@@ -1,5 +1,17 @@
 -- Users' newest tokens, and the claims to exchange them.
 
+-- name: record_cut_off
+-- The spool of each holder whose claim the next statement takes over: the token's successor may be there.
+-- Both compare with now(), the beginning of their transaction, and so find the same claims expired.
+INSERT INTO songswap.cut_off_exchanges (user_id, holder, refresh_digest, spool_id)
+SELECT user_id, holder, refresh_digest, spool_id FROM songswap.token_exchanges
+WHERE user_id = ANY (%(users)s) AND claimed_until < now() AND holder <> %(holder)s
+  AND spool_id IS NOT NULL
+ORDER BY user_id
+FOR UPDATE
+ON CONFLICT (user_id, holder) DO UPDATE SET
+  refresh_digest = EXCLUDED.refresh_digest, spool_id = EXCLUDED.spool_id
+
 -- name: claim
 -- An expired claim is taken over, and keeps the digest and time of the token that was sent under it.
 INSERT INTO songswap.token_exchanges AS e
@@ -7,8 +19,8 @@ INSERT INTO songswap.token_exchanges AS e
 SELECT id, '', %(now)s, %(holder)s, clock_timestamp() + %(lease)s
 FROM "Users" WHERE id = ANY (%(users)s) ORDER BY id
 ON CONFLICT (user_id) DO UPDATE SET
-  holder = EXCLUDED.holder, claimed_until = EXCLUDED.claimed_until
-WHERE e.holder = EXCLUDED.holder OR e.claimed_until < clock_timestamp()
+  holder = EXCLUDED.holder, claimed_until = EXCLUDED.claimed_until, spool_id = NULL
+WHERE e.holder = EXCLUDED.holder OR e.claimed_until < now()
 RETURNING user_id
 
 -- name: current
@@ -22,7 +34,7 @@ WHERE c.user_id = ANY (%(users)s)
 -- name: begin
 -- Before a token is sent. One that is sent again keeps the time at which it was sent first.
 UPDATE songswap.token_exchanges e SET
-  refresh_digest = sha256(c.refresh_token),
+  refresh_digest = sha256(c.refresh_token), spool_id = %(spool_id)s,
   begun_at = CASE WHEN e.refresh_digest = sha256(c.refresh_token) THEN e.begun_at ELSE %(now)s END
 FROM songswap.current_tokens() c
 WHERE e.user_id = c.user_id AND e.holder = %(holder)s AND e.user_id = ANY (%(users)s)
@@ -34,8 +46,8 @@ WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
 
 -- name: release
 -- The result is unknown, so the digest of the token that was sent stays. Without a holder it differs from
--- a claim whose process was killed.
-UPDATE songswap.token_exchanges SET holder = 0, claimed_until = clock_timestamp()
+-- a claim whose process was killed; without a spool, for its successor is in none.
+UPDATE songswap.token_exchanges SET holder = 0, claimed_until = clock_timestamp(), spool_id = NULL
 WHERE user_id = ANY (%(users)s) AND holder = %(holder)s
 
 -- name: orphaned
@@ -79,9 +91,14 @@ WHERE c.user_id IN (SELECT user_id FROM latest)
 
 -- name: end_exchanged
 -- Claims on tokens that were exchanged, whoever stored them.
-DELETE FROM songswap.token_exchanges e
-USING unnest(%(user_id)s::integer[], %(old_digest)s::bytea[]) n (user_id, old_digest)
-WHERE e.user_id = n.user_id AND e.refresh_digest = n.old_digest
+WITH exchanged AS (
+  SELECT * FROM unnest(%(user_id)s::integer[], %(old_digest)s::bytea[]) n (user_id, digest)
+), cut_off AS (
+  DELETE FROM songswap.cut_off_exchanges e USING exchanged n
+  WHERE e.user_id = n.user_id AND e.refresh_digest = n.digest
+)
+DELETE FROM songswap.token_exchanges e USING exchanged n
+WHERE e.user_id = n.user_id AND e.refresh_digest = n.digest
 
 -- name: record_refreshed
 -- A token without a row here is an authorization of this very hour.

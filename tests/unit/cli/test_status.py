@@ -47,6 +47,18 @@ FULL: dict[str, Any] = {
     ),
     "narrow_columns": [],
     "requests": {"last_day": 1_234_567, "per_window": 180, "per_day": 50_000},
+    "hosts": [
+        {
+            "host": "a-long-name.of-a-host.example",
+            "seen_at": "2026-11-22T18:00:00+00:00",
+            "waiting_for_s3": 12_345,
+            "waiting_for_warehouse": 12_345,
+            "waiting_tokens": 12_345,
+            "waiting_since": "2026-11-22T18:00:00+00:00",
+            "is_silent": True,
+        }
+    ]
+    * 3,
     "spool": dict.fromkeys(("waiting_for_s3", "waiting_for_warehouse", "waiting_tokens"), 12_345),
 }
 
@@ -76,7 +88,7 @@ def test_fullest_status_fits_a_screen() -> None:
     assert max(map(len, lines)) <= 80
     assert lines[0] == "Paused by ReccoBeats until 2026-11-26 20:00:00 UTC: no requests before."
     heads = [line.split("  ")[0] for line in lines[1:] if not line.startswith(" ")]
-    assert heads[:4] == ["Last run", "Waiting", "Open gaps", "Grants"]
+    assert heads[:5] == ["Last run", "Waiting", "Hosts", "Open gaps", "Grants"]
 
 
 def test_zeros_are_left_out() -> None:

@@ -1,12 +1,16 @@
 """What went wrong in a run."""
 
 from collections import Counter
+from datetime import UTC, datetime
+from uuid import UUID
 
 from songswap.alerts.problem import Problem
 from songswap.pipelines import run_problems
 from songswap.pipelines.run_problems import Limits, RunProblem
 from songswap.warehouse.runs import Unfinished, UsersFound
+from songswap.warehouse.spools import HostSpool, TokenHolder
 
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LOST = Problem("WarehouseUnavailable", "The warehouse was lost.")
 PAUSE = RunProblem("fetch 0", Problem("RateLimited", "No more requests until noon."))
 LIMITS = Limits(0.2, 3)
@@ -20,7 +24,7 @@ def test_step_without_an_end_has_the_problem_of_its_task() -> None:
         Unfinished("retry", 0, "planned", None, None),
         Unfinished("enrich track", 0, "planned", None, None),
     ]
-    known = {"fetch 0": LOST, "fetch 1": Problem("KeyError", "KeyError: …"), "retry 0": LOST}
+    known = {"batch 0": LOST, "batch 1": Problem("KeyError", "KeyError: …"), "retry 0": LOST}
     assert list(map(str, run_problems.of_steps(steps, known))) == [
         "fetch 0: Spotify is down.",
         "fetch 1: KeyError: …",
@@ -75,15 +79,53 @@ def test_missing_users_are_counted_and_none_left_is_a_problem() -> None:
     assert run_problems.missing_users(UsersFound(0, 100), Limits(1.0, 3)) == 0, "switched off"
 
 
-def test_waiting_responses_and_tokens_are_problems() -> None:
-    """With the spool's last reason."""
-    waiting = {"waiting_for_s3": 0, "waiting_for_warehouse": 0, "waiting_tokens": 0}
-    assert list(run_problems.of_waiting(waiting, None)) == []
-    (s3,) = run_problems.of_waiting(waiting | {"waiting_for_s3": 2}, "S3 is away.")
+def host(name: str, for_s3: int, to_load: int, tokens: int, *, silent: bool = False) -> HostSpool:
+    """A host with what waits there."""
+    since = NOON if for_s3 + to_load + tokens else None
+    id_, problem = UUID(int=1), "S3 is away."
+    return HostSpool(id_, name, NOON, for_s3, to_load, tokens, since, problem, silent)
+
+
+def test_what_waits_on_any_host_is_a_problem() -> None:
+    """It names the host, since when, and the spool's last reason."""
+    assert list(run_problems.of_hosts([host("a", 0, 0, 0), host("b", 0, 0, 0, silent=True)])) == []
+    (s3,) = run_problems.of_hosts([host("a", 0, 0, 0), host("b", 2, 0, 0)])
     assert s3.problem.kind == "ArchiveError"
-    assert "S3 is away." in str(s3)
-    (tokens,) = run_problems.of_waiting(waiting | {"waiting_tokens": 1}, None)
+    assert "2 responses wait in the spool for S3 and 0 for the warehouse, on host b" in str(s3)
+    assert "since 2026-11-22 12:00 UTC: S3 is away. Its next drain stores them." in str(s3)
+    (tokens,) = run_problems.of_hosts([host("a", 0, 0, 1)])
     assert "tokens of 1 user wait" in str(tokens)
+    both = run_problems.of_hosts([host("a", 1, 1, 1), host("b", 0, 1, 0)])
+    assert [item.problem.kind for item in both] == ["RunFailed", "WarehouseError", "RunFailed"]
+    assert run_problems.waiting([host("a", 1, 2, 3), host("b", 0, 1, 0)]) == {
+        "waiting_for_s3": 1,
+        "waiting_for_warehouse": 3,
+        "waiting_tokens": 3,
+    }
+
+
+def test_silent_host_says_what_to_do() -> None:
+    """Where something waits, or may: start it, or forget it."""
+    (problem,) = run_problems.of_hosts([host("a", 0, 1, 0, silent=True)])
+    assert "silent since 2026-11-22 12:00 UTC: start it" in str(problem)
+    assert "'songswap spool forget a'" in str(problem)
+    holders = [TokenHolder("a", NOON, True, 2), TokenHolder("b", NOON, False, 1)]
+    (problem,) = run_problems.of_token_holders(holders)
+    assert "the tokens of 2 users, and newer ones may be in the spool of host a" in str(problem)
+    assert "'songswap spool forget a'" in str(problem)
+
+
+def test_batch_is_one_task_and_two_steps() -> None:
+    """Its task's problem is that of the steps without one, and of its own where there is none."""
+    steps = [
+        Unfinished("fetch", 3, "failed", "Spotify is down.", "SpotifyUnavailable"),
+        Unfinished("load", 3, "planned", None, None),
+    ]
+    assert list(map(str, run_problems.of_steps(steps, {"batch 3": LOST, "batch 4": LOST}))) == [
+        "fetch 3: Spotify is down.",
+        "load 3: The warehouse was lost.",
+        "batch 4: The warehouse was lost.",
+    ]
 
 
 def test_run_with_nothing_but_a_pause_is_paused() -> None:

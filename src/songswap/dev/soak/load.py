@@ -19,7 +19,7 @@ from typing import Literal
 
 from songswap.errors import SongSwapError
 from songswap.pipelines import heavy_listeners, hourly_load
-from songswap.pipelines.fetch import fetch
+from songswap.pipelines.batch import run_batch
 from songswap.settings import Settings
 from songswap.supervision.interrupt import INTERRUPTED, stoppable
 
@@ -93,9 +93,8 @@ def load_heavy(settings: Settings, run_id: str, now: datetime) -> int:
     try:
         for batch in heavy_listeners.plan(settings, run_id, clock):
             try:
-                polled += fetch(settings, run_id, batch, clock)["polled"]
+                polled += run_batch(settings, run_id, batch, clock)["polled"]
             finally:
-                hourly_load.load(settings, run_id, batch, clock)
                 hourly_load.summarise(settings, run_id, clock)
     except SongSwapError as error:
         log.info("%s: %s", run_id, error)

@@ -22,8 +22,35 @@ COMMENT ON TABLE songswap.spools IS
 working on.';
 COMMENT ON COLUMN songswap.spools.seen_at IS 'When it last reported, by the server''s clock.';
 COMMENT ON COLUMN songswap.spools.waiting_since IS
-  'When the oldest of what waits was received; NULL where nothing waits.';
+  'Since when something waits, by the server''s clock; NULL where nothing does.';
 
 ALTER TABLE songswap.token_exchanges ADD COLUMN spool_id uuid;
 COMMENT ON COLUMN songswap.token_exchanges.spool_id IS
-  'The spool of the host that sent the token: its successor may be there. NULL where nobody sent it.';
+  'The spool of the host that sends the token: its successor may be there. NULL: it is not.';
+
+CREATE TABLE songswap.cut_off_exchanges (
+  user_id integer REFERENCES "Users" ON DELETE CASCADE ON UPDATE CASCADE,
+  holder bigint,
+  refresh_digest bytea NOT NULL,
+  spool_id uuid NOT NULL,
+  PRIMARY KEY (user_id, holder)
+);
+CREATE INDEX cut_off_exchanges_of_spool ON songswap.cut_off_exchanges (spool_id);
+COMMENT ON TABLE songswap.cut_off_exchanges IS
+  'Refresh tokens (by their SHA-256) that were sent to Spotify by a process whose claim expired and
+was taken over: their successor may be in that host''s spool, until it is drained or forgotten.';
+
+CREATE FUNCTION songswap.possibly_spooled() RETURNS TABLE (user_id integer, spool_id uuid)
+LANGUAGE sql STABLE AS $$
+  SELECT e.user_id, p.spool_id
+  FROM (
+    SELECT user_id, refresh_digest, spool_id FROM songswap.cut_off_exchanges
+    UNION
+    SELECT user_id, refresh_digest, spool_id FROM songswap.token_exchanges
+  ) e
+  JOIN songswap.spools p ON p.spool_id = e.spool_id
+  JOIN songswap.current_tokens() c
+    ON c.user_id = e.user_id AND sha256(c.refresh_token) = e.refresh_digest
+$$;
+COMMENT ON FUNCTION songswap.possibly_spooled IS
+  'Users whose current token was sent by a host that may have its successor in its spool.';

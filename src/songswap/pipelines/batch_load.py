@@ -1,0 +1,129 @@
+"""Load a batch's responses in a thread, a group at a time, while its users are polled.
+
+    fetch ──▶ spool ──▶ group ──▶ load_responses ──▶ group ──▶ … ──▶ step 'load'
+
+The thread has a session, and an opened spool, of its own. So memory holds one group of responses,
+however many users a batch has.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from datetime import datetime
+from queue import SimpleQueue
+from typing import Self
+
+import psycopg
+
+from songswap.clock import utc_now
+from songswap.errors import SongSwapError
+from songswap.pipelines.load import load_responses
+from songswap.settings import Settings
+from songswap.storage.spool import Spool
+from songswap.warehouse import runs
+from songswap.warehouse.connection import connect
+
+GROUP = 128
+"""Responses that are loaded in one transaction."""
+
+
+def load_batch(
+    settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime] = utc_now
+) -> dict[str, int]:
+    """Load what the spool has of a batch, and end its step 'load'.
+
+    Raises: as `BatchLoader.end`.
+    """
+    with BatchLoader(settings, run_id, batch, clock) as loader:
+        return loader.end()
+
+
+class BatchLoader:
+    """Loads the responses of a batch from the spool until `end`; use it as a context manager.
+
+    When the block is left before `end`, the group in progress is loaded, and no other.
+    """
+
+    def __init__(
+        self, settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime]
+    ) -> None:
+        self._settings = settings
+        self._of = (run_id, batch)
+        self._clock = clock
+        self._spooled: SimpleQueue[int | None] = SimpleQueue()
+        self._stopped = False
+        self._counts: Counter[str] = Counter()
+        self._thread = ThreadPoolExecutor(1, "load")
+        self._loads = self._thread.submit(self._load_groups)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped = True
+        self._spooled.put(None)
+        self._thread.shutdown()
+
+    def spooled(self, responses: int) -> None:
+        """Say that so many responses have come into the spool; from any thread."""
+        self._spooled.put(responses)
+
+    def end(self, counts: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Load the rest, and record that the step ended.
+
+        Args:
+            counts: of what was done before, which become the step's too.
+
+        Returns:
+            Counts of new rows, see `songswap.pipelines.load.load_responses`.
+
+        Raises:
+            WarehouseError: what is not loaded stays in the spool; the next drain loads it.
+            SpoolError: the disk failed.
+        """
+        self._spooled.put(None)
+        try:
+            self._loads.result()
+        except SongSwapError as error:
+            # What kept the responses from being loaded is more than that it is not recorded.
+            with suppress(SongSwapError):
+                self._record(counts or {}, error)
+            raise
+        self._record(counts or {}, self._refused())
+        return dict(self._counts)
+
+    def _record(self, before: Mapping[str, int], problem: str | SongSwapError | None) -> None:
+        self._counts.update(before)
+        (run_id, batch), now = self._of, self._clock()
+        with connect(self._settings.warehouse_dsn) as connection:
+            runs.end_step(connection, run_id, "load", batch, self._counts, now, problem)
+
+    def _refused(self) -> str | None:
+        """The problem where responses of the batch were refused."""
+        with Spool(self._settings.spool) as spool:
+            refused = spool.left_of(*self._of)
+        return f"{refused} responses were refused and wait in the spool" if refused else None
+
+    def _load_groups(self) -> None:
+        last = waiting = 0
+        ended = False
+        with Spool(self._settings.spool) as spool, ExitStack() as session:
+            connection: psycopg.Connection | None = None
+            while not self._stopped:
+                while waiting < GROUP and not ended:
+                    responses = self._spooled.get()
+                    ended = responses is None
+                    waiting += responses or 0
+                group = [] if self._stopped else spool.batch(*self._of, last, GROUP)
+                if not group and ended:
+                    break
+                waiting = max(0, waiting - len(group))
+                if group:
+                    connection = connection or session.enter_context(
+                        connect(self._settings.warehouse_dsn)
+                    )
+                    run_id, now = self._of[0], self._clock()
+                    loaded = load_responses(self._settings, connection, spool, group, run_id, now)
+                    self._counts.update(loaded)
+                    last = group[-1].id

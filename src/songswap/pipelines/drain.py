@@ -1,0 +1,198 @@
+"""Drain this host's spool: its tokens and responses go to the warehouse and to S3.
+
+    spool ──▶ tokens, responses ──▶ warehouse, S3 ──▶ report: what waits still ──▶ songswap.spools
+
+What batches in progress on this host are working on is theirs, until their process ends. So a drain
+takes at once what a killed process left.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple
+
+import psycopg
+
+from songswap.clock import utc_now
+from songswap.pipelines.load import load_responses
+from songswap.pipelines.spooled_tokens import put_back, store_waiting
+from songswap.pipelines.spooling import SPOOL_BATCH
+from songswap.settings import Settings
+from songswap.storage.archive import Archive
+from songswap.storage.records import RawResponse
+from songswap.storage.spool import Spool
+from songswap.warehouse import rejected_items, spools
+from songswap.warehouse.connection import connect
+from songswap.warehouse.migrate import require_schema
+from songswap.warehouse.runs import Users
+from songswap.warehouse.spools import Waiting
+
+log = logging.getLogger(__name__)
+
+_LOAD_BATCH = 500
+"""Responses of the spool that are read into memory, and loaded, together."""
+
+EVERYBODY = Users(0, 2**31 - 1, None)
+
+
+class Drained(NamedTuple):
+    """What a drain stored, as counts of `drain_spool`, and what waits in the spool still."""
+
+    counts: dict[str, int]
+    waiting: Waiting
+
+
+def drain(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now) -> Drained:
+    """Drain this host's spool; make it where there is none.
+
+    Raises:
+        WarehouseError, SpoolError: what waits stays.
+    """
+    with (
+        Spool(settings.spool, remembers=settings.keep_tokens) as spool,
+        connect(settings.warehouse_dsn) as connection,
+    ):
+        require_schema(connection)
+        counts = drain_spool(settings, connection, spool, run_id, clock)
+        return Drained(counts, report(settings, connection, spool, clock))
+
+
+def drain_spool(
+    settings: Settings,
+    connection: psycopg.Connection,
+    spool: Spool,
+    run_id: str,
+    clock: Callable[[], datetime] = utc_now,
+    *,
+    only: Collection[int] | None = None,
+    restore: Users | None = EVERYBODY,
+    me: int = 0,
+) -> dict[str, int]:
+    """Store what waits in the spool, and report what waits still.
+
+    Where S3 takes nothing, its part stays for the next time.
+
+    Args:
+        connection: to a warehouse whose schema is up to date.
+        only: ids of the spool's responses; None for all.
+        restore: users whose tokens are put back if the warehouse has lost them; None for none.
+        me: the number of the caller, if it is at work on a batch itself, see `Spool.working`.
+
+    Returns:
+        Counts of what was archived and loaded, of users whose tokens were stored or put back, and
+        of rows, see `songswap.pipelines.load.load_responses`.
+
+    Raises:
+        SpoolError: nothing more can be done.
+    """
+    spool.check()
+    spool.forget_rotations(clock())
+    counts: Counter[str] = Counter()
+    tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
+    counts["tokens_stored"] = tokens.users
+    if restore:
+        restored = asyncio.run(put_back(settings.warehouse_dsn, spool, restore, clock()))
+        counts["tokens_put_back"] = restored.users
+    in_progress = [work for work in spool.at_work() if work.holder != me]
+
+    def to_archive(after: int, limit: int) -> list[RawResponse]:
+        return spool.not_archived(after, limit, in_progress)
+
+    def to_load(after: int, limit: int) -> list[RawResponse]:
+        return spool.not_loaded(after, limit, in_progress)
+
+    counts["retried_archived"] = asyncio.run(
+        _archive(settings, spool, connection, _parts(to_archive, SPOOL_BATCH, only))
+    )
+    try:
+        for responses in _parts(to_load, _LOAD_BATCH, only):
+            counts["retried_loaded"] += len(responses)
+            counts.update(load_responses(settings, connection, spool, responses, run_id, clock()))
+    except BaseException:
+        # What stopped it is more than that its report failed too.
+        with suppress(psycopg.Error):
+            report(settings, connection, spool, clock, me)
+        raise
+    report(settings, connection, spool, clock, me)
+    return dict(counts)
+
+
+def report(
+    settings: Settings,
+    connection: psycopg.Connection,
+    spool: Spool,
+    clock: Callable[[], datetime] = utc_now,
+    me: int = 0,
+) -> Waiting:
+    """Store the tokens that wait, and record in the warehouse what waits in the spool.
+
+    Without what other batches in progress are working on.
+
+    Raises:
+        SpoolError: nothing more can be done.
+    """
+    # In this order: whoever has sent a token and is not at work by then has spooled its successor,
+    # or never will.
+    senders = spools.senders(connection, spool.id)
+    at_work = spool.at_work()
+    tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
+    damaged = spool.damaged_tokens()
+    for_s3, for_warehouse = spool.waiting([work for work in at_work if work.holder != me])
+    waiting = Waiting(
+        for_s3,
+        for_warehouse,
+        len(tokens.not_stored) + len(damaged),
+        _damage(len(damaged)) if damaged else spool.last_problem(),
+    )
+    spools.report(connection, spool.id, settings.host, waiting)
+    ended = senders - {work.holder for work in at_work}
+    spools.end_exchanges(connection, spool.id, ended, {*tokens.not_stored, *damaged})
+    return waiting
+
+
+def _damage(users: int) -> str:
+    return (
+        f"the tokens of {users} users in the spool are damaged and cannot be used. 'songswap spool"
+        " list' on that host names the users, 'songswap spool drop --damaged-tokens' takes them out"
+    )
+
+
+async def _archive(
+    settings: Settings,
+    spool: Spool,
+    connection: psycopg.Connection,
+    parts: Iterator[list[RawResponse]],
+) -> int:
+    """Put responses into S3, until it takes none; returns how many it took."""
+    archive = Archive(settings.archive)
+    archived = 0
+    for part in parts:
+        damaged = {response.id: damage for response in part if (damage := response.damage())}
+        whole = [response for response in part if response.id not in damaged]
+        outcome = await archive.put_all(whole)
+        for response in whole:
+            key = outcome.archived.get(response.id, response.key)
+            if key != response.key:
+                user_id, at = response.user_id, response.observed_at
+                rejected_items.move_raw(connection, user_id, at, key)
+        spool.mark_archived(outcome.archived)
+        spool.mark_failed(outcome.problems | damaged)
+        archived += len(outcome.archived)
+        if whole and not outcome.archived:
+            log.warning("S3 takes nothing: %s", next(iter(outcome.problems.values())))
+            break
+    return archived
+
+
+def _parts(
+    waiting: Callable[[int, int], list[RawResponse]], size: int, only: Collection[int] | None
+) -> Iterator[list[RawResponse]]:
+    """Read what waits, all or ``only`` these ids, in parts; each response once."""
+    last = 0
+    while responses := waiting(last, size):
+        last = responses[-1].id
+        if part := [response for response in responses if only is None or response.id in only]:
+            yield part

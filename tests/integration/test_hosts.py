@@ -1,0 +1,220 @@
+"""Several hosts, each with a spool of its own: what one leaves, others make up for, or name."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import MakePlatform, Platform
+from typer.testing import CliRunner
+
+from songswap.cli.main import app
+from songswap.errors import RunFailed
+from songswap.pipelines import hourly_load
+from songswap.pipelines.drain import drain
+from songswap.settings import Settings
+from songswap.storage.spool import Spool
+
+CRASH = Path(__file__).with_name("crash.py")
+ROTATED = ("--rotate-refresh-tokens", "1")
+TOKEN_SPOOLED = ("before", "songswap.warehouse.tokens:store", "1")
+
+
+def host(platform: Platform, name: str) -> Settings:
+    """The settings of another host: all is the same but its disk."""
+    spool = platform.settings.spool.parent / f"disk of {name}"
+    return replace(platform.settings, spool=spool, host=name)
+
+
+def killed(platform: Platform, on: Settings, *boundary: str) -> str:
+    """Have a load killed on a host, at a boundary as in crash.py; gives its run's id."""
+    spool = {"SONGSWAP_SPOOL": str(on.spool), "SONGSWAP_HOST": on.host, "SONGSWAP_IN_FLIGHT": "1"}
+    done = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, CRASH, platform.clock().isoformat(), "kill", *boundary],
+        env={"PATH": os.environ.get("PATH", os.defpath), **platform.environment(), **spool},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == -signal.SIGKILL, f"the boundary was not met: {done.stderr}"
+    ((run_id,),) = platform.rows(
+        "SELECT run_id FROM songswap.runs WHERE run_id LIKE 'run of %%' AND state = 'running'"
+    )
+    return str(run_id)
+
+
+def load(platform: Platform, on: Settings, run_id: str) -> dict[str, int]:
+    """A load on a host, to its end; a run that was begun on another goes on."""
+    return hourly_load.load_once(on, run_id, lambda *_: None, platform.clock)
+
+
+def silence(platform: Platform, *hosts: Settings) -> None:
+    """Let an hour pass in which these hosts report nothing."""
+    platform.execute(
+        "UPDATE songswap.spools SET seen_at = seen_at - interval '1 hour' WHERE host = ANY (%s)",
+        [each.host for each in hosts],
+    )
+
+
+def states(platform: Platform) -> dict[str, int]:
+    """How many grants are in which state."""
+    return dict(platform.rows("SELECT state, count(*) FROM songswap.grants GROUP BY 1"))
+
+
+def contents(platform: Platform) -> list[Any]:
+    """The plays, and what is recorded of them."""
+    tables = ('"History"', '"Tracks"', '"ArtistTracks"', '"TrackPopularity"', "songswap.gaps")
+    return [sorted(platform.rows(f"SELECT t::text FROM {table} t")) for table in tables]  # noqa: S608 - ours
+
+
+@pytest.mark.parametrize(
+    "boundary",
+    [
+        pytest.param(("after", "songswap.pipelines.batch:fetch", "1"), id="between fetch and load"),
+        pytest.param(("after", "songswap.warehouse.plays:load", "1"), id="loaded, not committed"),
+        pytest.param(
+            ("before", "songswap.storage.spool:Spool.mark_loaded", "1"), id="committed, not noted"
+        ),
+    ],
+)
+def test_batch_of_a_killed_host_is_done_on_another(
+    make_platform: MakePlatform, boundary: tuple[str, str, str]
+) -> None:
+    """The run ends green with every play; what is drained later from the first changes nothing."""
+    platform = make_platform(*ROTATED, users=4)
+    one, other = host(platform, "one"), host(platform, "other")
+    platform.advance(hours=2)
+    run_id = killed(platform, one, *boundary)
+    counts = load(platform, other, run_id)
+    assert platform.history() == platform.reachable()
+    assert counts["waiting_for_warehouse"] == 0
+    before = contents(platform)
+    with Spool(one.spool) as spool:
+        left = spool.waiting()[1]
+        assert left == 4
+    assert drain(one, "later", platform.clock).counts["retried_loaded"] == left
+    assert contents(platform) == before
+    assert states(platform) == {"active": 4}
+
+
+def test_host_whose_disk_is_gone_is_forgotten(make_platform: MakePlatform) -> None:
+    """Runs are red for what waits on a silent host, name it, and say what is lost with it."""
+    platform = make_platform(users=3)
+    one, other = host(platform, "one"), host(platform, "other")
+    away = replace(one, archive=replace(one.archive, secret_access_key="wrong"))
+    with pytest.raises(RunFailed, match=r"3 responses wait in the spool for S3 .* on host one"):
+        load(platform, away, "first")
+    with pytest.raises(RunFailed, match="on host one since") as red:
+        load(platform, other, "second")
+    assert "Its next drain stores them" in str(red.value)
+    run = CliRunner().invoke
+    refused = run(app, ["spool", "forget", "one", "--yes"], env=platform.environment())
+    assert "is not silent" in str(refused.exception)
+    silence(platform, one)
+    with pytest.raises(RunFailed, match=r"has been silent since .* 'songswap spool forget one'"):
+        load(platform, other, "third")
+    listed = run(app, ["spool", "hosts"], env=platform.environment() | {"COLUMNS": "200"})
+    assert "silent" in listed.output
+    status = run(app, ["status"], env=platform.environment())
+    assert "1 with something waiting, 1 silent" in status.output
+    forgotten = run(app, ["spool", "forget", "one", "--yes"], env=platform.environment())
+    assert forgotten.exit_code == 0
+    assert "0 responses that are not loaded, and 3 that are not in S3" in forgotten.output
+    load(platform, other, "fourth")
+    assert platform.rows("SELECT host FROM songswap.spools") == [("other",)]
+
+
+def test_host_that_is_gone_with_nothing_is_no_problem(make_platform: MakePlatform) -> None:
+    """A killed host's batch in progress is no report; its row is deleted after some days."""
+    platform = make_platform(users=3)
+    one, other = host(platform, "one"), host(platform, "other")
+    run_id = killed(platform, one, "after", "songswap.pipelines.batch:fetch", "1")
+    (one.spool / "spool.sqlite3").unlink()
+    silence(platform, one)
+    load(platform, other, run_id)
+    assert platform.history() == platform.reachable()
+    assert {name for (name,) in platform.rows("SELECT host FROM songswap.spools")} == {
+        "one",
+        "other",
+    }
+    platform.execute("UPDATE songswap.spools SET seen_at = seen_at - interval '8 days'")
+    load(platform, other, "later")
+    assert platform.rows("SELECT host FROM songswap.spools") == [("other",)]
+
+
+@pytest.fixture
+def cut_off(make_platform: MakePlatform) -> tuple[Platform, Settings, Settings]:
+    """Two hosts; the first has a user's newest token on its disk, and was killed before it said."""
+    platform = make_platform(*ROTATED, users=2)
+    one, other = host(platform, "one"), host(platform, "other")
+    platform.advance(hours=2)
+    load(platform, one, "before")
+    platform.advance(hours=1)
+    killed(platform, one, *TOKEN_SPOOLED)
+    # Spotify gives a successor once more for some minutes; then never again.
+    platform.advance(hours=1)
+    platform.execute("UPDATE songswap.token_exchanges SET claimed_until = now() - interval '1 s'")
+    return platform, one, other
+
+
+def test_user_is_undecided_while_a_host_may_have_the_token(
+    cut_off: tuple[Platform, Settings, Settings],
+) -> None:
+    """However often another host is refused; when the first comes back, the user goes on."""
+    platform, one, other = cut_off
+    counts = load(platform, other, "refused")
+    assert (counts["refused"], counts["undecided_users"]) == (1, 1)
+    assert states(platform) == {"active": 2}
+    silence(platform, one)
+    platform.advance(hours=1)
+    silent = "the tokens of 1 user, and newer ones may be in the spool of host one"
+    with pytest.raises(RunFailed, match=silent):
+        load(platform, other, "refused again")
+    assert states(platform) == {"active": 2}
+    assert drain(one, "back", platform.clock).counts["tokens_stored"] == 1
+    platform.advance(hours=1)
+    counts = load(platform, other, "after")
+    assert (counts.get("refused", 0), counts["undecided_users"]) == (0, 0)
+    assert platform.history() == platform.reachable()
+    assert states(platform) == {"active": 2}
+
+
+def test_user_is_settled_once_the_host_is_forgotten(
+    cut_off: tuple[Platform, Settings, Settings],
+) -> None:
+    """As lost; if the host comes back all the same, its token revives the grant."""
+    platform, one, other = cut_off
+    load(platform, other, "refused")
+    silence(platform, one)
+    forgotten = CliRunner().invoke(
+        app, ["spool", "forget", "one", "--yes"], env=platform.environment()
+    )
+    assert "those of up to 1 may be" in forgotten.output
+    platform.advance(hours=1)
+    assert load(platform, other, "settled")["lost_tokens"] == 1
+    assert states(platform) == {"active": 1, "lost": 1}
+    drain(one, "back", platform.clock)
+    assert states(platform) == {"active": 2}
+    platform.advance(hours=1)
+    load(platform, other, "after")
+    assert platform.history() == platform.reachable()
+
+
+def test_host_that_drained_without_the_token_settles_the_user(
+    cut_off: tuple[Platform, Settings, Settings],
+) -> None:
+    """Its disk is known to have no token: nobody waits for it."""
+    platform, one, other = cut_off
+    with Spool(one.spool) as spool:
+        spool.drop_tokens(spool.tokens(), platform.clock())
+    load(platform, other, "refused")
+    assert states(platform) == {"active": 2}
+    drain(one, "back", platform.clock)
+    platform.advance(hours=1)
+    assert load(platform, other, "settled")["lost_tokens"] == 1
+    assert states(platform) == {"active": 1, "lost": 1}
