@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from songswap.warehouse import schema
+from songswap.warehouse.arrays import PlainListDumper
 from songswap.warehouse.conninfo import CONNECT_S, server_settings, with_defaults
 from songswap.warehouse.retry import retried, retried_async
 from songswap.warehouse.server import require_supported
@@ -80,6 +81,7 @@ class Session(psycopg.Connection[TupleRow]):
         connection = super().connect(dsn, autocommit=True, prepare_threshold=None)
         try:
             require_supported(connection)
+            connection.adapters.register_dumper(list, PlainListDumper)
             connection._watch = Watch(dsn, connection, within)
             cursor = psycopg.ClientCursor(connection)
             cursor.execute(_START, _settings(within, "") | schema.PARAMS)
@@ -165,6 +167,7 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
         connection = await super().connect(dsn, autocommit=True, prepare_threshold=None)
         try:
             require_supported(connection)
+            connection.adapters.register_dumper(list, PlainListDumper)
             connection._watch = Watch(dsn, connection, within)
             cursor = psycopg.AsyncClientCursor(connection)
             await cursor.execute(_START, _settings(within, "") | schema.PARAMS)
