@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from benchmarks.pages import FULL, NOW, Page, pages
 from benchmarks.size import size
 from songswap.dev.stack.postgres import Postgres
 from songswap.models import Catalogue
+from songswap.pipelines.load import load_catalogue
 from songswap.transform import recent_plays as transform
 from songswap.warehouse import plays
 from songswap.warehouse.connection import connect
@@ -28,6 +30,7 @@ _USERS = size(500, 10)
 _ROUNDS = size(5, 1)
 _PROCESSES = 2
 _NEW_SHARE = 0.05
+_STALE_AFTER = timedelta(days=1)
 
 _TABLES = {
     "public.Tracks": "id",
@@ -174,7 +177,8 @@ def _ours(dsn: str, load: _Input) -> None:
 
 def _load(dsn: str, batch: PollBatch) -> None:
     with connect(dsn) as connection:
-        plays.load(connection, [batch], "bench", timedelta(days=1))
+        load_catalogue(connection, [batch], _STALE_AFTER, Counter())
+        plays.load(connection, [batch], "bench", _STALE_AFTER)
 
 
 def _final_rows(server: Postgres, load: _Input) -> list[tuple[sql.Identifier, list[Any]]]:

@@ -46,9 +46,14 @@ def cost(
     return Measurement(what, ours, reference, unit, ratio, goal, ratio <= at_most)
 
 
-def throughput(what: str, ours: float, reference: float, unit: str) -> Measurement:
+def throughput(
+    what: str, ours: float, reference: float, unit: str, at_least: float | None = None
+) -> Measurement:
     """Compare two amounts per second."""
-    return Measurement(what, ours, reference, unit, ours / reference, "", None)
+    ratio = ours / reference
+    if at_least is None:
+        return Measurement(what, ours, reference, unit, ratio, "", None)
+    return Measurement(what, ours, reference, unit, ratio, f"≥ {at_least:g}×", ratio >= at_least)
 
 
 def value(

@@ -9,6 +9,7 @@ The hours follow each other as the listeners lived them.
 
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -34,6 +35,7 @@ from songswap.pipelines import hourly_load
 from songswap.pipelines.batch import run_batch
 from songswap.transform import recent_plays
 from songswap.warehouse import catalogue
+from songswap.warehouse.catalogue import Times
 from songswap.warehouse.connection import connect
 
 _USERS = size(500, 10)
@@ -123,8 +125,8 @@ def _load_tracks(dsn: str) -> None:
     for new in _new_pages():
         for page in new:
             recent_plays.transform(page.body, page.user_id, day, rows)
-    with connect(dsn) as connection, connection.transaction():
-        catalogue.load(connection, rows)
+    with connect(dsn) as connection:
+        catalogue.load(connection, rows, Times(day, day), Counter())
 
 
 def _load_hour(pipeline: settings.Settings, url: str, postmaster: int, hour: int) -> _Hour:

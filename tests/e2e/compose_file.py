@@ -1,4 +1,4 @@
-"""docker-compose.yaml, read as Compose reads it."""
+"""A compose file, read as Compose reads it."""
 
 import json
 import os
@@ -100,18 +100,19 @@ class Compose:
 
     Args:
         words: what starts it.
-        path: the compose file.
+        paths: the compose files, each of which adds to those before.
     """
 
-    def __init__(self, words: list[str], path: Path) -> None:
-        self._words = words
-        self._path = path
+    def __init__(self, words: list[str], *paths: Path) -> None:
+        self.words = words
+        self._paths = paths
 
     def config(
         self, environment: Mapping[str, str], *options: str, profiles: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run `config`, in the environment alone: no `.env` of somebody's own is read."""
-        words = [*self._words, "--file", str(self._path), "--env-file", os.devnull]
+        files = [word for path in self._paths for word in ("--file", str(path))]
+        words = [*self.words, *files, "--env-file", os.devnull]
         return subprocess.run(  # noqa: S603  (a program of Debian's, or Docker's)
             [*words, "config", *options],
             env={**environment, "COMPOSE_PROFILES": profiles, "HOME": os.devnull},

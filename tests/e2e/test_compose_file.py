@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -44,9 +45,11 @@ def services(compose: ComposeFile) -> dict[str, Any]:
     return dict(compose.resolved(dict.fromkeys(compose.required(), "x"))["services"])
 
 
-def test_files_are_valid(compose: ComposeFile) -> None:
-    """The compose file fits the Compose specification; the Dockerfile has nothing to object to."""
-    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(compose.path))
+def test_files_are_valid() -> None:
+    """The compose files fit the Compose specification; the Dockerfile has nothing to object to."""
+    files = sorted(map(str, REPOSITORY.glob("docker-compose*.yaml")))
+    assert len(files) == 3
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *files)
     assert run("hadolint", "--no-color", "Dockerfile") == ""
 
 
@@ -137,13 +140,18 @@ def test_no_secret_has_a_default(compose: ComposeFile) -> None:
                 assert ":?" in value, f"{name}: {variable}"
 
 
-def test_variables_are_explained(compose: ComposeFile) -> None:
-    """The example names exactly the file's variables; what is required is empty in it."""
+def test_variables_are_explained(
+    compose: ComposeFile, worker_compose: ComposeFile, central_compose: ComposeFile
+) -> None:
+    """The example names exactly the files' variables; what is required is empty in it."""
     text = EXAMPLE.read_text()
     explained = re.findall(r"^#?([A-Z]\w+)=", text, re.MULTILINE)
     assert len(set(explained)) == len(explained)
-    known = {*compose.required(), *compose.defaults(), *compose.passed_on(), "COMPOSE_PROFILES"}
+    of_compose = {"COMPOSE_FILE", "COMPOSE_PROFILES"}
+    known = {*compose.required(), *compose.defaults(), *compose.passed_on(), *of_compose}
+    known |= worker_compose.required().keys() | central_compose.required().keys()
     assert set(explained) == known
+    assert worker_compose.defaults().items() <= compose.defaults().items()
     profiles = {"COMPOSE_PROFILES": "flower"}
     assert dotenv_values(EXAMPLE) == dict.fromkeys(compose.required(), "") | profiles
     for name, value in compose.defaults().items():
@@ -171,6 +179,75 @@ def test_one_port_is_published(compose: ComposeFile) -> None:
     ]
     networks = compose.content["networks"]
     assert networks["backend"] == {"internal": True}
+
+
+def test_central_machine_opens_on_request(
+    compose: ComposeFile, central_compose: ComposeFile, docker_compose: Compose
+) -> None:
+    """With its own file, and nothing but the queue and the api-server, on a private address."""
+    both = Compose(docker_compose.words, compose.path, central_compose.path)
+    environment = dict.fromkeys(compose.required(), "x")
+    refused = both.config(environment, "--quiet")
+    assert "required variable SONGSWAP_PRIVATE_ADDRESS is missing a value" in refused.stderr
+    opened = both.services(environment | {"SONGSWAP_PRIVATE_ADDRESS": "10.0.0.5"})
+    closed = docker_compose.services(environment)
+    published = {
+        (name, port["host_ip"], port["published"], port["target"])
+        for name, service in opened.items()
+        for port in service.get("ports", [])
+    }
+    assert published == {
+        ("airflow-apiserver", "127.0.0.1", "8080", 8080),
+        ("airflow-apiserver", "10.0.0.5", "8080", 8080),
+        ("redis", "10.0.0.5", "6379", 6379),
+    }
+    for name, service in opened.items():
+        changed = {key for key in service if service[key] != closed[name].get(key)}
+        assert changed <= {"ports", "networks"}, name
+
+
+def test_worker_machine_has_the_same_worker(
+    compose: ComposeFile, worker_compose: ComposeFile, docker_compose: Compose
+) -> None:
+    """A machine with workers only runs the deployment's own worker and drain, which find the queue
+    and the api-server by the central machine's address, and publish nothing."""
+    there = Compose(docker_compose.words, worker_compose.path)
+    environment = dict.fromkeys(compose.required(), "x")
+    central = docker_compose.services(environment | {"SONGSWAP_HOST": "two"})
+    given = environment | {"SONGSWAP_HOST": "two", "SONGSWAP_CENTRAL": "10.0.0.5"}
+    services = there.services(given)
+    assert services.keys() == {"airflow-worker", "songswap-drain"}
+    for name, service in services.items():
+        text = json.dumps(service).replace("@10.0.0.5:6379", "@redis:6379")
+        text = text.replace("//10.0.0.5:8080", "//airflow-apiserver:8080")
+        assert "10.0.0.5" not in text
+        differ = {"build", "depends_on", "networks"}
+        ours = {key: value for key, value in json.loads(text).items() if key not in differ}
+        theirs = {key: value for key, value in central[name].items() if key not in differ}
+        assert ours == theirs, name
+        assert "ports" not in service
+
+
+def test_worker_machine_gets_no_key_of_airflow(
+    compose: ComposeFile, worker_compose: ComposeFile, central_compose: ComposeFile, tmp_path: Path
+) -> None:
+    """The documented commands make its settings from the central machine's: all that it needs, and
+    none of the secrets that only the central machine has."""
+    manual = (REPOSITORY / "docs/deployment.md").read_text()
+    [lines] = re.findall(r"^ *umask 077\n *grep .*?^ *END$", manual, re.MULTILINE | re.DOTALL)
+    needed = {*compose.required(), *compose.defaults(), *central_compose.required()}
+    central = {name: f"value-of-{name}" for name in needed} | {"COMPOSE_PROFILES": "flower"}
+    text = "".join(f"{name}='{value}'\n" for name, value in central.items())
+    (tmp_path / ".env").write_text(text)
+    subprocess.run(["sh", "-eu", "-c", dedent(lines)], cwd=tmp_path, check=True)  # noqa: S603, S607
+    made = dotenv_values(tmp_path / "worker.env")
+    assert worker_compose.required().keys() <= made.keys()
+    assert made["COMPOSE_FILE"] == "docker-compose.worker.yaml"
+    assert "COMPOSE_PROFILES" not in made
+    known = {*worker_compose.required(), *worker_compose.defaults(), *worker_compose.passed_on()}
+    assert [name for name in made.keys() - known if SECRET.search(name)] == []
+    assert len([name for name in central.keys() - made if SECRET.search(name)]) >= 5
+    assert (tmp_path / "worker.env").stat().st_mode & 0o077 == 0
 
 
 def each_service(compose: ComposeFile) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -201,17 +278,22 @@ def test_services_come_back(compose: ComposeFile) -> None:
             assert service["restart"] == "no", name
             continue
         assert service["restart"] == "unless-stopped", name
-        assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL"), name
+        if name != "songswap-drain":  # it reports to the warehouse, where each run looks
+            assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL"), name
         if name.startswith("airflow-"):
             assert waits["airflow-init"]["condition"] == "service_completed_successfully", name
     assert conditions == {"service_healthy", "service_completed_successfully"}
 
 
 def test_workers_share_the_spool(compose: ComposeFile) -> None:
-    """The spool is a volume, and what the tasks are told of it; workers stop without haste."""
+    """The spool is a volume, and what the tasks and the drain are told of it; workers stop without
+    haste."""
     worker = services(compose)["airflow-worker"]
     spool = worker["environment"]["SONGSWAP_SPOOL"]
-    assert f"spool:{spool}" in worker["volumes"]
+    drain = services(compose)["songswap-drain"]
+    assert drain["environment"]["SONGSWAP_SPOOL"] == spool
+    for service in (worker, drain):
+        assert f"spool:{spool}" in service["volumes"]
     assert "spool" in compose.content["volumes"]
     assert f" {spool} " in (REPOSITORY / "Dockerfile").read_text()
     assert worker["environment"]["DUMB_INIT_SETSID"] == "0"

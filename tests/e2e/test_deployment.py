@@ -1,6 +1,5 @@
 """The deployment of docker-compose.yaml: its very commands and environment, run as processes."""
 
-import base64
 import http.client
 import json
 import math
@@ -9,19 +8,18 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
 import pytest
 from e2e.compose_file import ComposeFile
 from e2e.deployment import Deploy, Deployment
+from e2e.site import ADMIN, DAG, EMAIL, Site, secret_settings
 from factories import MakePlatform, Platform
 from obstore.store import S3Store
 from psycopg import sql
 
-from songswap.dev.stack.airflow_api import UNFINISHED, AirflowApi
-from songswap.dev.stack.loopback import HTTPError, call_json
+from songswap.dev.stack.airflow_api import UNFINISHED
 from songswap.dev.stack.plan import SIMULATED_APP
 from songswap.dev.stack.postgres import Postgres
 from songswap.parallel.spark import run_parallel
@@ -31,9 +29,6 @@ from songswap.supervision.process import Process, wait_until
 # One whole stack at a time is what two cores can run.
 pytestmark = pytest.mark.xdist_group("stack")
 
-DAG = "load_listening_history"
-ADMIN = "ada"
-EMAIL = "ada@example.com"
 WORKER = "airflow-worker"
 CONTROL = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 # Small batches, one request at a time, and a killed worker's tasks back within seconds.
@@ -47,13 +42,6 @@ QUICK = {
     "SONGSWAP_QUEUED_TIMEOUT_S": "30",
     "SONGSWAP_PAUSED_AT_CREATION": "true",  # the other DAGs are not looked at here
 }
-
-
-def secret_settings(compose: ComposeFile) -> dict[str, str]:
-    """Made as docker.env.example tells it: a value of each required variable."""
-    made = {name: secrets.token_hex(64) for name in compose.required()}
-    made["SONGSWAP_FERNET_KEY"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    return made | {"SONGSWAP_ADMIN_USER": ADMIN, "SONGSWAP_ADMIN_EMAIL": EMAIL}
 
 
 @pytest.fixture
@@ -75,73 +63,6 @@ def metadata(tmp_path: Path) -> Iterator[Callable[[int, str], None]]:
         server.stop()
 
 
-class Site:
-    """What an operator sees from outside.
-
-    Args:
-        deployment: what runs.
-        password: the admin's.
-    """
-
-    def __init__(self, deployment: Deployment, password: str) -> None:
-        self._url = f"http://127.0.0.1:{deployment.ports['8080']}"
-        self._flower_port: int = deployment.ports["5555"]
-        self._token: str = self._login(password)["access_token"]
-        self.api = AirflowApi(self._url, ADMIN, password)
-
-    def accepts(self, password: str) -> bool:
-        """True when the admin can log in with it."""
-        try:
-            self._login(password)
-        except HTTPError as error:
-            if error.code != http.client.UNAUTHORIZED:
-                raise
-            return False
-        return True
-
-    def fetching(self, run: str) -> list[dict[str, Any]]:
-        """The fetch tasks of a run that are running."""
-        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances?state=running&limit=100"
-        tasks = self._get(path)["task_instances"]
-        return [task for task in tasks if task["task_id"] == "batch" and task["pid"]]
-
-    def tries(self, run: str) -> dict[int, tuple[str, int]]:
-        """State and number of tries of each fetch of a run, by batch."""
-        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances?task_id=batch&limit=100"
-        tasks = self._get(path)["task_instances"]
-        return {task["map_index"]: (task["state"], task["try_number"]) for task in tasks}
-
-    def mark_failed(self, run: str, batch: int) -> None:
-        """Mark a fetch task failed, as a person does in the browser."""
-        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances/batch/{batch}"
-        url = f"{self._url}/api/v2{path}"
-        call_json("PATCH", url, {"new_state": "failed"}, token=self._token)
-
-    def pools(self) -> dict[str, int]:
-        """The slots of each pool."""
-        return {pool["name"]: pool["slots"] for pool in self._get("/pools")["pools"]}
-
-    def flower(self, login: str | None) -> tuple[int, str]:
-        """Status and body of Flower's list of workers, asked for with `user:password`."""
-        headers = {}
-        if login is not None:
-            headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
-        connection = http.client.HTTPConnection("127.0.0.1", self._flower_port, timeout=30)
-        try:
-            connection.request("GET", "/api/workers?refresh=1", headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
-
-    def _get(self, path: str) -> Any:
-        return call_json("GET", f"{self._url}/api/v2{path}", token=self._token)
-
-    def _login(self, password: str) -> Any:
-        login = {"username": ADMIN, "password": password}
-        return call_json("POST", f"{self._url}/auth/token", login)
-
-
 def up(deployment: Deployment) -> dict[str, Process]:
     """Start everything in Compose's order and wait until it is well; gives the two workers."""
     deployment.start("redis")
@@ -152,6 +73,7 @@ def up(deployment: Deployment) -> dict[str, Process]:
         -5000:
     ]
     workers = {name: deployment.start(WORKER, name) for name in ("worker-1", "worker-2")}
+    deployment.start("songswap-drain")
     for service in ("postgres", "redis", "flower", *CONTROL):
         assert wait_until(partial(deployment.healthy, service), 60, 0.5), service
     for worker in workers:
@@ -174,14 +96,6 @@ def look_around(site: Site, password: str, workers: Iterable[str]) -> None:
 
     assert wait_until(all_listed, 60, 0.5)
     assert site.pools().items() >= {("spotify", 2), ("backfill", 3)}
-
-
-def first_run(site: Site) -> str:
-    """The id of the run that starts as soon as the DAG is switched on."""
-    assert wait_until(lambda: DAG in site.api.dags(), 60, 0.5), site.api.import_errors()
-    site.api.unpause(DAG)
-    assert wait_until(lambda: site.api.current_run(DAG) is not None, 60, 0.3)
-    return str(site.api.current_run(DAG))
 
 
 def kill_while_fetching(
@@ -257,7 +171,7 @@ def test_worker_killed_in_the_middle(
 
     platform.fault(path="/v1/me/*", delay_ms=3000, headers=STILL)
     platform.fault(headers=STILL)
-    run = first_run(site)
+    run = site.first_run()
     batch, left = kill_while_fetching(deployment, site, run, platform, workers.values())
     platform.mend()
     platform.fault(headers=STILL)

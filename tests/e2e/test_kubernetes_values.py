@@ -1,6 +1,7 @@
 """The values for Airflow's Helm chart say what docker-compose.yaml says, and hold no secret."""
 
 import re
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ BY_THE_CHART = {
 }
 """What the chart sets by itself: test_airflow_chart.py looks at it."""
 
+BY_THE_CLUSTER = {"SONGSWAP_HOST"}
+"""A pod has a name; only workers and what drains their spools need to know it."""
+
 CONTROL = {"connection", "fernet-key", "jwt-secret", "api-secret-key"}
 SECRET = re.compile("PASSWORD|SECRET|_KEY$|_CONN|WEBHOOK|BROKER_URL|RESULT_BACKEND")
 
@@ -52,7 +56,7 @@ def references(part: dict[str, Any]) -> dict[str, tuple[str, str]]:
             one["valueFrom"]["secretKeyRef"]["key"],
         )
         for one in part["env"]
-        if "valueFrom" in one
+        if "secretKeyRef" in one.get("valueFrom", {})
     ]
     return {variable: (name, key) for variable, name, key in [*shared, *own]}
 
@@ -66,7 +70,8 @@ def told(compose: ComposeFile, service: str) -> dict[str, str]:
     """What Compose tells a service, with `<NAME>` for each required variable."""
     required = {name: f"<{name}>" for name in compose.required()}
     environment: dict[str, str] = compose.resolved(required)["services"][service]["environment"]
-    return {name: value for name, value in environment.items() if name not in BY_THE_CHART}
+    elsewhere = BY_THE_CHART | BY_THE_CLUSTER
+    return {name: value for name, value in environment.items() if name not in elsewhere}
 
 
 @pytest.mark.parametrize("service", PARTS)
@@ -170,10 +175,25 @@ def test_each_worker_has_a_spool_of_its_own(compose: ComposeFile) -> None:
         "enabled": True,
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
     }
-    # `load` on another pod than `fetch` finds nothing to load.
-    assert WORKERS["replicas"] == 1
     grace = compose.content["services"]["airflow-worker"]["stop_grace_period"]
     assert f"{WORKERS['terminationGracePeriodSeconds'] // 60}m" == grace
+
+
+def test_each_spool_is_drained(compose: ComposeFile) -> None:
+    """A container beside the worker does what Compose's service does, with the same settings, on
+    the worker's own volume."""
+    [drain] = WORKERS["extraContainers"]
+    service = compose.content["services"]["songswap-drain"]
+    assert drain["command"] == shlex.split(service["command"])
+    names = told(compose, "songswap-drain").keys() | BY_THE_CLUSTER
+    assert {one["name"] for one in drain["env"]} == names
+    known = {one["name"]: one for one in [*VALUES["env"], *WORKERS["env"]]}
+    assert [one for one in drain["env"] if one != known[one["name"]]] == []
+    assert {"configMapRef": {"name": "songswap-settings", "optional": True}} in drain["envFrom"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in drain["volumeMounts"]}
+    assert mounts["spool"] == literals(WORKERS)["SONGSWAP_SPOOL"]
+    assert drain["securityContext"] == VALUES["securityContexts"]["containers"]
+    assert drain["resources"]["limits"] == {"cpu": "500m", "memory": "512Mi"}
 
 
 def test_exports_are_unpacked_on_disk() -> None:

@@ -14,10 +14,15 @@ _PATIENCE_S = 60
 
 def wait_for(path: Path) -> None:
     """Wait until a file is there."""
+    wait_for_one(path.parent, path.name)
+
+
+def wait_for_one(folder: Path, pattern: str) -> None:
+    """Wait until a file of such a name is there."""
     deadline = time.monotonic() + _PATIENCE_S
-    while not path.exists():
+    while not any(folder.glob(pattern)):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{path} never came")
+            raise TimeoutError(f"{folder / pattern} never came")
         time.sleep(0.02)
 
 
@@ -41,6 +46,25 @@ def refuse(unit: int) -> int:
     if unit == 2:
         raise RateLimited("not now", UNTIL)
     return unit
+
+
+def refuse_beside(folder: Path, unit: int) -> int:
+    """Raise an error of ours for unit 1 once unit 0 is in progress, which never ends by itself."""
+    (folder / f"{unit}.{os.getpid()}").touch()
+    if unit == 1:
+        wait_for_one(folder, "0.*")
+        raise RateLimited("not now", UNTIL)
+    return hold(folder, unit)
+
+
+def count(folder: Path, unit: int) -> int:
+    """Count the units in progress, this one too."""
+    own = folder / str(unit)
+    own.touch()
+    time.sleep(0.2)  # others have time to begin
+    found = len(list(folder.iterdir()))
+    own.unlink()
+    return found
 
 
 def stumble(unit: int) -> int:

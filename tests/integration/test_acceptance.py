@@ -13,7 +13,7 @@ from songswap.checks.acceptance.load import LoadCheck
 from songswap.errors import AcceptanceFailed
 from songswap.models import Metadata
 from songswap.pipelines.enrich import KINDS
-from songswap.warehouse import enrichment, missing
+from songswap.warehouse import enrichment, enrichment_queue, missing
 
 DATA = Path(__file__).parents[2] / "dags/tests/data"
 CHECKS: list[LoadCheck[Any]] = [history.CHECK, track.CHECK, artist.CHECK, features.CHECK]
@@ -106,7 +106,7 @@ def _enrich_all(dsn: str) -> set[str]:
         for kind in KINDS:
             lacking = missing.find(warehouse, kind, now)
             ids = {
-                *enrichment.queued_ids(warehouse, kind, 1000, now),
+                *enrichment_queue.queued_ids(warehouse, kind, 1000, now),
                 *missing.page(warehouse, kind, lacking, "", 1000),
             }
             parsed = Metadata(unknown=ids)

@@ -12,7 +12,7 @@ from songswap.models import Metadata
 from songswap.pipelines import backfill, hourly_load
 from songswap.pipelines.backfill import Outcome
 from songswap.pipelines.enrich import KINDS, enrich
-from songswap.warehouse import enrichment
+from songswap.warehouse import enrichment, enrichment_queue
 
 METADATA = (
     "TrackImages",
@@ -358,8 +358,8 @@ def test_deleted_track_or_artist_is_not_stored_again(warehouse_dsn: str) -> None
         both = {"there", "gone", "unheard"}
         empty = Metadata(unknown=both)
         enrichment.load(connection, "track", both, empty, now, timedelta(hours=1))
-        enrichment.postpone(connection, "artist", both, now)
-        enrichment.postpone(connection, "features", both, now)
+        enrichment_queue.postpone(connection, "artist", both, now)
+        enrichment_queue.postpone(connection, "features", both, now)
         rows = connection.execute(
             "SELECT kind, id, misses, known FROM songswap.enrichment_queue ORDER BY kind, id"
         ).fetchall()

@@ -41,6 +41,7 @@ def test_commands_are_those_of_the_readme() -> None:
         "dags",
         "demo",
         "deployment",
+        "drain",
         "grants",
         "import",
         "load",

@@ -107,7 +107,11 @@ def test_killed_with_rotated_tokens_in_hand(make_platform: MakePlatform) -> None
         pytest.param(("after songswap.storage.archive:Archive.put",), id="in S3, not noted"),
         pytest.param(("after songswap.storage.spool:Spool.mark_archived",), id="in S3, noted"),
         pytest.param(("after songswap.pipelines.batch:fetch",), id="between fetch and load"),
-        pytest.param(("after songswap.warehouse.plays:load",), id="loaded, not committed"),
+        pytest.param(("after songswap.warehouse.catalogue:_load_artists",), id="artists alone"),
+        pytest.param(("after songswap.warehouse.catalogue:load",), id="tracks, no plays"),
+        pytest.param(
+            ("after songswap.warehouse.plays:_Load.write_shared_rows",), id="loaded, not committed"
+        ),
         pytest.param(("before songswap.warehouse.runs:end_step 3",), id="loaded, step not ended"),
         pytest.param(
             ("before songswap.storage.spool:Spool.mark_loaded",), id="committed, not noted"

@@ -3,10 +3,7 @@
 client's network ── router, which drops all in the end ── server's network
 """
 
-import ctypes
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -15,6 +12,7 @@ from typing import TypeVar
 
 import psycopg
 import pytest
+from hosts import Namespace, NoNamespaces
 from psycopg.conninfo import make_conninfo
 
 from songswap.dev.stack.postgres import Postgres
@@ -22,48 +20,32 @@ from songswap.errors import WarehouseUnavailable
 from songswap.supervision.process import wait_until
 from songswap.warehouse.conninfo import with_defaults
 from songswap.warehouse.error_translation import translate_errors
-from songswap.warehouse.locks import lock_loads
+from songswap.warehouse.locks import lock_migrations
 from songswap.warehouse.session import Session
 from songswap.warehouse.timeouts import limits
 
 SERVER, CLIENT = "10.213.1.2", "10.213.2.2"
-_CLONE_NEWNET = 0x40000000
 
 Result = TypeVar("Result")
 
 
 class Network:
-    """A network of its own: what is done in it runs in threads that are in there."""
+    """A network of its own: what is done in it runs in a thread that is in there."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        ip("netns", "add", name)
+        self._namespace = Namespace(name)
+        self.configure = self._namespace.configure
         # A server ends with the thread that has started it.
-        self._threads = ThreadPoolExecutor(1, initializer=self._enter)
-
-    def configure(self, *words: str) -> None:
-        """Do as ``ip`` does, in this network."""
-        ip("-n", self._name, *words)
+        self._threads = ThreadPoolExecutor(1, initializer=self._namespace.enter)
 
     def within(self, deed: Callable[[], Result]) -> Result:
         """Do something in there; the processes, threads and sockets that it makes stay there."""
         return self._threads.submit(deed).result()
 
     def remove(self) -> None:
-        """Forget it; the kernel does once nobody is in there."""
+        """Forget it."""
         self._threads.shutdown()
-        ip("netns", "del", self._name)
-
-    def _enter(self) -> None:
-        with Path(f"/run/netns/{self._name}").open() as opened:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.setns(opened.fileno(), _CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
-def ip(*words: str) -> None:
-    """Run iproute2's ``ip``."""
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)  # noqa: S603, S607
+        self._namespace.remove()
 
 
 def forward(on: bool) -> None:
@@ -74,16 +56,14 @@ def forward(on: bool) -> None:
 @pytest.fixture(scope="module")
 def networks() -> Iterator[tuple[Network, Network, Network]]:
     """The client's network, the router, the server's."""
-    if os.geteuid() or not shutil.which("ip"):
-        pytest.skip("Networks are made by root alone, with iproute2's ip: one of both is missing.")
     mark = f"ssw{os.getpid()}"
     made: list[Network] = []
     try:
         for name in "crs":
             try:
                 made.append(Network(f"{mark}{name}"))
-            except subprocess.CalledProcessError as error:
-                pytest.skip(f"The kernel or the sandbox makes no networks: {error.stderr.strip()}")
+            except NoNamespaces as error:
+                pytest.skip(str(error))
         client, router, server = made
         for side, end, net in ((client, CLIENT, "10.213.2"), (server, SERVER, "10.213.1")):
             link = f"r{net[-1]}"
@@ -91,7 +71,7 @@ def networks() -> Iterator[tuple[Network, Network, Network]]:
             side.configure("link", "add", "e0", "type", "veth", *other)
             side.configure("addr", "add", f"{end}/24", "dev", "e0")
             router.configure("addr", "add", f"{net}.1/24", "dev", link)
-            for network, device in ((side, "lo"), (side, "e0"), (router, link)):
+            for network, device in ((side, "e0"), (router, link)):
                 network.configure("link", "set", device, "up")
             side.configure("route", "add", "default", "via", f"{net}.1")
         router.within(lambda: forward(True))
@@ -189,7 +169,7 @@ def test_server_lets_go_of_the_locks(
         # The server's other limits are off: it is the vanished host that has to be noticed.
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         connection.execute("SET LOCAL statement_timeout = 0")
-        lock_loads(connection)
+        lock_migrations(connection)
         connection.execute("LOCK TABLE held")
         if at:
             connection.pgconn.send_query(at)

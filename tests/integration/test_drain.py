@@ -43,10 +43,10 @@ def crashing(platform: Platform, *arguments: str) -> Iterator[subprocess.Popen[s
         process.communicate()
 
 
-def drained(platform: Platform, code: int = 0) -> dict[str, Any]:
-    """The JSON of one drain, which ends with an exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "songswap.cli.main", "drain", "--json"],
+def drain(platform: Platform, *options: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    """One drain, which ends with an exit code."""
+    done = subprocess.run(  # noqa: S603  (our own command)
+        [sys.executable, "-m", "songswap.cli.main", "drain", *options],
         env=environment(platform),
         cwd=platform.settings.spool.parent,
         capture_output=True,
@@ -55,7 +55,12 @@ def drained(platform: Platform, code: int = 0) -> dict[str, Any]:
         timeout=120,
     )
     assert done.returncode == code, done.stderr
-    report: dict[str, Any] = json.loads(done.stdout)
+    return done
+
+
+def drained(platform: Platform, code: int = 0) -> dict[str, Any]:
+    """The JSON of one drain, which ends with an exit code."""
+    report: dict[str, Any] = json.loads(drain(platform, "--json", code=code).stdout)
     return report
 
 
@@ -87,6 +92,12 @@ def test_drain_stores_what_a_killed_load_left(make_platform: MakePlatform) -> No
     assert platform.history() == platform.reachable()
     assert drained(platform)["counts"]["retried_loaded"] == 0
     assert reported(platform) == [("worker-1", 0, 0, 0, True)]
+
+
+def test_drain_that_finds_nothing_says_so(make_platform: MakePlatform) -> None:
+    """In words, on a host that has just joined."""
+    said = drain(make_platform(users=1)).stderr
+    assert "Host worker-1: 0 responses were archived, 0 loaded," in " ".join(said.split())
 
 
 def test_drain_leaves_a_batch_in_progress(make_platform: MakePlatform) -> None:

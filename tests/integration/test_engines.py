@@ -87,8 +87,8 @@ def test_replay_and_import(
     units = replay.plan(local)
     for settings in (local, remote):
         replay.copy_users(settings, platform.settings.warehouse_dsn, units)
-    on_processes = partial(run_parallel, Engine.LOCAL, "", 2)
-    on_cluster = partial(run_parallel, Engine.SPARK, cluster.url, 2)
+    on_processes = partial(run_parallel, Engine.LOCAL, "", 2, name="test")
+    on_cluster = partial(run_parallel, Engine.SPARK, cluster.url, 2, name="test")
     done = run_counts.total(on_processes(partial(replay.replay, local, "replay"), units))
     again = on_cluster(partial(replay.replay, remote, "replay"), units)
     result = run_counts.total(losing_a_worker(again, cluster))

@@ -21,7 +21,7 @@ from songswap.dev.stack.object_store import ObjectStore
 from songswap.errors import ArchiveError, ExportRefused
 from songswap.pipelines.import_export import import_export
 from songswap.supervision.process import wait_until
-from songswap.warehouse.locks import lock_loads
+from songswap.warehouse.locks import lock_users
 
 ROWS = ("loaded", "merged", "duplicates", "repeated", "short", "private", "unidentified")
 LEFT = ("podcast", "audiobook", "video", "rejected_items")
@@ -616,12 +616,12 @@ def test_two_at_once(make_platform: MakePlatform, tmp_path: Path) -> None:
         )
         return import_export(*about)
 
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with (
         ThreadPoolExecutor(3) as threads,
         psycopg.connect(platform.settings.warehouse_dsn) as holder,
     ):
-        lock_loads(holder)
+        lock_users(holder, [user])
         loading = threads.submit(platform.load)
         imports = [threads.submit(once, number) for number in range(2)]
         assert wait_until(lambda: platform.rows(waiting) == [(3,)], 60)

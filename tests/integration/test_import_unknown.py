@@ -1,6 +1,7 @@
 """Tracks that Spotify does not tell of: they keep the length and the artist that exports tell."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,6 @@ from songswap.transform.exports.outcomes import Rule
 from songswap.warehouse import catalogue, enrichment
 from songswap.warehouse.connection import connect
 from songswap.warehouse.exports import streams as stream
-from songswap.warehouse.locks import lock_loads
 from songswap.warehouse.migrate import migrate
 
 Step = Callable[[Any], None]
@@ -65,9 +65,7 @@ def plays(duration_ms: int, artist: str = "", name: str = "Song") -> Step:
         if artist:
             told.artists["a1"] = Artist("a1", artist)
             told.artist_tracks["t1", "a1"] = ArtistTrack("t1", "a1", True)
-        with connection.transaction():
-            lock_loads(connection)
-            catalogue.load(connection, told)
+        catalogue.load(connection, told, catalogue.Times(NOW, NOW), Counter())
 
     return step
 

@@ -1,6 +1,9 @@
 """Units of work spread over processes, and over a Spark cluster as users start it."""
 
+import base64
+import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -19,8 +22,8 @@ import psutil
 import pytest
 from small_cluster import small_cluster
 
-from songswap.dev.stack.loopback import call_json
-from songswap.errors import RateLimited, WorkerLost
+from songswap.dev.stack.loopback import call, call_json
+from songswap.errors import RateLimited, SettingsError, WorkerLost
 from songswap.parallel import processes as local
 from songswap.parallel import spark as spark
 from songswap.parallel.spark_cluster import Cluster
@@ -44,22 +47,17 @@ if __name__ == "__main__":
         pass
 """
 
-# To a job that comes while Spark is being stopped it never answers: so does Java here to a unit.
+# To a job that comes while Spark is being stopped it never answers: so does Java here to this one,
+# one of whose units has ended.
 UNANSWERED = """
-import threading
 from songswap.parallel import spark
 
-asked = threading.Event()
-
-def run(context, work, unit):
-    if unit == "unanswered":
-        asked.set()
-        context._jvm.java.lang.Thread.sleep(600_000)
-    asked.wait()
-    return unit
+def run(context, name, units, ended):
+    ended.add([("answered", None)])
+    context._jvm.java.lang.Thread.sleep(600_000)
 
 spark._run = run
-given = spark.run_parallel(len, ["unanswered", "answered"], "local[1]", at_once=2)
+given = spark.run_parallel(len, ["answered", "unanswered"], "local[1]", at_once=2)
 print(next(given))
 given.close()
 """
@@ -140,6 +138,17 @@ def listening(pids: list[int]) -> set[str]:
     }
 
 
+def web_ui(master: str) -> dict[str, str]:
+    """What the web UI of the one session with a master shows, by the name of its page."""
+    [session] = call_json("GET", f"{master}/json/")["activeapps"]
+    page = call("GET", f"{master}/app/?appId={session['id']}").decode()
+    [address] = re.findall(r'href="(http://[\d.:]+)">Application Detail UI', page)
+    assert address.startswith("http://127.0.0.1:")
+    own = f"{address}/api/v1/applications/{session['id']}"
+    pages = {name: call("GET", f"{own}/{name}").decode() for name in ("jobs", "environment")}
+    return {**pages, "stages": call("GET", f"{address}/stages/").decode(), "master": page}
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_errors_arrive_as_they_are(work: ModuleType, engine: str) -> None:
     """An error of ours keeps its kind, its text and what it carries."""
@@ -160,6 +169,45 @@ def test_errors_are_results(work: ModuleType) -> None:
     assert "ValueError" in str(error)
 
 
+def test_an_error_ends_the_job_beside_a_unit_that_does_not_end(
+    tmp_path: Path, work: ModuleType
+) -> None:
+    """It is raised at once and as it is, after one try, and Spark's record has it in our words."""
+    units, events = tmp_path / "units", tmp_path / "events"
+    units.mkdir()
+    events.mkdir()
+    record = {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": str(events),
+        "spark.eventLog.compress": "false",
+    }
+    given = spark.run_parallel(
+        partial(work.refuse_beside, units),
+        range(6),
+        "local[2]",
+        at_once=2,
+        name="a job's own name",
+        configuration=record,
+    )
+    with pytest.raises(RateLimited, match="not now"):
+        list(given)
+    assert len(list(units.glob("1.*"))) == 1
+    [file] = events.rglob("events_*")
+    recorded = [json.loads(line) for line in file.read_text().splitlines()]
+    [job] = [event for event in recorded if event["Event"] == "SparkListenerJobStart"]
+    assert job["Properties"]["spark.job.description"] == "a job's own name: 6, a task each"
+    assert [stage["Number of Tasks"] for stage in job["Stage Infos"]] == [6]
+    [end] = [event for event in recorded if event["Event"] == "SparkListenerJobEnd"]
+    assert "RateLimited: not now" in end["Job Result"]["Exception"]["Message"]
+    assert str(units) not in json.dumps(recorded)  # what the work is given
+
+
+@pytest.mark.parametrize("name", ["spark.cores.max", "spark.master", "spark.ui.killEnabled"])
+def test_a_setting_that_a_session_decides_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} cannot be set"):
+        list(spark.run_parallel(len, [""], "local[1]", at_once=1, configuration={name: "9"}))
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_killed_process_is_reported(work: ModuleType, engine: str) -> None:
     """Nothing of the engine is left."""
@@ -168,6 +216,20 @@ def test_killed_process_is_reported(work: ModuleType, engine: str) -> None:
         list(ENGINES[engine](work.die, range(3)))
     assert signal.getsignal(signal.SIGINT) is before
     assert dict(os.environ) == environment
+
+
+def test_the_sessions_java_is_killed(tmp_path: Path, work: ModuleType) -> None:
+    """Without it nothing of Spark goes on: there is a sentence, and nothing of it is left."""
+    given = spark.run_parallel(partial(work.hold, tmp_path), range(3), "local[2]", at_once=2)
+    with ThreadPoolExecutor(1) as thread:
+        results = thread.submit(list, given)
+        assert wait_until(lambda: results.done() or len(list(tmp_path.iterdir())) == 2, 60)
+        [java] = [one for one in psutil.Process().children() if one.name() == "java"]
+        begun = [psutil.Process(int(file.suffix[1:])) for file in tmp_path.iterdir()]
+        java.kill()
+        with pytest.raises(WorkerLost, match="What other units have done stays"):
+            results.result(60)
+    assert psutil.wait_procs(begun, 60)[1] == []
 
 
 def test_caller_can_leave_a_unit_that_spark_never_ends(tmp_path: Path) -> None:
@@ -229,13 +291,21 @@ def test_a_cluster_as_users_start_it(
 
     monkeypatch.setenv("SONGSWAP_SPARK_SECRET", "hush-hush")
     results: list[tuple[int, str]] = []
-    for result in spark.run_parallel(partial(work.meet, tmp_path), range(9), master, at_once=2):
+    each = partial(work.meet, tmp_path)
+    given = spark.run_parallel(each, range(9), master, at_once=2, name="9 units of a test")
+    for result in given:
         if not results:
             pids = marked(folder)
             assert len(pids) > 5
             assert set() < listening(pids) <= {"127.0.0.1", "::ffff:127.0.0.1"}
             ours = [*map(psutil.Process, pids), *psutil.Process().children()]
             assert not any("hush-hush" in " ".join(process.cmdline()) for process in ours)
+            shown = web_ui(ui)
+            assert "9 units of a test" in shown["jobs"]
+            assert "*********(redacted)" in shown["environment"]
+            given_to_workers = base64.b64encode(pickle.dumps(each)).decode()
+            for secret in ("hush-hush", given_to_workers, str(tmp_path)):
+                assert not any(secret in text for text in shown.values())
         results.append(result)
     assert sorted(unit for unit, _ in results) == list(range(9))
     done_in = dict(results)
@@ -270,7 +340,12 @@ def test_a_worker_is_killed_in_the_middle(
     tmp_path: Path, cluster: Cluster, work: ModuleType
 ) -> None:
     """The other one does the lost worker's unit again, and each unit has its one result; with no
-    worker left there is a sentence."""
+    worker left there is a sentence. Of two free cores, a session takes as many as it may."""
+    together = tmp_path / "together"
+    together.mkdir()
+    counted = spark.run_parallel(partial(work.count, together), range(6), cluster.url, at_once=1)
+    assert list(counted) == [1] * 6
+
     folder = tmp_path / "units"
     folder.mkdir()
     given = spark.run_parallel(partial(work.hold, folder), range(6), cluster.url, at_once=2)

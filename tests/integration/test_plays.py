@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from songswap.errors import LoadIncomplete
 from songswap.models import Catalogue, Metadata, Play
+from songswap.pipelines.load import load_catalogue
 from songswap.transform import metadata as read
 from songswap.transform import recent_plays as transform
-from songswap.warehouse import enrichment, polls
+from songswap.warehouse import enrichment, enrichment_queue, polls
 from songswap.warehouse import plays as history
 from songswap.warehouse.connection import connect
 from songswap.warehouse.plays import ParsedResponse, PollBatch
@@ -68,7 +69,17 @@ def load(
     run: str = "run",
     now: datetime = NOW,
 ) -> Counter[str]:
-    return history.load(connection, [alone(user_id, at, body, now)], run, STALE_AFTER)
+    return load_batches(connection, [alone(user_id, at, body, now)], run, STALE_AFTER)
+
+
+def load_batches(
+    connection: psycopg.Connection, batches: list[PollBatch], run: str, stale_after: timedelta
+) -> Counter[str]:
+    """Load tracks and artists, and then plays."""
+    counts: Counter[str] = Counter()
+    load_catalogue(connection, batches, stale_after, counts)
+    counts.update(history.load(connection, batches, run, stale_after))
+    return counts
 
 
 def alone(user_id: int, at: datetime, body: bytes, now: datetime) -> PollBatch:
@@ -84,7 +95,7 @@ def load_at_once(
 ) -> None:
     """Load answers one after the other, in one transaction."""
     rounds = [alone(user_id, at, body, at) for user_id, at, body in responses]
-    history.load(connection, rounds, "run", STALE_AFTER)
+    load_batches(connection, rounds, "run", STALE_AFTER)
 
 
 def contents(connection: psycopg.Connection) -> dict[str, list[Any]]:
@@ -153,14 +164,21 @@ def test_order_and_repetition(
 
 
 def test_all_or_nothing(users: str) -> None:
-    """When the server refuses one row in the middle of a load, none of the load is there."""
+    """When the server refuses one row in the middle of a load, no play of it is there, nor that its
+    user was polled; its tracks are, and wait to be fetched as far as they are new."""
+    polled = "SELECT user_id FROM songswap.polls"
     with connect(users) as connection:
         connection.execute("ALTER TABLE songswap.polls ADD CONSTRAINT refuse CHECK (user_id <> 2)")
         load(connection, 1, BEGIN, page([(1, 1)]))
         before = contents(connection)
         with pytest.raises(psycopg.errors.CheckViolation):
             load(connection, 2, BEGIN, page([(2, 2)]))
-        assert contents(connection) == before
+        after = contents(connection)
+        for name in ("History", "rejected_items"):
+            assert after[name] == before[name]
+        assert connection.execute(polled).fetchall() == [(1,)]
+        assert after["Tracks"] == [("track1", "Track 1", 1), ("track2", "Track 2", 2)]
+        assert set(after["wanted"]) - set(before["wanted"]) == {("artist", "artist2")}
 
 
 def test_times_are_utc_in_any_zone_of_the_server(users: str) -> None:
@@ -290,7 +308,7 @@ def test_row_that_vanishes_rolls_the_load_back(users: str) -> None:
         )
         with pytest.raises(LoadIncomplete, match="History after"):
             load(connection, 1, BEGIN, page([(1, 1)]))
-        assert contents(connection)["Tracks"] == []
+        assert connection.execute("SELECT count(*) FROM songswap.polls").fetchone() == (0,)
 
 
 def test_metadata_is_read_by_key_however_tables_grow(users: str) -> None:
@@ -329,7 +347,7 @@ def test_metadata_completes_a_track(users: str) -> None:
         body = json.dumps({"items": [{"played_at": BEGIN.isoformat(), "track": {"id": "t"}}]})
         load(connection, 1, BEGIN, body.encode())
         assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [("t", "", 0)]
-        assert enrichment.queued_ids(connection, "track", 9, NOW) == ["t"]
+        assert enrichment_queue.queued_ids(connection, "track", 9, NOW) == ["t"]
 
         whole = json.dumps(
             {
@@ -347,20 +365,20 @@ def test_metadata_completes_a_track(users: str) -> None:
         enrichment.load(connection, "track", ["t"], parsed, BEGIN, timedelta(hours=1))
         assert connection.execute('SELECT * FROM "Tracks"').fetchall() == [("t", "T", 5)]
         assert connection.execute('SELECT * FROM "ArtistTracks"').fetchall() == [("t", "a", True)]
-        assert enrichment.queued_ids(connection, "track", 9, NOW) == []
-        assert enrichment.queued_ids(connection, "artist", 9, NOW) == ["a"]
+        assert enrichment_queue.queued_ids(connection, "track", 9, NOW) == []
+        assert enrichment_queue.queued_ids(connection, "artist", 9, NOW) == ["a"]
 
 
 def test_unanswered_id_is_requested_later(users: str) -> None:
     """Neither at once nor never."""
     with connect(users) as connection:
         load(connection, 1, BEGIN, page([(1, 1)]))
-        result = enrichment.queued_ids(connection, "features", 9, NOW)
+        result = enrichment_queue.queued_ids(connection, "features", 9, NOW)
         assert result == ["track1"]
         later = timedelta(hours=6)
         enrichment.load(connection, "features", result, Metadata(), NOW, later)
-        assert enrichment.queued_ids(connection, "features", 9, NOW) == []
-        assert enrichment.queued_ids(connection, "features", 9, NOW + later) == result
+        assert enrichment_queue.queued_ids(connection, "features", 9, NOW) == []
+        assert enrichment_queue.queued_ids(connection, "features", 9, NOW + later) == result
 
 
 @pytest.mark.parametrize(
@@ -378,7 +396,7 @@ def test_metadata_without_popularity_is_requested_once_a_day(
     def hear(minute: int, now: datetime) -> list[str]:
         body = page([(minute, 1)]).replace(b'"popularity"', b'"left_out"')
         load(connection, 1, now, body, now=now)
-        return enrichment.queued_ids(connection, kind, 9, now)
+        return enrichment_queue.queued_ids(connection, kind, 9, now)
 
     with connect(users) as connection:
         ids = hear(1, BEGIN)
@@ -394,9 +412,9 @@ def test_artist_named_by_a_later_response_is_queued(users: str) -> None:
     without = whole.replace(*BROKEN["artists"])
     with connect(users) as connection:
         load(connection, 1, BEGIN, without)
-        assert enrichment.queued_ids(connection, "artist", 9, NOW) == []
+        assert enrichment_queue.queued_ids(connection, "artist", 9, NOW) == []
         assert load(connection, 1, BEGIN + timedelta(hours=1), whole)["artists"] == 1
-        assert enrichment.queued_ids(connection, "artist", 9, NOW) == ["artist1"]
+        assert enrichment_queue.queued_ids(connection, "artist", 9, NOW) == ["artist1"]
 
 
 def test_known_track_is_compared_once_a_day(users: str) -> None:
@@ -526,7 +544,7 @@ def test_batches_of_users_in_any_order(users: str) -> None:
     same batch and whichever batch is loaded first."""
     different = [*BROKEN]
 
-    def load_batches(batches: list[list[int]]) -> dict[str, list[Any]]:
+    def load_all(batches: list[list[int]]) -> dict[str, list[Any]]:
         with connect(users) as connection:
             empty(connection)
             for batch in batches:
@@ -535,7 +553,7 @@ def test_batches_of_users_in_any_order(users: str) -> None:
                     body = page([(number, 1), (99, 2)]).replace(*BROKEN[different[number]])
                     parsed = transform.transform(body, number + 1, BEGIN, catalogue)
                     answers.append(ParsedResponse(number + 1, BEGIN, "key", None, parsed))
-                history.load(connection, [PollBatch(answers, catalogue, NOW)], "run", STALE_AFTER)
+                load_batches(connection, [PollBatch(answers, catalogue, NOW)], "run", STALE_AFTER)
             return {
                 name: sorted(map(repr, connection.execute(query.encode())))
                 for name, query in IN_ANY_ORDER.items()
@@ -548,11 +566,11 @@ def test_batches_of_users_in_any_order(users: str) -> None:
             'INSERT INTO "Users" SELECT n, n, n, n FROM generate_series(%s::int, %s) n',
             [USERS + 1, len(numbers)],
         )
-    expected = load_batches([numbers])
-    assert load_batches([numbers[::-1]]) == expected
-    assert load_batches([[number] for number in numbers]) == expected
-    assert load_batches([[number] for number in reversed(numbers)]) == expected
-    assert load_batches([numbers[::2], numbers[1::2]]) == expected
+    expected = load_all([numbers])
+    assert load_all([numbers[::-1]]) == expected
+    assert load_all([[number] for number in numbers]) == expected
+    assert load_all([[number] for number in reversed(numbers)]) == expected
+    assert load_all([numbers[::2], numbers[1::2]]) == expected
 
 
 def test_metadata_of_plays_only_fills_what_endpoints_left_out(users: str) -> None:
@@ -620,9 +638,9 @@ def test_two_tracks_at_one_moment(users: str) -> None:
         ]
         answer = ParsedResponse(1, BEGIN, "key", None, parsed)
         told_at_once = PollBatch([answer], catalogue, NOW)
-        counts = history.load(connection, [told_at_once], "run", STALE_AFTER)
+        counts = load_batches(connection, [told_at_once], "run", STALE_AFTER)
         assert (counts["plays"], counts["rejected_items"]) == (1, 1)
-        again = history.load(connection, [told_at_once], "run", STALE_AFTER)
+        again = load_batches(connection, [told_at_once], "run", STALE_AFTER)
         assert (again["plays"], again["rejected_items"]) == (0, 0)
 
 
@@ -662,7 +680,7 @@ def test_popularity_by_batches(users: str) -> None:
                     user, at, "key", None, transform.transform(body, user, at, catalogue)
                 )
             )
-        history.load(connection, [PollBatch(answers, catalogue, NOW)], "run", STALE_AFTER)
+        load_batches(connection, [PollBatch(answers, catalogue, NOW)], "run", STALE_AFTER)
 
     with connect(users) as connection:
         orders = (

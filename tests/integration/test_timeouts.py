@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from songswap.dev.stack.postgres import Postgres
 from songswap.errors import RunFailed, SettingsError, WarehouseBusy, WarehouseUnavailable
 from songswap.supervision.process import wait_until
 from songswap.warehouse.connection import connect, pool
-from songswap.warehouse.error_translation import translate
-from songswap.warehouse.locks import lock_loads
+from songswap.warehouse.error_translation import translate, translate_errors
+from songswap.warehouse.locks import lock_shards, lock_users
 from songswap.warehouse.migrate import migrate
 
-LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+SHARD = "SELECT FROM songswap.catalogue_shards WHERE shard = 7 FOR UPDATE SKIP LOCKED"
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'songswap'"
 
 
@@ -43,9 +44,10 @@ def held(dsn: str, statement: str) -> Iterator[int]:
 FREEZE = """
 import os, signal, sys
 from songswap.warehouse.connection import connect
-from songswap.warehouse.locks import lock_loads
+from songswap.warehouse.locks import lock_shards, lock_users
 with connect(sys.argv[1]) as connection, connection.transaction():
-    lock_loads(connection)
+    connection.execute("SELECT FROM songswap.streams")
+    lock_users(connection, [1]) if sys.argv[3] == "user" else lock_shards(connection, [7])
     if sys.argv[2] == "copying":
         with connection.cursor() as cursor, cursor.copy('COPY "Tracks" FROM STDIN') as writer:
             for number in range(5000):  # more than waits to be sent
@@ -56,9 +58,9 @@ with connect(sys.argv[1]) as connection, connection.transaction():
 
 
 @contextmanager
-def frozen(dsn: str, where: str) -> Iterator[None]:
-    """A process of ours that is frozen while it holds the lock of all loads."""
-    with subprocess.Popen([sys.executable, "-c", FREEZE, dsn, where]) as process:  # noqa: S603
+def frozen(dsn: str, where: str, held: str) -> Iterator[None]:
+    """A process of ours that is frozen while it holds the lock of a user or a shard."""
+    with subprocess.Popen([sys.executable, "-c", FREEZE, dsn, where, held]) as process:  # noqa: S603
         try:
             _, status = os.waitpid(process.pid, os.WUNTRACED)
             assert os.WIFSTOPPED(status)
@@ -120,34 +122,96 @@ def test_locked_for_migrations_and_coroutines(warehouse_dsn: str) -> None:
             migrate(warehouse_dsn)
 
 
+@pytest.fixture
+def with_user(warehouse_dsn: str) -> str:
+    """A warehouse with a user."""
+    with psycopg.connect(warehouse_dsn) as connection:
+        connection.execute('INSERT INTO "Users" VALUES (1, 1, 1, 1)')
+    return warehouse_dsn
+
+
+def take(connection: psycopg.Connection, held: str) -> None:
+    """Take the lock of a user or a shard, as loads do."""
+    if held == "user":
+        assert lock_users(connection, [1, 2]) == {1}
+    else:
+        assert lock_shards(connection, [7, 3]).keys() == {3, 7}
+
+
+def lock(connection: psycopg.Connection, held: str) -> None:
+    """Take the lock, and give it back."""
+    with connection.transaction():
+        take(connection, held)
+
+
 @pytest.mark.parametrize("where", ["between statements", "copying"])
-def test_frozen_process_loses_its_locks(warehouse_dsn: str, where: str) -> None:
+@pytest.mark.parametrize("held", ["user", "shard"])
+def test_frozen_process_loses_its_locks(with_user: str, where: str, held: str) -> None:
     """Those who wait go on."""
+    free = {"user": 'SELECT FROM "Users" FOR UPDATE SKIP LOCKED', "shard": SHARD}[held].encode()
     with (
-        frozen(warehouse_dsn, where),
-        psycopg.connect(warehouse_dsn, autocommit=True) as look,
-        connect(warehouse_dsn) as connection,
+        frozen(with_user, where, held),
+        psycopg.connect(with_user, autocommit=True) as look,
+        connect(with_user) as connection,
     ):
-        assert look.execute(LOCKS).fetchone() == (1,)
+        assert look.execute(free).fetchall() == []
+        lock(connection, held)
+        assert len(look.execute(free).fetchall()) == 1
+
+
+def test_copy_of_a_stranger_goes_on(with_user: str) -> None:
+    """Only what has used the pipeline's own tables is ended, whoever's the role is."""
+    with psycopg.connect(with_user) as stranger, connect(with_user) as connection:
+        stranger.execute('SELECT FROM "Users" FOR UPDATE')
+        stranger.pgconn.send_query(b'COPY "Tracks" FROM STDIN')
+        stranger.pgconn.flush()
+        with pytest.raises(WarehouseBusy, match="Held by"), translate_errors():
+            lock(connection, "user")
+        waits = "SELECT wait_event FROM pg_stat_activity WHERE pid = %s"
+        assert connection.execute(waits, [stranger.info.backend_pid]).fetchone() == ("ClientRead",)
+        stranger.close()
+
+
+WAITS_LONG = """
+SELECT count(*) FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND clock_timestamp() - query_start > interval '1.5 s'
+"""
+
+
+@pytest.mark.parametrize("held", ["user", "shard"])
+def test_turn_is_waited_for_longer(with_user: str, held: str) -> None:
+    """Than three times as long as for strangers; and that wait alone."""
+    with (
+        psycopg.connect(with_user) as holder,
+        psycopg.connect(with_user, autocommit=True) as look,
+        connect(with_user) as connection,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        with holder.transaction():
+            take(holder, held)
+            waits = threads.submit(lock, connection, held)
+            assert wait_until(lambda: look.execute(WAITS_LONG).fetchone() == (1,), 20)
+        waits.result()
         with connection.transaction():
-            lock_loads(connection)
-        assert look.execute(LOCKS).fetchone() == (0,)
+            take(connection, held)
+            assert connection.execute("SHOW lock_timeout").fetchone() == ("500ms",)
 
 
-def test_turn_is_waited_for_longer(warehouse_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other loads may take longer than a stranger, but not for ever."""
+@pytest.mark.parametrize("held", ["user", "shard"])
+def test_turn_is_not_waited_for_for_ever(
+    with_user: str, held: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SONGSWAP_WAIT_S", "0.1")
-    with psycopg.connect(warehouse_dsn, application_name="imports") as holder, closing(holder):
-        lock_loads(holder)
+    with psycopg.connect(with_user, application_name="imports") as holder, closing(holder):
+        take(holder, held)
         # Busy all the while, as a large import is.
         holder.pgconn.send_query(b"SELECT pg_sleep(60)")
         holder.pgconn.flush()
         with (
             pytest.raises(WarehouseBusy, match=r"Held by imports \(pid \d+\), active, since"),
-            connect(warehouse_dsn) as connection,
-            connection.transaction(),
+            connect(with_user) as connection,
         ):
-            lock_loads(connection)
+            lock(connection, held)
 
 
 def signal_all(server: Postgres, number: signal.Signals) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -74,7 +75,8 @@ def _show(config: "Settings", drained: "Drained", as_json: bool) -> None:
     if as_json:
         print_json(_report(config, drained))
         return
-    counts, waiting = drained
+    # A drain that found nothing has no count of what it loaded.
+    counts, waiting = Counter(drained.counts), drained.waiting
     err.say(
         f"Host {config.host}: {counts['retried_archived']:,} responses were archived,"
         f" {counts['retried_loaded']:,} loaded, and the tokens of {counts['tokens_stored']:,} users"

@@ -10,7 +10,14 @@ import typer
 from rich.progress import BarColumn, TaskProgressColumn, TimeRemainingColumn
 
 from songswap.cli.command import new_run_id
-from songswap.cli.engine import Engine, EngineOption, MasterOption, ProcessesOption, run_parallel
+from songswap.cli.engine import (
+    ConfOption,
+    Engine,
+    EngineOption,
+    MasterOption,
+    ProcessesOption,
+    run_parallel,
+)
 from songswap.errors import FIND_ID
 from songswap.terminal.console import JsonOption, Rows, Steps, err, log_to_stderr, out, print_json
 
@@ -62,6 +69,7 @@ def import_(
     engine: EngineOption = Engine.LOCAL,
     master: MasterOption = "",
     processes: ProcessesOption = 0,
+    conf: ConfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import whole streaming histories, from the exports that Spotify sends on request.
@@ -84,7 +92,9 @@ def import_(
     if user is not None:
         _import_one(config, user, files, trust, as_json)
     else:
-        _import_many(config, files[0], partial(run_parallel, engine, master, processes), as_json)
+        _import_many(
+            config, files[0], partial(run_parallel, engine, master, processes, conf=conf), as_json
+        )
 
 
 def _import_one(
@@ -123,8 +133,10 @@ def _import_many(
     found = waiting.packages
     done: list[Imported] = []
     rows = 0
+    run_id = new_run_id("import")
     with _steps() as progress:
-        for imported in run_all(partial(import_package, config, new_run_id("import")), found):
+        results = run_all(partial(import_package, config, run_id), found, name=f"{run_id}: users")
+        for imported in results:
             done.append(imported)
             rows += imported.counts.get("rows", 0)
             progress("users", len(done), len(found), f"{rows:,} rows")

@@ -11,7 +11,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from songswap.cli.command import new_run_id
-from songswap.cli.engine import Engine, EngineOption, MasterOption, ProcessesOption, run_parallel
+from songswap.cli.engine import (
+    ConfOption,
+    Engine,
+    EngineOption,
+    MasterOption,
+    ProcessesOption,
+    run_parallel,
+)
 from songswap.terminal.console import JsonOption, Rows, Steps, err, log_to_stderr, out, print_json
 
 if TYPE_CHECKING:
@@ -79,6 +86,7 @@ def replay(
     engine: EngineOption = Engine.LOCAL,
     master: MasterOption = "",
     processes: ProcessesOption = 0,
+    conf: ConfOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only count what would be read; change nothing.")
     ] = False,
@@ -109,7 +117,9 @@ def replay(
         if copy_users:
             counts["users_copied"] = archive.copy_users(config, live.warehouse_dsn, units)
         archive.require_users(config, units)
-    counts |= _replay(config, units, partial(run_parallel, engine, master, processes), dry_run)
+    counts |= _replay(
+        config, units, partial(run_parallel, engine, master, processes, conf=conf), dry_run
+    )
     if as_json:
         print_json({name: counts.get(name, 0) for name in _TITLES})
     else:
@@ -130,7 +140,8 @@ def _replay(
     counts: dict[str, int] = {}
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Steps(*columns) as progress:
-        for done, result in enumerate(run_all(work, units), 1):
+        results = run_all(work, units, name=f"{run_id}: groups of users")
+        for done, result in enumerate(results, 1):
             counts = run_counts.total([counts, result])
             so_far = f"{counts.get('objects', 0):,} objects, {counts.get('plays', 0):,} new plays"
             progress("groups of users", done, len(units), so_far)

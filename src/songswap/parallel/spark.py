@@ -2,30 +2,40 @@
 
 `songswap.parallel.processes` does the same on this machine.
 
-Each unit is a job of one task: its result is returned as soon as it ends, the number of units in
-progress is exact, and Spark gives a unit to another worker when its own is lost.
+    units ──▶ one job, one stage, a task each ──▶ an accumulator ──▶ results, as tasks end
+
+Spark decides where a task runs, and runs it again where its worker was lost or where it speculates.
+It adds the updates of a task of a job's last stage once, whichever of its attempts ends first.
 """
 
+import base64
 import logging
+import os
 import pickle
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from songswap.errors import WorkerLost
-from songswap.parallel.processes import as_they_end
+from songswap.errors import SongSwapError, WorkerLost
 from songswap.parallel.spark_runtime import spark_home
 from songswap.parallel.spark_session import SECRET, session
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
+    from pyspark.accumulators import Accumulator
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
-_CHECK_S = 1.0
+_Outcome = tuple[Any, Exception | None]
+"""A unit's result, or its error."""
+
+_WORK = "SONGSWAP_SECRET_WORK"
+"""The variable of executors that holds the work, with its settings: Spark redacts SECRET."""
+
+_CHECK_S = 0.5
 _REMEDY = (
     "What was done until then stays. Check that workers have 512 MB and a core free, that "
     f"their logs show no errors, and that {SECRET} is what the master has; then start again."
@@ -39,6 +49,8 @@ def run_parallel(
     master: str,
     *,
     at_once: int,
+    name: str = "units of work",
+    configuration: Mapping[str, str] | None = None,
     patience_s: float = 60,
 ) -> Iterator[Result]:
     """Yield the results of all units, in the order in which they end.
@@ -48,41 +60,35 @@ def run_parallel(
     must tolerate that. The first error ends it, and cuts off the units in progress.
 
     Args:
-        work: does one unit, with the package of the worker's machine; pickled.
+        work: does one unit, with the package of the worker's machine; pickled by its name.
         units: each is finished once.
         master: a master's address, `spark://host:port` or `local[cores]`.
         at_once: how many units are in progress, at most; the cluster's cores are a limit too.
+        name: of the job, in Spark's web UI.
+        configuration: settings of Spark beside those of `songswap.parallel.spark_session`.
         patience_s: how many seconds there may be no worker at all.
 
     Raises:
-        SettingsError: the extra `spark` is not installed.
+        SettingsError: the extra `spark` is not installed, or a setting is not the caller's.
         WorkerLost: the master or its workers are unreachable, or processes die with a unit.
         Exception: the work's own, as it is, with its traceback as a note.
     """
     spark_home()
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # it has no types
-
-    threads = ThreadPoolExecutor(at_once)
+    units = list(units)
+    if not units:
+        return
+    thread = ThreadPoolExecutor(1)
     try:
-        with session(master, at_once) as context:
+        with session(master, at_once, name, configuration or {}) as context:
+            context.environment[_WORK] = base64.b64encode(pickle.dumps(work)).decode()
+            if context.uiWebUrl:
+                _log.info("Spark shows '%s' at %s.", name, context.uiWebUrl)
             workers = _Workers(context, master, patience_s)
-
-            def submit(unit: Unit) -> "Future[Result]":
-                return threads.submit(_run, context, work, unit)
-
-            try:
-                yield from as_they_end(
-                    submit, units, at_once, check=workers.check, check_every_s=_CHECK_S
-                )
-            except Py4JError as error:  # its text is fetched from Java
-                raise WorkerLost(
-                    "Spark could not finish a unit of work. What other units have done stays; "
-                    f"start again when the reason is gone: {_reason(error)}"
-                ) from error
+            yield from _Job(context, thread, name, units).results(workers.check)
     finally:
         # Not before the session's Java has ended: Spark never ends a job that is submitted while
         # the session is being stopped.
-        threads.shutdown()
+        thread.shutdown()
 
 
 def attempt(work: Callable[[Unit], Result], unit: Unit) -> tuple[Result | None, Exception | None]:
@@ -94,11 +100,97 @@ def attempt(work: Callable[[Unit], Result], unit: Unit) -> tuple[Result | None, 
         return None, _portable(error)
 
 
-def _run(context: "SparkContext", work: Callable[[Unit], Result], unit: Unit) -> Any:
-    [(result, error)] = context.parallelize([unit], 1).map(partial(attempt, work)).collect()
-    if error is not None:
-        raise error
-    return result
+class _Job:
+    """A job of one stage with a task for each unit.
+
+    Args:
+        context: the session.
+        thread: waits for the end of the job.
+        name: of the job.
+        units: one or more.
+    """
+
+    def __init__(
+        self, context: "SparkContext", thread: ThreadPoolExecutor, name: str, units: Sequence[Any]
+    ) -> None:
+        from pyspark.accumulators import AddingAccumulatorParam
+
+        self._context = context
+        self._name = name
+        self._units = units
+        adding = AddingAccumulatorParam(list[_Outcome]())
+        self._ended = context.accumulator(list[_Outcome](), adding)
+        self._job: Future[None] = thread.submit(_run, context, name, units, self._ended)
+
+    def results(self, check: Callable[[], None]) -> Iterator[Any]:
+        """Yield results as tasks end; raise the first error, and end the job with it.
+
+        Args:
+            check: called twice a second; may raise.
+
+        Raises:
+            WorkerLost: Spark gave a unit up, or has ended.
+        """
+        count, is_last = 0, False
+        while not is_last:
+            is_last = self._wait(check)  # before the results are read, or some were missed
+            for result, error in self._ended.value[count:]:
+                if error is not None:
+                    self._cancel(error)
+                    raise error
+                count += 1
+                yield result
+        if count != len(self._units):
+            raise WorkerLost(f"Spark returned {count} of {len(self._units)} results. {_REMEDY}")
+
+    def _wait(self, check: Callable[[], None]) -> bool:
+        """Wait for the end of the job, for half a second; return whether it has ended."""
+        from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # it has no types
+
+        try:
+            wait([self._job], _CHECK_S)
+            check()
+            if not self._job.done():
+                return False
+            self._job.result()
+        except (Py4JError, ConnectionError) as error:  # its text is fetched from Java
+            raise WorkerLost(
+                "Spark could not finish a unit of work. What other units have done stays; "
+                f"start again when the reason is gone: {_reason(error)}"
+            ) from error
+        return True
+
+    def _cancel(self, error: Exception) -> None:
+        """End the job; Spark's web UI shows the reason."""
+        # Another error's text may quote rows.
+        text = f": {error}" if isinstance(error, SongSwapError) else ""
+        self._context._jsc.sc().cancelJobGroup(self._name, f"{type(error).__name__}{text}")
+
+
+def _run(
+    context: "SparkContext",
+    name: str,
+    units: Sequence[Any],
+    ended: "Accumulator[list[_Outcome]]",
+) -> None:
+    """Run the job until its end; in a thread of its own, for Spark names jobs by their thread."""
+    context.setJobGroup(name, f"{name}: {len(units)}, a task each", interruptOnCancel=True)
+    context.setLocalProperty("callSite.short", name)
+    context.parallelize(units, len(units)).foreachPartition(partial(_do, ended))
+
+
+def _do(ended: "Accumulator[list[_Outcome]]", units: Iterable[Any]) -> None:
+    """Do the unit of a task, in a process of an executor."""
+    work = _work()
+    for unit in units:
+        ended.add([attempt(work, unit)])
+
+
+@cache
+def _work() -> Callable[[Any], Any]:
+    """The work, in a process of an executor."""
+    work: Callable[[Any], Any] = pickle.loads(base64.b64decode(os.environ[_WORK]))  # noqa: S301  (the session's)
+    return work
 
 
 def _portable(error: Exception) -> Exception:

@@ -1,5 +1,6 @@
 """A session with a Spark master, which leaves no trace in this process."""
 
+import logging
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from songswap.errors import WorkerLost
+from songswap.errors import SettingsError, WorkerLost
 from songswap.parallel.spark_runtime import JAVA_OPTIONS, java_environment
 
 if TYPE_CHECKING:
@@ -42,19 +43,25 @@ def secret_configuration(secret: str) -> dict[str, str]:
 
 def as_properties(configuration: Mapping[str, str]) -> str:
     """The text of a `spark-defaults.conf`."""
-    return "".join(f"{name} {value}\n" for name, value in configuration.items())
+    escaped = str.maketrans({"\\": r"\\", "\n": r"\n"})
+    return "".join(f"{name} {value.translate(escaped)}\n" for name, value in configuration.items())
 
 
 @contextmanager
-def session(master: str, cores: int) -> Iterator["SparkContext"]:
+def session(
+    master: str, cores: int, name: str, configuration: Mapping[str, str]
+) -> Iterator["SparkContext"]:
     """Yield a context of Spark. Only one can be open in a process.
 
     Args:
         master: the address of a master, `spark://…` or `local[…]`.
         cores: how many of the cluster's cores it takes, at most.
+        name: of the work, in Spark's web UI.
+        configuration: settings of Spark that win over those here.
 
     Raises:
-        SettingsError: the extra `spark` is not installed.
+        SettingsError: the extra `spark` is not installed, or a setting would break what a session
+            promises.
         WorkerLost: nothing responds at the master's address, or it refuses the session.
     """
     address = own_address(master)
@@ -66,24 +73,51 @@ def session(master: str, cores: int) -> Iterator["SparkContext"]:
         (folder / "spark-defaults.conf").write_text(
             as_properties(
                 {
-                    "spark.master": master,
-                    "spark.app.name": "songswap",
-                    "spark.cores.max": str(cores),
-                    "spark.driver.host": address,
-                    "spark.driver.bindAddress": address,
-                    "spark.driver.memory": "512m",
-                    "spark.driver.extraJavaOptions": JAVA_OPTIONS,
-                    "spark.executor.memory": "512m",
-                    "spark.executor.extraJavaOptions": JAVA_OPTIONS,
-                    "spark.local.dir": str(folder),
-                    "spark.ui.enabled": "false",
-                    "spark.ui.showConsoleProgress": "false",
-                    **secret_configuration(os.environ.get(SECRET, "")),
+                    **_defaults(name, address, folder),
+                    **configuration,
+                    **_fixed(master, cores, configuration),
                 }
             )
         )
         stack.enter_context(_environment(environment))
         yield stack.enter_context(_context(folder / "driver.log", master))
+
+
+def _defaults(name: str, address: str, folder: Path) -> dict[str, str]:
+    """Return the settings that a caller may replace."""
+    return {
+        "spark.app.name": f"songswap {name}",
+        "spark.driver.host": address,
+        "spark.driver.bindAddress": address,
+        "spark.driver.memory": "512m",
+        "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+        "spark.executor.memory": "512m",
+        "spark.executor.extraJavaOptions": JAVA_OPTIONS,
+        "spark.local.dir": str(folder),
+        "spark.ui.port": "0",
+        "spark.ui.showConsoleProgress": "false",
+    }
+
+
+def _fixed(master: str, cores: int, configuration: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that a caller may not replace.
+
+    Raises:
+        SettingsError: ``configuration`` has one of them.
+    """
+    fixed = {
+        "spark.master": master,
+        "spark.cores.max": str(cores),
+        # Nobody has to log in to the web UI.
+        "spark.ui.killEnabled": "false",
+        **secret_configuration(os.environ.get(SECRET, "")),
+    }
+    if taken := sorted(fixed.keys() & configuration.keys()):
+        raise SettingsError(
+            f"{', '.join(taken)} cannot be set: --master, --processes and {SECRET} decide it."
+            " Nothing was done."
+        )
+    return fixed
 
 
 def own_address(master: str) -> str:
@@ -110,6 +144,8 @@ def own_address(master: str) -> str:
 
 @contextmanager
 def _context(log: Path, master: str) -> Iterator["SparkContext"]:
+    # At INFO it tells the end of each connection to Java.
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # it has no types
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkException
@@ -132,7 +168,10 @@ def _context(log: Path, master: str) -> Iterator["SparkContext"]:
             yield context
         finally:
             if context is not None:
-                context.stop()
+                try:
+                    context.stop()
+                except ConnectionError:  # Java was killed: only this process's part can be stopped
+                    context.stop()
             if gateway is not None:
                 # Spark would keep its Java until this process ends.
                 SparkContext._gateway = SparkContext._jvm = None

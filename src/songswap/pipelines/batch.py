@@ -34,7 +34,7 @@ def run_batch(
 
     Returns:
         Counts of `songswap.pipelines.fetch.fetch`, of `songswap.pipelines.drain.drain_spool` and of
-        new rows, see `songswap.warehouse.plays.load`.
+        new rows, see `songswap.pipelines.load.load_responses`.
 
     Raises:
         SongSwapError: what ended the fetch; or else the load, or the report. Responses that were

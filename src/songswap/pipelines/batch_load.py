@@ -1,6 +1,6 @@
 """Load a batch's responses in a thread, a group at a time, while its users are polled.
 
-    fetch ──▶ spool ──▶ group ──▶ load_responses (a transaction) ──▶ group ──▶ … ──▶ step 'load'
+    fetch ──▶ spool ──▶ group ──▶ load_responses ──▶ group ──▶ … ──▶ step 'load'
 
 The thread has a session, and an opened spool, of its own. So memory holds one group of responses,
 however many users a batch has.
@@ -76,7 +76,7 @@ class BatchLoader:
             counts: of what was done before, which become the step's too.
 
         Returns:
-            Counts of new rows, see `songswap.warehouse.plays.load`.
+            Counts of new rows, see `songswap.pipelines.load.load_responses`.
 
         Raises:
             WarehouseError: what is not loaded stays in the spool; the next drain loads it.

@@ -83,7 +83,7 @@ def drain_spool(
 
     Returns:
         Counts of what was archived and loaded, of users whose tokens were stored or put back, and
-        of rows, see `songswap.warehouse.plays.load`.
+        of rows, see `songswap.pipelines.load.load_responses`.
 
     Raises:
         SpoolError: nothing more can be done.

@@ -17,7 +17,7 @@ from songswap.errors import QuotaReserved, SongSwapError
 from songswap.parallel import event_loop
 from songswap.pipelines.metadata_fetcher import open_fetcher
 from songswap.settings import Settings
-from songswap.warehouse import enrichment, runs
+from songswap.warehouse import enrichment_queue, runs
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import METADATA
 from songswap.warehouse.deviations import require_fit
@@ -91,7 +91,7 @@ async def _fetch_queued(
         settings, connection, kind, Priority.ENRICHMENT, counts, clock
     ) as fetcher:
         limit = fetcher.ids_at_once * _CALLS_IN_TURN
-        while ids := enrichment.queued_ids(connection, kind, limit, fetcher.clock()):
+        while ids := enrichment_queue.queued_ids(connection, kind, limit, fetcher.clock()):
             await fetcher.fetch(ids)
             log.info("Looked up %d ids (%s) so far.", counts[f"{kind}_requested"], kind)
         # Also where no id was left to look up when it was found.

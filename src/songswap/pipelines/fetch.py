@@ -171,8 +171,8 @@ def _record(
 ) -> None:
     """Record in the warehouse what came of the batch, in one transaction."""
     with connection.transaction():
+        polls.record_polls(connection, outcomes.polled, now)
         grants.record_refused(connection, outcomes.refused, run_id)
         grants.record_forbidden(connection, outcomes.forbidden(), run_id)
         grants.record_recovered(connection, outcomes.recovered)
-        polls.record_polls(connection, outcomes.polled, now)
         runs.end_step(connection, run_id, "fetch", batch, counts, now, problem, outcomes.by_user)

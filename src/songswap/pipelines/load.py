@@ -1,12 +1,12 @@
 """Load responses of the spool: their rows go into the warehouse.
 
-spool ──▶ transform ──▶ warehouse, in one transaction; where that is refused, in halves
+spool ──▶ transform ──▶ tracks and artists ──▶ plays, in one transaction; if refused, in halves
 """
 
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 
@@ -18,10 +18,11 @@ from songswap.settings import Settings
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
 from songswap.transform import recent_plays
-from songswap.warehouse import plays
+from songswap.transform.catalogue import merge_catalogues
+from songswap.warehouse import catalogue, plays
+from songswap.warehouse.catalogue import Times
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.plays import ParsedResponse, PollBatch
-from songswap.warehouse.retry import retried
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +44,14 @@ def load_responses(
     run_id: str,
     now: datetime,
 ) -> Counter[str]:
-    """Load responses in one transaction; where their rows are refused, in halves.
+    """Load responses; where their rows are refused, in halves.
 
     Args:
         responses: each user's in the order in which Spotify gave them.
 
     Returns:
-        Counts of new rows, see `songswap.warehouse.plays.load`.
+        Counts of new rows: tracks, artists, artist_tracks, track_images, track_popularity,
+        track_previews, and see `songswap.warehouse.plays.load`.
 
     Raises:
         PlatformUnfit: nothing can be loaded into the tables as they are; the responses stay.
@@ -61,7 +63,7 @@ def load_responses(
     for part in parts:
         is_all = len(part) == len(responses)
         try:
-            counts.update(_load_part(connection, settings, part, run_id, now))
+            _load_part(connection, settings, part, run_id, now, counts)
         except REFUSED as error:
             if is_all:
                 log.warning("A load was refused; it is tried in halves. %s", reason(error))
@@ -73,18 +75,36 @@ def load_responses(
     return counts
 
 
-@retried
 def _load_part(
     connection: psycopg.Connection,
     settings: Settings,
     responses: Sequence[RawResponse],
     run_id: str,
     now: datetime,
-) -> Counter[str]:
-    """Load responses in one transaction."""
-    with gc_paused(), connection.transaction():
+    counts: Counter[str],
+) -> None:
+    """Load responses: tracks and artists, and then plays, in one transaction.
+
+    What is new is added to ``counts``: tracks also where the plays are then refused.
+    """
+    with gc_paused():
         batches = [transformed(part, now) for part in poll_batches(responses)]
-        return plays.load(connection, batches, run_id, settings.stale_after)
+        load_catalogue(connection, batches, settings.stale_after, counts)
+        counts.update(plays.load(connection, batches, run_id, settings.stale_after))
+
+
+def load_catalogue(
+    connection: psycopg.Connection,
+    batches: Sequence[PollBatch],
+    stale_after: timedelta,
+    counts: Counter[str],
+) -> None:
+    """Load the tracks and artists of batches; see `songswap.warehouse.catalogue.load`."""
+    if not batches:
+        return
+    rows = merge_catalogues([batch.catalogue for batch in batches])
+    now = min(batch.now for batch in batches)
+    catalogue.load(connection, rows, Times(now, now - stale_after), counts)
 
 
 def transformed(responses: Iterable[RawResponse], now: datetime) -> PollBatch:
@@ -93,21 +113,21 @@ def transformed(responses: Iterable[RawResponse], now: datetime) -> PollBatch:
     Raises:
         CorruptResponse: one of them is not whole.
     """
-    catalogue = Catalogue()
+    rows = Catalogue()
     with gc_paused():
-        parsed = [_parsed(response, catalogue) for response in responses]
-    return PollBatch(parsed, catalogue, now)
+        parsed = [_parsed(response, rows) for response in responses]
+    return PollBatch(parsed, rows, now)
 
 
-def _parsed(response: RawResponse, catalogue: Catalogue) -> ParsedResponse:
-    """Transform a response; adds what it says of tracks and artists to ``catalogue``."""
+def _parsed(response: RawResponse, rows: Catalogue) -> ParsedResponse:
+    """Transform a response; adds what it says of tracks and artists to ``rows``."""
     body = response.body
     return ParsedResponse(
         response.user_id,
         response.observed_at,
         response.key,
         response.fingerprint or recent_plays.fingerprint(body),
-        recent_plays.transform(body, response.user_id, response.observed_at, catalogue),
+        recent_plays.transform(body, response.user_id, response.observed_at, rows),
     )
 
 

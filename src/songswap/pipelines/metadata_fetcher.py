@@ -18,7 +18,7 @@ from songswap.pipelines.endpoints import ENDPOINTS, SPOTIFY, Clients, Endpoint, 
 from songswap.pipelines.load import REFUSED, reason
 from songswap.settings import Settings
 from songswap.spotify.client import Response
-from songswap.warehouse import enrichment
+from songswap.warehouse import enrichment, enrichment_queue
 from songswap.warehouse.limits import blocked_endpoints, pauses
 from songswap.warehouse.limits.budgets import Priority
 
@@ -194,10 +194,10 @@ class MetadataFetcher:
             "%s of %s %s, which is looked up again in a day.", reason(error), self.kind, refused_id
         )
         until = self.clock() + _FORBIDDEN_FOR
-        enrichment.postpone(self.connection, self.kind, [refused_id], until)
+        enrichment_queue.postpone(self.connection, self.kind, [refused_id], until)
 
     def _postpone(self, ids: Sequence[str], wait: timedelta) -> None:
-        enrichment.postpone(self.connection, self.kind, ids, self.clock() + wait)
+        enrichment_queue.postpone(self.connection, self.kind, ids, self.clock() + wait)
         self.counts[f"{self.kind}_requested"] += len(ids)
         self.counts[f"{self.kind}_postponed"] += len(ids)
 

@@ -21,7 +21,7 @@ from songswap.errors import CorruptResponse, ExportRefused, RunFailed, SettingsE
 from songswap.parallel.gc_pause import gc_paused
 from songswap.pipelines.bisection import Bisection
 from songswap.pipelines.import_export import import_archived
-from songswap.pipelines.load import REFUSED, poll_batches, reason, transformed
+from songswap.pipelines.load import REFUSED, load_catalogue, poll_batches, reason, transformed
 from songswap.settings import Settings
 from songswap.storage.archive_reader import ArchiveReader, Damaged, ReadResult, Unusable
 from songswap.storage.records import RawExport, RawResponse
@@ -137,7 +137,7 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
         Counts: users, gone_users, objects, responses (loaded), known (plays that were loaded
         before), damaged (objects that are no whole response), unusable (whole ones without plays:
         errors of Spotify, empty ones), refused (responses whose rows PostgreSQL refused), foreign;
-        and new rows by name, see `songswap.warehouse.plays.load`.
+        and new rows by name, see `songswap.pipelines.load.load_responses`.
 
     Raises:
         ArchiveUnreadable, WarehouseUnavailable: what was loaded until then stays.
@@ -217,12 +217,13 @@ class _Replay(NamedTuple):
 
     @gc_paused()
     def _load(self, responses: list[RawResponse]) -> None:
-        """Load responses in one transaction; where that is refused, in halves."""
+        """Load responses, their plays in one transaction; where that is refused, in halves."""
+        stale_after = self.settings.stale_after
         parts = Bisection(responses)
         for part in parts:
             try:
                 batches = list(_poll_batches(part))
-                stale_after = self.settings.stale_after
+                load_catalogue(self.connection, batches, stale_after, self.counts)
                 counts = plays.load(self.connection, batches, self.run_id, stale_after)
             except REFUSED as error:
                 if not parts.halve(part):

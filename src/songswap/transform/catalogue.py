@@ -3,13 +3,17 @@
 So responses give the same rows one by one, in batches of any size, and in a replay (docs/adr/0012).
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
 
 
 def merge_catalogues(catalogues: Sequence[Catalogue]) -> Catalogue:
-    """Merge the rows of catalogues, without their data fixes and incomplete tracks."""
+    """Merge the rows of catalogues, without their data fixes.
+
+    Tracks are incomplete that are so in any of them.
+    """
     if len(catalogues) == 1:
         return catalogues[0]
     rows = Catalogue()
@@ -28,7 +32,34 @@ def merge_catalogues(catalogues: Sequence[Catalogue]) -> Catalogue:
         for id_, form in catalogue.forms.items():
             if rows.forms.setdefault(id_, form) != form:
                 rows.forms[id_] = 0
+        rows.incomplete |= catalogue.incomplete
     return rows
+
+
+def split_catalogue(catalogue: Catalogue, shard_of: Callable[[str], int]) -> dict[int, Catalogue]:
+    """Split the rows of a catalogue by the shard of their track, without data fixes.
+
+    An artist is in each shard that has a track of theirs.
+    """
+    parts: defaultdict[int, Catalogue] = defaultdict(Catalogue)
+    for id_, track in catalogue.tracks.items():
+        parts[shard_of(id_)].tracks[id_] = track
+    for link_key, link in catalogue.artist_tracks.items():
+        part = parts[shard_of(link.track_id)]
+        part.artist_tracks[link_key] = link
+        if artist := catalogue.artists.get(link.artist_id):
+            part.artists[artist.id] = artist
+    for popularity_key, observed in catalogue.track_popularity.items():
+        parts[shard_of(observed.id)].track_popularity[popularity_key] = observed
+    for image_key, image in catalogue.track_images.items():
+        parts[shard_of(image.id)].track_images[image_key] = image
+    for id_, preview in catalogue.track_previews.items():
+        parts[shard_of(id_)].track_previews[id_] = preview
+    for id_, form in catalogue.forms.items():
+        parts[shard_of(id_)].forms[id_] = form
+    for id_ in catalogue.incomplete:
+        parts[shard_of(id_)].incomplete.add(id_)
+    return parts
 
 
 def larger_track(left: Track, right: Track) -> Track:

@@ -1,151 +1,185 @@
-"""Load the tracks and artists of responses of recently played.
+"""Load the tracks and artists of responses of recently played, before the plays.
 
-    rows ──▶ which of them are known, by key ──▶ the rest ──COPY──▶ the platform's tables
+    rows ──▶ look-up without a lock ──▶ new artists
+                    └──▶ shards with news: lock ──▶ what has changed: look up again ──▶ COPY, commit
 
-Of two values the larger stays, whichever came first. A value that ``/tracks`` or ``/artists``
-returned stays in any case, and only empty ones are filled in (docs/adr/0012).
+What is stored here is right whether or not the plays follow. A new artist, and a new track that
+lacks something, is queued in the transaction that makes it: no later load finds it new.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 
-from songswap.models import (
-    Artist,
-    ArtistTrack,
-    Catalogue,
-    DataFix,
-    Image,
-    Popularity,
-    Preview,
-    Track,
+from songswap.models import Artist, Catalogue, Popularity
+from songswap.transform.catalogue import merge_catalogues, split_catalogue
+from songswap.warehouse import artists, enrichment_queue, popularity
+from songswap.warehouse.catalogue_lookup import (
+    TABLES,
+    Found,
+    News,
+    Row,
+    compare_popularity,
+    existing,
+    look_up,
 )
-from songswap.transform.catalogue import with_one_primary
-from songswap.warehouse import popularity
 from songswap.warehouse.copying import copy
+from songswap.warehouse.locks import lock_some_shards, shard_of, shard_versions
 from songswap.warehouse.popularity import Comparison
+from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
 
 _SQL = statements("catalogue.sql")
 
-_Row = tuple[Any, ...]
-_Rows = dict[_Row, _Row]
-"""Rows by their keys."""
+_ROWS_AT_ONCE = 2_000
+"""Rows of a transaction: with fewer, its own cost is more than theirs; with more, others wait."""
+
+_ARTISTS_AT_ONCE = 500
 
 
-class _Table(NamedTuple):
-    """A table: its first ``key_size`` columns are its key, and ``kind`` is whose rows it has."""
+class Times(NamedTuple):
+    """When something is queued to be fetched: ``now``, unless it was received after ``stale``."""
 
-    name: str
-    columns: tuple[str, ...]
-    key_size: int
-    kind: str = "track"
-
-    def key(self, row: _Row) -> _Row:
-        return row[: self.key_size]
+    now: datetime
+    stale: datetime
 
 
-_TABLES = {
-    "tracks": _Table("Tracks", Track._fields, 1),
-    "artists": _Table("Artists", Artist._fields, 1, "artist"),
-    "artist_tracks": _Table("ArtistTracks", ArtistTrack._fields, 2),
-    "track_images": _Table("TrackImages", Image._fields, 3),
-    "track_previews": _Table("TrackPreviews", Preview._fields, 1),
-}
-"""By their names in a catalogue, each after those it refers to."""
-
-
-def load(connection: psycopg.Connection, catalogue: Catalogue) -> tuple[Counter[str], set[str]]:
+def load(
+    connection: psycopg.Connection, catalogue: Catalogue, times: Times, counts: Counter[str]
+) -> None:
     """Insert unknown rows of tracks and artists, and complete known ones.
 
-    Needs the lock of all loads.
+    Artists and then shards are written in transactions of their own: the more rows, the more
+    transactions. Where none of the rows is new, nothing is locked.
 
-    Returns:
-        The counts of new rows by name, and the ids of the new artists.
+    Args:
+        catalogue: if all tracks are of one shard, no other is locked.
+        counts: new rows by name are added to it, also those from before an error.
 
     Raises:
-        LoadIncomplete: rows were not in their table after their load.
-        psycopg.Error: the server's own.
+        LoadIncomplete: rows were not in their table after their load. What was loaded before stays.
+        psycopg.Error: the server's own; likewise.
     """
-    counts, new_artists = Counter[str](), set[str]()
-    stored = existing(connection, catalogue.tracks)
-    observed = catalogue.track_popularity.values()
-    compared = _compare_popularity(connection, observed, stored)
-    new_forms = _new_forms(connection, catalogue, stored)
-    changed_popularity = {row.id for row in observed} - compared.known
-    rows = _without_tracks(catalogue, stored - new_forms.keys() - changed_popularity)
-    # A new track has no rows yet: only the others are looked up.
-    known_tracks = [track.id for track in rows["tracks"] if track.id in stored]
-    for name, table in _TABLES.items():
-        ids = known_tracks if table.kind == "track" else [row[0] for row in rows[name]]
-        new, changed = _compare(connection, name, rows[name], ids)
-        _execute_with_columns(connection, f"change_{name}", table.columns, changed)
-        counts[name] = copy(connection, table.name, table.columns, sorted(new))
-        if name == "tracks":
-            fill_durations(connection, [row[0] for row in new if not row[2]])
-        if name == "artists":
-            new_artists = {row[0] for row in new}
-    counts["track_popularity"] = _store_popularity(connection, compared)
-    _execute_with_columns(connection, "upsert_forms", ("id", "form"), sorted(new_forms.items()))
-    return counts, new_artists
+    versions, found = _look_up(connection, catalogue)
+    for start in range(0, len(found.artists), _ARTISTS_AT_ONCE):
+        some = found.artists[start : start + _ARTISTS_AT_ONCE]
+        counts["artists"] += _load_artists(connection, some, times)
+    seen = _Seen(catalogue, versions, found.news)
+    left = sorted(found.news)
+    while left:
+        written, new = _write_some(connection, left, seen, times)
+        counts.update(new)
+        left = [shard for shard in left if shard not in written]
 
 
-def load_popularity(connection: psycopg.Connection, rows: Iterable[Popularity]) -> None:
-    """Load the popularity of tracks that exist; needs the lock of all loads.
+def plan_by_key(connection: psycopg.Connection) -> None:
+    """Have rows looked up by key until the end of the transaction, however small tables seem."""
+    connection.execute(_SQL["plan_by_key"])
+
+
+def load_popularity(connection: psycopg.Connection, rows: Collection[Popularity]) -> None:
+    """Load the popularity of tracks that exist; needs the locks of their shards.
 
     Raises:
         LoadIncomplete: rows were not in the table after their load.
         psycopg.Error: the server's own.
     """
-    observed = list(rows)
-    stored = existing(connection, [row.id for row in observed])
-    observed = [row for row in observed if row.id in stored]
-    _store_popularity(connection, _compare_popularity(connection, observed, stored))
-
-
-def existing(connection: psycopg.Connection, ids: Collection[str]) -> set[str]:
-    """Return those of these tracks that are in the table."""
-    if not ids:
-        return set()
-    return {id_ for (id_,) in connection.execute(_SQL["existing"], {"ids": list(ids)})}
+    stored = existing(connection, [row.id for row in rows])
+    observed = [row for row in rows if row.id in stored]
+    _store_popularity(connection, compare_popularity(connection, observed, stored))
 
 
 def fill_durations(connection: psycopg.Connection, ids: Collection[str]) -> None:
     """Give these tracks the length that exports suggest, where Spotify has given none.
 
-    Needs the lock of all loads.
+    Needs the locks of their shards.
     """
     if ids:
         connection.execute(_SQL["fill_durations"], {"ids": list(ids)})
 
 
-def store_fixes(connection: psycopg.Connection, fixes: Collection[DataFix], now: datetime) -> int:
-    """Record what was cut, cleaned or left out of rows; return how many fixes are new."""
-    if not fixes:
-        return 0
-    kinds, ids, fields, problems = map(list, zip(*fixes, strict=True))
-    params = {"kinds": kinds, "ids": ids, "fields": fields, "problems": problems, "now": now}
-    return connection.execute(_SQL["insert_data_fixes"], params).rowcount
+@dataclass(slots=True)
+class _Seen:
+    """The ``news`` of a catalogue by shard, looked up when the shards had these ``versions``.
+
+    ``parts`` are its rows by shard, split when they are first needed.
+    """
+
+    catalogue: Catalogue
+    versions: dict[int, int]
+    news: dict[int, News]
+    parts: dict[int, Catalogue] | None = None
+
+    @property
+    def shards_at_once(self) -> int:
+        """In how many shards there are as many rows as one transaction writes."""
+        rows = sum(map(len, self.news.values()))
+        return max(1, _ROWS_AT_ONCE * len(self.news) // max(1, rows))
+
+    def part(self, shards: Iterable[int]) -> Catalogue:
+        """Return the rows of these shards."""
+        if self.parts is None:
+            self.parts = split_catalogue(self.catalogue, shard_of)
+        return merge_catalogues([self.parts[shard] for shard in shards])
 
 
-def _compare_popularity(
-    connection: psycopg.Connection, observed: Collection[Popularity], stored: Collection[str]
-) -> Comparison:
-    """Compare popularity with the rows of the same days; tracks not in ``stored`` have none."""
-    of_stored = [row for row in observed if row.id in stored]
-    if not of_stored:
-        return popularity.compare(observed, [])
-    days = [row.date.date() for row in of_stored]
-    params = {
-        "ids": list({row.id for row in of_stored}),
-        "first": min(days),
-        "last": max(days),
-    }
-    rows = connection.execute(_SQL["popularity"], params)
-    return popularity.compare(observed, [Popularity(*row) for row in rows])
+def _look_up(connection: psycopg.Connection, catalogue: Catalogue) -> tuple[dict[int, int], Found]:
+    """Return the versions of shards and, looked up after them, the news of a catalogue."""
+    if not catalogue.tracks:
+        return {}, Found({}, [])
+    with connection.transaction():
+        plan_by_key(connection)
+        return shard_versions(connection), look_up(connection, catalogue)
+
+
+@retried
+def _load_artists(connection: psycopg.Connection, rows: Collection[Artist], times: Times) -> int:
+    """Write artists, in one transaction; return how many are new."""
+    with connection.transaction():
+        plan_by_key(connection)
+        new = artists.merge(connection, rows)
+        enrichment_queue.enqueue(connection, [("artist", id_) for id_ in new], *times)
+    return len(new)
+
+
+@retried
+def _write_some(
+    connection: psycopg.Connection, shards: Sequence[int], seen: _Seen, times: Times
+) -> tuple[Collection[int], Counter[str]]:
+    """Write some shards in one transaction; return which, and the counts of new rows by name."""
+    with connection.transaction():
+        plan_by_key(connection)
+        locked = lock_some_shards(connection, shards, seen.shards_at_once)
+        changed = [
+            shard for shard, version in locked.items() if version != seen.versions[shard] + 1
+        ]
+        news = News()
+        for shard in locked.keys() - set(changed):
+            news.add(seen.news[shard])
+        if changed:
+            for again in look_up(connection, seen.part(changed)).news.values():
+                news.add(again)
+        return locked.keys(), _write(connection, news, times)
+
+
+def _write(connection: psycopg.Connection, news: News, times: Times) -> Counter[str]:
+    """Write the news of locked shards; return the counts of new rows by name."""
+    counts: Counter[str] = Counter()
+    for name, table in TABLES.items():
+        new = sorted(news.new[name])
+        _execute_with_columns(connection, f"change_{name}", table.columns, news.changed[name])
+        counts[name] = copy(connection, table.name, table.columns, new)
+        if name == "tracks":
+            fill_durations(connection, [row[0] for row in new if not row[2]])
+    counts["track_popularity"] = _store_popularity(connection, news.popularity)
+    _execute_with_columns(connection, "upsert_forms", ("id", "form"), sorted(news.forms.items()))
+    queued = [("track", id_) for id_ in news.incomplete]
+    enrichment_queue.enqueue(connection, queued, *times)
+    return counts
 
 
 def _store_popularity(connection: psycopg.Connection, compared: Comparison) -> int:
@@ -154,100 +188,13 @@ def _store_popularity(connection: psycopg.Connection, compared: Comparison) -> i
     _execute_with_columns(connection, "move_popularity", columns, compared.moved)
     for row in compared.following:
         _execute_with_columns(connection, "move_popularity", columns, [row])
-    return copy(connection, "TrackPopularity", Popularity._fields, compared.new)
-
-
-def _new_forms(
-    connection: psycopg.Connection, catalogue: Catalogue, stored: Collection[str]
-) -> dict[str, int]:
-    """Return the checksums of tracks whose stored checksum is another, or which have none."""
-    ids = [id_ for id_ in catalogue.forms if id_ in stored]
-    known: dict[str, int] = dict(connection.execute(_SQL["forms"], {"ids": ids})) if ids else {}
-    return {
-        id_: form for id_, form in catalogue.forms.items() if not form or form != known.get(id_)
-    }
-
-
-def _compare(
-    connection: psycopg.Connection, name: str, rows: Iterable[_Row], ids: Collection[str]
-) -> tuple[list[_Row], list[_Row]]:
-    """Return the rows that are new, and those that change a known row.
-
-    Args:
-        ids: of the tracks or artists whose rows are looked up.
-    """
-    table = _TABLES[name]
-    found = connection.execute(_SQL[f"known_{name}"], {"ids": list(ids)}) if ids else ()
-    known = {table.key(row): row for row in found}
-    rows = [row for row in rows if known.get(table.key(row)) != row]
-    ids = {row[0] for row in rows} & {row[0] for row in known}
-    authoritative = _authoritative(connection, table.kind, ids)
-    if name == "artist_tracks":
-        links = {key: row for key, row in known.items() if key[0] in ids}
-        rows = _links(rows, links, authoritative)
-    new, changed = [], []
-    for row in rows:
-        before = known.get(table.key(row))
-        if before is None:
-            new.append(row)
-            continue
-        if name != "artist_tracks":
-            row = _merged(before, row, table, row[0] in authoritative)
-        if row != before:
-            changed.append(row)
-    return new, changed
-
-
-def _authoritative(connection: psycopg.Connection, kind: str, ids: Collection[str]) -> set[str]:
-    """Return those of these ids that ``/tracks`` or ``/artists`` returned."""
-    if not ids:
-        return set()
-    params = {"kind": kind, "ids": list(ids)}
-    return {id_ for (id_,) in connection.execute(_SQL["authoritative"], params)}
+    return copy(connection, "TrackPopularity", Popularity._fields, sorted(compared.new))
 
 
 def _execute_with_columns(
-    connection: psycopg.Connection, name: str, columns: Sequence[str], rows: Sequence[_Row]
+    connection: psycopg.Connection, name: str, columns: Sequence[str], rows: Sequence[Row]
 ) -> None:
     """Execute a statement with one list of values a column."""
     if rows:
         values = map(list, zip(*rows, strict=True))
         connection.execute(_SQL[name], dict(zip(columns, values, strict=True)))
-
-
-def _merged(known: _Row, row: _Row, table: _Table, authoritative: bool) -> _Row:
-    """Return the larger of each two values; an authoritative one stays unless it is empty."""
-    size = table.key_size
-    values = zip(known[size:], row[size:], strict=True)
-    return *row[:size], *(old if authoritative and old else max(old, new) for old, new in values)
-
-
-def _links(rows: Iterable[_Row], known: _Rows, authoritative: Collection[str]) -> list[_Row]:
-    """Return all links of tracks to artists, with one primary artist a track.
-
-    An authoritative primary artist stays.
-    """
-    fixed = {row[0] for row in known.values() if row[2]}.intersection(authoritative)
-    links = {key: ArtistTrack(*row) for key, row in known.items()}
-    for track_id, artist_id, is_primary in rows:
-        link = ArtistTrack(track_id, artist_id, is_primary and track_id not in fixed)
-        before = links.setdefault((track_id, artist_id), link)
-        links[track_id, artist_id] = max(before, link)
-    return [*with_one_primary(links.values())]
-
-
-def _without_tracks(catalogue: Catalogue, unchanged: Collection[str]) -> dict[str, list[Any]]:
-    """Return the rows of a catalogue by name, without those of ``unchanged`` tracks.
-
-    A track is unchanged that came in the same form before, with the same popularity on the day.
-    """
-    links = [row for row in catalogue.artist_tracks.values() if row.track_id not in unchanged]
-    artists = {row.artist_id for row in links}
-    images, previews = catalogue.track_images.values(), catalogue.track_previews.values()
-    return {
-        "tracks": [row for row in catalogue.tracks.values() if row.id not in unchanged],
-        "artists": [row for row in catalogue.artists.values() if row.id in artists],
-        "artist_tracks": links,
-        "track_images": [row for row in images if row.id not in unchanged],
-        "track_previews": [row for row in previews if row.id not in unchanged],
-    }

@@ -1,5 +1,10 @@
--- Tracks and artists of responses: known rows are looked up by key, new ones are copied into the tables.
--- A NULL in a column that the platform lets be NULL is read as empty.
+-- Rows of tracks of responses: known rows are looked up by key, new ones are copied into the tables. A NULL
+-- in a column that the platform lets be NULL is read as empty.
+
+-- name: plan_by_key
+-- Until the end of the transaction. A plan that is made while a table is small, or seems so, reads all of it.
+SELECT set_config(name, 'off', true)
+FROM unnest('{enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) name
 
 -- name: existing
 -- The tracks that have a row.
@@ -16,6 +21,11 @@ WHERE t.id = ANY (%(ids)s)
 -- Artists have few columns: a row differs by its name alone.
 SELECT id, coalesce(name, '') FROM "Artists" WHERE id = ANY (%(ids)s)
 
+-- name: authoritative
+-- Tracks or artists that Spotify's own endpoint returned.
+SELECT id FROM songswap.enrichment_queue
+WHERE kind = %(kind)s AND known AND answered_at IS NOT NULL AND id = ANY (%(ids)s)
+
 -- name: known_artist_tracks
 -- All links of these tracks, for one artist of each is primary.
 SELECT track_id, artist_id, coalesce(is_primary, false) FROM "ArtistTracks"
@@ -28,11 +38,6 @@ SELECT id, height, width, coalesce(url, '') FROM "TrackImages" WHERE id = ANY (%
 -- name: known_track_previews
 -- A track has one preview.
 SELECT id, coalesce(url, '') FROM "TrackPreviews" WHERE id = ANY (%(ids)s)
-
--- name: authoritative
--- Tracks or artists that Spotify's own endpoint returned.
-SELECT id FROM songswap.enrichment_queue
-WHERE kind = %(kind)s AND known AND answered_at IS NOT NULL AND id = ANY (%(ids)s)
 
 -- name: forms
 -- The checksum of the form in which a track came last: the same form holds nothing new.
@@ -73,13 +78,8 @@ WITH filled AS (
 )
 INSERT INTO songswap.estimated_durations SELECT id FROM filled ON CONFLICT DO NOTHING
 
--- name: change_artists
--- By key, like the four below: a row changes where a response has larger values.
-UPDATE "Artists" a SET name = s.name
-FROM unnest(%(id)s::text[], %(name)s::text[]) s (id, name)
-WHERE a.id = s.id
-
 -- name: change_artist_tracks
+-- By key, like the two below: a row changes where a response has larger values.
 UPDATE "ArtistTracks" l SET is_primary = s.is_primary
 FROM unnest(%(track_id)s::text[], %(artist_id)s::text[], %(is_primary)s::boolean[])
   s (track_id, artist_id, is_primary)
@@ -108,12 +108,3 @@ UPDATE "TrackPopularity" p SET date = s.date AT TIME ZONE 'UTC'
 FROM unnest(%(id)s::text[], %(date)s::timestamptz[], %(instead_of)s::timestamptz[])
   s (id, date, instead_of)
 WHERE p.id = s.id AND p.date = s.instead_of AT TIME ZONE 'UTC'
-
--- name: insert_data_fixes
--- Each fix once, however many responses have it.
-INSERT INTO songswap.data_fixes (kind, id, field, problem, found_at)
-SELECT kind, id, field, problem, %(now)s
-FROM unnest(%(kinds)s::text[], %(ids)s::text[], %(fields)s::text[], %(problems)s::text[])
-  s (kind, id, field, problem)
-ORDER BY kind, id, field, problem
-ON CONFLICT DO NOTHING

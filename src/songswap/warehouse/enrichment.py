@@ -1,4 +1,4 @@
-"""Metadata of tracks and artists: the queue of what to fetch, and loading what was fetched."""
+"""Load the metadata of tracks and artists that was fetched."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -11,59 +11,16 @@ from psycopg.types.json import Json
 
 from songswap.errors import LoadIncomplete
 from songswap.models import Metadata
-from songswap.warehouse.catalogue import load_popularity, store_fixes
-from songswap.warehouse.locks import lock_loads
+from songswap.warehouse import artists, data_fixes, enrichment_queue
+from songswap.warehouse.catalogue import load_popularity, plan_by_key
+from songswap.warehouse.enrichment_queue import Results
+from songswap.warehouse.locks import lock_shards, shard_of
 from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import scalar, statements
-
-MISSED_WAITS = [timedelta(days=1), timedelta(days=7), timedelta(days=30)]
-"""How long to wait before each new request of an id that Spotify says it does not know."""
 
 _dumps = partial(json.dumps, default=str)  # a time as PostgreSQL reads it
 
 _SQL = statements("enrichment.sql")
-
-
-def queued_ids(connection: psycopg.Connection, kind: str, limit: int, now: datetime) -> list[str]:
-    """Return ids whose metadata is to be fetched now, the longest queued first.
-
-    Args:
-        kind: ``track``, ``artist`` or ``features``.
-    """
-    params = {"kind": kind, "limit": limit, "now": now}
-    return [id_ for (id_,) in connection.execute(_SQL["queued_ids"], params)]
-
-
-def enqueue(
-    connection: psycopg.Connection,
-    tracks: Collection[str],
-    *,
-    incomplete: Collection[str],
-    artists: Collection[str],
-    now: datetime,
-    stale: datetime,
-) -> None:
-    """Queue what is unknown or stale of tracks and of their artists.
-
-    Args:
-        incomplete: tracks to queue even if their popularity is fresh.
-        artists: to queue besides the artists of ``tracks``.
-        stale: metadata from before this time is fetched again.
-    """
-    params = {"tracks": list(tracks), "now": now, "stale": stale}
-    if tracks:
-        connection.execute(_SQL["enqueue_features"], params)
-        connection.execute(_SQL["enqueue_tracks"], params | {"incomplete": list(incomplete)})
-    if tracks or artists:
-        connection.execute(_SQL["enqueue_artists"], params | {"artists": list(artists)})
-
-
-def postpone(
-    connection: psycopg.Connection, kind: str, ids: Collection[str], until: datetime
-) -> None:
-    """Do not request these ids before ``until``: an error says nothing about an id."""
-    if ids:
-        connection.execute(_SQL["postpone"], {"kind": kind, "ids": list(ids), "until": until})
 
 
 @retried
@@ -78,8 +35,8 @@ def load(
 ) -> None:
     """Load a response in one transaction, and record the result for each requested id.
 
-    Ids with metadata are done. Those that Spotify does not know are requested again after each of
-    `MISSED_WAITS`, and then recorded as unknown; ids without any result after ``retry_after``.
+    Ids with metadata are done. Those that Spotify does not know are requested again after some
+    waits, see `songswap.warehouse.enrichment_queue`; ids without any result after ``retry_after``.
 
     Args:
         source: whose metadata it is, ``spotify`` or ``reccobeats``.
@@ -87,26 +44,57 @@ def load(
     Raises:
         LoadIncomplete: a row was not in its table after its insertion; all is rolled back.
     """
+    with connection.transaction():
+        lock_shards(connection, _shards(kind, requested, metadata))
+        plan_by_key(connection)
+        new_artists = _write_artists(connection, kind, requested, metadata)
+        _write_rows(connection, metadata, observed_at)
+        fixes = metadata.catalogue.data_fixes | metadata.data_fixes
+        data_fixes.store(connection, [(fix, observed_at) for fix in fixes])
+        missed = metadata.unknown - metadata.received
+        rest = set(requested) - metadata.received - missed
+        results = Results(
+            kind, metadata.received, missed, rest, observed_at + retry_after, new_artists
+        )
+        enrichment_queue.record(connection, results, observed_at, source)
+
+
+def _shards(kind: str, requested: Collection[str], metadata: Metadata) -> set[int]:
+    """Return the shards of the tracks of a response, and of those whose state in the queue changes.
+
+    Features have their own table, and nothing else depends on them.
+    """
+    if kind == "features":
+        return set()
     catalogue = metadata.catalogue
-    with connection.transaction(), connection.cursor() as cursor:
-        lock_loads(connection)
-        cursor.execute(_SQL["plan_by_key"])
+    tracks = {*catalogue.tracks, *(link.track_id for link in catalogue.artist_tracks.values())}
+    tracks.update(row.id for row in catalogue.track_popularity.values())
+    if kind == "track":
+        tracks.update(requested, metadata.received)
+    return {shard_of(track_id) for track_id in tracks}
+
+
+def _write_artists(
+    connection: psycopg.Connection, kind: str, requested: Collection[str], metadata: Metadata
+) -> set[str]:
+    """Write the names of artists; return the ids of those who are new by a track."""
+    named = metadata.catalogue.artists.values()
+    if kind == "artist":
+        artists.replace(connection, [*named], {*requested, *metadata.received})
+        return set()
+    return artists.replace(connection, artists.differing(connection, named))
+
+
+def _write_rows(connection: psycopg.Connection, metadata: Metadata, observed_at: datetime) -> None:
+    """Write all other rows of a response."""
+    with connection.cursor() as cursor:
         for statement, rows, table in _parts(metadata):
-            # In key order, so that whoever inserts without the lock does not deadlock with this.
             found = [row._asdict() for row in sorted(rows)]
             if found:
                 params = {"rows": Json(found, _dumps), "now": observed_at}
                 cursor.execute(_SQL[statement], params)
                 _verify(cursor, table, params, len(found))
-        store_fixes(connection, catalogue.data_fixes | metadata.data_fixes, observed_at)
-        load_popularity(connection, catalogue.track_popularity.values())
-        params = {"kind": kind, "now": observed_at, "source": source, "waits": MISSED_WAITS}
-        if metadata.received:
-            cursor.execute(_SQL["record_received"], params | {"ids": list(metadata.received)})
-        if metadata.unknown:
-            cursor.execute(_SQL["record_missed"], params | {"ids": list(metadata.unknown)})
-        rest = set(requested) - metadata.received - metadata.unknown
-        postpone(connection, kind, rest, observed_at + retry_after)
+    load_popularity(connection, list(metadata.catalogue.track_popularity.values()))
 
 
 def _parts(metadata: Metadata) -> tuple[tuple[str, Iterable[NamedTuple], str | None], ...]:
@@ -115,8 +103,6 @@ def _parts(metadata: Metadata) -> tuple[tuple[str, Iterable[NamedTuple], str | N
     links = catalogue.artist_tracks.values()
     return (
         ("update_tracks", catalogue.tracks.values(), None),
-        ("enqueue_new_artists", links, None),
-        ("upsert_artists", catalogue.artists.values(), "Artists"),
         ("change_primary_artists", links, None),
         ("insert_artist_tracks", links, "ArtistTracks"),
         ("upsert_track_images", catalogue.track_images.values(), "TrackImages"),

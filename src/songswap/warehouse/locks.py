@@ -1,35 +1,106 @@
-"""Advisory locks, for which a session may wait longer than for rows."""
+"""Locks of loads, for which a session may wait longer than for those of strangers.
+
+    users ──▶ shards of the catalogue ──▶ artists ──▶ data_fixes ──▶ enrichment_queue
+
+Every transaction takes its locks in this order, and those of one kind in the order of their keys:
+so no two wait for each other. None that has locked users takes a shard.
+"""
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from zlib import crc32
 
 import psycopg
 
+from songswap.errors import WarehouseRefused
 from songswap.warehouse.sql import statements
 from songswap.warehouse.timeouts import limits, ms
 
+SHARDS = 64
+"""Parts of the catalogue that are locked one by one."""
+
 _SQL = statements("locks.sql")
 
-# Any numbers, as long as all processes have the same.
-_LOADS = 7_317_530  # also in watch.sql
 _MIGRATIONS = 7_317_529
+"""Any number, as long as all processes have the same."""
 
 
-def lock_loads(connection: psycopg.Connection) -> None:
-    """Take the lock of all loads until the end of the transaction.
+@lru_cache(1 << 16)
+def shard_of(track_id: str) -> int:
+    """Return the shard of a track: that of all rows about it, but for plays and artists."""
+    return crc32(track_id.encode()) % SHARDS
 
-    Every load takes it before it inserts into the platform's tables, so that rows which one load
-    has found missing are not inserted by another.
+
+def shard_versions(connection: psycopg.Connection) -> dict[int, int]:
+    """Return the versions of all shards: who looks rows up afterwards sees them or later ones."""
+    return dict(connection.execute(_SQL["shard_versions"]).fetchall())
+
+
+def lock_shards(connection: psycopg.Connection, shards: Collection[int]) -> dict[int, int]:
+    """Lock shards until the end of the transaction, for rows of their tracks to change.
+
+    Returns:
+        Their versions: each is one more than before.
 
     Raises:
         psycopg.errors.LockNotAvailable: other loads took too long.
+        WarehouseRefused: the table lacks a shard.
     """
-    _lock(connection, _LOADS)
+    if not shards:
+        return {}
+    row = connection.execute(_SQL["lock_shards"], {"shards": list(shards), **_waits()}).fetchone()
+    assert row is not None  # noqa: S101 - a sum has a row
+    versions = dict(zip(row[0], row[1], strict=True))
+    if lacking := set(shards) - versions.keys():
+        raise WarehouseRefused(
+            f"songswap.catalogue_shards lacks the rows {sorted(lacking)}, which loads lock: nothing"
+            " was loaded. Insert them, with version 0."
+        )
+    return versions
+
+
+def lock_some_shards(
+    connection: psycopg.Connection, shards: Sequence[int], most: int
+) -> dict[int, int]:
+    """Lock the first of these shards that are free, at most so many; if none is, wait for one.
+
+    Returns:
+        Their versions, and raises, as `lock_shards`.
+    """
+    locked = _lock_free_shards(connection, shards, most)
+    if not locked:
+        # Others may be free by then. They are not waited for: no two wait for each other.
+        locked = lock_shards(connection, shards[:1])
+        locked |= _lock_free_shards(connection, shards[1:], most - 1)
+    return locked
+
+
+def _lock_free_shards(
+    connection: psycopg.Connection, shards: Sequence[int], most: int
+) -> dict[int, int]:
+    params = {"shards": list(shards), "most": most}
+    return dict(connection.execute(_SQL["lock_free_shards"], params).fetchall())
+
+
+def lock_users(connection: psycopg.Connection, users: Collection[int]) -> set[int]:
+    """Lock users until the end of the transaction, for their plays and what is known of them.
+
+    Returns:
+        Those who exist.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: as `lock_shards`.
+    """
+    row = connection.execute(_SQL["lock_users"], {"users": list(users), **_waits()}).fetchone()
+    assert row is not None  # noqa: S101 - a sum has a row
+    return set(row[0])
 
 
 def lock_migrations(connection: psycopg.Connection) -> None:
-    """Take the lock of migrations until the end of the transaction; raises as `lock_loads`."""
-    _lock(connection, _MIGRATIONS)
+    """Take the lock of migrations until the end of the transaction; raises as `lock_shards`."""
+    connection.execute(_SQL["lock_migrations"], {"number": _MIGRATIONS, **_waits()})
 
 
-def _lock(connection: psycopg.Connection, number: int) -> None:
+def _waits() -> dict[str, str]:
     within = limits()
-    params = {"number": number, "turn": ms(within.turn_s), "lock": ms(within.lock_s)}
-    connection.execute(_SQL["lock"], params)
+    return {"turn": ms(within.turn_s), "lock": ms(within.lock_s)}

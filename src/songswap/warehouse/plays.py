@@ -1,16 +1,15 @@
-"""Load responses of recently played: plays, their tracks and artists, and the bookkeeping.
+"""Load the plays of responses of recently played, and what is known of their users.
 
-    batches of responses ──▶ their tracks and artists ──▶ batch by batch: new plays, gaps, and when
-                             each user was polled
+    batches of responses ──▶ batch by batch: new plays, gaps, and when each user was polled
+                                 └──▶ at the end: data fixes, and what is to be fetched
 
-All of it is one transaction, so that what is recorded as loaded is loaded. The tables' own keys
-decide what is new: the same responses can be loaded again, and nothing changes. Loads wait for each
-other, so that a looked-up row stays as it is; if something else inserts meanwhile, the keys refuse
-the load.
+All of it is one transaction under the locks of its users, so that what is recorded as loaded is
+loaded. Their tracks are stored before, see `songswap.warehouse.catalogue`. The tables' own keys
+decide what is new: the same responses can be loaded again, and nothing changes.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -18,14 +17,15 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from songswap.models import Catalogue, Play, RecentPlays
-from songswap.transform.catalogue import merge_catalogues
+from songswap.models import Catalogue, DataFix, Play, RecentPlays
 from songswap.transform.recent_plays import UNTIMELY
 from songswap.transform.values import moment
-from songswap.warehouse import catalogue, enrichment, rejected_items
+from songswap.warehouse import data_fixes, enrichment_queue, rejected_items
+from songswap.warehouse.catalogue import plan_by_key
 from songswap.warehouse.copying import copy
+from songswap.warehouse.enrichment_queue import Heard
 from songswap.warehouse.exports.merge import Key, Merged, merge, near_streams
-from songswap.warehouse.locks import lock_loads
+from songswap.warehouse.locks import lock_users
 from songswap.warehouse.polls import PACE_DECAY
 from songswap.warehouse.rejected_items import Rejected
 from songswap.warehouse.retry import retried
@@ -64,33 +64,31 @@ def load(
     run_id: str,
     stale_after: timedelta,
 ) -> Counter[str]:
-    """Load responses, as if each batch had been loaded before the next.
+    """Load plays, as if each batch had been loaded before the next.
 
     Args:
         batches: in the order in which Spotify gave each user's responses.
         stale_after: the age at which metadata of a track or artist is queued again.
 
     Returns:
-        New rows by name: plays, tracks, artists, artist_tracks, track_images, track_popularity,
-        track_previews, rejected_items, data_fixes, gaps, gaps_closed; merged, the plays that an
-        export had brought; and gone, the plays of deleted users.
+        New rows by name: plays, rejected_items, data_fixes, gaps, gaps_closed; merged, the plays
+        that an export had brought; and gone, the plays of deleted users.
 
     Raises:
         LoadIncomplete: rows were not in their table after their load; all is rolled back.
         psycopg.Error: the server's own, all is rolled back.
     """
     responses = [response for batch in batches for response in batch.responses]
-    rows = merge_catalogues([batch.catalogue for batch in batches])
     with connection.transaction():
-        load = _Load(connection, run_id, stale_after)
-        lock_loads(connection)
-        load.lock_users({response.user_id for response in responses})
+        users = lock_users(connection, {response.user_id for response in responses})
+        plan_by_key(connection)
+        load = _Load(connection, run_id, stale_after, users)
         load.look_up(load.existing(responses))
-        load.counts, load.new_artists = catalogue.load(connection, rows)
         for batch in batches:
             load.load(batch)
         load.copy_plays()
         rejected_items.delete_loaded(connection, load.users)
+        load.write_shared_rows()
     return load.counts
 
 
@@ -100,23 +98,22 @@ class _Load:
 
     ``users`` are those who exist. ``known`` are the tracks of plays by key, stored or new, in the
     time that the responses cover; ``waiting`` are the plays of them that have to be copied yet.
+    ``fixes``, ``heard`` and ``incomplete`` are rows for tables that all users share.
     """
 
     connection: psycopg.Connection
     run_id: str
     stale_after: timedelta
-    users: set[int] = field(default_factory=set)
+    users: set[int]
     known: dict[Key, str] = field(default_factory=dict)
     waiting: list[Play] = field(default_factory=list)
-    new_artists: set[str] = field(default_factory=set)
+    fixes: list[tuple[DataFix, datetime]] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    incomplete: list[Heard] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     def execute(self, name: str, /, **params: object) -> psycopg.Cursor:
         return self.connection.execute(_SQL[name], params)
-
-    def lock_users(self, users: Collection[int]) -> None:
-        """Keep users from being deleted until the end of the transaction."""
-        self.users = {user_id for (user_id,) in self.execute("lock_users", users=sorted(users))}
 
     def existing(self, responses: Sequence[ParsedResponse]) -> list[ParsedResponse]:
         """Return the responses of users who exist, in the order of their ids."""
@@ -141,7 +138,7 @@ class _Load:
             self.known = {(user_id, played_at): track for user_id, played_at, track in rows}
 
     def load(self, batch: PollBatch) -> None:
-        """Load a batch, whose catalogue is loaded already."""
+        """Load a batch, but for the plays and rows that are written at the end."""
         responses = self.existing(batch.responses)
         plays = sum(len(response.history.plays) for response in responses)
         merged = self.merge_plays(responses)
@@ -159,11 +156,9 @@ class _Load:
             gaps=gaps,
             gaps_closed=gaps_closed,
             rejected_items=rejected_items.store(self.connection, rejected, self.run_id),
-            data_fixes=catalogue.store_fixes(
-                self.connection, batch.catalogue.data_fixes, batch.now
-            ),
         )
-        self.enqueue(batch, new)
+        self.fixes += ((fix, batch.now) for fix in batch.catalogue.data_fixes)
+        self.note_heard(batch, new)
         self.record_responses(responses)
 
     def merge_plays(self, responses: Sequence[ParsedResponse]) -> Merged:
@@ -214,19 +209,23 @@ class _Load:
             run_id=self.run_id,
         ).rowcount
 
-    def enqueue(self, batch: PollBatch, plays: Sequence[Play]) -> None:
-        """Queue what is unknown or stale of the new plays' tracks and of their artists.
+    def note_heard(self, batch: PollBatch, plays: Sequence[Play]) -> None:
+        """Note the tracks of new plays, and those that are incomplete.
 
-        An artist without a row at the time of the play is queued once it has one.
+        An incomplete track without a new play is queued only if it never was: whether its play is
+        new depends on the load.
         """
-        enrichment.enqueue(
-            self.connection,
-            tracks=sorted({play.track_id for play in plays}),
-            incomplete=batch.catalogue.incomplete,
-            artists=sorted(self.new_artists.intersection(batch.catalogue.artists)),
-            now=batch.now,
-            stale=batch.now - self.stale_after,
+        now, stale = batch.now, batch.now - self.stale_after
+        tracks = {play.track_id for play in plays}
+        self.heard += (Heard(id_, now, stale) for id_ in tracks)
+        self.incomplete += (
+            Heard(id_, now, stale if id_ in tracks else None) for id_ in batch.catalogue.incomplete
         )
+
+    def write_shared_rows(self) -> None:
+        """Write what is shared with other users, at the end: nobody waits for it any longer."""
+        self.counts["data_fixes"] = data_fixes.store(self.connection, self.fixes)
+        enrichment_queue.enqueue_heard(self.connection, self.heard, self.incomplete)
 
     def record_responses(self, responses: Sequence[ParsedResponse]) -> None:
         """Record when users were polled, and how much they play."""

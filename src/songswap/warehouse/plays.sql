@@ -1,8 +1,4 @@
--- Loading responses of recently played; catalogue.sql has their tracks and artists.
-
--- name: lock_users
--- A user who is deleted during the load would break its foreign keys. Returns those who exist.
-SELECT id FROM "Users" WHERE id = ANY (%(users)s) ORDER BY id FOR KEY SHARE
+-- Loading plays of responses of recently played; catalogue.sql has their tracks.
 
 -- name: known_plays
 -- The stored plays in the time that each user's responses cover.

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
+from songswap.warehouse.locks import lock_users
 from songswap.warehouse.sql import statements
 
 PACE_DECAY = 0.9
@@ -29,13 +30,19 @@ def record_polls(
 ) -> None:
     """Record when users were polled without a new play.
 
+    Locks them: a load that is at work on their polls ends first.
+
     Args:
         problems: by user id, why the poll failed; None where the response held nothing new.
     """
+    if not problems:
+        return
     params = {
         "users": list(problems),
         "problems": list(problems.values()),
         "now": now,
         "decay": PACE_DECAY,
     }
-    connection.execute(_SQL["record_polls"], params)
+    with connection.transaction():
+        lock_users(connection, problems)
+        connection.execute(_SQL["record_polls"], params)

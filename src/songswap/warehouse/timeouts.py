@@ -15,10 +15,11 @@ _BUSY_S = 3.0
 class Limits:
     """The longest waits of a session, in seconds.
 
-    ``lock_s`` is for a row or table that another session has locked; ``turn_s`` for other loads of
-    ours, which can be many and long; ``statement_s`` for a statement, with its waits; ``silence_s``
-    for a sign of life of the server. A transaction that is idle for ``idle_s`` is rolled back: its
-    process is frozen. A run whose lease is not renewed for ``lease_s`` is dead.
+    ``lock_s`` is for a row or table that another session has locked; ``turn_s`` for a user or a
+    part of the catalogue that other loads of ours have locked, which can be many and long;
+    ``statement_s`` for a statement, with its waits; ``silence_s`` for a sign of life of the server.
+    A transaction that is idle for ``idle_s`` is rolled back: its process is frozen. A run whose
+    lease is not renewed for ``lease_s`` is dead.
     """
 
     lock_s: float

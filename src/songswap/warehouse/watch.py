@@ -108,7 +108,7 @@ class _Check(threading.Thread):
                 self.holders = _sentence(rows)
                 for pid, _ in connection.execute(_SQL["end_frozen"], self._params):
                     log.warning(
-                        "Session %d of PostgreSQL was ended: it held the lock of all loads, and its"
+                        "Session %d of PostgreSQL was ended: it held a lock of loads, and its"
                         " process sent nothing.",
                         pid,
                     )

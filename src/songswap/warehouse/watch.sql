@@ -15,11 +15,16 @@ ORDER BY since, pid
 LIMIT 3
 
 -- name: end_frozen
--- Ends a session of ours that has the lock of all loads and waits for its process to send rows: no timeout
--- of PostgreSQL ends a COPY that waits.
+-- Ends a session of ours that blocks this one and waits for its process to send rows: no timeout of PostgreSQL
+-- ends a COPY that waits. It is ours if it has the role and has used a table of the pipeline's own schema in its
+-- transaction: each load has by then.
 SELECT pid, pg_terminate_backend(pid)
-FROM pg_locks JOIN pg_stat_activity a USING (pid)
+FROM pg_stat_activity
 WHERE pid = ANY (pg_blocking_pids(%(pid)s)) AND usename = current_user
-  AND locktype = 'advisory' AND (classid, objid, objsubid) = (0, 7317530, 1)
   AND state = 'active' AND wait_event = 'ClientRead'
   AND query_start < clock_timestamp() - %(copy_s)s * interval '1 second'
+  AND pid IN (
+    SELECT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+    WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND c.relnamespace = to_regnamespace('songswap')
+  )

@@ -8,7 +8,7 @@ import pytest
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
 from songswap.transform import shapes
-from songswap.transform.catalogue import merge_catalogues, with_one_primary
+from songswap.transform.catalogue import merge_catalogues, split_catalogue, with_one_primary
 from songswap.transform.track import add_track
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
@@ -87,3 +87,24 @@ def test_merging_leaves_its_inputs_unchanged() -> None:
     parts = [seen(2, name=None), seen(1)]
     merge_catalogues(parts)
     assert parts == [seen(2, name=None), seen(1)]
+
+
+def test_track_is_incomplete_if_one_response_of_several_had_it_so() -> None:
+    """Whichever came first."""
+    whole, part = seen(), seen(1, popularity=None)
+    assert part.incomplete == {"t"}
+    for order in ((whole, part), (part, whole)):
+        assert merge_catalogues(order).incomplete == {"t"}
+
+
+def test_split_catalogue_has_each_row_once() -> None:
+    """Each row is in the part of its track, with the artists of these tracks; merged again, the
+    parts are the whole."""
+    catalogue = merge_catalogues([*PARTS, seen(2, id="u"), seen(3, id="v", popularity=None)])
+    parts = split_catalogue(catalogue, lambda track_id: ord(track_id) % 2)
+    assert parts[0].tracks.keys() == {"t", "v"}
+    assert parts[1].tracks.keys() == {"u"}
+    assert parts[1].artists.keys() == {"a"}
+    assert (parts[0].incomplete, parts[1].incomplete) == ({"t", "v"}, set())
+    assert parts[1].forms.keys() == {"u"}
+    assert merge_catalogues([parts[0], parts[1]]) == catalogue

@@ -3,6 +3,7 @@
 Two tracks share an artist, who is the primary artist of the first only; one has no preview.
 """
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import psycopg
 from songswap.checks.acceptance.load import LoadCheck, catalogue_rows
 from songswap.checks.acceptance.sample import USER_ID, Rows, Sample
 from songswap.models import Catalogue, RecentPlays
+from songswap.pipelines.load import load_catalogue
 from songswap.transform import recent_plays as transform
 from songswap.warehouse import plays as warehouse
 from songswap.warehouse.plays import ParsedResponse, PollBatch
@@ -56,8 +58,11 @@ def _rows_of(parsed: _Parsed) -> Rows:
 def _load(connection: psycopg.Connection, parsed: _Parsed) -> dict[str, int]:
     digest = transform.fingerprint(parsed.body)
     response = ParsedResponse(USER_ID, _AT, "no object", digest, parsed.history)
-    batch = PollBatch([response], parsed.catalogue, _AT)
-    return warehouse.load(connection, [batch], "test_rds_load_history", timedelta(days=1))
+    batches, stale_after = [PollBatch([response], parsed.catalogue, _AT)], timedelta(days=1)
+    counts: Counter[str] = Counter()
+    load_catalogue(connection, batches, stale_after, counts)
+    counts.update(warehouse.load(connection, batches, "test_rds_load_history", stale_after))
+    return counts
 
 
 CHECK = LoadCheck(

@@ -1,9 +1,9 @@
 """Load the streams of a user's export: plays into "History", all of them into songswap.streams.
 
-    streams + what is stored ──▶ plan ──COPY──▶ songswap.streams, "History", "Tracks"
+    streams + what is stored ──▶ plan ──▶ tracks, by shard ──▶ songswap.streams, "History"
 
-One export is one transaction, under the lock of all loads: it is stored as a whole or not at all,
-and the same export again changes nothing.
+The streams of an export are one transaction, under the lock of the user: they are stored as a whole
+or not at all, and the same export again changes nothing. Their tracks are stored before.
 """
 
 from collections import Counter
@@ -21,12 +21,12 @@ from songswap.models import Play, RejectedItem, Stream
 from songswap.transform.exports.intervals import LONGEST_PAUSE
 from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 from songswap.warehouse import rejected_items
-from songswap.warehouse.catalogue import fill_durations
+from songswap.warehouse.catalogue import plan_by_key
 from songswap.warehouse.copying import copy
 from songswap.warehouse.exports.plan import LoadPlan, Stored, plan_load
 from songswap.warehouse.exports.rows import COLUMNS
-from songswap.warehouse.exports.tracks import identify, load_tracks, store_names, track_names
-from songswap.warehouse.locks import lock_loads
+from songswap.warehouse.exports.tracks import identify, store_tracks, track_names
+from songswap.warehouse.locks import lock_users
 from songswap.warehouse.rejected_items import Rejected
 from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
@@ -76,7 +76,6 @@ def api_plays(
     return [(at, track_id) for at, track_id, outcome in rows if outcome != Outcome.LOADED]
 
 
-@retried
 def load(
     connection: psycopg.Connection,
     export: Export,
@@ -85,7 +84,7 @@ def load(
     counts: Mapping[str, int],
     now: datetime,
 ) -> Counter[str]:
-    """Load an export in one transaction, and record it in ``songswap.imports``.
+    """Load an export, and record it in ``songswap.imports``.
 
     Args:
         counts: of the rows that are no streams; recorded together with those of the streams.
@@ -96,26 +95,41 @@ def load(
 
     Raises:
         ExportRefused: the user is gone.
-        LoadIncomplete: rows were not in their table after their load; all is rolled back.
-        psycopg.Error: the server's own; all is rolled back.
+        LoadIncomplete: rows were not in their table after their load; no stream was loaded.
+        psycopg.Error: the server's own; likewise.
     """
     load = _Load(connection, export, import_id, now)
-    # Planned before other loads have to wait, and again only if one of them changed the rows.
-    stored = load.read_stored()
-    plan = load.plan(stored, rule)
-    total = Counter(counts)
+    tracks: Counter[str] = Counter()
+    while True:
+        # Planned before other loads of the user have to wait. Who has the user's lock takes none of
+        # tracks: where the rows have changed meanwhile, all is planned again, without it.
+        stored = load.read_stored()
+        plan = load.plan(stored, rule)
+        load.store_tracks(plan, tracks)
+        total = Counter(counts) + plan.counts + tracks
+        if _write(connection, load, plan, stored, total):
+            return total
+
+
+@retried
+def _write(
+    connection: psycopg.Connection,
+    load: "_Load",
+    plan: LoadPlan,
+    stored: Stored,
+    total: Counter[str],
+) -> bool:
+    """Write what was planned by the rows ``stored``; false where they have changed meanwhile."""
     with connection.transaction():
-        lock_loads(connection)
         load.lock_user()
-        current = load.read_stored()
-        if current != stored:
-            plan = load.plan(current, rule)
-        total += plan.counts
-        total += load.write(plan)
+        plan_by_key(connection)
+        if not load.read_stored().has_rows_of(stored):
+            return False
+        load.write(plan)
         total["gaps_closed"] = load.close_gaps()
         load.store_rejected_items()
         load.record_import(total)
-    return total
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,25 +168,26 @@ class _Load:
         Raises:
             ExportRefused: the user is gone.
         """
-        lock = statements("plays.sql")["lock_users"]
-        if not self.connection.execute(lock, {"users": [self.export.user_id]}).fetchone():
+        if not lock_users(self.connection, [self.export.user_id]):
             spotify_id(self.connection, self.export.user_id)
 
-    def write(self, plan: LoadPlan) -> Counter[str]:
-        """Write the planned rows, and return the counts of new tracks and data fixes."""
+    def store_tracks(self, plan: LoadPlan, counts: Counter[str]) -> None:
+        """Store the tracks of new streams; adds the new rows to ``counts``."""
+        if plan.new:
+            streams = [row.stream for row in plan.new]
+            loaded = [row.stream for row in plan.new if row.outcome is Outcome.LOADED]
+            heard = {row.track_id: row.track_name or "" for row in loaded if row.track_id}
+            store_tracks(self.connection, streams, heard, self.now, counts)
+
+    def write(self, plan: LoadPlan) -> None:
+        """Write the planned rows."""
         if not plan.new:
-            return Counter()
+            return
         self.delete_streams(plan.old)
         self.delete_plays(plan.withdrawn)
-        store_names(self.connection, [row.stream for row in plan.new])
-        heard = [row.stream for row in plan.new if row.outcome is Outcome.LOADED]
-        counts = load_tracks(self.connection, heard, self.now)
-        track_ids = {row.stream.track_id for row in plan.new if row.stream.track_id}
-        fill_durations(self.connection, sorted(track_ids))
         copy(self.connection, "History", Play._fields, plan.plays)
         self.correct_plays(plan.corrected)
         copy(self.connection, "songswap.streams", COLUMNS, plan.rows)
-        return counts
 
     def delete_streams(self, old: Collection[ClassifiedStream]) -> None:
         if old:

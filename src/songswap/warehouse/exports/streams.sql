@@ -1,12 +1,14 @@
--- Streams of users' exports, under the lock of all loads.
+-- Streams of users' exports, under the lock of the user, and what exports say of tracks, under the locks
+-- of their shards.
 
 -- name: stored_streams
--- The user's streams around an export. Names of identified streams are stored once a track.
+-- The user's streams around an export, in order, to be compared. Names of identified streams are stored once a track.
 SELECT s.ended_at, s.ms_played, s.track_id, coalesce(s.track_name, e.name),
   coalesce(s.artist_name, e.artist), s.incognito, s.platform, s.to_the_minute, s.place,
   s.outcome, s.played_at AT TIME ZONE 'UTC', s.reported_at
 FROM songswap.streams s LEFT JOIN songswap.export_tracks e ON e.id = s.track_id
 WHERE s.user_id = %(user_id)s AND s.ended_at BETWEEN %(since)s AND %(until)s
+ORDER BY s.ended_at, s.ms_played, s.place
 
 -- name: stored_plays
 -- The user's plays, with the outcome of the stream that each belongs to; NULL where it has none.
@@ -15,6 +17,7 @@ FROM "History" h
 LEFT JOIN songswap.streams s ON s.user_id = h.user_id AND s.played_at = h.played_at
 WHERE h.user_id = %(user_id)s
   AND h.played_at BETWEEN (%(since)s AT TIME ZONE 'UTC') AND (%(until)s AT TIME ZONE 'UTC')
+ORDER BY h.played_at, s.outcome
 
 -- name: spotify_id
 -- Whether there is the user, and whose export is expected.
@@ -60,6 +63,24 @@ UPDATE "History" h SET track_id = c.track_id
 FROM unnest(%(played_at)s::timestamptz[], %(track_ids)s::text[]) c (played_at, track_id)
 WHERE h.user_id = %(user_id)s AND h.played_at = c.played_at AT TIME ZONE 'UTC'
   AND h.track_id <> c.track_id
+
+-- name: tracks_with_news
+-- Tracks of which an export says something new, which are missing, or whose length it can fill in.
+SELECT s.id
+FROM unnest(%(ids)s::text[], %(names)s::text[], %(artists)s::text[], %(albums)s::text[],
+  %(durations)s::integer[], %(heard)s::boolean[]) s (id, name, artist, album, duration_ms, heard)
+LEFT JOIN songswap.export_tracks e ON e.id = s.id
+LEFT JOIN "Tracks" t ON t.id = s.id
+WHERE s.name IS NOT NULL AND (
+    e.id IS NULL OR e.duration_ms < s.duration_ms
+    OR (e.name COLLATE "C", e.artist COLLATE "C", e.album COLLATE "C")
+      < (s.name, s.artist, s.album)
+  )
+  OR s.heard AND t.id IS NULL
+  OR coalesce(t.duration_ms, 0) < e.duration_ms AND (
+    coalesce(t.duration_ms, 0) = 0
+    OR EXISTS (SELECT FROM songswap.estimated_durations d WHERE d.id = t.id)
+  )
 
 -- name: upsert_names
 -- Where exports differ the larger value stays, whichever came first.

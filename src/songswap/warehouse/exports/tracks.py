@@ -1,16 +1,21 @@
 """The tracks of exports: ids found by names, and what exports say of tracks."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import psycopg
 
 from songswap.models import DataFix, Stream, Track
 from songswap.transform.exports.name_matching import TrackNames, names_of
 from songswap.transform.track import TRACK_NAME, fit
-from songswap.warehouse import catalogue, enrichment
+from songswap.warehouse import data_fixes, enrichment_queue
+from songswap.warehouse.catalogue import fill_durations, plan_by_key
+from songswap.warehouse.catalogue_lookup import existing
 from songswap.warehouse.copying import copy
+from songswap.warehouse.locks import lock_shards, shard_of
+from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
 
 _TO_ITS_END = "trackdone"
@@ -63,47 +68,98 @@ def track_names(connection: psycopg.Connection, ids: Sequence[str]) -> dict[str,
     return {track_id: (name, artist) for track_id, name, artist in rows}
 
 
-def store_names(connection: psycopg.Connection, streams: Iterable[Stream]) -> None:
-    """Store what an export says of tracks: their names, and an estimate of their length.
+def store_tracks(
+    connection: psycopg.Connection,
+    streams: Collection[Stream],
+    heard: Mapping[str, str],
+    now: datetime,
+    counts: Counter[str],
+) -> None:
+    """Store what an export says of tracks: shard by shard, each in a transaction of its own.
+
+    It is right whether or not the streams follow. Tracks that only exports name are inserted where
+    they were heard, and queued for enrichment. Where nothing is new, nothing is locked.
+
+    Args:
+        heard: the names of tracks that were played, by id.
+        counts: the new rows are added to it: tracks, data_fixes.
+    """
+    descriptions = _descriptions(streams)
+    shards: defaultdict[int, list[_Description]] = defaultdict(list)
+    with connection.transaction():
+        plan_by_key(connection)
+        params = _params(descriptions) | {"heard": [row.id in heard for row in descriptions]}
+        news = {id_ for (id_,) in connection.execute(_SQL["tracks_with_news"], params)}
+    for row in descriptions:
+        if row.id in news:
+            shards[shard_of(row.id)].append(row)
+    for shard, rows in sorted(shards.items()):
+        counts.update(_store_shard(connection, shard, rows, heard, now))
+
+
+class _Description(NamedTuple):
+    """What an export says of a track; where it has no name, nothing."""
+
+    id: str
+    name: str | None = None
+    artist: str = ""
+    album: str = ""
+    duration_ms: int = 0
+
+
+def _descriptions(streams: Iterable[Stream]) -> list[_Description]:
+    """Return what streams say of their tracks: the largest names, and an estimate of the length.
 
     No export has the length. A track heard to its end was played for its length, less what was
     skipped within it, so the longest such time is the best estimate.
     """
-    names: dict[str, tuple[str, str, str]] = {}
-    durations: Counter[str] = Counter()
+    rows: dict[str, _Description] = {}
     for stream in streams:
-        if stream.track_id and stream.track_name:
-            found = stream.track_name, stream.artist_name or "", stream.album_name or ""
-            names[stream.track_id] = max(found, names.get(stream.track_id, found))
-            if stream.reason_end == _TO_ITS_END and not stream.to_the_minute:
-                durations[stream.track_id] = max(durations[stream.track_id], stream.ms_played)
-    params = {
-        "ids": list(names),
-        "names": [name for name, _, _ in names.values()],
-        "artists": [artist for _, artist, _ in names.values()],
-        "albums": [album for _, _, album in names.values()],
-        "durations": [durations[track_id] for track_id in names],
-    }
-    connection.execute(_SQL["upsert_names"], params)
+        if not stream.track_id:
+            continue
+        row = rows.setdefault(stream.track_id, _Description(stream.track_id))
+        if stream.track_name:
+            names = stream.track_name, stream.artist_name or "", stream.album_name or ""
+            heard_whole = stream.reason_end == _TO_ITS_END and not stream.to_the_minute
+            duration_ms = max(row.duration_ms, stream.ms_played if heard_whole else 0)
+            larger = max(names, (row.name or "", row.artist, row.album))
+            rows[stream.track_id] = _Description(stream.track_id, *larger, duration_ms)
+    return list(rows.values())
 
 
-def load_tracks(
-    connection: psycopg.Connection, streams: Iterable[Stream], now: datetime
+@retried
+def _store_shard(
+    connection: psycopg.Connection,
+    shard: int,
+    rows: Collection[_Description],
+    heard: Mapping[str, str],
+    now: datetime,
 ) -> Counter[str]:
-    """Insert tracks that are only known from an export, and queue them for enrichment.
-
-    Returns:
-        The new rows: tracks, data_fixes.
-    """
-    streams_by_id = {stream.track_id: stream for stream in streams if stream.track_id}
-    missing = sorted(streams_by_id.keys() - catalogue.existing(connection, streams_by_id))
+    """Store tracks of one shard, in one transaction; return the counts of new rows."""
+    ids = [row.id for row in rows]
     fixes: set[DataFix] = set()
-    tracks = [
-        # `catalogue.fill_durations` fills in the length.
-        Track(id_, fit(streams_by_id[id_].track_name or "", TRACK_NAME, "track", id_, fixes), 0)
-        for id_ in missing
-    ]
-    inserted = copy(connection, "Tracks", Track._fields, tracks)
-    fixed = catalogue.store_fixes(connection, fixes, now)
-    enrichment.enqueue(connection, missing, incomplete=missing, artists=(), now=now, stale=now)
+    with connection.transaction():
+        lock_shards(connection, [shard])
+        plan_by_key(connection)
+        connection.execute(_SQL["upsert_names"], _params([row for row in rows if row.name]))
+        missing = sorted(heard.keys() & set(ids) - existing(connection, ids))
+        # `fill_durations` fills in the length.
+        tracks = [
+            Track(id_, fit(heard[id_], TRACK_NAME, "track", id_, fixes), 0) for id_ in missing
+        ]
+        inserted = copy(connection, "Tracks", Track._fields, tracks)
+        fill_durations(connection, ids)
+        fixed = data_fixes.store(connection, [(fix, now) for fix in fixes])
+        queued = [(kind, id_) for kind in ("features", "track") for id_ in missing]
+        enrichment_queue.enqueue(connection, queued, now, stale=now)
     return Counter(tracks=inserted, data_fixes=fixed)
+
+
+def _params(rows: Collection[_Description]) -> dict[str, list[Any]]:
+    return {
+        "ids": [row.id for row in rows],
+        "names": [row.name for row in rows],
+        "artists": [row.artist for row in rows],
+        "albums": [row.album for row in rows],
+        "durations": [row.duration_ms for row in rows],
+    }
