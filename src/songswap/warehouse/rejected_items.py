@@ -73,7 +73,10 @@ def delete_loaded(connection: psycopg.Connection, users: Collection[int]) -> Non
 
 
 def move_raw(connection: psycopg.Connection, user_id: int, observed_at: datetime, key: str) -> None:
-    """Record the new key of a raw response that holds rejected items; locks the user."""
+    """Record the new key of a raw response that holds rejected items.
+
+    Locks the user: a load that is at work on the user's items ends first.
+    """
     params = {"user_id": user_id, "found_at": observed_at, "key": key}
     with connection.transaction():
         lock_users(connection, [user_id])
