@@ -56,7 +56,7 @@ class Deviation(NamedTuple):
 
 def find(connection: psycopg.Connection[Any], tables: Collection[str] = TABLES) -> list[Deviation]:
     """Return the deviations of these tables; missing tables are ignored."""
-    name = schema.find(connection)
+    name = schema.of(connection)
     params = {"schema": name, "tables": list(tables)}
     shapes = [Shape(*row) for row in connection.execute(_SQL["shapes"], params)]
     shapes.sort(key=lambda shape: list(TABLES).index(shape.name))
