@@ -88,7 +88,7 @@ def _needed(
         for parent in TABLES:
             if parent in parents | {"Users"}:
                 yield parent, "id", "REFERENCES"
-    elif found < _LAST_WITH_USERS:
+    elif found < min(to, _LAST_WITH_USERS):
         yield "Users", "id", "REFERENCES"
     if found is not None and to < _FIRST_WITH_TOKENS <= found:
         yield "SpotifyTokens", "id", "SELECT"
