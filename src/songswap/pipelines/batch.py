@@ -76,8 +76,7 @@ def _drain(
     settings: Settings, spool: Spool, run_id: str, clock: Callable[[], datetime], me: int
 ) -> dict[str, int]:
     with connect(settings.warehouse_dsn) as connection:
-        # The fetch puts back the tokens of the batch's own users.
-        return drain_spool(settings, connection, spool, run_id, clock, restore=None, me=me)
+        return drain_spool(settings, connection, spool, run_id, clock, me=me)
 
 
 def _report(

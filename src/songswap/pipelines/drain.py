@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _LOAD_BATCH = 500
 """Responses of the spool that are read into memory, and loaded, together."""
 
-EVERYBODY = Users(0, 2**31 - 1, None)
+_EVERYBODY = Users(0, 2**31 - 1, None)
 
 
 class Drained(NamedTuple):
@@ -68,7 +68,6 @@ def drain_spool(
     clock: Callable[[], datetime] = utc_now,
     *,
     only: Collection[int] | None = None,
-    restore: Users | None = EVERYBODY,
     me: int = 0,
 ) -> dict[str, int]:
     """Store what waits in the spool, and report what waits still.
@@ -78,8 +77,10 @@ def drain_spool(
     Args:
         connection: to a warehouse whose schema is up to date.
         only: ids of the spool's responses; None for all.
-        restore: users whose tokens are put back if the warehouse has lost them; None for none.
         me: the number of the caller, if it is at work on a batch itself, see `Spool.working`.
+            Before a batch only tokens are stored, and responses that nobody has tried to: what
+            has failed before would hold up each batch. And the fetch puts back the tokens of the
+            batch's users, where the warehouse has lost them.
 
     Returns:
         Counts of what was archived and loaded, of users whose tokens were stored or put back, and
@@ -88,21 +89,22 @@ def drain_spool(
     Raises:
         SpoolError: nothing more can be done.
     """
-    spool.check()
-    spool.forget_rotations(clock())
     counts: Counter[str] = Counter()
     tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
     counts["tokens_stored"] = tokens.users
-    if restore:
-        restored = asyncio.run(put_back(settings.warehouse_dsn, spool, restore, clock()))
+    before_batch = me != 0
+    if not before_batch:
+        spool.check()
+        spool.forget_rotations(clock())
+        restored = asyncio.run(put_back(settings.warehouse_dsn, spool, _EVERYBODY, clock()))
         counts["tokens_put_back"] = restored.users
     in_progress = [work for work in spool.at_work() if work.holder != me]
 
     def to_archive(after: int, limit: int) -> list[RawResponse]:
-        return spool.not_archived(after, limit, in_progress)
+        return spool.not_archived(after, limit, in_progress, untried=before_batch)
 
     def to_load(after: int, limit: int) -> list[RawResponse]:
-        return spool.not_loaded(after, limit, in_progress)
+        return spool.not_loaded(after, limit, in_progress, untried=before_batch)
 
     counts["retried_archived"] = asyncio.run(
         _archive(settings, spool, connection, _parts(to_archive, SPOOL_BATCH, only))

@@ -24,6 +24,9 @@ from songswap.warehouse.runs import Users
 
 log = logging.getLogger(__name__)
 
+_PAGE = 5_000
+"""Rotations that are read, and compared with the warehouse, at once."""
+
 
 class StoredTokens(NamedTuple):
     """How many users' tokens were stored, and the users whose tokens the warehouse refused.
@@ -60,21 +63,22 @@ async def store_waiting(dsn: str, spool: Spool, now: datetime) -> StoredTokens:
 async def put_back(dsn: str, spool: Spool, users: Users, now: datetime) -> StoredTokens:
     """Store the successors of tokens that the warehouse holds.
 
-    Costs a query that compares digests, and nothing where no token was rotated lately.
+    Costs a query for each few thousand users, which compares digests, and nothing where no token
+    was rotated lately.
 
     Raises:
         SpoolError, WarehouseError: the tokens stay in the spool.
     """
-    latest = await asyncio.to_thread(spool.latest_tokens, users.first, users.last)
-    if users.only is not None:
-        latest = [(user_id, digest) for user_id, digest in latest if user_id in users.only]
-    if not latest:
-        return StoredTokens(0, set())
-    with translate_errors():
-        async with await connect_async(dsn) as connection:
-            held = await tokens.unlisted(connection, latest)
-            successors = await asyncio.to_thread(spool.successors, held)
-            stored = await _store(connection, successors, now)
+    stored, first = StoredTokens(0, set()), users.first
+    while page := await asyncio.to_thread(spool.latest_tokens, first, users.last, _PAGE):
+        # Where a page ends among a user's chains, the rest is left out: a token that the warehouse
+        # holds, and that ends one of those, has no successor.
+        first = page[-1][0] + 1
+        if users.only is not None:
+            page = [(user_id, digest) for user_id, digest in page if user_id in users.only]
+        if page:
+            more = await _put_back(dsn, spool, page, now)
+            stored = StoredTokens(stored.users + more.users, stored.not_stored | more.not_stored)
     if stored.users:
         log.warning(
             "The warehouse held outdated tokens of %d users: it went back in time. Their successors"
@@ -82,6 +86,17 @@ async def put_back(dsn: str, spool: Spool, users: Users, now: datetime) -> Store
             stored.users,
         )
     return stored
+
+
+async def _put_back(
+    dsn: str, spool: Spool, latest: list[tuple[int, bytes]], now: datetime
+) -> StoredTokens:
+    """Put back the tokens of users, by their ids with the digests that end their chains."""
+    with translate_errors():
+        async with await connect_async(dsn) as connection:
+            held = await tokens.unlisted(connection, latest)
+            successors = await asyncio.to_thread(spool.successors, held)
+            return await _store(connection, successors, now)
 
 
 async def _store(

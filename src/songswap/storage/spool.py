@@ -177,21 +177,22 @@ class Spool(SpoolTokens):
         return {row[3] for row in rows if row[1:3] == of and spool_rows.is_intact(row[:9])}
 
     def not_archived(
-        self, after: int, limit: int, without: Collection[Work] = ()
+        self, after: int, limit: int, without: Collection[Work] = (), *, untried: bool = False
     ) -> list[RawResponse]:
         """Return up to ``limit`` responses that wait for S3, oldest first, with ids > ``after``.
 
         Args:
             without: batches whose responses are left out.
+            untried: leave out those that could not be archived or loaded before.
         """
-        others, of = _others(without)
+        others, of = spool_rows.left_out(without, untried)
         return self._responses(f"archived IS NOT ? AND id > ?{others}", (DONE, after, *of), limit)
 
     def not_loaded(
-        self, after: int, limit: int, without: Collection[Work] = ()
+        self, after: int, limit: int, without: Collection[Work] = (), *, untried: bool = False
     ) -> list[RawResponse]:
         """Return the same of responses that wait for the warehouse."""
-        others, of = _others(without)
+        others, of = spool_rows.left_out(without, untried)
         return self._responses(f"loaded IS NOT ? AND id > ?{others}", (DONE, after, *of), limit)
 
     def batch(self, run_id: str, batch: int, after: int = 0, limit: int = -1) -> list[RawResponse]:
@@ -238,7 +239,7 @@ class Spool(SpoolTokens):
         Args:
             without: batches whose responses are left out.
         """
-        others, of = _others(without)
+        others, of = spool_rows.left_out(without)
         counts = (
             "count(*) FILTER (WHERE archived IS NOT ?), count(*) FILTER (WHERE loaded IS NOT ?)"
         )
@@ -292,12 +293,3 @@ class Spool(SpoolTokens):
             "DELETE FROM answers WHERE id = :id AND archived = :done AND loaded = :done",
             [{"id": id_, "done": DONE} for id_ in ids],
         )
-
-
-def _others(without: Collection[Work]) -> tuple[str, tuple[object, ...]]:
-    """The condition, with its parameters, that leaves out the responses of batches."""
-    if not without:
-        return "", ()
-    places = ", ".join(["(?, ?)"] * len(without))
-    of = tuple(value for work in without for value in (work.run_id, work.batch))
-    return f" AND (run_id, batch) NOT IN (VALUES {places})", of

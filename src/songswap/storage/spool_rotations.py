@@ -49,12 +49,12 @@ def remember(db: sqlite3.Connection, tokens: Iterable[RotatedToken], now: dateti
         db.execute(f"INSERT OR REPLACE {_PUT}", row)
 
 
-def latest(db: sqlite3.Connection, first: int, last: int) -> list[tuple[int, bytes]]:
+def latest(db: sqlite3.Connection, first: int, last: int, limit: int) -> list[tuple[int, bytes]]:
     """Return the digests of the refresh tokens that end chains, of users in a range of ids."""
     rows = db.execute(
         "SELECT user_id, successor FROM rotations"
-        " WHERE refresh_token IS NOT NULL AND user_id BETWEEN ? AND ?",
-        (first, last),
+        " WHERE refresh_token IS NOT NULL AND user_id BETWEEN ? AND ? ORDER BY user_id LIMIT ?",
+        (first, last, limit),
     )
     return [row for row in rows if isinstance(row[0], int) and isinstance(row[1], bytes)]
 

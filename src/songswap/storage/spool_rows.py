@@ -5,13 +5,14 @@ is done, a number that damage does not produce; any other value means that it is
 changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
 from songswap.models import RotatedToken
 from songswap.storage.records import Entry, RawResponse
+from songswap.storage.spool_workers import Work
 
 DONE = 0x5A3C_96E1_0FB7_4D28
 """The value of ``archived`` and ``loaded`` once it is done."""
@@ -103,6 +104,20 @@ def entry(row: Sequence[Any]) -> Entry:
         loaded == DONE,
         (None if found.is_intact else found.damage()) or (problem and str(problem)),
     )
+
+
+def left_out(without: Collection[Work], untried: bool = False) -> tuple[str, tuple[object, ...]]:
+    """Return a condition, with its parameters, that leaves out the responses of batches.
+
+    Args:
+        untried: it leaves out those that could not be archived or loaded, too.
+    """
+    tried = " AND problem IS NULL" if untried else ""
+    if not without:
+        return tried, ()
+    places = ", ".join(["(?, ?)"] * len(without))
+    of = tuple(value for work in without for value in (work.run_id, work.batch))
+    return f"{tried} AND (run_id, batch) NOT IN (VALUES {places})", of
 
 
 def claimed_user(value: object) -> int:

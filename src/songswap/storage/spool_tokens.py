@@ -71,12 +71,13 @@ class SpoolTokens:
             spool_rotations.remember(self.file.db, tokens, now)
 
     @reads
-    def latest_tokens(self, first: int, last: int) -> list[tuple[int, bytes]]:
+    def latest_tokens(self, first: int, last: int, limit: int) -> list[tuple[int, bytes]]:
         """Return the tokens that the warehouse should have of users with ids ``first``-``last``.
 
-        User ids with the digests of the refresh tokens that end chains of rotations, one a chain.
+        Up to ``limit`` user ids, in order, with the digests of the refresh tokens that end chains
+        of rotations, one a chain.
         """
-        return spool_rotations.latest(self.file.db, first, last)
+        return spool_rotations.latest(self.file.db, first, last, limit)
 
     @reads
     def successors(self, held: Iterable[tuple[int, bytes]]) -> list[Successor]:

@@ -51,8 +51,8 @@ def test_set_back_to_any_moment(events: list[tuple[int, str]]) -> None:
             found = spool_rotations.successor(db, user, token_digest(text))
             assert (found and found.refresh_token) == good.get((user, text))
         ends = {(user, token_digest(last)) for (user, _), last in good.items()}
-        assert set(spool_rotations.latest(db, 1, 3)) == ends
-        assert len(spool_rotations.latest(db, 1, 3)) == len(ends), "one for each chain"
+        assert set(spool_rotations.latest(db, 1, 3, 10**6)) == ends
+        assert len(spool_rotations.latest(db, 1, 3, 10**6)) == len(ends), "one for each chain"
 
 
 @given(st.integers(0, 60), st.integers(1, 50))
@@ -81,7 +81,7 @@ def test_ring_of_tokens_ends() -> None:
     with tables_in_memory() as db:
         for spent, new in (("A", "B"), ("B", "A")):
             spool_rotations.remember(db, [RotatedToken(1, spent, "a", new, BEGIN)], BEGIN)
-        assert spool_rotations.latest(db, 1, 1) == [(1, token_digest("A"))]
+        assert spool_rotations.latest(db, 1, 1, 99) == [(1, token_digest("A"))]
         found = spool_rotations.successor(db, 1, token_digest("B"))
         assert found is not None
         assert found.refresh_token == "A"
