@@ -36,7 +36,7 @@ from songswap.warehouse.sql import statements
 
 _SQL = statements("catalogue.sql")
 
-_ROWS_AT_ONCE = 2_000
+_ROWS_AT_ONCE = 1_000
 """Rows of a transaction: with fewer, its own cost is more than theirs; with more, others wait."""
 
 _ARTISTS_AT_ONCE = 500
