@@ -4,6 +4,7 @@ Everything has the same time, so that what is left is the same in any order.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from spotify_json import OBSERVED_AT as AT
 
 from songswap.errors import ExportRefused
 from songswap.models import Catalogue, Features, Metadata, Stream
+from songswap.pipelines.load import load_catalogue
 from songswap.transform import metadata as read
 from songswap.transform import recent_plays
 from songswap.transform.exports.outcomes import Rule
@@ -55,6 +57,7 @@ def load(*batches: Mapping[int, Tracks], at: datetime = AT, run: str = "run") ->
                 parsed(user, tracks, catalogue, observed_at) for user, tracks in responses.items()
             ]
             rounds.append(PollBatch(batch, catalogue, AT))
+        load_catalogue(connection, rounds, _STALE_AFTER, Counter())
         return plays.load(connection, rounds, run, _STALE_AFTER)
 
     return work

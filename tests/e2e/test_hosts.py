@@ -122,7 +122,7 @@ def ended(site: Site, run: str) -> bool:
 
 def assert_green(central: Central, site: Site, run: str) -> None:
     """Wait for the end of a run, which has to be green, with every play once."""
-    assert wait_until(lambda: ended(site, run), 150, 0.5), site.api.task_states(DAG, run)
+    assert wait_until(lambda: ended(site, run), 300, 0.5), site.api.task_states(DAG, run)
     assert site.api.state(DAG, run) == "success", central.problem(run)
     assert wait_until(lambda: site.api.current_run(DAG) is None, 120, 0.5)  # the hour's own run
     assert central.platform.history() == central.platform.reachable()

@@ -1,6 +1,7 @@
 """One budget of requests for all who ask with an app, kept in the warehouse."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -142,7 +143,16 @@ def test_refusal_is_learned_from_at_once(make_platform: MakePlatform) -> None:
 def test_last_of_the_daily_quota_is_reserved_for_plays(make_platform: MakePlatform) -> None:
     """That is no failure."""
     platform = make_platform(users=3)
-    allow(platform, per_day=3)
+    allow(platform, per_day=90)
+    for rank, used in ((Priority.PLAYS, 70), (Priority.ENRICHMENT, 9)):
+        platform.execute(
+            "INSERT INTO songswap.requests (app, span, at, priority, requests)"
+            " VALUES (%s, 'hour', %s, %s, %s)",
+            platform.settings.spotify.client_id,
+            platform.clock() - timedelta(hours=20),
+            rank,
+            used,
+        )
     counts = platform.load()
     assert platform.history() == platform.reachable()
     assert counts["features_held_back"] == 1
@@ -159,10 +169,48 @@ def test_last_of_the_daily_quota_is_reserved_for_plays(make_platform: MakePlatfo
         asyncio.run(backfill())
     assert platform.clock() < held.value.until <= platform.clock() + timedelta(hours=1)
     assert platform.rows("SELECT * FROM songswap.pauses") == []
-    # What was learned is tried again after a week.
-    platform.advance(days=8)
+    # What was learned is forgotten after a month.
+    platform.advance(days=31)
     assert platform.load()["calls audio-features 200"] > 0
-    assert platform.rows(LEARNED) == [(None, None)]
+
+
+def test_limit_of_a_day_is_tried_again_little_by_little(make_platform: MakePlatform) -> None:
+    """All at once it would be met again in the morning, and nobody polled for the rest of a day."""
+    platform = make_platform(users=0)
+    allow(platform, per_day=1000)
+    limits = "SELECT songswap.limit_of_day(per_day, day_learned_at, %s) FROM songswap.budgets"
+
+    def after(days: float) -> Any:
+        return platform.rows(limits, platform.clock() + timedelta(days=days))[0][0]
+
+    assert [after(days) for days in (-1, 0, 1, 5, 14)] == [1000, 1000, 1010, 1283, 7031]
+    assert after(31) is None
+
+
+def test_enrichment_has_a_share_that_plays_leave_it(make_platform: MakePlatform) -> None:
+    """Of a day that plays use up, each day; a backfill has none."""
+    platform = make_platform(users=0)
+    allow(platform, per_day=120)
+
+    async def draw(rank: Priority) -> int:
+        one = budget(platform, rank)
+        number = 0
+        with suppress(QuotaReserved):
+            while True:
+                await one.take()
+                number += 1
+        await one.close()
+        return number
+
+    async def plays() -> None:
+        one = budget(platform)
+        assert await taken(one, 110) == 110
+        await one.close()
+
+    asyncio.run(plays())
+    reserved = asyncio.run(draw(Priority.ENRICHMENT))
+    assert 12 <= reserved < 12 + 50, "a lease may go beyond it"
+    assert asyncio.run(draw(Priority.BACKFILL)) == 0
 
 
 def test_quota_is_learned(make_platform: MakePlatform) -> None:

@@ -339,6 +339,20 @@ def test_unusable_table_is_reported_with_its_remedy(warehouse_dsn: str) -> None:
                 deviations.require_fit(connection)
 
 
+def test_session_reads_the_shapes_of_tables_once(warehouse_dsn: str) -> None:
+    """What changes meanwhile is noticed by the next session, and by the server at once. A session
+    that needed fewer tables before reads all of them."""
+    with connect(warehouse_dsn) as connection, connect(warehouse_dsn) as other:
+        deviations.require_fit(connection)
+        deviations.require_fit(other, ["Artists"])
+        connection.execute(ALONE.encode())
+        connection.execute(BROKEN["a view"][0].encode())
+        deviations.require_fit(connection)
+        deviations.require_fit(other, ["Artists"])
+        with pytest.raises(PlatformUnfit):
+            deviations.require_fit(other)
+
+
 @pytest.mark.parametrize("kind", ["added NOT NULL", "renamed", "no key", "a view"])
 def test_load_with_an_unusable_table_is_refused(make_platform: MakePlatform, kind: str) -> None:
     """With the problem and the remedy; the responses wait in the spool."""

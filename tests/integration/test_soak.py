@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from songswap.dev.soak.limit import LimitVerdict
+from songswap.dev.soak.play import Play
 from songswap.dev.soak.run import soak
 from songswap.dev.soak.storm import KINDS, LIVES, OWN, storm
-from songswap.dev.soak.verdict import Gap, Play, account
+from songswap.dev.soak.verdict import Gap, account
 
 T = datetime(2026, 11, 22, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -50,6 +53,33 @@ def test_soak_loses_doubles_and_invents_nothing(tmp_path: Path) -> None:
     assert tally.runs["between the hours"] > 0
     assert tally.occurred["six months over"] > 0
     assert len(tally.resident) == DAYS
+
+
+def test_soak_with_a_limit_that_serves_a_third(tmp_path: Path) -> None:
+    """Whoever stays in the feed for a turn is kept, and everybody has a turn in time."""
+    verdict, tally = soak(tmp_path, USERS, DAYS, 14, lambda *_: None, (), served=1 / 3)
+    assert verdict.good, (verdict.counts, verdict.examples, verdict.stranded, verdict.limit)
+    assert verdict.limit
+    assert (verdict.limit.served, verdict.limit.turn, verdict.limit.lost) == (10, 4, 0)
+    assert 3 <= verdict.limit.longest <= 8
+    assert tally.runs["good"] == 24
+    feeds = verdict.calls["recently-played"]
+    assert sum(feeds.values()) < 24 * 10 + USERS
+
+
+def test_lost_turn_is_found() -> None:
+    """A play that stayed for a turn was missed, or a user waited for longer than two."""
+    limit = LimitVerdict(served=10, users=30, turn=4)
+    stays = {3: (True, False), 4: (True, True), 9: (True, True)}
+    for hours, kept in stays.items():
+        left_at = T + timedelta(hours=hours)
+        limit.add(play(0, reachable=one)._replace(left_at=left_at) for one in kept)
+    limit.add([play(0, reachable=False)._replace(left_at=T), play(0, reachable=False)])
+    assert (limit.early_kept, limit.early_missed, limit.missed_within_an_hour) == (1, 1, 0)
+    assert limit.good
+    assert not replace(limit, longest=8.1).good
+    limit.add([play(0, reachable=False)._replace(left_at=T + timedelta(hours=4))])
+    assert (limit.lost, limit.good) == (1, False)
 
 
 def test_soak_command_prints_its_sums_as_json() -> None:

@@ -70,6 +70,43 @@ def warehouse_set_back(users: int, since: datetime | None) -> str:
     )
 
 
+def hour_is_short(counts: Mapping[str, int]) -> str:
+    """Return a sentence about an hour that does not serve all users.
+
+    Args:
+        counts: of the run, with ``deferred`` users.
+    """
+    served, deferred = counts.get("users", 0), counts["deferred"]
+    return (
+        f"The app's limit at Spotify serves about {served:,} of {served + deferred:,} users an"
+        " hour: the others are polled in the hours after, so that plays come later. First come"
+        " those who could lose plays, then those unpolled longest; the oldest poll is"
+        f" {in_hours(counts.get('oldest_poll_minutes', 0))} old. There is nothing to do, unless"
+        " plays are to come sooner: then ask Spotify for a higher limit. `songswap status` shows"
+        " how it goes on. This is said once."
+    )
+
+
+def limit_is_too_small(users: int) -> str:
+    """Return a sentence about users for whom the app's limit leaves no room.
+
+    Args:
+        users: their number.
+    """
+    return (
+        f"The app's limit at Spotify is too small: {users:,} users play so much that Spotify drops"
+        " plays before the limit lets them be polled. They are polled all the same, the most urgent"
+        " first, until Spotify refuses; what is lost then is in songswap.gaps. Only a higher limit"
+        " of the app, or fewer users, helps. This is said once a day."
+    )
+
+
+def in_hours(minutes: int) -> str:
+    """Return a duration as "3 h 12 min"."""
+    hours, rest = divmod(minutes, 60)
+    return f"{hours:,} h {rest} min" if hours else f"{rest} min"
+
+
 def _warnings(counts: Mapping[str, int]) -> Iterator[str]:
     gaps = counts.get("gaps", 0)
     if gaps:

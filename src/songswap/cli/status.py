@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from songswap.alerts.notices import in_hours
 from songswap.cli.command import open_warehouse
 from songswap.terminal.console import (
     JsonOption,
@@ -20,6 +22,7 @@ from songswap.terminal.console import (
 )
 
 if TYPE_CHECKING:
+    from songswap.warehouse.polls import OldestPoll
     from songswap.warehouse.spools import HostSpool
     from songswap.warehouse.status import Status
 
@@ -47,9 +50,10 @@ def status(
     from songswap.warehouse.status import read
 
     with open_warehouse(settings.warehouse_dsn(os.environ)) as connection:
-        found = read(connection, KINDS, utc_now())
+        now = utc_now()
+        found = read(connection, KINDS, now)
         waiting = [host for host in spools.find(connection) if host.waiting_since]
-    report = _report(found) | {"spool": _spool(), "hosts": list(map(_host, waiting))}
+    report = _report(found, now) | {"spool": _spool(), "hosts": list(map(_host, waiting))}
     if as_json:
         print_json(report)
         return
@@ -86,7 +90,14 @@ def _host(host: "HostSpool") -> dict[str, Any]:
     return {name: v for name, v in as_json(host._asdict()).items() if name not in left_out}
 
 
-def _report(found: "Status") -> dict[str, Any]:
+def _oldest_poll(oldest: "OldestPoll | None", now: datetime) -> dict[str, Any] | None:
+    if oldest is None:
+        return None
+    minutes = int((now - oldest.since).total_seconds() // 60)
+    return {**as_json(oldest._asdict()), "minutes": minutes}
+
+
+def _report(found: "Status", now: datetime) -> dict[str, Any]:
     run = found.last_run
     return {
         "pauses": [as_json(pause._asdict()) for pause in found.pauses],
@@ -110,6 +121,7 @@ def _report(found: "Status") -> dict[str, Any]:
             column._asdict() | {"sentence": column.sentence} for column in found.narrow_columns
         ],
         "requests": found.requests._asdict(),
+        "oldest_poll": _oldest_poll(found.oldest_poll, now),
     }
 
 
@@ -136,6 +148,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         silent = sum(host["is_silent"] for host in hosts)
         those = _present(((len(hosts), "with something waiting"), (silent, "silent")))
         yield "Hosts", f"{those} (songswap spool hosts)"
+    if oldest := report["oldest_poll"]:
+        yield "Oldest poll", _age(oldest)
     yield "Open gaps", f"{report['gaps']:,}, the newest:" if report["gaps"] else "none"
     for gap in report["newest_gaps"][:_SHOWN_GAPS]:
         name = shortened(gap["username"], _NAME_CELLS)
@@ -165,8 +179,16 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         shares = ", ".join(f"{what} {100 * n // total}%" for what, n in having.items() if n)
         if total:
             yield name.title(), f"{total:,}{f': {shares}' if shares else ''}"
-    if report["requests"]["last_day"]:
-        yield "Requests", f"{report['requests']['last_day']:,} in the last 24 hours"
+    requests = report["requests"]
+    if requests["last_day"]:
+        limit = f", room for {requests['users_an_hour']:,} users an hour"
+        served = limit if requests["users_an_hour"] is not None else ""
+        yield "Requests", f"{requests['last_day']:,} in the last 24 hours{served}"
+
+
+def _age(oldest: Mapping[str, Any]) -> str:
+    name = shortened(oldest["username"], _NAME_CELLS)
+    return f"{in_hours(oldest['minutes'])} ago, user {oldest['user_id']} ({name})"
 
 
 def _waiting(spool: Mapping[str, int]) -> Iterator[tuple[str, int]]:
@@ -218,6 +240,7 @@ def _sections(report: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str
         ("  with tokens", with_tokens, _share(with_tokens, users)),
         ("plays", report["plays"], ""),
         ("newest play (UTC)", second(report["newest_play"] or "–"), ""),
+        ("oldest poll", _age(report["oldest_poll"]) if report["oldest_poll"] else "–", ""),
         (f"last run: {run['run_id']}" if run else "last run", run["state"] if run else "–", ""),
     ]
     for name in ("tracks", "artists"):
@@ -241,6 +264,7 @@ def _sections(report: dict[str, Any]) -> Iterator[list[tuple[str, int | str, str
         ("requests in the last 24 hours", requests["last_day"], ""),
         ("  limit in a day, as learned", _learned(requests["per_day"]), ""),
         ("  limit in 30 seconds, as learned", _learned(requests["per_window"]), ""),
+        ("  users that it serves in an hour", _learned(requests["users_an_hour"]), ""),
     ]
 
 

@@ -20,7 +20,7 @@ from songswap.alerts.notices import Notice
 from songswap.alerts.problem import Problem
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
-from songswap.pipelines import run_notices, run_problems
+from songswap.pipelines import hours, run_notices, run_problems
 from songswap.pipelines.batch import run_batches
 from songswap.pipelines.drain import drain_spool, report
 from songswap.pipelines.enrich import KINDS, enrich
@@ -62,16 +62,17 @@ def retry(
 
 
 def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now) -> list[int]:
-    """Cut all users into batches, and return the batches' numbers.
+    """Cut the users whom the hour serves into batches, and return the batches' numbers.
 
     Raises:
         WarehouseUnavailable, SchemaOutdated: no user can be polled.
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
-        grants.record_authorized(connection, clock())
+        grants.record_authorized(connection, now := clock())
         steps = ("retry", *(f"enrich {kind}" for kind in KINDS))
-        return runs.plan(connection, run_id, settings.batch_size, steps, clock())
+        choice = hours.choose(settings, connection, run_id, now)
+        return runs.plan(connection, run_id, settings.batch_size, steps, now, choice)
 
 
 class Summary(NamedTuple):
@@ -127,6 +128,8 @@ def summarise(
         counts |= grant_states.warn(connection, clock())
         if missing := run_problems.missing_users(facts.users, lost_users):
             counts["missing_users"] = missing
+        if facts.users:
+            counts |= hours.oldest_poll(connection, clock())
         counts["lost_tokens"] = grants.count_lost(connection, run_id)
         counts["undecided_users"] = sum(holder.users for holder in facts.token_holders)
         app, pauses = settings.spotify.client_id, run_problems.pauses(problems)

@@ -148,11 +148,13 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
         replay.counts["gone_users"] = len(ids) - len(users.existing(connection, ids))
         for results in archive.read_all(archive.responses_of(ids, unit.since, unit.until)):
             replay.load_responses(results)
-        # After all plays of the API, so that the order in which both came decides nothing.
-        for user_id in users.existing(connection, ids):
-            replay.load_exports(user_id, unit, archive.exports(user_id))
-        replay.counts["foreign"] = archive.foreign.total()
-        return dict(replay.counts)
+        existing = users.existing(connection, ids)
+    # After all plays of the API, so that the order in which both came decides nothing. An import
+    # has its own connection: a unit never has two.
+    for user_id in existing:
+        replay.load_exports(user_id, unit, archive.exports(user_id))
+    replay.counts["foreign"] = archive.foreign.total()
+    return dict(replay.counts)
 
 
 def problem(counts: Mapping[str, int]) -> str | None:

@@ -11,17 +11,9 @@ _ENRICHED = tuple(
     for what in ("requested", "received", "unknown", "postponed", "not_loaded", "held_back")
 )
 NAMES = (
-    *("users", "missing_users", "polled", "paused", "answered", "unchanged", "failed", "refused"),
-    *(
-        "forbidden",
-        "deleted",
-        "tokens_put_back",
-        "lost_tokens",
-        "undecided_users",
-        "responses",
-        "archived",
-        "dropped",
-    ),
+    *("users", "deferred", "endangered", "oldest_poll_minutes", "missing_users"),
+    *("polled", "paused", "answered", "unchanged", "failed", "refused", "forbidden", "deleted"),
+    *("tokens_put_back", "lost_tokens", "undecided_users", "responses", "archived", "dropped"),
     *("plays", "merged", "gone", "tracks", "artists", "artist_tracks", "track_images"),
     *("track_popularity", "track_previews", "features", "rejected_items", "data_fixes", "gaps"),
     *("gaps_closed", *_ENRICHED, "calls", "retried_archived", "retried_loaded", "tokens_stored"),

@@ -10,6 +10,8 @@ from songswap.alerts.notices import (
     PAUSED,
     RESUMED,
     Notice,
+    hour_is_short,
+    limit_is_too_small,
     unusable_grants,
     warehouse_set_back,
     warnings,
@@ -23,6 +25,8 @@ _DAILY = timedelta(hours=23, minutes=30)
 
 _GRANTS = "grants that cannot be asked with"
 _NARROW = "too short for tokens:"
+_SHORT_HOUR = "an hour that does not serve all users"
+_TOO_SMALL = "a limit that is too small for users at risk"
 
 
 def due(
@@ -46,6 +50,7 @@ def due(
             due.append(Notice(LOOK, warehouse_set_back(users, runs.last_ended(connection))))
         due += _dead_grants(connection, now)
         due += _narrow_columns(connection, now)
+        due += _limits(connection, counts, now)
         for name, paused in services.items():
             due += _pause(connection, name, paused, now)
         if not any(pauses.find(connection, paused, now) for paused in services.values()):
@@ -62,6 +67,25 @@ def _dead_grants(connection: psycopg.Connection, now: datetime) -> Iterator[Noti
     elif sent is None or sent.at <= now - _DAILY:
         notices.record(connection, _GRANTS, now)
         yield Notice(LOOK, sentence)
+
+
+def _limits(
+    connection: psycopg.Connection, counts: Mapping[str, int], now: datetime
+) -> Iterator[Notice]:
+    """Report an hour that does not serve all users, once; and users without room, once a day.
+
+    An hour is short again when none was for a day: a limit may be met in every second hour.
+    """
+    short = notices.find(connection, _SHORT_HOUR)
+    if counts.get("deferred"):
+        notices.record(connection, _SHORT_HOUR, now)
+        if short is None or short.at <= now - _DAILY:
+            yield Notice(LOOK, hour_is_short(counts))
+    if users := counts.get("endangered"):
+        sent = notices.find(connection, _TOO_SMALL)
+        if sent is None or sent.at <= now - _DAILY:
+            notices.record(connection, _TOO_SMALL, now)
+            yield Notice(LOOK, limit_is_too_small(users))
 
 
 def _narrow_columns(connection: psycopg.Connection, now: datetime) -> Iterator[Notice]:

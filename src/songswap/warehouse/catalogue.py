@@ -3,8 +3,9 @@
     rows ──▶ look-up without a lock ──▶ new artists
                     └──▶ shards with news: lock ──▶ what has changed: look up again ──▶ COPY, commit
 
-What is stored here is right whether or not the plays follow. A new artist, and a new track that
-lacks something, is queued in the transaction that makes it: no later load finds it new.
+What is stored here is right whether or not the plays follow. A new artist, the features of a new
+track, and a new track that lacks something are queued in the transaction that makes the row: no
+later load finds it new, and its play may have come from an export by then.
 """
 
 from collections import Counter
@@ -178,6 +179,7 @@ def _write(connection: psycopg.Connection, news: News, times: Times) -> Counter[
     counts["track_popularity"] = _store_popularity(connection, news.popularity)
     _execute_with_columns(connection, "upsert_forms", ("id", "form"), sorted(news.forms.items()))
     queued = [("track", id_) for id_ in news.incomplete]
+    queued += [("features", row[0]) for row in news.new["tracks"]]
     enrichment_queue.enqueue(connection, queued, *times)
     return counts
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import psycopg
 
@@ -15,6 +16,9 @@ _SQL = statements("contract.sql")
 
 _MOST = 3
 """How many deviations a refused load names."""
+
+_fit: WeakKeyDictionary[psycopg.Connection[Any], set[str]] = WeakKeyDictionary()
+"""The tables into which a session can load."""
 
 _NOT_A_TABLE = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
@@ -52,7 +56,7 @@ class Deviation(NamedTuple):
 
 def find(connection: psycopg.Connection[Any], tables: Collection[str] = TABLES) -> list[Deviation]:
     """Return the deviations of these tables; missing tables are ignored."""
-    name = schema.find(connection)
+    name = schema.of(connection)
     params = {"schema": name, "tables": list(tables)}
     shapes = [Shape(*row) for row in connection.execute(_SQL["shapes"], params)]
     shapes.sort(key=lambda shape: list(TABLES).index(shape.name))
@@ -69,9 +73,14 @@ def find(connection: psycopg.Connection[Any], tables: Collection[str] = TABLES) 
 def require_fit(connection: psycopg.Connection[Any], tables: Collection[str] = TABLES) -> None:
     """Raise where a load into these tables would fail, or be wrong.
 
+    A session reads the tables' shapes once: they take longer than the load of a few users.
+
     Raises:
         PlatformUnfit: says what is wrong with which table, and what to do.
     """
+    fit = _fit.setdefault(connection, set())
+    if fit.issuperset(tables):
+        return
     fatal = [deviation for deviation in find(connection, tables) if deviation.is_fatal]
     if fatal:
         more = f" And {len(fatal) - _MOST} more." if len(fatal) > _MOST else ""
@@ -80,6 +89,7 @@ def require_fit(connection: psycopg.Connection[Any], tables: Collection[str] = T
             f" loaded. {' '.join(deviation.sentence for deviation in fatal[:_MOST])}{more}"
             " Have the tables' owner do it; 'songswap check postgres' lists all."
         )
+    fit.update(tables)
 
 
 def of_references(name: str, referred: Iterable[str], role: str) -> Iterator[Deviation]:

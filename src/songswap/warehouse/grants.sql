@@ -69,8 +69,9 @@ WHERE g.state = 'refused' AND g.refused_in = %(run_id)s AND g.refusals = 0
 
 -- name: settle_refused
 -- A dead grant is tried again three times: first after half an hour, because this run may have taken
--- long, and the next hourly run is to try it. A run of some users only cannot recognize an incident: it
--- leaves the decision to the hourly run. And while a host may have the token's successor, there is none.
+-- long, and the next hourly run is to try it. A run of some users only, which has no step 'plan', cannot
+-- recognize an incident: it leaves the decision to the hourly run. And while a host may have the token's
+-- successor, there is none.
 UPDATE songswap.grants g
 SET state = CASE
     WHEN NOT r.dead THEN 'active'
@@ -92,7 +93,8 @@ SET state = CASE
   END END
 FROM (
   SELECT user_id, over, over OR NOT %(incident)s AND NOT EXISTS (
-    SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND users IS NOT NULL
+    SELECT FROM songswap.steps WHERE run_id = %(run_id)s
+    HAVING bool_or(users IS NOT NULL) AND NOT bool_or(step = 'plan')
   ) AND user_id NOT IN (SELECT user_id FROM songswap.possibly_spooled()) AS dead
   FROM (
     SELECT user_id, (ends_at - %(now)s <= interval '3 days') IS TRUE AS over
@@ -128,7 +130,8 @@ FROM (
   SELECT user_id, forbidden_runs + CASE WHEN undecided THEN 0 ELSE 1 END AS runs, undecided
   FROM songswap.grants CROSS JOIN (
     SELECT %(incident)s OR EXISTS (
-      SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND users IS NOT NULL
+      SELECT FROM songswap.steps WHERE run_id = %(run_id)s
+      HAVING bool_or(users IS NOT NULL) AND NOT bool_or(step = 'plan')
     ) AS undecided
   ) u
 ) r

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import psycopg
 
@@ -23,6 +24,32 @@ def at_risk(
     """
     params = {"now": now, "interval": interval, "plays": plays}
     return [user_id for (user_id,) in connection.execute(_SQL["at_risk"], params)]
+
+
+def count(
+    connection: psycopg.Connection, now: datetime, interval: timedelta, plays: int
+) -> tuple[int, int]:
+    """Return how many users can be polled, and how many of them are at risk, see `at_risk`."""
+    params = {"now": now, "interval": interval, "plays": plays}
+    users, endangered = connection.execute(_SQL["count"], params).fetchone() or (0, 0)
+    return users, endangered
+
+
+class OldestPoll(NamedTuple):
+    """The user without a response for the longest time, of those who can be polled.
+
+    ``since`` is the last response, or the authorization where there was none.
+    """
+
+    user_id: int
+    username: str
+    since: datetime
+
+
+def oldest(connection: psycopg.Connection, now: datetime) -> OldestPoll | None:
+    """Return whose last poll is the oldest; None where nobody can be polled."""
+    row = connection.execute(_SQL["oldest"], {"now": now}).fetchone()
+    return OldestPoll(*row) if row else None
 
 
 def record_polls(

@@ -8,6 +8,19 @@ WHERE plays_per_hour * extract(epoch FROM %(now)s + %(interval)s - CASE
   WHEN answered_at > %(now)s THEN %(now)s - interval '1 hour' ELSE answered_at
 END) / 3600 >= %(plays)s
 
+-- name: count
+-- Those who can be polled, and those of them who could play so much in `interval`, as in `at_risk`.
+SELECT count(*), count(*) FILTER (WHERE plays_per_hour
+  * extract(epoch FROM %(now)s + %(interval)s - answered_at) / 3600 >= %(plays)s)
+FROM songswap.users_to_poll(%(now)s)
+
+-- name: oldest
+-- The user without a response for the longest time.
+SELECT u.user_id, n.username, u.waits_since
+FROM songswap.users_to_poll(%(now)s) u JOIN "Users" n ON n.id = u.user_id
+WHERE u.waits_since <= %(now)s
+ORDER BY u.waits_since, u.user_id LIMIT 1
+
 -- name: record_polls
 -- Polls that failed, or whose response held nothing new.
 INSERT INTO songswap.polls AS p (user_id, polled_at, answered_at, problem)

@@ -10,6 +10,7 @@ import psycopg
 from songswap.models import Play, RejectedItem
 from songswap.transform.recent_plays import UNTIMELY
 from songswap.transform.values import moment
+from songswap.warehouse.locks import lock_users
 from songswap.warehouse.sql import statements
 
 KEY_TAKEN = "key taken by another track"
@@ -72,6 +73,11 @@ def delete_loaded(connection: psycopg.Connection, users: Collection[int]) -> Non
 
 
 def move_raw(connection: psycopg.Connection, user_id: int, observed_at: datetime, key: str) -> None:
-    """Record the new key of a raw response that holds rejected items."""
+    """Record the new key of a raw response that holds rejected items.
+
+    Locks the user: a load that is at work on the user's items ends first.
+    """
     params = {"user_id": user_id, "found_at": observed_at, "key": key}
-    connection.execute(_SQL["move_raw"], params)
+    with connection.transaction():
+        lock_users(connection, [user_id])
+        connection.execute(_SQL["move_raw"], params)

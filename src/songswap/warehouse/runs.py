@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
 import psycopg
@@ -56,6 +56,19 @@ class Users(NamedTuple):
         return cls(min(users), max(users), list(users))
 
 
+class Choice(NamedTuple):
+    """How to choose ``at_most`` users for an hour that does not serve all.
+
+    First those who may have ``plays`` plays since their last poll after ``interval``, then those
+    unpolled longest. ``counts`` are recorded with the plan.
+    """
+
+    at_most: int
+    plays: int
+    interval: timedelta
+    counts: Mapping[str, int]
+
+
 def start(
     connection: psycopg.Connection, run_id: str, now: datetime, *, held: bool = False
 ) -> None:
@@ -78,20 +91,34 @@ def plan(
     batch_size: int,
     more_steps: tuple[str, ...],
     now: datetime,
+    choice: Choice | None = None,
 ) -> list[int]:
     """Cut the users into batches and return the batches' numbers.
 
     A run that was planned before keeps its batches.
+
+    Args:
+        choice: whom to poll, where an hour does not serve all: the most urgent come first.
     """
     with connection.transaction():
         start(connection, run_id, now)
         users: int = scalar(connection.execute(_SQL["count_users"]))
-        size = max(batch_size, -(-users // MOST_BATCHES))
-        connection.execute(_SQL["plan_batches"], {"run_id": run_id, "size": size})
+        params = {"run_id": run_id, "now": now, "size": _size(batch_size, users)}
+        counts = {"users": users}
+        if choice is None:
+            connection.execute(_SQL["plan_batches"], params)
+        else:
+            chosen = {**choice._asdict(), "size": _size(batch_size, choice.at_most)}
+            connection.execute(_SQL["plan_chosen"], params | chosen)
+            counts |= choice.counts
         for step in more_steps:
             connection.execute(_SQL["plan_step"], {"run_id": run_id, "step": step})
-        connection.execute(_SQL["record_plan"], {"run_id": run_id, "now": now, "users": users})
+        connection.execute(_SQL["record_plan"], {**params, "counts": Jsonb(counts)})
         return [number for (number,) in connection.execute(_SQL["batches"], {"run_id": run_id})]
+
+
+def _size(batch_size: int, users: int) -> int:
+    return max(batch_size, -(-users // MOST_BATCHES))
 
 
 @retried
@@ -215,6 +242,12 @@ def fail_running(connection: psycopg.Connection, run_id: str, problem: str, now:
     """Record that a run failed, unless it has ended; return whether it was running."""
     params = {"run_id": run_id, "problem": problem, "now": now}
     return connection.execute(_SQL["fail_running"], params).rowcount > 0
+
+
+def started_at(connection: psycopg.Connection, run_id: str) -> datetime | None:
+    """Return when a run that goes on began; None if it does not go on."""
+    row = connection.execute(_SQL["started_at"], {"run_id": run_id}).fetchone()
+    return row[0] if row else None
 
 
 def last_ended(connection: psycopg.Connection) -> datetime | None:

@@ -27,6 +27,33 @@ FROM (
 ) b CROSS JOIN (VALUES ('fetch'), ('load')) steps (step)
 WHERE NOT EXISTS (SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch')
 
+-- name: plan_chosen
+-- As many users as an hour serves, in place of `plan_batches`: those first who could have so many plays
+-- before the next hour that Spotify drops the oldest, then those unpolled longest.
+INSERT INTO songswap.steps (run_id, step, number, first_user, last_user, users)
+SELECT %(run_id)s, step, b.number, b.first_user, b.last_user, b.users
+FROM (
+  SELECT number, min(user_id) AS first_user, max(user_id) AS last_user,
+    array_agg(user_id ORDER BY place) AS users
+  FROM (
+    SELECT user_id, place, (place - 1) / %(size)s AS number
+    FROM (
+      SELECT user_id, row_number() OVER (
+        ORDER BY CASE WHEN expected >= %(plays)s THEN expected END DESC NULLS LAST,
+          polled_at NULLS FIRST, user_id
+      ) AS place
+      FROM (
+        SELECT user_id, polled_at, plays_per_hour
+          * extract(epoch FROM %(now)s + %(interval)s - answered_at) / 3600 AS expected
+        FROM songswap.users_to_poll(%(now)s)
+      ) users
+    ) ranked
+    WHERE place <= %(at_most)s
+  ) numbered
+  GROUP BY number
+) b CROSS JOIN (VALUES ('fetch'), ('load')) steps (step)
+WHERE NOT EXISTS (SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch')
+
 -- name: plan_users
 -- One batch of some users, in place of `plan_batches`.
 INSERT INTO songswap.steps (run_id, step, number, first_user, last_user, users)
@@ -39,11 +66,13 @@ ON CONFLICT DO NOTHING
 INSERT INTO songswap.steps (run_id, step) VALUES (%(run_id)s, %(step)s) ON CONFLICT DO NOTHING
 
 -- name: record_plan
--- As a step of its own, whose counts say how many users the run found.
+-- As a step of its own, whose counts say how many users the run found. A planned run keeps its batches,
+-- and so what was counted with them.
 INSERT INTO songswap.steps AS s (run_id, step, state, ended_at, counts)
-VALUES (%(run_id)s, 'plan', 'done', %(now)s, jsonb_build_object('users', %(users)s::bigint))
+VALUES (%(run_id)s, 'plan', 'done', %(now)s, %(counts)s)
 ON CONFLICT (run_id, step, number) DO UPDATE SET
-  ended_at = EXCLUDED.ended_at, counts = EXCLUDED.counts
+  ended_at = EXCLUDED.ended_at,
+  counts = s.counts || jsonb_build_object('users', EXCLUDED.counts -> 'users')
 
 -- name: users_found
 -- How many users a run found, and how many the last run before it that found any.
@@ -105,10 +134,10 @@ WHERE run_id = %(run_id)s AND step = 'fetch'
 GROUP BY outcome
 
 -- name: totals
--- Without the plan: the steps that poll its users count them too.
+-- Without the users of the plan: the steps that poll them count them too.
 SELECT name, sum(value::bigint)::bigint
 FROM songswap.steps, jsonb_each_text(counts) AS each (name, value)
-WHERE run_id = %(run_id)s AND step <> 'plan'
+WHERE run_id = %(run_id)s AND (step <> 'plan' OR name <> 'users')
 GROUP BY name ORDER BY name
 
 -- name: unfinished
@@ -131,6 +160,10 @@ RETURNING extract(epoch FROM ended_at - started_at)::float
 UPDATE songswap.runs
 SET state = 'failed', held = false, ended_at = %(now)s, problem = %(problem)s
 WHERE run_id = %(run_id)s AND state = 'running'
+
+-- name: started_at
+-- When a run that goes on began.
+SELECT started_at FROM songswap.runs WHERE run_id = %(run_id)s AND state = 'running'
 
 -- name: last_ended
 -- Of the runs that poll everybody: what the runs in between load falls into their hours too.

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from songswap.errors import WarehouseRefused
 from songswap.warehouse.contract import TABLES
@@ -17,7 +18,10 @@ from songswap.warehouse.sql import statements
 OWN = "songswap"
 """The pipeline's own schema, which never holds the platform's tables."""
 
-_SQL = statements("schema.sql")
+CANDIDATES = statements("schema.sql")["candidates"]
+PARAMS = {"tables": list(TABLES)}
+"""The statement with which a session finds the schema as it begins, and its parameters."""
+
 _NAME = re.compile(r'"((?:[^"]|"")*)"|([^\s,"]+)')
 
 
@@ -43,10 +47,14 @@ def find(connection: psycopg.Connection[Any]) -> str:
     return choose(_candidates(connection))
 
 
-async def find_async(connection: psycopg.AsyncConnection[Any]) -> str:
-    """Return the same for coroutines, see `find`."""
-    cursor = await connection.execute(_SQL["candidates"], {"tables": list(TABLES)})
-    row = await cursor.fetchone()
+def of(connection: psycopg.Connection[Any]) -> str:
+    """Return the schema whose tables the statements of a session use: it was found at its start."""
+    platform: str | None = getattr(connection, "platform", None)
+    return find(connection) if platform is None else platform
+
+
+def chosen(row: TupleRow | None) -> str:
+    """Return the schema by the row of `CANDIDATES`; see `find`."""
     assert row is not None  # noqa: S101 - search_path is a setting of every server
     return choose(Candidates(*row))
 
@@ -81,8 +89,8 @@ def choose(found: Candidates) -> str:
 
 
 def _candidates(connection: psycopg.Connection[Any]) -> Candidates:
-    row = connection.execute(_SQL["candidates"], {"tables": list(TABLES)}).fetchone()
-    assert row is not None  # noqa: S101 - search_path is a setting of every server
+    row = connection.execute(CANDIDATES, PARAMS).fetchone()
+    assert row is not None  # noqa: S101 - as above
     return Candidates(*row)
 
 

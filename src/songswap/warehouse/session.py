@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from songswap.warehouse import schema
+from songswap.warehouse.arrays import PlainListDumper
 from songswap.warehouse.conninfo import CONNECT_S, server_settings, with_defaults
 from songswap.warehouse.retry import retried, retried_async
 from songswap.warehouse.server import require_supported
@@ -27,6 +28,12 @@ from songswap.warehouse.timeouts import limits as usual_limits
 from songswap.warehouse.watch import Result, Steps, Watch
 
 _SQL = statements("session.sql")
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+_START = b";\n".join((_BEGIN, _SQL["open"], _SQL["begin"], schema.CANDIDATES, b"COMMIT"))
+"""The first statements of a session, sent at once: each alone would wait for the network."""
+
+_CANDIDATES = 3
+"""Results before that of the schema's candidates."""
 
 _INTERVAL_S = 0.1
 _VANISHED_S = 5.0
@@ -52,6 +59,9 @@ class Session(psycopg.Connection[TupleRow]):
     Statements go through `execute`, or through a cursor within `transaction`.
     """
 
+    platform: str
+    """The schema of the platform's tables, which stays the session's own."""
+
     _watch: Watch | None = None
     _settings: dict[str, Any]
 
@@ -71,11 +81,15 @@ class Session(psycopg.Connection[TupleRow]):
         connection = super().connect(dsn, autocommit=True, prepare_threshold=None)
         try:
             require_supported(connection)
+            connection.adapters.register_dumper(list, PlainListDumper)
             connection._watch = Watch(dsn, connection, within)
-            psycopg.Connection.execute(connection, _SQL["open"])
+            cursor = psycopg.ClientCursor(connection)
+            cursor.execute(_START, _settings(within, "") | schema.PARAMS)
+            for _earlier in range(_CANDIDATES):
+                cursor.nextset()
+            connection.platform = schema.chosen(cursor.fetchone())
+            connection._settings = _settings(within, connection.platform)
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-            connection._settings = _settings(within, "")
-            connection._settings = _settings(within, schema.find(connection))
             connection.autocommit = autocommit
         except BaseException:
             connection.close()
@@ -153,11 +167,15 @@ class AsyncSession(psycopg.AsyncConnection[TupleRow]):
         connection = await super().connect(dsn, autocommit=True, prepare_threshold=None)
         try:
             require_supported(connection)
+            connection.adapters.register_dumper(list, PlainListDumper)
             connection._watch = Watch(dsn, connection, within)
-            await psycopg.AsyncConnection.execute(connection, _SQL["open"])
+            cursor = psycopg.AsyncClientCursor(connection)
+            await cursor.execute(_START, _settings(within, "") | schema.PARAMS)
+            for _earlier in range(_CANDIDATES):
+                cursor.nextset()
+            platform = schema.chosen(await cursor.fetchone())
+            connection._settings = _settings(within, platform)
             await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
-            connection._settings = _settings(within, "")
-            connection._settings = _settings(within, await schema.find_async(connection))
             await connection.set_autocommit(autocommit)
         except BaseException:
             await connection.close()

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import psycopg
 
-from songswap.warehouse import grant_states, missing, tokens
-from songswap.warehouse.limits import pauses
+from songswap.warehouse import grant_states, missing, polls, tokens
+from songswap.warehouse.limits import capacity, pauses
 from songswap.warehouse.limits.pauses import Pause
 from songswap.warehouse.missing import Backlog
+from songswap.warehouse.polls import OldestPoll
 from songswap.warehouse.sql import statements
 
 _SQL = statements("status.sql")
@@ -27,11 +28,15 @@ class LastRun(NamedTuple):
 
 
 class Requests(NamedTuple):
-    """Requests to Spotify in the last 24 hours, and its limits as far as they are known."""
+    """Requests to Spotify in the last 24 hours, and its limits as far as they are known.
+
+    ``users_an_hour`` is how many users the limits serve in an hour.
+    """
 
     last_day: int
     per_window: int | None
     per_day: int | None
+    users_an_hour: int | None
 
 
 class Gap(NamedTuple):
@@ -68,6 +73,7 @@ class Status:
 
     No user is polled before ``pauses`` are over. ``narrow_columns`` of "SpotifyTokens" are too
     short for tokens in use. ``newest_gaps`` are the open gaps found last, at most `GAPS`.
+    ``oldest_poll`` is that of a user who can be polled.
     """
 
     pauses: list[Pause]
@@ -86,6 +92,7 @@ class Status:
     rejected_items: int
     grants: dict[str, int]
     requests: Requests
+    oldest_poll: OldestPoll | None
 
 
 def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) -> Status:
@@ -115,5 +122,12 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
         feeds=Feeds(*rows["feeds"][0]),
         rejected_items=rejected_items,
         grants=grant_states.count(connection, now),
-        requests=Requests(*rows["requests"][0]),
+        requests=_requests(connection, now),
+        oldest_poll=polls.oldest(connection, now),
     )
+
+
+def _requests(connection: psycopg.Connection, now: datetime) -> Requests:
+    """Of all apps together, with the lowest limits that were learned of one."""
+    learned = capacity.read(connection, None, now)
+    return Requests(learned.in_day, learned.per_window, learned.per_day, learned.an_hour())

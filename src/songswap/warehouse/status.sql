@@ -38,14 +38,6 @@ SELECT (SELECT count(*) FROM "Artists"), json_build_object(
 SELECT (SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL),
   (SELECT count(*) FROM songswap.rejected_items)
 
--- name: requests
--- Of all apps together, with the lowest limits that were learned of one.
-SELECT
-  (SELECT coalesce(sum(requests), 0) FROM songswap.requests
-   WHERE span = 'hour' AND at > %(now)s - interval '1 day'),
-  min(per_window), min(per_day)
-FROM songswap.budgets
-
 -- name: open_gaps
 -- Those found last.
 SELECT g.user_id, u.username, g.after, g.before, g.found_at

@@ -204,7 +204,8 @@ async def samples_of(caller: Caller) -> list[Sample]:
     await caller.admin("POST", "clock", {"advance_s": 3600})
     await get(FEED, {}, 401)
     caller.tokens.clear()
-    caller.running.simulation.recent_requests.extend([caller.running.simulation.clock.now()] * 3000)
+    for _ in range(3000):
+        caller.running.simulation.count_request()
     await get("/artists/{id}", {"id": artist}, 429)
     return found
 

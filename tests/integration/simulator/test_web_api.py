@@ -277,6 +277,22 @@ async def test_rate_limit_returns_429_with_the_seconds_to_wait(spotify: Starter)
     assert (await caller.get("listener-0001", "/me")).status == 200
 
 
+async def test_quota_returns_429_with_its_reason(spotify: Starter) -> None:
+    """Calls pass again a day after the first of those that used it up."""
+    caller = await spotify(quota=2)
+    replies = [await caller.get("listener-0001", "/me") for _ in range(3)]
+    assert [reply.status for reply in replies] == [200, 200, 429]
+    reason = {"status": 429, "message": "Too many requests", "reason": "QUOTA_EXCEEDED"}
+    assert replies[2].body == {"error": reason}
+    assert replies[2].headers["Retry-After"] == "86400"
+    await caller.admin("POST", "clock", {"advance_s": 86_400})
+    caller.tokens.clear()
+    assert (await caller.get("listener-0001", "/me")).status == 200
+    await caller.admin("POST", "quota", {"requests": 1})
+    replies = [await caller.get("listener-0001", "/me") for _ in range(2)]
+    assert [reply.status for reply in replies] == [200, 429]
+
+
 async def test_development_mode_has_fewer_calls_fields_and_users(spotify: Starter) -> None:
     """It has no batches, no features, no popularity or markets, and only five users."""
     caller = await spotify(mode="development")

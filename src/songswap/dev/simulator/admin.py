@@ -38,6 +38,10 @@ class _ModeChange(msgspec.Struct, forbid_unknown_fields=True):
     mode: Mode
 
 
+class _NewQuota(msgspec.Struct, forbid_unknown_fields=True):
+    requests: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _NewListeners(msgspec.Struct, forbid_unknown_fields=True):
     count: int
 
@@ -188,6 +192,25 @@ async def clear_calls(request: web.Request) -> web.Response:
     return _json(_DONE)
 
 
+@routes.get("/admin/polls")
+async def polls(request: web.Request) -> web.Response:
+    """Return when each polled user had the last complete response, and the longest time between."""
+    return _json(
+        {
+            user: {"last": iso(poll.last), "longest_s": poll.longest // 1000}
+            for user, poll in request.app[SIMULATION].feed_history.polls.items()
+        }
+    )
+
+
+@routes.delete("/admin/polls")
+async def clear_polls(request: web.Request) -> web.Response:
+    """Measure the longest times from now on."""
+    for poll in request.app[SIMULATION].feed_history.polls.values():
+        poll.longest = 0
+    return _json(_DONE)
+
+
 @routes.get("/admin/faults")
 async def faults(request: web.Request) -> web.Response:
     """List the active faults, and how often each struck."""
@@ -222,6 +245,14 @@ async def switch_mode(request: web.Request) -> web.Response:
     sim = request.app[SIMULATION]
     sim.mode = (await _decode(request, _ModeChange)).mode
     return _json({"mode": sim.mode})
+
+
+@routes.post("/admin/quota")
+async def set_quota(request: web.Request) -> web.Response:
+    """Set the quota `{"requests": n}`; requests before this do not count."""
+    quota = await _decode(request, _NewQuota)
+    request.app[SIMULATION].limit_day(quota.requests)
+    return _json({"requests": quota.requests})
 
 
 @routes.get("/admin/discord")

@@ -60,6 +60,7 @@ def simulator(
     rate_limit: Annotated[
         int, typer.Option(min=0, help="Requests in any 30 s; 0 is no limit.")
     ] = 3_000,
+    quota: Annotated[int, typer.Option(min=0, help="Requests in any 24 hours; 0 is no limit.")] = 0,
     mode: Annotated[AppMode, typer.Option(help="What Spotify allows the app.")] = AppMode.extended,
     client_id: Annotated[str, typer.Option(help="The app's id.")] = "songswap",
     client_secret: Annotated[str, typer.Option(help="The app's secret.")] = "simulated",  # noqa: S107 - of a simulated app
@@ -93,6 +94,7 @@ def simulator(
             clock=clock.value,
             now=None if now is None else _time(now),
             rate_limit=rate_limit,
+            quota=quota,
             mode=mode.value,
             client_id=client_id,
             client_secret=client_secret,

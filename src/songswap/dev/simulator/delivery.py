@@ -103,7 +103,7 @@ async def _send(sim: Simulation, request: web.Request, response: Response) -> we
     await sent.prepare(request)
     await sent.write_eof()
     if page := response.page:
-        sim.feed_history.record(page.user, page.reachable, page.returned)
+        sim.feed_history.record(page.user, page.reachable, page.returned, sim.clock.now())
     if response.refresh_token is not None:
         sim.tokens.record_delivery(response.refresh_token)
     return sent

@@ -29,17 +29,33 @@ class LedgerEntry(msgspec.Struct):
     """Whether such a response contained it."""
 
 
+class PollTimes(msgspec.Struct):
+    """When recently-played last returned a complete response for a user, in ms."""
+
+    last: int
+    longest: int = 0
+    """The longest time between two such responses, in ms."""
+
+
 class FeedHistory:
     """Which plays were reachable when polled and which were returned: a bit per play of a day."""
 
     def __init__(self) -> None:
         self._reachable: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._returned: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self.polls: dict[str, PollTimes] = {}
 
     def record(
-        self, user: str, reachable: Iterable[SimulatedPlay], returned: Iterable[SimulatedPlay]
+        self,
+        user: str,
+        reachable: Iterable[SimulatedPlay],
+        returned: Iterable[SimulatedPlay],
+        now: int,
     ) -> None:
-        """Record a response that was sent completely."""
+        """Record a response that was sent completely at a time in ms."""
+        poll = self.polls.setdefault(user, PollTimes(now))
+        poll.longest = max(poll.longest, now - poll.last)
+        poll.last = now
         for play in reachable:
             self._reachable[user, play.day] |= 1 << play.index
         for play in returned:

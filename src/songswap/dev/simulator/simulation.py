@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from songswap.dev.simulator.fault import Faults
 from songswap.dev.simulator.ledger import FeedHistory
 from songswap.dev.simulator.metadata import Mode
 from songswap.dev.simulator.play import SimulatedPlay
+from songswap.dev.simulator.rolling_limit import RollingLimit
 from songswap.dev.simulator.token import AuthorizationCode, TokenIssuer
 from songswap.dev.simulator.world import SimulatedWorld
 
@@ -20,6 +21,8 @@ DEFAULT_HISTORY = 3 * 24 * 3_600 * 1000
 """How long before the clock's start the first plays begin by default, in ms."""
 RATE_WINDOW = 30_000
 """The rate limit's rolling window, in ms."""
+QUOTA_WINDOW = 24 * 3_600 * 1000
+"""The quota's rolling day, in ms."""
 
 
 class OptionError(ValueError):
@@ -48,6 +51,8 @@ class Options:
     """Where a frozen clock starts."""
     rate_limit: int = 3_000
     """The app's requests in a rolling 30 s; 0 is no limit."""
+    quota: int = 0
+    """The app's requests in a rolling day; 0 is no limit."""
     mode: Mode = "extended"
     client_id: str = "songswap"
     client_secret: str = "simulated"  # noqa: S105 - the secret of a simulated app
@@ -80,14 +85,16 @@ class Simulation:
     feed_history: FeedHistory = field(default_factory=FeedHistory)
     calls: Counter[tuple[str, str | None, str]] = field(default_factory=Counter)
     """Calls by endpoint, user and status (or "cut", "refused")."""
-    recent_requests: deque[int] = field(default_factory=deque)
-    """When each request of the last 30 s arrived, in ms."""
     codes: dict[str, AuthorizationCode] = field(default_factory=dict)
     """Unused authorization codes."""
     refreshes: Counter[str] = field(default_factory=Counter)
     """Refreshes by user."""
     discord_messages: list[dict[str, Any]] = field(default_factory=list)
     discord_ids: int = 0
+
+    def __post_init__(self) -> None:
+        self._window = RollingLimit(self.options.rate_limit, RATE_WINDOW)
+        self.limit_day(self.options.quota)
 
     @classmethod
     def of(cls, options: Options) -> Simulation:
@@ -114,15 +121,19 @@ class Simulation:
             return False
         return draw.share(self.options.seed, "filtered", user, play.day, play.index) < share
 
+    def limit_day(self, quota: int) -> None:
+        """Allow this many requests in a rolling day from now on; 0 is no limit."""
+        self._day = RollingLimit(quota, QUOTA_WINDOW)
+
+    def quota_wait(self) -> int | None:
+        """Return the ms until the quota allows one more request; None if it does."""
+        return self._day.wait(self.clock.now())
+
     def count_request(self) -> int | None:
         """Count a request, or return the ms until the rate limit allows one more."""
-        limit = self.options.rate_limit
-        if not limit:
-            return None
-        now, recent = self.clock.now(), self.recent_requests
-        while recent and recent[0] <= now - RATE_WINDOW:
-            recent.popleft()
-        if len(recent) >= limit:
-            return recent[0] + RATE_WINDOW - now
-        recent.append(now)
-        return None
+        now = self.clock.now()
+        wait = self._window.wait(now)
+        if wait is None:
+            self._window.count(now)
+            self._day.count(now)
+        return wait

@@ -15,6 +15,7 @@ from songswap.dev.simulator.ident import is_well_formed
 from songswap.dev.simulator.play import FEED_SIZE, SimulatedPlay
 from songswap.dev.simulator.response import (
     JSON_TYPE,
+    ErrorResponse,
     FeedPage,
     Response,
     api_error,
@@ -48,10 +49,11 @@ def authenticate(sim: Simulation, request: web.Request) -> Token:
         raise _unauthorized("Invalid access token")
     if sim.tokens.is_expired(token):
         raise _unauthorized("The access token expired")
-    wait = sim.count_request()
-    if wait is not None:
-        seconds = max(1, -(-wait // 1000))
-        raise api_error(429, "API rate limit exceeded", {"Retry-After": str(seconds)})
+    if (wait := sim.quota_wait()) is not None:
+        error = {"status": 429, "message": "Too many requests", "reason": "QUOTA_EXCEEDED"}
+        raise ErrorResponse(json_response({"error": error}, 429, _retry_after(wait)))
+    if (wait := sim.count_request()) is not None:
+        raise api_error(429, "API rate limit exceeded", _retry_after(wait))
     allowed = islice(sim.world.listeners, ALLOWED_IN_DEVELOPMENT)
     if sim.mode == "development" and token.user is not None and token.user not in allowed:
         raise text_error(403, "User not registered in the Developer Dashboard")
@@ -206,6 +208,10 @@ def _listener(sim: Simulation, token: Token) -> AnyListener:
     if listener is None:
         raise _unauthorized("Invalid access token")
     return listener
+
+
+def _retry_after(wait: int) -> dict[str, str]:
+    return {"Retry-After": str(max(1, -(-wait // 1000)))}
 
 
 def _unauthorized(message: str) -> Exception:

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -54,13 +55,22 @@ def soak(
     kind: Annotated[
         list[str] | None, typer.Option(help="Draw only this kind; once or more.")
     ] = None,
+    served: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="The share of the users whom the app's limit serves in an hour; without faults,"
+            " unless kinds are named. 0 is no limit.",
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
     keep: Annotated[
         Path | None, typer.Option(help="Keep the data and logs of all parts here.")
     ] = None,
 ) -> None:
     """Simulate days of listening under a storm of faults; exit with 0 when the promise was kept."""
-    kinds = frozenset(kind or KINDS)
+    kinds = frozenset(kind or (() if served else KINDS))
     if unknown := kinds - KINDS:
         raise typer.BadParameter(
             f"Unknown: {', '.join(unknown)}. There are {', '.join(sorted(KINDS))}"
@@ -70,6 +80,7 @@ def soak(
     folder.mkdir(parents=True, exist_ok=True)
     _log_to(folder / "soak.log")
     repeat = f'make soak ARGS="--users {users} --days {days:g} --seed {seed}'
+    repeat += f" --served {served}" if served else ""
     repeat += "".join(f" --kind '{name}'" for name in kind or ()) + '"'
     try:
         # SIGTERM too stops all parts and removes their folder.
@@ -81,7 +92,7 @@ def soak(
                     err.say(f"{now:%Y-%m-%d %H:%M}: {done} of {hours} hours")
                 bar.update(task, completed=done, total=hours, description=f"{now:%a %d %b %H:%M}")
 
-            verdict, tally = live(folder, users, days, seed, on_progress, kinds)
+            verdict, tally = live(folder, users, days, seed, on_progress, kinds, served)
     except Exception as error:
         error.add_note(f"Repeat this storm with: {repeat}")
         raise
@@ -111,6 +122,7 @@ def as_report(verdict: Verdict, tally: Tally, seconds: float) -> dict[str, Any]:
     return {
         "good": verdict.good,
         **{name: counts.get(name, 0) for name, _ in _OUTCOME},
+        "limit": asdict(verdict.limit) if verdict.limit else {},
         "set_aside_by_reason": verdict.rejected_items,
         "faults": dict(sorted(tally.occurred.items())),
         "calls_struck": dict(sorted(tally.struck.items())),
@@ -132,6 +144,7 @@ def as_table(report: dict[str, Any]) -> Table:
     for name, title in _OUTCOME:
         table.add_row(title, f"{report[name]:,}")
     for title, name in (
+        ("Limit: ", "limit"),
         ("Rejected: ", "set_aside_by_reason"),
         ("Faults: ", "faults"),
         ("Calls struck: ", "calls_struck"),
@@ -142,7 +155,9 @@ def as_table(report: dict[str, Any]) -> Table:
     ):
         table.add_section()
         for part, number in report[name].items():
-            table.add_row(f"{title}{part}", "–" if number is None else f"{number:,}")
+            table.add_row(
+                f"{title}{part.replace('_', ' ')}", "–" if number is None else f"{number:,}"
+            )
     table.add_section()
     for name in report["peak_memory_mib"]:
         days = [day.get(name, "–") for day in report["resident_mib_by_day"]]

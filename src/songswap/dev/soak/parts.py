@@ -132,6 +132,19 @@ class Parts:
         with self.connect() as connection:
             connection.execute(statement.encode(), parameters)
 
+    def limit_day(self, per_day: int, now: datetime) -> None:
+        """Limit the app's requests of a day, and let it have met that limit before."""
+        self.spotify.post("/admin/quota", {"requests": per_day})
+        self.spotify.delete("/admin/polls")
+        self.execute("DELETE FROM songswap.requests")
+        app = self.settings.spotify.client_id
+        self.execute(
+            "UPDATE songswap.budgets SET per_day = %s, day_learned_at = %s WHERE app = %s",
+            per_day,
+            now,
+            app,
+        )
+
     def connect(self) -> psycopg.Connection:
         """Open a session that can write, even if the warehouse is read-only for others."""
         return psycopg.connect(self.settings.warehouse_dsn, autocommit=True, options=_WRITES)

@@ -16,6 +16,7 @@ import psutil
 from songswap.dev.simulator import draw
 from songswap.dev.soak import disruptions
 from songswap.dev.soak.kinds import TOKEN
+from songswap.dev.soak.limit import limit_verdict, quota_of
 from songswap.dev.soak.load import OtherProcess, load, load_heavy
 from songswap.dev.soak.parts import Parts, running
 from songswap.dev.soak.storm import KINDS, SIGNALS, Fault, Hour, storm
@@ -25,6 +26,8 @@ from songswap.settings import Settings
 
 BEGINS = datetime(2026, 11, 22, 0, 7, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
+_LIMITED_FROM = 2
+"""The hour in which a limit begins: in the second, the tokens of sign-up are exchanged."""
 _MORE_TRIES = 3
 _FREEZES_WITHIN = 100
 """After a kill Spotify freezes at one of the first so many calls of the clock."""
@@ -245,6 +248,7 @@ def soak(
     seed: int,
     on_progress: Callable[[int, int, datetime], None],
     kinds: Collection[str] = KINDS,
+    served: float = 0,
 ) -> tuple[Verdict, Tally]:
     """Simulate ``days`` with ``users``, and judge the result.
 
@@ -252,14 +256,19 @@ def soak(
         folder: an empty folder for databases, objects, spool and logs.
         on_progress: receives the hours done, the hours in all, and the simulated time.
         kinds: the kinds of events in the storm, of `KINDS`.
+        served: the share of the users whom the app's limit serves in an hour; 0 is no limit. The
+            app has met it before. It begins after two hours, in which all are polled.
 
     Raises:
         StackError: a part did not start.
     """
     hours = max(1, round(days * 24))
     with running(folder, users, seed, BEGINS) as parts:
-        tally = live(parts, storm(seed, users, hours, kinds), on_progress)
-        verdict = judge(parts, BEGINS, BEGINS + hours * _HOUR)
+        quota = quota_of(users, served)
+        tally = live(parts, storm(seed, users, hours, kinds), on_progress, quota)
+        end = BEGINS + hours * _HOUR
+        limit = limit_verdict(parts, served, end) if quota else None
+        verdict = judge(parts, BEGINS, end, limit)
         verdict.counts += tally.broken
         tally.memory["soak"] = _peak_mib(resource.RUSAGE_SELF)
         tally.memory["its other loads"] = _peak_mib(resource.RUSAGE_CHILDREN)
@@ -267,13 +276,23 @@ def soak(
 
 
 def live(
-    parts: Parts, hours: Sequence[Hour], on_progress: Callable[[int, int, datetime], None]
+    parts: Parts,
+    hours: Sequence[Hour],
+    on_progress: Callable[[int, int, datetime], None],
+    quota: int = 0,
 ) -> Tally:
-    """Simulate these hours; at the end all parts are up, and no fault is active."""
+    """Simulate these hours; at the end all parts are up, and no fault is active.
+
+    Args:
+        quota: the requests of a day that are allowed from the third hour on; 0 is no limit.
+    """
     tally = Tally()
     soak = _Soak(parts, tally)
     for number, hour in enumerate(hours):
-        on_progress(number, len(hours), BEGINS + number * _HOUR)
+        now = BEGINS + number * _HOUR
+        on_progress(number, len(hours), now)
+        if quota and number == _LIMITED_FROM:
+            parts.limit_day(quota, now)
         soak.hour(number, hour)
         resident = _resident_mib(parts)
         for name, mib in resident.items():

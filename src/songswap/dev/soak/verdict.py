@@ -14,22 +14,15 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from songswap.dev.soak.limit import HOUR, LimitVerdict
 from songswap.dev.soak.parts import Parts
+from songswap.dev.soak.play import Play
 from songswap.storage.spool import Spool
 from songswap.warehouse.connection import connect
 
 FULL = 50
 _ANSWERED_WITHIN = timedelta(hours=3)
 _EXAMPLES = 20
-
-
-class Play(NamedTuple):
-    """A play of the ledger."""
-
-    played_at: datetime
-    track_id: str | None
-    listed_at: datetime
-    reachable: bool
 
 
 class Gap(NamedTuple):
@@ -62,6 +55,7 @@ class Verdict:
     delays: dict[str, int | None] = field(default_factory=dict)
     stranded: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
+    limit: LimitVerdict | None = None
 
     @property
     def good(self) -> bool:
@@ -70,30 +64,35 @@ class Verdict:
             *("lost", "duplicated", "invented", "gaps_unrecorded", "gaps_unfounded", "waiting"),
             *("unknown", "clock_unnoticed", "ended_late"),
         )
-        return not self.stranded and not any(self.counts[name] for name in broken)
+        kept = self.limit is None or self.limit.good
+        return kept and not self.stranded and not any(self.counts[name] for name in broken)
 
 
-def judge(parts: Parts, begins: datetime, now: datetime) -> Verdict:
+def judge(
+    parts: Parts, begins: datetime, now: datetime, limit: LimitVerdict | None = None
+) -> Verdict:
     """Compare everything after the storm, while all parts are up.
 
     Args:
         begins: when lives and the soak began; users of that moment first had an empty feed.
         now: when the soak ended.
+        limit: the verdict on a limit, where there was one.
     """
-    verdict = Verdict()
+    verdict = Verdict(limit=limit)
     with connect(parts.settings.warehouse_dsn) as connection:
         users: dict[str, int] = dict(
             connection.execute('SELECT spotify_id, id FROM "Users" ORDER BY 1').fetchall()
         )
         for listener, user_id in users.items():
-            ledger = [_play(line) for line in parts.spotify.ledger(listener)]
+            ledger = [Play.of(line) for line in parts.spotify.ledger(listener)]
             _judge_user(verdict, connection, listener, user_id, ledger, begins)
         verdict.rejected_items = dict(
             connection.execute(
                 "SELECT reason, count(*) FROM songswap.rejected_items GROUP BY 1 ORDER BY 1"
             ).fetchall()
         )
-        verdict.stranded = _stranded(connection, parts.revoked, now)
+        within = 2 * limit.turn * HOUR if limit else _ANSWERED_WITHIN
+        verdict.stranded = _stranded(connection, parts.revoked, now - within)
         verdict.counts["undelivered"] = len(parts.undelivered() & {*verdict.stranded})
         verdict.counts["unknown"] = _unknown(connection)
         verdict.delays = _delays(connection)
@@ -221,12 +220,12 @@ def _judge_user(
     verdict.examples += [f"{name}: {listener} {_as_spotify(at)}" for name, at in wrong[:room]]
 
 
-def _stranded(connection: psycopg.Connection[Any], revoked: set[str], now: datetime) -> list[str]:
-    """The users without a response in the last hours, except those who revoked their grant."""
+def _stranded(connection: psycopg.Connection[Any], revoked: set[str], since: datetime) -> list[str]:
+    """The users without a response since then, except those who revoked their grant."""
     rows = connection.execute(
         'SELECT u.spotify_id FROM "Users" u LEFT JOIN songswap.polls p ON p.user_id = u.id'
         " WHERE p.answered_at IS NULL OR p.answered_at < %s ORDER BY 1",
-        [now - _ANSWERED_WITHIN],
+        [since],
     )
     return [listener for (listener,) in rows if listener not in revoked]
 
@@ -250,15 +249,6 @@ def _delays(connection: psycopg.Connection[Any]) -> dict[str, int | None]:
     ).fetchone()
     median, most = row or (None, None)
     return {"median": median, "p99": most}
-
-
-def _play(line: Mapping[str, Any]) -> Play:
-    return Play(
-        datetime.fromisoformat(line["played_at"]),
-        line["track_id"],
-        datetime.fromisoformat(line["listed_at"]),
-        line["reachable_when_polled"],
-    )
 
 
 def _as_spotify(moment: datetime) -> str:

@@ -52,6 +52,10 @@ class Priority(IntEnum):
 SHARES = {Priority.PLAYS: 1.0, Priority.ENRICHMENT: 0.9, Priority.BACKFILL: 0.7}
 """The share of a window and of a day that may be used when a request of the priority is sent."""
 
+RESERVED = {Priority.ENRICHMENT: 0.1}
+"""The share of a day that a priority may use however much the others have used: plays alone can use
+up what they are allowed, every day."""
+
 
 class Budget:
     """One process's access to the budget of an app.
@@ -131,9 +135,9 @@ class Budget:
         cursor = await connection.execute(_SQL["lock_and_grow"], params)
         per_window, per_day, closed_s = await cursor.fetchone() or (None, None, 0.0)
         cursor = await connection.execute(_SQL["used"], params)
-        in_window, in_day, full_s = await cursor.fetchone() or (0, 0, 0.0)
+        in_window, in_day, own_in_day, full_s = await cursor.fetchone() or (0, 0, 0, 0.0)
         share = SHARES[self._priority]
-        if per_day is not None and self._priority and in_day >= share * per_day:
+        if per_day is not None and self._is_reserved(per_day, in_day, own_in_day):
             raise QuotaReserved(
                 f"Spotify takes about {per_day:,} requests a day of this app, and {in_day:,} were"
                 " sent in the last 24 hours: the rest is kept for plays. Queued ids stay queued.",
@@ -148,6 +152,12 @@ class Budget:
         self._lease_ends = asyncio.get_running_loop().time() + _LEASE_LIFE_S
         self._left = granted
         return await self._count(connection, granted)
+
+    def _is_reserved(self, per_day: int, in_day: int, own_in_day: int) -> bool:
+        """Whether the rest of the day is for more urgent requests; never for plays."""
+        reserved = int(RESERVED.get(self._priority, 0.0) * per_day)
+        over = in_day >= SHARES[self._priority] * per_day and own_in_day >= reserved
+        return over and self._priority != Priority.PLAYS
 
     async def _count(self, connection: psycopg.AsyncConnection, granted: int) -> float:
         params = {**self._params, "now": self._clock(), "granted": granted}

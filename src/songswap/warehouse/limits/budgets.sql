@@ -2,7 +2,7 @@
 
 -- name: lock_and_grow
 -- Locks the budget until the end of the transaction. After a window without a refusal the limit grows by a
--- twentieth; the learned limit of a day expires after a week.
+-- twentieth; a day's limit grows as `songswap.limit_of_day` says.
 INSERT INTO songswap.budgets AS b (app) VALUES (%(app)s)
 ON CONFLICT (app) DO UPDATE SET
   per_window = CASE
@@ -12,9 +12,8 @@ ON CONFLICT (app) DO UPDATE SET
   window_changed_at = CASE
     WHEN b.window_changed_at + %(window)s > clock_timestamp() THEN b.window_changed_at
     ELSE clock_timestamp()
-  END,
-  per_day = CASE WHEN b.day_learned_at + interval '7 days' > %(now)s THEN b.per_day END
-RETURNING per_window, per_day,
+  END
+RETURNING per_window, songswap.limit_of_day(per_day, day_learned_at, %(now)s),
   greatest(extract(epoch FROM closed_until - clock_timestamp()), 0)::float
 
 -- name: used
@@ -22,6 +21,7 @@ RETURNING per_window, per_day,
 SELECT
   coalesce(sum(requests) FILTER (WHERE span = 'second'), 0),
   coalesce(sum(requests) FILTER (WHERE span = 'hour'), 0),
+  coalesce(sum(requests) FILTER (WHERE span = 'hour' AND priority = %(priority)s), 0),
   coalesce(extract(epoch FROM min(at) FILTER (WHERE span = 'second')
     + interval '1 second' + %(window)s - clock_timestamp()), 0)::float
 FROM songswap.requests

@@ -60,7 +60,7 @@ def test_reachable_plays_are_not_all_returned() -> None:
     world, history = SimulatedWorld(5, 3, NOW - 9 * DAY), FeedHistory()
     heavy = max(world.listeners.values(), key=lambda listener: len(listener.plays(NOW)))
     newest = heavy.newest(NOW)
-    history.record(heavy.id, newest, newest[:2])
+    history.record(heavy.id, newest, newest[:2], NOW)
     ledger = list(entries(world, history, heavy, NOW))
     assert len(ledger) == len(heavy.plays(NOW)) > 50
     assert sum(entry.reachable_when_polled for entry in ledger) == 50

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from songswap.dev.simulator.simulation import RATE_WINDOW, OptionError, Options, Simulation
+from songswap.dev.simulator.simulation import (
+    QUOTA_WINDOW,
+    RATE_WINDOW,
+    OptionError,
+    Options,
+    Simulation,
+)
 
 NOW = 1_800_000_000_000
 
@@ -28,6 +34,19 @@ def test_rate_limit_of_zero_is_no_limit() -> None:
     """Every request passes."""
     sim = Simulation.of(Options(clock="frozen", now=NOW, rate_limit=0))
     assert [sim.count_request() for _ in range(100)] == [None] * 100
+
+
+def test_quota_has_a_rolling_day() -> None:
+    """Each request counts for 24 hours, unless the rate limit refused it."""
+    sim = Simulation.of(Options(clock="frozen", now=NOW, rate_limit=2, quota=3))
+    assert [sim.count_request() for _ in range(3)] == [None, None, RATE_WINDOW]
+    assert sim.quota_wait() is None
+    sim.clock.set(NOW + RATE_WINDOW)
+    assert sim.count_request() is None
+    assert sim.quota_wait() == QUOTA_WINDOW - RATE_WINDOW
+    sim.clock.set(NOW + QUOTA_WINDOW)
+    assert [sim.count_request() for _ in range(2)] == [None, None]
+    assert sim.quota_wait() == RATE_WINDOW
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+DROP FUNCTION songswap.users_to_poll, songswap.limit_of_day;
 DROP FUNCTION songswap.possibly_spooled;
 DROP TABLE songswap.cut_off_exchanges;
 ALTER TABLE songswap.token_exchanges DROP COLUMN spool_id;

@@ -54,3 +54,41 @@ LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION songswap.possibly_spooled IS
   'Users whose current token was sent by a host that may have its successor in its spool.';
+
+CREATE FUNCTION songswap.users_to_poll(moment timestamptz DEFAULT now())
+RETURNS TABLE (
+  user_id integer, polled_at timestamptz, answered_at timestamptz, plays_per_hour real,
+  waits_since timestamptz
+)
+LANGUAGE sql STABLE AS $$
+  SELECT u.id,
+    CASE WHEN p.polled_at BETWEEN g.authorized_at AND users_to_poll.moment THEN p.polled_at END,
+    CASE
+      WHEN p.answered_at > users_to_poll.moment THEN users_to_poll.moment - interval '1 hour'
+      ELSE p.answered_at
+    END,
+    p.plays_per_hour, coalesce(p.answered_at, g.authorized_at)
+  FROM "Users" u
+  JOIN "SpotifyTokens" t ON t.id = u.id AND t.refresh_token IS NOT NULL
+  LEFT JOIN songswap.grants g
+    ON g.user_id = u.id AND g.refresh_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
+  LEFT JOIN songswap.polls p ON p.user_id = u.id
+  WHERE ((g.state IN ('revoked', 'lost') OR g.state = 'forbidden' AND g.refused_in IS NULL)
+    AND coalesce(g.ask_again_at, 'infinity') > users_to_poll.moment) IS NOT TRUE
+$$;
+COMMENT ON FUNCTION songswap.users_to_poll IS
+  'Users who can be polled: with tokens, and without a grant that is dead or forbidden for now.
+polled_at is NULL where they were not polled since they authorized. A time in the future comes of a
+wrong clock: polled_at is NULL then, answered_at an hour ago.
+waits_since: their last response, or their authorization where there was none.';
+
+CREATE FUNCTION songswap.limit_of_day(
+  learned integer, learned_at timestamptz, moment timestamptz DEFAULT now()
+)
+RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN days < 30 THEN ceil(learned * power(1.01, days * days))::bigint END
+  FROM (SELECT greatest(extract(epoch FROM moment - learned_at) / 86400, 0)::float AS days) since
+$$;
+COMMENT ON FUNCTION songswap.limit_of_day IS
+  'The limit of a day as it is taken for true: without a refusal more is tried, a hundredth more after
+a day, a quarter after five, twice as much after eight, anything (NULL) after thirty.';
