@@ -9,8 +9,8 @@ from songswap.warehouse import rights, schema
 from songswap.warehouse.contract import TABLES
 from songswap.warehouse.sql import statements
 
-_LAST_WITH_USERS = "0006"
-"""The last version that adds a first foreign key to users."""
+_LAST_WITH_USERS = "0012"
+"""The last version whose migration adds a foreign key to users."""
 
 _FIRST_WITH_TOKENS = "0006"
 """Its downgrade writes tokens into the platform's table."""
@@ -88,7 +88,7 @@ def _needed(
         for parent in TABLES:
             if parent in parents | {"Users"}:
                 yield parent, "id", "REFERENCES"
-    elif found < _LAST_WITH_USERS:
+    elif found < min(to, _LAST_WITH_USERS):
         yield "Users", "id", "REFERENCES"
     if found is not None and to < _FIRST_WITH_TOKENS <= found:
         yield "SpotifyTokens", "id", "SELECT"

@@ -46,7 +46,18 @@ FULL: dict[str, Any] = {
         ("active", "expiring", "expired", "revoked", "lost", "forbidden"), 12_345
     ),
     "narrow_columns": [],
-    "requests": {"last_day": 1_234_567, "per_window": 180, "per_day": 50_000},
+    "oldest_poll": {
+        "user_id": 1_234_567,
+        "username": "名" * 20,
+        "since": "2026-11-22T18:00:00+00:00",
+        "minutes": 12_345,
+    },
+    "requests": {
+        "last_day": 1_234_567,
+        "per_window": 180,
+        "per_day": 50_000,
+        "users_an_hour": 12_345,
+    },
     "hosts": [
         {
             "host": "a-long-name.of-a-host.example",
@@ -88,12 +99,12 @@ def test_fullest_status_fits_a_screen() -> None:
     assert max(map(len, lines)) <= 80
     assert lines[0] == "Paused by ReccoBeats until 2026-11-26 20:00:00 UTC: no requests before."
     heads = [line.split("  ")[0] for line in lines[1:] if not line.startswith(" ")]
-    assert heads[:5] == ["Last run", "Waiting", "Hosts", "Open gaps", "Grants"]
+    assert heads[:5] == ["Last run", "Waiting", "Hosts", "Oldest poll", "Open gaps"]
 
 
 def test_zeros_are_left_out() -> None:
     """A fresh warehouse has lines that say so."""
-    result = emptied(FULL) | {"last_run": None}
+    result = emptied(FULL) | {"last_run": None, "oldest_poll": None}
     assert [" ".join(line.split()) for line in shown(result)] == [
         "Last run none yet",
         "Waiting nothing",
