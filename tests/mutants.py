@@ -221,6 +221,27 @@ MUTANTS = (
         "tests/integration/test_plays.py::test_batches_of_users_in_any_order",
     ),
     Mutant(
+        "a process that waits for Spotify is taken for dead",
+        "songswap.pipelines.drain.report",
+        "senders - {work.holder for work in at_work}",
+        "senders",
+        "tests/integration/test_tokens_of_hosts.py::test_nobody_is_given_up_while_a_host_may_have_the_token",
+    ),
+    Mutant(
+        "a user is given up while another host has the token",
+        "songswap.warehouse.grants:settle_refused",
+        "user_id NOT IN (SELECT user_id FROM songswap.possibly_spooled())",
+        "true",
+        "tests/integration/test_hosts.py::test_user_is_undecided_while_a_host_may_have_the_token",
+    ),
+    Mutant(
+        "a drain takes what a batch in progress is working on",
+        "songswap.pipelines.drain.drain_spool",
+        "work.holder != me",
+        "work.holder == me",
+        "tests/integration/test_drain.py::test_drain_leaves_a_batch_in_progress",
+    ),
+    Mutant(
         "a shard is written as it was looked up, although another load has changed it",
         "songswap.warehouse.catalogue._write_some",
         "version != seen.versions[shard] + 1",
