@@ -203,14 +203,19 @@ def test_name_of_an_artist_that_spotify_returns_meanwhile(
         assert contents(look)["Artists"] == [f"('artist1', '{name}')"]
 
 
-def test_new_artists_and_incomplete_tracks_are_queued_before_the_plays(dsn: str) -> None:
-    """Although the load dies before it has their plays: no later one finds them new."""
+def test_what_is_new_is_queued_before_the_plays(dsn: str) -> None:
+    """New artists, the features of new tracks, and new tracks that are incomplete: although the
+    load dies before it has their plays, and no later one finds them new."""
     parts = batch(1, 1, track(1), track(2, popularity=None), track(3, duration_ms=None))
+    queued = {
+        "artist": ["artist1", "artist2", "artist3"],
+        "features": ["track1", "track2", "track3"],
+        "track": ["track2", "track3"],
+    }
     with connect(dsn) as connection:
         load_catalogue(connection, [parts], STALE_AFTER, Counter())
-        for kind, ids in (("artist", ["artist1", "artist2", "artist3"]), ("features", [])):
+        for kind, ids in queued.items():
             assert enrichment_queue.queued_ids(connection, kind, 9, BEGIN) == ids
-        assert enrichment_queue.queued_ids(connection, "track", 9, BEGIN) == ["track2", "track3"]
 
 
 def test_incomplete_tracks_are_queued_in_any_order(dsn: str) -> None:

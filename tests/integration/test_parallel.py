@@ -202,6 +202,20 @@ def test_an_error_ends_the_job_beside_a_unit_that_does_not_end(
     assert str(units) not in json.dumps(recorded)  # what the work is given
 
 
+@pytest.mark.parametrize("command", ["replay", "import exports"])
+@pytest.mark.parametrize("setting", ["speculation=true", "spark.speculation", "spark.a b=c"])
+def test_what_is_no_setting_of_spark_exits_with_2(command: str, setting: str) -> None:
+    done = subprocess.run(  # noqa: S603  (our own command)
+        [sys.executable, "-m", "songswap.cli.main", *command.split(), "--conf", setting],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "a setting is spark.NAME=VALUE" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["spark.cores.max", "spark.master", "spark.ui.killEnabled"])
 def test_a_setting_that_a_session_decides_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} cannot be set"):

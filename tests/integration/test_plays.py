@@ -178,7 +178,10 @@ def test_all_or_nothing(users: str) -> None:
             assert after[name] == before[name]
         assert connection.execute(polled).fetchall() == [(1,)]
         assert after["Tracks"] == [("track1", "Track 1", 1), ("track2", "Track 2", 2)]
-        assert set(after["wanted"]) - set(before["wanted"]) == {("artist", "artist2")}
+        assert set(after["wanted"]) - set(before["wanted"]) == {
+            ("artist", "artist2"),
+            ("features", "track2"),
+        }
 
 
 def test_times_are_utc_in_any_zone_of_the_server(users: str) -> None:

@@ -58,7 +58,7 @@ def damage(platform: Platform, id_: int) -> None:
 
 def test_help_explains_each_option() -> None:
     commands = get_command(spool_app).commands  # type: ignore[attr-defined]  # it is a group
-    assert set(commands) == {"list", "show", "retry", "drop"}
+    assert set(commands) == {"list", "show", "retry", "drop", "hosts", "forget"}
     for command in commands.values():
         assert command.help
         assert [option.name for option in command.params if not option.help] == []

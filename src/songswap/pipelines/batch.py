@@ -7,7 +7,9 @@ done again, on this host or on another; what it left is stored by this host's ne
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 
@@ -23,6 +25,9 @@ from songswap.warehouse.connection import connect
 
 log = logging.getLogger(__name__)
 
+_Result = tuple[dict[str, int], SongSwapError | None]
+"""The counts of a step, and its error if it failed."""
+
 
 def run_batch(
     settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime] = utc_now
@@ -34,35 +39,94 @@ def run_batch(
 
     Returns:
         Counts of `songswap.pipelines.fetch.fetch`, of `songswap.pipelines.drain.drain_spool` and of
-        new rows, see `songswap.pipelines.load.load_responses`.
+        new rows, see `songswap.warehouse.plays.load`.
 
     Raises:
         SongSwapError: what ended the fetch; or else the load, or the report. Responses that were
             not loaded stay in the spool; this host's next drain loads them.
         Interrupted: a signal; no more is loaded.
     """
-    with (
-        Spool(settings.spool, remembers=settings.keep_tokens) as spool,
-        spool.working(run_id, batch) as me,
-    ):
+    return fetch_batch(settings, run_id, batch, clock)()
+
+
+def run_batches(
+    settings: Settings,
+    run_id: str,
+    batches: Sequence[int],
+    on_progress: Callable[[int, int], None],
+    clock: Callable[[], datetime],
+) -> dict[int, SongSwapError]:
+    """Run batches in turn; the end of one's load falls into the next one's fetch.
+
+    Args:
+        on_progress: receives how many batches were fetched, and how many there are.
+
+    Returns:
+        The errors of those that failed, by their numbers.
+
+    Raises:
+        Interrupted: a signal; the other batches are not run.
+    """
+    ends: dict[int, Future[_Result]] = {}
+    failed: dict[int, SongSwapError] = {}
+    with ThreadPoolExecutor(1) as beside:
+        for done, batch in enumerate(batches):
+            on_progress(done, len(batches))
+            try:
+                end = fetch_batch(settings, run_id, batch, clock)
+            except Interrupted:
+                raise
+            except SongSwapError as error:
+                failed[batch] = error
+            else:
+                # One at a time, so that memory holds two groups at most.
+                wait(ends.values())
+                ends[batch] = beside.submit(_tried, end)
+    results = {batch: future.result()[1] for batch, future in ends.items()}
+    return failed | {batch: error for batch, error in results.items() if error}
+
+
+def fetch_batch(
+    settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime]
+) -> Callable[[], dict[str, int]]:
+    """Do the part of `run_batch` that waits for Spotify; return the rest, for any thread.
+
+    Raises:
+        SpoolError: the disk failed; nobody was polled.
+        Interrupted: a signal; no more is loaded.
+    """
+    with ExitStack() as opened:
+        spool = opened.enter_context(Spool(settings.spool, remembers=settings.keep_tokens))
+        me = opened.enter_context(spool.working(run_id, batch))
         # Read before the drain, after which they may have left the spool.
         done = spool.users_of(run_id, batch)
         drained, not_drained = _tried(partial(_drain, settings, spool, run_id, clock, me))
         if not_drained:
             log.warning("The spool was not drained before batch %d: %s", batch, not_drained)
-        with BatchLoader(settings, run_id, batch, clock) as loader:
-            caller = Caller(me, done, loader.spooled)
-            fetched, not_fetched = _tried(partial(fetch, settings, run_id, batch, clock, caller))
-            loaded, not_loaded = _tried(partial(loader.end, drained))
-        _, not_reported = _tried(partial(_report, settings, spool, clock, me))
-    if problem := not_fetched or not_loaded or not_reported:
-        raise problem
-    return run_counts.total((fetched, loaded))
+        loader = opened.enter_context(BatchLoader(settings, run_id, batch, clock))
+        caller = Caller(me, done, loader.spooled)
+        fetched = _tried(partial(fetch, settings, run_id, batch, clock, caller))
+        load = partial(loader.end, drained)
+        reporting = partial(_report, settings, spool, clock, me)
+        return partial(_end, opened.pop_all(), fetched, load, reporting)
 
 
-def _tried(
-    step: Callable[[], dict[str, int]],
-) -> tuple[dict[str, int], SongSwapError | None]:
+def _end(
+    opened: ExitStack,
+    fetched: _Result,
+    load: Callable[[], dict[str, int]],
+    reporting: Callable[[], dict[str, int]],
+) -> dict[str, int]:
+    """Load the rest of a batch, and report; the first problem is raised at the end."""
+    with opened:
+        results = (fetched, _tried(load), _tried(reporting))
+    for _, problem in results:
+        if problem:
+            raise problem
+    return run_counts.total(counts for counts, _ in results)
+
+
+def _tried(step: Callable[[], dict[str, int]]) -> _Result:
     """Return a step's counts, and its error if it failed; a signal ends the batch."""
     try:
         return step(), None

@@ -21,7 +21,7 @@ from songswap.alerts.problem import Problem
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
 from songswap.pipelines import hours, run_notices, run_problems
-from songswap.pipelines.batch import run_batch
+from songswap.pipelines.batch import run_batches
 from songswap.pipelines.drain import drain_spool, report
 from songswap.pipelines.enrich import KINDS, enrich
 from songswap.pipelines.run_problems import Facts, Limits
@@ -228,7 +228,8 @@ def load_once(
 ) -> dict[str, int]:
     """Do the whole hourly load in this process, in the DAG's order.
 
-    As in the DAG, a step that fails does not keep the others from running; `summarise` reports it.
+    As in the DAG, batches overlap, and a step that fails does not keep the others from running;
+    `summarise` reports it.
 
     Raises:
         RunFailed: see `Summary.require_success`.
@@ -260,9 +261,9 @@ def _run_steps(
     failed |= _try_step("retry 0", partial(retry, settings, run_id, clock))
     on_progress("plan", 0, 1)
     batches = plan(settings, run_id, clock)
-    for done, batch in enumerate(batches):
-        on_progress("fetch and load", done, len(batches))
-        failed |= _try_step(f"batch {batch}", partial(run_batch, settings, run_id, batch, clock))
+    on_batch = partial(on_progress, "fetch and load")
+    errors = run_batches(settings, run_id, batches, on_batch, clock)
+    failed |= {f"batch {batch}": error for batch, error in errors.items()}
     for done, kind in enumerate(KINDS):
         on_progress(f"enrich {kind}", done, len(KINDS))
         failed |= _try_step(f"enrich {kind} 0", partial(enrich, settings, run_id, kind, clock))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
+from songswap.alerts.notices import in_hours
 from songswap.pipelines.heavy_listeners import POLL_THRESHOLD
 from songswap.settings import Settings
 from songswap.warehouse import polls, runs
@@ -28,18 +29,20 @@ def choose(
     learned = capacity.read(connection, spotify.client_id, now, window)
     if learned.an_hour() is None:
         return None
-    users, at_risk = polls.count(connection, now, _HOUR, POLL_THRESHOLD)
+    pollable = polls.count(connection, now, _HOUR, POLL_THRESHOLD)
     passed = now - (runs.started_at(connection, run_id) or now)
-    hour = capacity.hour_of(learned, capacity.POLLING_TIME - passed, users, at_risk)
+    lasts = capacity.POLLING_TIME - passed
+    hour = capacity.hour_of(learned, lasts, pollable.users, pollable.at_risk)
     if not (hour.deferred or hour.endangered):
         return None
     log.warning(
         "This app's limit serves %d of %d users this hour: %d are polled later. First come %d who"
-        " could lose plays before the next hour, then those unpolled longest.",
+        " could lose plays before the next hour, then those unpolled longest: for %s.",
         hour.polled,
-        users,
+        pollable.users,
         hour.deferred,
-        at_risk,
+        pollable.at_risk,
+        in_hours(_minutes(pollable.oldest or now, now)),
     )
     counts = {"deferred": hour.deferred, "endangered": hour.endangered}
     return Choice(hour.polled, POLL_THRESHOLD, _HOUR, counts)
@@ -48,6 +51,8 @@ def choose(
 def oldest_poll(connection: psycopg.Connection, now: datetime) -> dict[str, int]:
     """Return as a count how old the oldest poll is of users who can be polled."""
     oldest = polls.oldest(connection, now)
-    return (
-        {"oldest_poll_minutes": int((now - oldest.since).total_seconds() // 60)} if oldest else {}
-    )
+    return {"oldest_poll_minutes": _minutes(oldest.since, now)} if oldest else {}
+
+
+def _minutes(since: datetime, now: datetime) -> int:
+    return max(0, int((now - since).total_seconds() // 60))

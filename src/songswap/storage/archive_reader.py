@@ -28,7 +28,7 @@ _CONCURRENT_GETS = 16
 
 _TOO_LARGE = "is larger than anything that the pipeline puts there"
 
-_PART_SIZE = 256
+_PART_SIZE = 1024
 """Objects read into memory together; a little more, to the end of a user's hour."""
 
 

@@ -36,8 +36,11 @@ from songswap.warehouse.sql import statements
 
 _SQL = statements("catalogue.sql")
 
-_ROWS_AT_ONCE = 2_000
+_ROWS_AT_ONCE = 1_000
 """Rows of a transaction: with fewer, its own cost is more than theirs; with more, others wait."""
+
+_SHARDS_AT_ONCE = 8
+"""Shards of a transaction, however many rows they have: an eighth leaves enough for others."""
 
 _ARTISTS_AT_ONCE = 500
 
@@ -119,7 +122,7 @@ class _Seen:
     def shards_at_once(self) -> int:
         """In how many shards there are as many rows as one transaction writes."""
         rows = sum(map(len, self.news.values()))
-        return max(1, _ROWS_AT_ONCE * len(self.news) // max(1, rows))
+        return max(_SHARDS_AT_ONCE, _ROWS_AT_ONCE * len(self.news) // max(1, rows))
 
     def part(self, shards: Iterable[int]) -> Catalogue:
         """Return the rows of these shards."""

@@ -26,13 +26,23 @@ def at_risk(
     return [user_id for (user_id,) in connection.execute(_SQL["at_risk"], params)]
 
 
+class Pollable(NamedTuple):
+    """How many users can be polled, and how many of them are at risk, see `at_risk`.
+
+    ``oldest`` is the oldest of their last responses, see `OldestPoll.since`.
+    """
+
+    users: int = 0
+    at_risk: int = 0
+    oldest: datetime | None = None
+
+
 def count(
     connection: psycopg.Connection, now: datetime, interval: timedelta, plays: int
-) -> tuple[int, int]:
-    """Return how many users can be polled, and how many of them are at risk, see `at_risk`."""
+) -> Pollable:
+    """Count the users who can be polled."""
     params = {"now": now, "interval": interval, "plays": plays}
-    users, endangered = connection.execute(_SQL["count"], params).fetchone() or (0, 0)
-    return users, endangered
+    return Pollable(*(connection.execute(_SQL["count"], params).fetchone() or ()))
 
 
 class OldestPoll(NamedTuple):

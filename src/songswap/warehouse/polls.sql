@@ -9,9 +9,11 @@ WHERE plays_per_hour * extract(epoch FROM %(now)s + %(interval)s - CASE
 END) / 3600 >= %(plays)s
 
 -- name: count
--- Those who can be polled, and those of them who could play so much in `interval`, as in `at_risk`.
+-- Those who can be polled, those of them who could play so much in `interval`, as in `at_risk`, and the
+-- oldest of their last responses.
 SELECT count(*), count(*) FILTER (WHERE plays_per_hour
-  * extract(epoch FROM %(now)s + %(interval)s - answered_at) / 3600 >= %(plays)s)
+  * extract(epoch FROM %(now)s + %(interval)s - answered_at) / 3600 >= %(plays)s),
+  min(waits_since)
 FROM songswap.users_to_poll(%(now)s)
 
 -- name: oldest

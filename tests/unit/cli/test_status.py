@@ -46,17 +46,17 @@ FULL: dict[str, Any] = {
         ("active", "expiring", "expired", "revoked", "lost", "forbidden"), 12_345
     ),
     "narrow_columns": [],
+    "requests": {
+        "last_day": 12_345_678,
+        "per_window": 180,
+        "per_day": 50_000,
+        "users_an_hour": 12_345_678,
+    },
     "oldest_poll": {
         "user_id": 1_234_567,
         "username": "名" * 20,
-        "since": "2026-11-22T18:00:00+00:00",
-        "minutes": 12_345,
-    },
-    "requests": {
-        "last_day": 1_234_567,
-        "per_window": 180,
-        "per_day": 50_000,
-        "users_an_hour": 12_345,
+        "since": "2026-11-26T16:30:00+00:00",
+        "minutes": 192,
     },
     "hosts": [
         {
@@ -99,7 +99,7 @@ def test_fullest_status_fits_a_screen() -> None:
     assert max(map(len, lines)) <= 80
     assert lines[0] == "Paused by ReccoBeats until 2026-11-26 20:00:00 UTC: no requests before."
     heads = [line.split("  ")[0] for line in lines[1:] if not line.startswith(" ")]
-    assert heads[:5] == ["Last run", "Waiting", "Hosts", "Oldest poll", "Open gaps"]
+    assert heads[:6] == ["Last run", "Waiting", "Hosts", "Oldest poll", "Open gaps", "Grants"]
 
 
 def test_zeros_are_left_out() -> None:

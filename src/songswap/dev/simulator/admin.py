@@ -203,14 +203,6 @@ async def polls(request: web.Request) -> web.Response:
     )
 
 
-@routes.delete("/admin/polls")
-async def clear_polls(request: web.Request) -> web.Response:
-    """Measure the longest times from now on."""
-    for poll in request.app[SIMULATION].feed_history.polls.values():
-        poll.longest = 0
-    return _json(_DONE)
-
-
 @routes.get("/admin/faults")
 async def faults(request: web.Request) -> web.Response:
     """List the active faults, and how often each struck."""

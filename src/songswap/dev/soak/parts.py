@@ -135,7 +135,6 @@ class Parts:
     def limit_day(self, per_day: int, now: datetime) -> None:
         """Limit the app's requests of a day, and let it have met that limit before."""
         self.spotify.post("/admin/quota", {"requests": per_day})
-        self.spotify.delete("/admin/polls")
         self.execute("DELETE FROM songswap.requests")
         app = self.settings.spotify.client_id
         self.execute(

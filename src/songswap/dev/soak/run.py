@@ -1,9 +1,7 @@
 """The soak itself: hour by hour, the storm's faults and the loads."""
 
-import os
 import resource
 import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +9,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import psutil
-
 from songswap.dev.simulator import draw
-from songswap.dev.soak import disruptions
+from songswap.dev.soak import disruptions, memory
 from songswap.dev.soak.kinds import TOKEN
 from songswap.dev.soak.limit import limit_verdict, quota_of
 from songswap.dev.soak.load import OtherProcess, load, load_heavy
@@ -270,8 +266,8 @@ def soak(
         limit = limit_verdict(parts, served, end) if quota else None
         verdict = judge(parts, BEGINS, end, limit)
         verdict.counts += tally.broken
-        tally.memory["soak"] = _peak_mib(resource.RUSAGE_SELF)
-        tally.memory["its other loads"] = _peak_mib(resource.RUSAGE_CHILDREN)
+        tally.memory["soak"] = memory.peak_mib(resource.RUSAGE_SELF)
+        tally.memory["its other loads"] = memory.peak_mib(resource.RUSAGE_CHILDREN)
     return verdict, tally
 
 
@@ -294,23 +290,10 @@ def live(
         if quota and number == _LIMITED_FROM:
             parts.limit_day(quota, now)
         soak.hour(number, hour)
-        resident = _resident_mib(parts)
+        resident = memory.resident_mib(parts.pids())
         for name, mib in resident.items():
             tally.memory[name] = max(mib, tally.memory.get(name, 0))
         if number % 24 == 23:
             tally.resident.append(resident)
     soak.settle()
     return tally
-
-
-def _resident_mib(parts: Parts) -> dict[str, int]:
-    """The resident memory of this process and of the Python parts."""
-    pids = {"soak": os.getpid(), **parts.pids()}
-    return {name: psutil.Process(pid).memory_info().rss >> 20 for name, pid in pids.items()}
-
-
-def _peak_mib(who: int) -> int:
-    """The peak memory of this process, or of the largest child it has waited for."""
-    peak = resource.getrusage(who).ru_maxrss
-    # Bytes on macOS, KiB elsewhere.
-    return peak >> 20 if sys.platform == "darwin" else peak >> 10
