@@ -20,6 +20,7 @@ from benchmarks.pages import FULL, NOW, Page, pages
 from benchmarks.size import size
 from songswap.dev.stack.postgres import Postgres
 from songswap.models import Catalogue
+from songswap.parallel.gc_pause import gc_paused
 from songswap.pipelines.load import load_catalogue
 from songswap.transform import recent_plays as transform
 from songswap.warehouse import plays
@@ -176,7 +177,7 @@ def _ours(dsn: str, load: _Input) -> None:
 
 
 def _load(dsn: str, batch: PollBatch) -> None:
-    with connect(dsn) as connection:
+    with gc_paused(), connect(dsn) as connection:
         load_catalogue(connection, [batch], _STALE_AFTER, Counter())
         plays.load(connection, [batch], "bench", _STALE_AFTER)
 

@@ -9,7 +9,7 @@ returned stays in any case, and only empty ones are filled in (docs/adr/0012).
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, starmap
 from typing import Any, NamedTuple
 
 import psycopg
@@ -196,6 +196,10 @@ def _compare(
     """
     found = connection.execute(_SQL[f"known_{name}"], {"ids": list(ids)}) if ids else ()
     known = {table.key(row): row for row in found}
+    if not known:
+        if name == "artist_tracks":
+            rows = with_one_primary(starmap(ArtistTrack, rows))
+        return [*rows], []
     rows = [row for row in rows if known.get(table.key(row)) != row]
     ids = {row[0] for row in rows} & {row[0] for row in known}
     named = authoritative(connection, table.kind, ids)

@@ -56,6 +56,11 @@ def compare(observed: Iterable[Popularity], stored: Iterable[Popularity]) -> Com
     comparison = Comparison([], [], [], set())
     changed: set[str] = set()
     for (id_, day), of_day in _by_day(observed).items():
+        if len(of_day) == 1 and (id_, day) not in rows:
+            ((moment, value),) = of_day
+            comparison.new.append(Popularity(id_, _floor(moment), value))
+            changed.add(id_)
+            continue
         dates, taken = _dates(rows.get((id_, day), ()))
         new = {
             value: moment
