@@ -146,6 +146,8 @@ def test_killed_after_the_disk(make_platform: MakePlatform, boundaries: tuple[st
     platform.load()
     assert_whole(platform, 1)
     assert first in platform.objects()
+    counted = "SELECT sum((counts ->> 'plays')::integer) FROM songswap.steps"
+    assert platform.rows(counted) == platform.rows('SELECT count(*) FROM "History"')
 
 
 def test_disk_full_in_a_load(make_platform: MakePlatform) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, SongSwapError
 from songswap.pipelines import run_counts
-from songswap.pipelines.batch_load import BatchLoader
+from songswap.pipelines.batch_load import BatchLoader, load_step
 from songswap.pipelines.drain import drain_spool, report
 from songswap.pipelines.fetch import Caller, fetch
 from songswap.settings import Settings
@@ -100,19 +100,19 @@ def fetch_batch(
         me = opened.enter_context(spool.working(run_id, batch))
         # Read before the drain, after which they may have left the spool.
         done = spool.users_of(run_id, batch)
-        drained, not_drained = _tried(partial(_drain, settings, spool, run_id, clock, me))
+        drained, not_drained = _tried(partial(_drain, settings, spool, run_id, batch, clock, me))
         if not_drained:
             log.warning("The spool was not drained before batch %d: %s", batch, not_drained)
         loader = opened.enter_context(BatchLoader(settings, run_id, batch, clock))
         caller = Caller(me, done, loader.spooled)
         fetched = _tried(partial(fetch, settings, run_id, batch, clock, caller))
-        load = partial(loader.end, drained)
         reporting = partial(_report, settings, spool, clock, me)
-        return partial(_end, opened.pop_all(), fetched, load, reporting)
+        return partial(_end, opened.pop_all(), drained, fetched, loader.end, reporting)
 
 
 def _end(
     opened: ExitStack,
+    drained: dict[str, int],
     fetched: _Result,
     load: Callable[[], dict[str, int]],
     reporting: Callable[[], dict[str, int]],
@@ -123,7 +123,7 @@ def _end(
     for _, problem in results:
         if problem:
             raise problem
-    return run_counts.total(counts for counts, _ in results)
+    return run_counts.total([drained, *(counts for counts, _ in results)])
 
 
 def _tried(step: Callable[[], dict[str, int]]) -> _Result:
@@ -137,10 +137,16 @@ def _tried(step: Callable[[], dict[str, int]]) -> _Result:
 
 
 def _drain(
-    settings: Settings, spool: Spool, run_id: str, clock: Callable[[], datetime], me: int
+    settings: Settings,
+    spool: Spool,
+    run_id: str,
+    batch: int,
+    clock: Callable[[], datetime],
+    me: int,
 ) -> dict[str, int]:
     with connect(settings.warehouse_dsn) as connection:
-        return drain_spool(settings, connection, spool, run_id, clock, me=me)
+        step = load_step(batch)
+        return drain_spool(settings, connection, spool, run_id, clock, step=step, me=me)
 
 
 def _report(

@@ -7,7 +7,7 @@ however many users a batch has.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import datetime
@@ -23,9 +23,15 @@ from songswap.settings import Settings
 from songswap.storage.spool import Spool
 from songswap.warehouse import runs
 from songswap.warehouse.connection import connect
+from songswap.warehouse.runs import StepKey
 
 GROUP = 128
 """Responses that are loaded in one transaction."""
+
+
+def load_step(batch: int) -> StepKey:
+    """Return the step that counts what is loaded of a batch, and before it."""
+    return StepKey("load", batch)
 
 
 def load_batch(
@@ -69,11 +75,8 @@ class BatchLoader:
         """Say that so many responses have come into the spool; from any thread."""
         self._spooled.put(responses)
 
-    def end(self, counts: Mapping[str, int] | None = None) -> dict[str, int]:
-        """Load the rest, and record that the step ended.
-
-        Args:
-            counts: of what was done before, which become the step's too.
+    def end(self) -> dict[str, int]:
+        """Load the rest, and record that the step ended; its counts are recorded already.
 
         Returns:
             Counts of new rows, see `songswap.pipelines.load.load_responses`.
@@ -88,16 +91,15 @@ class BatchLoader:
         except SongSwapError as error:
             # What kept the responses from being loaded is more than that it is not recorded.
             with suppress(SongSwapError):
-                self._record(counts or {}, error)
+                self._record(error)
             raise
-        self._record(counts or {}, self._refused())
+        self._record(self._refused())
         return dict(self._counts)
 
-    def _record(self, before: Mapping[str, int], problem: str | SongSwapError | None) -> None:
-        self._counts.update(before)
+    def _record(self, problem: str | SongSwapError | None) -> None:
         (run_id, batch), now = self._of, self._clock()
         with connect(self._settings.warehouse_dsn) as connection:
-            runs.end_step(connection, run_id, "load", batch, self._counts, now, problem)
+            runs.end_step(connection, run_id, "load", batch, {}, now, problem)
 
     def _refused(self) -> str | None:
         """The problem where responses of the batch were refused."""
@@ -123,7 +125,9 @@ class BatchLoader:
                     connection = connection or session.enter_context(
                         connect(self._settings.warehouse_dsn)
                     )
-                    run_id, now = self._of[0], self._clock()
-                    loaded = load_responses(self._settings, connection, spool, group, run_id, now)
+                    (run_id, batch), now = self._of, self._clock()
+                    loaded = load_responses(
+                        self._settings, connection, spool, group, run_id, now, load_step(batch)
+                    )
                     self._counts.update(loaded)
                     last = group[-1].id

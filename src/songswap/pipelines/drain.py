@@ -24,10 +24,10 @@ from songswap.settings import Settings
 from songswap.storage.archive import Archive
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
-from songswap.warehouse import rejected_items, spools
+from songswap.warehouse import rejected_items, runs, spools
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
-from songswap.warehouse.runs import Users
+from songswap.warehouse.runs import StepKey, Users
 from songswap.warehouse.spools import Waiting
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ def drain_spool(
     run_id: str,
     clock: Callable[[], datetime] = utc_now,
     *,
+    step: StepKey | None = None,
     only: Collection[int] | None = None,
     me: int = 0,
 ) -> dict[str, int]:
@@ -76,6 +77,7 @@ def drain_spool(
 
     Args:
         connection: to a warehouse whose schema is up to date.
+        step: counts what is stored, as it is stored.
         only: ids of the spool's responses; None for all.
         me: the number of the caller, if it is at work on a batch itself, see `Spool.working`.
             Before a batch only tokens are stored, and responses that nobody has tried to: what
@@ -90,14 +92,20 @@ def drain_spool(
         SpoolError: nothing more can be done.
     """
     counts: Counter[str] = Counter()
+
+    def count(name: str, number: int) -> None:
+        counts[name] += number
+        if step and number:
+            runs.add_counts(connection, run_id, step, {name: number})
+
     tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
-    counts["tokens_stored"] = tokens.users
+    count("tokens_stored", tokens.users)
     before_batch = me != 0
     if not before_batch:
         spool.check()
         spool.forget_rotations(clock())
         restored = asyncio.run(put_back(settings.warehouse_dsn, spool, _EVERYBODY, clock()))
-        counts["tokens_put_back"] = restored.users
+        count("tokens_put_back", restored.users)
     in_progress = [work for work in spool.at_work() if work.holder != me]
 
     def to_archive(after: int, limit: int) -> list[RawResponse]:
@@ -106,13 +114,14 @@ def drain_spool(
     def to_load(after: int, limit: int) -> list[RawResponse]:
         return spool.not_loaded(after, limit, in_progress, untried=before_batch)
 
-    counts["retried_archived"] = asyncio.run(
-        _archive(settings, spool, connection, _parts(to_archive, SPOOL_BATCH, only))
-    )
+    parts = _parts(to_archive, SPOOL_BATCH, only)
+    count("retried_archived", asyncio.run(_archive(settings, spool, connection, parts)))
     try:
         for responses in _parts(to_load, _LOAD_BATCH, only):
-            counts["retried_loaded"] += len(responses)
-            counts.update(load_responses(settings, connection, spool, responses, run_id, clock()))
+            now = clock()
+            loaded = load_responses(settings, connection, spool, responses, run_id, now, step)
+            counts.update(loaded)
+            count("retried_loaded", len(responses))
     except BaseException:
         # What stopped it is more than that its report failed too.
         with suppress(psycopg.Error):

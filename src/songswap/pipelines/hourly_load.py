@@ -30,6 +30,7 @@ from songswap.storage.spool import Spool
 from songswap.warehouse import grant_states, grants, leases, runs, spools
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
+from songswap.warehouse.runs import StepKey
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,9 @@ def retry(
     ):
         require_schema(connection)
         runs.start(connection, run_id, clock())
-        counts = drain_spool(settings, connection, spool, run_id, clock)
-        runs.end_step(connection, run_id, "retry", 0, counts, clock())
+        step = StepKey("retry")
+        counts = drain_spool(settings, connection, spool, run_id, clock, step=step)
+        runs.end_step(connection, run_id, *step, {}, clock())
     return counts
 
 

@@ -19,10 +19,12 @@ from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
 from songswap.transform import recent_plays
 from songswap.transform.catalogue import merge_catalogues
-from songswap.warehouse import catalogue, plays
+from songswap.warehouse import catalogue, plays, runs
 from songswap.warehouse.catalogue import Times
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.plays import ParsedResponse, PollBatch
+from songswap.warehouse.retry import retried
+from songswap.warehouse.runs import StepKey
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +45,13 @@ def load_responses(
     responses: Sequence[RawResponse],
     run_id: str,
     now: datetime,
+    step: StepKey | None = None,
 ) -> Counter[str]:
     """Load responses; where their rows are refused, in halves.
 
     Args:
         responses: each user's in the order in which Spotify gave them.
+        step: counts the new rows, in the transaction of the plays.
 
     Returns:
         Counts of new rows: tracks, artists, artist_tracks, track_images, track_popularity,
@@ -58,12 +62,15 @@ def load_responses(
     """
     require_fit(connection)
     counts: Counter[str] = Counter()
+    not_recorded: Counter[str] = Counter()
     refused: dict[int, str] = {}
     parts = Bisection(responses)
     for part in parts:
         is_all = len(part) == len(responses)
         try:
-            _load_part(connection, settings, part, run_id, now, counts)
+            batches = _load_tracks(connection, settings, part, now, not_recorded)
+            counts.update(_load_plays(connection, settings, batches, run_id, step, not_recorded))
+            not_recorded.clear()
         except REFUSED as error:
             if is_all:
                 log.warning("A load was refused; it is tried in halves. %s", reason(error))
@@ -72,25 +79,42 @@ def load_responses(
         else:
             spool.mark_loaded([response.id for response in part])
     spool.mark_failed(refused)
+    if step and not_recorded:
+        runs.add_counts(connection, run_id, step, not_recorded)
+    counts.update(not_recorded)
     return counts
 
 
-def _load_part(
+def _load_tracks(
     connection: psycopg.Connection,
     settings: Settings,
     responses: Sequence[RawResponse],
-    run_id: str,
     now: datetime,
     counts: Counter[str],
-) -> None:
-    """Load responses: tracks and artists, and then plays, in one transaction.
-
-    What is new is added to ``counts``: tracks also where the plays are then refused.
-    """
+) -> list[PollBatch]:
+    """Transform responses and load their tracks and artists, adding what is new to ``counts``."""
     with gc_paused():
         batches = [transformed(part, now) for part in poll_batches(responses)]
         load_catalogue(connection, batches, settings.stale_after, counts)
-        counts.update(plays.load(connection, batches, run_id, settings.stale_after))
+    return batches
+
+
+@retried
+def _load_plays(
+    connection: psycopg.Connection,
+    settings: Settings,
+    batches: Sequence[PollBatch],
+    run_id: str,
+    step: StepKey | None,
+    of_tracks: Counter[str],
+) -> Counter[str]:
+    """Load plays in one transaction, with the counts of it and ``of_tracks``; return the counts."""
+    with gc_paused(), connection.transaction():
+        counts = plays.load(connection, batches, run_id, settings.stale_after)
+        counts.update(of_tracks)
+        if step:
+            runs.add_counts(connection, run_id, step, counts)
+    return counts
 
 
 def load_catalogue(

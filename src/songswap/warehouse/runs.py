@@ -36,6 +36,13 @@ class Unfinished(NamedTuple):
     kind: str | None
 
 
+class StepKey(NamedTuple):
+    """A step of a run; ``number`` is that of a batch, 0 for a step of the whole run."""
+
+    step: str
+    number: int = 0
+
+
 class UsersFound(NamedTuple):
     """How many users with tokens a run found, and the last run before it that found any."""
 
@@ -194,7 +201,24 @@ def end_step(
         "now": now,
         "outcomes": Jsonb({str(user): outcome for user, outcome in (outcomes or {}).items()}),
     }
-    connection.execute(_SQL["end_step"], params)
+    connection.execute(_SQL["record_step"], params)
+
+
+def add_counts(
+    connection: psycopg.Connection, run_id: str, step: StepKey, counts: Mapping[str, int]
+) -> None:
+    """Add to the counts of a step in progress, in the transaction of what they count."""
+    params = {
+        "run_id": run_id,
+        **step._asdict(),
+        "state": "planned",
+        "counts": Jsonb({name: count for name, count in counts.items() if count}),
+        "problem": None,
+        "kind": None,
+        "now": None,
+        "outcomes": Jsonb({}),
+    }
+    connection.execute(_SQL["record_step"], params)
 
 
 def outcomes(connection: psycopg.Connection, run_id: str) -> Counter[str]:

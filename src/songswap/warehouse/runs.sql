@@ -102,8 +102,8 @@ SELECT number FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch' O
 SELECT first_user, last_user, users FROM songswap.steps
 WHERE run_id = %(run_id)s AND step = 'fetch' AND number = %(number)s
 
--- name: end_step
--- Counts of a repeated step add up over its tries, but for its users, who are the same.
+-- name: record_step
+-- Counts of a step add up over its parts and tries, but for its users, who are the same.
 INSERT INTO songswap.steps AS s
   (run_id, step, number, state, counts, problem, kind, ended_at, outcomes)
 VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(kind)s, %(now)s,
