@@ -26,10 +26,13 @@ TEST_DAGS = [
 
 
 def everything(platform: Platform) -> dict[str, Any]:
-    """Return all rows of all tables, all objects in the bucket, and all files of the spool."""
+    """Return all rows of all tables, all objects in the bucket, and all files of the spool.
+
+    Without the versions of shards, which count the writes of tracks.
+    """
     tables = platform.rows(
         "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables"
-        " WHERE schemaname IN ('public', 'songswap')"
+        " WHERE schemaname IN ('public', 'songswap') AND tablename <> 'catalogue_shards'"
     )
     rows = {name: platform.rows(f"SELECT t::text FROM {name} t ORDER BY 1") for (name,) in tables}  # noqa: S608  (names from the catalogue)
     files = sorted(str(file) for file in platform.settings.spool.rglob("*"))
