@@ -212,4 +212,4 @@ def test_status_needs_only_the_warehouse(platform: Platform, songswap: Run) -> N
     nothing = songswap("status", "--all", only=("AIRFLOW_CONN_SONGSWAP_RDS",))
     assert nothing.returncode == 0, nothing.stderr
     assert "%" not in nothing.stdout
-    assert nothing.stdout.count("–") == 11
+    assert nothing.stdout.count("–") == 12

@@ -39,6 +39,12 @@ def export(tmp_path: Path) -> Path:
     return path
 
 
+EMPTY = """
+TRUNCATE "Tracks", "Artists", "History", songswap.streams, songswap.imports,
+  songswap.export_tracks, songswap.estimated_durations, songswap.enrichment_queue CASCADE
+"""
+
+
 @pytest.mark.parametrize("how", [CUT, DOWN, "08P01"])
 def test_import_that_is_cut_anywhere(make_platform: MakePlatform, export: Path, how: str) -> None:
     """Each try is whole or not there; the last one leaves every play, once."""
@@ -55,8 +61,8 @@ def test_import_that_is_cut_anywhere(make_platform: MakePlatform, export: Path, 
         proxy.strike(None)
         run(proxy.dsn, "measured")
         messages = proxy.seen
-        platform.execute('TRUNCATE "History", songswap.streams, songswap.imports')
         for point in range(1, POINTS + 1):
+            platform.execute(EMPTY)
             proxy.strike(max(1, point * messages // POINTS), how)
             try:
                 run(proxy.dsn, f"cut {point}")

@@ -342,7 +342,7 @@ def test_fits_a_terminal(warehouse_dsn: str, tmp_path: Path) -> None:
     assert lines[0].startswith("Paused by ")
     assert lines[1].startswith("Paused by ")
     first = [line.split("  ")[0] for line in lines[2:] if not line.startswith(" ")]
-    assert first[:4] == ["Last run", "Waiting", "Open gaps", "Grants"]
+    assert first[:4] == ["Last run", "Waiting", "Oldest poll", "Open gaps"]
     assert not any(re.search(r"\b0 ", line) for line in lines), "a zero is shown"
 
 

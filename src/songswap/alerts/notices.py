@@ -104,7 +104,8 @@ def limit_is_too_small(users: int) -> str:
 def in_hours(minutes: int) -> str:
     """Return a duration as "3 h 12 min"."""
     hours, rest = divmod(minutes, 60)
-    return f"{hours:,} h {rest} min" if hours else f"{rest} min"
+    parts = [f"{hours:,} h"] * bool(hours) + [f"{rest} min"] * bool(rest)
+    return " ".join(parts) or "less than a minute"
 
 
 def _warnings(counts: Mapping[str, int]) -> Iterator[str]:

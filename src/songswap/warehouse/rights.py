@@ -37,6 +37,7 @@ NEEDED = {
     "songswap.grants": _KEEP,
     "songswap.tokens": _KEEP,
     "songswap.token_exchanges": (*_KEEP, "DELETE"),
+    "songswap.cut_off_exchanges": (*_KEEP, "DELETE"),
     "songswap.notices": (*_KEEP, "DELETE"),
     "songswap.gaps": _KEEP,
     "songswap.rejected_items": (*_KEEP, "DELETE"),  # of plays that are loaded after all
