@@ -44,20 +44,18 @@ def row(platform: Platform, run_id: str) -> tuple[Any, ...]:
 
 
 @contextmanager
-def load_under_way(platform: Platform, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A load in a process of its own, which waits for Spotify's answer about the first user."""
-    platform.fault(path=FEED, delay_ms=60_000)
+def load_under_way(platform: Platform, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A load in a process of its own, which has sent its first requests to a slow Spotify."""
+    platform.fault(path=FEED, delay_ms=8_000)
     with subprocess.Popen(
         [sys.executable, "-m", "songswap.cli.main", "load", "--run-id", "r"],
         cwd=folder,
         env={name: os.environ[name] for name in PASSED_ON if name in os.environ}
         | platform.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
     ) as command:
         try:
-            assert command.stderr
-            next(line for line in command.stderr if "fetch and load" in line)
+            sent = "SELECT FROM songswap.requests"
+            assert wait_until(lambda: bool(platform.rows(sent)), 60)
             yield command
         finally:
             command.kill()
