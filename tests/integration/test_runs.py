@@ -286,3 +286,19 @@ def test_dead_grants_are_reported_once_a_day(make_platform: MakePlatform) -> Non
     assert notices() == []
     platform.execute(state, "revoked", platform.user_id("listener-0003"))
     assert len(notices()) == 1
+
+
+def test_late_counts_leave_an_ended_step_as_it_is(make_platform: MakePlatform) -> None:
+    """A task that was cut off may load a group after another host has ended the batch."""
+    platform = make_platform(users=1)
+    step = runs.StepKey("load", 0)
+    read = "SELECT state, problem, ended_at IS NULL, counts ->> 'plays' FROM songswap.steps"
+    with connect(platform.settings.warehouse_dsn) as connection:
+        runs.start(connection, "r", platform.clock())
+        runs.add_counts(connection, "r", step, {"plays": 1})
+        assert platform.rows(read) == [("planned", None, True, "1")]
+        for problem, state in ((None, "done"), ("no disk", "failed")):
+            runs.end_step(connection, "r", *step, {}, platform.clock(), problem)
+            runs.add_counts(connection, "r", step, {"plays": 2})
+            assert platform.rows(read)[0][:3] == (state, problem, False)
+        assert platform.rows(read)[0][3] == "5"

@@ -190,34 +190,38 @@ def end_step(
         problem: the error itself where there is one: its class says what to do about it.
         outcomes: one of `OUTCOMES` by user id. A user's outcome replaces that of an earlier try.
     """
-    params = {
-        "run_id": run_id,
-        "step": step,
-        "number": number,
+    ended = {
         "state": "failed" if problem else "done",
-        "counts": Jsonb({name: count for name, count in counts.items() if count}),
         "problem": str(problem) if problem else None,
         "kind": type(problem).__name__ if isinstance(problem, SongSwapError) else None,
         "now": now,
         "outcomes": Jsonb({str(user): outcome for user, outcome in (outcomes or {}).items()}),
     }
-    connection.execute(_SQL["record_step"], params)
+    _record_step(connection, run_id, StepKey(step, number), counts, ended, ends=True)
 
 
 def add_counts(
     connection: psycopg.Connection, run_id: str, step: StepKey, counts: Mapping[str, int]
 ) -> None:
-    """Add to the counts of a step in progress, in the transaction of what they count."""
-    params = {
-        "run_id": run_id,
-        **step._asdict(),
-        "state": "planned",
-        "counts": Jsonb({name: count for name, count in counts.items() if count}),
-        "problem": None,
-        "kind": None,
-        "now": None,
-        "outcomes": Jsonb({}),
-    }
+    """Add to the counts of a step, in the transaction of what they count.
+
+    A step that has ended stays so: a task that was cut off may still load a group.
+    """
+    new = {"state": "planned", "problem": None, "kind": None, "now": None, "outcomes": Jsonb({})}
+    _record_step(connection, run_id, step, counts, new, ends=False)
+
+
+def _record_step(
+    connection: psycopg.Connection,
+    run_id: str,
+    step: StepKey,
+    counts: Mapping[str, int],
+    row: Mapping[str, object],
+    *,
+    ends: bool,
+) -> None:
+    found = Jsonb({name: count for name, count in counts.items() if count})
+    params = {"run_id": run_id, **step._asdict(), "counts": found, "ends": ends, **row}
     connection.execute(_SQL["record_step"], params)
 
 

@@ -109,8 +109,10 @@ INSERT INTO songswap.steps AS s
 VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(kind)s, %(now)s,
   %(outcomes)s)
 ON CONFLICT (run_id, step, number) DO UPDATE SET
-  state = EXCLUDED.state, kind = EXCLUDED.kind, problem = EXCLUDED.problem,
-  ended_at = EXCLUDED.ended_at,
+  state = CASE WHEN %(ends)s THEN EXCLUDED.state ELSE s.state END,
+  kind = CASE WHEN %(ends)s THEN EXCLUDED.kind ELSE s.kind END,
+  problem = CASE WHEN %(ends)s THEN EXCLUDED.problem ELSE s.problem END,
+  ended_at = CASE WHEN %(ends)s THEN EXCLUDED.ended_at ELSE s.ended_at END,
   outcomes = s.outcomes || EXCLUDED.outcomes,
   counts = (
     SELECT coalesce(jsonb_object_agg(name, total), '{}')
