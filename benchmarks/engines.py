@@ -5,7 +5,6 @@ and the S3 endpoint: the costs of a cluster show here, its gains from more machi
 ``SONGSWAP_BENCH_OBJECTS=200000 SONGSWAP_BENCH_ROWS=5000000`` is the full size.
 """
 
-import asyncio
 import json
 import os
 import subprocess
@@ -14,29 +13,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 from rich.console import Console
 
-from benchmarks import services
+from benchmarks import archived, services
 from benchmarks.imports import export
 from benchmarks.measurement import Measurement, OnProgress, throughput, value
 from benchmarks.memory import descendants, sampled, total_memory
-from benchmarks.pages import Page, hourly
 from benchmarks.size import size
-from songswap import settings
 from songswap.dev.stack.object_store import ObjectStore
 from songswap.dev.stack.postgres import Postgres
 from songswap.parallel.processes import run_parallel
 from songswap.parallel.spark_cluster import Cluster, Layout
-from songswap.storage import keys
-from songswap.storage.archive import Archive
-from songswap.storage.records import RawResponse
 from songswap.supervision.process import marked
 from songswap.terminal.progress import Progress
 
@@ -47,7 +39,6 @@ _EXPORTS = max(1, _ROWS // _ROWS_OF_A_USER)
 _MAKERS = 2
 """Processes that make the data."""
 _LISTENERS = min(4_000, max(_MAKERS, _OBJECTS // 10))
-_PUT_BATCH = 500
 _CLUSTERS = bool(size(1, 0))
 """The tiny size leaves out Spark, which would take a minute more."""
 _TWO_WORKERS = "2 Spark workers"
@@ -98,8 +89,8 @@ def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
         on_progress(f"making an archive of {_OBJECTS:,} responses")
         each = _LISTENERS // _MAKERS
         parts = [range(first, first + each) for first in range(1, each * _MAKERS, each)]
-        archived = partial(_archive, services.archive_of(store), _OBJECTS // _MAKERS)
-        deque(run_parallel(archived, parts, processes=_MAKERS), 0)
+        archive = partial(archived.archive, services.archive_of(store), _OBJECTS // _MAKERS)
+        deque(run_parallel(archive, parts, processes=_MAKERS), 0)
         with _engines(folder) as engines:
 
             def execute(engine: _Engine, *command: str) -> _Done:
@@ -210,22 +201,6 @@ def _require_same(done: _Done, reference: _Done) -> None:
 
 def _export(folder: Path, user: int) -> None:
     export(folder / f"user{user}.zip", user, _ROWS_OF_A_USER)
-
-
-def _archive(bucket: settings.Archive, objects: int, users: range) -> None:
-    """Archive so many responses of these users."""
-    asyncio.run(_put(Archive(bucket), hourly(users, objects)))
-
-
-async def _put(archive: Archive, responses: Iterator[tuple[datetime, Page]]) -> None:
-    while batch := list(islice(responses, _PUT_BATCH)):
-        spooled = [
-            RawResponse(page.user_id, keys.for_hour(page.user_id, at), at, page.gzipped, id=number)
-            for number, (at, page) in enumerate(batch)
-        ]
-        outcome = await archive.put_all(spooled)
-        if outcome.problems:
-            raise RuntimeError(f"S3 did not accept all: {next(iter(outcome.problems.values()))}")
 
 
 @contextmanager
