@@ -36,12 +36,6 @@ from songswap.warehouse.sql import statements
 
 _SQL = statements("catalogue.sql")
 
-_ROWS_AT_ONCE = 1_000
-"""Rows of a transaction: with fewer, its own cost is more than theirs; with more, others wait."""
-
-_SHARDS_AT_ONCE = 8
-"""Shards of a transaction, however many rows they have: an eighth leaves enough for others."""
-
 _ARTISTS_AT_ONCE = 500
 
 
@@ -119,10 +113,9 @@ class _Seen:
     parts: dict[int, Catalogue] | None = None
 
     @property
-    def shards_at_once(self) -> int:
-        """In how many shards there are as many rows as one transaction writes."""
-        rows = sum(map(len, self.news.values()))
-        return max(_SHARDS_AT_ONCE, _ROWS_AT_ONCE * len(self.news) // max(1, rows))
+    def rows_of_shard(self) -> float:
+        """How many rows of news a shard has on average."""
+        return sum(map(len, self.news.values())) / max(1, len(self.news))
 
     def part(self, shards: Iterable[int]) -> Catalogue:
         """Return the rows of these shards."""
@@ -157,7 +150,7 @@ def _write_some(
     """Write some shards in one transaction; return which, and the counts of new rows by name."""
     with connection.transaction():
         plan_by_key(connection)
-        locked = lock_some_shards(connection, shards, seen.shards_at_once)
+        locked = lock_some_shards(connection, shards, seen.rows_of_shard)
         changed = [
             shard for shard, version in locked.items() if version != seen.versions[shard] + 1
         ]
