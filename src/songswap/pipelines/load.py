@@ -95,8 +95,7 @@ def _load_tracks(
     """Transform responses and load their tracks and artists, adding what is new to ``counts``."""
     with gc_paused():
         batches = [transformed(part, now) for part in poll_batches(responses)]
-        load_catalogue(connection, batches, settings.stale_after, counts)
-    return batches
+        return load_catalogue(connection, batches, settings.stale_after, counts)
 
 
 @retried
@@ -122,13 +121,18 @@ def load_catalogue(
     batches: Sequence[PollBatch],
     stale_after: timedelta,
     counts: Counter[str],
-) -> None:
-    """Load the tracks and artists of batches; see `songswap.warehouse.catalogue.load`."""
+) -> list[PollBatch]:
+    """Load the tracks and artists of batches; see `songswap.warehouse.catalogue.load`.
+
+    Returns:
+        The batches: those of the earliest time know which of their tracks it has queued.
+    """
     if not batches:
-        return
+        return []
     rows = merge_catalogues([batch.catalogue for batch in batches])
     now = min(batch.now for batch in batches)
-    catalogue.load(connection, rows, Times(now, now - stale_after), counts)
+    queued = catalogue.load(connection, rows, Times(now, now - stale_after), counts)
+    return [batch._replace(queued=queued) if batch.now == now else batch for batch in batches]
 
 
 def transformed(responses: Iterable[RawResponse], now: datetime) -> PollBatch:
