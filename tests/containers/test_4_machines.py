@@ -78,7 +78,6 @@ def test_it_does_a_run_alone(deployment: Deployment, further: Project) -> None:
     batches = deployment.fetches(run)
     assert len(batches) > 1
     assert {batch["hostname"] for batch in batches} <= workers
-    # No `up`: the image of that name has since been built again, by the other project.
     deployment.compose("start", "airflow-worker")
     deployment.wait_well()
     deployment.idle()
