@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from factories import MakePlatform, Platform
@@ -15,9 +17,12 @@ from typer.testing import CliRunner
 from songswap.cli.main import app
 from songswap.errors import RunFailed
 from songswap.pipelines import hourly_load
-from songswap.pipelines.drain import drain
+from songswap.pipelines.drain import drain, drain_spool
 from songswap.settings import Settings
 from songswap.storage.spool import Spool
+from songswap.warehouse import spools
+from songswap.warehouse.connection import connect
+from songswap.warehouse.spools import Waiting
 
 CRASH = Path(__file__).with_name("crash.py")
 ROTATED = ("--rotate-refresh-tokens", "1")
@@ -127,6 +132,48 @@ def test_host_whose_disk_is_gone_is_forgotten(make_platform: MakePlatform) -> No
     assert "0 responses that are not loaded, and 3 that are not in S3" in forgotten.output
     load(platform, other, "fourth")
     assert platform.rows("SELECT host FROM songswap.spools") == [("other",)]
+
+
+def test_waiting_since_is_of_the_oldest_that_waits(make_platform: MakePlatform) -> None:
+    """Also when what came before it has left; with nothing left, nothing waits."""
+    platform = make_platform(users=2)
+    one = host(platform, "one")
+    away = replace(one, archive=replace(one.archive, secret_access_key="wrong"))
+    came = []
+    for run_id in ("first", "second"):
+        platform.advance(hours=3)
+        with pytest.raises(RunFailed, match="wait in the spool for S3"):
+            load(platform, away, run_id)
+        with Spool(one.spool) as spool:
+            came.append([(entry.id, entry.observed_at) for entry in spool.entries()])
+    first, both = came
+    (_, oldest), (_, next_oldest) = first[0], both[len(first)]
+    assert oldest < next_oldest
+    since = "SELECT waiting_since FROM songswap.spools"
+    assert platform.rows(since) == [(oldest,)]
+    with Spool(one.spool) as spool, connect(one.warehouse_dsn) as connection:
+        ids = [id_ for id_, _ in first]
+        drain_spool(one, connection, spool, "some", platform.clock, only=ids)
+    assert platform.rows(since) == [(next_oldest,)]
+    drain(one, "rest", platform.clock)
+    assert platform.rows(since) == [(None,)]
+
+
+def test_tokens_wait_since_the_report_that_has_them_first(make_platform: MakePlatform) -> None:
+    """They have no time of their own; a response beside them may have come before."""
+    platform = make_platform(users=1)
+    id_, at = uuid4(), platform.clock() - timedelta(days=300)
+    tokens, with_response = Waiting(0, 0, 1, None, None), Waiting(1, 0, 1, None, at)
+    since = "SELECT waiting_since = seen_at, waiting_since FROM songswap.spools"
+    found = []
+    for waiting in (tokens, tokens, with_response, Waiting(0, 0, 0, None, None), tokens):
+        with connect(platform.settings.warehouse_dsn) as connection:
+            spools.report(connection, id_, "one", waiting)
+        found += platform.rows(since)
+    assert [is_new for is_new, _ in found] == [True, False, False, None, True]
+    times = [time for _, time in found]
+    assert times[0] == times[1]
+    assert times[2:4] == [at, None]
 
 
 def test_host_that_is_gone_with_nothing_is_no_problem(make_platform: MakePlatform) -> None:

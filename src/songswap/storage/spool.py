@@ -14,7 +14,7 @@ nowhere; a broken file is renamed, and a new one goes on with the rows that can 
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -246,6 +246,15 @@ class Spool(SpoolTokens):
         query = f"SELECT {counts} FROM answers WHERE true{others}"  # noqa: S608 - ours
         row = self.file.db.execute(query, (DONE, DONE, *of)).fetchone()
         return row[0], row[1]
+
+    @reads
+    def waiting_since(self, without: Collection[Work] = ()) -> datetime | None:
+        """Return when the first of the responses of `waiting` came that are intact."""
+        others, of = spool_rows.left_out(without)
+        waits = f"(archived IS NOT ? OR loaded IS NOT ?){others}"
+        rows = self.file.db.execute(f"{_SELECT} WHERE {waits} ORDER BY id", (DONE, DONE, *of))
+        intact = (row for row in rows if spool_rows.is_intact(row[:9]))
+        return next((spool_rows.from_ms(row[5]) for row in intact), None)
 
     @reads
     def last_problem(self) -> str | None:
