@@ -1,7 +1,7 @@
 """The spool: raw responses on the local disk, until they are archived and loaded.
 
 Each response is written here first, and leaves when it is both archived in S3 and loaded into the
-warehouse. So the next run finds here what a run could not archive or load, or was working on when
+warehouse. So the next drain finds here what a run could not archive or load, or was working on when
 it was killed. It is one SQLite file: every method is a transaction that is on the disk (fsync) when
 it returns, and several processes of one machine, and their threads, may use it at once. Workers on
 several machines each need a folder of their own on a local disk: SQLite's locks do not hold over a
