@@ -1,16 +1,12 @@
 """Several hosts, each with a spool of its own: what one leaves, others make up for, or name."""
 
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from crashing import killed
 from factories import MakePlatform, Platform
 from typer.testing import CliRunner
 
@@ -24,7 +20,6 @@ from songswap.warehouse import spools
 from songswap.warehouse.connection import connect
 from songswap.warehouse.spools import Waiting
 
-CRASH = Path(__file__).with_name("crash.py")
 ROTATED = ("--rotate-refresh-tokens", "1")
 TOKEN_SPOOLED = ("before", "songswap.warehouse.tokens:store", "1")
 
@@ -35,18 +30,9 @@ def host(platform: Platform, name: str) -> Settings:
     return replace(platform.settings, spool=spool, host=name)
 
 
-def killed(platform: Platform, on: Settings, *boundary: str) -> str:
-    """Have a load killed on a host, at a boundary as in crash.py; gives its run's id."""
-    spool = {"SONGSWAP_SPOOL": str(on.spool), "SONGSWAP_HOST": on.host, "SONGSWAP_IN_FLIGHT": "1"}
-    done = subprocess.run(  # noqa: S603  (our own script)
-        [sys.executable, CRASH, platform.clock().isoformat(), "kill", *boundary],
-        env={"PATH": os.environ.get("PATH", os.defpath), **platform.environment(), **spool},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == -signal.SIGKILL, f"the boundary was not met: {done.stderr}"
+def killed_on(platform: Platform, on: Settings, *boundary: str) -> str:
+    """Have a load killed on a host; gives its run's id."""
+    killed(platform, *boundary, SONGSWAP_SPOOL=str(on.spool), SONGSWAP_HOST=on.host)
     ((run_id,),) = platform.rows(
         "SELECT run_id FROM songswap.runs WHERE run_id LIKE 'run of %%' AND state = 'running'"
     )
@@ -94,7 +80,7 @@ def test_batch_of_a_killed_host_is_done_on_another(
     platform = make_platform(*ROTATED, users=4)
     one, other = host(platform, "one"), host(platform, "other")
     platform.advance(hours=2)
-    run_id = killed(platform, one, *boundary)
+    run_id = killed_on(platform, one, *boundary)
     counts = load(platform, other, run_id)
     assert platform.history() == platform.reachable()
     assert counts["waiting_for_warehouse"] == 0
@@ -180,7 +166,7 @@ def test_host_that_is_gone_with_nothing_is_no_problem(make_platform: MakePlatfor
     """A killed host's batch in progress is no report; its row is deleted after some days."""
     platform = make_platform(users=3)
     one, other = host(platform, "one"), host(platform, "other")
-    run_id = killed(platform, one, "after", "songswap.pipelines.batch:fetch", "1")
+    run_id = killed_on(platform, one, "after", "songswap.pipelines.batch:fetch", "1")
     (one.spool / "spool.sqlite3").unlink()
     silence(platform, one)
     load(platform, other, run_id)
@@ -202,7 +188,7 @@ def cut_off(make_platform: MakePlatform) -> tuple[Platform, Settings, Settings]:
     platform.advance(hours=2)
     load(platform, one, "before")
     platform.advance(hours=1)
-    killed(platform, one, *TOKEN_SPOOLED)
+    killed_on(platform, one, *TOKEN_SPOOLED)
     # Spotify gives a successor once more for some minutes; then never again.
     platform.advance(hours=1)
     platform.execute("UPDATE songswap.token_exchanges SET claimed_until = now() - interval '1 s'")
