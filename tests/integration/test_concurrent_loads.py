@@ -78,9 +78,7 @@ def load(connection: psycopg.Connection, *batches: PollBatch) -> Counter[str]:
 
 def contents(connection: psycopg.Connection) -> Rows:
     """All rows, but for the times of notes and of what is queued: of whoever came first."""
-    tables = AllTables(connection, OF_THE_FIRST).read()
-    queued = "SELECT kind || id FROM songswap.enrichment_queue WHERE queued_at IS NOT NULL"
-    return tables | {"queued": Counter(row for (row,) in connection.execute(queued))}
+    return AllTables(connection, OF_THE_FIRST).read()
 
 
 def empty(connection: psycopg.Connection) -> None:
