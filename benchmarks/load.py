@@ -178,8 +178,8 @@ def _ours(dsn: str, load: _Input) -> None:
 
 def _load(dsn: str, batch: PollBatch) -> None:
     with gc_paused(), connect(dsn) as connection:
-        load_catalogue(connection, [batch], _STALE_AFTER, Counter())
-        plays.load(connection, [batch], "bench", _STALE_AFTER)
+        batches = load_catalogue(connection, [batch], _STALE_AFTER, Counter())
+        plays.load(connection, batches, "bench", _STALE_AFTER)
 
 
 def _final_rows(server: Postgres, load: _Input) -> list[tuple[sql.Identifier, list[Any]]]:

@@ -57,8 +57,8 @@ def load(*batches: Mapping[int, Tracks], at: datetime = AT, run: str = "run") ->
                 parsed(user, tracks, catalogue, observed_at) for user, tracks in responses.items()
             ]
             rounds.append(PollBatch(batch, catalogue, AT))
-        load_catalogue(connection, rounds, _STALE_AFTER, Counter())
-        return plays.load(connection, rounds, run, _STALE_AFTER)
+        queued = load_catalogue(connection, rounds, _STALE_AFTER, Counter())
+        return plays.load(connection, queued, run, _STALE_AFTER)
 
     return work
 

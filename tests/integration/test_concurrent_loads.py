@@ -71,8 +71,8 @@ def batch(user: int, hour: int, *tracks: dict[str, Any]) -> PollBatch:
 def load(connection: psycopg.Connection, *batches: PollBatch) -> Counter[str]:
     """Load tracks and artists, and then plays."""
     counts: Counter[str] = Counter()
-    load_catalogue(connection, batches, STALE_AFTER, counts)
-    counts.update(plays.load(connection, batches, "run", STALE_AFTER))
+    queued = load_catalogue(connection, batches, STALE_AFTER, counts)
+    counts.update(plays.load(connection, queued, "run", STALE_AFTER))
     return counts
 
 

@@ -94,7 +94,7 @@ def load_batches(
 ) -> Counter[str]:
     """Load tracks and artists, and then plays."""
     counts: Counter[str] = Counter()
-    load_catalogue(connection, batches, stale_after, counts)
+    batches = load_catalogue(connection, batches, stale_after, counts)
     counts.update(history.load(connection, batches, run, stale_after))
     return counts
 
@@ -198,6 +198,7 @@ def test_all_or_nothing(users: str) -> None:
         assert set(after["wanted"]) - set(before["wanted"]) == {
             ("artist", "artist2"),
             ("features", "track2"),
+            ("track", "track2"),
         }
 
 

@@ -225,7 +225,7 @@ class _Replay(NamedTuple):
         for part in parts:
             try:
                 batches = list(_poll_batches(part))
-                load_catalogue(self.connection, batches, stale_after, self.counts)
+                batches = load_catalogue(self.connection, batches, stale_after, self.counts)
                 counts = plays.load(self.connection, batches, self.run_id, stale_after)
             except REFUSED as error:
                 if not parts.halve(part):

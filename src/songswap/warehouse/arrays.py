@@ -1,22 +1,18 @@
 """Send long lists to the server as fast as texts.
 
 psycopg makes a list's text value by value, in Python, and a load sends some hundred thousand
-values. Where none needs quotes, such as ids and numbers, the text is joined at once.
+values. Where none has to be escaped, the text is joined at once.
 """
 
-import re
 from datetime import datetime
 from typing import Any
 
 from psycopg.abc import Buffer
 from psycopg.types.array import ListDumper
 
-_PLAIN = re.compile(r"[0-9A-Za-z_,-]+")
-"""Texts of which PostgreSQL's array syntax quotes none, but for empty ones and NULL."""
-
 
 class PlainListDumper(ListDumper):
-    """Dumps lists of ids, whole numbers and times at once; others as psycopg does."""
+    """Dumps lists of texts, whole numbers and times at once; others as psycopg does."""
 
     def dump(self, obj: list[Any]) -> Buffer | None:
         """Return the list as PostgreSQL's text of an array."""
@@ -25,7 +21,7 @@ class PlainListDumper(ListDumper):
 
 
 def _joined(values: list[Any]) -> str | None:
-    """Return values with commas between them; None where one may need quotes."""
+    """Return values with commas between them; None where one may have to be escaped."""
     types = set(map(type, values))
     if types == {int}:
         return ",".join(map(str, values))
@@ -33,11 +29,7 @@ def _joined(values: list[Any]) -> str | None:
         return ",".join(map(datetime.isoformat, values))
     if types != {str}:
         return None
-    joined = ",".join(values)
-    is_plain = (
-        _PLAIN.fullmatch(joined)
-        and joined.count(",") == len(values) - 1
-        and "" not in values
-        and "null" not in joined.lower()
-    )
-    return joined if is_plain else None
+    # Between quotes, PostgreSQL takes all but quotes and backslashes as they are.
+    joined = '","'.join(values)
+    is_plain = "\\" not in joined and joined.count('"') == 2 * (len(values) - 1)
+    return f'"{joined}"' if is_plain else None

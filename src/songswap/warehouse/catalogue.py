@@ -3,14 +3,14 @@
     rows ──▶ look-up without a lock ──▶ new artists
                     └──▶ shards with news: lock ──▶ what has changed: look up again ──▶ COPY, commit
 
-What is stored here is right whether or not the plays follow. A new artist, the features of a new
-track, and a new track that lacks something are queued in the transaction that makes the row: no
-later load finds it new, and its play may have come from an export by then.
+What is stored here is right whether or not the plays follow. What is to be fetched of a new track
+or artist is queued in the transaction that makes the row: no later load finds it new, and its play
+may have come from an export by then.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -36,13 +36,7 @@ from songswap.warehouse.sql import statements
 
 _SQL = statements("catalogue.sql")
 
-_ROWS_AT_ONCE = 1_000
-"""Rows of a transaction: with fewer, its own cost is more than theirs; with more, others wait."""
-
-_SHARDS_AT_ONCE = 8
-"""Shards of a transaction, however many rows they have: an eighth leaves enough for others."""
-
-_ARTISTS_AT_ONCE = 500
+_ARTISTS_AT_ONCE = 2_000
 
 
 class Times(NamedTuple):
@@ -54,7 +48,7 @@ class Times(NamedTuple):
 
 def load(
     connection: psycopg.Connection, catalogue: Catalogue, times: Times, counts: Counter[str]
-) -> None:
+) -> set[str]:
     """Insert unknown rows of tracks and artists, and complete known ones.
 
     Artists and then shards are written in transactions of their own: the more rows, the more
@@ -64,20 +58,28 @@ def load(
         catalogue: if all tracks are of one shard, no other is locked.
         counts: new rows by name are added to it, also those from before an error.
 
+    Returns:
+        The ids of new tracks: what is to be fetched of them and of their artists is queued.
+
     Raises:
         LoadIncomplete: rows were not in their table after their load. What was loaded before stays.
         psycopg.Error: the server's own; likewise.
     """
     versions, found = _look_up(connection, catalogue)
+    seen = _Seen(catalogue, versions, found.news)
     for start in range(0, len(found.artists), _ARTISTS_AT_ONCE):
         some = found.artists[start : start + _ARTISTS_AT_ONCE]
-        counts["artists"] += _load_artists(connection, some, times)
-    seen = _Seen(catalogue, versions, found.news)
+        new_artists = _load_artists(connection, some, times)
+        seen.queued_artists |= new_artists
+        counts["artists"] += len(new_artists)
     left = sorted(found.news)
+    new_tracks: set[str] = set()
     while left:
-        written, new = _write_some(connection, left, seen, times)
-        counts.update(new)
-        left = [shard for shard in left if shard not in written]
+        written = _write_some(connection, left, seen, times)
+        counts.update(written.counts)
+        new_tracks |= written.new_tracks
+        left = [shard for shard in left if shard not in written.shards]
+    return new_tracks
 
 
 def plan_by_key(connection: psycopg.Connection) -> None:
@@ -110,25 +112,34 @@ def fill_durations(connection: psycopg.Connection, ids: Collection[str]) -> None
 class _Seen:
     """The ``news`` of a catalogue by shard, looked up when the shards had these ``versions``.
 
-    ``parts`` are its rows by shard, split when they are first needed.
+    ``parts`` are its rows by shard, split when they are first needed; ``queued_artists`` are in the
+    enrichment queue by now.
     """
 
     catalogue: Catalogue
     versions: dict[int, int]
     news: dict[int, News]
+    queued_artists: set[str] = field(default_factory=set)
     parts: dict[int, Catalogue] | None = None
 
     @property
-    def shards_at_once(self) -> int:
-        """In how many shards there are as many rows as one transaction writes."""
-        rows = sum(map(len, self.news.values()))
-        return max(_SHARDS_AT_ONCE, _ROWS_AT_ONCE * len(self.news) // max(1, rows))
+    def rows_of_shard(self) -> float:
+        """How many rows of news a shard has on average."""
+        return sum(map(len, self.news.values())) / max(1, len(self.news))
 
     def part(self, shards: Iterable[int]) -> Catalogue:
         """Return the rows of these shards."""
         if self.parts is None:
             self.parts = split_catalogue(self.catalogue, shard_of)
         return merge_catalogues([self.parts[shard] for shard in shards])
+
+
+class _Written(NamedTuple):
+    """What a transaction wrote: ``counts`` are those of new rows by name."""
+
+    shards: Collection[int]
+    new_tracks: set[str]
+    counts: Counter[str]
 
 
 def _look_up(connection: psycopg.Connection, catalogue: Catalogue) -> tuple[dict[int, int], Found]:
@@ -141,23 +152,25 @@ def _look_up(connection: psycopg.Connection, catalogue: Catalogue) -> tuple[dict
 
 
 @retried
-def _load_artists(connection: psycopg.Connection, rows: Collection[Artist], times: Times) -> int:
-    """Write artists, in one transaction; return how many are new."""
+def _load_artists(
+    connection: psycopg.Connection, rows: Collection[Artist], times: Times
+) -> set[str]:
+    """Write artists, in one transaction; return those who are new, queued by then."""
     with connection.transaction():
         plan_by_key(connection)
         new = artists.merge(connection, rows)
         enrichment_queue.enqueue(connection, [("artist", id_) for id_ in new], *times)
-    return len(new)
+    return new
 
 
 @retried
 def _write_some(
     connection: psycopg.Connection, shards: Sequence[int], seen: _Seen, times: Times
-) -> tuple[Collection[int], Counter[str]]:
-    """Write some shards in one transaction; return which, and the counts of new rows by name."""
+) -> _Written:
+    """Write some shards in one transaction."""
     with connection.transaction():
         plan_by_key(connection)
-        locked = lock_some_shards(connection, shards, seen.shards_at_once)
+        locked = lock_some_shards(connection, shards, seen.rows_of_shard)
         changed = [
             shard for shard, version in locked.items() if version != seen.versions[shard] + 1
         ]
@@ -167,10 +180,13 @@ def _write_some(
         if changed:
             for again in look_up(connection, seen.part(changed)).news.values():
                 news.add(again)
-        return locked.keys(), _write(connection, news, times)
+        counts = _write(connection, news)
+        to_fetch = _to_fetch(connection, news, times.stale, seen.queued_artists)
+        enrichment_queue.enqueue(connection, to_fetch, *times)
+    return _Written(locked.keys(), {row[0] for row in news.new["tracks"]}, counts)
 
 
-def _write(connection: psycopg.Connection, news: News, times: Times) -> Counter[str]:
+def _write(connection: psycopg.Connection, news: News) -> Counter[str]:
     """Write the news of locked shards; return the counts of new rows by name."""
     counts: Counter[str] = Counter()
     for name, table in TABLES.items():
@@ -181,10 +197,22 @@ def _write(connection: psycopg.Connection, news: News, times: Times) -> Counter[
             fill_durations(connection, [row[0] for row in new if not row[2]])
     counts["track_popularity"] = _store_popularity(connection, news.popularity)
     _execute_with_columns(connection, "upsert_forms", ("id", "form"), sorted(news.forms.items()))
-    queued = [("track", id_) for id_ in news.incomplete]
-    queued += [("features", row[0]) for row in news.new["tracks"]]
-    enrichment_queue.enqueue(connection, queued, *times)
     return counts
+
+
+def _to_fetch(
+    connection: psycopg.Connection, news: News, stale: datetime, queued_artists: Collection[str]
+) -> list[enrichment_queue.Key]:
+    """Return what new tracks lack, what of them is stale, and their artists of whom it is."""
+    new = {row[0] for row in news.new["tracks"]}
+    fresh = {row.id for row in news.popularity.new if row.date > stale}
+    tracks = (new - fresh).union(news.incomplete)
+    artists = {row[1] for row in news.new["artist_tracks"]}.difference(queued_artists)
+    return [
+        *(("features", id_) for id_ in new),
+        *(("track", id_) for id_ in tracks),
+        *(("artist", id_) for id_ in enrichment_queue.stale_artists(connection, artists, stale)),
+    ]
 
 
 def _store_popularity(connection: psycopg.Connection, compared: Comparison) -> int:

@@ -56,6 +56,16 @@ def queued_ids(connection: psycopg.Connection, kind: str, limit: int, now: datet
     return [id_ for (id_,) in connection.execute(_SQL["queued_ids"], params)]
 
 
+def stale_artists(
+    connection: psycopg.Connection, ids: Collection[str], stale: datetime
+) -> list[str]:
+    """Return those of these artists whose popularity is not from after ``stale``."""
+    if not ids:
+        return []
+    params = {"ids": list(ids), "stale": stale}
+    return [id_ for (id_,) in connection.execute(_SQL["stale_artists"], params)]
+
+
 def enqueue(
     connection: psycopg.Connection, rows: Iterable[Key], now: datetime, stale: datetime
 ) -> None:

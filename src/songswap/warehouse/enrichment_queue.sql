@@ -8,6 +8,10 @@ WHERE kind = %(kind)s AND queued_at IS NOT NULL
   AND (not_before IS NULL OR not_before <= %(now)s)
 ORDER BY queued_at, id LIMIT %(limit)s
 
+-- name: stale_artists
+SELECT i.id FROM unnest(%(ids)s::text[]) i (id)
+WHERE NOT EXISTS (SELECT FROM "ArtistPopularity" p WHERE p.id = i.id AND p.date > %(stale)s)
+
 -- name: enqueue
 -- Unless they are queued, were received after `stale`, or are unknown to Spotify.
 INSERT INTO songswap.enrichment_queue AS q (kind, id, queued_at)

@@ -19,6 +19,12 @@ from songswap.warehouse.timeouts import limits, ms
 SHARDS = 64
 """Parts of the catalogue that are locked one by one."""
 
+_ROWS_AT_ONCE = 1_000
+"""Rows of a transaction: with fewer, its own cost is more than theirs; with more, others wait."""
+
+_SHARDS_AT_ONCE = 8
+"""Shards of a transaction, however many rows they have: an eighth leaves enough for others."""
+
 _SQL = statements("locks.sql")
 
 _MIGRATIONS = 7_317_529
@@ -60,13 +66,19 @@ def lock_shards(connection: psycopg.Connection, shards: Collection[int]) -> dict
 
 
 def lock_some_shards(
-    connection: psycopg.Connection, shards: Sequence[int], most: int
+    connection: psycopg.Connection, shards: Sequence[int], rows: float
 ) -> dict[int, int]:
-    """Lock the first of these shards that are free, at most so many; if none is, wait for one.
+    """Lock as many of these shards as one transaction writes, free ones first.
+
+    If none is free, wait for the first.
+
+    Args:
+        rows: to write in each of them, on average.
 
     Returns:
         Their versions, and raises, as `lock_shards`.
     """
+    most = max(_SHARDS_AT_ONCE, int(_ROWS_AT_ONCE / max(1, rows)))
     locked = _lock_free_shards(connection, shards, most)
     if not locked:
         # Others may be free by then. They are not waited for: no two wait for each other.

@@ -9,7 +9,7 @@ decide what is new: the same responses can be loaded again, and nothing changes.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -49,12 +49,14 @@ class ParsedResponse(NamedTuple):
 class PollBatch(NamedTuple):
     """Responses of one time, at most one a user, and the tracks and artists in them.
 
-    ``now`` (UTC) decides whether the metadata of their tracks is stale.
+    ``now`` (UTC) decides whether the metadata of their tracks is stale. Of ``queued`` tracks, all
+    that is to be fetched is in the enrichment queue already.
     """
 
     responses: Sequence[ParsedResponse]
     catalogue: Catalogue
     now: datetime
+    queued: Collection[str] = frozenset()
 
 
 @retried
@@ -134,7 +136,7 @@ class _Load:
                 users=list(spans),
                 oldest=[oldest for oldest, _ in spans.values()],
                 newest=[newest for _, newest in spans.values()],
-            )
+            ).fetchall()
             self.known = {(user_id, played_at): track for user_id, played_at, track in rows}
 
     def load(self, batch: PollBatch) -> None:
@@ -216,11 +218,10 @@ class _Load:
         new depends on the load.
         """
         now, stale = batch.now, batch.now - self.stale_after
-        tracks = {play.track_id for play in plays}
+        tracks = {play.track_id for play in plays}.difference(batch.queued)
+        incomplete = batch.catalogue.incomplete.difference(batch.queued)
         self.heard += (Heard(id_, now, stale) for id_ in tracks)
-        self.incomplete += (
-            Heard(id_, now, stale if id_ in tracks else None) for id_ in batch.catalogue.incomplete
-        )
+        self.incomplete += (Heard(id_, now, stale if id_ in tracks else None) for id_ in incomplete)
 
     def write_shared_rows(self) -> None:
         """Write what is shared with other users, at the end: nobody waits for it any longer."""

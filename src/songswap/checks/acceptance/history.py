@@ -60,7 +60,7 @@ def _load(connection: psycopg.Connection, parsed: _Parsed) -> dict[str, int]:
     response = ParsedResponse(USER_ID, _AT, "no object", digest, parsed.history)
     batches, stale_after = [PollBatch([response], parsed.catalogue, _AT)], timedelta(days=1)
     counts: Counter[str] = Counter()
-    load_catalogue(connection, batches, stale_after, counts)
+    batches = load_catalogue(connection, batches, stale_after, counts)
     counts.update(warehouse.load(connection, batches, "test_rds_load_history", stale_after))
     return counts
 

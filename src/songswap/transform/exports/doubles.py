@@ -6,13 +6,14 @@ platform plays one thing at a time, so two streams of a track on it that overlap
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
 from songswap.models import Stream
 from songswap.transform.exports.intervals import SLACK
 
+_NONE = timedelta()
 _MINUTE = timedelta(minutes=1)
 _MS = timedelta(milliseconds=1)
 
@@ -22,10 +23,7 @@ class _Candidate(NamedTuple):
 
     stream: Stream
     position: int | None
-
-    @property
-    def started_at(self) -> object:
-        return self.stream.started_at
+    started_at: datetime
 
 
 class Double(NamedTuple):
@@ -50,11 +48,11 @@ def without_doubles(
     groups: defaultdict[Hashable, list[_Candidate]] = defaultdict(list)
     for position in candidates:
         stream = streams[position]
-        groups[_item(stream)].append(_Candidate(stream, position))
+        groups[_item(stream)].append(_Candidate(stream, position, stream.started_at))
     for stream in plays:
         group = groups.get(_item(stream))
         if group:
-            group.append(_Candidate(stream, None))
+            group.append(_Candidate(stream, None, stream.started_at))
     left_out: dict[int, Double] = {}
     for group in groups.values():
         if len(group) > 1:
@@ -68,7 +66,7 @@ def _find_doubles(group: Collection[_Candidate], left_out: dict[int, Double]) ->
     ordered = sorted(group, key=attrgetter("started_at"))
     same = [ordered[0]]
     for later in ordered[1:]:
-        if _is_same(same[0].stream, later.stream):
+        if _is_same(same[0].stream, later):
             stays, other = _stays_first(same[0], later)
             same = [stays, *same[1:], other]
         else:
@@ -102,10 +100,12 @@ def _item(stream: Stream) -> Hashable:
     return item, stream.platform, stream.to_the_minute
 
 
-def _is_same(first: Stream, later: Stream) -> bool:
+def _is_same(first: Stream, later: _Candidate) -> bool:
     """Return whether two streams of a track overlap by more than streams in a row can."""
-    overlap = min(first.ended_at, later.ended_at) - later.started_at
+    overlap = min(first.ended_at, later.stream.ended_at) - later.started_at
+    if overlap <= _NONE:
+        return False
     if first.to_the_minute:
         # One may have ended when its minute began, the other when it was over.
         overlap -= _MINUTE
-    return overlap > min(SLACK, min(first.ms_played, later.ms_played) * _MS / 2)
+    return overlap > min(SLACK, min(first.ms_played, later.stream.ms_played) * _MS / 2)

@@ -114,6 +114,8 @@ def _other_kind(row: Entry) -> str | None:
     """Return what a row is that is no track, by its address, else by its other fields."""
     uri = row.spotify_track_uri
     if uri:
+        if uri.startswith(_TRACK):
+            return None
         return next((kind for scheme, kind in _OTHERS.items() if uri.startswith(scheme)), None)
     if row.master_metadata_track_name:
         return None

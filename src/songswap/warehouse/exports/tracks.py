@@ -14,7 +14,7 @@ from songswap.warehouse import data_fixes, enrichment_queue
 from songswap.warehouse.catalogue import fill_durations, plan_by_key
 from songswap.warehouse.catalogue_lookup import existing
 from songswap.warehouse.copying import copy
-from songswap.warehouse.locks import lock_shards, shard_of
+from songswap.warehouse.locks import lock_some_shards, shard_of
 from songswap.warehouse.retry import retried
 from songswap.warehouse.sql import statements
 
@@ -75,7 +75,7 @@ def store_tracks(
     now: datetime,
     counts: Counter[str],
 ) -> None:
-    """Store what an export says of tracks: shard by shard, each in a transaction of its own.
+    """Store what an export says of tracks: some shards at a time, in a transaction of their own.
 
     It is right whether or not the streams follow. Tracks that only exports name are inserted where
     they were heard, and queued for enrichment. Where nothing is new, nothing is locked.
@@ -93,8 +93,11 @@ def store_tracks(
     for row in descriptions:
         if row.id in news:
             shards[shard_of(row.id)].append(row)
-    for shard, rows in sorted(shards.items()):
-        counts.update(_store_shard(connection, shard, rows, heard, now))
+    while shards:
+        stored, new = _store_some(connection, shards, heard, now)
+        counts.update(new)
+        for shard in stored:
+            del shards[shard]
 
 
 class _Description(NamedTuple):
@@ -120,38 +123,50 @@ def _descriptions(streams: Iterable[Stream]) -> list[_Description]:
         row = rows.setdefault(stream.track_id, _Description(stream.track_id))
         if stream.track_name:
             names = stream.track_name, stream.artist_name or "", stream.album_name or ""
+            known = row.name or "", row.artist, row.album
             heard_whole = stream.reason_end == _TO_ITS_END and not stream.to_the_minute
-            duration_ms = max(row.duration_ms, stream.ms_played if heard_whole else 0)
-            larger = max(names, (row.name or "", row.artist, row.album))
-            rows[stream.track_id] = _Description(stream.track_id, *larger, duration_ms)
+            duration_ms = stream.ms_played if heard_whole else 0
+            if names > known or duration_ms > row.duration_ms:
+                duration_ms = max(row.duration_ms, duration_ms)
+                row = _Description(stream.track_id, *max(names, known), duration_ms)
+                rows[stream.track_id] = row
     return list(rows.values())
 
 
 @retried
-def _store_shard(
+def _store_some(
     connection: psycopg.Connection,
-    shard: int,
+    shards: Mapping[int, Sequence[_Description]],
+    heard: Mapping[str, str],
+    now: datetime,
+) -> tuple[Collection[int], Counter[str]]:
+    """Store the tracks of some shards; return which, and the counts of new rows."""
+    rows_of_shard = sum(map(len, shards.values())) / len(shards)
+    with connection.transaction():
+        locked = lock_some_shards(connection, sorted(shards), rows_of_shard).keys()
+        plan_by_key(connection)
+        rows = [row for shard in locked for row in shards[shard]]
+        return locked, _store_locked(connection, rows, heard, now)
+
+
+def _store_locked(
+    connection: psycopg.Connection,
     rows: Collection[_Description],
     heard: Mapping[str, str],
     now: datetime,
 ) -> Counter[str]:
-    """Store tracks of one shard, in one transaction; return the counts of new rows."""
+    """Store tracks of locked shards; return the counts of new rows."""
     ids = [row.id for row in rows]
     fixes: set[DataFix] = set()
-    with connection.transaction():
-        lock_shards(connection, [shard])
-        plan_by_key(connection)
-        connection.execute(_SQL["upsert_names"], _params([row for row in rows if row.name]))
-        missing = sorted(heard.keys() & set(ids) - existing(connection, ids))
-        # `fill_durations` fills in the length.
-        tracks = [
-            Track(id_, fit(heard[id_], TRACK_NAME, "track", id_, fixes), 0) for id_ in missing
-        ]
-        inserted = copy(connection, "Tracks", Track._fields, tracks)
-        fill_durations(connection, ids)
-        fixed = data_fixes.store(connection, [(fix, now) for fix in fixes])
-        queued = [(kind, id_) for kind in ("features", "track") for id_ in missing]
-        enrichment_queue.enqueue(connection, queued, now, stale=now)
+    connection.execute(_SQL["upsert_names"], _params([row for row in rows if row.name]))
+    missing = sorted(heard.keys() & set(ids) - existing(connection, ids))
+    # `fill_durations` fills in the length.
+    tracks = [Track(id_, fit(heard[id_], TRACK_NAME, "track", id_, fixes), 0) for id_ in missing]
+    inserted = copy(connection, "Tracks", Track._fields, tracks)
+    fill_durations(connection, ids)
+    fixed = data_fixes.store(connection, [(fix, now) for fix in fixes])
+    queued = [(kind, id_) for kind in ("features", "track") for id_ in missing]
+    enrichment_queue.enqueue(connection, queued, now, stale=now)
     return Counter(tracks=inserted, data_fixes=fixed)
 
 
