@@ -4,11 +4,8 @@ The responses are prepared, so that only the client is measured. Spool, S3 and w
 """
 
 import asyncio
-import multiprocessing
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,13 +13,13 @@ from statistics import median
 
 import uvloop
 
-from benchmarks import canned, services
+from benchmarks import canned
 from benchmarks.canned import Seconds
 from benchmarks.measurement import Measurement, OnProgress, cost, speedup
 from benchmarks.pages import pages
+from benchmarks.polled import Platform, measured
 from benchmarks.size import size
 from songswap import settings
-from songswap.dev.stack.plan import simulated_spotify
 from songswap.pipelines import hourly_load
 from songswap.pipelines.fetch import fetch
 from songswap.spotify.client import open_client
@@ -34,26 +31,8 @@ _ROUNDS = size(5, 1)
 
 def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
     """Compare ours with bare GETs of the same bodies."""
-    on_progress("making pages")
-    certificate = canned.certify(folder)
-    with (
-        services.postgres(folder) as server,
-        services.object_store(folder) as store,
-        services.warehouse(server) as dsn,
-        canned.serving(certificate, _bodies) as url,
-    ):
-        canned.sign_up(dsn, _USERS)
-        pipeline = settings.Settings(
-            dsn,
-            simulated_spotify(canned.hour_of(url, 0)),
-            services.archive_of(store),
-            folder / "spool",
-        )
-        # The new process reads it when it imports ssl.
-        os.environ["SSL_CERT_FILE"] = str(certificate)
-        on_progress(f"{_USERS} users, {_ROUNDS} rounds")
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            step, poll, bare = pool.apply(_measure, (pipeline,))
+    on_progress(f"making pages of {_USERS} users, then {_ROUNDS} rounds")
+    step, poll, bare = measured(folder, _USERS, _bodies, _measure)
     yield speedup("a poll per user, against bare GETs", poll.clock, bare.clock)
     yield cost(
         "a poll, CPU per user, against a bare GET",
@@ -74,8 +53,9 @@ def _bodies() -> canned.Bodies:
     return [{page.user_id: page.gzipped for page in pages(_USERS, compress=True)}]
 
 
-def _measure(pipeline: settings.Settings) -> list[Seconds]:
+def _measure(platform: Platform) -> list[Seconds]:
     """Return the medians of the step, of the client alone and of bare GETs, taken in turns."""
+    pipeline = platform.settings
     works = (
         partial(_step, pipeline),
         lambda: uvloop.run(_poll(pipeline.spotify)),
@@ -92,7 +72,7 @@ def _step(pipeline: settings.Settings) -> None:
     run_id = f"run {time.monotonic_ns()}"
     # Each round is another hour, so that S3 accepts every response, and each response is new.
     hour = datetime.now(UTC) + timedelta(hours=time.monotonic_ns() // 1000 % 1_000_000)
-    batches = hourly_load.plan(replace(pipeline, batch_size=_USERS), run_id, lambda: hour)
+    batches = hourly_load.plan(pipeline, run_id, lambda: hour)
     counts = fetch(pipeline, run_id, batches[0], lambda: hour)
     if (counts["responses"], counts["archived"]) != (_USERS, _USERS):
         raise RuntimeError(f"Not all responses were fetched: {counts}")

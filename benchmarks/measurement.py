@@ -20,8 +20,8 @@ class Measurement(NamedTuple):
     reference: float | None
     unit: str
     ratio: float | None
-    goal: str
-    met: bool | None
+    goal: str = ""
+    met: bool | None = None
 
 
 def speedup(
@@ -29,10 +29,7 @@ def speedup(
 ) -> Measurement:
     """Compare two durations in seconds; the ratio is how many times faster ours is."""
     ratio = reference_s / ours_s
-    if at_least is None:
-        return Measurement(what, ours_s, reference_s, "s", ratio, "", None)
-    goal = f"≥ {at_least:g}×"
-    return Measurement(what, ours_s, reference_s, "s", ratio, goal, ratio >= at_least)
+    return _judged(Measurement(what, ours_s, reference_s, "s", ratio), at_least=at_least)
 
 
 def cost(
@@ -40,10 +37,7 @@ def cost(
 ) -> Measurement:
     """Compare two costs; the ratio is how many times more ours is."""
     ratio = ours / reference
-    if at_most is None:
-        return Measurement(what, ours, reference, unit, ratio, "", None)
-    goal = f"≤ {at_most:g}×"
-    return Measurement(what, ours, reference, unit, ratio, goal, ratio <= at_most)
+    return _judged(Measurement(what, ours, reference, unit, ratio), at_most=at_most)
 
 
 def throughput(
@@ -51,9 +45,7 @@ def throughput(
 ) -> Measurement:
     """Compare two amounts per second."""
     ratio = ours / reference
-    if at_least is None:
-        return Measurement(what, ours, reference, unit, ratio, "", None)
-    return Measurement(what, ours, reference, unit, ratio, f"≥ {at_least:g}×", ratio >= at_least)
+    return _judged(Measurement(what, ours, reference, unit, ratio), at_least=at_least)
 
 
 def value(
@@ -65,13 +57,19 @@ def value(
     at_most: float | None = None,
 ) -> Measurement:
     """Report a value without a reference."""
+    return _judged(Measurement(what, ours, None, unit, None), at_least=at_least, at_most=at_most)
+
+
+def _judged(
+    row: Measurement, *, at_least: float | None = None, at_most: float | None = None
+) -> Measurement:
+    """Add a goal, if there is one: of the ratio, or of our value where there is none."""
+    judged, unit = (row.ours, f" {row.unit}") if row.ratio is None else (row.ratio, "×")
     if at_least is not None:
-        return Measurement(
-            what, ours, None, unit, None, f"≥ {at_least:,g} {unit}", ours >= at_least
-        )
+        return row._replace(goal=f"≥ {at_least:,g}{unit}", met=judged >= at_least)
     if at_most is not None:
-        return Measurement(what, ours, None, unit, None, f"≤ {at_most:,g} {unit}", ours <= at_most)
-    return Measurement(what, ours, None, unit, None, "", None)
+        return row._replace(goal=f"≤ {at_most:,g}{unit}", met=judged <= at_most)
+    return row
 
 
 def medians(rounds: int, *measures: Callable[[], float]) -> list[float]:

@@ -17,6 +17,7 @@ from benchmarks.measurement import (
 )
 from benchmarks.pages import FULL, NOW, Page, pages
 from benchmarks.size import size
+from songswap.parallel.gc_pause import gc_paused
 from songswap.pipelines.load import transformed
 from songswap.storage.records import RawResponse, pack
 from songswap.transform import recent_plays
@@ -48,7 +49,7 @@ def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
     on_progress(f"{_ROUNDS} rounds of {_USERS * FULL:,} plays")
     ours, theirs = medians(
         _ROUNDS,
-        lambda: cpu_seconds(lambda: transformed(responses, NOW)),
+        lambda: cpu_seconds(lambda: _ours(responses)),
         lambda: cpu_seconds(lambda: _theirs(all_pages)),
     )
     yield speedup(
@@ -68,6 +69,12 @@ def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
         sum(len(compress(body)) for body in bodies) / 1e6 for compress in (pack, _zlib)
     )
     yield cost("their compressed size", ours_mb, theirs_mb, "MB")
+
+
+@gc_paused()
+def _ours(responses: Sequence[RawResponse]) -> None:
+    """Transform all; as in a load, the pause of the collector outlives the rows."""
+    transformed(responses, NOW)
 
 
 def _zlib(body: bytes) -> bytes:

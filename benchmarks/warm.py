@@ -7,11 +7,8 @@ The CPU time of a whole batch, in the process that does it, against bare GETs of
 The hours follow each other as the listeners lived them.
 """
 
-import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -23,13 +20,12 @@ import psutil
 import psycopg
 import uvloop
 
-from benchmarks import canned, services
+from benchmarks import canned
 from benchmarks.canned import Seconds
 from benchmarks.measurement import Measurement, OnProgress, cost, value
 from benchmarks.pages import NOW, Page, with_new_plays
+from benchmarks.polled import Platform, measured
 from benchmarks.size import size
-from songswap import settings
-from songswap.dev.stack.plan import simulated_spotify
 from songswap.models import Catalogue
 from songswap.pipelines import hourly_load
 from songswap.pipelines.batch import run_batch
@@ -56,27 +52,8 @@ class _Hour(NamedTuple):
 
 def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
     """Compare the hours with bare GETs of the same bodies."""
-    on_progress("making pages")
-    certificate = canned.certify(folder)
-    with (
-        services.postgres(folder) as server,
-        services.object_store(folder) as store,
-        services.warehouse(server) as dsn,
-        canned.serving(certificate, _bodies) as url,
-    ):
-        canned.sign_up(dsn, _USERS)
-        pipeline = settings.Settings(
-            dsn,
-            simulated_spotify(url),
-            services.archive_of(store),
-            folder / "spool",
-            batch_size=_USERS,
-        )
-        # The new process reads it when it imports ssl.
-        os.environ["SSL_CERT_FILE"] = str(certificate)
-        on_progress(f"{_USERS} users, {_HOURS} hours")
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            hours = pool.apply(_measure, (pipeline, url, server.process.pid))
+    on_progress(f"making pages of {_USERS} users, then {_HOURS} hours")
+    hours = measured(folder, _USERS, _bodies, _measure)
     yield cost(
         "a warm hour, CPU per user, against a bare GET",
         1000 * median(hour.ours.cpu for hour in hours),
@@ -104,19 +81,19 @@ def _new_pages() -> Iterator[list[Page]]:
         yield list(new)
 
 
-def _measure(pipeline: settings.Settings, url: str, postmaster: int) -> list[_Hour]:
+def _measure(platform: Platform) -> list[_Hour]:
     """Load the first hour and all tracks of the others, then measure these."""
-    measured = [_load_hour(pipeline, url, postmaster, 0)]
-    _load_tracks(pipeline.warehouse_dsn)
-    with psycopg.connect(pipeline.warehouse_dsn, autocommit=True) as connection:
+    _load_hour(platform, 0)
+    dsn = platform.settings.warehouse_dsn
+    _load_tracks(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
         # As they have long been; autovacuum would do the second.
         connection.execute(
             "UPDATE songswap.enrichment_queue SET queued_at = NULL, known = true, answered_at = %s",
             [_FIRST],
         )
         connection.execute("VACUUM ANALYZE")
-    measured += [_load_hour(pipeline, url, postmaster, hour) for hour in range(1, _HOURS + 1)]
-    return measured[1:]
+    return [_load_hour(platform, hour) for hour in range(1, _HOURS + 1)]
 
 
 def _load_tracks(dsn: str) -> None:
@@ -129,18 +106,17 @@ def _load_tracks(dsn: str) -> None:
         catalogue.load(connection, rows, Times(day, day), Counter())
 
 
-def _load_hour(pipeline: settings.Settings, url: str, postmaster: int, hour: int) -> _Hour:
-    spotify = simulated_spotify(canned.hour_of(url, hour))
-    pipeline = replace(pipeline, spotify=spotify)
+def _load_hour(platform: Platform, hour: int) -> _Hour:
+    pipeline = platform.at(hour)
     run_id, at = f"hour {hour}", _FIRST + timedelta(hours=hour) + _MINUTE
     batch, *_ = hourly_load.plan(pipeline, run_id, lambda: at)
     counts: dict[str, int] = {}
-    before = _cpu_of(postmaster)
+    before = _cpu_of(platform.postmaster)
     ours = Seconds.of(lambda: counts.update(run_batch(pipeline, run_id, batch, lambda: at)), _USERS)
-    server_cpu = (_cpu_of(postmaster) - before) / _USERS
+    server_cpu = (_cpu_of(platform.postmaster) - before) / _USERS
     if counts["responses"] + counts.get("unchanged", 0) != _USERS:
         raise RuntimeError(f"Not all users were polled: {counts}")
-    get = partial(canned.bare_gets, spotify, _USERS)
+    get = partial(canned.bare_gets, pipeline.spotify, _USERS)
     bare = Seconds.of(lambda: uvloop.run(get()), _USERS)
     return _Hour(ours, bare, server_cpu, counts["responses"])
 

@@ -20,7 +20,7 @@ NOT_COMPARED = {
     # How often a shard was taken.
     "songswap.catalogue_shards": {"version"},
 }
-"""Columns that depend on who came first, or when."""
+"""Columns that depend on who came first, or when: only whether they are NULL is compared."""
 
 
 class AllTables:
@@ -28,7 +28,7 @@ class AllTables:
 
     Args:
         connection: a superuser's, in autocommit.
-        without: more columns that are not read.
+        without: more such columns.
     """
 
     def __init__(
@@ -49,9 +49,10 @@ class AllTables:
             sql.SQL("SELECT {}, ROW({})::text FROM {}").format(
                 f"{schema}.{table}",
                 sql.SQL(", ").join(
-                    sql.Identifier(name)
+                    sql.SQL(
+                        "{} IS NULL" if name in left_out.get(f"{schema}.{table}", ()) else "{}"
+                    ).format(sql.Identifier(name))
                     for name in names
-                    if name not in left_out.get(f"{schema}.{table}", ())
                 ),
                 sql.Identifier(schema, table),
             )

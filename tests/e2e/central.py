@@ -11,7 +11,7 @@ from functools import partial
 
 import psycopg
 from e2e.compose_file import ComposeFile
-from e2e.deployment import Deployment
+from e2e.deployment import QUICK_CHECKS, Deployment
 from e2e.site import Site, secret_settings
 from factories import NOW, Platform
 from hosts import Host
@@ -71,7 +71,8 @@ class Central:
         self.deployment.start("airflow-init").wait_success(180)
         for service in _CONTROL:
             # Nobody changes the DAG files here.
-            self.deployment.start(service, AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="900")
+            rarely = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "900"}
+            self.deployment.start(service, **rarely, **QUICK_CHECKS)
         self._wait_healthy("demo-simulator", "demo-s3")
         spotify = self.platform.spotify
         dsn = self.platform.settings.warehouse_dsn

@@ -32,6 +32,11 @@ NAMES = (
     "demo-simulator",
     "spark-master",
 )
+QUICK_CHECKS = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "2",
+}
+"""How often, in seconds, the scheduler looks for the tasks of killed workers."""
 FOLDERS = (
     "/opt/airflow",
     "/var/spool/songswap",
@@ -169,6 +174,11 @@ class Deployment:
         for folder in FOLDERS:
             text = re.sub(rf"(?<![\w/]){folder}\b", f"{self.folder}{folder}", text)
         return text
+
+
+def takes_tasks(worker: Process) -> bool:
+    """Whether a worker has said so. Its health check costs more: Celery in a process of its own."""
+    return " ready." in worker.output()
 
 
 Deploy = Callable[[Mapping[str, str]], Deployment]

@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import pytest
 from e2e.compose_file import ComposeFile
-from e2e.deployment import Deploy, Deployment
+from e2e.deployment import QUICK_CHECKS, Deploy, Deployment, takes_tasks
 from e2e.site import ADMIN, DAG, EMAIL, Site, secret_settings
 from factories import MakePlatform, Platform
 from obstore.store import S3Store
@@ -68,7 +68,7 @@ def up(deployment: Deployment) -> dict[str, Process]:
     deployment.start("redis")
     deployment.start("airflow-init").wait_success(180)
     for service in (*CONTROL, "flower"):
-        deployment.start(service)
+        deployment.start(service, **QUICK_CHECKS)
     assert wait_until(lambda: deployment.healthy("airflow-apiserver"), 90, 0.5), deployment.logs()[
         -5000:
     ]
@@ -76,8 +76,9 @@ def up(deployment: Deployment) -> dict[str, Process]:
     deployment.start("songswap-drain")
     for service in ("postgres", "redis", "flower", *CONTROL):
         assert wait_until(partial(deployment.healthy, service), 60, 0.5), service
-    for worker in workers:
-        assert wait_until(partial(deployment.healthy, WORKER, worker), 60, 0.5), worker
+    for name, worker in workers.items():
+        worker.wait_ready(partial(takes_tasks, worker), 60)
+        assert wait_until(partial(deployment.healthy, WORKER, name), 60, 0.5), name
     assert not deployment.healthy(WORKER, "worker-3"), "the check does not tell workers apart"
     return workers
 

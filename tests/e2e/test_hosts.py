@@ -1,6 +1,7 @@
 """Workers on machines of their own, with their own disks, and what may happen to machines."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import psutil
 import pytest
 from e2e.central import Central
 from e2e.compose_file import ComposeFile
-from e2e.deployment import PORTS, Deployment
+from e2e.deployment import PORTS, Deployment, takes_tasks
 from e2e.site import DAG, Site
 from hosts import Network
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("stack")
 STILL = {"Age": "1"}
 """As out of a cache: Spotify's time stands still here, and its Date says nothing of our clock."""
 QUICK = {
-    "SONGSWAP_BATCH_SIZE": "2",
+    "SONGSWAP_BATCH_SIZE": "4",
     "SONGSWAP_IN_FLIGHT": "1",
     "SONGSWAP_SPOTIFY_SLOTS": "4",
     "SONGSWAP_RETRY_DELAY_S": "1",
@@ -48,9 +49,11 @@ class Machine:
         self._worker = deployment.start(WORKER, self.host.name)
         self._drain = deployment.start("songswap-drain")
 
-    def healthy(self) -> bool:
-        """What the worker's health check says."""
-        return self._deployment.healthy(WORKER, self.host.name)
+    def wait_healthy(self) -> None:
+        """Wait until the worker takes tasks, and its health check says so."""
+        self._worker.wait_ready(partial(takes_tasks, self._worker), 60)
+        healthy = partial(self._deployment.healthy, WORKER, self.host.name)
+        assert wait_until(healthy, 60, 0.5), self._worker.log_tail()
 
     def task(self, site: Site, run: str) -> dict[str, Any] | None:
         """A batch of a run that its worker is at, if it is at one."""
@@ -151,7 +154,7 @@ def test_machines_come_and_go(network: Network, central: Central, join: Join) ->
     site, platform = central.up(), central.platform
     first, second = [join(name) for name in ("worker-1", "worker-2")]
     for machine in (first, second):
-        assert wait_until(machine.healthy, 60, 0.5), central.logs()
+        machine.wait_healthy()
     platform.fault(path="/v1/me/*", delay_ms=1500, headers=STILL)
     platform.fault(headers=STILL)
     run = site.first_run()

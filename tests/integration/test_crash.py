@@ -1,21 +1,15 @@
 """What stops an hourly load in its middle costs no play: the next load has them all, each once."""
 
-import os
-import signal
 import socket
 import socketserver
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from crashing import ended, killed, loading
 from factories import MakePlatform, Platform
 
 from songswap.errors import RunFailed, WarehouseUnavailable
@@ -25,32 +19,7 @@ from songswap.pipelines.fetch import fetch
 from songswap.storage import keys
 from songswap.storage.spool import Spool
 
-SCRIPT = Path(__file__).with_name("crash.py")
 ROTATED = ("--rotate-refresh-tokens", "1")
-
-
-@contextmanager
-def loading(platform: Platform, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A load in a process of its own, one user after the other; ``arguments`` as in crash.py."""
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "SONGSWAP_IN_FLIGHT": "1"}
-    process = subprocess.Popen(  # noqa: S603  (our own script)
-        [sys.executable, SCRIPT, platform.clock().isoformat(), *arguments],
-        env=environment | platform.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def ended(platform: Platform, *arguments: str) -> tuple[int, str]:
-    """The exit code of such a load, and what it said on standard error."""
-    with loading(platform, *arguments) as process:
-        _, said = process.communicate(timeout=60)
-        return process.returncode, said
 
 
 def assert_whole(platform: Platform, users: int) -> None:
@@ -80,8 +49,7 @@ def test_killed_before_the_disk(make_platform: MakePlatform, boundary: str) -> N
     """What was answered to a killed process and is not on the disk yet is asked for again."""
     platform = make_platform(*ROTATED, users=4)
     platform.advance(hours=2)
-    code, said = ended(platform, "kill", *boundary.split())
-    assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
+    killed(platform, *boundary.split())
     platform.load()
     assert_whole(platform, 4)
 
@@ -93,8 +61,7 @@ def test_killed_with_rotated_tokens_in_hand(make_platform: MakePlatform) -> None
     # Users who signed up now have tokens of whose end nobody knows: this load learns of it.
     platform.load()
     platform.advance(hours=1)
-    code, said = ended(platform, "kill", "before", "songswap.warehouse.tokens:store", "1")
-    assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
+    killed(platform, "before", "songswap.warehouse.tokens:store", "1")
     # What they took the place of is worthless by now.
     platform.advance(minutes=30)
     assert platform.load()["tokens_stored"] == 1
@@ -140,8 +107,7 @@ def test_killed_after_the_disk(make_platform: MakePlatform, boundaries: tuple[st
     platform.advance(hours=2)
     first = keys.for_hour(platform.user_id("listener-0001"), platform.clock())
     for boundary in boundaries:
-        code, said = ended(platform, "kill", *boundary.split())
-        assert code == -signal.SIGKILL, f"the boundary was not met: {said}"
+        killed(platform, *boundary.split())
         platform.advance(days=20)
     platform.load()
     assert_whole(platform, 1)

@@ -5,42 +5,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from crashing import killed, loading
 from factories import MakePlatform, Platform
 from psycopg import sql
 
 from songswap.dev.stack.object_store import ObjectStore
 from songswap.storage.spool import Spool
 
-CRASH = Path(__file__).with_name("crash.py")
+HERE = {"SONGSWAP_HOST": "worker-1"}
+FETCHED = ("after", "songswap.pipelines.batch:fetch", "1")
 
 
 def environment(platform: Platform) -> dict[str, str]:
     """The variables of a process on the platform."""
-    path = {"PATH": os.environ.get("PATH", os.defpath), "SONGSWAP_HOST": "worker-1"}
-    return path | platform.environment()
-
-
-@contextmanager
-def crashing(platform: Platform, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A load in a process of its own, with arguments as in crash.py."""
-    process = subprocess.Popen(  # noqa: S603  (our own script)
-        [sys.executable, CRASH, platform.clock().isoformat(), *arguments],
-        env=environment(platform),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return {"PATH": os.environ.get("PATH", os.defpath), **HERE, **platform.environment()}
 
 
 def drain(platform: Platform, *options: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
@@ -77,9 +60,7 @@ def test_drain_stores_what_a_killed_load_left(make_platform: MakePlatform) -> No
     platform = make_platform("--rotate-refresh-tokens", "1", users=3)
     platform.load()
     platform.advance(hours=1)
-    boundary = ("after", "songswap.pipelines.batch:fetch", "1")
-    with crashing(platform, "kill", *boundary) as process:
-        assert process.wait(120) == -signal.SIGKILL
+    killed(platform, *FETCHED, **HERE)
     with Spool(platform.settings.spool) as spool:
         left = spool.waiting()[1]
         assert left > 0
@@ -103,8 +84,7 @@ def test_drain_that_finds_nothing_says_so(make_platform: MakePlatform) -> None:
 def test_drain_leaves_a_batch_in_progress(make_platform: MakePlatform) -> None:
     """Also when its process is frozen; once it is killed, all of it is drained at once."""
     platform = make_platform(users=3)
-    boundary = ("after", "songswap.pipelines.batch:fetch", "1")
-    with crashing(platform, "freeze", *boundary) as process:
+    with loading(platform, "freeze", *FETCHED, **HERE) as process:
         _, status = os.waitpid(process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
         report = drained(platform)

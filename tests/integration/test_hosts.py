@@ -1,25 +1,25 @@
 """Several hosts, each with a spool of its own: what one leaves, others make up for, or name."""
 
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from crashing import killed
 from factories import MakePlatform, Platform
 from typer.testing import CliRunner
 
 from songswap.cli.main import app
 from songswap.errors import RunFailed
 from songswap.pipelines import hourly_load
-from songswap.pipelines.drain import drain
+from songswap.pipelines.drain import drain, drain_spool
 from songswap.settings import Settings
 from songswap.storage.spool import Spool
+from songswap.warehouse import spools
+from songswap.warehouse.connection import connect
+from songswap.warehouse.spools import Waiting
 
-CRASH = Path(__file__).with_name("crash.py")
 ROTATED = ("--rotate-refresh-tokens", "1")
 TOKEN_SPOOLED = ("before", "songswap.warehouse.tokens:store", "1")
 
@@ -30,18 +30,9 @@ def host(platform: Platform, name: str) -> Settings:
     return replace(platform.settings, spool=spool, host=name)
 
 
-def killed(platform: Platform, on: Settings, *boundary: str) -> str:
-    """Have a load killed on a host, at a boundary as in crash.py; gives its run's id."""
-    spool = {"SONGSWAP_SPOOL": str(on.spool), "SONGSWAP_HOST": on.host, "SONGSWAP_IN_FLIGHT": "1"}
-    done = subprocess.run(  # noqa: S603  (our own script)
-        [sys.executable, CRASH, platform.clock().isoformat(), "kill", *boundary],
-        env={"PATH": os.environ.get("PATH", os.defpath), **platform.environment(), **spool},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == -signal.SIGKILL, f"the boundary was not met: {done.stderr}"
+def killed_on(platform: Platform, on: Settings, *boundary: str) -> str:
+    """Have a load killed on a host; gives its run's id."""
+    killed(platform, *boundary, SONGSWAP_SPOOL=str(on.spool), SONGSWAP_HOST=on.host)
     ((run_id,),) = platform.rows(
         "SELECT run_id FROM songswap.runs WHERE run_id LIKE 'run of %%' AND state = 'running'"
     )
@@ -89,7 +80,7 @@ def test_batch_of_a_killed_host_is_done_on_another(
     platform = make_platform(*ROTATED, users=4)
     one, other = host(platform, "one"), host(platform, "other")
     platform.advance(hours=2)
-    run_id = killed(platform, one, *boundary)
+    run_id = killed_on(platform, one, *boundary)
     counts = load(platform, other, run_id)
     assert platform.history() == platform.reachable()
     assert counts["waiting_for_warehouse"] == 0
@@ -129,11 +120,53 @@ def test_host_whose_disk_is_gone_is_forgotten(make_platform: MakePlatform) -> No
     assert platform.rows("SELECT host FROM songswap.spools") == [("other",)]
 
 
+def test_waiting_since_is_of_the_oldest_that_waits(make_platform: MakePlatform) -> None:
+    """Also when what came before it has left; with nothing left, nothing waits."""
+    platform = make_platform(users=2)
+    one = host(platform, "one")
+    away = replace(one, archive=replace(one.archive, secret_access_key="wrong"))
+    came = []
+    for run_id in ("first", "second"):
+        platform.advance(hours=3)
+        with pytest.raises(RunFailed, match="wait in the spool for S3"):
+            load(platform, away, run_id)
+        with Spool(one.spool) as spool:
+            came.append([(entry.id, entry.observed_at) for entry in spool.entries()])
+    first, both = came
+    (_, oldest), (_, next_oldest) = first[0], both[len(first)]
+    assert oldest < next_oldest
+    since = "SELECT waiting_since FROM songswap.spools"
+    assert platform.rows(since) == [(oldest,)]
+    with Spool(one.spool) as spool, connect(one.warehouse_dsn) as connection:
+        ids = [id_ for id_, _ in first]
+        drain_spool(one, connection, spool, "some", platform.clock, only=ids)
+    assert platform.rows(since) == [(next_oldest,)]
+    drain(one, "rest", platform.clock)
+    assert platform.rows(since) == [(None,)]
+
+
+def test_tokens_wait_since_the_report_that_has_them_first(make_platform: MakePlatform) -> None:
+    """They have no time of their own; a response beside them may have come before."""
+    platform = make_platform(users=1)
+    id_, at = uuid4(), platform.clock() - timedelta(days=300)
+    tokens, with_response = Waiting(0, 0, 1, None, None), Waiting(1, 0, 1, None, at)
+    since = "SELECT waiting_since = seen_at, waiting_since FROM songswap.spools"
+    found = []
+    for waiting in (tokens, tokens, with_response, Waiting(0, 0, 0, None, None), tokens):
+        with connect(platform.settings.warehouse_dsn) as connection:
+            spools.report(connection, id_, "one", waiting)
+        found += platform.rows(since)
+    assert [is_new for is_new, _ in found] == [True, False, False, None, True]
+    times = [time for _, time in found]
+    assert times[0] == times[1]
+    assert times[2:4] == [at, None]
+
+
 def test_host_that_is_gone_with_nothing_is_no_problem(make_platform: MakePlatform) -> None:
     """A killed host's batch in progress is no report; its row is deleted after some days."""
     platform = make_platform(users=3)
     one, other = host(platform, "one"), host(platform, "other")
-    run_id = killed(platform, one, "after", "songswap.pipelines.batch:fetch", "1")
+    run_id = killed_on(platform, one, "after", "songswap.pipelines.batch:fetch", "1")
     (one.spool / "spool.sqlite3").unlink()
     silence(platform, one)
     load(platform, other, run_id)
@@ -155,7 +188,7 @@ def cut_off(make_platform: MakePlatform) -> tuple[Platform, Settings, Settings]:
     platform.advance(hours=2)
     load(platform, one, "before")
     platform.advance(hours=1)
-    killed(platform, one, *TOKEN_SPOOLED)
+    killed_on(platform, one, *TOKEN_SPOOLED)
     # Spotify gives a successor once more for some minutes; then never again.
     platform.advance(hours=1)
     platform.execute("UPDATE songswap.token_exchanges SET claimed_until = now() - interval '1 s'")

@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
 
 import psycopg
 import pytest
+from all_tables import AllTables, Rows, difference
 from examples import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -25,6 +27,7 @@ from songswap.warehouse.plays import ParsedResponse, PollBatch
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
 NOW, STALE_AFTER = BEGIN + timedelta(days=2), timedelta(days=1)
 USERS = 3
+QUEUED = {"songswap.enrichment_queue": {"queued_at"}}
 
 
 @pytest.fixture
@@ -35,6 +38,20 @@ def users(warehouse_dsn: str) -> str:
             'INSERT INTO "Users" SELECT n, n, n, n FROM generate_series(1, %s) n', [USERS]
         )
     return warehouse_dsn
+
+
+@pytest.fixture
+def tables(users: str) -> Iterator[AllTables]:
+    """All tables of that warehouse, but for when something was queued: in which transaction."""
+    with psycopg.connect(users, autocommit=True) as connection:
+        yield AllTables(connection, QUEUED)
+
+
+@pytest.fixture
+def in_any_order(users: str) -> Iterator[AllTables]:
+    """The same without the times of notes: of whatever came first."""
+    with psycopg.connect(users, autocommit=True) as connection:
+        yield AllTables(connection, QUEUED | {"songswap.data_fixes": {"found_at"}})
 
 
 def page(minutes_and_tracks: list[tuple[int, int]], limit: int = 50) -> bytes:
@@ -481,25 +498,6 @@ ANSWERS = st.lists(
     ),
     max_size=8,
 )
-EVERYTHING = {
-    "History": 'SELECT * FROM "History"',
-    "Tracks": 'SELECT * FROM "Tracks"',
-    "Artists": 'SELECT * FROM "Artists"',
-    "ArtistTracks": 'SELECT * FROM "ArtistTracks"',
-    "TrackPopularity": 'SELECT * FROM "TrackPopularity"',
-    "TrackImages": 'SELECT * FROM "TrackImages"',
-    "TrackPreviews": 'SELECT * FROM "TrackPreviews"',
-    "gaps": "SELECT * FROM songswap.gaps",
-    "polls": "SELECT * FROM songswap.polls",
-    "rejected_items": "SELECT * FROM songswap.rejected_items",
-    "data_fixes": "SELECT * FROM songswap.data_fixes",
-    "metadata": "SELECT kind, id, queued_at IS NULL FROM songswap.enrichment_queue",
-}
-IN_ANY_ORDER = EVERYTHING | {
-    "data_fixes": "SELECT kind, id, field, problem FROM songswap.data_fixes"
-}
-"""All but when a note was made."""
-
 Told = tuple[int, datetime, bytes]
 
 
@@ -511,7 +509,10 @@ Told = tuple[int, datetime, bytes]
 @example(answers=[(1, 0, [(0, 2)], ""), (1, 0, [(0, 2)], "more popular")])
 @example(answers=[(1, 0, [(0, 2)], "more popular"), (1, 0, [(0, 2)], "")])
 def test_at_once_as_one_by_one(
-    users: str, answers: list[tuple[int, int, list[tuple[int, int]], str]]
+    users: str,
+    tables: AllTables,
+    in_any_order: AllTables,
+    answers: list[tuple[int, int, list[tuple[int, int]], str]],
 ) -> None:
     """Answers of hours that are loaded in one transaction leave each row that they leave when each
     has its own: gaps, states and notes included, whatever is broken in some of them. So do those of
@@ -523,32 +524,29 @@ def test_at_once_as_one_by_one(
         body = whole.replace(*BROKEN[broken])
         result.append((user, BEGIN + timedelta(hours=hour, minutes=user), body))
 
-    def rows(parts: list[list[Told]], queries: dict[str, str]) -> dict[str, list[Any]]:
+    def rows(parts: list[list[Told]], tables: AllTables) -> Rows:
         with connect(users) as connection:
             empty(connection)
             for part in parts:
                 load_at_once(connection, part)
-            return {
-                name: sorted(map(repr, connection.execute(query.encode())))
-                for name, query in queries.items()
-            }
+        return tables.read()
 
-    one_by_one = rows([[one] for one in result], EVERYTHING)
-    assert rows([result], EVERYTHING) == one_by_one
+    one_by_one = rows([[one] for one in result], tables)
+    in_order = in_any_order.read()
+    assert not difference(rows([result], tables), one_by_one)
     middle = len(result) // 2
-    assert rows([result[:middle], result[middle:]], EVERYTHING) == one_by_one
-    in_order = rows([[one] for one in result], IN_ANY_ORDER)
+    assert not difference(rows([result[:middle], result[middle:]], tables), one_by_one)
     for order in (range(1, USERS + 1), range(USERS, 0, -1)):
         by_user = [[one for one in result if one[0] == user] for user in order]
-        assert rows(by_user, IN_ANY_ORDER) == in_order
+        assert not difference(rows(by_user, in_any_order), in_order)
 
 
-def test_batches_of_users_in_any_order(users: str) -> None:
+def test_batches_of_users_in_any_order(users: str, in_any_order: AllTables) -> None:
     """What several users are told of one track at one moment gives the same rows, whoever is in the
     same batch and whichever batch is loaded first."""
     different = [*BROKEN]
 
-    def load_all(batches: list[list[int]]) -> dict[str, list[Any]]:
+    def load_all(*batches: list[int]) -> Rows:
         with connect(users) as connection:
             empty(connection)
             for batch in batches:
@@ -558,11 +556,7 @@ def test_batches_of_users_in_any_order(users: str) -> None:
                     parsed = transform.transform(body, number + 1, BEGIN, catalogue)
                     answers.append(ParsedResponse(number + 1, BEGIN, "key", None, parsed))
                 load_batches(connection, [PollBatch(answers, catalogue, NOW)], "run", STALE_AFTER)
-            return {
-                name: sorted(map(repr, connection.execute(query.encode())))
-                for name, query in IN_ANY_ORDER.items()
-                if name != "metadata"
-            }
+        return in_any_order.read()
 
     numbers = [*range(len(different))]
     with connect(users) as connection:
@@ -570,14 +564,16 @@ def test_batches_of_users_in_any_order(users: str) -> None:
             'INSERT INTO "Users" SELECT n, n, n, n FROM generate_series(%s::int, %s) n',
             [USERS + 1, len(numbers)],
         )
-    expected = load_all([numbers])
-    assert load_all([numbers[::-1]]) == expected
-    assert load_all([[number] for number in numbers]) == expected
-    assert load_all([[number] for number in reversed(numbers)]) == expected
-    assert load_all([numbers[::2], numbers[1::2]]) == expected
+    expected = load_all(numbers)
+    assert not difference(load_all(numbers[::-1]), expected)
+    assert not difference(load_all(*([number] for number in numbers)), expected)
+    assert not difference(load_all(*([number] for number in reversed(numbers))), expected)
+    assert not difference(load_all(numbers[::2], numbers[1::2]), expected)
 
 
-def test_metadata_of_plays_only_fills_what_endpoints_left_out(users: str) -> None:
+def test_metadata_of_plays_only_fills_what_endpoints_left_out(
+    users: str, in_any_order: AllTables
+) -> None:
     """Before or after the endpoints' own."""
     track = {
         "id": "track1",
@@ -617,18 +613,17 @@ def test_metadata_of_plays_only_fills_what_endpoints_left_out(users: str) -> Non
             empty(connection)
             for deed in deeds:
                 deed()
-            queries = list(IN_ANY_ORDER.items())[1:7]
-            found.append({name: set(connection.execute(q.encode())) for name, q in queries})
-    assert found[0] == found[1] == found[2]
-    assert found[0]["Tracks"] == {("track1", "A", 1)}
-    assert found[0]["ArtistTracks"] == {
-        ("track1", "artist1", True),
-        ("track1", "artist0", False),
-        ("track1", "artist9", False),
+            found.append(in_any_order.read())
+    assert not difference(found[1], found[0])
+    assert not difference(found[2], found[0])
+    tables = {name.removeprefix("public."): set(rows) for name, rows in found[0].items()}
+    assert tables["Tracks"] == {"(track1,A,1)"}
+    assert tables["ArtistTracks"] == {
+        *("(track1,artist1,t)", "(track1,artist0,f)", "(track1,artist9,f)")
     }
-    assert found[0]["Artists"] == {("artist0", "A"), ("artist1", "A"), ("artist9", "Z")}
-    assert found[0]["TrackImages"] == {("track1", 9, 9, "a"), ("track1", 8, 8, "z")}
-    assert {value for _, _, value in found[0]["TrackPopularity"]} == {1}
+    assert tables["Artists"] == {"(artist0,A)", "(artist1,A)", "(artist9,Z)"}
+    assert tables["TrackImages"] == {"(track1,9,9,a)", "(track1,8,8,z)"}
+    assert all(row.endswith(",1)") for row in tables["TrackPopularity"])
 
 
 def test_two_tracks_at_one_moment(users: str) -> None:

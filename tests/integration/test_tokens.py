@@ -2,8 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -13,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from crashing import killed, loading
 from examples import examples
 from factories import MakePlatform, Platform
 from hypothesis import HealthCheck, given, settings
@@ -33,7 +32,7 @@ from songswap.warehouse.runs import Users
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-CRASH = Path(__file__).with_name("crash.py")
+AFTER_EXCHANGE = ("after", "songswap.spotify.client:Client.refresh", "1")
 ROTATED = ("--rotate-refresh-tokens", "1")
 
 
@@ -334,11 +333,7 @@ def test_signal_in_the_middle_of_exchanges(
     platform.load()
     platform.advance(hours=1)
     platform.fault(path="/api/token", delay_ms=500)
-    with subprocess.Popen(  # noqa: S603  (our own script)
-        [sys.executable, CRASH, platform.clock().isoformat()],
-        env=platform.environment() | {"SONGSWAP_IN_FLIGHT": "20"},
-        stderr=subprocess.PIPE,
-    ) as process:
+    with loading(platform, SONGSWAP_IN_FLIGHT="20") as process:
         while platform.calls().get("token", 0) < 25:
             assert process.poll() is None
         process.send_signal(number)
@@ -360,15 +355,7 @@ def test_token_lost_with_its_process_is_reported_as_lost(make_platform: MakePlat
     platform.load()
     platform.advance(hours=1)
     sent_at = platform.clock()
-    arguments = [sent_at.isoformat(), "kill", "after", "songswap.spotify.client:Client.refresh"]
-    done = subprocess.run(  # noqa: S603  (our own script)
-        [sys.executable, CRASH, *arguments, "1"],
-        env=platform.environment(),
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(platform, *AFTER_EXCHANGE)
     platform.execute("UPDATE songswap.token_exchanges SET claimed_until = now()")
     platform.advance(minutes=30)
     counts = platform.load()
@@ -385,21 +372,8 @@ def test_token_lost_with_its_process_is_reported_as_lost(make_platform: MakePlat
 def test_interrupted_exchange_is_repeated_first(make_platform: MakePlatform) -> None:
     """Before anybody's feed is read."""
     platform = make_platform(*ROTATED, users=3)
-    arguments = [
-        platform.clock().isoformat(),
-        "kill",
-        "after",
-        "songswap.spotify.client:Client.refresh",
-    ]
     platform.fault(path="/v1/me/*", user="listener-0003", status=401)
-    done = subprocess.run(  # noqa: S603  (our own script)
-        [sys.executable, CRASH, *arguments, "1"],
-        env=platform.environment() | {"SONGSWAP_IN_FLIGHT": "1"},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(platform, *AFTER_EXCHANGE)
     with connect(platform.settings.warehouse_dsn) as connection:
         first, *others = grants.load_credentials(
             connection, Users(0, 2**31 - 1, None), platform.clock()

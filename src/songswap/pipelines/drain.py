@@ -151,12 +151,14 @@ def report(
     at_work = spool.at_work()
     tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
     damaged = spool.damaged_tokens()
-    for_s3, for_warehouse = spool.waiting([work for work in at_work if work.holder != me])
+    others = [work for work in at_work if work.holder != me]
+    for_s3, for_warehouse = spool.waiting(others)
     waiting = Waiting(
         for_s3,
         for_warehouse,
         len(tokens.not_stored) + len(damaged),
         _damage(len(damaged)) if damaged else spool.last_problem(),
+        spool.waiting_since(others),
     )
     spools.report(connection, spool.id, settings.host, waiting)
     ended = senders - {work.holder for work in at_work}

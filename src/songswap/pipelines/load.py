@@ -68,8 +68,7 @@ def load_responses(
     for part in parts:
         is_all = len(part) == len(responses)
         try:
-            batches = _load_tracks(connection, settings, part, now, not_recorded)
-            counts.update(_load_plays(connection, settings, batches, run_id, step, not_recorded))
+            counts.update(_load_part(connection, settings, part, run_id, now, step, not_recorded))
             not_recorded.clear()
         except REFUSED as error:
             if is_all:
@@ -85,17 +84,24 @@ def load_responses(
     return counts
 
 
-def _load_tracks(
+@gc_paused()
+def _load_part(
     connection: psycopg.Connection,
     settings: Settings,
     responses: Sequence[RawResponse],
+    run_id: str,
     now: datetime,
-    counts: Counter[str],
-) -> list[PollBatch]:
-    """Transform responses and load their tracks and artists, adding what is new to ``counts``."""
-    with gc_paused():
-        batches = [transformed(part, now) for part in poll_batches(responses)]
-        return load_catalogue(connection, batches, settings.stale_after, counts)
+    step: StepKey | None,
+    not_recorded: Counter[str],
+) -> Counter[str]:
+    """Transform and load responses; return the counts of new rows.
+
+    Args:
+        not_recorded: what is new of tracks and artists is added to it, also where plays fail.
+    """
+    batches = [transformed(part, now) for part in poll_batches(responses)]
+    batches = load_catalogue(connection, batches, settings.stale_after, not_recorded)
+    return _load_plays(connection, settings, batches, run_id, step, not_recorded)
 
 
 @retried
@@ -108,7 +114,7 @@ def _load_plays(
     of_tracks: Counter[str],
 ) -> Counter[str]:
     """Load plays in one transaction, with the counts of it and ``of_tracks``; return the counts."""
-    with gc_paused(), connection.transaction():
+    with connection.transaction():
         counts = plays.load(connection, batches, run_id, settings.stale_after)
         counts.update(of_tracks)
         if step:
@@ -142,8 +148,7 @@ def transformed(responses: Iterable[RawResponse], now: datetime) -> PollBatch:
         CorruptResponse: one of them is not whole.
     """
     rows = Catalogue()
-    with gc_paused():
-        parsed = [_parsed(response, rows) for response in responses]
+    parsed = [_parsed(response, rows) for response in responses]
     return PollBatch(parsed, rows, now)
 
 

@@ -1,7 +1,7 @@
 """The spool: raw responses on the local disk, until they are archived and loaded.
 
 Each response is written here first, and leaves when it is both archived in S3 and loaded into the
-warehouse. So the next run finds here what a run could not archive or load, or was working on when
+warehouse. So the next drain finds here what a run could not archive or load, or was working on when
 it was killed. It is one SQLite file: every method is a transaction that is on the disk (fsync) when
 it returns, and several processes of one machine, and their threads, may use it at once. Workers on
 several machines each need a folder of their own on a local disk: SQLite's locks do not hold over a
@@ -14,7 +14,7 @@ nowhere; a broken file is renamed, and a new one goes on with the rows that can 
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -246,6 +246,15 @@ class Spool(SpoolTokens):
         query = f"SELECT {counts} FROM answers WHERE true{others}"  # noqa: S608 - ours
         row = self.file.db.execute(query, (DONE, DONE, *of)).fetchone()
         return row[0], row[1]
+
+    @reads
+    def waiting_since(self, without: Collection[Work] = ()) -> datetime | None:
+        """Return when the first of the responses of `waiting` came that are intact."""
+        others, of = spool_rows.left_out(without)
+        waits = f"(archived IS NOT ? OR loaded IS NOT ?){others}"
+        rows = self.file.db.execute(f"{_SELECT} WHERE {waits} ORDER BY id", (DONE, DONE, *of))
+        intact = (row for row in rows if spool_rows.is_intact(row[:9]))
+        return next((spool_rows.from_ms(row[5]) for row in intact), None)
 
     @reads
     def last_problem(self) -> str | None:

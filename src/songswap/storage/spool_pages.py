@@ -8,7 +8,7 @@ read first. Records may be damaged, repeated or outdated: the caller checks them
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from io import SEEK_END, BytesIO
+from io import SEEK_END, BytesIO, FileIO
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -49,13 +49,14 @@ def read_log(path: Path) -> Log:
     behind is not looked for.
     """
     try:
-        with path.open("rb") as file:
+        # Without a buffer, which would read all the pages between the headers.
+        with path.open("rb", buffering=0) as file:
             return _read_log(file)
     except OSError:
         return Log(not path.exists(), 0, b"", [])
 
 
-def _read_log(file: BinaryIO) -> Log:
+def _read_log(file: BinaryIO | FileIO) -> Log:
     header = file.read(_LOG_HEADER)
     if not header.strip(b"\0"):
         # Nothing was ever committed: the first commit writes the header.

@@ -72,7 +72,7 @@ def larger_track(left: Track, right: Track) -> Track:
 def add_track(rows: Catalogue, track: Track) -> None:
     """Add a track's name and duration."""
     known = rows.tracks.setdefault(track.id, track)
-    if known != track:
+    if known is not track and known != track:
         rows.tracks[track.id] = larger_track(known, track)
 
 

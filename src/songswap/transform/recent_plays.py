@@ -12,7 +12,7 @@ import msgspec
 
 from songswap.models import Catalogue, Play, RecentPlays, RejectedItem
 from songswap.transform import responses, shapes
-from songswap.transform.track import add_track
+from songswap.transform.track import add_again, add_track
 from songswap.transform.values import clean, is_id, is_plausible, moment
 
 NO_LIST_OF_PLAYS = "the response is not a list of plays"
@@ -138,10 +138,13 @@ def _add_item(
             recent.oldest = played_at
         if recent.newest is None or played_at > recent.newest:
             recent.newest = played_at
-    reason = _reason_to_reject(value, problems, played_at, plausible)
+    # A track that was added before can be a row, whatever it is.
+    is_added = plausible and track and not problems and add_again(catalogue, track, observed_at)
+    reason = None if is_added else _reason_to_reject(value, problems, played_at, plausible)
     if reason is None and track and track.id and played_at:
         recent.plays.append(_play((user_id, played_at, track.id)))
-        add_track(catalogue, track, problems and _track_problems(problems), observed_at)
+        if not is_added:
+            add_track(catalogue, track, problems and _track_problems(problems), observed_at)
     else:
         recent.rejected_items.append(_rejected_item(item, reason or responses.MISSING))
 

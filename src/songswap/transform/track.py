@@ -25,6 +25,8 @@ ARTIST_NAME = 120
 URL = 240
 
 # Named tuples from tuples, without the calls in Python that their own constructors are.
+_track = partial(tuple.__new__, Track)
+_artist = partial(tuple.__new__, Artist)
 _link = partial(tuple.__new__, ArtistTrack)
 _image = partial(tuple.__new__, Image)
 _popularity = partial(tuple.__new__, Popularity)
@@ -47,14 +49,13 @@ def add_track(
     if track_id is None:
         return
     if not problems:
-        if catalogue.last.get(track_id) == track:
-            _observe(catalogue, track_id, whole(track.popularity, 0, 100), observed_at)
-            return
         catalogue.last[track_id] = track
     form = _form(track)
     if catalogue.forms.setdefault(track_id, form) != form:
         catalogue.forms[track_id] = 0
-    data_fixes = {DataFix("track", track_id, path, problem) for path, problem in problems.items()}
+    data_fixes: set[DataFix] = set()
+    for path, problem in problems.items():
+        data_fixes.add(DataFix("track", track_id, path, problem))
     is_known = track_id in catalogue.tracks
     merge.add_track(catalogue, _row(track_id, track, data_fixes))
     _add_artists(catalogue, track_id, track.artists, data_fixes)
@@ -67,7 +68,20 @@ def add_track(
         catalogue.incomplete.discard(track_id)
     elif not is_known:
         catalogue.incomplete.add(track_id)
-    catalogue.data_fixes |= data_fixes
+    if data_fixes:
+        catalogue.data_fixes.update(data_fixes)
+
+
+def add_again(catalogue: Catalogue, track: shapes.Track, observed_at: datetime) -> bool:
+    """Add the popularity of a track whose last entry without a problem was equal to this one.
+
+    Returns:
+        Whether it was: everything else of it is in ``catalogue`` already.
+    """
+    if track.id is None or catalogue.last.get(track.id) != track:
+        return False
+    _observe(catalogue, track.id, whole(track.popularity, 0, 100), observed_at)
+    return True
 
 
 def _row(track_id: str, track: shapes.Track, data_fixes: set[DataFix]) -> Track:
@@ -80,12 +94,14 @@ def _row(track_id: str, track: shapes.Track, data_fixes: set[DataFix]) -> Track:
     if track.name is None:
         data_fixes.add(DataFix("track", track_id, "name", "missing, stored as empty"))
     name = fit(track.name or "", TRACK_NAME, "track", track_id, data_fixes)
-    return Track(track_id, name, duration_ms or 0)
+    return _track((track_id, name, duration_ms or 0))
 
 
 def _is_whole(data_fixes: set[DataFix]) -> bool:
     """Return whether a call for the track could add nothing: a cut name fills its column."""
-    return all(fix.field == "name" and not fix.problem.startswith("missing") for fix in data_fixes)
+    return not data_fixes or all(
+        fix.field == "name" and not fix.problem.startswith("missing") for fix in data_fixes
+    )
 
 
 def _observe(
@@ -137,7 +153,7 @@ def _add_artists(
             data_fixes.add(DataFix("artist", artist_id, "name", "missing, stored as empty"))
         name = fit(artist.name or "", ARTIST_NAME, "artist", artist_id, data_fixes)
         if not known or known.name < name:
-            catalogue.artists[artist_id] = Artist(artist_id, name)
+            catalogue.artists[artist_id] = _artist((artist_id, name))
 
 
 def _add_preview(
@@ -171,12 +187,11 @@ def add_usable_images(
             and (url := image.url)
             and 0 < height <= INTEGER_MAX
             and 0 < width <= INTEGER_MAX
-            and 0 < len(url := clean(url)) <= URL
+            and 0 < len(url := url if url.isprintable() else clean(url)) <= URL
         ):
-            row = _image((id_, height, width, url))
-            known = rows.setdefault((id_, height, width), row)
-            if known is not row and known.url < url:
-                rows[id_, height, width] = row
+            key = id_, height, width
+            if key not in rows or rows[key].url < url:
+                rows[key] = _image((id_, height, width, url))
         else:
             data_fixes.add(
                 DataFix(kind, id_, "images", "an image without a usable size or URL left out")
@@ -195,6 +210,8 @@ def usable_popularity(
 
 def fit(text: str, length: int, kind: str, id_: str, data_fixes: set[DataFix]) -> str:
     """Return a name cleaned and cut to ``length`` characters, with a data fix for either."""
+    if len(text) <= length and text.isprintable():
+        return text
     cleaned = clean(text)
     if cleaned != text:
         data_fixes.add(DataFix(kind, id_, "name", "characters that cannot be stored dropped"))

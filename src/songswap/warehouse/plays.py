@@ -136,7 +136,7 @@ class _Load:
                 users=list(spans),
                 oldest=[oldest for oldest, _ in spans.values()],
                 newest=[newest for _, newest in spans.values()],
-            )
+            ).fetchall()
             self.known = {(user_id, played_at): track for user_id, played_at, track in rows}
 
     def load(self, batch: PollBatch) -> None:

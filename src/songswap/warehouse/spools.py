@@ -21,13 +21,15 @@ _SQL = statements("spools.sql")
 class Waiting(NamedTuple):
     """What waits in a spool: responses for S3 and for the warehouse, and users' tokens.
 
-    ``problem`` is why the last of it could not be stored.
+    ``problem`` is why the last of it could not be stored, ``since`` when the oldest of these
+    responses came.
     """
 
     for_s3: int
     for_warehouse: int
     tokens: int
     problem: str | None
+    since: datetime | None
 
     def is_any(self) -> bool:
         """Whether something waits."""
@@ -35,7 +37,7 @@ class Waiting(NamedTuple):
 
 
 class HostSpool(NamedTuple):
-    """The spool of a host by its last report; what waits there has done so since a time.
+    """The spool of a host by its last report; ``waiting_since`` is when the oldest response came.
 
     ``possible_tokens`` are the users whose newest tokens may be there.
     """

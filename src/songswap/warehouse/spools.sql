@@ -1,19 +1,26 @@
 -- Spools of the hosts, and what waits in them.
 
 -- name: report
--- By the server's clock, which is the same for all hosts.
+-- By the server's clock, which is the same for all hosts; responses have the time at which they came.
+-- Tokens have none, nor have damaged responses: they wait since this report, or with what waited before.
 INSERT INTO songswap.spools AS s (
   spool_id, host, seen_at, waiting_for_s3, waiting_for_warehouse, waiting_tokens, waiting_since, problem
 )
 VALUES (
-  %(spool_id)s, %(host)s, clock_timestamp(), %(for_s3)s, %(for_warehouse)s, %(tokens)s,
-  CASE WHEN %(for_s3)s + %(for_warehouse)s + %(tokens)s > 0 THEN clock_timestamp() END, %(problem)s
+  %(spool_id)s, %(host)s, statement_timestamp(), %(for_s3)s, %(for_warehouse)s, %(tokens)s,
+  CASE WHEN %(for_s3)s + %(for_warehouse)s + %(tokens)s > 0
+    THEN coalesce(%(since)s, statement_timestamp()) END,
+  %(problem)s
 )
 ON CONFLICT (spool_id) DO UPDATE SET
   host = EXCLUDED.host, seen_at = EXCLUDED.seen_at, waiting_for_s3 = EXCLUDED.waiting_for_s3,
   waiting_for_warehouse = EXCLUDED.waiting_for_warehouse, waiting_tokens = EXCLUDED.waiting_tokens,
-  waiting_since = CASE WHEN EXCLUDED.waiting_since IS NOT NULL
-    THEN coalesce(s.waiting_since, EXCLUDED.waiting_since) END,
+  waiting_since = CASE
+    WHEN EXCLUDED.waiting_since IS NULL THEN NULL
+    WHEN EXCLUDED.waiting_tokens > 0 OR %(since)s::timestamptz IS NULL
+      THEN least(s.waiting_since, EXCLUDED.waiting_since)
+    ELSE EXCLUDED.waiting_since
+  END,
   problem = EXCLUDED.problem
 
 -- name: senders

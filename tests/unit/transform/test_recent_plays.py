@@ -1,13 +1,14 @@
 """What becomes a row of History, and what is set aside."""
 
 import json
-from datetime import UTC, datetime
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from spotify_json import OBSERVED_AT, item
 
-from songswap.models import Catalogue, Play, RecentPlays
+from songswap.models import Catalogue, Play, Popularity, RecentPlays
 from songswap.transform import recent_plays
 
 
@@ -209,6 +210,51 @@ def test_bounds_name_every_time() -> None:
     recent, _ = transform([item(1, track=None), item(2), item(3, track=None)])
     assert recent.newest == datetime.fromisoformat(item(1)["played_at"])
     assert recent.oldest == datetime.fromisoformat(item(3)["played_at"])
+
+
+def test_repeated_track_is_a_play_each_time() -> None:
+    """Its other rows stay as they are; on another day its popularity is observed again."""
+    catalogue = Catalogue()
+    body = json.dumps({"items": [item(5)]}).encode()
+    first = recent_plays.transform(body, 7, OBSERVED_AT, catalogue)
+    once = deepcopy(catalogue)
+    a_day_later = OBSERVED_AT + timedelta(days=1)
+    second = recent_plays.transform(body, 8, a_day_later, catalogue)
+    assert [play._replace(user_id=8) for play in first.plays] == second.plays != []
+    [track_id] = catalogue.tracks
+    key = track_id, a_day_later.date(), 5
+    assert catalogue.track_popularity.pop(key) == Popularity(track_id, a_day_later, 5)
+    assert catalogue == once
+
+
+@pytest.mark.parametrize("played_at", [None, "yesterday", "2026-12-24T00:00:00.000Z"])
+def test_repeated_track_is_no_play_at_an_impossible_time(played_at: str | None) -> None:
+    """Nor is it an observation of its popularity."""
+    recent, catalogue = transform([item(5)])
+    body = json.dumps({"items": [item(5, played_at=played_at)]}).encode()
+    once = deepcopy(catalogue)
+    again = recent_plays.transform(body, 7, OBSERVED_AT - timedelta(hours=1), catalogue)
+    assert (again.plays, len(again.rejected_items)) == ([], 1)
+    assert catalogue == once
+    assert len(recent.plays) == 1
+
+
+def test_repeated_track_with_a_broken_field_is_noted() -> None:
+    broken = item(5)
+    broken["track"]["duration_ms"] = "long"
+    recent, catalogue = transform([item(5), broken, item(5)])
+    assert len(recent.plays) == 3
+    assert {fix.field for fix in catalogue.data_fixes} == {"duration_ms"}
+
+
+def test_repeated_episode_is_rejected_each_time() -> None:
+    episode = item(5)
+    episode["track"]["type"] = "episode"
+    recent, _ = transform([episode, item(5), episode])
+    assert [rejected.reason for rejected in recent.rejected_items] == 2 * [
+        "track.type: not a track"
+    ]
+    assert len(recent.plays) == 1
 
 
 def test_microseconds_are_cut() -> None:

@@ -106,6 +106,12 @@ def test_broken_image_costs_only_itself(image: Any) -> None:
     )
 
 
+def test_image_has_a_url_that_can_be_stored() -> None:
+    images = [{"height": 64, "width": 64, "url": "https://x\x00/1"}]
+    catalogue = add(track(1, album={"images": images}))
+    assert catalogue.track_images == {(ID, 64, 64): Image(ID, 64, 64, "https://x/1")}
+
+
 def test_primary_is_never_invented() -> None:
     """Where the first artist has no id, no other artist becomes primary."""
     catalogue = add(track(1, artists=[{"id": None}, {"id": "second", "name": "S"}]))

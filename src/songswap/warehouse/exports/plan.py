@@ -1,7 +1,7 @@
 """Decide what the import of an export writes, from what is stored of the user."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -80,6 +80,23 @@ def plan_load(
             }
         ),
     )
+
+
+def with_earlier(counts: Counter[str], earlier: Mapping[str, int]) -> Counter[str]:
+    """Return what became of an import's rows of which some were loaded before, as part of it.
+
+    Args:
+        counts: of the import, to which the plays of those are duplicates.
+        earlier: what became of those.
+    """
+    total = Counter(counts)
+    for outcome in (Outcome.LOADED.value, Outcome.MERGED.value):
+        known = min(earlier.get(outcome, 0), total["duplicates"])
+        total[outcome] += known
+        total["duplicates"] -= known
+    for new_rows in ("tracks", "data_fixes", "gaps_closed"):
+        total[new_rows] += earlier.get(new_rows, 0)
+    return total
 
 
 def _nameless(streams: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

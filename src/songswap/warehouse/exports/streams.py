@@ -23,7 +23,7 @@ from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 from songswap.warehouse import rejected_items
 from songswap.warehouse.catalogue import plan_by_key
 from songswap.warehouse.copying import copy
-from songswap.warehouse.exports.plan import LoadPlan, Stored, plan_load
+from songswap.warehouse.exports.plan import LoadPlan, Stored, plan_load, with_earlier
 from songswap.warehouse.exports.rows import COLUMNS
 from songswap.warehouse.exports.tracks import identify, store_tracks, track_names
 from songswap.warehouse.locks import lock_users
@@ -222,10 +222,12 @@ class _Load:
         rows = [Rejected(user_id, item, key, self.now) for item, key in self.export.rejected_items]
         rejected_items.store(self.connection, rows, self.import_id)
 
-    def record_import(self, counts: Mapping[str, int]) -> None:
+    def record_import(self, counts: Counter[str]) -> None:
+        raw_keys, is_replay = list(self.export.raw_keys), self.export.is_replay
+        if not is_replay and (
+            earlier := self.execute("adopt_import", raw_keys=raw_keys).fetchone()
+        ):
+            counts = with_earlier(counts, *earlier)
         self.execute(
-            "insert_import",
-            raw_keys=list(self.export.raw_keys),
-            counts=Jsonb(dict(counts)),
-            is_replay=self.export.is_replay,
+            "insert_import", raw_keys=raw_keys, counts=Jsonb(dict(counts)), is_replay=is_replay
         )

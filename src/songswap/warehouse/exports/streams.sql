@@ -108,12 +108,24 @@ FROM unnest(%(oldest)s::timestamptz[], %(newest)s::timestamptz[]) e (oldest, new
 WHERE g.user_id = %(user_id)s AND g.closed_at IS NULL
   AND e.oldest <= g.after AND e.newest >= g.before
 
+-- name: adopt_import
+-- The row of the same import: of a replay that read its objects while it ran, or of an earlier try.
+UPDATE songswap.imports i SET import_id = %(run_id)s
+WHERE i.user_id = %(user_id)s AND (
+  i.import_id = %(run_id)s AND i.raw_keys = %(raw_keys)s::text[]
+  OR i.started_at = %(now)s
+    AND NOT EXISTS (SELECT FROM songswap.imports WHERE import_id = %(run_id)s)
+)
+RETURNING i.counts
+
 -- name: insert_import
--- The replay of a recorded import is not recorded again.
+-- The replay of a recorded import is not recorded again. By its objects: their time is that of the try
+-- that archived them, and a later one may have loaded them.
 INSERT INTO songswap.imports (import_id, user_id, started_at, ended_at, raw_keys, counts)
 SELECT %(run_id)s, %(user_id)s, %(now)s, clock_timestamp(), %(raw_keys)s, %(counts)s
 WHERE NOT (%(is_replay)s AND EXISTS (
-  SELECT FROM songswap.imports i WHERE (i.user_id, i.started_at) = (%(user_id)s, %(now)s)
+  SELECT FROM songswap.imports i
+  WHERE i.user_id = %(user_id)s AND i.raw_keys @> %(raw_keys)s::text[]
 ))
 ON CONFLICT (import_id) DO UPDATE SET
   ended_at = EXCLUDED.ended_at, raw_keys = EXCLUDED.raw_keys, counts = EXCLUDED.counts

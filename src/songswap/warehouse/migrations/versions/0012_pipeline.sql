@@ -22,7 +22,8 @@ COMMENT ON TABLE songswap.spools IS
 working on.';
 COMMENT ON COLUMN songswap.spools.seen_at IS 'When it last reported, by the server''s clock.';
 COMMENT ON COLUMN songswap.spools.waiting_since IS
-  'Since when something waits, by the server''s clock; NULL where nothing does.';
+  'When the oldest response that waits came, or which report was the first with the tokens that wait;
+NULL where nothing does.';
 
 ALTER TABLE songswap.token_exchanges ADD COLUMN spool_id uuid;
 COMMENT ON COLUMN songswap.token_exchanges.spool_id IS
