@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import dedent
 
 REPOSITORY = Path(__file__).parents[2]
 ADMIN = "ada"
@@ -83,14 +84,18 @@ def write_settings(folder: Path, values: Mapping[str, str]) -> None:
     file.write_text("".join(f"{name}='{text}'\n" for name, text in values.items()))
 
 
+def blocks(folder: Path, heading: str) -> list[str]:
+    """The blocks of commands between a heading of docs/deployment.md and the next one."""
+    text = (folder / "docs/deployment.md").read_text()
+    section = re.search(rf"^#+ {re.escape(heading)}$(.*?)^#+ ", text, re.MULTILINE | re.DOTALL)
+    assert section, heading
+    found = re.findall(r"^ *```sh\n(.*?)^ *```", section[1], re.MULTILINE | re.DOTALL)
+    return [dedent(block) for block in found]
+
+
 def commands(folder: Path, heading: str) -> list[str]:
     """The lines of the first block of commands below a heading of docs/deployment.md."""
-    text = (folder / "docs/deployment.md").read_text()
-    found = re.search(
-        rf"^#+ {re.escape(heading)}$.*?^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL
-    )
-    assert found, heading
-    return [line.partition("  #")[0].strip() for line in found[1].splitlines()]
+    return [line.partition("  #")[0].strip() for line in blocks(folder, heading)[0].splitlines()]
 
 
 def required(folder: Path) -> dict[str, str]:

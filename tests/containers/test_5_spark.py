@@ -45,10 +45,10 @@ def test_import_survives_a_killed_worker(deployment: Deployment) -> None:
     """An export in S3 is imported whole, although a Spark worker dies; the same import again
     changes nothing."""
     ids = dict(deployment.sql('SELECT spotify_id, id FROM "Users"'))
-    key = f"history/exports/user{ids[_USER]}.zip"
+    key = f"history/export/users/user{ids[_USER]}.zip"
     put = ("exec", "-T", "airflow-worker", "python", "-", _USER, key)
     deployment.compose(*put, data=_PUT_EXPORT.read_bytes())
-    source = "s3://songswap/history/exports"
+    source = "s3://songswap/history/export/users"
     with deployment.measured("an import from S3 whose Spark worker was killed"):
         _spread_and_kill(deployment, "import", source)
     truth = deployment.simulator("GET", f"listeners/{_USER}/export/truth").splitlines()
