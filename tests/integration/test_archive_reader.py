@@ -1,6 +1,7 @@
 """Reading the archive through the real gate, with the key that may only read."""
 
 import gzip
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import obstore
 import pytest
 from obstore.exceptions import PermissionDeniedError
 from obstore.store import S3Store
+from s3_front import S3Front, Sent
 
 from songswap.dev.stack.object_store import REGION, ObjectStore
 from songswap.errors import ArchiveUnreadable, CorruptResponse
@@ -116,6 +118,26 @@ def test_responses_come_hour_by_hour_in_parts(
         ["1 1", "2 1", "3 1"],
     ]
     assert list(library.read_all(library.responses_of([4]))) == []
+
+
+def test_users_are_listed_together(where: Archive, put: Put) -> None:
+    """Far away, a listing is a wait: those of several users are sent before the first has come, for
+    responses and for exports. Here each waits for as many others as there are users."""
+    users = range(1, 5)
+    for user in users:
+        put(user, HOUR)
+    export = put(3, HOUR, under=f"{keys.folder(3, keys.EXPORTS)}user3_extended_{0:016x}.json")
+    together = threading.Barrier(len(users), timeout=60)
+
+    def wait_for_the_others(sent: Sent) -> None:
+        if sent.path.strip("/") == where.bucket:
+            together.wait()
+
+    with S3Front(str(where.endpoint_url), wait_for_the_others) as front:
+        reader = ArchiveReader(replace(where, endpoint_url=front.url))
+        assert [ref.user_id for ref in reader.responses_of(users)] == [*users]
+        ((user_id, ((key, _),)),) = reader.export_sizes(users)
+    assert (user_id, key) == (3, export)
 
 
 def test_more_than_a_listing_holds(where: Archive, put: Put) -> None:

@@ -119,7 +119,7 @@ def look(settings: Settings, unit: Unit) -> dict[str, int]:
     archive, ids = _archive(settings), unit.users
     counts: Counter[str] = Counter(users=len(ids))
     sizes = [found.size for found in archive.responses_of(ids, unit.since, unit.until)]
-    sizes += [size for user_id in ids for _, size in archive.export_sizes(user_id)]
+    sizes += [size for _, exports in archive.export_sizes(ids) for _, size in exports]
     counts["objects"], counts["bytes"] = len(sizes), sum(sizes)
     counts["foreign"] = archive.foreign.total()
     with connect(settings.warehouse_dsn) as connection:
@@ -151,8 +151,8 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
         existing = users.existing(connection, ids)
     # After all plays of the API, so that the order in which both came decides nothing. An import
     # has its own connection: a unit never has two.
-    for user_id in existing:
-        replay.load_exports(user_id, unit, archive.exports(user_id))
+    for user_id, exports in archive.exports_of(existing):
+        replay.load_exports(user_id, unit, exports)
     replay.counts["foreign"] = archive.foreign.total()
     return dict(replay.counts)
 

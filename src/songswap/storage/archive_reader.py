@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import obstore
@@ -25,6 +25,7 @@ from songswap.web.bodies import LARGEST
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _CONCURRENT_GETS = 16
+_CONCURRENT_LISTS = 16
 
 _TOO_LARGE = "is larger than anything that the pipeline puts there"
 
@@ -116,17 +117,31 @@ class ArchiveReader:
     def responses_of(
         self, users: Iterable[int], since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[ObjectRef]:
-        """Yield the responses of users hour by hour, each user's of an hour together."""
-        return heapq.merge(*(self.responses(user, since, until) for user in users), key=_user_hour)
+        """Return the responses of users hour by hour, each user's of an hour together."""
+        streams = [self.responses(user, since, until) for user in users]
+        # Which is the first is known once all have begun: with a request each.
+        with ThreadPoolExecutor(_CONCURRENT_LISTS) as lists:
+            begun = list(lists.map(lambda stream: next(stream, None), streams))
+        pairs = zip(begun, streams, strict=True)
+        return heapq.merge(
+            *(chain([first], rest) for first, rest in pairs if first), key=_user_hour
+        )
 
-    def exports(self, user_id: int) -> list[RawExport | Damaged]:
-        """Return the rows of a user's exports, in the order in which they were imported."""
-        with self._translate_errors():
-            read = [self._get_export(path, user_id) for path, _ in self.export_sizes(user_id)]
-        return sorted(read, key=_imported_at)
+    def exports_of(self, users: Iterable[int]) -> Iterator[tuple[int, list[RawExport | Damaged]]]:
+        """Yield the users who have exports, and their rows in the order of their imports."""
+        for user_id, sizes in self.export_sizes(users):
+            with self._translate_errors():
+                read = [self._get_export(path, user_id) for path, _ in sizes]
+            yield user_id, sorted(read, key=_imported_at)
 
-    def export_sizes(self, user_id: int) -> list[tuple[str, int]]:
-        """Return the keys of the rows of a user's exports, and their bytes."""
+    def export_sizes(self, users: Iterable[int]) -> list[tuple[int, list[tuple[str, int]]]]:
+        """Return the users who have exports, and the keys and bytes of their rows."""
+        ids = list(users)
+        with ThreadPoolExecutor(_CONCURRENT_LISTS) as lists:
+            sizes = list(lists.map(self._export_sizes, ids))
+        return [(user_id, found) for user_id, found in zip(ids, sizes, strict=True) if found]
+
+    def _export_sizes(self, user_id: int) -> list[tuple[str, int]]:
         folder = keys.folder(user_id, keys.EXPORTS)
         sizes = []
         with self._translate_errors():
