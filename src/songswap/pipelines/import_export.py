@@ -37,7 +37,7 @@ from songswap.transform.exports.ownership import share_found
 from songswap.transform.exports.streams import File
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
-from songswap.warehouse.exports.streams import Export, api_plays, load, spotify_id
+from songswap.warehouse.exports.streams import Export, api_plays, id_of_replay, load, spotify_id
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ def import_archived(
                 files.read(export.key, Kind(export.kind), export.body, imported_at)
             )
             package.keys.append(export.key)
-        import_id = f"{run_id}__user{user_id}__{imported_at:%Y-%m-%dT%H:%M:%S}"
+        import_id = id_of_replay(run_id, user_id, imported_at)
         counts += _load(
             settings, user_id, package, import_id, imported_at, lambda *_: None, is_replay=True
         )

@@ -52,6 +52,15 @@ class Export(NamedTuple):
     is_replay: bool = False
 
 
+def id_of_replay(run_id: str, user_id: int, imported_at: datetime) -> str:
+    """Return the id under which a replay records an import that it is the first to load."""
+    return f"{run_id}{_replayed(user_id, imported_at)}"
+
+
+def _replayed(user_id: int, imported_at: datetime) -> str:
+    return f"__user{user_id}__{imported_at:%Y-%m-%dT%H:%M:%S}"
+
+
 def spotify_id(connection: psycopg.Connection, user_id: int) -> str:
     """Return a user's id at Spotify.
 
@@ -224,10 +233,11 @@ class _Load:
 
     def record_import(self, counts: Counter[str]) -> None:
         raw_keys, is_replay = list(self.export.raw_keys), self.export.is_replay
-        if not is_replay and (
-            earlier := self.execute("adopt_import", raw_keys=raw_keys).fetchone()
-        ):
-            counts = with_earlier(counts, *earlier)
+        if not is_replay:
+            replayed = _replayed(self.export.user_id, self.now)
+            adopted = self.execute("adopt_import", raw_keys=raw_keys, replayed=replayed)
+            if earlier := adopted.fetchone():
+                counts = with_earlier(counts, *earlier)
         self.execute(
             "insert_import", raw_keys=raw_keys, counts=Jsonb(dict(counts)), is_replay=is_replay
         )

@@ -114,6 +114,7 @@ UPDATE songswap.imports i SET import_id = %(run_id)s
 WHERE i.user_id = %(user_id)s AND (
   i.import_id = %(run_id)s AND i.raw_keys = %(raw_keys)s::text[]
   OR i.started_at = %(now)s
+    AND right(i.import_id, length(%(replayed)s)) = %(replayed)s
     AND NOT EXISTS (SELECT FROM songswap.imports WHERE import_id = %(run_id)s)
 )
 RETURNING i.counts
