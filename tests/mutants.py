@@ -274,7 +274,7 @@ MUTANTS = (
         "songswap.warehouse.catalogue._to_fetch",
         "news.new['tracks']",
         "()",
-        "tests/integration/test_interleaving.py::test_any_order_of_steps_is_as_one_after_the_other",
+        "tests/integration/test_plays.py::test_all_or_nothing",
     ),
     Mutant(
         "an incomplete new track is not queued with it",
