@@ -31,5 +31,6 @@ def _joined(values: list[Any]) -> str | None:
         return None
     # Between quotes, PostgreSQL takes all but quotes and backslashes as they are.
     joined = '","'.join(values)
-    is_plain = "\\" not in joined and joined.count('"') == 2 * (len(values) - 1)
-    return f'"{joined}"' if is_plain else None
+    if "\\" in joined or "\0" in joined or joined.count('"') != 2 * (len(values) - 1):
+        return None
+    return f'"{joined}"'
