@@ -53,9 +53,7 @@ def add_track(
     form = _form(track)
     if catalogue.forms.setdefault(track_id, form) != form:
         catalogue.forms[track_id] = 0
-    data_fixes: set[DataFix] = set()
-    for path, problem in problems.items():
-        data_fixes.add(DataFix("track", track_id, path, problem))
+    data_fixes = {DataFix("track", track_id, path, problem) for path, problem in problems.items()}
     is_known = track_id in catalogue.tracks
     merge.add_track(catalogue, _row(track_id, track, data_fixes))
     _add_artists(catalogue, track_id, track.artists, data_fixes)
@@ -68,8 +66,7 @@ def add_track(
         catalogue.incomplete.discard(track_id)
     elif not is_known:
         catalogue.incomplete.add(track_id)
-    if data_fixes:
-        catalogue.data_fixes.update(data_fixes)
+    catalogue.data_fixes |= data_fixes
 
 
 def add_again(catalogue: Catalogue, track: shapes.Track, observed_at: datetime) -> bool:
@@ -99,9 +96,7 @@ def _row(track_id: str, track: shapes.Track, data_fixes: set[DataFix]) -> Track:
 
 def _is_whole(data_fixes: set[DataFix]) -> bool:
     """Return whether a call for the track could add nothing: a cut name fills its column."""
-    return not data_fixes or all(
-        fix.field == "name" and not fix.problem.startswith("missing") for fix in data_fixes
-    )
+    return all(fix.field == "name" and not fix.problem.startswith("missing") for fix in data_fixes)
 
 
 def _observe(
@@ -187,7 +182,7 @@ def add_usable_images(
             and (url := image.url)
             and 0 < height <= INTEGER_MAX
             and 0 < width <= INTEGER_MAX
-            and 0 < len(url := url if url.isprintable() else clean(url)) <= URL
+            and 0 < len(url := clean(url)) <= URL
         ):
             key = id_, height, width
             if key not in rows or rows[key].url < url:
