@@ -1,4 +1,4 @@
-"""An Airflow listener that ends the row of a run that somebody ends by hand.
+"""Airflow's plugin: the page SongSwap, and a listener that ends the rows of runs ended by hand.
 
 Marking a run as failed or successful, in the UI or through the API, calls none of the DAG's
 callbacks, only the listeners in the api-server.
@@ -13,6 +13,8 @@ from airflow.listeners import hookimpl
 from airflow.sdk.plugins_manager import AirflowPlugin
 
 from songswap.orchestration.runs import end_row
+from songswap.orchestration.web.assets import address
+from songswap.orchestration.web.mount import Mount
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -41,3 +43,21 @@ class SongSwapPlugin(AirflowPlugin):
 
     name = "songswap"
     listeners = [sys.modules[__name__]]  # noqa: RUF012 - as in Airflow's base class
+    fastapi_apps = [{"name": "SongSwap", "url_prefix": "/songswap", "app": Mount()}]  # noqa: RUF012
+    # `static/page.js` has a component for each name.
+    react_apps = [  # noqa: RUF012
+        {
+            "name": "SongSwap",
+            "destination": "nav",
+            "url_route": "songswap",
+            "bundle_url": address("page.js"),
+            "icon": address("icon.svg"),
+            "icon_dark_mode": address("icondark.svg"),
+        },
+        {
+            "name": "SongSwap panel",
+            "destination": "dashboard",
+            "url_route": "songswap-panel",
+            "bundle_url": address("page.js"),
+        },
+    ]
