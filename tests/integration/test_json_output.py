@@ -123,6 +123,7 @@ def test_empty_warehouse_gives_every_documented_key(warehouse_dsn: str, songswap
     fits("grants", songswap(environment, "grants"))
     assert snapshot.take(warehouse_dsn, "r", utc_now) == []
     fits("/songswap/snapshot", page(warehouse_dsn))
+    fits("check --fresh 90m", songswap(environment, "check --fresh 90m", code=1))
     report = read_report(warehouse_dsn, "none", "failed")
     fits("load", {"run_id": "", **report.pop("counts")})
     fits("demo", report, without=("counts",))
@@ -167,6 +168,7 @@ def test_full_warehouse_gives_only_documented_keys(
     monkeypatch.setattr(tokens, "narrow_columns", lambda _: narrow)
     status = songswap(environment, "status")
     fits("status", status)
+    fits("check --fresh 90m", songswap(environment, "check --fresh 90m"))
     listed = songswap(environment, "grants --state active --state expiring --state revoked")
     fits("grants", listed)
     full = ("pauses", "newest_gaps", "last_run", "spool", "narrow_columns")
