@@ -1,1 +1,2 @@
 DROP TABLE songswap.snapshots, songswap.plays_by_hour;
+DROP INDEX songswap.imports_of_user;
