@@ -15,6 +15,7 @@ from factories import MakePlatform, Platform
 from psycopg import sql
 
 from songswap.dev.stack.object_store import ObjectStore
+from songswap.pipelines.drain import has_untried
 from songswap.storage.spool import Spool
 
 HERE = {"SONGSWAP_HOST": "worker-1"}
@@ -94,7 +95,10 @@ def test_drain_leaves_a_batch_in_progress(make_platform: MakePlatform) -> None:
             assert spool.waiting() == (0, 3)
             (work,) = spool.at_work()
         assert work.run_id.startswith("run of ")
+        assert not has_untried(platform.settings)
+    assert has_untried(platform.settings), "the service stores it before its next turn"
     assert drained(platform)["counts"]["retried_loaded"] == 3
+    assert not has_untried(platform.settings)
     assert platform.history() == platform.reachable()
     with Spool(platform.settings.spool) as spool:
         assert spool.at_work() == []
@@ -157,5 +161,6 @@ def test_drain_says_with_its_exit_code_what_waits(
     with pytest.raises(Exception, match="2 responses wait in the spool for S3"):
         platform.load()
     report = drained(platform, code=1)
+    assert not has_untried(platform.settings), "what has failed waits for its turn"
     assert report["waiting_for_s3"] == 2
     assert "S3" in report["problem"]

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LOOKS = 10
+"""How often the spool is looked into between two drains: with --every 10 each minute."""
+
 
 def drain(
     every: Annotated[
         float | None,
         typer.Option(
-            min=0.01, metavar="MINUTES", help="Go on until SIGTERM: at once, then so often."
+            min=0.01,
+            metavar="MINUTES",
+            help="Go on until SIGTERM: at once, then so often; what a killed process left, sooner.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -65,10 +70,28 @@ def _drain_forever(config: "Settings", pause_s: float, as_json: bool) -> None:
         try:
             drained = _drain(config)
         except SongSwapError as error:
-            log.error("Not drained, tried again in %d min: %s", pause_s // 60, error)  # noqa: TRY400 - a sentence
+            log.error("Not drained, tried again within %d min: %s", pause_s // 60, error)  # noqa: TRY400 - a sentence
         else:
             _show(config, drained, as_json)
-        time.sleep(pause_s)
+        _wait(config, pause_s)
+
+
+def _wait(config: "Settings", pause_s: float) -> None:
+    """Wait for the next drain: shorter where a killed process left something.
+
+    Runs are red for what waits, so it is stored before the run in which it was left has ended.
+    """
+    from songswap.pipelines.drain import has_untried
+
+    due = time.monotonic() + pause_s
+    while (rest_s := due - time.monotonic()) > 0:
+        time.sleep(min(rest_s, pause_s / _LOOKS))
+        try:
+            if has_untried(config):
+                return
+        except SongSwapError as error:
+            log.error("%s", error)  # noqa: TRY400 - a sentence
+            return
 
 
 def _show(config: "Settings", drained: "Drained", as_json: bool) -> None:

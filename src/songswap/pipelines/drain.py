@@ -60,6 +60,20 @@ def drain(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_n
         return Drained(counts, report(settings, connection, spool, clock))
 
 
+def has_untried(settings: Settings) -> bool:
+    """Return whether responses wait that nobody is at work on, and nobody has tried to store.
+
+    A process that was killed leaves such ones. It reads this host's disk alone.
+
+    Raises:
+        SpoolError: the disk failed.
+    """
+    with Spool(settings.spool, remembers=settings.keep_tokens) as spool:
+        in_progress = spool.at_work()
+        waiting = (spool.not_archived, spool.not_loaded)
+        return any(find(0, 1, in_progress, untried=True) for find in waiting)
+
+
 def drain_spool(
     settings: Settings,
     connection: psycopg.Connection,
