@@ -15,7 +15,8 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 def plays_of(hour: datetime) -> int:
     """Plays of an hour: few at night, more at weekends, none twice the same."""
-    of_day = (2, 1, 1, 1, 1, 3, 9, 18, 22, 19, 17, 18, 21, 20, 19, 21, 26, 31, 34, 33, 29, 21, 12, 6)
+    night, morning = (2, 1, 1, 1, 1, 3, 9, 18), (22, 19, 17, 18, 21, 20, 19, 21)
+    of_day = (*night, *morning, 26, 31, 34, 33, 29, 21, 12, 6)
     weekend = 1.25 if hour.weekday() > 4 else 1
     return round(of_day[hour.hour] * 37 * weekend) + hour.day * 7 % 23
 
@@ -37,8 +38,13 @@ def run(at: datetime, state: str = "success", **more: Any) -> dict[str, Any]:
         "problem": problem,
         "steps": [
             {"step": "plan", "state": "done", "parts": 1, "failed": 0, "problem": None},
-            {"step": "fetch", "state": fetch, "parts": 4, "failed": 0 + (fetch == "failed"),
-             "problem": problem},
+            {
+                "step": "fetch",
+                "state": fetch,
+                "parts": 4,
+                "failed": 0 + (fetch == "failed"),
+                "problem": problem,
+            },
             {"step": "load", "state": "done", "parts": 4, "failed": 0, "problem": None},
             {"step": "enrich", "state": "done", "parts": 3, "failed": 0, "problem": None},
         ],
@@ -71,47 +77,98 @@ def facts(now: datetime) -> dict[str, Any]:
             "open": 7,
             "closed_7d": 12,
             "newest": [
-                {"user_id": user, "after": (now - hours * HOUR).isoformat(),
-                 "before": (now - hours * HOUR + 50 * MINUTE).isoformat(),
-                 "found_at": (now - hours * HOUR + HOUR).isoformat()}
+                {
+                    "user_id": user,
+                    "after": (now - hours * HOUR).isoformat(),
+                    "before": (now - hours * HOUR + 50 * MINUTE).isoformat(),
+                    "found_at": (now - hours * HOUR + HOUR).isoformat(),
+                }
                 for user, hours in ((12, 5), (77, 30), (1204, 51), (12, 100))
             ],
         },
         "catalogue": {
             "counted_at": (now - 2 * HOUR).isoformat(),
-            "tracks": {"total": 184_201, "features": 171_022, "images": 184_190,
-                       "popularity": 184_201, "preview": 61_870},
-            "artists": {"total": 41_077, "images": 40_950, "popularity": 41_077,
-                        "followers": 41_077, "genres": 29_310},
+            "tracks": {
+                "total": 184_201,
+                "features": 171_022,
+                "images": 184_190,
+                "popularity": 184_201,
+                "preview": 61_870,
+            },
+            "artists": {
+                "total": 41_077,
+                "images": 40_950,
+                "popularity": 41_077,
+                "followers": 41_077,
+                "genres": 29_310,
+            },
             "missing": {
                 "track": {"missing": 14, "waiting": 120, "unknown": 3},
                 "artist": {"missing": 0, "waiting": 4, "unknown": 0},
                 "features": {"missing": 410, "waiting": 9_860, "unknown": 2_909},
             },
         },
-        "requests": {"in_window": 41, "per_window": 180, "last_day": 50_112, "per_day": None,
-                     "users_an_hour": 21_600, "pauses": []},
+        "requests": {
+            "in_window": 41,
+            "per_window": 180,
+            "last_day": 50_112,
+            "per_day": None,
+            "users_an_hour": 21_600,
+            "pauses": [],
+        },
         "hosts": [
-            {"host": "worker-1", "seen_at": (now - 4 * MINUTE).isoformat(), "is_silent": False,
-             "waiting_for_s3": 0, "waiting_for_warehouse": 0, "waiting_tokens": 0,
-             "waiting_since": None, "problem": None},
-            {"host": "worker-2", "seen_at": (now - 71 * MINUTE).isoformat(), "is_silent": True,
-             "waiting_for_s3": 12, "waiting_for_warehouse": 312, "waiting_tokens": 2,
-             "waiting_since": (now - 3 * HOUR).isoformat(), "problem": "S3 did not answer."},
+            {
+                "host": "worker-1",
+                "seen_at": (now - 4 * MINUTE).isoformat(),
+                "is_silent": False,
+                "waiting_for_s3": 0,
+                "waiting_for_warehouse": 0,
+                "waiting_tokens": 0,
+                "waiting_since": None,
+                "problem": None,
+            },
+            {
+                "host": "worker-2",
+                "seen_at": (now - 71 * MINUTE).isoformat(),
+                "is_silent": True,
+                "waiting_for_s3": 12,
+                "waiting_for_warehouse": 312,
+                "waiting_tokens": 2,
+                "waiting_since": (now - 3 * HOUR).isoformat(),
+                "problem": "S3 did not answer.",
+            },
         ],
         "runs": runs,
         "polls_between": {"runs": 121, "failed": 1, "ended_at": (now - 9 * MINUTE).isoformat()},
         "grants": {
-            "states": {"active": 1920, "expiring": 66, "expired": 4, "revoked": 9, "lost": 1,
-                       "forbidden": 2},
-            "ending": [{"day": str(today + timedelta(days=n)), "users": users}
-                       for n, users in ending],
+            "states": {
+                "active": 1920,
+                "expiring": 66,
+                "expired": 4,
+                "revoked": 9,
+                "lost": 1,
+                "forbidden": 2,
+            },
+            "ending": [
+                {"day": str(today + timedelta(days=n)), "users": users} for n, users in ending
+            ],
         },
         "imports": [
-            {"import_id": f"import-{n}", "user_id": user, "started_at": (now - n * DAY).isoformat(),
-             "ended_at": (now - n * DAY + 2 * MINUTE).isoformat(),
-             "counts": {"rows": 81_204 - n, "loaded": 70_012, "merged": 411, "duplicates": 3_000,
-                        "short": 7_781, "tracks": 5_120, "gaps_closed": 2}}
+            {
+                "import_id": f"import-{n}",
+                "user_id": user,
+                "started_at": (now - n * DAY).isoformat(),
+                "ended_at": (now - n * DAY + 2 * MINUTE).isoformat(),
+                "counts": {
+                    "rows": 81_204 - n,
+                    "loaded": 70_012,
+                    "merged": 411,
+                    "duplicates": 3_000,
+                    "short": 7_781,
+                    "tracks": 5_120,
+                    "gaps_closed": 2,
+                },
+            }
             for n, user in ((1, 12), (3, 77), (8, 1888))
         ],
     }

@@ -8,10 +8,30 @@ import psycopg
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from songswap.orchestration.web.reader import Reader, find_dsn
+from songswap.errors import SettingsError
+from songswap.orchestration.connections import find_connection
+from songswap.orchestration.web.reader import CONNECTION, Reader
+from songswap.settings.warehouse_dsn import dsn_of
 from songswap.warehouse import snapshots
 
 router = APIRouter()
+
+
+def find_dsn() -> str:
+    """Return the connection string of ``SongSwap_RDS_ReadOnly``.
+
+    Raises:
+        SettingsError: the connection is missing or cannot be read.
+    """
+    connection = find_connection(CONNECTION)
+    if connection is None:
+        raise SettingsError(
+            f"The connection {CONNECTION} is not set in Airflow's api-server, so the page has"
+            " nothing to read. Give it a login of the warehouse with SELECT alone:"
+            ' docs/operations.md, "The page".'
+        )
+    return dsn_of(connection)
+
 
 _reader = Reader(find_dsn)
 _encode = msgspec.json.Encoder().encode

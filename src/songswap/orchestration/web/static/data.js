@@ -23,8 +23,8 @@ async function read(path, signal) {
   if (response.ok) return response.json();
   const body = await response.json().catch(() => null);
   const own = typeof body?.detail === "string" ? body.detail : null;
-  const sentence = SENTENCES[response.status] ?? own
-    ?? `Airflow's api-server answered with ${response.status}.`;
+  const sentence =
+    SENTENCES[response.status] ?? own ?? `Airflow's api-server answered with ${response.status}.`;
   throw Object.assign(new Error(sentence), { status: response.status });
 }
 
@@ -53,7 +53,11 @@ export function useData(path) {
       next = () => ({ path, data, problem: null, received: performance.now() });
     } catch (error) {
       const problem = { sentence: error.message, status: error.status ?? 0 };
-      next = (before) => ({ ...(before.path === path ? before : { data: null, received: 0 }), path, problem });
+      next = (before) => ({
+        ...(before.path === path ? before : { data: null, received: 0 }),
+        path,
+        problem,
+      });
     }
     clearTimeout(timer);
     // A newer request has taken over, or the page is gone.

@@ -2,15 +2,27 @@
 
 const NUMBER = new Intl.NumberFormat();
 const PERCENT = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
-const CLOCK = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const CLOCK = {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+};
 const UTC = new Intl.DateTimeFormat(undefined, { ...CLOCK, timeZone: "UTC" });
 const LOCAL = new Intl.DateTimeFormat(undefined, { ...CLOCK, timeZoneName: "short" });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, {
-  weekday: "short", day: "numeric", month: "short", timeZone: "UTC",
+  weekday: "short",
+  day: "numeric",
+  month: "short",
+  timeZone: "UTC",
 });
 const HOUR = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "UTC",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+  timeZone: "UTC",
 });
 const PLURAL = new Intl.PluralRules("en");
 
@@ -65,7 +77,8 @@ export function duration(minutes) {
   if (!isNumber(minutes)) return NOTHING;
   const whole = Math.max(0, Math.floor(minutes));
   if (whole < 60) return `${whole} min`;
-  if (whole < 24 * 60) return `${Math.floor(whole / 60)} h${whole % 60 ? ` ${whole % 60} min` : ""}`;
+  if (whole < 24 * 60)
+    return `${Math.floor(whole / 60)} h${whole % 60 ? ` ${whole % 60} min` : ""}`;
   const days = Math.floor(whole / 1440);
   const hours = Math.floor((whole % 1440) / 60);
   return `${counted(days, "day")}${days < 4 && hours ? ` ${hours} h` : ""}`;

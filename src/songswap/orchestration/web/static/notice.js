@@ -12,11 +12,17 @@ export function Notice({ problem, old }) {
     LOGIN.searchParams.set("next", location.href);
     return LOGIN.href;
   };
-  return h("div", { className: "ss-banner ss-is-bad", role: "alert" },
+  return h(
+    "div",
+    { className: "ss-banner ss-is-bad", role: "alert" },
     h(Shape, { kind: "bad" }),
-    h("div", null,
+    h(
+      "div",
+      null,
       h("p", { className: "ss-word" }, old ? "Not refreshed" : "No data"),
       h("p", null, problem.sentence),
       old && h("p", null, "Below is what was read last."),
-      problem.status === 401 && h("a", { href: login(), className: "ss-link" }, "Log in")));
+      problem.status === 401 && h("a", { href: login(), className: "ss-link" }, "Log in"),
+    ),
+  );
 }

@@ -39,9 +39,15 @@ export function hourItems(plays, takenAt, now, hours) {
     const midnight = at % DAY_MS === 0;
     const noon = hours <= 48 && at % (DAY_MS / 2) === 0;
     return {
-      key: at, name, value, partial, tick: midnight ? day(at) : noon ? hour(at) : null,
-      text: `${name} UTC (${localHour(at)}): ${value === null ? "not counted"
-        : counted(value, "play") + (partial ? " so far" : "")}`,
+      key: at,
+      name,
+      value,
+      partial,
+      tick: midnight ? day(at) : noon ? hour(at) : null,
+      minor: !midnight,
+      text: `${name} UTC (${localHour(at)}): ${
+        value === null ? "not counted" : counted(value, "play") + (partial ? " so far" : "")
+      }`,
     };
   });
 }
@@ -54,11 +60,16 @@ export function dayItems(rows, readAt) {
     if (at === null) return [];
     const value = isNumber(row.plays) ? row.plays : null;
     const partial = at === today;
-    return [{
-      key: at, name: weekday(at), value, partial,
-      tick: new Date(at).getUTCDay() === 1 ? day(at) : null,
-      text: `${weekday(at)}: ${value === null ? "not counted" : counted(value, "play") + (partial ? " so far" : "")}`,
-    }];
+    return [
+      {
+        key: at,
+        name: weekday(at),
+        value,
+        partial,
+        tick: new Date(at).getUTCDay() === 1 ? day(at) : null,
+        text: `${weekday(at)}: ${value === null ? "not counted" : counted(value, "play") + (partial ? " so far" : "")}`,
+      },
+    ];
   });
 }
 
@@ -67,6 +78,8 @@ export function total(items) {
   const values = items.map((item) => item.value).filter(isNumber);
   const plays = values.reduce((sum_, value) => sum_ + value, 0);
   const holes = items.length - values.length;
-  return `${counted(plays, "play")} in all, at most ${count(Math.max(0, ...values))}`
-    + (holes > 1 ? `; ${count(holes)} not counted (hatched)` : "");
+  return (
+    `${counted(plays, "play")} in all, at most ${count(Math.max(0, ...values))}` +
+    (holes > 1 ? `; ${count(holes)} not counted (hatched)` : "")
+  );
 }

@@ -11,7 +11,11 @@ const FAILED = new Set(["failed", "died"]);
 
 /** The kinds of a state and of its shape, by the states of runs. */
 export const KIND_OF_RUN = {
-  success: "good", failed: "bad", died: "bad", paused: "paused", running: "running",
+  success: "good",
+  failed: "bad",
+  died: "bad",
+  paused: "paused",
+  running: "running",
 };
 
 /** Return the kind, the word, the sentence, and what to do (or null) of a snapshot. */
@@ -38,7 +42,9 @@ export function verdict(data, now) {
 /** How much waits on a host. */
 export const waiting = (host) =>
   ["waiting_for_s3", "waiting_for_warehouse", "waiting_tokens"]
-    .map((name) => host?.[name]).filter(isNumber).reduce((one, other) => one + other, 0);
+    .map((name) => host?.[name])
+    .filter(isNumber)
+    .reduce((one, other) => one + other, 0);
 
 function needsLook(silent) {
   const items = silent.reduce((all, host) => all + waiting(host), 0);
@@ -46,8 +52,9 @@ function needsLook(silent) {
   return {
     kind: "warn",
     word: "Needs a look",
-    sentence: `${counted(silent.length, "host")} (${names}) did not report for 30 minutes, with`
-      + ` ${counted(items, "response or token", "responses and tokens")} in the spool there.`,
+    sentence:
+      `${counted(silent.length, "host")} (${names}) did not report for 30 minutes, with` +
+      ` ${counted(items, "response or token", "responses and tokens")} in the spool there.`,
     todo: "Start it: what waits there is stored then. The runs themselves end well.",
   };
 }
@@ -56,10 +63,12 @@ function stale(data, age) {
   return {
     kind: "bad",
     word: "Stale",
-    sentence: `No hourly run has ended for ${duration(age)}: what you see is as it was on`
-      + ` ${utc(data.taken_at)}.`,
-    todo: "Look whether the DAG is paused, a run hangs, or the scheduler is down (Airflow's home shows"
-      + " it). Spotify keeps a user's last 50 plays alone: until the next run, plays may be lost.",
+    sentence:
+      `No hourly run has ended for ${duration(age)}: what you see is as it was on` +
+      ` ${utc(data.taken_at)}.`,
+    todo:
+      "Look whether the DAG is paused, a run hangs, or the scheduler is down (Airflow's home shows" +
+      " it). Spotify keeps a user's last 50 plays alone: until the next run, plays may be lost.",
   };
 }
 
@@ -73,8 +82,9 @@ function failing(data, run, now) {
     word: "Failing",
     sentence: `The last run ${run.state === "died" ? "was killed" : "failed"} ${ago} ago${before}.`,
     problem: run.problem,
-    todo: "The log of its task summarise names each part that failed. What Spotify has answered is kept:"
-      + " the next run loads it.",
+    todo:
+      "The log of its task summarise names each part that failed. What Spotify has answered is kept:" +
+      " the next run loads it.",
   };
 }
 
@@ -83,7 +93,8 @@ function paused(pause, run) {
   return {
     kind: "paused",
     word: "Paused",
-    sentence: pause ? `${who} takes no requests until ${utc(pause.until)}.`
+    sentence: pause
+      ? `${who} takes no requests until ${utc(pause.until)}.`
       : "The last run was paused: Spotify took no requests.",
     problem: pause?.reason ?? run?.problem,
     todo: "Nothing: the first run after that goes on.",
@@ -92,7 +103,8 @@ function paused(pause, run) {
 
 function fresh(data, run, now) {
   const newest = minutesBetween(data.freshness?.newest_play, now);
-  const plays = newest === null ? "There are no plays yet" : `The newest play is ${duration(newest)} old`;
+  const plays =
+    newest === null ? "There are no plays yet" : `The newest play is ${duration(newest)} old`;
   const ended = minutesBetween(run?.ended_at, now);
   const last = ended === null ? "." : `; the last run ended well ${duration(ended)} ago.`;
   return { kind: "good", word: "Fresh", sentence: plays + last, todo: null };
