@@ -31,7 +31,7 @@ def test_replay_restores_lost_plays(airflow: Any, make_platform: MakePlatform) -
     before = platform.history()
     platform.execute('DELETE FROM "History"')
 
-    everything = {"users": [], "from": None, "to": None, "dry_run": True}
+    everything: dict[str, Any] = {"users": [], "from": None, "to": None, "dry_run": True}
     dry = airflow.run(DAG, platform, conf=everything)
     assert dry["state"] == "success", dry["log"]
     counts, _ = summary(airflow, dry)
