@@ -22,13 +22,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 
 
 def documented() -> dict[str, list[str]]:
-    """The keys of each command, as the page has them."""
+    """The keys of each command and of each address, as the page has them."""
     found = {}
     for section in re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
-        command = re.match(r"`songswap (.*) --json`", section)
+        command = re.match(r"`(?:songswap (.*) --json|GET (/songswap/.*))`", section)
         assert command
         rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
-        found[command[1]] = [key for row in rows for key in re.findall(r"`([^`]+)`", row)]
+        name = command[1] or command[2]
+        found[name] = [key for row in rows for key in re.findall(r"`([^`]+)`", row)]
     return found
 
 
@@ -109,6 +110,7 @@ def test_empty_warehouse_gives_every_documented_key(warehouse_dsn: str, songswap
     fits("status", status)
     assert (status["last_run"], status["spool"], status["plays"]) == (None, None, 0)
     fits("grants", songswap(environment, "grants"))
+    fits("check --fresh 90m", songswap(environment, "check --fresh 90m", code=1))
     report = read_report(warehouse_dsn, "none", "failed")
     fits("load", {"run_id": "", **report.pop("counts")})
     fits("demo", report, without=("counts",))
@@ -153,6 +155,7 @@ def test_full_warehouse_gives_only_documented_keys(
     monkeypatch.setattr(tokens, "narrow_columns", lambda _: narrow)
     status = songswap(environment, "status")
     fits("status", status)
+    fits("check --fresh 90m", songswap(environment, "check --fresh 90m"))
     listed = songswap(environment, "grants --state active --state expiring --state revoked")
     fits("grants", listed)
     full = ("pauses", "newest_gaps", "last_run", "spool", "narrow_columns")
