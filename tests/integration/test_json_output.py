@@ -22,13 +22,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 
 
 def documented() -> dict[str, list[str]]:
-    """The keys of each command, as the page has them."""
+    """The keys of each command and of each address, as the page has them."""
     found = {}
     for section in re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
-        command = re.match(r"`songswap (.*) --json`", section)
+        command = re.match(r"`(?:songswap (.*) --json|GET (/songswap/.*))`", section)
         assert command
         rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
-        found[command[1]] = [key for row in rows for key in re.findall(r"`([^`]+)`", row)]
+        name = command[1] or command[2]
+        found[name] = [key for row in rows for key in re.findall(r"`([^`]+)`", row)]
     return found
 
 

@@ -54,6 +54,8 @@ NEEDED = {
     "songswap.streams": (*_KEEP, "DELETE"),
     "songswap.export_tracks": _KEEP,
     "songswap.estimated_durations": (*_ADD, "DELETE"),
+    "songswap.snapshots": _KEEP,
+    "songswap.plays_by_hour": _KEEP,
 }
 """The rights that the pipeline's statements need, by table; the platform's are without a schema."""
 

@@ -1,0 +1,1 @@
+DROP TABLE songswap.snapshots, songswap.plays_by_hour;

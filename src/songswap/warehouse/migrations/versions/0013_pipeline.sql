@@ -1,0 +1,18 @@
+CREATE TABLE songswap.snapshots (
+  taken_at timestamptz PRIMARY KEY,
+  run_id text NOT NULL,
+  facts jsonb NOT NULL
+);
+COMMENT ON TABLE songswap.snapshots IS
+  'What the page in Airflow shows, as it was at the end of an hourly run: ids and counts alone.';
+COMMENT ON COLUMN songswap.snapshots.run_id IS
+  'The run that took it, which may be deleted since.';
+COMMENT ON COLUMN songswap.snapshots.facts IS 'Its keys are in docs/json.md.';
+
+CREATE TABLE songswap.plays_by_hour (
+  hour timestamptz PRIMARY KEY,
+  plays bigint NOT NULL
+);
+COMMENT ON TABLE songswap.plays_by_hour IS
+  'Plays of all users but user 0 in an hour of UTC, as they were counted last. An hour without a row was
+never counted.';
