@@ -37,7 +37,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
-from songswap.orchestration.dag_defaults import PIPELINE_DAG
+from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import LONGEST_TASK
 
 KINDS = {"artists": "artist", "tracks": "track", "features": "features"}
@@ -70,8 +70,7 @@ def verify(kind: str, found: dict[str, Any]) -> dict[str, int]:
 
 @dag(
     schedule=None,
-    tags=["songswap"],
-    doc_md=__doc__,
+    tags=["songswap", "on demand"],
     params={
         "kinds": Param(
             list(KINDS.values()),
@@ -88,6 +87,7 @@ def verify(kind: str, found: dict[str, Any]) -> dict[str, int]:
         ),
         "dry_run": Param(False, type="boolean", description="Only count what is missing."),
     },
+    **described(__doc__),
     **PIPELINE_DAG,
 )
 def backfill_data() -> None:

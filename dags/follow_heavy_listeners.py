@@ -20,7 +20,7 @@ polls everybody at the next hour in any case. Clearing any task is safe at any t
 from airflow.sdk import TriggerRule, dag, task
 
 from songswap.orchestration.batches import batch, summarise
-from songswap.orchestration.dag_defaults import PIPELINE_DAG
+from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import RUN_TIMEOUT
 
 
@@ -35,8 +35,8 @@ def plan() -> list[int]:
 @dag(
     schedule="6-56/10 * * * *",
     dagrun_timeout=RUN_TIMEOUT,
-    tags=["songswap"],
-    doc_md=__doc__,
+    tags=["songswap", "every 10 minutes"],
+    **described(__doc__),
     **PIPELINE_DAG,
 )
 def follow_heavy_listeners() -> None:

@@ -33,7 +33,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
-from songswap.orchestration.dag_defaults import PIPELINE_DAG
+from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import LONGEST_TASK
 
 
@@ -64,8 +64,7 @@ def summarise(groups: list[dict[str, Any]]) -> dict[str, int]:
 
 @dag(
     schedule=None,
-    tags=["songswap"],
-    doc_md=__doc__,
+    tags=["songswap", "on demand"],
     params={
         "source": Param(
             "",
@@ -75,6 +74,7 @@ def summarise(groups: list[dict[str, Any]]) -> dict[str, int]:
             description="A folder that all workers see, or s3://BUCKET/PREFIX.",
         ),
     },
+    **described(__doc__),
     **PIPELINE_DAG,
 )
 def import_streaming_history() -> None:

@@ -38,7 +38,7 @@ Such a gap is counted as `gaps` and recorded in `songswap.gaps`.
 from airflow.sdk import TriggerRule, dag, task
 
 from songswap.orchestration.batches import batch, summarise
-from songswap.orchestration.dag_defaults import PIPELINE_DAG
+from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import RUN_TIMEOUT
 
 
@@ -70,8 +70,8 @@ def enrich(kind: str) -> None:
     schedule="1 * * * *",
     # A run that hangs does not block the next hour's.
     dagrun_timeout=RUN_TIMEOUT,
-    tags=["songswap"],
-    doc_md=__doc__,
+    tags=["songswap", "hourly"],
+    **described(__doc__),
     **PIPELINE_DAG,
 )
 def load_listening_history() -> None:

@@ -36,7 +36,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
-from songswap.orchestration.dag_defaults import PIPELINE_DAG
+from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import LONGEST_TASK
 
 
@@ -67,8 +67,7 @@ def summarise(units: list[dict[str, int]]) -> dict[str, int]:
 
 @dag(
     schedule=None,
-    tags=["songswap"],
-    doc_md=__doc__,
+    tags=["songswap", "on demand"],
     params={
         "users": Param(
             [],
@@ -90,6 +89,7 @@ def summarise(units: list[dict[str, int]]) -> dict[str, int]:
         ),
         "dry_run": Param(False, type="boolean", description="Only count what would be read."),
     },
+    **described(__doc__),
     **PIPELINE_DAG,
 )
 def replay_archive() -> None:

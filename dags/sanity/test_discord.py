@@ -22,14 +22,14 @@ at the runs of the other DAGs, and at the log of the dag-processor, which has th
 
 from airflow.sdk import chain, dag
 
-from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.dag_defaults import TEST_DAG, described
 from songswap.orchestration.sanity import check_tasks
 
 
 @dag(
     schedule="10 4 * * *",
-    tags=["songswap", "sanity", "test"],
-    doc_md=__doc__,
+    tags=["songswap", "daily", "sanity", "test"],
+    **described(__doc__),
     **TEST_DAG,
 )
 def test_discord() -> None:

@@ -25,14 +25,14 @@ responses in the spool; the first run after the fix loads them.
 
 from airflow.sdk import chain, dag
 
-from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.dag_defaults import TEST_DAG, described
 from songswap.orchestration.sanity import check_tasks
 
 
 @dag(
     schedule="15 4 * * *",
-    tags=["songswap", "sanity", "test"],
-    doc_md=__doc__,
+    tags=["songswap", "daily", "sanity", "test"],
+    **described(__doc__),
     **TEST_DAG,
 )
 def test_postgres() -> None:

@@ -34,14 +34,14 @@ not take in the spool; the first run after the fix archives it.
 
 from airflow.sdk import dag
 
-from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.dag_defaults import TEST_DAG, described
 from songswap.orchestration.sanity import check_tasks
 
 
 @dag(
     schedule="20 4 * * *",
-    tags=["songswap", "sanity", "test"],
-    doc_md=__doc__,
+    tags=["songswap", "daily", "sanity", "test"],
+    **described(__doc__),
     **TEST_DAG,
 )
 def test_s3() -> None:

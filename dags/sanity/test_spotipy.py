@@ -25,14 +25,14 @@ polled, and plays are lost once a user has heard 50 more.
 
 from airflow.sdk import chain, dag
 
-from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.dag_defaults import TEST_DAG, described
 from songswap.orchestration.sanity import check_tasks
 
 
 @dag(
     schedule="25 4 * * *",
-    tags=["songswap", "sanity", "test"],
-    doc_md=__doc__,
+    tags=["songswap", "daily", "sanity", "test"],
+    **described(__doc__),
     **TEST_DAG,
 )
 def test_spotipy() -> None:

@@ -19,7 +19,7 @@ message and why Discord did not take it. *These parts are wrong*: the code of th
 from airflow.sdk import TriggerRule, dag, task
 
 from songswap.orchestration.alerts import Alert
-from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.dag_defaults import TEST_DAG, described
 
 
 @task(on_failure_callback=Alert())
@@ -56,8 +56,8 @@ def nothing_left() -> None:
 
 @dag(
     schedule="25 4 * * *",
-    tags=["songswap", "test", "unit"],
-    doc_md=__doc__,
+    tags=["songswap", "daily", "test", "unit"],
+    **described(__doc__),
     **TEST_DAG,
 )
 def test_discord_failure_notifications() -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from airflow.sdk import dag, task
 
 from songswap.orchestration.acceptance import wire
-from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.dag_defaults import TEST_DAG, described
 
 DATA = Path(__file__).parent / "data"
 
@@ -85,8 +85,8 @@ def remove() -> None:
 
 @dag(
     schedule="42 4 * * *",
-    tags=["songswap", "test", "unit"],
-    doc_md=__doc__,
+    tags=["songswap", "daily", "test", "unit"],
+    **described(__doc__),
     **TEST_DAG,
 )
 def test_file_utils() -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from airflow.sdk import dag
 
 from songswap.orchestration.acceptance import check_load, load_doc
-from songswap.orchestration.dag_defaults import TEST_DAG
+from songswap.orchestration.dag_defaults import TEST_DAG, described
 
 
 @dag(
     schedule="36 4 * * *",
-    tags=["songswap", "test", "unit"],
-    doc_md=load_doc(__doc__),
+    tags=["songswap", "daily", "test", "unit"],
+    **described(load_doc(__doc__)),
     **TEST_DAG,
 )
 def test_rds_load_artist() -> None:

@@ -26,8 +26,12 @@ KNOWN = {
 """The ids of the previous system."""
 
 
-def dags() -> dict[str, tuple[Path, set[str]]]:
-    """Return the file and the tags of each DAG, by id."""
+FREQUENCIES = {"hourly", "daily", "weekly", "every 10 minutes", "on demand"}
+"""Tags that say when a DAG runs by itself: each DAG has one."""
+
+
+def dags() -> dict[str, tuple[Path, set[str], bool]]:
+    """Return the file and the tags of each DAG, and whether it has a schedule; by id."""
     found = {}
     for path in FILES:
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -38,18 +42,20 @@ def dags() -> dict[str, tuple[Path, set[str]]]:
                     arguments = {keyword.arg: keyword.value for keyword in call.keywords}
                     assert "dag_id" not in arguments, f"{path}: the function's name is the id"
                     tags = ast.literal_eval(arguments["tags"]) if "tags" in arguments else []
-                    found[function.name] = path, set(tags)
+                    is_scheduled = ast.unparse(arguments["schedule"]) != "None"
+                    found[function.name] = path, set(tags), is_scheduled
     return found
 
 
 def test_every_dag_has_the_tags_of_its_kind() -> None:
-    """All have the tag ``songswap``."""
+    """All have the tag ``songswap``, and one that says when they run."""
     found = dags()
     assert len(found) == len(FILES) >= 16
-    assert {id_ for id_, (_, tags) in found.items() if "songswap" not in tags} == set()
     kinds = {"sanity": {"songswap", "sanity", "test"}, "tests": {"songswap", "test", "unit"}}
-    for id_, (path, tags) in found.items():
-        assert tags == kinds.get(path.parent.name, {"songswap"}), id_
+    for id_, (path, tags, is_scheduled) in found.items():
+        assert tags - FREQUENCIES == kinds.get(path.parent.name, {"songswap"}), id_
+        (frequency,) = tags & FREQUENCIES
+        assert (frequency != "on demand") == is_scheduled, id_
 
 
 def test_ids_of_the_previous_system_lead_to_new_ones() -> None:

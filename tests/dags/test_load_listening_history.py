@@ -1,5 +1,6 @@
 """The hourly DAG through ``dag.test()``, with real PostgreSQL, S3 and HTTP."""
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -259,9 +260,28 @@ def test_dag_is_hourly_without_catch_up(airflow: Any) -> None:
         " [bag.dags[name].dagrun_timeout.total_seconds() / 60 for name in"
         " ('load_listening_history', 'follow_heavy_listeners')]]))"
     )
-    assert (
-        last_line(airflow, code) == '[{}, "1 * * * *", false, 1, ["songswap"], true, [55.0, 55.0]]'
+    expected = '[{}, "1 * * * *", false, 1, ["hourly", "songswap"], true, [55.0, 55.0]]'
+    assert last_line(airflow, code) == expected
+
+
+def test_dag_list_says_what_each_dag_does(airflow: Any) -> None:
+    """A description of one line of text, an owner, and a page for when it is red."""
+    code = (
+        "from airflow.dag_processing.dagbag import DagBag; import json\n"
+        "bag = DagBag('dags'); assert not bag.import_errors\n"
+        "print(json.dumps({name: [dag.description, dag.doc_md, dag.owner,"
+        " sorted({task.owner for task in dag.tasks})] for name, dag in bag.dags.items()}))"
     )
+    dags = json.loads(last_line(airflow, code))
+    assert len(dags) >= 16
+    assert len({description for description, *_ in dags.values()}) == len(dags)
+    for name, (description, doc, owner, owners) in dags.items():
+        assert owner == "songswap", name
+        assert owners == ["songswap"], name
+        assert 20 < len(description) <= 100, name
+        assert not set(description) & set("\n`#*_"), name
+        assert doc.startswith("### "), name
+        assert "**When it is red**" in doc, name
 
 
 def test_no_task_outlasts_the_queue(airflow: Any) -> None:

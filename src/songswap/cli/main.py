@@ -40,7 +40,9 @@ app = typer.Typer(
 )
 
 app.command(epilog=examples("simulator --users 100 --port 8010"))(simulator)
-app.command(cls=WithSettings, epilog=examples("check", "check postgres s3"))(check)
+app.command(cls=WithSettings, epilog=examples("check", "check postgres s3", "check --fresh 90m"))(
+    check
+)
 app.command(
     cls=WithSettings, epilog=examples("backfill --dry-run", "backfill --kind features --at-most 50")
 )(backfill)

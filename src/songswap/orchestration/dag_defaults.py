@@ -1,10 +1,13 @@
-"""Arguments that all DAGs of a kind share: ``@dag(..., **PIPELINE_DAG)``."""
+"""Arguments that all DAGs of a kind share: ``@dag(..., **described(__doc__), **PIPELINE_DAG)``."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from songswap.orchestration.alerts import ALERTS
+from songswap.orchestration.known_errors import hide_known_stacks
 from songswap.orchestration.retries import retried, tried_once
+
+_EVERY_TASK: dict[str, Any] = {"owner": "songswap", "on_execute_callback": hide_known_stacks}
 
 _EVERY_DAG: dict[str, Any] = {
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),
@@ -13,8 +16,23 @@ _EVERY_DAG: dict[str, Any] = {
     **ALERTS,
 }
 
-PIPELINE_DAG = {**_EVERY_DAG, "default_args": retried()}
+PIPELINE_DAG = {**_EVERY_DAG, "default_args": _EVERY_TASK | retried()}
 """For DAGs that load data: lost services are retried."""
 
-TEST_DAG = {**_EVERY_DAG, "default_args": tried_once()}
+TEST_DAG = {**_EVERY_DAG, "default_args": _EVERY_TASK | tried_once()}
 """For DAGs that check something: they report the first result."""
+
+
+def described(doc: str | None) -> dict[str, Any]:
+    """Return a DAG's ``doc_md``, and its heading as the ``description``: a line without Markdown.
+
+    Raises:
+        ValueError: the document does not begin with a heading.
+    """
+    text = (doc or "").strip()
+    heading, _, _ = text.partition("\n")
+    if not heading.startswith("### "):
+        raise ValueError(
+            "The docstring of a DAG file has to begin with a heading: ### What it does"
+        )
+    return {"doc_md": text, "description": heading.removeprefix("### ").replace("`", "")}

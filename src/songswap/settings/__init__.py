@@ -109,6 +109,17 @@ def warehouse_dsn(environment: Mapping[str, str]) -> str:
     return dsn_of(_from_variable(environment, name), name)
 
 
+def read_only_dsn(environment: Mapping[str, str]) -> str:
+    """Read the connection string for what only reads: a login with SELECT alone, where one is set.
+
+    Raises:
+        SettingsError: no connection to the warehouse is set, or it cannot be parsed.
+    """
+    name = "AIRFLOW_CONN_SONGSWAP_RDS_READONLY"
+    connection = _if_set(environment, name)
+    return dsn_of(connection, name) if connection else warehouse_dsn(environment)
+
+
 def spool_folder(environment: Mapping[str, str]) -> Path:
     """Read the spool's folder from the environment.
 
