@@ -19,3 +19,14 @@ never counted.';
 
 -- The imports of one user.
 CREATE INDEX imports_of_user ON songswap.imports (user_id);
+
+CREATE TABLE songswap.totals (
+  name text PRIMARY KEY,
+  total bigint NOT NULL
+);
+COMMENT ON TABLE songswap.totals IS
+  'What all runs counted, by the name of the count; it stays when their rows are deleted.';
+
+ALTER TABLE songswap.runs ADD counted jsonb;
+COMMENT ON COLUMN songswap.runs.counted IS
+  'The counts of its steps that songswap.totals has; NULL if it has none of them.';
