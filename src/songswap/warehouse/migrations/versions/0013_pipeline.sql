@@ -17,6 +17,9 @@ COMMENT ON TABLE songswap.plays_by_hour IS
   'Plays of all users but user 0 in an hour of UTC, as they were counted last. An hour without a row was
 never counted.';
 
+-- The imports of one user.
+CREATE INDEX imports_of_user ON songswap.imports (user_id);
+
 CREATE TABLE songswap.totals (
   name text PRIMARY KEY,
   total bigint NOT NULL
