@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from songswap.alerts.notices import LOOK, PAUSED, RESUMED
+from songswap.alerts.notices import GOES_ON, LOOK, PAUSED, RESUMED, STANDSTILL
 from songswap.alerts.problem import Problem, cut
 
 Embed = dict[str, Any]
@@ -34,6 +34,9 @@ _NOTICES = {
     LOOK: ("🟡 {}: look at this", _YELLOW),
     PAUSED: ("🟡 {} is paused", _YELLOW),
     RESUMED: ("🟢 {} goes on", _GREEN),
+    # The DAG that notices it is not the one that stands still: the sentences name that.
+    STANDSTILL: ("🔴 Something stands still", _RED),
+    GOES_ON: ("🟢 It goes on again", _GREEN),
 }
 _MARKDOWN = re.compile(r"([\\`*_~|\[\]<>])")
 
@@ -147,7 +150,7 @@ def notice(run: Run, kind: str, sentences: Sequence[str], at: datetime) -> Embed
     """Build the message with the notices of one kind.
 
     Args:
-        kind: `LOOK` (what no later run can fix), `PAUSED` or `RESUMED`.
+        kind: `LOOK` (what no later run can fix), or another of `songswap.alerts.notices`.
         sentences: at least one.
         at: when the run ended (aware).
     """

@@ -8,6 +8,8 @@ from typing import NamedTuple
 LOOK = "look"
 PAUSED = "paused"
 RESUMED = "resumed"
+STANDSTILL = "standstill"
+GOES_ON = "goes on"
 
 _AGAIN = "have to authorize again (`songswap connect`; signing in to the web app changes no tokens)"
 
@@ -15,7 +17,7 @@ _ENDING = re.compile(r"expiring_in_(?P<days>\d+)_days")
 
 
 class Notice(NamedTuple):
-    """A sentence of a kind: `LOOK`, `PAUSED` or `RESUMED`."""
+    """A sentence of a kind: `LOOK`, `PAUSED`, `RESUMED`, `STANDSTILL` or `GOES_ON`."""
 
     kind: str
     sentence: str
