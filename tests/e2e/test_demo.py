@@ -134,6 +134,12 @@ class Demo:
         messages = self.spotify("GET", "discord")
         return [embed["title"] for message in messages for embed in message["embeds"]]
 
+    def task_log(self, dag: str, run: str) -> list[dict[str, Any]]:
+        """The lines of the log of a run's ``summarise``."""
+        folder = self.state / f"airflow/logs/dag_id={dag}/run_id={run}/task_id=summarise"
+        (log,) = folder.iterdir()
+        return [json.loads(line) for line in log.read_text().splitlines()]
+
     def airflow(self) -> AirflowApi:
         """Airflow's API, with the generated login."""
         passwords = json.loads((self.state / "airflow/passwords.json").read_text())
@@ -219,6 +225,10 @@ def test_demo_from_start_to_stop(
         assert "Spotify" in embed["description"]
         log = next(field["value"] for field in embed["fields"] if field["name"] == "Log")
         assert f"/dags/{DAG}/runs/" in log
+        (last_error,) = [line for line in demo.task_log(DAG, red) if line["level"] == "error"]
+        assert last_error["error"] == "RunFailed"
+        assert last_error["event"].startswith("Spotify")
+        assert "error_detail" not in last_error, "the sentence is followed by a stack"
         assert demo.history() == demo.reachable()
     finally:
         running.send_signal(signal.SIGTERM)

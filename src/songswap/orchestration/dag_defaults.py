@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from songswap.orchestration.alerts import ALERTS
+from songswap.orchestration.known_errors import hide_known_stacks
 from songswap.orchestration.retries import retried, tried_once
 
-_OWNER = {"owner": "songswap"}
+_EVERY_TASK: dict[str, Any] = {"owner": "songswap", "on_execute_callback": hide_known_stacks}
 
 _EVERY_DAG: dict[str, Any] = {
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),
@@ -15,10 +16,10 @@ _EVERY_DAG: dict[str, Any] = {
     **ALERTS,
 }
 
-PIPELINE_DAG = {**_EVERY_DAG, "default_args": _OWNER | retried()}
+PIPELINE_DAG = {**_EVERY_DAG, "default_args": _EVERY_TASK | retried()}
 """For DAGs that load data: lost services are retried."""
 
-TEST_DAG = {**_EVERY_DAG, "default_args": _OWNER | tried_once()}
+TEST_DAG = {**_EVERY_DAG, "default_args": _EVERY_TASK | tried_once()}
 """For DAGs that check something: they report the first result."""
 
 

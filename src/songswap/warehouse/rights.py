@@ -56,6 +56,7 @@ NEEDED = {
     "songswap.estimated_durations": (*_ADD, "DELETE"),
     "songswap.snapshots": _KEEP,
     "songswap.plays_by_hour": _KEEP,
+    "songswap.totals": _KEEP,
 }
 """The rights that the pipeline's statements need, by table; the platform's are without a schema."""
 

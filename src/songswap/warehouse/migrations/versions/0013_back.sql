@@ -1,1 +1,2 @@
-DROP TABLE songswap.snapshots, songswap.plays_by_hour;
+DROP TABLE songswap.snapshots, songswap.plays_by_hour, songswap.totals;
+ALTER TABLE songswap.runs DROP counted;
