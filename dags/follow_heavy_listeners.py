@@ -4,11 +4,12 @@
 Spotify remembers a user's last 50 plays. Every ten minutes this polls the users who have lately
 played so much that they could exceed that before the next hourly run, and loads their plays as the
 hourly load does. It also polls users whose new token was on its way when a process was killed:
-Spotify may send the token once more. If nobody is at risk, it costs two queries, and the other
+Spotify may send the token once more. If nobody is at risk, it costs some queries, and the other
 tasks are skipped.
 
 | task | what it does |
 |---|---|
+| `watch` | notices that the hourly load is paused, does not end well, or waits for a pool |
 | `plan` | finds the users at risk, the most urgent first |
 | `batch` | polls them; raw responses go to the spool, then to S3 and the tables |
 | `summarise` | adds up the run in `songswap.runs`, and is red if any part of it failed |
@@ -32,6 +33,14 @@ def plan() -> list[int]:
     return hourly_load.plan_heavy_listeners()
 
 
+@task
+def watch() -> None:
+    """Notice what keeps the hourly load from going on."""
+    from songswap.orchestration import watch
+
+    watch.of_hourly_load()
+
+
 @dag(
     schedule="6-56/10 * * * *",
     dagrun_timeout=RUN_TIMEOUT,
@@ -41,6 +50,8 @@ def plan() -> list[int]:
 )
 def follow_heavy_listeners() -> None:
     """Load the plays of heavy listeners before Spotify drops them."""
+    # Depends on nothing, so that it looks whatever the others wait for.
+    watch()
     # Skipped with the batches when nobody is at risk.
     end = summarise.override(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     batch.expand(number=plan()) >> end()

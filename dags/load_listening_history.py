@@ -6,6 +6,7 @@ S3, load them into the platform's PostgreSQL, then fetch the missing data of the
 
 | task | what it does |
 |---|---|
+| `watch` | notices that `follow_heavy_listeners` is paused, or that none of its runs begins |
 | `retry` | archives and loads what earlier runs had to leave in the spool of its host |
 | `plan` | cuts the users into batches |
 | `batch` | polls each user of a batch; responses go to the spool, then to S3 and the tables |
@@ -66,6 +67,14 @@ def enrich(kind: str) -> None:
     hourly_load.enrich(kind)
 
 
+@task
+def watch() -> None:
+    """Notice what keeps the polls in between from beginning."""
+    from songswap.orchestration import watch
+
+    watch.of_heavy_listeners()
+
+
 @dag(
     schedule="1 * * * *",
     # A run that hangs does not block the next hour's.
@@ -76,6 +85,7 @@ def enrich(kind: str) -> None:
 )
 def load_listening_history() -> None:
     """Load every user's recent plays from Spotify into the platform's tables."""
+    watch()
     numbers = plan()
     retry() >> numbers
     kinds = {"tracks": "track", "artists": "artist", "features": "features"}

@@ -20,6 +20,7 @@ from songswap.storage.spool import Spool
 REPOSITORY = Path(__file__).parents[2]
 DAG = "load_listening_history"
 TASKS = {
+    "watch",
     "retry",
     "plan",
     "batch[0]",
