@@ -338,6 +338,18 @@ def test_workers_know_no_database(compose: ComposeFile) -> None:
     assert "<SONGSWAP_REDIS_PASSWORD>" in worker
 
 
+def test_api_server_can_only_read(compose: ComposeFile) -> None:
+    """Of the pipeline's settings it gets the connection of the page alone, where that is set."""
+    page = "AIRFLOW_CONN_SONGSWAP_RDS_READONLY"
+    pipeline = compose.content["x-pipeline-environment"].keys()
+    environment = {name: f"<{name}>" for name in (*compose.required(), *compose.passed_on())}
+    resolved = compose.resolved(environment)["services"]
+    assert pipeline & resolved["airflow-apiserver"]["environment"].keys() == {page}
+    assert pipeline <= resolved["airflow-worker"]["environment"].keys()
+    without = compose.resolved(dict.fromkeys(compose.required(), "x"))["services"]
+    assert page not in without["airflow-apiserver"]["environment"]
+
+
 def test_spark_is_where_it_is_used(compose: ComposeFile) -> None:
     """Only Spark's services have the image with it; of these the driver alone, which `up` does not
     start, has the pipeline's settings, and all know the secret."""
