@@ -34,7 +34,7 @@ from typing import Any
 from airflow.sdk import Param, dag, get_current_context, task
 
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
-from songswap.orchestration.retries import LONGEST_TASK
+from songswap.orchestration.retries import LONGEST_TASK, ON_DEMAND_TIMEOUT
 
 
 @task
@@ -64,6 +64,7 @@ def summarise(groups: list[dict[str, Any]]) -> dict[str, int]:
 
 @dag(
     schedule=None,
+    dagrun_timeout=ON_DEMAND_TIMEOUT,
     tags=["songswap", "on demand"],
     params={
         "source": Param(
