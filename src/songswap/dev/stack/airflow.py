@@ -63,6 +63,7 @@ class Airflow:
         self._keys = self._load_keys()
         self.password = self._keys["admin"]
         self.api = AirflowApi(self.url, ADMIN, self.password)
+        self._otlp_endpoint = environment.get("SONGSWAP_OTLP_ENDPOINT", "")
         ours = {name: text for name, text in environment.items() if not name.startswith(_FOREIGN)}
         self._environment = {**ours, **self._settings(port)}
         self.migration = self._process("migration", ["db", "migrate"])
@@ -195,11 +196,25 @@ class Airflow:
             for section, options in settings.items()
             for option, value in options.items()
         }
+        environment |= _metrics(self._otlp_endpoint)
         environment["AIRFLOW_HOME"] = str(self._folder)
         environment["NO_PROXY"] = environment["no_proxy"] = _no_proxy()
         # Airflow's process titles would overwrite the environment, by which leftovers are found.
         environment["SPT_NOENV"] = "1"
         return environment
+
+
+def _metrics(endpoint: str) -> dict[str, str]:
+    """Airflow's settings of metrics, as in docker-compose.yaml: off without an endpoint."""
+    if not endpoint:
+        return {}
+    return {
+        "AIRFLOW__METRICS__OTEL_ON": "true",
+        "AIRFLOW__METRICS__LEGACY_NAMES_ON": "false",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
+        "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=songswap",
+    }
 
 
 def _no_proxy() -> str:
