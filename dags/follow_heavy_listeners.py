@@ -22,6 +22,7 @@ from airflow.sdk import TriggerRule, dag, task
 from songswap.orchestration.batches import batch, summarise
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import RUN_TIMEOUT
+from songswap.orchestration.schedules import between
 
 
 @task
@@ -33,7 +34,7 @@ def plan() -> list[int]:
 
 
 @dag(
-    schedule="6-56/10 * * * *",
+    schedule=between(),
     dagrun_timeout=RUN_TIMEOUT,
     tags=["songswap", "every 10 minutes"],
     **described(__doc__),

@@ -40,6 +40,7 @@ from airflow.sdk import TriggerRule, dag, task
 from songswap.orchestration.batches import batch, summarise
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import RUN_TIMEOUT
+from songswap.orchestration.schedules import hourly
 
 
 @task
@@ -67,7 +68,7 @@ def enrich(kind: str) -> None:
 
 
 @dag(
-    schedule="1 * * * *",
+    schedule=hourly(),
     # A run that hangs does not block the next hour's.
     dagrun_timeout=RUN_TIMEOUT,
     tags=["songswap", "hourly"],
