@@ -10,6 +10,7 @@ from airflow.sdk.log import mask_secret
 from songswap import settings
 from songswap.alerts.webhook import SERVICES, Webhook
 from songswap.checks.sanity.context import connection_named
+from songswap.errors import SettingsError
 from songswap.settings import airflow_connection, spotify_connection
 from songswap.settings.addresses import plain_hosts
 from songswap.settings.warehouse_dsn import dsn_of
@@ -46,6 +47,25 @@ def read_warehouse() -> str:
         AirflowNotFoundException: the connection is not defined; Airflow's text names it.
     """
     return dsn_of(_connection("SongSwap_RDS"))
+
+
+def read_read_only_warehouse() -> str:
+    """Return libpq's connection string for what only reads, such as the page.
+
+    The pipeline's own login never takes its place.
+
+    Raises:
+        SettingsError: it is not set, or cannot be read.
+    """
+    name = "SongSwap_RDS_ReadOnly"
+    found = find_connection(name)
+    if found is None:
+        raise SettingsError(
+            "Airflow's api-server has no connection to the warehouse: nothing can be shown. Set"
+            f" {connection_named(name)}, with a login that can only read; docs/deployment.md has"
+            " its rights, and `songswap check postgres` checks them."
+        )
+    return dsn_of(found, f"The connection {name}")
 
 
 def find_webhook() -> Webhook | None:
