@@ -313,6 +313,18 @@ def test_every_run_ends(airflow: Any) -> None:
         assert run > task or name == "follow_heavy_listeners", name
 
 
+def test_minute_of_the_schedule_is_a_setting(airflow: Any) -> None:
+    """The polls between follow it; a wrong one keeps no DAG from running."""
+    code = (
+        "import os; os.environ['SONGSWAP_MINUTE'] = '{}'\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        "bag = DagBag('dags'); names = ('load_listening_history', 'follow_heavy_listeners')\n"
+        "print(bag.import_errors, [bag.dags[name].schedule for name in names])"
+    )
+    assert last_line(airflow, code.format(17)) == "{} ['17 * * * *', '2-52/10 * * * *']"
+    assert last_line(airflow, code.format(60)) == "{} ['1 * * * *', '6-56/10 * * * *']"
+
+
 def test_no_task_outlasts_the_queue(airflow: Any) -> None:
     """Each task has a limit of a day at most: Redis gives no task to a second worker before a
     worker that is asked to stop has ended or killed it."""
