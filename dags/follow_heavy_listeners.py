@@ -12,20 +12,23 @@ tasks are skipped.
 | `watch` | notices that the hourly load is paused, does not end well, or waits for a pool |
 | `plan` | finds the users at risk, the most urgent first |
 | `batch` | polls them; raw responses go to the spool, then to S3 and the tables |
+| `publish_…` | updates the assets `songswap_plays`, `songswap_catalogue`; skipped without news |
 | `summarise` | adds up the run in `songswap.runs`, and is red if any part of it failed |
 
 **When it is red**, the log of `summarise` says what failed, as in `load_listening_history`, which
 polls everybody at the next hour in any case. Clearing any task is safe at any time.
 """
 
-from airflow.sdk import TriggerRule, dag, task
+from airflow.sdk import dag, task
 
+from songswap.orchestration.assets import publish_catalogue, publish_plays
 from songswap.orchestration.batches import batch, summarise
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import RUN_TIMEOUT
 
 
-@task
+# Where it returns nothing, all that follows is skipped, without a process.
+@task.short_circuit
 def plan() -> list[int]:
     """Find the users at risk."""
     from songswap.orchestration import hourly_load
@@ -52,9 +55,7 @@ def follow_heavy_listeners() -> None:
     """Load the plays of heavy listeners before Spotify drops them."""
     # Depends on nothing, so that it looks whatever the others wait for.
     watch()
-    # Skipped with the batches when nobody is at risk.
-    end = summarise.override(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
-    batch.expand(number=plan()) >> end()
+    batch.expand(number=plan()) >> [publish_plays(), publish_catalogue()] >> summarise()
 
 
 follow_heavy_listeners()

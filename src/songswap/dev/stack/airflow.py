@@ -15,6 +15,7 @@ from pathlib import Path
 
 from songswap.dev.stack import metrics
 from songswap.dev.stack.airflow_api import AirflowApi
+from songswap.dev.stack.plan import PAGE
 from songswap.supervision.private import write_private
 from songswap.supervision.process import Process, stop_all
 
@@ -28,6 +29,8 @@ _COMPONENTS = {
 }
 # The user's own settings of Python and Airflow belong to other installations.
 _FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHON")
+_OF_TASKS = ("AIRFLOW_CONN_", "AIRFLOW_VAR_", "SPOTIFY_")
+"""What the api-server, which browsers reach, does not get: but for the connection of the page."""
 
 
 class Airflow:
@@ -109,12 +112,19 @@ class Airflow:
         stop_all([self.migration, *self.components], timeout_s)
 
     def _process(self, name: str, words: list[str]) -> Process:
+        environment = self._environment
+        if name == "api-server":
+            environment = {
+                variable: text
+                for variable, text in environment.items()
+                if variable == PAGE or not variable.startswith(_OF_TASKS)
+            }
         return Process(
             f"Airflow's {name}",
             [sys.executable, "-m", "airflow", *words],
             log=self.logs / f"{name}.log",
             mark=self._mark,
-            environment=self._environment,
+            environment=environment,
         )
 
     def _load_keys(self) -> dict[str, str]:
