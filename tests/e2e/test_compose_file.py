@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from e2e.compose_file import Compose, ComposeFile
 
 import songswap
+from songswap.dev.stack import metrics
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -187,6 +188,16 @@ def test_metrics_are_on_with_an_address_alone(compose: ComposeFile, tmp_path: Pa
         )
         assert is_on in done.stdout.splitlines()
         assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == endpoint
+
+
+def test_metrics_of_the_demo_are_set_alike(compose: ComposeFile) -> None:
+    """What is tried with the demo's Airflow is what a deployment sends."""
+    endpoint = "http://collector:4318"
+    given = dict.fromkeys(compose.required(), "x") | {"SONGSWAP_OTLP_ENDPOINT": endpoint}
+    environment = compose.resolved(given)["services"]["airflow-worker"]["environment"]
+    expected = metrics.settings(endpoint) | {"AIRFLOW__METRICS__OTEL_ON": "true #false"}
+    assert expected.items() <= environment.items()
+    assert metrics.settings("") == {}
 
 
 def test_one_port_is_published(compose: ComposeFile) -> None:
