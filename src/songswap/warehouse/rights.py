@@ -31,8 +31,8 @@ NEEDED = {
     "ArtistGenres": _ADD,
     "ArtistFollowers": _KEEP,
     "songswap.schema_version": _READ,
-    "songswap.runs": _KEEP,
-    "songswap.steps": _KEEP,
+    "songswap.runs": (*_KEEP, "DELETE"),
+    "songswap.steps": (*_KEEP, "DELETE"),
     "songswap.polls": _KEEP,
     "songswap.grants": _KEEP,
     "songswap.tokens": _KEEP,
@@ -54,7 +54,7 @@ NEEDED = {
     "songswap.streams": (*_KEEP, "DELETE"),
     "songswap.export_tracks": _KEEP,
     "songswap.estimated_durations": (*_ADD, "DELETE"),
-    "songswap.snapshots": _KEEP,
+    "songswap.snapshots": (*_KEEP, "DELETE"),
     "songswap.plays_by_hour": _KEEP,
 }
 """The rights that the pipeline's statements need, by table; the platform's are without a schema."""
