@@ -20,14 +20,14 @@ from songswap.alerts.notices import Notice
 from songswap.alerts.problem import Problem
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
-from songswap.pipelines import hours, run_notices, run_problems
+from songswap.pipelines import hours, run_notices, run_problems, snapshot
 from songswap.pipelines.batch import run_batches
 from songswap.pipelines.drain import drain_spool, report
 from songswap.pipelines.enrich import KINDS, enrich
 from songswap.pipelines.run_problems import Facts, Limits
 from songswap.settings import Settings
 from songswap.storage.spool import Spool
-from songswap.warehouse import grant_states, grants, leases, runs, spools
+from songswap.warehouse import grant_states, grants, leases, runs, spools, totals
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.runs import StepKey
@@ -107,7 +107,7 @@ def summarise(
     """Add up a run, record its end in ``songswap.runs``, and decide whether it succeeded.
 
     It failed when it was never planned, when a part of it failed, or when something waits in the
-    spool of any host.
+    spool of any host. The snapshot of an hourly run follows its end, and changes nothing of it.
 
     Args:
         known: problems of steps that the caller knows of, by step and number, as in ``batch 3``.
@@ -137,8 +137,12 @@ def summarise(
         app, pauses = settings.spotify.client_id, run_problems.pauses(problems)
         notices = run_notices.due(connection, app, counts, pauses, clock())
         seconds = runs.end_run(connection, run_id, state, counts, clock(), problem)
+        totals.add(connection, run_id)
         spool.acknowledge(facts.recoveries)
     counts["seconds"] = round(seconds)
+    # Not of a run of some users, of which there are six an hour.
+    if facts.users or not facts.is_planned:
+        notices += snapshot.take(settings.warehouse_dsn, run_id, clock)
     return Summary(counts, problem, state, run_problems.causes(problems), notices)
 
 

@@ -8,6 +8,7 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import APIRouter, Depends, FastAPI
 
 from songswap.orchestration.web import data, health, static_files
+from songswap.orchestration.web.answers import Headers, answer_errors
 
 DAG = "load_listening_history"
 """Who may read this DAG may read the page."""
@@ -21,4 +22,6 @@ def create_app() -> FastAPI:
     app.include_router(protected)
     app.include_router(health.router)
     app.include_router(static_files.router)
+    answer_errors(app)
+    app.add_middleware(Headers)
     return app
