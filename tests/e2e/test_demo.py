@@ -209,6 +209,7 @@ def test_demo_from_start_to_stop(
             "backfill_data",
             "follow_heavy_listeners",
             "import_streaming_history",
+            "maintenance",
             "replay_archive",
         }
         assert set(api.dags()) == {DAG, *others, *DAILY}
