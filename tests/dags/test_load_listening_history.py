@@ -245,6 +245,27 @@ def test_ending_a_run_from_outside_ends_its_row(
     assert titles(platform) == alerts
 
 
+def test_run_marked_where_there_is_no_warehouse(airflow: Any, make_platform: MakePlatform) -> None:
+    """The api-server has the page's connection alone: a sentence says who ends the row."""
+    platform = make_platform(users=1, real_time=True)
+    run = airflow.run(DAG, platform)
+    platform.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
+    environment = airflow.environment(platform)
+    del environment["AIRFLOW_CONN_SONGSWAP_RDS"]
+    done = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, str(Path(__file__).parent / "end_run.py"), run["run_id"], "failed"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-3000:]
+    assert "is left to the next run" in output
+    assert "Traceback" not in output
+    assert platform.rows("SELECT state FROM songswap.runs") == [("running",)]
+
+
 def last_line(airflow: Any, code: str) -> str:
     """Run code in the repository with Airflow's environment; return its last line of output."""
     done = subprocess.run(  # noqa: S603  (our own code)

@@ -33,6 +33,7 @@ DAILY = (
     "test_postgres",
     "test_s3",
     "test_spotipy",
+    "test_tables",
     "test_discord_failure_notifications",
     "test_file_utils",
     "test_rds_load_artist",
