@@ -13,10 +13,12 @@ from factories import MakePlatform
 from typer.testing import CliRunner
 
 from songswap.cli.main import app
+from songswap.clock import utc_now
 from songswap.dev.stack.report import read_report
-from songswap.pipelines import hourly_load, run_counts
+from songswap.pipelines import hourly_load, run_counts, snapshot
 from songswap.pipelines.fetch import fetch
-from songswap.warehouse import tokens
+from songswap.warehouse import snapshots, tokens
+from songswap.warehouse.connection import connect
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 
@@ -84,6 +86,15 @@ def fits(command: str, value: dict[str, Any], *data: str, without: tuple[str, ..
         assert re.fullmatch(r"[a-z0-9_.\[\]]+", key), key
 
 
+def page(dsn: str) -> dict[str, Any]:
+    """What the page shows."""
+    with connect(dsn) as connection:
+        found = snapshots.latest(connection, utc_now())
+        plays = snapshots.plays_by_hour(connection, utc_now())
+    assert found
+    return {**found.facts, "plays_by_hour": [hour._asdict() for hour in plays]}
+
+
 Run = Callable[..., dict[str, Any]]
 
 
@@ -110,6 +121,8 @@ def test_empty_warehouse_gives_every_documented_key(warehouse_dsn: str, songswap
     fits("status", status)
     assert (status["last_run"], status["spool"], status["plays"]) == (None, None, 0)
     fits("grants", songswap(environment, "grants"))
+    assert snapshot.take(warehouse_dsn, "r", utc_now) == []
+    fits("/songswap/snapshot", page(warehouse_dsn))
     fits("check --fresh 90m", songswap(environment, "check --fresh 90m", code=1))
     report = read_report(warehouse_dsn, "none", "failed")
     fits("load", {"run_id": "", **report.pop("counts")})
@@ -160,6 +173,9 @@ def test_full_warehouse_gives_only_documented_keys(
     fits("grants", listed)
     full = ("pauses", "newest_gaps", "last_run", "spool", "narrow_columns")
     assert all([*(status[name] for name in full), listed["grants"]])
+    shown = page(platform.settings.warehouse_dsn)
+    fits("/songswap/snapshot", shown)
+    assert all(shown[name] for name in ("run", "runs", "hosts", "plays_by_hour"))
     report = read_report(platform.settings.warehouse_dsn, loaded["run_id"], "success")
     fits("load", {"run_id": "", **report.pop("counts")})
     fits("demo", report, without=("counts",))

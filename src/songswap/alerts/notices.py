@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from songswap.alerts.problem import Problem, advice_for
+
 LOOK = "look"
 PAUSED = "paused"
 RESUMED = "resumed"
@@ -98,6 +100,16 @@ def limit_is_too_small(users: int) -> str:
         " plays before the limit lets them be polled. They are polled all the same, the most urgent"
         " first, until Spotify refuses; what is lost then is in songswap.gaps. Only a higher limit"
         " of the app, or fewer users, helps. This is said once a day."
+    )
+
+
+def page_is_stale(problem: Problem) -> str:
+    """Return a sentence about the page in Airflow, which could not be brought up to date."""
+    advice = advice_for(problem.kind) or "Read the log of the task 'summarise'."
+    return (
+        "The page SongSwap in Airflow is out of date: the run's snapshot failed, which concerns"
+        f" neither the run nor any play. {problem.text} The page shows the last snapshot, with its"
+        f" time, until a later run takes one. {advice}"
     )
 
 

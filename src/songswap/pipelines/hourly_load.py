@@ -20,7 +20,7 @@ from songswap.alerts.notices import Notice
 from songswap.alerts.problem import Problem
 from songswap.clock import utc_now
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
-from songswap.pipelines import hours, run_notices, run_problems
+from songswap.pipelines import hours, run_notices, run_problems, snapshot
 from songswap.pipelines.batch import run_batches
 from songswap.pipelines.drain import drain_spool, report
 from songswap.pipelines.enrich import KINDS, enrich
@@ -107,7 +107,7 @@ def summarise(
     """Add up a run, record its end in ``songswap.runs``, and decide whether it succeeded.
 
     It failed when it was never planned, when a part of it failed, or when something waits in the
-    spool of any host.
+    spool of any host. The snapshot of an hourly run follows its end, and changes nothing of it.
 
     Args:
         known: problems of steps that the caller knows of, by step and number, as in ``batch 3``.
@@ -139,6 +139,9 @@ def summarise(
         seconds = runs.end_run(connection, run_id, state, counts, clock(), problem)
         spool.acknowledge(facts.recoveries)
     counts["seconds"] = round(seconds)
+    # Not of a run of some users, of which there are six an hour.
+    if facts.users or not facts.is_planned:
+        notices += snapshot.take(settings.warehouse_dsn, run_id, clock)
     return Summary(counts, problem, state, run_problems.causes(problems), notices)
 
 

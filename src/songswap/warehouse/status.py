@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import psycopg
 
-from songswap.warehouse import grant_states, missing, polls, tokens
+from songswap.warehouse import coverage, grant_states, missing, polls, tokens
+from songswap.warehouse.coverage import Coverage
 from songswap.warehouse.limits import capacity, pauses
 from songswap.warehouse.limits.pauses import Pause
 from songswap.warehouse.missing import Backlog
@@ -60,13 +61,6 @@ class Feeds(NamedTuple):
     quiet: int
 
 
-class Coverage(NamedTuple):
-    """How many tracks or artists there are, and how many of them have rows in each other table."""
-
-    total: int
-    having: dict[str, int]
-
-
 @dataclass(frozen=True, slots=True)
 class Status:
     """The status of the warehouse; ``missing`` by kind, ``grants`` by state.
@@ -114,8 +108,8 @@ def read(connection: psycopg.Connection, kinds: tuple[str, ...], now: datetime) 
         plays=plays,
         newest_play=newest_play,
         last_run=next((LastRun(*row) for row in rows["last_run"]), None),
-        tracks=Coverage(*rows["tracks"][0]),
-        artists=Coverage(*rows["artists"][0]),
+        tracks=coverage.tracks(connection),
+        artists=coverage.artists(connection),
         missing={kind: missing.find(connection, kind, now) for kind in kinds},
         gaps=gaps,
         newest_gaps=[Gap(*row) for row in rows["open_gaps"]],

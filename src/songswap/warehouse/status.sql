@@ -15,24 +15,6 @@ SELECT run_id,
   started_at
 FROM songswap.runs ORDER BY started_at DESC LIMIT 1
 
--- name: tracks
--- And how many have rows in each other table.
-SELECT (SELECT count(*) FROM "Tracks"), json_build_object(
-  'images', (SELECT count(DISTINCT id) FROM "TrackImages"),
-  'popularity', (SELECT count(DISTINCT id) FROM "TrackPopularity"),
-  'features', (SELECT count(*) FROM "TrackFeatures"),
-  'preview', (SELECT count(*) FROM "TrackPreviews")
-)
-
--- name: artists
--- As tracks.
-SELECT (SELECT count(*) FROM "Artists"), json_build_object(
-  'images', (SELECT count(DISTINCT id) FROM "ArtistImages"),
-  'popularity', (SELECT count(DISTINCT id) FROM "ArtistPopularity"),
-  'followers', (SELECT count(DISTINCT id) FROM "ArtistFollowers"),
-  'genres', (SELECT count(DISTINCT id) FROM "ArtistGenres")
-)
-
 -- name: losses
 -- Open gaps, and items that were rejected.
 SELECT (SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL),
