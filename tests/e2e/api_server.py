@@ -5,10 +5,14 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
 
-from songswap.dev.stack.loopback import URLError, call_json
+import psycopg
+
+from songswap.dev.stack.loopback import HTTPError, URLError, call, call_json
 from songswap.supervision.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
@@ -17,6 +21,7 @@ SIMPLE = {"admin": "admin", "viewer": "viewer", "nobody": "none"}
 """Users of the simple auth manager with their roles; Airflow has no role with that last name."""
 
 FAB = {"admin": "Admin", "viewer": "Viewer", "nobody": "Public"}
+PAGE_CONNECTION = "SongSwap_RDS_ReadOnly"
 _FAB_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 
@@ -87,15 +92,12 @@ class ApiServer:
     Args:
         metadata: the database that it serves.
         port: on 127.0.0.1.
-        environment: more settings, and connections.
         fab: whether logins are those of the FAB auth manager.
     """
 
-    def __init__(
-        self, metadata: Metadata, port: int, environment: Mapping[str, str], *, fab: bool = False
-    ) -> None:
+    def __init__(self, metadata: Metadata, port: int, *, fab: bool = False) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        own = {"AIRFLOW__API__BASE_URL": self.url, **environment}
+        own = {"AIRFLOW__API__BASE_URL": self.url}
         if fab:
             own["AIRFLOW__CORE__AUTH_MANAGER"] = _FAB_MANAGER
         self.process = Process(
@@ -120,9 +122,41 @@ class ApiServer:
         login = {"username": user, "password": PASSWORD}
         return str(call_json("POST", f"{self.url}/auth/token", login)["access_token"])
 
-    def get(self, path: str, user: str | None) -> Any:
-        """The JSON of a path, as a user or without credentials."""
-        return call_json("GET", f"{self.url}{path}", token=self.token(user) if user else None)
+    def get(
+        self, path: str, user: str | None, token: str | None = None
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """The status, headers and JSON of a path, as a user, with a token, or with neither."""
+        request = Request(f"{self.url}{path}")  # noqa: S310  (ours)
+        if token := self.token(user) if user else token:
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
+                return answer.status, answer.headers, json.loads(answer.read())
+        except HTTPError as error:
+            with error:
+                return error.code, error.headers, json.loads(error.read())
+
+    def connect_page(self, dsn: str) -> None:
+        """Set the connection of the page, as an admin does in Airflow's pages."""
+        parts = psycopg.conninfo.conninfo_to_dict(dsn)
+        self.disconnect_page()
+        connection = {
+            "connection_id": PAGE_CONNECTION,
+            "conn_type": "postgres",
+            "host": parts["host"],
+            "port": int(str(parts["port"])),
+            "login": parts["user"],
+            "password": parts["password"],
+            "schema": parts["dbname"],
+        }
+        url = f"{self.url}/api/v2/connections"
+        call_json("POST", url, connection, token=self.token("admin"))
+
+    def disconnect_page(self) -> None:
+        """Remove it."""
+        url = f"{self.url}/api/v2/connections/{PAGE_CONNECTION}"
+        with suppress(HTTPError):
+            call("DELETE", url, token=self.token("admin"))
 
     def _answers(self) -> bool:
         try:

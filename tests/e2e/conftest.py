@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import debian_packages
+import psycopg
 import pytest
 from built_wheel import Wheel, built
+from e2e.api_server import ApiServer, Metadata
+from e2e.browser import Chromium
 from e2e.compose_file import Compose, ComposeFile
 from e2e.deployment import PORTS, Deploy, Deployment
 from hosts import Host
 
+from songswap.dev.stack.postgres import Postgres
 from songswap.supervision.process import marked
 
 REPOSITORY = Path(__file__).parents[2]
@@ -68,3 +72,69 @@ def deploy(compose: ComposeFile, free_port: Callable[[], int], tmp_path: Path) -
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
     """The wheel, built, and installed into a clean environment."""
     return built(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def page_warehouse(postgres: Postgres, _migrated: str) -> str:
+    """The DSN of a warehouse for the page, with the login of the pipeline."""
+    postgres.create_database("page", template=_migrated)
+    with psycopg.connect(postgres.dsn("page"), autocommit=True) as connection:
+        connection.execute("ALTER ROLE songswap IN DATABASE page SET search_path = public")
+    return postgres.dsn("page")
+
+
+@pytest.fixture(scope="session")
+def page_login(page_warehouse: str) -> str:
+    """The same with the login of the page, which may read what it shows and nothing else."""
+    with psycopg.connect(page_warehouse, autocommit=True) as connection:
+        connection.execute("CREATE ROLE page LOGIN PASSWORD 'page'")
+        connection.execute("GRANT USAGE ON SCHEMA songswap TO page")
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA songswap TO page")
+    return psycopg.conninfo.make_conninfo(page_warehouse, user="page", password="page")
+
+
+@pytest.fixture(scope="session")
+def metadata(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Metadata:
+    """A metadata database with the DAGs."""
+    postgres.create_database("metadata")
+    made = Metadata(tmp_path_factory.mktemp("metadata") / "airflow", postgres.dsn("metadata"))
+    made.prepare()
+    return made
+
+
+@pytest.fixture(scope="session")
+def api_server(
+    metadata: Metadata, page_login: str, free_port: Callable[[], int]
+) -> Iterator[ApiServer]:
+    """An api-server with the simple auth manager; the page's connection is in the database."""
+    server = ApiServer(metadata, free_port())
+    try:
+        server.start()
+        server.connect_page(page_login)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def fab_server(
+    metadata: Metadata, api_server: ApiServer, free_port: Callable[[], int]
+) -> Iterator[ApiServer]:
+    """An api-server with the FAB auth manager, on the same database."""
+    metadata.prepare_fab()
+    server = ApiServer(metadata, free_port(), fab=True)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """A headless Chromium: this machine's own, or Debian's. Skipped where there is neither.
+
+    While it runs, no other test of the same process has an event loop of its own.
+    """
+    with Chromium() as browser:
+        yield browser
