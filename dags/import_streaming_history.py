@@ -71,7 +71,10 @@ def summarise(groups: list[dict[str, Any]]) -> dict[str, int]:
             type="string",
             minLength=1,
             examples=["/var/lib/exports", "s3://songswap/exports"],
-            description="A folder that all workers see, or s3://BUCKET/PREFIX.",
+            title="Where the exports are",
+            description_md="A folder that **all workers** see, or `s3://BUCKET/PREFIX`. In it, each"
+            " user's export is a folder `user12` or a zip `user12.zip`, by the user's id in the"
+            " warehouse.",
         ),
     },
     **described(__doc__),

@@ -13,7 +13,7 @@ users and hours travel between tasks.
 
 | param | |
 |---|---|
-| `users` | their ids; all users in the archive, if empty |
+| `users` | their ids, as `12, 13`; all users in the archive, if empty |
 | `from` | the first hour (UTC), as `2026-11-22T08`, or a day; the first response, if empty |
 | `to` | the hour before which it ends; after the last response, if empty |
 | `dry_run` | only count users and objects; the log of `summarise` has the numbers |
@@ -69,25 +69,38 @@ def summarise(units: list[dict[str, int]]) -> dict[str, int]:
     schedule=None,
     tags=["songswap", "on demand"],
     params={
+        # With examples, the form has a text field; a conf may have a list, too.
         "users": Param(
-            [],
-            type="array",
+            None,
+            type=["null", "string", "array"],
             items={"type": "integer", "minimum": 0},
-            description="The ids of the users; all in the archive, if empty.",
+            examples=["12", "12, 13"],
+            title="Users",
+            description_md="Their ids, with commas: `12, 13`. **Empty: all users in the archive.**"
+            " `songswap grants --state active` shows the ids.",
         ),
         "from": Param(
             None,
             type=["null", "string"],
-            pattern=r"^\d{4}-\d\d-\d\d(T\d\d)?$",
-            description="The first hour (UTC), as 2026-11-22T08.",
+            examples=["2026-11-22T08", "2026-11-22"],
+            title="From (UTC)",
+            description_md="The first hour, as `2026-11-22T08`, or a day, as `2026-11-22`."
+            " **Empty: from the first response on.**",
         ),
         "to": Param(
             None,
             type=["null", "string"],
-            pattern=r"^\d{4}-\d\d-\d\d(T\d\d)?$",
-            description="The hour (UTC) before which it ends.",
+            examples=["2026-11-22T10", "2026-11-23"],
+            title="To (UTC)",
+            description_md="The hour or day before which it ends: from `2026-11-22T08` to"
+            " `2026-11-22T10` are two hours. **Empty: to the last response.**",
         ),
-        "dry_run": Param(False, type="boolean", description="Only count what would be read."),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description_md="Only count users and objects: the log of `summarise` has the numbers.",
+        ),
     },
     **described(__doc__),
     **PIPELINE_DAG,

@@ -10,6 +10,7 @@ Runs daily and on demand. It only reads.
 | `query` | PostgreSQL accepts its login, responds, and can be written to |
 | `tables` | all tables, the platform's and ours, exist, with the rights that are needed |
 | `version` | the pipeline's schema is at the version of this code |
+| `read_only` | where `SongSwap_RDS_ReadOnly` is set, its login can read, and write nothing |
 | `log` | reports whether the server logs tokens, and how to stop it; never red |
 
 **When it is red**, the log says what to set where. Meanwhile the hourly load stores Spotify's
@@ -37,7 +38,7 @@ from songswap.orchestration.sanity import check_tasks
 )
 def test_postgres() -> None:
     """Check that the warehouse is as the pipeline needs it."""
-    steps = ("provider", "connection", "query", "tables", "version", "log")
+    steps = ("provider", "connection", "query", "tables", "version", "read_only", "log")
     chain(*check_tasks("postgres", *steps))
 
 

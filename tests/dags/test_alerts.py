@@ -150,7 +150,7 @@ def test_alert_check_is_red_when_alerts_are_wrong(
     assert "not-for-discord" not in str(platform.messages())
     assert platform.messages() == []
 
-    sources = broken_copy(("alerts/message.py", '"America/Los_Angeles"', '"America/Phoenix"'))
+    sources = broken_copy(("alerts/embed.py", "{at.astimezone(zone)", "{at.astimezone(UTC)"))
     run = airflow.run(ALERT_CHECK, platform, sources=sources)
     assert run["state"] == "failed"
     assert run["tasks"]["alert_arrived"] == "failed"

@@ -31,7 +31,8 @@ def test_replay_restores_lost_plays(airflow: Any, make_platform: MakePlatform) -
     before = platform.history()
     platform.execute('DELETE FROM "History"')
 
-    dry = airflow.run(DAG, platform, conf={"dry_run": True})
+    everything: dict[str, Any] = {"users": [], "from": None, "to": None, "dry_run": True}
+    dry = airflow.run(DAG, platform, conf=everything)
     assert dry["state"] == "success", dry["log"]
     counts, _ = summary(airflow, dry)
     assert (counts["users"], counts["objects"]) == (20, len(platform.objects()))
@@ -39,7 +40,8 @@ def test_replay_restores_lost_plays(airflow: Any, make_platform: MakePlatform) -
 
     # Some users and hours only. The second hour has responses of those who listened meanwhile.
     users = [id_ for (id_,) in platform.rows('SELECT id FROM "Users" ORDER BY id LIMIT 15')]
-    conf = {"users": users, "from": "2026-11-22", "to": "2026-11-22T19"}
+    ids = ", ".join(map(str, users))  # as in the form; a list is right, too
+    conf = {"users": ids, "from": "2026-11-22", "to": "2026-11-22T19"}
     part = airflow.run(DAG, platform, conf=conf)
     assert part["state"] == "success", part["log"]
     assert len([task for task in part["tasks"] if task.startswith("replay[")]) == 15
@@ -58,3 +60,19 @@ def test_replay_restores_lost_plays(airflow: Any, make_platform: MakePlatform) -
     assert {state for task, state in red["tasks"].items() if task != "summarise"} == {"success"}
     assert "1 objects are damaged" in platform.messages()[-1]["embeds"][0]["description"]
     assert platform.history() == before
+
+
+def test_param_that_cannot_be_read_is_named(airflow: Any, make_platform: MakePlatform) -> None:
+    """The message is the sentence; nothing else was done. Lists of users stay right."""
+    platform = make_platform(users=1)
+    run = airflow.run(DAG, platform, conf={"users": [1], "from": "tomorrow"})
+    assert run["tasks"] == {
+        "plan": "failed",
+        "replay": "upstream_failed",
+        "summarise": "upstream_failed",
+    }
+    (message,) = platform.messages()
+    description = message["embeds"][0]["description"]
+    assert "'tomorrow' is not an hour: write 2026-11-22T08" in description
+    assert "Traceback" not in run["log"]
+    assert "error=SettingsError" in run["log"]

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from songswap.alerts.services import Services
 from songswap.alerts.webhook import Webhook
 from songswap.checks.sanity.context import from_environment as checked_environment
 from songswap.checks.sanity.s3 import connections as check_s3
 from songswap.checks.sanity.s3_bucket import PIPELINE, TESTS
 from songswap.clock import utc_now
-from songswap.errors import SongSwapError
+from songswap.errors import SettingsError, SongSwapError
 from songswap.settings import another_warehouse, archive_of, from_environment, warehouse_dsn
-from songswap.settings.airflow_connection import parse_connection
+from songswap.settings.airflow_connection import Connection, parse_connection
 from songswap.settings.warehouse_dsn import dsn_of, places
 from songswap.storage.s3 import open_store
 
@@ -46,6 +47,9 @@ _texts = st.sampled_from(
         *('{{"extra": {{"webhook_endpoint": "webhooks/1/{}"}}}}', '{{"host": "https://{}"}}'),
         *('{{"extra": {{"verify": "{}"}}}}', '{{"extra": {{"service_config": "{}"}}}}'),
         *('{{"extra": {{"iam": "{}"}}}}', '{{"extra": {{"connect_timeout": "{}"}}}}'),
+        # Addresses of services.
+        *("slack://{}", "slack://T1/B1/{}", "mailto://u:{}@h", "mailtos://{}", "json://u:{}@h/x"),
+        *("https://hooks.slack.com/services/{}", "jsons://h/x?verify=no&y={}", "xml://h:{}/"),
     ]
 )
 
@@ -94,7 +98,15 @@ def read_everywhere(text: str) -> list[Callable[[], object]]:
         lambda: check_s3(context),
         lambda: Webhook.parse(parse_connection("NAME", text), None),
         lambda: Webhook.parse(None, text),
+        lambda: require_services(text),
     ]
+
+
+def require_services(text: str) -> None:
+    """Read addresses of services; what is said about them is raised."""
+    problems = Services.parse(Connection(password=text), ()).problems
+    if problems:
+        raise SettingsError(" ".join(problems))
 
 
 @given(text=_texts, secret=_secrets, form=st.sampled_from(["raw", "quoted", "json"]))

@@ -1,41 +1,38 @@
-"""Messages about runs, as Discord embeds: pure, and within Discord's limits.
+"""Messages about runs, pure, in parts: `embed` and `plain_text` put them into words for a service.
 
-A title has up to 256 characters, a description 4,096, a field 1,024, an embed 6,000:
-https://discord.com/developers/docs/resources/message#embed-object-embed-limits
+A message is written once and looks alike everywhere. Its lines, tasks and names may be text from
+outside, which is never markup; its advice is our own.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from enum import IntEnum
+from typing import NamedTuple
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from songswap.alerts.notices import LOOK, PAUSED, RESUMED
-from songswap.alerts.problem import Problem, cut
+from songswap.alerts.problem import Problem
 
-Embed = dict[str, Any]
-
-_LOS_ANGELES = ZoneInfo("America/Los_Angeles")
-_RED = 0xD32F2F
-_GREEN = 0x2E7D32
-_YELLOW = 0xF9A825
 _MOST_PROBLEMS = 3
 _MOST_LOGS = 3
 _MOST_TASKS = 10
-_TITLE = 256
-_DESCRIPTION = 2000
-"""Of Discord's 4,096, to keep the whole embed below 6,000."""
 
-_FIELD = 1024
+
+class Color(IntEnum):
+    """How urgent a message is, as a color of Discord."""
+
+    RED = 0xD32F2F
+    GREEN = 0x2E7D32
+    YELLOW = 0xF9A825
+
+
 _NOTICES = {
-    LOOK: ("🟡 {}: look at this", _YELLOW),
-    PAUSED: ("🟡 {} is paused", _YELLOW),
-    RESUMED: ("🟢 {} goes on", _GREEN),
+    LOOK: ("🟡 {}: look at this", Color.YELLOW),
+    PAUSED: ("🟡 {} is paused", Color.YELLOW),
+    RESUMED: ("🟢 {} goes on", Color.GREEN),
 }
-_MARKDOWN = re.compile(r"([\\`*_~|\[\]<>])")
 
 
 class FailedTask(NamedTuple):
@@ -51,6 +48,13 @@ class FailedTask(NamedTuple):
     map_index: int
     problem: Problem | None
     causes: tuple[Problem, ...] = ()
+
+
+class Link(NamedTuple):
+    """A page of Airflow; the text may be from outside."""
+
+    text: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,28 @@ class Run:
         return f"{self.url}/tasks/{quote(task.task_id)}{mapped}"
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message about a run.
+
+    Args:
+        at: when it happened (aware).
+        lines: what happened.
+        advice: what an operator does about it, in our own words with commands in backticks.
+        failed: how many tasks failed, and which.
+        logs: the logs to read.
+    """
+
+    title: str
+    color: Color
+    run: Run
+    at: datetime
+    lines: tuple[str, ...]
+    advice: tuple[str, ...] = ()
+    failed: str = ""
+    logs: tuple[Link, ...] = ()
+
+
 def failure(
     run: Run,
     failed: Sequence[FailedTask],
@@ -84,7 +110,7 @@ def failure(
     in_a_row: int,
     at: datetime,
     overdue: Problem | None = None,
-) -> Embed:
+) -> Message:
     """Build the message that a run failed, or a task of it.
 
     Args:
@@ -100,21 +126,20 @@ def failure(
     lines = [_line(problem, count) for problem, count in problems[:_MOST_PROBLEMS]]
     if more := len(problems) - len(lines):
         lines.append(f"{more} more: the log of the last task that failed has them.")
+    if not any(lines):
+        lines = ["The task was killed before it could report: its log may say why."]
     advice = dict.fromkeys(problem.what_to_do for problem, _ in problems[:_MOST_PROBLEMS])
     share = f"{len(failed):,} of {tasks:,} tasks"
-    return {
-        "title": f"🔴 {run.dag_id} failed{again}"[:_TITLE],
-        "color": _RED,
-        "description": cut("\n".join(lines), _DESCRIPTION)
-        or "The task was killed before it could report: its log may say why.",
-        "fields": [
-            _field("What to do", "\n".join(advice) or "Read the log, then clear the task."),
-            _field("Failed", f"{share}: {_names(failed)}" if failed else share),
-            _field("Log", _logs(run, failed)),
-            *_where_and_when(run, at),
-        ],
-        "timestamp": at.astimezone(UTC).isoformat(),
-    }
+    return Message(
+        title=f"🔴 {run.dag_id} failed{again}",
+        color=Color.RED,
+        run=run,
+        at=at,
+        lines=tuple(lines),
+        advice=tuple(advice) or ("Read the log, then clear the task.",),
+        failed=f"{share}: {_names(failed)}" if failed else share,
+        logs=tuple(_logs(run, failed)),
+    )
 
 
 def causes(failed: Sequence[FailedTask], overdue: Problem | None = None) -> set[str]:
@@ -125,7 +150,7 @@ def causes(failed: Sequence[FailedTask], overdue: Problem | None = None) -> set[
     return {problem.cause for problem in problems} or killed
 
 
-def recovery(run: Run, failures: int, since: datetime, at: datetime) -> Embed:
+def recovery(run: Run, failures: int, since: datetime, at: datetime) -> Message:
     """Build the message that a run succeeded after others had failed.
 
     Args:
@@ -134,16 +159,11 @@ def recovery(run: Run, failures: int, since: datetime, at: datetime) -> Embed:
         at: when this run ended (aware).
     """
     runs = "1 run" if failures == 1 else f"{failures:,} runs"
-    return {
-        "title": f"🟢 {run.dag_id} recovered"[:_TITLE],
-        "color": _GREEN,
-        "description": f"{runs} had failed since {_utc(since)} UTC; this one succeeded.",
-        "fields": _where_and_when(run, at),
-        "timestamp": at.astimezone(UTC).isoformat(),
-    }
+    line = f"{runs} had failed since {utc(since)} UTC; this one succeeded."
+    return Message(f"🟢 {run.dag_id} recovered", Color.GREEN, run, at, (line,))
 
 
-def notice(run: Run, kind: str, sentences: Sequence[str], at: datetime) -> Embed:
+def notice(run: Run, kind: str, sentences: Sequence[str], at: datetime) -> Message:
     """Build the message with the notices of one kind.
 
     Args:
@@ -152,28 +172,12 @@ def notice(run: Run, kind: str, sentences: Sequence[str], at: datetime) -> Embed
         at: when the run ended (aware).
     """
     title, color = _NOTICES[kind]
-    return {
-        "title": title.format(run.dag_id)[:_TITLE],
-        "color": color,
-        "description": cut("\n".join(map(_plain, sentences)), _DESCRIPTION),
-        "fields": _where_and_when(run, at),
-        "timestamp": at.astimezone(UTC).isoformat(),
-    }
+    return Message(title.format(run.dag_id), color, run, at, tuple(sentences))
 
 
-def as_text(embed: Embed) -> str:
-    """Format a message for the log, where Discord did not take it."""
-    fields = [f"{field['name']}: {field['value']}" for field in embed["fields"]]
-    return "\n".join([embed["title"], embed["description"], *fields])
-
-
-def _where_and_when(run: Run, at: datetime) -> list[dict[str, Any]]:
-    return [
-        _field("DAG", _link(run.dag_id, run.dag_url), inline=True),
-        _field("Run", _link(run.run_id, run.url), inline=True),
-        _field("UTC", _utc(at), inline=True),
-        _field("Los Angeles", f"{at.astimezone(_LOS_ANGELES):%Y-%m-%d %H:%M:%S %Z}", inline=True),
-    ]
+def utc(at: datetime) -> str:
+    """Format a time as all messages do."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _problems(failed: Sequence[FailedTask]) -> list[tuple[Problem, int]]:
@@ -195,42 +199,23 @@ def _problems(failed: Sequence[FailedTask]) -> list[tuple[Problem, int]]:
 
 
 def _line(problem: Problem, count: int) -> str:
-    return _plain(f"{count:,} × {problem.text}" if count > 1 else problem.text)
+    return f"{count:,} × {problem.text}" if count > 1 else problem.text
 
 
 def _names(failed: Sequence[FailedTask]) -> str:
     counts = Counter(task.task_id for task in failed)
     names = [f"{count:,} × {name}" if count > 1 else name for name, count in counts.items()]
     more = [f"{len(names) - _MOST_TASKS} more"] if len(names) > _MOST_TASKS else []
-    return _plain(", ".join([*names[:_MOST_TASKS], *more]))
+    return ", ".join([*names[:_MOST_TASKS], *more])
 
 
-def _logs(run: Run, failed: Sequence[FailedTask]) -> str:
+def _logs(run: Run, failed: Sequence[FailedTask]) -> list[Link]:
     """Links to the logs; of a mapped task, to that of the first instance that failed."""
     first = {task.task_id: task for task in reversed(failed)}
     tasks = [first[name] for name in dict.fromkeys(task.task_id for task in failed)]
-    links = [_link("the run", run.url)] if not tasks else []
-    for task in tasks[:_MOST_LOGS]:
-        index = f"[{task.map_index}]" if task.map_index >= 0 else ""
-        link = _link(task.task_id + index, run.log_url(task))
-        # A link that is cut does not work.
-        if sum(map(len, links)) + len(link) + _MOST_LOGS <= _FIELD:
-            links.append(link)
-    return "\n".join(links)
-
-
-def _link(text: str, url: str) -> str:
-    return f"[{_plain(text)}]({url})"
-
-
-def _plain(text: str) -> str:
-    """Escape Markdown: an underscore would begin italics."""
-    return _MARKDOWN.sub(r"\\\1", text)
-
-
-def _utc(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _field(name: str, value: str, *, inline: bool = False) -> dict[str, Any]:
-    return {"name": name, "value": cut(value, _FIELD), "inline": inline}
+    if not tasks:
+        return [Link("the run", run.url)]
+    return [
+        Link(task.task_id + (f"[{task.map_index}]" if task.map_index >= 0 else ""), url)
+        for task, url in ((task, run.log_url(task)) for task in tasks[:_MOST_LOGS])
+    ]

@@ -1,6 +1,7 @@
 """Airflow's connections and variables → the pipeline's settings."""
 
 import os
+from typing import TYPE_CHECKING
 
 from airflow.sdk import Connection, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -9,9 +10,13 @@ from airflow.sdk.log import mask_secret
 from songswap import settings
 from songswap.alerts.webhook import Webhook
 from songswap.checks.sanity.context import connection_named
+from songswap.errors import SettingsError
 from songswap.settings import airflow_connection, spotify_connection
 from songswap.settings.addresses import plain_hosts
 from songswap.settings.warehouse_dsn import dsn_of
+
+if TYPE_CHECKING:
+    from songswap.alerts.services import Services
 
 
 def read_settings() -> settings.Settings:
@@ -44,15 +49,55 @@ def read_warehouse() -> str:
     return dsn_of(_connection("SongSwap_RDS"))
 
 
-def read_webhook() -> Webhook:
-    """Read the engineers' webhook, from ``Discord_Notifier`` or ``discord_webhook_endpoint``.
+def read_read_only_warehouse() -> str:
+    """Return libpq's connection string for what only reads, such as the page.
+
+    The pipeline's own login never takes its place.
 
     Raises:
-        SettingsError: neither is set, or what is set is not a webhook.
+        SettingsError: it is not set, or cannot be read.
+    """
+    name = "SongSwap_RDS_ReadOnly"
+    found = find_connection(name)
+    if found is None:
+        raise SettingsError(
+            "Airflow's api-server has no connection to the warehouse: nothing can be shown. Set"
+            f" {connection_named(name)}, with a login that can only read; docs/deployment.md has"
+            " its rights, and `songswap check postgres` checks them."
+        )
+    return dsn_of(found, f"The connection {name}")
+
+
+def find_webhook() -> Webhook | None:
+    """Read the engineers' webhook, from ``Discord_Notifier`` or ``discord_webhook_endpoint``.
+
+    Returns: None where neither is set.
+
+    Raises:
+        SettingsError: what is set is not a webhook.
     """
     connection = find_connection("Discord_Notifier")
     variable = find_variable("discord_webhook_endpoint")
+    if connection is None and not variable:
+        return None
     return Webhook.parse(connection, variable, plain_hosts(os.environ))
+
+
+def find_services() -> "Services | None":
+    """Read which other services get messages, from ``SongSwap_Alerts``; None where it is not set.
+
+    Raises:
+        SettingsError: the connection cannot be read.
+    """
+    from songswap.alerts import services
+
+    connection = find_connection(services.NAME)
+    if connection is None:
+        return None
+    # Errors of other code about a lost connection quote the whole address.
+    for secret in services.secrets(connection):
+        mask_secret(secret)
+    return services.Services.parse(connection, plain_hosts(os.environ))
 
 
 def read_test_archive() -> settings.Archive:

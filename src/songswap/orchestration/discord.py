@@ -8,10 +8,9 @@ from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
 from requests import RequestException, Response, Session
 
-from songswap.alerts.message import Embed
+from songswap.alerts.embed import Embed
 from songswap.alerts.webhook import Webhook
 from songswap.errors import AlertError, UnknownToDiscord
-from songswap.orchestration.connections import read_webhook
 from songswap.web.session import read_all
 
 CONNECTION = "Discord_Notifier"
@@ -22,16 +21,14 @@ class DiscordHook(DiscordWebhookHook):
     """Sends embeds, reads them back, and deletes them.
 
     Args:
-        webhook: the destination; by default that of the connection ``Discord_Notifier`` or of the
-            variable ``discord_webhook_endpoint``.
+        webhook: the destination.
 
     Raises:
-        SettingsError: no webhook is set, or it cannot be read.
         AlertError: from every method, when Discord fails or refuses.
     """
 
-    def __init__(self, webhook: Webhook | None = None) -> None:
-        self._webhook = webhook or read_webhook()
+    def __init__(self, webhook: Webhook) -> None:
+        self._webhook = webhook
         # Errors of other code about a lost connection quote the whole address.
         mask_secret(self._webhook.token)
         super().__init__(http_conn_id=CONNECTION, webhook_endpoint=self._webhook.endpoint)
@@ -55,7 +52,8 @@ class DiscordHook(DiscordWebhookHook):
             avatar_url=None,
             embed=embed,  # type: ignore[arg-type]  # the provider's own TypedDict of the same
         )
-        return str(self._request("POST", "?wait=true", payload).get("id", ""))
+        silent = json.dumps({**json.loads(payload), "allowed_mentions": {"parse": []}})
+        return str(self._request("POST", "?wait=true", silent).get("id", ""))
 
     def read(self, message_id: str) -> dict[str, Any]:
         """Read a message that was sent."""

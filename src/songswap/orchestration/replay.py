@@ -2,31 +2,32 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from songswap.errors import RunFailed, SettingsError
+from songswap.errors import RunFailed
 from songswap.orchestration import counts
 from songswap.orchestration.connections import read_settings
+from songswap.orchestration.params import parse_hour, parse_users
 from songswap.orchestration.runs import current_run_id
 from songswap.pipelines import replay as archive
 from songswap.pipelines import run_counts
 
 log = logging.getLogger(__name__)
 
-_HOURS = ("%Y-%m-%dT%H", "%Y-%m-%d")
+_HOUR = "%Y-%m-%dT%H"
 
 
 def plan(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """`songswap.pipelines.replay.plan`, as XComs.
 
     Raises:
-        SettingsError: a param is not an hour, or no key may read the archive.
+        SettingsError: a param cannot be read, or no key may read the archive.
         RunFailed: none of these users is in the warehouse.
     """
     settings = read_settings()
-    since, until = _parse_hour(params["from"]), _parse_hour(params["to"])
-    units = archive.plan(settings, params["users"] or None, since, until)
+    since, until = parse_hour(params["from"]), parse_hour(params["to"])
+    units = archive.plan(settings, parse_users(params["users"]), since, until)
     if not params["dry_run"]:
         archive.require_users(settings, units)
     return [
@@ -37,7 +38,7 @@ def plan(params: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def replay(planned: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, int]:
     """`songswap.pipelines.replay.replay`, or `songswap.pipelines.replay.look` in a dry run."""
-    since, until = _parse_hour(planned["since"]), _parse_hour(planned["until"])
+    since, until = parse_hour(planned["since"]), parse_hour(planned["until"])
     unit = archive.Unit(tuple(planned["users"]), since, until)
     settings = read_settings()
     if params["dry_run"]:
@@ -61,16 +62,5 @@ def summarise(units: Iterable[dict[str, int]]) -> dict[str, int]:
     return total
 
 
-def _parse_hour(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    for form in _HOURS:
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    raise SettingsError(f"{text!r} is not an hour: write 2026-11-22T08, or a day.")
-
-
 def _format_hour(hour: datetime | None) -> str | None:
-    return f"{hour:{_HOURS[0]}}" if hour else None
+    return f"{hour:{_HOUR}}" if hour else None

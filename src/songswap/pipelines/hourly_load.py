@@ -27,7 +27,7 @@ from songswap.pipelines.enrich import KINDS, enrich
 from songswap.pipelines.run_problems import Facts, Limits
 from songswap.settings import Settings
 from songswap.storage.spool import Spool
-from songswap.warehouse import grant_states, grants, leases, runs, spools
+from songswap.warehouse import grant_states, grants, leases, runs, spools, totals
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.runs import StepKey
@@ -137,6 +137,7 @@ def summarise(
         app, pauses = settings.spotify.client_id, run_problems.pauses(problems)
         notices = run_notices.due(connection, app, counts, pauses, clock())
         seconds = runs.end_run(connection, run_id, state, counts, clock(), problem)
+        totals.add(connection, run_id)
         spool.acknowledge(facts.recoveries)
     counts["seconds"] = round(seconds)
     # Not of a run of some users, of which there are six an hour.

@@ -39,12 +39,18 @@ def checked(name: str, address: str, plain: Collection[str]) -> str:
         raise SettingsError(
             f"{name} has to be an address like https://HOST, without a query or a fragment."
         )
-    if parts.scheme == "http" and not _is_loopback(host) and host not in plain:
+    if parts.scheme == "http" and not may_be_plain(host, plain):
         raise SettingsError(
             f"{name} has to begin with https://: without it, others in the network could read"
             f" requests and change responses. To allow that, name the host in {ALLOW_HTTP}."
         )
     return address.rstrip("/")
+
+
+def may_be_plain(host: str, plain: Collection[str]) -> bool:
+    """Whether a host may be reached without TLS: this machine, or one that a setting allows."""
+    name = host.lower().strip("[]")
+    return name in plain or _is_loopback(name)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
-"""The rights that the pipeline's role needs in the warehouse, and those that it lacks."""
+"""The rights that the logins of the pipeline and of the page need, and those that they lack."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import psycopg
@@ -56,8 +57,32 @@ NEEDED = {
     "songswap.estimated_durations": (*_ADD, "DELETE"),
     "songswap.snapshots": _KEEP,
     "songswap.plays_by_hour": _KEEP,
+    "songswap.totals": _KEEP,
 }
 """The rights that the pipeline's statements need, by table; the platform's are without a schema."""
+
+READ_BY_PAGE: dict[str, tuple[str, ...]] = {
+    "Users": ("id",),
+    "SpotifyTokens": ("id",),
+    "History": ("user_id", "played_at"),
+    "songswap.schema_version": (),
+    "songswap.runs": (),
+    "songswap.steps": ("run_id", "ended_at"),
+    "songswap.snapshots": (),
+    "songswap.plays_by_hour": (),
+    "songswap.polls": ("user_id", "polled_at", "answered_at", "newest_played_at", "problem"),
+    "songswap.grants": ("user_id", "state", "authorized_at", "ask_again_at", "problem"),
+    "songswap.gaps": ("user_id", "after", "before", "found_at", "closed_at"),
+    "songswap.imports": ("import_id", "user_id", "started_at", "ended_at", "counts"),
+}
+"""What the page in Airflow and the checks from outside read, by table: columns, or all of them.
+No token, name, address or track is among it."""
+
+_SECRETS = {
+    "SpotifyTokens": ("access_token", "refresh_token"),
+    "songswap.tokens": ("access_token", "refresh_token"),
+}
+"""What the login of the page must not read."""
 
 
 class Server(NamedTuple):
@@ -97,6 +122,31 @@ def missing_grants(connection: psycopg.Connection) -> list[str]:
     tables, rights = zip(*needed, strict=True)
     params = {"schema": platform, "tables": list(tables), "rights": list(rights)}
     return [grant for (grant,) in connection.execute(_SQL["missing_grants"], params)]
+
+
+def missing_grants_of_page(connection: psycopg.Connection) -> list[str]:
+    """Return the GRANT statements for what the page's role cannot read, see `READ_BY_PAGE`."""
+    return _about_columns(connection, "missing_reads", READ_BY_PAGE)
+
+
+def surplus_of_page(connection: psycopg.Connection) -> list[str]:
+    """Return the rights that the page's role has and must not: to write anything, to read tokens.
+
+    A superuser, an owner and a member of either have all of them.
+    """
+    return _about_columns(connection, "surplus", _SECRETS)
+
+
+def _about_columns(
+    connection: psycopg.Connection, query: str, columns: Mapping[str, Sequence[str]]
+) -> list[str]:
+    platform = schema.find(connection)
+    params = {
+        "schema": platform,
+        "tables": [_qualified(name, platform) for name in columns],
+        "columns": [",".join(names) for names in columns.values()],
+    }
+    return [found for (found,) in connection.execute(_SQL[query], params)]
 
 
 def _qualified(table: str, platform: str) -> str:

@@ -4,6 +4,7 @@ A task fails on purpose; its alert is sent as every alert is, read back from Dis
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
@@ -22,13 +23,16 @@ def fail() -> NoReturn:
     raise RunFailed(f"{SENTENCE}\nrefresh_token={_HIDDEN}")
 
 
-def check(message: dict[str, Any] | None, run: Run, now: datetime) -> str:
+def check(
+    message: dict[str, Any] | None, run: Run, now: datetime, zones: Sequence[ZoneInfo]
+) -> str:
     """Compare the message on Discord with the expected alert, and return a sentence.
 
     Args:
         message: as Discord returns it; None when none was sent.
         run: the run whose task failed.
         now: the latest time that the message may have (aware).
+        zones: those in which it has to show its time, beside UTC.
 
     Raises:
         AcceptanceFailed: it did not arrive, or a part of it is wrong.
@@ -44,7 +48,6 @@ def check(message: dict[str, Any] | None, run: Run, now: datetime) -> str:
     page = f"{run.base_url.rstrip('/')}/dags/{run.dag_id}"
     in_run = f"{page}/runs/{run.run_id.replace(':', '%3A').replace('+', '%2B')}"
     dag, run_id, task = (name.replace("_", r"\_") for name in (run.dag_id, run.run_id, TASK))
-    local = at.astimezone(ZoneInfo("America/Los_Angeles"))
     expected = {
         "title": f"🔴 {run.dag_id} failed",
         "color": 0xD32F2F,
@@ -53,8 +56,11 @@ def check(message: dict[str, Any] | None, run: Run, now: datetime) -> str:
         "Log": f"[{task}]({in_run}/tasks/{TASK})",
         "DAG": f"[{dag}]({page})",
         "Run": f"[{run_id}]({in_run})",
-        "Los Angeles": f"{local:%Y-%m-%d %H:%M:%S} {'PDT' if local.dst() else 'PST'}",
     }
+    for zone in zones:
+        local = at.astimezone(zone)
+        city = zone.key.split("/")[-1].replace("_", " ")
+        expected[city] = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
     found = {name: embed[name] if name in embed else fields.get(name) for name in expected}
     wrong = [name for name, value in expected.items() if found[name] != value]
     if "What to do" not in fields:

@@ -14,6 +14,7 @@ from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import VERSION, require_schema
 
 CONNECTION = "SongSwap_RDS"
+READ_ONLY = "SongSwap_RDS_ReadOnly"
 
 
 def provider(_context: CheckContext) -> str:
@@ -82,6 +83,27 @@ def version(context: CheckContext) -> str:
     return f"The schema is at version {VERSION}."
 
 
+def read_only(context: CheckContext) -> str:
+    """Check, where it is set, that the connection of the page can read, and can write nothing."""
+    if context.find_connection(READ_ONLY) is None:
+        return f"{READ_ONLY} is not set here: Airflow's api-server needs it, for the page."
+    with _warehouse(context, READ_ONLY) as warehouse:
+        grants = rights.missing_grants_of_page(warehouse)
+        surplus = rights.surplus_of_page(warehouse)
+    if grants:
+        raise CheckFailed(
+            f"The login of {READ_ONLY} cannot read what the page in Airflow shows. Have the tables'"
+            f" owner run: {'; '.join(grants)}"
+        )
+    if surplus:
+        raise CheckFailed(
+            f"The login of {READ_ONLY} may do more than read what the page shows:"
+            f" {'; '.join(surplus)}. Whoever breaks into Airflow's api-server could do it. Give the"
+            " connection a login of its own, as docs/deployment.md says."
+        )
+    return f"The login of {READ_ONLY} can read what the page in Airflow shows, and write nothing."
+
+
 def log(context: CheckContext) -> str:
     """Report whether the server logs tokens, and how to stop it; never fails."""
     with _warehouse(context) as warehouse:
@@ -94,18 +116,19 @@ STEPS = (
     Step("query", query),
     Step("tables", tables),
     Step("version", version),
+    Step("read_only", read_only),
     Step("log", log),
 )
 
 
 @contextmanager
-def _warehouse(context: CheckContext) -> Iterator[psycopg.Connection]:
+def _warehouse(context: CheckContext, name: str = CONNECTION) -> Iterator[psycopg.Connection]:
     try:
-        with connect(dsn_of(context.connection(CONNECTION))) as warehouse:
+        with connect(dsn_of(context.connection(name), f"The connection {name}")) as warehouse:
             yield warehouse
     except WarehouseUnavailable as error:
-        why = str(error).rstrip(".")
+        why = str(error).rstrip(".").replace(f"(connection {CONNECTION})", f"(connection {name})")
         raise CheckFailed(
             f"{why}. Start PostgreSQL, open the route to it, or correct host, port,"
-            f" login, password and schema of {connection_named(CONNECTION)}."
+            f" login, password and schema of {connection_named(name)}."
         ) from error

@@ -16,3 +16,17 @@ CREATE TABLE songswap.plays_by_hour (
 COMMENT ON TABLE songswap.plays_by_hour IS
   'Plays of all users but user 0 in an hour of UTC, as they were counted last. An hour without a row was
 never counted.';
+
+-- The imports of one user.
+CREATE INDEX imports_of_user ON songswap.imports (user_id);
+
+CREATE TABLE songswap.totals (
+  name text PRIMARY KEY,
+  total bigint NOT NULL
+);
+COMMENT ON TABLE songswap.totals IS
+  'What all runs counted, by the name of the count; it stays when their rows are deleted.';
+
+ALTER TABLE songswap.runs ADD counted jsonb;
+COMMENT ON COLUMN songswap.runs.counted IS
+  'The counts of its steps that songswap.totals has; NULL if it has none of them.';
