@@ -7,7 +7,9 @@ counted once. Importing the same export again changes nothing, at any time, also
 load.
 
 `find` looks up whose exports wait; `load`, one task for each group of users, three at a time (the
-pool `backfill`), imports them; `summarise` adds up. Only references to users travel between tasks.
+pool `backfill`), imports them; `publish_…` update the assets `songswap_plays` and
+`songswap_catalogue`, if there is news; `summarise` adds up. Only references to users travel between
+tasks.
 
 | param | |
 |---|---|
@@ -31,8 +33,9 @@ others are imported. Fix what is named and start again: nothing is loaded twice.
 
 from typing import Any
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
 
+from songswap.orchestration.assets import publish_catalogue, publish_plays
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import LONGEST_TASK
 
@@ -54,7 +57,8 @@ def load(group: dict[str, Any]) -> dict[str, Any]:
     return import_export.load(group)
 
 
-@task(multiple_outputs=False)
+# Also where nothing was new, and so nothing was published.
+@task(multiple_outputs=False, trigger_rule=TriggerRule.NONE_FAILED)
 def summarise(groups: list[dict[str, Any]]) -> dict[str, int]:
     """Add up the results, and fail if an export was refused."""
     from songswap.orchestration import import_export
@@ -82,7 +86,9 @@ def summarise(groups: list[dict[str, Any]]) -> dict[str, int]:
 )
 def import_streaming_history() -> None:
     """Load users' exports into the platform's tables."""
-    summarise(load.expand(group=find()))  # type: ignore[arg-type]  # Airflow makes it a list
+    loaded = load.expand(group=find())
+    end = summarise(loaded)  # type: ignore[arg-type]  # Airflow makes it a list
+    loaded >> [publish_plays(), publish_catalogue()] >> end
 
 
 import_streaming_history()

@@ -6,10 +6,12 @@ S3, load them into the platform's PostgreSQL, then fetch the missing data of the
 
 | task | what it does |
 |---|---|
+| `watch` | notices that `follow_heavy_listeners` is paused, or that none of its runs begins |
 | `retry` | archives and loads what earlier runs had to leave in the spool of its host |
 | `plan` | cuts the users into batches |
 | `batch` | polls each user of a batch; responses go to the spool, then to S3 and the tables |
 | `enrich_…` | fetches tracks, artists and audio features that are missing or outdated |
+| `publish_…` | updates the assets `songswap_plays`, `songswap_catalogue`; skipped without news |
 | `summarise` | adds up the run in `songswap.runs`, and is red if any part of it failed |
 
 **When it is red**, read the log of `summarise`: it names each part that failed, and why. Spotify's
@@ -37,6 +39,7 @@ Such a gap is counted as `gaps` and recorded in `songswap.gaps`.
 
 from airflow.sdk import TriggerRule, dag, task
 
+from songswap.orchestration.assets import publish_catalogue, publish_plays
 from songswap.orchestration.batches import batch, summarise
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import RUN_TIMEOUT
@@ -66,6 +69,14 @@ def enrich(kind: str) -> None:
     hourly_load.enrich(kind)
 
 
+@task
+def watch() -> None:
+    """Notice what keeps the polls in between from beginning."""
+    from songswap.orchestration import watch
+
+    watch.of_heavy_listeners()
+
+
 @dag(
     schedule="1 * * * *",
     # A run that hangs does not block the next hour's.
@@ -76,11 +87,15 @@ def enrich(kind: str) -> None:
 )
 def load_listening_history() -> None:
     """Load every user's recent plays from Spotify into the platform's tables."""
+    watch()
     numbers = plan()
     retry() >> numbers
     kinds = {"tracks": "track", "artists": "artist", "features": "features"}
     enrichments = [enrich.override(task_id=f"enrich_{name}")(kind) for name, kind in kinds.items()]
-    batch.expand(number=numbers) >> enrichments >> summarise()
+    batches, plays, catalogue = batch.expand(number=numbers), publish_plays(), publish_catalogue()
+    batches >> enrichments >> catalogue
+    batches >> plays
+    [*enrichments, plays, catalogue] >> summarise()
 
 
 load_listening_history()

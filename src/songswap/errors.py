@@ -234,6 +234,10 @@ class CheckFailed(SongSwapError):
     """A service, or a setting of it, is not as required; says what to set, and where."""
 
 
+class TablesWrong(CheckFailed):
+    """Rows in the warehouse cannot be right; names them by their ids, and says what to do."""
+
+
 class Deferred(SongSwapError):
     """An hourly load is running, and has priority.
 

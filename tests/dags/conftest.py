@@ -111,6 +111,8 @@ class Airflow:
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+            # A paused DAG is one that the other tells of.
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.dsn,
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
@@ -125,6 +127,7 @@ class Airflow:
         *,
         conf: dict[str, Any] | None = None,
         sources: Path | None = None,
+        at: str = "",
         **more: str,
     ) -> dict[str, Any]:
         """Run a DAG to its end; return the run's state and id, its tasks' states, and the log.
@@ -133,12 +136,13 @@ class Airflow:
             dag: its id; with several (``one,other``), the results are by id.
             conf: the run's params.
             sources: a folder with another copy of the package to run.
+            at: the time of the run, if not now; one of the same time before is run again.
             more: environment variables.
         """
         result, output = self.home / "result.json", self.home / "output.txt"
         result.unlink(missing_ok=True)
         run = {
-            "arguments": [dag, str(result), json.dumps(conf)],
+            "arguments": [dag, str(result), json.dumps(conf), at],
             "environment": self.environment(platform) | more,
             "output": str(output),
             "sources": sources and str(sources),

@@ -1,6 +1,6 @@
 """Run DAGs through ``dag.test()`` in a process of its own, and write their results as JSON.
 
-    run_dag.py DAG[,DAG…] RESULT_FILE CONF
+    run_dag.py DAG[,DAG…] RESULT_FILE CONF AT
 
 Airflow reads its settings when it is imported: hence a process. Callbacks run after the run's end,
 as in the dag-processor; ``dag.test()`` itself would pass them a DAG without code.
@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -43,12 +44,13 @@ def api_server() -> Iterator[None]:
         yield
 
 
-def run_one(bag: DagBag, dag_id: str, conf: dict[str, Any] | None) -> dict[str, Any]:
+def run_one(bag: DagBag, dag_id: str, conf: dict[str, Any] | None, at: str) -> dict[str, Any]:
     """Run a DAG; return its run's state and id, and the states of the tasks."""
     dag = bag.dags[dag_id]
     callbacks = dag.on_failure_callback, dag.on_success_callback
     dag.on_failure_callback = dag.on_success_callback = None
-    run = dag.test(run_conf=conf)
+    time = datetime.fromisoformat(at) if at else datetime.now(UTC)
+    run = dag.test(run_conf=conf, logical_date=time, run_after=time)
     dag.on_failure_callback, dag.on_success_callback = callbacks
     call_back(bag, run, "task_failure" if run.state == "failed" else "success")
     tasks = {
@@ -82,10 +84,10 @@ def call_back(bag: DagBag, run: Any, reason: str) -> None:
         _execute_dag_callbacks(bag, request, structlog.get_logger())
 
 
-def main(dag_ids: str, result: str, conf: str) -> None:
+def main(dag_ids: str, result: str, conf: str, at: str) -> None:
     """Run DAGs in turn; write the result of a single one, or of several by id."""
     bag = DagBag()
-    results = {name: run_one(bag, name, json.loads(conf)) for name in dag_ids.split(",")}
+    results = {name: run_one(bag, name, json.loads(conf), at) for name in dag_ids.split(",")}
     Path(result).write_text(json.dumps(results if len(results) > 1 else results[dag_ids]))
 
 

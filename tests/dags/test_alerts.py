@@ -1,11 +1,13 @@
-"""Messages on Discord when runs fail, through Airflow's own callbacks and real HTTP."""
+"""Messages when runs fail, through Airflow's own callbacks and real HTTP."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from factories import MakePlatform, Platform
+from receivers import HttpService, http_service, make_certificate
 
 ALERT_CHECK = "test_discord_failure_notifications"
 
@@ -56,8 +58,8 @@ make("many", lambda: load.expand(number=numbers()))
 make("turns", twice_red)
 make("changes", of_another)
 make("warned", warned)
-for discord in ("slow", "limited", "broken", "fine"):
-    make(discord, lambda: load(0))
+for told in ("slow", "limited", "broken", "fine", "half", "both", "others", "nobody"):
+    make(told, lambda: load(0))
 """
 
 
@@ -165,3 +167,96 @@ def test_alert_check_is_red_when_alerts_are_wrong(
     assert run["tasks"]["alert_arrived"] == "failed"
     assert "No alert was sent" in run["log"]
     assert platform.messages() == []
+
+
+def alerts_connection(*addresses: str) -> str:
+    """The connection that names other services."""
+    return json.dumps({"conn_type": "generic", "password": " ".join(addresses)})
+
+
+def titles(service: HttpService) -> list[str]:
+    """The titles that a service was sent as JSON, and then took no more."""
+    bodies = [json.loads(request.body) for request in service.requests]
+    service.requests.clear()
+    return [body["title"] for body in bodies]
+
+
+def test_other_services_are_told_beside_discord(
+    airflow: Any, make_platform: MakePlatform, failing: str, tmp_path: Path
+) -> None:
+    """Each by itself: neither a Discord that is away, nor a service that refuses, nor a time zone
+    that does not exist keeps the others from being told. No log line has a part of an address."""
+    platform = make_platform(users=1, real_time=True)
+    platform.fault(path="/discord/*", times=1, action="refuse")
+    certificate = make_certificate(tmp_path, "hooks.slack.com")
+    slack = "T1HUSH3T3L2/B1HUSHRTD4JD/THUSHjkdnlazkcOXrIdevi7FQ"
+    with (
+        http_service() as other,
+        http_service(status=404) as gone,
+        http_service(certificate=certificate) as proxy,
+    ):
+        run = airflow.run(
+            "half,both",
+            platform,
+            AIRFLOW__CORE__DAGS_FOLDER=failing,
+            AIRFLOW__LOGGING__LOGGING_LEVEL="DEBUG",
+            AIRFLOW_CONN_SONGSWAP_ALERTS=alerts_connection(
+                f"json://{other.address}/T1HUSHtoken22222",
+                f"json://{gone.address}/T1HUSHtoken33333",
+                f"slack://{slack}",
+            ),
+            SONGSWAP_TIME_ZONES="Europe/Berlin,Mars/Base",
+            HTTPS_PROXY=f"http://{proxy.address}",
+            REQUESTS_CA_BUNDLE=str(certificate),
+        )
+        assert titles(other) == ["🔴 half failed", "🔴 both failed"]
+    assert [request.path for request in proxy.requests] == [f"/services/{slack}"] * 2
+    log = run["log"]
+    refused = (
+        "JSON (address 2 of the connection SongSwap_Alerts) did not take a message: it responded"
+        " with status 404."
+    )
+    assert f"{refused} Discord was not reached: ConnectionError. The others were told." in log
+    assert f"{refused} The others were told." in log
+    assert "This message was not sent" not in log
+    assert "'Mars/Base', which is no time zone" in log
+    # This supervisor, which is in the same process, logs its requests to mask secrets.
+    lines = [line for line in log.splitlines() if "MaskSecret" not in line]
+    assert "[debug " in log, "everything is logged"
+    assert [line for line in lines if "HUSH" in line] == []
+    (embed,) = embeds(platform)
+    names = [field["name"] for field in embed["fields"]]
+    assert embed["title"] == "🔴 both failed"
+    assert names[-1] == "UTC"
+
+
+def test_other_services_replace_discord(
+    airflow: Any, make_platform: MakePlatform, failing: str
+) -> None:
+    """Without a webhook they alone are told, and the daily test of alerts has nothing to read back;
+    with neither, the log has the message and what to set."""
+    platform = make_platform(users=1, real_time=True)
+    discord = {"AIRFLOW_CONN_DISCORD_NOTIFIER": "", "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT": ""}
+    with http_service() as other:
+        alerts = alerts_connection(f"json://{other.address}/")
+        run = airflow.run(
+            "others",
+            platform,
+            AIRFLOW__CORE__DAGS_FOLDER=failing,
+            AIRFLOW_CONN_SONGSWAP_ALERTS=alerts,
+            **discord,
+        )
+        assert titles(other) == ["🔴 others failed"]
+        assert "Discord" not in run["log"]
+
+        run = airflow.run(ALERT_CHECK, platform, AIRFLOW_CONN_SONGSWAP_ALERTS=alerts, **discord)
+        assert run["state"] == "success", run["log"]
+        assert run["tasks"]["alert_arrived"] == "skipped"
+        assert run["tasks"]["take_away"] == "success"
+        assert titles(other) == [f"🔴 {ALERT_CHECK} failed"], "it was started by hand"
+    assert platform.messages() == []
+
+    run = airflow.run("nobody", platform, AIRFLOW__CORE__DAGS_FOLDER=failing, **discord)
+    assert "Nobody can be told: set the connection Discord_Notifier" in run["log"]
+    assert "SongSwap_Alerts" in run["log"]
+    assert "This message was not sent:\n🔴 nobody failed" in run["log"]

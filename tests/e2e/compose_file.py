@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<how>:[-?])(?P<text>[^}]*))?\})")
+_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<how>:[-+?])(?P<text>[^}]*))?\})")
 
 
 class MissingVariable(Exception):
@@ -63,6 +63,8 @@ class ComposeFile:
             given = environment.get(found["name"], "")
             if not given and found["how"] == ":?":
                 raise MissingVariable(found["name"], found["text"])
+            if found["how"] == ":+":
+                return found["text"] if given else ""
             return given or (found["text"] or "")
 
         content: dict[str, Any] = _each_text(self.content, lambda text: _VARIABLE.sub(value, text))

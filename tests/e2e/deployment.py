@@ -65,7 +65,10 @@ class Deployment:
         home = folder / "opt/airflow"
         (home / "logs").mkdir(parents=True)
         (home / "airflow.cfg").touch()
-        (home / "dags").symlink_to(REPOSITORY / "dags")
+        (home / "dags").mkdir()
+        for path in ((REPOSITORY / "dags").iterdir(), (REPOSITORY / "docs/examples").glob("*.py")):
+            for each in path:
+                (home / "dags" / each.name).symlink_to(each)
         (home / "demo.py").symlink_to(REPOSITORY / "deploy/demo.py")
         for place in ("data", "tmp", "var/tmp"):
             (folder / place).mkdir(parents=True)

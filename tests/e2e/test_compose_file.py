@@ -168,6 +168,27 @@ def test_pipeline_gets_all_its_settings(compose: ComposeFile) -> None:
     )
 
 
+def test_metrics_are_on_with_an_address_alone(compose: ComposeFile, tmp_path: Path) -> None:
+    """One variable decides: all parts of Airflow read it as a switch, and have the address."""
+    required = dict.fromkeys(compose.required(), "x")
+    for endpoint, is_on in ("", "False"), ("http://127.0.0.1:9", "True"):
+        given = required | {"SONGSWAP_OTLP_ENDPOINT": endpoint}
+        environment = compose.resolved(given)["services"]["airflow-worker"]["environment"]
+        code = (
+            "from airflow.configuration import conf; print(conf.getboolean('metrics', 'otel_on'))"
+        )
+        done = subprocess.run(  # noqa: S603  (our own Python)
+            [sys.executable, "-c", code],
+            env={**environment, "AIRFLOW_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert is_on in done.stdout.splitlines()
+        assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == endpoint
+
+
 def test_one_port_is_published(compose: ComposeFile) -> None:
     """The api-server's alone, on 127.0.0.1 unless set otherwise."""
     published = {name: one["ports"] for name, one in services(compose).items() if "ports" in one}

@@ -34,6 +34,8 @@ CONTROL = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "a
 # Small batches, one request at a time, and a killed worker's tasks back within seconds.
 STILL = {"Age": "1"}
 """As out of a cache: Spotify's time stands still here, and its Date says nothing of our clock."""
+WAITING = "after_new_plays"
+"""The example in `docs/examples`, a DAG that waits for new plays."""
 QUICK = {
     "SONGSWAP_BATCH_SIZE": "4",
     "SONGSWAP_IN_FLIGHT": "1",
@@ -155,9 +157,9 @@ def test_worker_killed_in_the_middle(
     make_platform: MakePlatform,
     metadata: Callable[[int, str], None],
 ) -> None:
-    """A run whose worker is killed is ended by the other one, with every play once; a task that is
-    marked failed loses no token; a worker that is asked to stop ends its task first; logins hold,
-    and no secret shows."""
+    """A run whose worker is killed is ended by the other one, with every play once, and starts a
+    DAG that waits for new plays; a task that is marked failed loses no token; a worker that is
+    asked to stop ends its task first; logins hold, and no secret shows."""
     # Spotify's time stands still: what the killed worker was told can still be told.
     platform = make_platform("--rotate-refresh-tokens", "1", users=16)
     made = secret_settings(compose)
@@ -172,6 +174,8 @@ def test_worker_killed_in_the_middle(
 
     platform.fault(path="/v1/me/*", delay_ms=3000, headers=STILL)
     platform.fault(headers=STILL)
+    assert wait_until(lambda: WAITING in site.api.dags(), 60, 0.5), site.api.import_errors()
+    site.api.unpause(WAITING)
     run = site.first_run()
     batch, left = kill_while_fetching(deployment, site, run, platform, workers.values())
     platform.mend()
@@ -186,6 +190,8 @@ def test_worker_killed_in_the_middle(
     assert wait_until(lambda: site.api.current_run(DAG) is None, 120, 0.5)  # the hour's own run
     assert platform.history() == platform.reachable()
     assert platform.history().total() > 100
+    assert wait_until(lambda: "success" in dict(site.api.runs(WAITING)).values(), 120, 0.5)
+    assert f"Run {run} brought" in deployment.logs()
     with Spool(deployment.folder / "var/spool/songswap") as spool:
         assert spool.waiting() == (0, 0)
 

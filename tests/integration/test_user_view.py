@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -173,7 +174,7 @@ def test_grant_without_tokens(users: str) -> None:
     assert seen(users, 3)["grant"] is None
 
 
-def check(dsn: str, login: str) -> str:
+def check(login: str) -> str:
     """The step of `songswap check postgres`, with a login of the page."""
     parts = psycopg.conninfo.conninfo_to_dict(login)
     uri = "postgres://{user}:{password}@{host}:{port}/{dbname}".format(**parts)
@@ -184,10 +185,10 @@ def check(dsn: str, login: str) -> str:
     )
 
 
-def named_grants(dsn: str, login: str) -> list[str]:
+def named_grants(login: str) -> list[str]:
     """The GRANTs that the check names."""
     with pytest.raises(CheckFailed) as refused:
-        check(dsn, login)
+        check(login)
     return str(refused.value).partition("owner run: ")[2].split("; ")
 
 
@@ -205,13 +206,13 @@ def test_page_reads_with_exactly_the_grants_that_are_named(users: str, page: str
     """And with each of them: without any one of these columns something is refused."""
     assert snapshot.take(users, "r", lambda: NOW) == []
     execute(users, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
-    grants = named_grants(users, page)
+    grants = named_grants(page)
     assert len(grants) == len(rights.READ_BY_PAGE) + 2, "both schemas, and each table"
     assert 'GRANT SELECT (user_id, played_at) ON public."History" TO page_of_tests' in grants
     assert "GRANT SELECT ON songswap.snapshots TO page_of_tests" in grants
     for grant in grants:
         execute(users, grant)
-    assert "write nothing" in check(users, page)
+    assert "write nothing" in check(page)
     read_all(page)
     columns = [
         grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
@@ -220,7 +221,7 @@ def test_page_reads_with_exactly_the_grants_that_are_named(users: str, page: str
     ]
     for revoke in columns:
         execute(users, revoke)
-        (named,) = named_grants(users, page)
+        (named,) = named_grants(page)
         assert named in grants
         with pytest.raises(WarehouseRefused, match="permission denied"):
             read_all(page)
@@ -228,9 +229,22 @@ def test_page_reads_with_exactly_the_grants_that_are_named(users: str, page: str
     read_all(page)
 
 
+def test_documented_grants_are_enough(users: str, page: str) -> None:
+    """And are those that the demo runs: nothing is missing, nothing is too much."""
+    text = (Path(__file__).parents[2] / "docs/deployment.md").read_text()
+    _, _, block = text.partition("CREATE ROLE songswap_page")
+    _, *grants = block.partition("```")[0].strip().removesuffix(";").split(";\n")
+    assert grants == rights.page_grants("public", "songswap_page")
+    assert snapshot.take(users, "r", lambda: NOW) == []
+    for grant in rights.page_grants("public", ROLE):
+        execute(users, grant)
+    assert "write nothing" in check(page)
+    read_all(page)
+
+
 def test_page_can_write_nothing(users: str, page: str) -> None:
     """Neither change a row nor read a token, a name or an address."""
-    for grant in named_grants(users, page):
+    for grant in named_grants(page):
         execute(users, grant)
     refused = (
         'DELETE FROM "History"',
@@ -264,11 +278,11 @@ def test_page_can_write_nothing(users: str, page: str) -> None:
 )
 def test_login_that_may_more(users: str, page: str, grant: str, named: str) -> None:
     """The check is red, and names what the page's login must not have."""
-    for statement in named_grants(users, page):
+    for statement in named_grants(page):
         execute(users, statement)
     execute(users, grant.format(ROLE))
     with pytest.raises(CheckFailed, match="may do more") as refused:
-        check(users, page)
+        check(page)
     assert named in str(refused.value)
 
 
@@ -276,7 +290,7 @@ def test_the_pipelines_own_login_is_refused(make_platform: MakePlatform) -> None
     """In place of one that only reads."""
     dsn = make_platform(users=1).settings.warehouse_dsn
     with pytest.raises(CheckFailed, match="may do more"):
-        check(dsn, dsn)
+        check(dsn)
 
 
 def test_connection_is_not_set(warehouse_dsn: str) -> None:
@@ -285,4 +299,4 @@ def test_connection_is_not_set(warehouse_dsn: str) -> None:
     assert "not set here" in message
     parts = psycopg.conninfo.conninfo_to_dict(warehouse_dsn)
     with pytest.raises(CheckFailed, match=r"\(connection SongSwap_RDS_ReadOnly\)"):
-        check(warehouse_dsn, make_conninfo(warehouse_dsn, user=str(parts["user"]), password="no"))
+        check(make_conninfo(warehouse_dsn, user=str(parts["user"]), password="no"))

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 from urllib.parse import quote
 
-from songswap.alerts.notices import LOOK, PAUSED, RESUMED
+from songswap.alerts.notices import GOES_ON, LOOK, PAUSED, RESUMED, STANDSTILL
 from songswap.alerts.problem import Problem
 
 _MOST_PROBLEMS = 3
@@ -32,6 +32,9 @@ _NOTICES = {
     LOOK: ("🟡 {}: look at this", Color.YELLOW),
     PAUSED: ("🟡 {} is paused", Color.YELLOW),
     RESUMED: ("🟢 {} goes on", Color.GREEN),
+    # The DAG that notices it is not the one that stands still: the sentences name that.
+    STANDSTILL: ("🔴 Something stands still", Color.RED),
+    GOES_ON: ("🟢 It goes on again", Color.GREEN),
 }
 
 
@@ -167,7 +170,7 @@ def notice(run: Run, kind: str, sentences: Sequence[str], at: datetime) -> Messa
     """Build the message with the notices of one kind.
 
     Args:
-        kind: `LOOK` (what no later run can fix), `PAUSED` or `RESUMED`.
+        kind: `LOOK` (what no later run can fix), or another of `songswap.alerts.notices`.
         sentences: at least one.
         at: when the run ended (aware).
     """

@@ -10,6 +10,8 @@ from songswap.alerts.problem import Problem, advice_for
 LOOK = "look"
 PAUSED = "paused"
 RESUMED = "resumed"
+STANDSTILL = "standstill"
+GOES_ON = "goes on"
 
 _AGAIN = "have to authorize again (`songswap connect`; signing in to the web app changes no tokens)"
 
@@ -17,7 +19,7 @@ _ENDING = re.compile(r"expiring_in_(?P<days>\d+)_days")
 
 
 class Notice(NamedTuple):
-    """A sentence of a kind: `LOOK`, `PAUSED` or `RESUMED`."""
+    """A sentence of a kind: `LOOK`, `PAUSED`, `RESUMED`, `STANDSTILL` or `GOES_ON`."""
 
     kind: str
     sentence: str

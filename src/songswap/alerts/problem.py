@@ -89,6 +89,10 @@ WHAT_TO_DO = {
         " does it at once."
     ),
     "CheckFailed": "Set or fix what is named, then clear the task.",
+    "TablesWrong": (
+        "Look at the rows that it names by their ids: docs/operations.md has the statements, under"
+        " 'A red check of the tables'. Loads go on meanwhile. Clear the task once they are right."
+    ),
     "Deferred": "Nothing: it continues after the hourly load.",
     "AcceptanceFailed": (
         "Production relies on the code or service that failed this test. Read the log before you"

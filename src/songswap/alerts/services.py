@@ -1,6 +1,7 @@
 """Other services than Discord, through apprise: Slack, e-mail, and a hundred more.
 
-Their addresses are secrets: apprise's own log lines quote parts of them, and are dropped.
+Their addresses are secrets, also the paths that a webhook's address consists of. What apprise and
+its HTTP client log has parts of them, and is dropped in a process that imports this.
 """
 
 import logging
@@ -48,8 +49,8 @@ _ASSET = AppriseAsset(
     storage_mode="memory",
 )
 
-_apprise_log = logging.getLogger("apprise")
-_apprise_log.propagate = False
+logging.getLogger("apprise").propagate = False
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class Service(NamedTuple):
@@ -118,8 +119,7 @@ def secrets(connection: Connection) -> Iterator[str]:
     """Yield what no log may show of a connection's addresses, each as it may be written."""
     for address in connection.password.split():
         for part in (_password(address), *_LIKE_A_KEY.findall(address)):
-            yield part
-            yield unquote(part)
+            yield from filter(None, (part, unquote(part)))
 
 
 def _password(address: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from airflow.sdk.exceptions import AirflowSkipException
 
 from songswap.errors import RateLimited
-from songswap.orchestration import counts
+from songswap.orchestration import counts, metrics
 from songswap.orchestration.alerts import add_notices, failed_tasks
 from songswap.orchestration.connections import read_settings
 from songswap.orchestration.runs import current_run_id
@@ -68,6 +68,7 @@ def summarise() -> dict[str, int]:
     with _running() as (settings, run_id):
         summary = hourly_load.summarise(settings, run_id, known=known)
     add_notices(summary.notices)
+    metrics.emit(settings, run_id, summary)
     summary.require_success()
     width = max(map(len, summary.counts))
     for name, count in summary.counts.items():

@@ -13,6 +13,13 @@ _PREFIXES = {"load_listening_history": "", "follow_heavy_listeners": "follow__"}
 within a DAG."""
 
 
+def current_dag_id() -> str:
+    """Return the DAG of the current task."""
+    from airflow.sdk import get_current_context
+
+    return str(get_current_context()["dag"].dag_id)
+
+
 def current_run_id() -> str:
     """Return the id under which the pipeline records the current task's run."""
     from airflow.sdk import get_current_context

@@ -23,6 +23,12 @@ def find(connection: psycopg.Connection, subject: str) -> Sent | None:
     return Sent(*row) if row else None
 
 
+def find_all(connection: psycopg.Connection, prefix: str) -> dict[str, Sent]:
+    """Return the last notice on each subject that begins with ``prefix``, by the rest of it."""
+    rows = connection.execute(_SQL["find_all"], {"prefix": prefix})
+    return {subject.removeprefix(prefix): Sent(at, detail) for subject, at, detail in rows}
+
+
 def record(
     connection: psycopg.Connection, subject: str, now: datetime, detail: str | None = None
 ) -> None:

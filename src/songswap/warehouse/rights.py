@@ -124,6 +124,20 @@ def missing_grants(connection: psycopg.Connection) -> list[str]:
     return [grant for (grant,) in connection.execute(_SQL["missing_grants"], params)]
 
 
+def page_grants(platform: str, role: str) -> list[str]:
+    """Return the GRANT statements for the page's role, see `READ_BY_PAGE`."""
+    to = schema.quoted(role)
+    schemas = f"GRANT USAGE ON SCHEMA {schema.quoted(platform)}, {schema.OWN} TO {to}"
+    tables = [_grant(name, columns, platform, to) for name, columns in READ_BY_PAGE.items()]
+    return [schemas, *tables]
+
+
+def _grant(table: str, columns: Sequence[str], platform: str, to: str) -> str:
+    of = f" ({', '.join(columns)})" if columns else ""
+    namespace, name = _qualified(table, platform).rsplit(".", 1)
+    return f"GRANT SELECT{of} ON {schema.quoted(namespace)}.{schema.quoted(name)} TO {to}"
+
+
 def missing_grants_of_page(connection: psycopg.Connection) -> list[str]:
     """Return the GRANT statements for what the page's role cannot read, see `READ_BY_PAGE`."""
     return _about_columns(connection, "missing_reads", READ_BY_PAGE)

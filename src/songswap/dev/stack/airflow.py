@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from songswap.dev.stack.airflow_api import AirflowApi
+from songswap.dev.stack.plan import PAGE
 from songswap.supervision.private import write_private
 from songswap.supervision.process import Process, stop_all
 
@@ -27,6 +28,8 @@ _COMPONENTS = {
 }
 # The user's own settings of Python and Airflow belong to other installations.
 _FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHON")
+_OF_TASKS = ("AIRFLOW_CONN_", "AIRFLOW_VAR_", "SPOTIFY_")
+"""What the api-server, which browsers reach, does not get: but for the connection of the page."""
 
 
 class Airflow:
@@ -60,6 +63,7 @@ class Airflow:
         self._keys = self._load_keys()
         self.password = self._keys["admin"]
         self.api = AirflowApi(self.url, ADMIN, self.password)
+        self._otlp_endpoint = environment.get("SONGSWAP_OTLP_ENDPOINT", "")
         ours = {name: text for name, text in environment.items() if not name.startswith(_FOREIGN)}
         self._environment = {**ours, **self._settings(port)}
         self.migration = self._process("migration", ["db", "migrate"])
@@ -107,12 +111,19 @@ class Airflow:
         stop_all([self.migration, *self.components], timeout_s)
 
     def _process(self, name: str, words: list[str]) -> Process:
+        environment = self._environment
+        if name == "api-server":
+            environment = {
+                variable: text
+                for variable, text in environment.items()
+                if variable == PAGE or not variable.startswith(_OF_TASKS)
+            }
         return Process(
             f"Airflow's {name}",
             [sys.executable, "-m", "airflow", *words],
             log=self.logs / f"{name}.log",
             mark=self._mark,
-            environment=self._environment,
+            environment=environment,
         )
 
     def _load_keys(self) -> dict[str, str]:
@@ -185,11 +196,25 @@ class Airflow:
             for section, options in settings.items()
             for option, value in options.items()
         }
+        environment |= _metrics(self._otlp_endpoint)
         environment["AIRFLOW_HOME"] = str(self._folder)
         environment["NO_PROXY"] = environment["no_proxy"] = _no_proxy()
         # Airflow's process titles would overwrite the environment, by which leftovers are found.
         environment["SPT_NOENV"] = "1"
         return environment
+
+
+def _metrics(endpoint: str) -> dict[str, str]:
+    """Airflow's settings of metrics, as in docker-compose.yaml: off without an endpoint."""
+    if not endpoint:
+        return {}
+    return {
+        "AIRFLOW__METRICS__OTEL_ON": "true",
+        "AIRFLOW__METRICS__LEGACY_NAMES_ON": "false",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
+        "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=songswap",
+    }
 
 
 def _no_proxy() -> str:

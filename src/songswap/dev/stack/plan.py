@@ -19,6 +19,7 @@ from songswap.supervision.errors import StartRefused
 
 BUCKET = "songswap"
 WAREHOUSE = "AIRFLOW_CONN_SONGSWAP_RDS"
+PAGE = "AIRFLOW_CONN_SONGSWAP_RDS_READONLY"
 ARCHIVE_READ = "AIRFLOW_CONN_SONGSWAP_S3_READONLY"
 ARCHIVE_TESTS = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
@@ -26,6 +27,7 @@ _BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
 _CREDENTIALS = (SPOTIFY, "SPOTIFY_CLIENT_SECRET")
 WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
 _SLOTS = "SONGSWAP_SPOTIFY_SLOTS"
+_CONNECTIONS = {WAREHOUSE, PAGE, ARCHIVE, ARCHIVE_READ, ARCHIVE_TESTS, DISCORD, SPOTIFY_CONNECTION}
 
 SIMULATED_APP = {
     "SPOTIFY_CLIENT_ID": "songswap",
@@ -74,12 +76,19 @@ class Plan:
         return self.ports.started(self.settings)
 
     def environment(
-        self, *, warehouse: str, archive: str, access: Access, simulator: str, spool: Path
+        self,
+        *,
+        warehouse: str,
+        archive: str,
+        access: Access,
+        simulator: str,
+        spool: Path,
+        page: str = "",
     ) -> dict[str, str]:
         """The environment of Airflow's tasks.
 
         Args:
-            warehouse: the embedded warehouse's URI.
+            warehouse: the embedded warehouse's URI, and `page` that of a login which only reads.
             archive: the S3 endpoint's address, and `access` its keys.
             simulator: the simulator's address.
             spool: the folder of the spool.
@@ -87,6 +96,7 @@ class Plan:
         local = {"SONGSWAP_SPOOL": str(spool)}
         if self.local_warehouse:
             local[WAREHOUSE] = warehouse
+            local |= {PAGE: page} if page else {}
         if self.local_archive:
             local[_BUCKET_NAME] = BUCKET
             local[ARCHIVE] = _s3_connection(archive, "pipeline", access)
@@ -116,9 +126,8 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
         StartRefused: another setting cannot be parsed, or lacks its counterpart.
     """
     settings = {name: value.strip() for name, value in environment.items() if value.strip()}
-    for name in (WAREHOUSE, ARCHIVE, ARCHIVE_READ, ARCHIVE_TESTS, DISCORD, SPOTIFY_CONNECTION):
-        if name in settings:
-            parse_connection(name, settings[name])
+    for name in _CONNECTIONS & settings.keys():
+        parse_connection(name, settings[name])
     present = [name for name in _CREDENTIALS if name in settings]
     if len(present) == 1 and SPOTIFY_CONNECTION not in settings:
         missing = next(name for name in _CREDENTIALS if name not in settings)

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from songswap.supervision.private import write_private
 from songswap.supervision.process import Process, wait_until
 
 USER = "songswap"
+READER = "songswap_page"
+"""The role that only reads, see `Postgres.let_read`."""
+
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # TCP only: a socket's path may not be longer than 107 bytes
@@ -70,6 +73,7 @@ class Postgres:
         self._folder = folder.absolute()
         self._cluster = self._folder / "cluster"
         self._mark = mark or self._folder
+        self._password_of_reader = secrets.token_urlsafe(24)
         self._process = self._program("postgres", "-D", str(self._cluster), *self._options())
 
     @property
@@ -128,6 +132,24 @@ class Postgres:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if found.fetchone() is None:
                 connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+
+    def dsn_of_reader(self, database: str) -> str:
+        """The connection URI of a database for the role that only reads."""
+        return f"postgresql://{READER}:{self._password_of_reader}@127.0.0.1:{self.port}/{database}"
+
+    def let_read(self, database: str, grants: Sequence[str]) -> None:
+        """Create the role that only reads, unless it exists, and give it its rights.
+
+        It has another password after each start.
+        """
+        role, password = sql.Identifier(READER), sql.Literal(self._password_of_reader)
+        with psycopg.connect(self.dsn(database), autocommit=True) as connection:
+            found = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [READER])
+            if found.fetchone() is None:
+                connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+            connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(role, password))
+            for grant in grants:
+                connection.execute(grant.encode())
 
     def drop_database(self, name: str) -> None:
         """Drop a database, with the sessions that are still open in it."""

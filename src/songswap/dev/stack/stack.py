@@ -13,7 +13,7 @@ from songswap.dev.stack.access import Access
 from songswap.dev.stack.airflow import Airflow
 from songswap.dev.stack.object_store import ObjectStore
 from songswap.dev.stack.plan import BUCKET, Plan
-from songswap.dev.stack.postgres import Postgres
+from songswap.dev.stack.postgres import READER, Postgres
 from songswap.dev.stack.sign_up import sign_up
 from songswap.dev.stack.simulator import Simulator
 from songswap.dev.stack.state import World
@@ -23,6 +23,7 @@ from songswap.supervision.private import write_private
 from songswap.supervision.process import stop_all, stop_leftovers, wait_until
 from songswap.terminal.progress import Progress
 from songswap.warehouse.migrate import migrate
+from songswap.warehouse.rights import page_grants
 
 DAG = "load_listening_history"
 POOL = "spotify"
@@ -94,7 +95,9 @@ class Stack:
             with progress.step("The Spotify simulator"):
                 self._start_simulator()
         with progress.step("The warehouse's tables"):
-            migrate(self.warehouse_dsn)
+            platform = migrate(self.warehouse_dsn).platform
+            if self.plan.local_warehouse:
+                self.postgres.let_read(_WAREHOUSE, page_grants(platform, READER))
         if self.plan.simulated:
             with progress.step("Listeners sign up") as say:
                 listeners = self.simulator.get("/admin/listeners")
@@ -131,6 +134,7 @@ class Stack:
     def _prepare_airflow(self) -> Airflow:
         environment = self.plan.environment(
             warehouse=self.postgres.dsn(_WAREHOUSE),
+            page=self.postgres.dsn_of_reader(_WAREHOUSE),
             archive=self.objects.url,
             access=self._access,
             simulator=self.simulator.url,

@@ -1,0 +1,156 @@
+"""Metrics of real runs in a real receiver, and the alerts that come of them."""
+
+import json
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+from rich.console import Console
+from victoria_metrics import VictoriaMetrics, unit_test_rules
+
+from songswap.dev.stack.airflow_api import UNFINISHED
+from songswap.dev.stack.plan import make_plan
+from songswap.dev.stack.stack import DAG, Stack
+from songswap.dev.stack.state import load_access, load_world
+from songswap.installation.project_files import dags
+from songswap.pipelines.metric_names import METRICS, in_prometheus
+from songswap.supervision.process import marked, wait_until
+from songswap.terminal.progress import Progress
+
+# One whole stack at a time is what two cores can run.
+pytestmark = pytest.mark.xdist_group("stack")
+
+REPOSITORY = Path(__file__).parents[2]
+DASHBOARD: dict[str, Any] = json.loads((REPOSITORY / "deploy/grafana/songswap.json").read_text())
+ALERTS = REPOSITORY / "deploy/grafana/alerts.yaml"
+CASES = Path(__file__).with_name("alerts_test.yaml")
+
+NOT_IN_THIS_WORLD = {"songswap.quota.limit", "songswap.import.rows"}
+"""No request was refused, and nothing was imported."""
+
+
+@pytest.fixture
+def receiver(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[VictoriaMetrics]:
+    """A receiver that is running."""
+    folder = tmp_path / "receiver"
+    folder.mkdir()
+    made = VictoriaMetrics(folder, free_port())
+    made.start()
+    yield made
+    made.stop()
+    assert marked(folder) == []
+
+
+@pytest.fixture
+def stack(
+    tmp_path: Path, free_port: Callable[[], int], receiver: VictoriaMetrics
+) -> Iterator[Stack]:
+    """The demo's parts with four listeners, and Airflow, which sends metrics to the receiver."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    parts = ("AIRFLOW", "POSTGRES", "S3", "SIMULATOR")
+    ports = {f"SONGSWAP_{part}_PORT": str(free_port()) for part in parts}
+    plan = make_plan(ports | {"SONGSWAP_OTLP_ENDPOINT": receiver.otlp_endpoint})
+    access = load_access(folder / "s3")
+    made = Stack(folder, plan, load_world(folder, 1, 4), access, dags())
+    try:
+        made.start(Progress(Console(file=StringIO())))
+        yield made
+    finally:
+        made.stop()
+    assert marked(folder) == []
+
+
+def ended(stack: Stack, run: str) -> str:
+    """Wait for the end of a run of the hourly load, and return its state."""
+    api = stack.airflow.api
+    assert wait_until(lambda: api.state(DAG, run) not in UNFINISHED, 300, 1)
+    return api.state(DAG, run)
+
+
+def number(stack: Stack, query: str) -> float:
+    """Return the one number of a query on the warehouse."""
+    with psycopg.connect(stack.warehouse_dsn) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return float(row[0])
+
+
+def differing(stack: Stack, receiver: VictoriaMetrics) -> dict[str, tuple[float, float]]:
+    """Return the totals that arrived and are not what the warehouse and Spotify have."""
+    totals = {
+        "airflow_songswap_plays": 'SELECT count(*) FROM "History"',
+        'airflow_songswap_rows{table="tracks"}': 'SELECT count(*) FROM "Tracks"',
+        'airflow_songswap_rows{table="artists"}': 'SELECT count(*) FROM "Artists"',
+        'airflow_songswap_rows{table="features"}': 'SELECT count(*) FROM "TrackFeatures"',
+        "airflow_songswap_gaps_open": "SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL",
+        "airflow_songswap_rejected_items": "SELECT count(*) FROM songswap.rejected_items",
+        "airflow_songswap_play_newest_timestamp_seconds": (
+            'SELECT extract(epoch FROM max(played_at)) FROM "History"'
+        ),
+    }
+    found = {
+        metric: (receiver.value(f"last_over_time({metric}[1h])"), number(stack, query))
+        for metric, query in totals.items()
+    }
+    polls = 'airflow_songswap_requests{endpoint="recently-played"}'
+    calls = stack.simulator.get("/admin/calls")["by_endpoint"]["recently-played"]
+    arrived = receiver.value(f"sum(last_over_time({polls}[1h]))")
+    found[polls] = arrived, sum(calls.values())
+    return {metric: pair for metric, pair in found.items() if pair[0] != pair[1]}
+
+
+def test_metrics_of_runs_arrive(stack: Stack, receiver: VictoriaMetrics) -> None:
+    """With the right numbers, also after a run during which the receiver was away: that one is
+    green all the same. Each query of the dashboard finds something."""
+    api = stack.airflow.api
+    wait_until(lambda: not api.due(DAG), 60)
+    assert ended(stack, api.current_run(DAG) or api.runs(DAG)[0][0]) == "success"
+
+    # The task sends them when it ends, a moment after its state is known.
+    success = f'airflow_songswap_run_success{{dag_id="{DAG}"}}'
+    assert wait_until(lambda: bool(receiver.query(success)), 60)
+    assert receiver.value(success) == 1
+    assert number(stack, 'SELECT count(*) FROM "History"') > 0
+    # At minute 1 another run begins.
+    assert wait_until(lambda: not differing(stack, receiver), 120, 1), differing(stack, receiver)
+    answered = f'airflow_songswap_run_users{{outcome="answered",dag_id="{DAG}"}}'
+    assert receiver.value(f"max_over_time({answered}[1h])") == 4
+    emitted = receiver.query('{__name__=~"airflow_songswap_.*"}')
+    names = {dict(labels)["__name__"] for labels in emitted}
+    assert names == {in_prometheus(name) for name in METRICS.keys() - NOT_IN_THIS_WORLD}
+    assert {dict(labels)["service.instance.id".replace(".", "_")] for labels in emitted} == {
+        "songswap"
+    }
+
+    receiver.stop()
+    assert ended(stack, api.trigger(DAG)) == "success"
+    receiver.start()
+    assert ended(stack, api.trigger(DAG)) == "success"
+    assert wait_until(lambda: not differing(stack, receiver), 120, 1), differing(stack, receiver)
+
+    heartbeat = "airflow_scheduler_heartbeat_total"
+    # Airflow sends those of its own processes once a minute.
+    assert wait_until(lambda: bool(receiver.query(heartbeat)), 90, 1)
+    without = {in_prometheus(name) for name in NOT_IN_THIS_WORLD}
+    for panel in DASHBOARD["panels"]:
+        for target in panel.get("targets", []):
+            expression = target["expr"]
+            found = receiver.query(expression)
+            an_hour_ago = "offset" in expression or "rate(" in expression
+            if not an_hour_ago and not any(name in expression for name in without):
+                assert found, expression
+
+
+def test_alerts_fire() -> None:
+    """Each of them on what comes once an hour, with its sentence, and not before."""
+    cases = yaml.safe_load(CASES.read_text())["tests"]
+    tried = {test["alertname"] for case in cases for test in case["alert_rule_test"]}
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    assert tried == {rule["alert"] for group in groups for rule in group["rules"]}
+    done = unit_test_rules(CASES)
+    assert done.returncode == 0, done.stdout + done.stderr
