@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
@@ -17,12 +18,23 @@ from songswap.supervision.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
 PASSWORD = secrets.token_urlsafe(12)
-SIMPLE = {"admin": "admin", "viewer": "viewer", "nobody": "none"}
-"""Users of the simple auth manager with their roles; Airflow has no role with that last name."""
+SIMPLE = {"admin": "admin", "viewer": "viewer", "nobody": ""}
+"""Users of the simple auth manager with their roles; the last one has none."""
 
 FAB = {"admin": "Admin", "viewer": "Viewer", "nobody": "Public"}
 PAGE_CONNECTION = "SongSwap_RDS_ReadOnly"
 _FAB_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+_MAKE_USERS = """
+import json, sys
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+roles, password = json.loads(sys.argv[1])
+with get_application_builder() as builder:
+    for name, role in roles.items():
+        found = builder.sm.find_role(role)
+        assert builder.sm.add_user(name, "A", "B", f"{name}@example.com", found, password)
+"""
+"""As ``airflow users create`` does, in one process for all."""
 
 
 class Metadata:
@@ -69,15 +81,17 @@ class Metadata:
         """Add the tables of the FAB auth manager, and its users."""
         fab = {"AIRFLOW__CORE__AUTH_MANAGER": _FAB_MANAGER}
         self.airflow("fab-db", "migrate", **fab)
-        for user, role in FAB.items():
-            words = ("-u", user, "-p", PASSWORD, "-r", role, "-f", "A", "-l", "B")
-            self.airflow("users", "create", *words, "-e", f"{user}@example.com", **fab)
+        users = json.dumps([FAB, PASSWORD])
+        self._run([sys.executable, "-c", _MAKE_USERS, users], fab)
 
     def airflow(self, *words: str, **environment: str) -> None:
         """Run a command of Airflow."""
+        self._run([sys.executable, "-m", "airflow", *words], environment)
+
+    def _run(self, command: list[str], environment: Mapping[str, str]) -> None:
         done = subprocess.run(  # noqa: S603  (our own words)
-            [sys.executable, "-m", "airflow", *words],
-            env=self.environment | environment,
+            command,
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
             timeout=300,
@@ -105,7 +119,7 @@ class ApiServer:
             [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "-p", str(port)],
             log=metadata.folder / f"api-server-{port}.log",
             mark=metadata.folder,
-            environment=metadata.environment | own,
+            environment={**metadata.environment, **own},
         )
 
     def start(self) -> None:
@@ -124,7 +138,7 @@ class ApiServer:
 
     def get(
         self, path: str, user: str | None, token: str | None = None
-    ) -> tuple[int, Mapping[str, str], Any]:
+    ) -> tuple[int, Message, Any]:
         """The status, headers and JSON of a path, as a user, with a token, or with neither."""
         request = Request(f"{self.url}{path}")  # noqa: S310  (ours)
         if token := self.token(user) if user else token:

@@ -3,12 +3,14 @@
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import debian_packages
 import psycopg
 import pytest
 from built_wheel import Wheel, built
+from e2e import page_rows
 from e2e.api_server import ApiServer, Metadata
 from e2e.browser import Chromium
 from e2e.compose_file import Compose, ComposeFile
@@ -17,6 +19,7 @@ from hosts import Host
 
 from songswap.dev.stack.postgres import Postgres
 from songswap.supervision.process import marked
+from songswap.warehouse import rights
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -76,10 +79,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
 
 @pytest.fixture(scope="session")
 def page_warehouse(postgres: Postgres, _migrated: str) -> str:
-    """The DSN of a warehouse for the page, with the login of the pipeline."""
+    """The DSN of a warehouse with a user 12 for the page, with the login of the pipeline."""
     postgres.create_database("page", template=_migrated)
     with psycopg.connect(postgres.dsn("page"), autocommit=True) as connection:
         connection.execute("ALTER ROLE songswap IN DATABASE page SET search_path = public")
+    page_rows.write_user(postgres.dsn("page"), 12, datetime.now(UTC))
     return postgres.dsn("page")
 
 
@@ -87,10 +91,13 @@ def page_warehouse(postgres: Postgres, _migrated: str) -> str:
 def page_login(page_warehouse: str) -> str:
     """The same with the login of the page, which may read what it shows and nothing else."""
     with psycopg.connect(page_warehouse, autocommit=True) as connection:
-        connection.execute("CREATE ROLE page LOGIN PASSWORD 'page'")
-        connection.execute("GRANT USAGE ON SCHEMA songswap TO page")
-        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA songswap TO page")
-    return psycopg.conninfo.make_conninfo(page_warehouse, user="page", password="page")
+        connection.execute("CREATE ROLE page LOGIN PASSWORD 'of the page'")
+        connection.execute("SET ROLE page")
+        missing = rights.missing_grants_of_page(connection)
+        connection.execute("RESET ROLE")
+        for grant in missing:
+            connection.execute(grant.encode())
+    return psycopg.conninfo.make_conninfo(page_warehouse, user="page", password="of the page")
 
 
 @pytest.fixture(scope="session")

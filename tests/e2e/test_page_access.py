@@ -25,15 +25,21 @@ def connected(server: ApiServer, dsn: str | None, usual: str, warehouse: str) ->
     server.disconnect_page()
     if dsn is not None:
         server.connect_page(dsn)
+    end_sessions(warehouse)
+    try:
+        yield
+    finally:
+        server.connect_page(usual)
+        end_sessions(warehouse)
+
+
+def end_sessions(warehouse: str) -> None:
+    """End the sessions that the api-servers keep."""
     with psycopg.connect(warehouse) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE application_name = 'songswap page'"
         )
-    try:
-        yield
-    finally:
-        server.connect_page(usual)
 
 
 @pytest.mark.parametrize("path", [SNAPSHOT, USER])
@@ -139,7 +145,7 @@ def test_before_the_first_snapshot_there_is_none(
 def test_hanging_warehouse_leaves_airflow_working(
     api_server: ApiServer, page_warehouse: str
 ) -> None:
-    """More pages than Airflow has threads wait for a locked table: each is answered, so is Airflow."""
+    """More pages than Airflow has threads wait for a locked table: all are answered."""
     page_rows.write(page_warehouse, datetime.now(UTC), {})
     token = api_server.token("viewer")
     with ThreadPoolExecutor(60) as threads, psycopg.connect(page_warehouse) as connection:
