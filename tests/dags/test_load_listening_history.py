@@ -245,6 +245,27 @@ def test_ending_a_run_from_outside_ends_its_row(
     assert titles(platform) == alerts
 
 
+def test_run_marked_where_there_is_no_warehouse(airflow: Any, make_platform: MakePlatform) -> None:
+    """The api-server has the page's connection alone: a sentence says who ends the row."""
+    platform = make_platform(users=1, real_time=True)
+    run = airflow.run(DAG, platform)
+    platform.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
+    environment = airflow.environment(platform)
+    del environment["AIRFLOW_CONN_SONGSWAP_RDS"]
+    done = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, str(Path(__file__).parent / "end_run.py"), run["run_id"], "failed"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-3000:]
+    assert "is left to the next run" in output
+    assert "Traceback" not in output
+    assert platform.rows("SELECT state FROM songswap.runs") == [("running",)]
+
+
 def last_line(airflow: Any, code: str) -> str:
     """Run code in the repository with Airflow's environment; return its last line of output."""
     done = subprocess.run(  # noqa: S603  (our own code)
@@ -311,6 +332,18 @@ def test_every_run_ends(airflow: Any) -> None:
         assert alerts, name
         # The polls in between make way for the next look at the hourly load.
         assert run > task or name == "follow_heavy_listeners", name
+
+
+def test_minute_of_the_schedule_is_a_setting(airflow: Any) -> None:
+    """The polls between follow it; a wrong one keeps no DAG from running."""
+    code = (
+        "import os; os.environ['SONGSWAP_MINUTE'] = '{}'\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        "bag = DagBag('dags'); names = ('load_listening_history', 'follow_heavy_listeners')\n"
+        "print(bag.import_errors, [bag.dags[name].schedule for name in names])"
+    )
+    assert last_line(airflow, code.format(17)) == "{} ['17 * * * *', '2-52/10 * * * *']"
+    assert last_line(airflow, code.format(60)) == "{} ['1 * * * *', '6-56/10 * * * *']"
 
 
 def test_no_task_outlasts_the_queue(airflow: Any) -> None:
