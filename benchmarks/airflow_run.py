@@ -46,7 +46,7 @@ from songswap.warehouse.migrate import migrate
 AnAirflow = TypeVar("AnAirflow", bound=Airflow)
 
 _DAGS = Path(songswap.__file__).parents[2] / "dags"
-_SCHEDULE = 'schedule="1 * * * *"'
+_SCHEDULE = "schedule=hourly()"
 _WAREHOUSE = "songswap"
 _METADATA = "airflow"
 _READY_S = 180

@@ -73,3 +73,14 @@ SELECT 1 + n / 4 %% %(users)s, timestamp '2026-11-20 11:50' - (n / 4 / %(users)s
 FROM generate_series(0, %(plays)s - 1) n;
 ALTER TABLE "History" ADD CONSTRAINT "History_pkey" PRIMARY KEY (user_id, played_at) INCLUDE (track_id);
 CREATE INDEX songswap_history_track_id ON "History" (track_id)
+
+-- name: plays_of_48_hours
+-- Without the way by users.
+SELECT date_trunc('hour', played_at), count(*) FROM "History"
+WHERE user_id <> 0 AND played_at >= %(now)s::timestamp - interval '48 hours' GROUP BY 1
+
+-- name: coverage
+-- By all rows of each table.
+SELECT (SELECT count(DISTINCT id) FROM "TrackImages"), (SELECT count(DISTINCT id) FROM "TrackPopularity"),
+  (SELECT count(DISTINCT id) FROM "ArtistImages"), (SELECT count(DISTINCT id) FROM "ArtistPopularity"),
+  (SELECT count(DISTINCT id) FROM "ArtistFollowers"), (SELECT count(DISTINCT id) FROM "ArtistGenres")

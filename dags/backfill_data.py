@@ -38,7 +38,7 @@ from typing import Any
 from airflow.sdk import Param, dag, get_current_context, task
 
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
-from songswap.orchestration.retries import LONGEST_TASK
+from songswap.orchestration.retries import LONGEST_TASK, ON_DEMAND_TIMEOUT
 
 KINDS = {"artists": "artist", "tracks": "track", "features": "features"}
 
@@ -70,6 +70,7 @@ def verify(kind: str, found: dict[str, Any]) -> dict[str, int]:
 
 @dag(
     schedule=None,
+    dagrun_timeout=ON_DEMAND_TIMEOUT,
     tags=["songswap", "on demand"],
     params={
         "kinds": Param(

@@ -24,7 +24,8 @@ from airflow.sdk import dag, task
 from songswap.orchestration.assets import publish_catalogue, publish_plays
 from songswap.orchestration.batches import batch, summarise
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
-from songswap.orchestration.retries import RUN_TIMEOUT
+from songswap.orchestration.retries import POLLS_TIMEOUT
+from songswap.orchestration.schedules import between
 
 
 # Where it returns nothing, all that follows is skipped, without a process.
@@ -45,8 +46,8 @@ def watch() -> None:
 
 
 @dag(
-    schedule="6-56/10 * * * *",
-    dagrun_timeout=RUN_TIMEOUT,
+    schedule=between(),
+    dagrun_timeout=POLLS_TIMEOUT,
     tags=["songswap", "every 10 minutes"],
     **described(__doc__),
     **PIPELINE_DAG,

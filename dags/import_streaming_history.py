@@ -37,7 +37,7 @@ from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
 
 from songswap.orchestration.assets import publish_catalogue, publish_plays
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
-from songswap.orchestration.retries import LONGEST_TASK
+from songswap.orchestration.retries import LONGEST_TASK, ON_DEMAND_TIMEOUT
 
 
 @task
@@ -68,6 +68,7 @@ def summarise(groups: list[dict[str, Any]]) -> dict[str, int]:
 
 @dag(
     schedule=None,
+    dagrun_timeout=ON_DEMAND_TIMEOUT,
     tags=["songswap", "on demand"],
     params={
         "source": Param(

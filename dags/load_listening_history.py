@@ -43,6 +43,7 @@ from songswap.orchestration.assets import publish_catalogue, publish_plays
 from songswap.orchestration.batches import batch, summarise
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import RUN_TIMEOUT
+from songswap.orchestration.schedules import hourly
 
 
 @task
@@ -78,7 +79,7 @@ def watch() -> None:
 
 
 @dag(
-    schedule="1 * * * *",
+    schedule=hourly(),
     # A run that hangs does not block the next hour's.
     dagrun_timeout=RUN_TIMEOUT,
     tags=["songswap", "hourly"],

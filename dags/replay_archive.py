@@ -37,7 +37,7 @@ from typing import Any
 from airflow.sdk import Param, dag, get_current_context, task
 
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
-from songswap.orchestration.retries import LONGEST_TASK
+from songswap.orchestration.retries import LONGEST_TASK, ON_DEMAND_TIMEOUT
 
 
 @task
@@ -67,6 +67,7 @@ def summarise(units: list[dict[str, int]]) -> dict[str, int]:
 
 @dag(
     schedule=None,
+    dagrun_timeout=ON_DEMAND_TIMEOUT,
     tags=["songswap", "on demand"],
     params={
         # With examples, the form has a text field; a conf may have a list, too.

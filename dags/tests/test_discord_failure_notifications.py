@@ -4,10 +4,14 @@
 Makes a task fail, reads its alert back from Discord, and deletes it. `fail_on_purpose` is meant to
 be red; the run is green when the alert was right.
 
+Started by hand, it also sends the alert to the services of the connection `SongSwap_Alerts`: look
+whether it arrives. Without a Discord webhook `alert_arrived` is skipped, for other services return
+no message.
+
 | task | what it checks |
 |---|---|
 | `fail_on_purpose` | fails, and its alert is sent as every alert is |
-| `alert_arrived` | Discord has it: red mark, only the error's first line, what to do, links to log, DAG and run, the time in UTC and in Los Angeles |
+| `alert_arrived` | Discord has it: red mark, only the error's first line, what to do, links to log, DAG and run, the time in UTC and in the time zones of the setting |
 | `take_away` | the message is deleted, whatever failed before |
 | `nothing_left` | Discord does not have the message |
 

@@ -41,7 +41,8 @@ SongSwapError
 ├── WorkerLost                 no worker is left for some units of work; finished ones stay
 └── RunFailed                  a part of a run failed: says which, and where its data is
     ├── RunPaused              nothing failed, but a pause was demanded: not all was done
-    └── RunOverdue             it took so long that it gave way to the next run
+    └── RunOverdue             it took longer than it may, and was ended
+        └── RunNeverBegan      because its tasks waited for a slot all that time
 """
 
 import copyreg
@@ -275,4 +276,8 @@ class RunPaused(RunFailed):
 
 
 class RunOverdue(RunFailed):
-    """A run took so long that it gave way to the next run."""
+    """A run took longer than it may, and was ended."""
+
+
+class RunNeverBegan(RunOverdue):
+    """A run was ended while none of its tasks was at work: they waited for a slot."""

@@ -62,7 +62,7 @@ def test_machine_joins(deployment: Deployment, further: Project, address: str) -
         further.shell(up)
     assert further.unwell() == []
     services = {container["Service"] for container in further.containers()}
-    assert services == {"airflow-worker", "songswap-drain"}
+    assert services == {"airflow-worker", "songswap-drain", "songswap-logs"}
     assert "✗" not in further.shell(check)
     assert _HOST in further.shell(hosts)
 

@@ -1,8 +1,9 @@
 """End a run of the hourly DAG from outside of its tasks, in a process of its own.
 
-    end_run.py RUN_ID failed|success|timed_out
+    end_run.py RUN_ID failed|success|timed_out|waited
 
-By hand, as Airflow's api-server ends it, or for taking too long, as the scheduler does.
+By hand, as Airflow's api-server ends it, or for taking too long, as the scheduler does: while it
+worked, or while its batches waited for a slot.
 """
 
 import sys
@@ -17,6 +18,7 @@ from run_dag import call_back  # type: ignore[import-not-found]  # beside this s
 from sqlalchemy import select
 
 DAG = "load_listening_history"
+LATER = {"batch", "enrich_tracks", "enrich_artists", "enrich_features", "summarise"}
 
 
 def main(run_id: str, how: str) -> None:
@@ -24,10 +26,14 @@ def main(run_id: str, how: str) -> None:
     with create_session() as session:
         run = session.scalar(select(DagRun).where(DagRun.dag_id == DAG, DagRun.run_id == run_id))
         assert run is not None
-        if how == "timed_out":
+        if how in ("timed_out", "waited"):
             run.state = "failed"
+            waiting = [task for task in run.task_instances if task.task_id in LATER]
+            for task in waiting if how == "waited" else ():
+                task.state, task.try_number, task.start_date = "skipped", 0, None
             session.flush()
-            call_back(DagBag(), run, "timed_out")
+            last = min(waiting, key=lambda task: task.task_id) if how == "waited" else None
+            call_back(DagBag(), run, "timed_out", last)
         else:
             dag = SerializedDagModel.get_dag(DAG, session=session)
             assert dag is not None

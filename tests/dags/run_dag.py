@@ -63,8 +63,12 @@ def run_one(bag: DagBag, dag_id: str, conf: dict[str, Any] | None, at: str) -> d
     return {"state": str(run.state), "run_id": run.run_id, "tasks": tasks, "tries": tries}
 
 
-def call_back(bag: DagBag, run: Any, reason: str) -> None:
-    """Run the callbacks of a run's DAG, as the dag-processor does."""
+def call_back(bag: DagBag, run: Any, reason: str, last: Any = None) -> None:
+    """Run the callbacks of a run's DAG, as the dag-processor does.
+
+    Args:
+        last: the task that the context is to have; the one that ended last if None.
+    """
     dag = bag.dags[run.dag_id]
     tasks = run.get_task_instances()
     ended = [task for task in tasks if task.state == run.state and task.end_date]
@@ -75,7 +79,8 @@ def call_back(bag: DagBag, run: Any, reason: str) -> None:
         bundle_name="dags",
         bundle_version=None,
         context_from_server=DagRunContext(
-            dag_run=run, last_ti=max(ended, key=lambda task: task.end_date, default=None)
+            dag_run=run,
+            last_ti=last or max(ended, key=lambda task: task.end_date, default=None),
         ),
         is_failure_callback=run.state == "failed",
         msg=reason,

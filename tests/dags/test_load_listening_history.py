@@ -211,7 +211,13 @@ def test_run_that_could_not_be_planned_is_red(airflow: Any, make_platform: MakeP
     [
         ("failed", "It was marked as failed by hand.", []),
         ("success", "It was marked as a success by hand.", []),
-        ("timed_out", "It took too long, and gave way to the next run.", [f"🔴 {DAG} failed"]),
+        ("timed_out", "It took longer than the 55 minutes that it may", [f"🔴 {DAG} failed"]),
+        (
+            "waited",
+            "None of its tasks was at work when it was ended after 55 minutes: batch waited for a"
+            " slot of the pool spotify.",
+            [f"🔴 {DAG} failed"],
+        ),
     ],
 )
 def test_ending_a_run_from_outside_ends_its_row(
@@ -221,6 +227,7 @@ def test_ending_a_run_from_outside_ends_its_row(
     platform = make_platform(users=1, real_time=True)
     run = airflow.run(DAG, platform)
     platform.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
+    platform.spotify.delete("/admin/discord")  # that it recovered from the run before
     done = subprocess.run(  # noqa: S603  (our own script)
         [sys.executable, str(Path(__file__).parent / "end_run.py"), run["run_id"], how],
         env=airflow.environment(platform),
@@ -236,6 +243,27 @@ def test_ending_a_run_from_outside_ends_its_row(
     assert recorded.startswith(problem)
     assert ended is not None
     assert titles(platform) == alerts
+
+
+def test_run_marked_where_there_is_no_warehouse(airflow: Any, make_platform: MakePlatform) -> None:
+    """The api-server has the page's connection alone: a sentence says who ends the row."""
+    platform = make_platform(users=1, real_time=True)
+    run = airflow.run(DAG, platform)
+    platform.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
+    environment = airflow.environment(platform)
+    del environment["AIRFLOW_CONN_SONGSWAP_RDS"]
+    done = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, str(Path(__file__).parent / "end_run.py"), run["run_id"], "failed"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-3000:]
+    assert "is left to the next run" in output
+    assert "Traceback" not in output
+    assert platform.rows("SELECT state FROM songswap.runs") == [("running",)]
 
 
 def last_line(airflow: Any, code: str) -> str:
@@ -264,7 +292,7 @@ def test_dag_is_hourly_without_catch_up(airflow: Any) -> None:
         " [bag.dags[name].dagrun_timeout.total_seconds() / 60 for name in"
         " ('load_listening_history', 'follow_heavy_listeners')]]))"
     )
-    expected = '[{}, "1 * * * *", false, 1, ["hourly", "songswap"], true, [55.0, 55.0]]'
+    expected = '[{}, "1 * * * *", false, 1, ["hourly", "songswap"], true, [55.0, 25.0]]'
     assert last_line(airflow, code) == expected
 
 
@@ -286,6 +314,36 @@ def test_dag_list_says_what_each_dag_does(airflow: Any) -> None:
         assert not set(description) & set("\n`#*_"), name
         assert doc.startswith("### "), name
         assert "**When it is red**" in doc, name
+
+
+def test_every_run_ends(airflow: Any) -> None:
+    """One that hangs, or whose tasks wait for a pool that does not exist, is ended and told."""
+    code = (
+        "from airflow.dag_processing.dagbag import DagBag; import json\n"
+        "bag = DagBag('dags'); assert not bag.import_errors\n"
+        "print(json.dumps({name: [dag.dagrun_timeout and dag.dagrun_timeout.total_seconds() / 60,"
+        " max(task.execution_timeout.total_seconds() / 60 for task in dag.tasks),"
+        " bool(dag.on_failure_callback)] for name, dag in bag.dags.items()}))"
+    )
+    limits = json.loads(last_line(airflow, code))
+    assert len(limits) >= 16
+    for name, (run, task, alerts) in limits.items():
+        assert run, name
+        assert alerts, name
+        # The polls in between make way for the next look at the hourly load.
+        assert run > task or name == "follow_heavy_listeners", name
+
+
+def test_minute_of_the_schedule_is_a_setting(airflow: Any) -> None:
+    """The polls between follow it; a wrong one keeps no DAG from running."""
+    code = (
+        "import os; os.environ['SONGSWAP_MINUTE'] = '{}'\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        "bag = DagBag('dags'); names = ('load_listening_history', 'follow_heavy_listeners')\n"
+        "print(bag.import_errors, [bag.dags[name].schedule for name in names])"
+    )
+    assert last_line(airflow, code.format(17)) == "{} ['17 * * * *', '2-52/10 * * * *']"
+    assert last_line(airflow, code.format(60)) == "{} ['1 * * * *', '6-56/10 * * * *']"
 
 
 def test_no_task_outlasts_the_queue(airflow: Any) -> None:

@@ -44,6 +44,8 @@ FOLDERS = (
     "/var/lib/demo-s3",
     "/data",
     "/tmp/signed-up",  # noqa: S108  (as above)
+    "/tmp/logs-cleaned",  # noqa: S108
+    "/tmp/rows-cleaned",  # noqa: S108
 )
 
 

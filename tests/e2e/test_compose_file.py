@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from e2e.compose_file import Compose, ComposeFile
 
 import songswap
+from songswap.dev.stack import metrics
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -189,6 +190,16 @@ def test_metrics_are_on_with_an_address_alone(compose: ComposeFile, tmp_path: Pa
         assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == endpoint
 
 
+def test_metrics_of_the_demo_are_set_alike(compose: ComposeFile) -> None:
+    """What is tried with the demo's Airflow is what a deployment sends."""
+    endpoint = "http://collector:4318"
+    given = dict.fromkeys(compose.required(), "x") | {"SONGSWAP_OTLP_ENDPOINT": endpoint}
+    environment = compose.resolved(given)["services"]["airflow-worker"]["environment"]
+    expected = metrics.settings(endpoint) | {"AIRFLOW__METRICS__OTEL_ON": "true #false"}
+    assert expected.items() <= environment.items()
+    assert metrics.settings("") == {}
+
+
 def test_one_port_is_published(compose: ComposeFile) -> None:
     """The api-server's alone, on 127.0.0.1 unless set otherwise."""
     published = {name: one["ports"] for name, one in services(compose).items() if "ports" in one}
@@ -230,14 +241,14 @@ def test_central_machine_opens_on_request(
 def test_worker_machine_has_the_same_worker(
     compose: ComposeFile, worker_compose: ComposeFile, docker_compose: Compose
 ) -> None:
-    """A machine with workers only runs the deployment's own worker and drain, which find the queue
-    and the api-server by the central machine's address, and publish nothing."""
+    """A machine with workers only runs the deployment's own worker, drain and cleaning of logs, and
+    they find the queue and the api-server by the central machine's address and publish nothing."""
     there = Compose(docker_compose.words, worker_compose.path)
     environment = dict.fromkeys(compose.required(), "x")
     central = docker_compose.services(environment | {"SONGSWAP_HOST": "two"})
     given = environment | {"SONGSWAP_HOST": "two", "SONGSWAP_CENTRAL": "10.0.0.5"}
     services = there.services(given)
-    assert services.keys() == {"airflow-worker", "songswap-drain"}
+    assert services.keys() == {"airflow-worker", "songswap-drain", "songswap-logs"}
     for name, service in services.items():
         text = json.dumps(service).replace("@10.0.0.5:6379", "@redis:6379")
         text = text.replace("//10.0.0.5:8080", "//airflow-apiserver:8080")
@@ -336,6 +347,18 @@ def test_workers_know_no_database(compose: ComposeFile) -> None:
     ):
         assert f"<SONGSWAP_{name}>" not in worker
     assert "<SONGSWAP_REDIS_PASSWORD>" in worker
+
+
+def test_api_server_can_only_read(compose: ComposeFile) -> None:
+    """Of the pipeline's settings it gets the connection of the page alone, where that is set."""
+    page = "AIRFLOW_CONN_SONGSWAP_RDS_READONLY"
+    pipeline = compose.content["x-pipeline-environment"].keys()
+    environment = {name: f"<{name}>" for name in (*compose.required(), *compose.passed_on())}
+    resolved = compose.resolved(environment)["services"]
+    assert pipeline & resolved["airflow-apiserver"]["environment"].keys() == {page}
+    assert pipeline <= resolved["airflow-worker"]["environment"].keys()
+    without = compose.resolved(dict.fromkeys(compose.required(), "x"))["services"]
+    assert page not in without["airflow-apiserver"]["environment"]
 
 
 def test_spark_is_where_it_is_used(compose: ComposeFile) -> None:

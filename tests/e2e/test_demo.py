@@ -3,6 +3,7 @@
 First from a wheel in a clean environment, then from this clone.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
+import psutil
 import psycopg
 import pytest
 from built_wheel import Wheel
@@ -31,6 +33,7 @@ DAILY = (
     "test_postgres",
     "test_s3",
     "test_spotipy",
+    "test_tables",
     "test_discord_failure_notifications",
     "test_file_utils",
     "test_rds_load_artist",
@@ -64,6 +67,18 @@ class Demo:
             "SONGSWAP_STATE": str(self.state),
             **{f"SONGSWAP_{part}_PORT": str(port) for part, port in self.ports.items()},
         }
+
+    def connections_of_the_api_server(self) -> set[str]:
+        """The variables with connections that it has."""
+        home, found = str(self.state / "airflow"), set[str]()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                environment = process.environ()
+                if environment.get("AIRFLOW_HOME") == home and re.search(
+                    "api[-_]server", " ".join(process.cmdline())
+                ):
+                    found |= environment.keys()
+        return {name for name in found if name.startswith(("AIRFLOW_CONN_", "SPOTIFY_"))}
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """Start ``songswap demo``, the command being the first words, with no terminal.
@@ -195,6 +210,7 @@ def test_demo_from_start_to_stop(
             "backfill_data",
             "follow_heavy_listeners",
             "import_streaming_history",
+            "maintenance",
             "replay_archive",
         }
         assert set(api.dags()) == {DAG, *others, *DAILY}
@@ -205,6 +221,8 @@ def test_demo_from_start_to_stop(
         assert demo.spotify("GET", "discord") == [], "a daily test left its message"
         assert demo.history() == demo.reachable()
 
+        known = demo.connections_of_the_api_server()
+        assert known == {"AIRFLOW_CONN_SONGSWAP_RDS_READONLY"}, "browsers reach it"
         checks = demo.command("check")
         assert {step["ok"] for steps in checks.values() for step in steps} == {True}
         assert demo.command("status")["plays"] == len(demo.history())

@@ -3,8 +3,10 @@
 import http.client
 import json
 import math
+import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,7 @@ from songswap.supervision.process import Process, wait_until
 pytestmark = pytest.mark.xdist_group("stack")
 
 WORKER = "airflow-worker"
+CLEANING = ("airflow-cleanup", "songswap-logs")
 CONTROL = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 # Small batches, one request at a time, and a killed worker's tasks back within seconds.
 STILL = {"Age": "1"}
@@ -76,13 +79,33 @@ def up(deployment: Deployment) -> dict[str, Process]:
     ]
     workers = {name: deployment.start(WORKER, name) for name in ("worker-1", "worker-2")}
     deployment.start("songswap-drain")
+    write_old_log(deployment)
+    for service in CLEANING:
+        deployment.start(service)
     for service in ("postgres", "redis", "flower", *CONTROL):
         assert wait_until(partial(deployment.healthy, service), 60, 0.5), service
     for name, worker in workers.items():
         worker.wait_ready(partial(takes_tasks, worker), 60)
         assert wait_until(partial(deployment.healthy, WORKER, name), 60, 0.5), name
     assert not deployment.healthy(WORKER, "worker-3"), "the check does not tell workers apart"
+    for service in CLEANING:
+        assert wait_until(partial(deployment.healthy, service), 60, 0.5), deployment.logs()[-5000:]
+    assert not old_log(deployment).exists()
     return workers
+
+
+def old_log(deployment: Deployment) -> Path:
+    """A log that nobody has written to for too long."""
+    return deployment.folder / "opt/airflow/logs/dag_id=a/run_id=b/task_id=c/attempt=1.log"
+
+
+def write_old_log(deployment: Deployment) -> None:
+    """Leave such a log."""
+    log = old_log(deployment)
+    log.parent.mkdir(parents=True)
+    log.touch()
+    month_ago = time.time() - 31 * 86_400
+    os.utime(log, (month_ago, month_ago))
 
 
 def look_around(site: Site, password: str, workers: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ VALUES: dict[str, Any] = yaml.safe_load(FILE.read_text())
 
 WORKERS = VALUES["workers"]["celery"]
 PARTS: dict[str, dict[str, Any]] = {
+    "airflow-cleanup": VALUES["databaseCleanup"],
     "airflow-apiserver": VALUES["apiServer"],
     "airflow-dag-processor": VALUES["dagProcessor"],
     "airflow-init": VALUES["migrateDatabaseJob"],
@@ -151,6 +152,17 @@ def test_preparation_is_that_of_compose(compose: ComposeFile) -> None:
     # The parts wait for Airflow's schema alone, and the tasks need both.
     assert commands[0].startswith("songswap migrate")
     assert VALUES["createUserJob"]["enabled"] is False
+
+
+def test_cleanup_is_that_of_compose(compose: ComposeFile) -> None:
+    """The CronJob runs the command that Compose repeats; logs are the chart's own matter."""
+    script = compose.content["services"]["airflow-cleanup"]["command"][-1].replace("$$", "$")
+    [theirs] = re.findall(r"airflow db clean .*?(?= *\\\s*&&)", script, re.DOTALL)
+    *shell, ours = VALUES["databaseCleanup"]["args"]
+    assert shell == ["bash", "-euc"]
+    assert ours.split() == theirs.split()
+    assert VALUES["databaseCleanup"]["enabled"] is True
+    assert VALUES["scheduler"]["logGroomerSidecar"]["enabled"] is True
 
 
 def test_commands_are_those_of_compose(compose: ComposeFile) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from factories import MakePlatform, Platform, StartObjectStore
 from psycopg.conninfo import make_conninfo
+from receivers import http_service
 from typer.testing import CliRunner
 
 from songswap.checks.sanity.context import from_environment
@@ -176,6 +177,47 @@ def test_broken_discord_fails_only_its_check(make_platform: MakePlatform) -> Non
         platform.mend()
     whole = f"{platform.spotify.url}/discord/webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
     assert red({**without(good, DISCORD), variable: whole}) == {}
+
+
+def test_other_services_are_checked_and_sent_nothing(make_platform: MakePlatform) -> None:
+    """Beside Discord or in its place; an address that cannot be used is named by its place."""
+    good = make_platform(users=1).environment()
+
+    def services(*addresses: str) -> dict[str, str]:
+        connection = {"conn_type": "generic", "password": " ".join(addresses)}
+        return {"AIRFLOW_CONN_SONGSWAP_ALERTS": json.dumps(connection)}
+
+    def found(environment: Mapping[str, str]) -> dict[str, str]:
+        shown = json.loads(command(environment, 0, "check", "--json", "discord"))
+        return {step["step"]: step["message"] for step in shown["discord"]}
+
+    with http_service() as other:
+        both = services(f"json://{other.address}/hush", "mailtos://me:hush@mail.example?to=a@b.cd")
+        assert "Messages also go to: JSON, E-Mail" in found(good | both)["services"]
+        assert found(good | both)["message"] == "A message was sent and deleted."
+        alone = found(without(good, DISCORD) | both)
+        assert "SongSwap_Alerts alone" in alone["webhook"]
+        assert alone["message"].startswith("Nothing was sent")
+        assert other.requests == []
+    assert "Discord alone" in found(good)["services"]
+
+    wrong = good | services("slack://hush", "json://chat.example/hush")
+    words = ("Address 1 in", "slack://", "Address 2 in", "TLS", "Admin, Connections")
+    expect(wrong, "discord.services", *words)
+    assert "hush" not in str(red(wrong))
+    allowed = services("json://chat.example/hush") | {"SONGSWAP_ALLOW_HTTP": "chat.example"}
+    assert "discord.services" not in red(good | allowed)
+
+
+def test_wrong_time_settings_are_a_sentence(make_platform: MakePlatform) -> None:
+    """It says what holds until they are right."""
+    good = make_platform(users=1).environment()
+    expect(good | {"SONGSWAP_TIME_ZONES": "Mars/Base"}, "discord.time", "Mars/Base", "Europe/")
+    expect(good | {"SONGSWAP_MINUTE": "60"}, "discord.time", "0 to 59", "runs at minute 1")
+    times = {"SONGSWAP_TIME_ZONES": "Europe/Berlin,Asia/Tokyo", "SONGSWAP_MINUTE": "17"}
+    shown = json.loads(command(good | times, 0, "check", "--json", "discord"))
+    (message,) = [step["message"] for step in shown["discord"] if step["step"] == "time"]
+    assert message == "Messages show: UTC, Berlin, Tokyo. The hourly load runs at minute 17."
 
 
 def test_broken_postgres_fails_only_its_check(make_platform: MakePlatform) -> None:

@@ -52,6 +52,7 @@ RUN_BY = {
     "songswap grants": "integration/test_grants.py::test_grants_lists_the_most_urgent_first",
     "songswap import": "integration/test_import_command.py::test_import_accounts_for_every_row",
     "songswap load": "integration/test_cli.py::test_load_takes_settings_from_dotenv",
+    "songswap maintenance": "integration/test_maintenance.py::test_command_cleans_the_warehouse",
     "songswap migrate": "integration/test_cli.py::test_load_takes_settings_from_dotenv",
     "songswap replay": "integration/test_replay_command.py::test_lost_plays_come_back",
     "songswap simulator": "integration/test_commands.py::test_songswap_simulator_is_the_simulator",

@@ -337,6 +337,35 @@ def test_plays_are_not_read_through(warehouse_dsn: str) -> None:
     assert sum(plays_by_hour(warehouse_dsn).values()) == 100 * 300
 
 
+def test_key_in_the_web_apps_order(warehouse_dsn: str) -> None:
+    """The same counts, and no scan for each user, where the key begins with the time."""
+    execute(
+        warehouse_dsn,
+        'INSERT INTO "Users" SELECT n, n::text, n::text, n::text FROM generate_series(0, 99) n',
+    )
+    add_users(warehouse_dsn)
+    play(warehouse_dsn, 1, ago(minutes=20), ago(hours=40), ago(days=10))
+    play(warehouse_dsn, 2, ago(minutes=25))
+    play(warehouse_dsn, 0, ago(minutes=10))
+    before = dict(take(warehouse_dsn)), plays_by_hour(warehouse_dsn)
+    execute(
+        warehouse_dsn,
+        'ALTER TABLE "History" DROP CONSTRAINT "History_pkey",'
+        " ADD PRIMARY KEY (played_at, user_id)",
+    )
+    execute(warehouse_dsn, "TRUNCATE songswap.plays_by_hour, songswap.snapshots")
+    scans = (
+        "SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables"
+        " WHERE relname = 'History'"
+    )
+    with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
+        ((scanned,),) = connection.execute(scans)
+    assert (dict(take(warehouse_dsn)), plays_by_hour(warehouse_dsn)) == before
+    with psycopg.connect(warehouse_dsn, autocommit=True) as connection:
+        ((scanned_after,),) = connection.execute(scans)
+    assert 0 < scanned_after - scanned < 10
+
+
 def test_large_catalogue_is_carried_on(warehouse_dsn: str) -> None:
     """With the time at which it was counted; a small one is counted each hour."""
     add_users(warehouse_dsn)

@@ -166,3 +166,22 @@ def test_root_needs_no_permission_opened(
         assert (home / "clone" / ".songswap" / "postgres" / "password").stat().st_mode & 0o77 == 0
     finally:
         shutil.rmtree(home)
+
+
+def test_reader_reads_alone(server: Postgres) -> None:
+    """Its role has what it is granted, and another password after each start."""
+    server.create_database("music")
+    with psycopg.connect(server.dsn("music"), autocommit=True) as connection:
+        connection.execute("CREATE TABLE plays AS SELECT 7 AS number")
+        connection.execute("CREATE TABLE tokens AS SELECT 7 AS number")
+    grants = [f"GRANT SELECT ON plays TO {local_postgres.READER}"]
+    server.let_read("music", grants)
+    again = Postgres(Path(server.process.log).parent, server.port)
+    again.let_read("music", grants)
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(server.dsn_of_reader("music"))
+    with psycopg.connect(again.dsn_of_reader("music"), autocommit=True) as connection:
+        assert connection.execute("SELECT number FROM plays").fetchall() == [(7,)]
+        for refused in ("SELECT FROM tokens", "DELETE FROM plays"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(refused.encode())

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from songswap.dev.stack import metrics
 from songswap.pipelines.metric_names import METRICS, in_prometheus
 
 REPOSITORY = Path(__file__).parents[2]
@@ -38,15 +39,20 @@ def rules() -> Iterator[dict[str, Any]]:
         yield from group["rules"]
 
 
-def of_airflow() -> set[str]:
-    """Return the names in Prometheus of all metrics of the installed Airflow."""
+def template() -> list[dict[str, Any]]:
+    """Return all metrics of the installed Airflow."""
     spec = find_spec("airflow")
     assert spec is not None
     [folder] = spec.submodule_search_locations or []
     file = Path(folder) / "_shared/observability/metrics/metrics_template.yaml"
+    return list(yaml.safe_load(file.read_text())["metrics"])
+
+
+def of_airflow() -> set[str]:
+    """Return their names in Prometheus."""
     return {
         in_prometheus(metric["name"]) + suffix
-        for metric in yaml.safe_load(file.read_text())["metrics"]
+        for metric in template()
         for suffix in SUFFIXES.get(metric["type"], ())
     }
 
@@ -57,6 +63,23 @@ def test_dashboard_shows_each_metric() -> None:
     assert {name for name in shown if name.startswith("airflow_songswap_")} == OURS
     assert shown - OURS <= of_airflow()
     assert len(shown - OURS) >= 5
+
+
+def test_what_the_dashboard_shows_is_sent() -> None:
+    """The list of allowed metrics has it, and no timer: as a histogram of OpenTelemetry's it makes
+    a Prometheus without native histograms refuse whatever comes with it."""
+    allowed = metrics.settings("x")["AIRFLOW__METRICS__METRICS_ALLOW_LIST"].split(",")
+
+    def is_sent(name: str) -> bool:
+        return any(re.search(pattern, name) for pattern in allowed)
+
+    shown = {name for owner in [*targets(), *rules()] for name in named(owner["expr"])}
+    sent = {in_prometheus(metric["name"]) for metric in template() if is_sent(metric["name"])}
+    assert {name.removesuffix("_total") for name in shown - OURS} <= sent
+    assert all(map(is_sent, METRICS))
+    assert [
+        one["name"] for one in template() if one["type"] == "timer" if is_sent(one["name"])
+    ] == []
 
 
 def test_alerts_name_metrics_that_are_emitted() -> None:

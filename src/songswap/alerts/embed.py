@@ -10,9 +10,8 @@ from datetime import UTC
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from songswap.alerts.message import Link, Message, utc
+from songswap.alerts.message import Link, Message, label, utc
 from songswap.alerts.problem import cut
-from songswap.settings.time_zones import label
 
 Embed = dict[str, Any]
 

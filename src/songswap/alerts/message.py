@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import NamedTuple
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from songswap.alerts.notices import GOES_ON, LOOK, PAUSED, RESUMED, STANDSTILL
 from songswap.alerts.problem import Problem
@@ -181,6 +182,11 @@ def notice(run: Run, kind: str, sentences: Sequence[str], at: datetime) -> Messa
 def utc(at: datetime) -> str:
     """Format a time as all messages do."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def label(zone: ZoneInfo) -> str:
+    """Return how people call a time zone: Los Angeles for ``America/Los_Angeles``."""
+    return zone.key.rpartition("/")[2].replace("_", " ")
 
 
 def _problems(failed: Sequence[FailedTask]) -> list[tuple[Problem, int]]:

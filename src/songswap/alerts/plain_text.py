@@ -8,9 +8,8 @@ import re
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from songswap.alerts.message import Link, Message, utc
+from songswap.alerts.message import Link, Message, label, utc
 from songswap.alerts.problem import cut
-from songswap.settings.time_zones import label
 
 _MOST = 2000
 _SPECIAL = str.maketrans(

@@ -109,6 +109,10 @@ WHAT_TO_DO = {
         "Find out what took so long: the log of the task that was running, PostgreSQL's locks, the"
         " machine. The next run loads what waits."
     ),
+    "RunNeverBegan": (
+        "Create the pool that is named, or give it slots (in Airflow: Admin, Pools); if it has"
+        " free slots, find out what uses all of Airflow's. The next run does what this one left."
+    ),
 }
 """By the name of the error; an error without an entry has that of its base class."""
 

@@ -17,12 +17,10 @@ from apprise.plugins.email.smtp import SMTPSecureMode
 from apprise.result import AppriseResultStatus, NotifyResult
 
 from songswap.alerts.message import Color
+from songswap.alerts.webhook import SERVICES
 from songswap.errors import SettingsError
 from songswap.settings.addresses import ALLOW_HTTP, may_be_plain
 from songswap.settings.airflow_connection import Connection
-
-NAME = "SongSwap_Alerts"
-"""The connection whose password has the addresses."""
 
 _TIMEOUT_S = 8
 """For all services together: a message is tried once, because a late alert is useless."""
@@ -85,7 +83,9 @@ class Services(NamedTuple):
         """
         addresses = connection.password.split()
         if not addresses:
-            return cls((), (f"The connection {NAME} has no address of a service as its password.",))
+            return cls(
+                (), (f"The connection {SERVICES} has no address of a service as its password.",)
+            )
         usable, problems = [], []
         for number, address in enumerate(addresses, 1):
             try:
@@ -108,7 +108,7 @@ class Services(NamedTuple):
         # None at all, if apprise itself failed.
         results = [*result, *[None] * (len(self.usable) - len(result))]
         return [
-            f"{service.name} (address {service.number} of the connection {NAME}) did not take a"
+            f"{service.name} (address {service.number} of the connection {SERVICES}) did not take a"
             f" message: {_reason(of_service)}."
             for service, of_service in zip(self.usable, results, strict=True)
             if not _took_it(of_service)
@@ -135,7 +135,7 @@ def _notifier(number: int, address: str, plain: Collection[str]) -> NotifyBase:
     Raises:
         SettingsError: it cannot be parsed, or would send unencrypted to another machine.
     """
-    where = f"Address {number} in the password of the connection {NAME}"
+    where = f"Address {number} in the password of the connection {SERVICES}"
     parts = url_to_dict(address)  # type: ignore[no-untyped-call]
     if not parts:
         raise SettingsError(

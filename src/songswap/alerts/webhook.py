@@ -9,6 +9,9 @@ from songswap.errors import SettingsError
 from songswap.settings import addresses
 from songswap.settings.airflow_connection import Connection
 
+SERVICES = "SongSwap_Alerts"
+"""The connection that names services beside Discord, or in its place."""
+
 DISCORD = "https://discord.com/api/"
 
 _ENDPOINT = re.compile(r"(?P<base>https?://.+/)?(?P<endpoint>webhooks/[0-9]+/[A-Za-z0-9_-]+)/?")
@@ -54,7 +57,8 @@ class Webhook:
         if not configured:
             raise SettingsError(
                 "No Discord webhook is set. Set webhook_endpoint (webhooks/ID/TOKEN) in the extra"
-                " of the connection Discord_Notifier, or the variable discord_webhook_endpoint."
+                " of the connection Discord_Notifier, or the variable discord_webhook_endpoint; or"
+                f" addresses of other services as the password of the connection {SERVICES}."
             )
         found = _ENDPOINT.fullmatch(configured.strip())
         if found is None:

@@ -106,7 +106,7 @@ def examples(*lines: str) -> str:
 
 _ORDER = (
     *("demo", "migrate", "connect", "check", "load", "status", "grants", "import", "backfill"),
-    *("replay", "drain", "spool", "deployment", "dags", "spark", "simulator"),
+    *("replay", "drain", "spool", "maintenance", "deployment", "dags", "spark", "simulator"),
 )
 
 

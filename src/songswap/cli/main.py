@@ -20,6 +20,7 @@ from songswap.cli.drain import drain
 from songswap.cli.grants import grants
 from songswap.cli.import_ import import_
 from songswap.cli.load import load
+from songswap.cli.maintenance import maintenance
 from songswap.cli.migrate import migrate
 from songswap.cli.replay import replay
 from songswap.cli.spark import spark
@@ -65,6 +66,10 @@ app.command(epilog=examples("dags", "dags --bundles"))(dags)
 app.command(epilog=examples("deployment songswap-deployment"))(deployment)
 app.command(cls=WithSettings, epilog=examples("load"))(load)
 app.command(cls=WithSettings, epilog=examples("drain", "drain --every 10"))(drain)
+app.command(
+    cls=WithSettings,
+    epilog=examples("maintenance --dry-run", "maintenance --logs /opt/airflow/logs"),
+)(maintenance)
 app.command(cls=WithSettings, epilog=examples("migrate --wait-s 60"))(migrate)
 app.command(epilog=examples("demo", "demo --once --users 200"))(demo)
 spool.command(cls=WithSettings, epilog=examples("spool hosts --json"))(hosts)

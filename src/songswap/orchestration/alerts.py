@@ -21,7 +21,7 @@ from songswap.alerts import message
 from songswap.alerts.message import FailedTask, Run
 from songswap.alerts.notices import Notice
 from songswap.alerts.problem import Problem
-from songswap.errors import RunFailed, RunOverdue, RunPaused
+from songswap.errors import RunFailed, RunNeverBegan, RunOverdue, RunPaused
 from songswap.orchestration.runs import end_row
 from songswap.orchestration.sending import send
 
@@ -46,9 +46,14 @@ _MOST_CAUSES = 10
 
 _PAUSED = RunPaused.__name__
 
-_OVERDUE = RunOverdue(
-    "It took too long, and gave way to the next run. What Spotify has answered is in the spool: the"
-    " next run loads it."
+_OVERDUE = (
+    "It took longer than the {minutes:,.0f} minutes that it may, and was ended. What it has loaded"
+    " stays, and what Spotify has answered is in the spool: the next hourly load stores it."
+)
+
+_NEVER_BEGAN = (
+    "None of its tasks was at work when it was ended after {minutes:,.0f} minutes: {waits}. Airflow"
+    " never starts tasks of a pool that does not exist or has no slots."
 )
 
 
@@ -103,7 +108,7 @@ class Alert(BaseNotifier):
     def _run_failed(self, context: "Context", run: Run, at: datetime) -> None:
         states = _task_states(context)
         failed = list(_in_state(context, states, "failed"))
-        overdue = Problem.of(_OVERDUE) if context.get("reason") == "timed_out" else None
+        overdue = _overdue(context, states) if context.get("reason") == "timed_out" else None
         # Nothing failed in a paused run: its notices report the pause, once.
         paused = failed and all(task.problem and task.problem.kind == _PAUSED for task in failed)
         if overdue or not paused:
@@ -162,6 +167,33 @@ def _in_state(context: "Context", states: Mapping[str, str], state: str) -> Iter
         for index in sorted(int(end) for end in ends if end.isdecimal()):
             if states[f"{prefix}{index}"] == state:
                 yield _failed_task(context, task_id, index)
+
+
+def _overdue(context: "Context", states: Mapping[str, str]) -> Problem:
+    """Say why a run was ended for its time: the context's task is the last that was at work."""
+    timeout = context["dag"].dagrun_timeout
+    minutes = timeout.total_seconds() / 60 if timeout else 0
+    task = context.get("ti")
+    # Airflow counts a try when it hands a task to a worker.
+    if task is None or task.try_number:
+        return Problem.of(RunOverdue(_OVERDUE.format(minutes=minutes)))
+    waiting = [
+        each
+        for each in context["dag"].tasks
+        if all(states.get(name) == "success" for name in each.upstream_task_ids)
+        and any(_is_of(name, each.task_id) for name, state in states.items() if state == "skipped")
+    ]
+    waits = ", ".join(
+        f"{each.task_id} waited for a slot of the pool {each.pool}" for each in waiting
+    )
+    return Problem.of(
+        RunNeverBegan(_NEVER_BEGAN.format(minutes=minutes, waits=waits or "all waited for a slot"))
+    )
+
+
+def _is_of(name: str, task_id: str) -> bool:
+    """Whether a name of `_task_states` is that of a task, or of an instance of it."""
+    return name == task_id or name.removeprefix(f"{task_id}_").isdecimal()
 
 
 def _failed_task(context: "Context", task_id: str, index: int) -> FailedTask:

@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from songswap import settings
-from songswap.alerts.webhook import Webhook
+from songswap.alerts.webhook import SERVICES, Webhook
 from songswap.checks.sanity.context import connection_named
 from songswap.errors import SettingsError
 from songswap.settings import airflow_connection, spotify_connection
@@ -91,7 +91,7 @@ def find_services() -> "Services | None":
     """
     from songswap.alerts import services
 
-    connection = find_connection(services.NAME)
+    connection = find_connection(SERVICES)
     if connection is None:
         return None
     # Errors of other code about a lost connection quote the whole address.

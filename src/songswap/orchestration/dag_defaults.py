@@ -5,7 +5,7 @@ from typing import Any
 
 from songswap.orchestration.alerts import ALERTS
 from songswap.orchestration.known_errors import hide_known_stacks
-from songswap.orchestration.retries import retried, tried_once
+from songswap.orchestration.retries import TEST_RUN_TIMEOUT, retried, tried_once
 
 _EVERY_TASK: dict[str, Any] = {"owner": "songswap", "on_execute_callback": hide_known_stacks}
 
@@ -17,9 +17,13 @@ _EVERY_DAG: dict[str, Any] = {
 }
 
 PIPELINE_DAG = {**_EVERY_DAG, "default_args": _EVERY_TASK | retried()}
-"""For DAGs that load data: lost services are retried."""
+"""For DAGs that load data: lost services are retried. Each has a ``dagrun_timeout`` of its own."""
 
-TEST_DAG = {**_EVERY_DAG, "default_args": _EVERY_TASK | tried_once()}
+TEST_DAG = {
+    **_EVERY_DAG,
+    "default_args": _EVERY_TASK | tried_once(),
+    "dagrun_timeout": TEST_RUN_TIMEOUT,
+}
 """For DAGs that check something: they report the first result."""
 
 

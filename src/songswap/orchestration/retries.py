@@ -20,7 +20,18 @@ may be longer: soon after it, Redis gives a task to a second worker (``VISIBILIT
 docker-compose.yaml)."""
 
 RUN_TIMEOUT = timedelta(minutes=55)
-"""How long a run of the scheduled DAGs may take: then it makes way for the next hour's."""
+"""How long a run of the hourly load may take: then it makes way for the next hour's."""
+
+POLLS_TIMEOUT = timedelta(minutes=25)
+"""How long a run of the polls in between may take, which makes way for the next one's look at the
+hourly load. A load waits at most 15 minutes for another one of the same user."""
+
+TEST_RUN_TIMEOUT = timedelta(minutes=30)
+"""How long a run of a check may take: its tasks have 5 minutes each, one after the other."""
+
+ON_DEMAND_TIMEOUT = timedelta(days=7)
+"""How long a run on demand may take, whose tasks have a day for each try, and wait for each hourly
+load and for Spotify's pauses. What it has loaded stays."""
 
 _RETRIES = 2
 

@@ -14,7 +14,6 @@ from songswap.alerts import plain_text
 from songswap.alerts.embed import embed
 from songswap.alerts.message import Message
 from songswap.errors import SettingsError, SongSwapError
-from songswap.settings.time_zones import NAME, time_zones
 
 if TYPE_CHECKING:
     from songswap.alerts.services import Services
@@ -54,10 +53,12 @@ def send(message: Message, *, to_services: bool = True) -> str | None:
 
 
 def _zones() -> tuple[ZoneInfo, ...]:
+    from songswap.settings.time_zones import time_zones
+
     try:
         return time_zones(os.environ)
     except SettingsError as error:
-        log.error("%s Messages show UTC alone. Correct %s.", error, NAME)  # noqa: TRY400 - a sentence
+        log.error("%s Until then messages show UTC alone.", error)  # noqa: TRY400 - a sentence
         return ()
 
 

@@ -19,6 +19,7 @@ from songswap.errors import SettingsError
 from songswap.settings import addresses, spotify_connection
 from songswap.settings.addresses import plain_hosts
 from songswap.settings.airflow_connection import Connection, parse_connection
+from songswap.settings.numbers import whole as _whole
 from songswap.settings.s3_connection import Archive as Archive
 from songswap.settings.s3_connection import parse_archive
 from songswap.settings.warehouse_dsn import dsn_of
@@ -256,16 +257,3 @@ def _required(environment: Mapping[str, str], name: str) -> str:
 def _address(environment: Mapping[str, str], name: str, default: str) -> str:
     address = environment.get(name, "").strip() or default
     return addresses.checked(name, address, plain_hosts(environment))
-
-
-def _whole(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = environment.get(name, "").strip()
-    if not text:
-        return default
-    try:
-        number = int(text)
-    except ValueError:
-        number = low - 1
-    if not low <= number <= high:
-        raise SettingsError(f"{name} has to be a whole number of {low} to {high}, not {text!r}.")
-    return number

@@ -23,11 +23,6 @@ def time_zones(environment: Mapping[str, str]) -> tuple[ZoneInfo, ...]:
     return tuple(_zone(name) for name in names if name != "UTC")
 
 
-def label(zone: ZoneInfo) -> str:
-    """Return how people call a zone: Los Angeles for ``America/Los_Angeles``."""
-    return zone.key.rpartition("/")[2].replace("_", " ")
-
-
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)

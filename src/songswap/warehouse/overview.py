@@ -70,12 +70,13 @@ def read(connection: psycopg.Connection, bars: Sequence[int], now: datetime) -> 
         params = {"now": now, "bars": list(bars), "at_most": _NEWEST}
         users, with_tokens = connection.execute(_SQL["users"]).fetchall()[0]
         open_gaps, closed_gaps = connection.execute(_SQL["gaps"], params).fetchall()[0]
+        way = "by_user" if is_indexed_by_user(connection) else "by_time"
         runs = _rows(connection, "runs", {"now": now, "at_most": RUNS})
         ids = [run["run_id"] for run in runs]
         return Overview(
             users=users,
             users_with_tokens=with_tokens,
-            newest_play=scalar(connection.execute(_SQL["newest_play"])),
+            newest_play=scalar(connection.execute(_SQL[f"newest_play_{way}"])),
             ages=_ages(connection, params),
             open_gaps=open_gaps,
             closed_gaps=closed_gaps,
@@ -87,6 +88,11 @@ def read(connection: psycopg.Connection, bars: Sequence[int], now: datetime) -> 
             grants=[Ending(*row) for row in connection.execute(_SQL["grants"], params)],
             imports=_rows(connection, "imports", params),
         )
+
+
+def is_indexed_by_user(connection: psycopg.Connection) -> bool:
+    """Return whether the plays of a user can be read without those of the others."""
+    return bool(scalar(connection.execute(_SQL["is_indexed_by_user"])))
 
 
 def _ages(connection: psycopg.Connection, params: Row) -> Ages:

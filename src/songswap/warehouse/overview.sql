@@ -7,13 +7,25 @@ SELECT count(*), count(t.id)
 FROM "Users" u LEFT JOIN "SpotifyTokens" t ON t.id = u.id
 WHERE u.id <> 0
 
--- name: newest_play
+-- name: is_indexed_by_user
+-- Whether an index of "History" begins with the user. The web app may have its own order in the key.
+SELECT EXISTS (
+  SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+  WHERE i.indrelid = '"History"'::regclass AND i.indisvalid AND i.indpred IS NULL
+    AND a.attname = 'user_id'
+)
+
+-- name: newest_play_by_user
 -- User by user through the key of "History".
 SELECT max(h.played_at) AT TIME ZONE 'UTC'
 FROM "Users" u CROSS JOIN LATERAL (
   SELECT played_at FROM "History" WHERE user_id = u.id ORDER BY played_at DESC LIMIT 1
 ) h
 WHERE u.id <> 0
+
+-- name: newest_play_by_time
+-- Where no index begins with the user.
+SELECT max(played_at) AT TIME ZONE 'UTC' FROM "History" WHERE user_id <> 0
 
 -- name: answered
 -- Of users who can be polled: how many there are, how many never had a response, and the ages of the last

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
+from songswap.warehouse import overview
 from songswap.warehouse.sql import statements
 
 DAYS_OF_PLAYS = timedelta(days=30)
@@ -50,7 +51,8 @@ def count_plays(connection: psycopg.Connection, since: datetime, now: datetime) 
 
     It costs an index lookup a user, and the plays in these hours.
     """
-    connection.execute(_SQL["count_plays"], {"since": since, "now": now})
+    way = "by_user" if overview.is_indexed_by_user(connection) else "by_time"
+    connection.execute(_SQL[f"count_plays_{way}"], {"since": since, "now": now})
 
 
 def plays_by_hour(connection: psycopg.Connection, now: datetime) -> list[PlaysOfHour]:

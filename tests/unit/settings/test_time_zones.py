@@ -2,8 +2,9 @@
 
 import pytest
 
+from songswap.alerts.message import label
 from songswap.errors import SettingsError
-from songswap.settings.time_zones import label, time_zones
+from songswap.settings.time_zones import time_zones
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Check that Discord takes messages for the engineers' channel: one is sent and deleted."""
+"""Check that messages reach the engineers: Discord takes one, and what else is set can be used.
+
+Other services are sent nothing: there it could not be deleted.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,10 +11,13 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from songswap.alerts.webhook import Webhook
+from songswap.alerts.message import label
+from songswap.alerts.webhook import SERVICES, Webhook
 from songswap.checks.sanity.context import CheckContext, Step, connection_named, installed
 from songswap.errors import CheckFailed, SettingsError
+from songswap.schedule import minute_of
 from songswap.settings.addresses import plain_hosts
+from songswap.settings.time_zones import time_zones
 from songswap.web.bodies import BodyTooLarge, read
 
 CONNECTION = "Discord_Notifier"
@@ -40,18 +46,56 @@ def provider(_context: CheckContext) -> str:
     return f"Installed: {installed('apache-airflow-providers-discord')}."
 
 
+def time(context: CheckContext) -> str:
+    """Check the time zones of messages, and the minute of the hourly load."""
+    labels = ["UTC", *map(label, time_zones(context.environment))]
+    minute = minute_of(context.environment)
+    return f"Messages show: {', '.join(labels)}. The hourly load runs at minute {minute}."
+
+
+def services(context: CheckContext) -> str:
+    """Check that the addresses of other services can be used, where there are any."""
+    connection = context.find_connection(SERVICES)
+    if connection is None:
+        return f"Messages go to Discord alone: {SERVICES} is not set."
+    versions = installed("apprise")
+    from songswap.alerts.services import Services
+
+    read = Services.parse(connection, plain_hosts(context.environment))
+    if read.problems:
+        raise CheckFailed(f"{' '.join(read.problems)} Where: {connection_named(SERVICES)}.")
+    names = ", ".join(service.name for service in read.usable)
+    return f"Messages also go to: {names} ({versions}). Nothing was sent there."
+
+
 def webhook(context: CheckContext) -> str:
-    """Check that a webhook is set, and looks like one."""
+    """Check that a webhook is set, and looks like one; other services can replace it."""
+    if _is_replaced(context):
+        return f"No webhook is set: messages go to the services of {SERVICES} alone."
     return f"A webhook at {_webhook(context).base} is set."
 
 
 def message(context: CheckContext) -> str:
-    """Send a silent message and delete it."""
+    """Send a silent message and delete it, where a webhook is set."""
+    if _is_replaced(context):
+        return "Nothing was sent: no webhook is set."
     url = _webhook(context).url
     return asyncio.run(_send_and_delete(url))
 
 
-STEPS = (Step("provider", provider), Step("webhook", webhook), Step("message", message))
+STEPS = (
+    Step("provider", provider),
+    Step("time", time),
+    Step("services", services),
+    Step("webhook", webhook),
+    Step("message", message),
+)
+
+
+def _is_replaced(context: CheckContext) -> bool:
+    """Whether no webhook is set, but other services are."""
+    is_set = context.find_connection(CONNECTION) or context.find_variable(VARIABLE)
+    return not is_set and context.find_connection(SERVICES) is not None
 
 
 def _webhook(context: CheckContext) -> Webhook:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from songswap.dev.stack import metrics
 from songswap.dev.stack.airflow_api import AirflowApi
 from songswap.dev.stack.plan import PAGE
 from songswap.supervision.private import write_private
@@ -196,25 +197,12 @@ class Airflow:
             for section, options in settings.items()
             for option, value in options.items()
         }
-        environment |= _metrics(self._otlp_endpoint)
+        environment |= metrics.settings(self._otlp_endpoint)
         environment["AIRFLOW_HOME"] = str(self._folder)
         environment["NO_PROXY"] = environment["no_proxy"] = _no_proxy()
         # Airflow's process titles would overwrite the environment, by which leftovers are found.
         environment["SPT_NOENV"] = "1"
         return environment
-
-
-def _metrics(endpoint: str) -> dict[str, str]:
-    """Airflow's settings of metrics, as in docker-compose.yaml: off without an endpoint."""
-    if not endpoint:
-        return {}
-    return {
-        "AIRFLOW__METRICS__OTEL_ON": "true",
-        "AIRFLOW__METRICS__LEGACY_NAMES_ON": "false",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
-        "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=songswap",
-    }
 
 
 def _no_proxy() -> str:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import aiohttp
 from rich.console import Console
 
+from songswap import schedule
 from songswap.dev.stack.airflow import ADMIN
 from songswap.dev.stack.airflow_api import UNFINISHED
 from songswap.dev.stack.loopback import URLError
@@ -176,7 +177,10 @@ def _stay_up(stack: Stack, console: Console) -> None:
     """
     _retry(stack, stack.unpause)
     lines = addresses(stack)
-    lines.append("The load runs at minute 1 of every hour; the daily checks and tests run now.")
+    minute = schedule.minute_of(stack.plan.settings)
+    lines.append(
+        f"The load runs at minute {minute} of every hour; the daily checks and tests, now."
+    )
     lines.append("Ctrl-C stops everything.")
     console.print("\n".join(lines), soft_wrap=True)
     while True:

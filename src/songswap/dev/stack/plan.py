@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from songswap import settings
+from songswap import schedule, settings
 from songswap.dev.simulator.discord import WEBHOOK_ID, WEBHOOK_TOKEN
 from songswap.dev.stack.access import Access
 from songswap.dev.stack.object_store import REGION
 from songswap.dev.stack.ports import ARCHIVE, SPOTIFY, SPOTIFY_CONNECTION, Ports, number
 from songswap.settings.airflow_connection import parse_connection
+from songswap.settings.time_zones import time_zones
 from songswap.supervision.errors import StartRefused
 
 BUCKET = "songswap"
@@ -23,11 +24,21 @@ PAGE = "AIRFLOW_CONN_SONGSWAP_RDS_READONLY"
 ARCHIVE_READ = "AIRFLOW_CONN_SONGSWAP_S3_READONLY"
 ARCHIVE_TESTS = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
+_SERVICES = "AIRFLOW_CONN_SONGSWAP_ALERTS"
 _BUCKET_NAME = "AIRFLOW_VAR_BUCKET_NAME"
 _CREDENTIALS = (SPOTIFY, "SPOTIFY_CLIENT_SECRET")
 WEBHOOK = f"webhooks/{WEBHOOK_ID}/{WEBHOOK_TOKEN}"
 _SLOTS = "SONGSWAP_SPOTIFY_SLOTS"
-_CONNECTIONS = {WAREHOUSE, PAGE, ARCHIVE, ARCHIVE_READ, ARCHIVE_TESTS, DISCORD, SPOTIFY_CONNECTION}
+_CONNECTIONS = {
+    WAREHOUSE,
+    PAGE,
+    ARCHIVE,
+    ARCHIVE_READ,
+    ARCHIVE_TESTS,
+    DISCORD,
+    _SERVICES,
+    SPOTIFY_CONNECTION,
+}
 
 SIMULATED_APP = {
     "SPOTIFY_CLIENT_ID": "songswap",
@@ -122,12 +133,14 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
     """Parse the settings; an empty one counts as not set.
 
     Raises:
-        SettingsError: a connection cannot be parsed.
+        SettingsError: a connection, the minute or a time zone cannot be parsed.
         StartRefused: another setting cannot be parsed, or lacks its counterpart.
     """
     settings = {name: value.strip() for name, value in environment.items() if value.strip()}
     for name in _CONNECTIONS & settings.keys():
         parse_connection(name, settings[name])
+    schedule.minute_of(settings)
+    time_zones(settings)
     present = [name for name in _CREDENTIALS if name in settings]
     if len(present) == 1 and SPOTIFY_CONNECTION not in settings:
         missing = next(name for name in _CREDENTIALS if name not in settings)

@@ -21,6 +21,7 @@ def environment(plan: Plan) -> dict[str, str]:
         access=platform_access(),
         simulator="http://127.0.0.1:8010",
         spool=Path("/state/spool"),
+        page="postgresql://page/songswap",
     )
 
 
@@ -35,6 +36,7 @@ def test_every_part_is_local_by_default() -> None:
         "simulator": 8010,
     }
     assert result["AIRFLOW_CONN_SONGSWAP_RDS"] == "postgresql://local/songswap"
+    assert result["AIRFLOW_CONN_SONGSWAP_RDS_READONLY"] == "postgresql://page/songswap"
     assert result["SPOTIFY_API_URL"] == "http://127.0.0.1:8010/v1"
     assert result["RECCOBEATS_URL"] == "http://127.0.0.1:8010/reccobeats"
     assert result["AIRFLOW_VAR_BUCKET_NAME"] == "songswap"
@@ -105,3 +107,11 @@ def test_half_a_setting_is_refused(settings: dict[str, str], says: str) -> None:
     """The sentence names the setting to change."""
     with pytest.raises(StartRefused, match=says):
         make_plan(settings)
+
+
+@pytest.mark.parametrize("page", ["", "postgresql://reader:secret@db.example.org/platform"])
+def test_real_warehouse_has_no_local_reader(page: str) -> None:
+    """Its page reads with the login that is set for it, or with none."""
+    name = "AIRFLOW_CONN_SONGSWAP_RDS_READONLY"
+    result = environment(make_plan({"AIRFLOW_CONN_SONGSWAP_RDS": RDS, name: page}))
+    assert result.get(name, "") == page
