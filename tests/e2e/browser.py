@@ -2,11 +2,20 @@
 
 import shutil
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import debian_packages
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    Request,
+    ViewportSize,
+    sync_playwright,
+)
 
 _ARGUMENTS = [
     "--disable-background-networking",
@@ -51,6 +60,7 @@ class Chromium:
     def __enter__(self) -> Self:
         self._playwright: Playwright = sync_playwright().start()
         self._browser: Browser = self._launch()
+        self._contexts: dict[str, BrowserContext] = {}
         return self
 
     def __exit__(
@@ -62,14 +72,24 @@ class Chromium:
         self._browser.close()
         self._playwright.stop()
 
-    def open(self, site: str, token: str | None = None, **options: Any) -> Watched:
-        """Open an empty page, as somebody who has logged in if there is a token."""
-        options = {"viewport": {"width": 1400, "height": 900}, "timezone_id": "UTC", **options}
-        context = self._browser.new_context(locale="en-US", **options)
-        context.set_default_timeout(60_000)
-        if token:
-            context.add_cookies([{"name": "_token", "value": token, "url": site}])
+    def open(self, site: str, token: str | None = None) -> Watched:
+        """Open an empty page, as somebody who has logged in if there is a token.
+
+        Pages of a site share a cache: Airflow's pages are 7 MB.
+        """
+        if token is None:
+            return Watched(self._context().new_page(), site)
+        if site not in self._contexts:
+            self._contexts[site] = self._context()
+        context = self._contexts[site]
+        context.add_cookies([{"name": "_token", "value": token, "url": site}])
         return Watched(context.new_page(), site)
+
+    def _context(self) -> BrowserContext:
+        size: ViewportSize = {"width": 1400, "height": 900}
+        context = self._browser.new_context(locale="en-US", viewport=size, timezone_id="UTC")
+        context.set_default_timeout(120_000)
+        return context
 
     def _launch(self) -> Browser:
         if own := shutil.which("chromium"):

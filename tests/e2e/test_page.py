@@ -1,8 +1,10 @@
 """The page in Airflow, in a real browser: what an operator sees, and that nothing else happens."""
 
 import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -14,10 +16,13 @@ from playwright.sync_api import Locator, expect
 
 from songswap.dev.stack.loopback import call_json
 
+expect.set_options(timeout=120_000)
+
 # One api-server for these and test_page_access.py.
 pytestmark = pytest.mark.xdist_group("page")
 
 PAGE = "/plugin/songswap"
+Open = Callable[[ApiServer], Watched]
 
 
 def minutes_ago(minutes: float) -> datetime:
@@ -30,11 +35,19 @@ def write(dsn: str, taken_at: datetime, **changed: Any) -> None:
     page_rows.write(dsn, taken_at, {**page_rows.facts(taken_at), **changed})
 
 
-def open_page(chromium: Chromium, server: ApiServer, path: str = PAGE, **options: Any) -> Watched:
-    """Open a page as a viewer."""
-    watched = chromium.open(server.url, server.token("viewer"), **options)
-    watched.page.goto(server.url + path)
-    return watched
+@pytest.fixture
+def opened(chromium: Chromium) -> Iterator[Open]:
+    """Opens the page as a viewer."""
+    made: list[Watched] = []
+
+    def open_page(server: ApiServer) -> Watched:
+        made.append(chromium.open(server.url, server.token("viewer")))
+        made[-1].page.goto(server.url + PAGE, wait_until="commit")
+        return made[-1]
+
+    yield open_page
+    for watched in made:
+        watched.page.close()
 
 
 def banner(watched: Watched) -> Locator:
@@ -66,7 +79,7 @@ def test_operator_finds_the_page_after_logging_in(
 
 
 def test_chart_has_the_numbers_of_the_warehouse(
-    chromium: Chromium, api_server: ApiServer, page_warehouse: str
+    opened: Open, api_server: ApiServer, page_warehouse: str
 ) -> None:
     """As columns, as a table, and by the arrow keys."""
     write(page_warehouse, minutes_ago(5))
@@ -75,7 +88,7 @@ def test_chart_has_the_numbers_of_the_warehouse(
             "SELECT plays FROM songswap.plays_by_hour ORDER BY hour DESC LIMIT 48"
         ).fetchall()
     plays = [row[0] for row in rows][::-1]
-    watched = open_page(chromium, api_server)
+    watched = opened(api_server)
     section = watched.page.locator("section", has_text="Plays an hour").first
     columns = section.locator(".ss-column")
     expect(columns).to_have_count(48)
@@ -89,14 +102,14 @@ def test_chart_has_the_numbers_of_the_warehouse(
     slider = section.get_by_role("slider")
     slider.press("Home")
     expect(slider).to_have_attribute("aria-valuetext", re.compile(f" UTC .*: {drawn[0]:,} play"))
-    section.get_by_role("button", name="30 days").click()
+    section.get_by_role("button", name="30 days", exact=True).click()
     expect(section.locator(".ss-readout")).to_contain_text("plays in all")
     assert section.locator(".ss-area").get_attribute("d")
     assert watched.faults == []
 
 
 def test_run_leads_to_the_page_of_the_run(
-    chromium: Chromium, api_server: ApiServer, page_warehouse: str
+    opened: Open, api_server: ApiServer, page_warehouse: str
 ) -> None:
     """Inside Airflow, without loading it again."""
     url = f"{api_server.url}/api/v2/dags/{DAG}/dagRuns"
@@ -104,16 +117,16 @@ def test_run_leads_to_the_page_of_the_run(
     run_id = started["dag_run_id"]
     run = page_rows.run(minutes_ago(20), run_id=run_id, dag_run_id=run_id)
     write(page_warehouse, minutes_ago(5), run=run, runs=[run])
-    watched = open_page(chromium, api_server)
+    watched = opened(api_server)
     watched.page.evaluate("globalThis.same = true")
     watched.page.locator(".ss-strip a").click()
-    watched.page.wait_for_url(f"**/dags/{DAG}/runs/{run_id.replace('+', '%2B')}**")
+    watched.page.wait_for_url(lambda url: f"/dags/{DAG}/runs/{run_id}" in unquote(url))
     expect(watched.page.get_by_text(run_id).first).to_be_visible()
     assert watched.page.evaluate("globalThis.same")
 
 
 def test_text_from_outside_is_never_markup(
-    chromium: Chromium, api_server: ApiServer, page_warehouse: str
+    opened: Open, api_server: ApiServer, page_warehouse: str
 ) -> None:
     """Whatever a problem, a host, a run or a step is called."""
     taken_at = minutes_ago(5)
@@ -134,7 +147,7 @@ def test_text_from_outside_is_never_markup(
         grants={"states": {HOSTILE: 3, "active": HOSTILE}, "ending": [{"day": HOSTILE}]},
         imports=[{"import_id": HOSTILE, "user_id": HOSTILE, "counts": {"rows": HOSTILE}}],
     )
-    watched = open_page(chromium, api_server)
+    watched = opened(api_server)
     expect(banner(watched)).to_contain_text(HOSTILE)
     section = watched.page.locator("section", has_text="Hosts and their spools")
     expect(section).to_contain_text(HOSTILE)
@@ -147,10 +160,10 @@ def test_text_from_outside_is_never_markup(
 
 
 def test_each_state_says_what_it_is(
-    chromium: Chromium, api_server: ApiServer, page_warehouse: str
+    opened: Open, api_server: ApiServer, page_warehouse: str
 ) -> None:
     """In words, with what to do."""
-    watched = open_page(chromium, api_server)
+    watched = opened(api_server)
 
     def shows(*texts: str) -> None:
         watched.page.get_by_role("button", name="Refresh").click()
@@ -176,7 +189,7 @@ def test_each_state_says_what_it_is(
 
 
 def test_missing_parts_are_named_and_the_rest_is_shown(
-    chromium: Chromium, api_server: ApiServer, page_warehouse: str
+    opened: Open, api_server: ApiServer, page_warehouse: str
 ) -> None:
     """A snapshot of another version, or one whose counts failed."""
     page_rows.write(
@@ -190,7 +203,7 @@ def test_missing_parts_are_named_and_the_rest_is_shown(
             "grants": {},
         },
     )
-    watched = open_page(chromium, api_server)
+    watched = opened(api_server)
     expect(banner(watched)).to_contain_text("Fresh")
     coverage = watched.page.locator("section", has_text="Coverage")
     expect(coverage).to_contain_text("The snapshot says nothing about this.")
@@ -199,11 +212,11 @@ def test_missing_parts_are_named_and_the_rest_is_shown(
 
 
 def test_failure_is_a_sentence_and_data_stays(
-    chromium: Chromium, api_server: ApiServer, page_warehouse: str
+    opened: Open, api_server: ApiServer, page_warehouse: str
 ) -> None:
     """A refresh that fails says so above what was read before."""
     write(page_warehouse, minutes_ago(5))
-    watched = open_page(chromium, api_server)
+    watched = opened(api_server)
     expect(banner(watched)).to_contain_text("Needs a look")
     with psycopg.connect(page_warehouse) as connection:
         connection.execute("LOCK TABLE songswap.snapshots IN ACCESS EXCLUSIVE MODE")
@@ -222,16 +235,17 @@ def test_page_refreshes_itself_each_minute(
     watched = chromium.open(api_server.url, api_server.token("viewer"))
     watched.page.clock.install()
     watched.page.goto(api_server.url + PAGE)
-    choice = watched.page.get_by_role("button", name="30 days")
+    choice = watched.page.get_by_role("button", name="30 days", exact=True)
     choice.click()
     write(page_warehouse, minutes_ago(4), gaps={"open": 4_321, "newest": []})
     watched.page.clock.run_for(80_000)
     expect(watched.page.locator(".ss-tiles")).to_contain_text("4,321")
     expect(choice).to_have_attribute("aria-pressed", "true")
     assert watched.faults == []
+    watched.page.close()
 
 
-def test_user_by_id(chromium: Chromium, api_server: ApiServer, page_warehouse: str) -> None:
+def test_user_by_id(opened: Open, api_server: ApiServer, page_warehouse: str) -> None:
     """By the form, with the right plays a day; an unknown one is a sentence."""
     write(page_warehouse, minutes_ago(5))
     with psycopg.connect(page_warehouse) as connection:
@@ -239,7 +253,7 @@ def test_user_by_id(chromium: Chromium, api_server: ApiServer, page_warehouse: s
             'SELECT count(*) FROM "History" WHERE user_id = 12 AND played_at::date >'
             " (now() AT TIME ZONE 'UTC')::date - 90 GROUP BY played_at::date ORDER BY 1"
         ).fetchall()
-    watched = open_page(chromium, api_server)
+    watched = opened(api_server)
     page = watched.page
     page.get_by_label("User id").fill("twelve")
     page.get_by_role("button", name="Show user").click()
@@ -258,31 +272,45 @@ def test_user_by_id(chromium: Chromium, api_server: ApiServer, page_warehouse: s
     expect(page.get_by_role("alert")).to_contain_text("There is no user with the id 13")
 
 
-@pytest.mark.parametrize("width", [390, 1400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_fits_and_follows_the_theme(
-    chromium: Chromium, api_server: ApiServer, page_warehouse: str, width: int, scheme: str
+    opened: Open, api_server: ApiServer, page_warehouse: str
 ) -> None:
     """Nothing is wider than the window, and text is readable on its ground."""
     write(page_warehouse, minutes_ago(5))
-    size = {"width": width, "height": 900}
-    watched = open_page(chromium, api_server, viewport=size, color_scheme=scheme)
-    expect(banner(watched)).to_contain_text("Needs a look")
+    watched = opened(api_server)
     page = watched.page
-    assert page.evaluate("document.documentElement.className") == scheme
-    wide = page.evaluate("document.querySelector('[data-testid=main-content]').scrollWidth")
-    assert wide <= width
-    colours = [
-        page.locator(".songswap").evaluate("one => getComputedStyle(one).color"),
-        banner(watched).evaluate("one => getComputedStyle(one).backgroundColor"),
-    ]
-    assert len(set(colours)) == 2
+    expect(banner(watched)).to_contain_text("Needs a look")
+    grounds = set()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        expect(page.locator(f"html.{scheme}")).to_be_attached()
+        ground = banner(watched).evaluate("one => getComputedStyle(one).backgroundColor")
+        assert ground != page.locator(".songswap").evaluate("one => getComputedStyle(one).color")
+        grounds.add(ground)
+        for width in (1400, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            expect(page.locator(".songswap .ss-column").last).to_be_visible()
+            main = "document.querySelector('[data-testid=main-content]')"
+            assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
+    assert len(grounds) == 2
     assert watched.faults == []
 
 
-def test_page_under_fab(chromium: Chromium, fab_server: ApiServer, page_warehouse: str) -> None:
-    """Its viewers see the page; who may not is told so."""
+def test_page_does_not_exist_for_those_who_may_not_see_it(
+    chromium: Chromium, api_server: ApiServer
+) -> None:
+    """Airflow does not tell them of plugins."""
+    watched = chromium.open(api_server.url, api_server.token("nobody"))
+    watched.page.goto(f"{api_server.url}{PAGE}", wait_until="commit")
+    expect(watched.page.locator("body")).to_contain_text("Page Not Found")
+    assert watched.page.locator(".songswap").count() == 0
+    watched.page.close()
+
+
+def test_page_under_fab(opened: Open, fab_server: ApiServer, page_warehouse: str) -> None:
+    """Its viewers find the page in the navigation."""
     write(page_warehouse, minutes_ago(5), hosts=[])
-    watched = open_page(chromium, fab_server)
+    watched = opened(fab_server)
     expect(banner(watched)).to_contain_text("Fresh")
+    expect(watched.page.get_by_role("link", name="SongSwap")).to_be_visible()
     assert watched.faults == []

@@ -89,7 +89,7 @@ def test_missing_connection_is_named(
     with connected(api_server, None, page_login, page_warehouse):
         status, _, body = api_server.get(SNAPSHOT, "viewer")
         assert status == 503
-        assert "SongSwap_RDS_ReadOnly is not set" in body["detail"]
+        assert "Set the connection SongSwap_RDS_ReadOnly" in body["detail"]
     status, _, _ = api_server.get(SNAPSHOT, "viewer")
     assert status == 200
 

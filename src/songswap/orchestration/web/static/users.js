@@ -1,7 +1,17 @@
 // What concerns single users: gaps, grants, imports.
 
 import { Chart } from "./chart.js";
-import { NOTHING, count, counted, day, duration, instant, minutesBetween, list } from "./format.js";
+import {
+  NOTHING,
+  count,
+  counted,
+  day,
+  duration,
+  instant,
+  minutesBetween,
+  isNumber,
+  list,
+} from "./format.js";
 import { Shape, Table, Time, UserLink, ordered, useShorter, Quiet } from "./parts.js";
 
 const { createElement: h } = globalThis.React;
@@ -52,7 +62,8 @@ export function Grants({ grants, now }) {
   const byDay = new Map(list(grants.ending).map((row) => [instant(row?.day), row?.users]));
   const items = Array.from({ length: SOON_DAYS }, (_, n) => {
     const at = first + n * 86_400_000;
-    const users = byDay.get(at) ?? 0;
+    const found = byDay.get(at);
+    const users = isNumber(found) ? found : 0;
     return {
       key: at,
       name: day(at),
