@@ -260,7 +260,7 @@ def test_demo_from_start_to_stop(
         assert "Spotify" in embed["description"]
         log = next(field["value"] for field in embed["fields"] if field["name"] == "Log")
         assert f"/dags/{DAG}/runs/" in log
-        (last_error,) = [line for line in demo.task_log(DAG, red) if line["level"] == "error"]
+        *_, last_error = [line for line in demo.task_log(DAG, red) if line["level"] == "error"]
         assert last_error["error"] == "RunFailed"
         assert last_error["event"].startswith("Spotify")
         assert "error_detail" not in last_error, "the sentence is followed by a stack"
