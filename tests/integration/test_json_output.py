@@ -87,12 +87,13 @@ def fits(command: str, value: dict[str, Any], *data: str, without: tuple[str, ..
 
 
 def page(dsn: str) -> dict[str, Any]:
-    """What the page shows."""
+    """What the page shows, as the api-server composes it."""
+    read_at = utc_now()
     with connect(dsn) as connection:
-        found = snapshots.latest(connection, utc_now())
-        plays = snapshots.plays_by_hour(connection, utc_now())
+        found = snapshots.latest(connection, read_at)
+        plays = [hour._asdict() for hour in snapshots.plays_by_hour(connection, read_at)]
     assert found
-    return {**found.facts, "plays_by_hour": [hour._asdict() for hour in plays]}
+    return {**found.facts, "read_at": read_at, "plays_by_hour": plays}
 
 
 Run = Callable[..., dict[str, Any]]
