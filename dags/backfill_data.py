@@ -10,9 +10,10 @@ responses and counts again. Three branches that do not wait for each other:
 | `…_tracks` | images, popularity, previews | 50 |
 | `…_features` | audio features | 100 |
 
-`find_…` counts, `fill_…` requests and loads, `verify_…` counts what is left. An id that Spotify has
-answered is complete, whatever the response: ids that Spotify does not know, or without a preview,
-image or genre, are not requested again. An id without a response waits some hours.
+`find_…` counts, `fill_…` requests and loads, `verify_…` counts what is left; `publish_catalogue`
+updates the asset `songswap_catalogue`. An id that Spotify has answered is complete, whatever the
+response: ids that Spotify does not know, or without a preview, image or genre, are not requested
+again. An id without a response waits some hours.
 
 | param | |
 |---|---|
@@ -37,6 +38,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
+from songswap.orchestration.assets import publish_catalogue
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import LONGEST_TASK, ON_DEMAND_TIMEOUT
 
@@ -106,11 +108,12 @@ def verify(kind: str, found: dict[str, Any]) -> dict[str, int]:
 )
 def backfill_data() -> None:
     """Fill in missing data of tracks and artists from Spotify."""
+    catalogue = publish_catalogue()
     for name, kind in KINDS.items():
         found = find.override(task_id=f"find_{name}")(kind)
         filled = fill.override(task_id=f"fill_{name}")(kind, found)  # type: ignore[arg-type]  # XCom
         left = verify.override(task_id=f"verify_{name}")(kind, found)  # type: ignore[arg-type]
-        filled >> left
+        filled >> [left, catalogue]
 
 
 backfill_data()

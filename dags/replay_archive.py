@@ -8,7 +8,8 @@ older version of the code could not read. It also reads the archive of the previ
 (docs/data-model.md says what is approximate then).
 
 `plan` cuts the users into groups; `replay`, one task for each group, three at a time (the pool
-`backfill`), loads a group's responses in the order of time; `summarise` adds up. Only references to
+`backfill`), loads a group's responses in the order of time; `publish_…` update the assets
+`songswap_plays` and `songswap_catalogue`, if there is news; `summarise` adds up. Only references to
 users and hours travel between tasks.
 
 | param | |
@@ -34,8 +35,9 @@ and clear the task, or start again: nothing is loaded twice.
 
 from typing import Any
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
 
+from songswap.orchestration.assets import publish_catalogue, publish_plays
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
 from songswap.orchestration.retries import LONGEST_TASK, ON_DEMAND_TIMEOUT
 
@@ -57,7 +59,8 @@ def replay(unit: dict[str, Any]) -> dict[str, int]:
     return steps.replay(unit, get_current_context()["params"])
 
 
-@task(multiple_outputs=False)
+# Also where nothing was new, and so nothing was published.
+@task(multiple_outputs=False, trigger_rule=TriggerRule.NONE_FAILED)
 def summarise(units: list[dict[str, int]]) -> dict[str, int]:
     """Add up what was read and loaded."""
     from songswap.orchestration import replay as steps
@@ -108,7 +111,9 @@ def summarise(units: list[dict[str, int]]) -> dict[str, int]:
 )
 def replay_archive() -> None:
     """Load the raw responses in S3 into the warehouse again."""
-    summarise(replay.expand(unit=plan()))  # type: ignore[arg-type]  # Airflow makes it a list
+    replayed = replay.expand(unit=plan())
+    end = summarise(replayed)  # type: ignore[arg-type]  # Airflow makes it a list
+    replayed >> [publish_plays(), publish_catalogue()] >> end
 
 
 replay_archive()

@@ -80,8 +80,8 @@ class VictoriaMetrics:
             return False
 
 
-def unit_test_rules(file: Path) -> subprocess.CompletedProcess[str]:
-    """Run a file of unit tests of alert rules, in the format of promtool."""
+def unit_test(file: Path) -> subprocess.CompletedProcess[str]:
+    """Run a file of unit tests of alerts and queries, almost in the format of promtool."""
     unpacked = _folder()
     return subprocess.run(  # noqa: S603  (a program of Debian's)
         [

@@ -1,8 +1,8 @@
 """
 ### Check that the rows in the warehouse can be right
 
-Daily and on demand, over the connection `SongSwap_RDS_ReadOnly` where it is set, otherwise over
-`SongSwap_RDS`. It only reads, each check for a minute at most, and blocks no load.
+Daily and on demand, over the connection `SongSwap_RDS`, in transactions that only read. Each check
+takes a minute at most, and blocks no load.
 
 | task | what may not be |
 |---|---|

@@ -11,22 +11,22 @@ such as how far you have read.
 
 from datetime import UTC, datetime
 
-from airflow.sdk import Asset, dag, get_current_context, task
+from airflow.sdk import dag, get_current_context, task
 
-PLAYS = Asset.ref(name="songswap_plays")
+from songswap.orchestration.assets import PLAYS
 
 
 @task(inlets=[PLAYS])
 def announce() -> dict[str, int]:
     """Add up the counts of the events that started this run."""
     events = get_current_context()["triggering_asset_events"]
-    plays = events[PLAYS] if events else []
+    plays = events.get(PLAYS, [])
     for event in plays:
         print(f"Run {event.extra['run_id']} brought {event.extra['plays']} plays.")
     return {"plays": sum(event.extra["plays"] for event in plays), "runs": len(plays)}
 
 
-@dag(schedule=PLAYS, start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False, tags=["example"])
+@dag(schedule=[PLAYS], start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False, tags=["example"])
 def after_new_plays() -> None:
     """Wait for new plays."""
     announce()

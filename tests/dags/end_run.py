@@ -30,7 +30,7 @@ def main(run_id: str, how: str) -> None:
             run.state = "failed"
             waiting = [task for task in run.task_instances if task.task_id in LATER]
             for task in waiting if how == "waited" else ():
-                task.state, task.try_number, task.start_date = "skipped", 0, None
+                task.state, task.hostname, task.start_date = "skipped", "", None
             session.flush()
             last = min(waiting, key=lambda task: task.task_id) if how == "waited" else None
             call_back(DagBag(), run, "timed_out", last)

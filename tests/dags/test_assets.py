@@ -9,8 +9,9 @@ from factories import MakePlatform, Platform
 
 from songswap.dev.stack.loopback import call
 
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 HOURLY, FOLLOWING = "load_listening_history", "follow_heavy_listeners"
-IMPORT = "import_streaming_history"
+IMPORT, REPLAY, BACKFILL = "import_streaming_history", "replay_archive", "backfill_data"
 PAUSE_ALL = (
     "UPDATE songswap.grants SET state = 'forbidden', ask_again_at = now() + interval '1 day'"
 )
@@ -158,3 +159,37 @@ def test_polls_of_heavy_listeners_and_imports_leave_events(
     assert repeated["state"] == "success", repeated["log"]
     assert published(repeated) == {"publish_plays": "skipped", "publish_catalogue": "skipped"}
     assert events(airflow, repeated) == {}
+
+
+def test_replays_and_backfills_leave_events(airflow: Any, make_platform: MakePlatform) -> None:
+    """With what they brought; a dry run, and a replay of what is there, leave none."""
+    platform = make_platform(users=2, real_time=True)
+    airflow.run(HOURLY, platform)
+    user = platform.user_id("listener-0002")
+    platform.execute('DELETE FROM "History" WHERE user_id = %s', user)
+    before = rows_of(platform, '"History"')
+    replayed = airflow.run(REPLAY, platform)
+    assert replayed["state"] == "success", replayed["log"]
+    new = rows_of(platform, '"History"') - before
+    assert new > 0
+    extra = {"plays": new, "users": 0, "run_id": replayed["run_id"]}
+    assert events(airflow, replayed)["songswap_plays"] == [extra]
+    for conf in ({"dry_run": True}, {}):
+        quiet = airflow.run(REPLAY, platform, conf=conf)
+        assert quiet["state"] == "success", quiet["log"]
+        assert events(airflow, quiet) == {}
+
+    platform.execute('DELETE FROM "TrackFeatures"')
+    platform.execute("DELETE FROM songswap.enrichment_queue WHERE kind = 'features'")
+    filled = airflow.run(BACKFILL, platform, conf={"kinds": ["features"]})
+    assert filled["state"] == "success", filled["log"]
+    (extra,) = events(airflow, filled)["songswap_catalogue"]
+    assert extra["features"] == rows_of(platform, '"TrackFeatures"') > 0
+
+
+def test_example_of_a_consumer_runs_by_hand(airflow: Any, make_platform: MakePlatform) -> None:
+    """Without an event it has nothing to tell; a real scheduler starts it in tests/e2e."""
+    folder = {"AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES)}
+    run = airflow.run("after_new_plays", make_platform(users=1, real_time=True), **folder)
+    assert run["state"] == "success", run["log"]
+    assert run["tasks"] == {"announce": "success"}

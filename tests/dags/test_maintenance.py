@@ -29,7 +29,8 @@ def test_maintenance_says_what_it_removed(
     platform = make_platform(users=1)
     for run_id, days in (("old", 100), ("new", 1)):
         platform.execute(
-            "INSERT INTO songswap.runs (run_id, started_at, state) VALUES (%s, %s, 'success')",
+            "INSERT INTO songswap.runs (run_id, started_at, state, counted)"
+            " VALUES (%s, %s, 'success', '{}')",
             *(run_id, platform.clock() - timedelta(days=days)),
         )
     log = tmp_path / "dag_id=a/run_id=b/task_id=c/attempt=1.log"

@@ -57,7 +57,8 @@ def test_known_error_is_its_sentence_and_a_bug_keeps_its_stack(
     log = run["log"]
     assert "The warehouse was lost. It comes back." in log
     assert "error=WarehouseUnavailable" in log
-    assert "error=AirflowNotFoundException" in log
+    assert "Not set: the connection SongSwap_RDS" in log
+    assert "error=SettingsError" in log
     assert "cause-of-the-known" not in log
     assert log.count("Task failed with exception") == 2
     assert "KeyError: 'cause-of-the-bug'" in log

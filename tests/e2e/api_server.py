@@ -5,19 +5,36 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
 
-from songswap.dev.stack.loopback import URLError, call_json
+import psycopg
+
+from songswap.dev.stack.loopback import HTTPError, URLError, call, call_json
 from songswap.supervision.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
 PASSWORD = secrets.token_urlsafe(12)
-SIMPLE = {"admin": "admin", "viewer": "viewer", "nobody": "none"}
-"""Users of the simple auth manager with their roles; Airflow has no role with that last name."""
+SIMPLE = {"admin": "admin", "viewer": "viewer", "nobody": ""}
+"""Users of the simple auth manager with their roles; the last one has none."""
 
 FAB = {"admin": "Admin", "viewer": "Viewer", "nobody": "Public"}
+PAGE_CONNECTION = "SongSwap_RDS_ReadOnly"
 _FAB_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+_MAKE_USERS = """
+import json, sys
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+roles, password = json.loads(sys.argv[1])
+with get_application_builder() as builder:
+    for name, role in roles.items():
+        found = builder.sm.find_role(role)
+        assert builder.sm.add_user(name, "A", "B", f"{name}@example.com", found, password)
+"""
+"""As ``airflow users create`` does, in one process for all."""
 
 
 class Metadata:
@@ -64,15 +81,17 @@ class Metadata:
         """Add the tables of the FAB auth manager, and its users."""
         fab = {"AIRFLOW__CORE__AUTH_MANAGER": _FAB_MANAGER}
         self.airflow("fab-db", "migrate", **fab)
-        for user, role in FAB.items():
-            words = ("-u", user, "-p", PASSWORD, "-r", role, "-f", "A", "-l", "B")
-            self.airflow("users", "create", *words, "-e", f"{user}@example.com", **fab)
+        users = json.dumps([FAB, PASSWORD])
+        self._run([sys.executable, "-c", _MAKE_USERS, users], fab)
 
     def airflow(self, *words: str, **environment: str) -> None:
         """Run a command of Airflow."""
+        self._run([sys.executable, "-m", "airflow", *words], environment)
+
+    def _run(self, command: list[str], environment: Mapping[str, str]) -> None:
         done = subprocess.run(  # noqa: S603  (our own words)
-            [sys.executable, "-m", "airflow", *words],
-            env=self.environment | environment,
+            command,
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
             timeout=300,
@@ -87,15 +106,12 @@ class ApiServer:
     Args:
         metadata: the database that it serves.
         port: on 127.0.0.1.
-        environment: more settings, and connections.
         fab: whether logins are those of the FAB auth manager.
     """
 
-    def __init__(
-        self, metadata: Metadata, port: int, environment: Mapping[str, str], *, fab: bool = False
-    ) -> None:
+    def __init__(self, metadata: Metadata, port: int, *, fab: bool = False) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        own = {"AIRFLOW__API__BASE_URL": self.url, **environment}
+        own = {"AIRFLOW__API__BASE_URL": self.url}
         if fab:
             own["AIRFLOW__CORE__AUTH_MANAGER"] = _FAB_MANAGER
         self.process = Process(
@@ -103,7 +119,7 @@ class ApiServer:
             [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "-p", str(port)],
             log=metadata.folder / f"api-server-{port}.log",
             mark=metadata.folder,
-            environment=metadata.environment | own,
+            environment={**metadata.environment, **own},
         )
 
     def start(self) -> None:
@@ -120,9 +136,41 @@ class ApiServer:
         login = {"username": user, "password": PASSWORD}
         return str(call_json("POST", f"{self.url}/auth/token", login)["access_token"])
 
-    def get(self, path: str, user: str | None) -> Any:
-        """The JSON of a path, as a user or without credentials."""
-        return call_json("GET", f"{self.url}{path}", token=self.token(user) if user else None)
+    def get(
+        self, path: str, user: str | None, token: str | None = None
+    ) -> tuple[int, Message, Any]:
+        """The status, headers and JSON of a path, as a user, with a token, or with neither."""
+        request = Request(f"{self.url}{path}")  # noqa: S310  (ours)
+        if token := self.token(user) if user else token:
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
+                return answer.status, answer.headers, json.loads(answer.read())
+        except HTTPError as error:
+            with error:
+                return error.code, error.headers, json.loads(error.read())
+
+    def connect_page(self, dsn: str) -> None:
+        """Set the connection of the page, as an admin does in Airflow's pages."""
+        parts = psycopg.conninfo.conninfo_to_dict(dsn)
+        self.disconnect_page()
+        connection = {
+            "connection_id": PAGE_CONNECTION,
+            "conn_type": "postgres",
+            "host": parts["host"],
+            "port": int(str(parts["port"])),
+            "login": parts["user"],
+            "password": parts["password"],
+            "schema": parts["dbname"],
+        }
+        url = f"{self.url}/api/v2/connections"
+        call_json("POST", url, connection, token=self.token("admin"))
+
+    def disconnect_page(self) -> None:
+        """Remove it."""
+        url = f"{self.url}/api/v2/connections/{PAGE_CONNECTION}"
+        with suppress(HTTPError):
+            call("DELETE", url, token=self.token("admin"))
 
     def _answers(self) -> bool:
         try:

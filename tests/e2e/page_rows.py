@@ -1,6 +1,7 @@
 """Rows of the warehouse that the page shows: a snapshot with everything, and plays by the hour."""
 
-from datetime import UTC, date, datetime, timedelta
+import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -188,6 +189,44 @@ def write(dsn: str, now: datetime, of_snapshot: dict[str, Any] | None, hours: in
             )
 
 
-def today() -> date:
-    """The day in UTC."""
-    return datetime.now(UTC).date()
+def write_user(dsn: str, user: int, now: datetime) -> None:
+    """Make a user with something of everything: plays on two of three days, gaps, an import."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement, *parameters in _user_rows(user, now, hour):
+            connection.execute(statement.encode(), parameters)
+
+
+def _user_rows(user: int, now: datetime, hour: datetime) -> list[tuple[Any, ...]]:
+    return [
+        ('INSERT INTO "Users" VALUES (%s, %s, %s, %s)', user, f"u{user}", f"u{user}", f"u{user}"),
+        ('INSERT INTO "SpotifyTokens" VALUES (%s, %s, %s)', user, "access", "refresh"),
+        ('INSERT INTO "Tracks" VALUES (%s, %s, 180000)', f"track{user}", "A track"),
+        (
+            "INSERT INTO \"History\" SELECT %s, %s::timestamp - n * interval '7 hours', %s"
+            " FROM generate_series(1, 300) n WHERE n %% 9 > 2",
+            user,
+            now.replace(tzinfo=None),
+            f"track{user}",
+        ),
+        (
+            "INSERT INTO songswap.polls (user_id, polled_at, answered_at, newest_played_at,"
+            " problem) VALUES (%s, %s, %s, %s, %s)",
+            *(user, now, now - 9 * MINUTE, now - 31 * MINUTE, HOSTILE),
+        ),
+        (
+            "INSERT INTO songswap.grants (user_id, refresh_digest, authorized_at)"
+            " VALUES (%s, sha256('refresh'), %s)",
+            *(user, now - 160 * DAY),
+        ),
+        (
+            "INSERT INTO songswap.gaps (user_id, after, before, found_at, run_id, closed_at)"
+            " VALUES (%s, %s, %s, %s, 'run', %s)",
+            *(user, hour - 30 * HOUR, hour - 29 * HOUR, hour - 28 * HOUR, None),
+        ),
+        (
+            "INSERT INTO songswap.imports VALUES (%s, %s, %s, %s, '{}', %s)",
+            *(f"import of {user}", user, now - DAY, now - DAY + 2 * MINUTE),
+            json.dumps({"rows": 9_001, "loaded": 8_000, "short": 1_001}),
+        ),
+    ]

@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
@@ -19,6 +19,7 @@ import psutil
 import psycopg
 import pytest
 from built_wheel import Wheel
+from receivers import HttpService, http_service
 
 from songswap.dev.stack.airflow_api import UNFINISHED, AirflowApi
 from songswap.dev.stack.loopback import call, call_json
@@ -184,12 +185,24 @@ def visit(address: str) -> int:
         return int(response.status)
 
 
+@pytest.fixture
+def other() -> Iterator[HttpService]:
+    """A service that gets messages beside Discord."""
+    with http_service() as service:
+        yield service
+
+
 def test_demo_from_start_to_stop(
-    tmp_path: Path, free_port: Callable[[], int], wheel: Wheel
+    tmp_path: Path, free_port: Callable[[], int], wheel: Wheel, other: HttpService
 ) -> None:
     """It loads what Spotify can tell, serves Airflow, stops cleanly, and takes up again."""
     demo = Demo(tmp_path, free_port, wheel.environment / "bin")
-    running = demo.start(demo.installed, "demo", "--json", "--users", "12")
+    alerts = {"conn_type": "generic", "password": f"json://{other.address}/"}
+    running = demo.start(
+        *(demo.installed, "demo", "--json", "--users", "12"),
+        AIRFLOW_CONN_SONGSWAP_ALERTS=json.dumps(alerts),
+        SONGSWAP_TIME_ZONES="Asia/Tokyo",
+    )
     try:
         report = report_of(running, demo.log)
         assert report["state"] == "success"
@@ -239,6 +252,10 @@ def test_demo_from_start_to_stop(
         assert wait_until(lambda: len(demo.titles()) > 1, 120), "nobody was told of the recovery"
         assert api.state(DAG, green) == "success"
         assert demo.titles() == [f"🔴 {DAG} failed", f"🟢 {DAG} recovered"]
+        assert wait_until(lambda: len(other.requests) > 1, 20), "the other service was not told"
+        told = [json.loads(request.body) for request in other.requests]
+        assert [message["title"] for message in told] == demo.titles()
+        assert re.search(r"^Tokyo: .* JST$", told[0]["message"], re.MULTILINE)
         (embed,) = demo.spotify("GET", "discord")[0]["embeds"]
         assert "Spotify" in embed["description"]
         log = next(field["value"] for field in embed["fields"] if field["name"] == "Log")

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import yaml
 from rich.console import Console
-from victoria_metrics import VictoriaMetrics, unit_test_rules
+from victoria_metrics import VictoriaMetrics, unit_test
 
 from songswap.dev.stack.airflow_api import UNFINISHED
 from songswap.dev.stack.plan import make_plan
@@ -152,5 +152,56 @@ def test_alerts_fire() -> None:
     tried = {test["alertname"] for case in cases for test in case["alert_rule_test"]}
     groups = yaml.safe_load(ALERTS.read_text())["groups"]
     assert tried == {rule["alert"] for group in groups for rule in group["rules"]}
-    done = unit_test_rules(CASES)
+    done = unit_test(CASES)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dashboard_shows_what_an_hour_brought(tmp_path: Path) -> None:
+    """Of totals that come once an hour: their differences. What appears later began at zero; what
+    was there before the first message is no part of an hour."""
+    [plays] = targets("New plays an hour")
+    [requests] = targets("Requests an hour")
+    name = "airflow_songswap_requests"
+    good, bad = ({"endpoint": "tracks", "outcome": outcome} for outcome in ("200", "429"))
+    series = {
+        "airflow_songswap_plays": "100 _x59 130 _x59 150 _x60",
+        f"{name}{in_promql(good)}": "1000 _x59 1010 _x59 1030 _x60",
+        f"{name}{in_promql(bad)}": "_x60 7 _x59 7 _x60",
+    }
+    steps = [
+        (plays, "5m", {}),
+        (requests, "5m", {}),
+        (plays, "70m", {"": 30}),
+        (plays, "130m", {"": 20}),
+        (requests, "70m", {in_promql(good): 10, in_promql(bad): 7}),
+        (requests, "130m", {in_promql(good): 20, in_promql(bad): 0}),
+    ]
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": one, "values": values} for one, values in series.items()],
+        "metricsql_expr_test": [
+            {
+                "expr": expression,
+                "eval_time": at,
+                "exp_samples": [{"labels": one, "value": value} for one, value in found.items()],
+            }
+            for expression, at, found in steps
+        ],
+    }
+    file = tmp_path / "case.yaml"
+    # The program wants some.
+    unit = {"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": [case]}
+    file.write_text(yaml.safe_dump(unit))
+    done = unit_test(file)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def targets(title: str) -> list[str]:
+    """Return the queries of a panel."""
+    [panel] = [panel for panel in DASHBOARD["panels"] if panel["title"] == title]
+    return [target["expr"] for target in panel["targets"]]
+
+
+def in_promql(labels: dict[str, str]) -> str:
+    """Return labels as a selector has them."""
+    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.xdist_group("stack")
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 FILES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["files"]
+STATIC = "src/songswap/orchestration/web/static"
+"""The files of the page in Airflow."""
 LOOK = """
 import json, sys
 from airflow.dag_processing.bundles.manager import DagBundlesManager
@@ -63,6 +65,8 @@ def test_archives_are_valid_and_hold_only_the_project(wheel: Wheel) -> None:
         result = archive.read(f"songswap_airflow-{version}.dist-info/METADATA")
     metadata = Metadata.from_email(result, validate=True)
     assert str(metadata.version) == version
+    static = {path.name for path in (REPOSITORY / STATIC).iterdir()}
+    assert {f"{STATIC}/{name}".removeprefix("src/") for name in static} <= set(wheel_names)
     assert metadata.description == (REPOSITORY / "README.md").read_text()
 
     root = f"songswap_airflow-{version}"

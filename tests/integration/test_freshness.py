@@ -12,6 +12,7 @@ from songswap.cli.main import app
 from songswap.errors import RunFailed, RunPaused
 from songswap.pipelines import freshness, hourly_load
 from songswap.pipelines.freshness import LIMIT, Verdict
+from songswap.warehouse import rights
 from songswap.warehouse.connection import connect
 from songswap.warehouse.freshness import read
 
@@ -123,9 +124,8 @@ def test_command_needs_no_more_than_to_read(make_platform: MakePlatform) -> None
     environment = platform.environment()
     platform.execute("CREATE ROLE watcher LOGIN PASSWORD 'seen'")
     try:
-        platform.execute("GRANT USAGE ON SCHEMA songswap TO watcher")
-        for table in ("runs", "steps", "schema_version"):
-            platform.execute(f"GRANT SELECT ON songswap.{table} TO watcher")
+        for grant in rights.page_grants("public", "watcher"):
+            platform.execute(grant)
         rds = json.loads(environment["AIRFLOW_CONN_SONGSWAP_RDS"])
         read_only = json.dumps(rds | {"login": "watcher", "password": "seen"})
         alone = {"AIRFLOW_CONN_SONGSWAP_RDS": "", "AIRFLOW_CONN_SONGSWAP_RDS_READONLY": read_only}

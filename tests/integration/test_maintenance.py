@@ -31,7 +31,8 @@ def add_run(platform: Platform, run_id: str, days_ago: float, state: str = "succ
     started_at = platform.clock() - timedelta(days=days_ago)
     ended_at = None if state == "running" else started_at + timedelta(minutes=2)
     platform.execute(
-        "INSERT INTO songswap.runs (run_id, started_at, ended_at, state) VALUES (%s, %s, %s, %s)",
+        "INSERT INTO songswap.runs (run_id, started_at, ended_at, state, counted)"
+        " VALUES (%s, %s, %s, %s, '{}')",
         *(run_id, started_at, ended_at, state),
     )
     platform.execute(
@@ -77,7 +78,7 @@ def test_old_rows_of_work_go_and_all_else_stays(make_platform: MakePlatform) -> 
     add_run(platform, "red and old", 100, "failed")
     add_run(platform, "young", 89)
     now = platform.clock()
-    for days in (200, 91, 89, 0):
+    for days in (200, 91, 89):
         platform.execute(
             "INSERT INTO songswap.snapshots (taken_at, run_id, facts) VALUES (%s, 'r', '{}')",
             now - timedelta(days=days),
@@ -104,13 +105,16 @@ def test_old_rows_of_work_go_and_all_else_stays(make_platform: MakePlatform) -> 
 
 def test_needed_runs_stay_at_any_age(make_platform: MakePlatform) -> None:
     """After a standstill of half a year the last good run stays, with all that came after it; so
-    does a run that goes on, and one whose refused grants are not settled."""
+    does a run that goes on, one whose refused grants are not settled, and one whose counts are not
+    in the totals."""
     platform = make_platform(users=2)
     platform.load()
     platform.execute("DELETE FROM songswap.runs")
     add_run(platform, "before", 191)
     add_run(platform, "unsettled", 190.5)
     add_run(platform, "in progress", 190.4, "running")
+    add_run(platform, "not added up", 190.3, "died")
+    platform.execute("UPDATE songswap.runs SET counted = NULL WHERE run_id = 'not added up'")
     add_run(platform, "good", 190)
     add_run(platform, "follow__good", 180)
     add_run(platform, "red", 179, "failed")
@@ -118,7 +122,7 @@ def test_needed_runs_stay_at_any_age(make_platform: MakePlatform) -> None:
 
     assert clean(platform)["runs"] == 1
     assert run_ids(platform) == {
-        *("unsettled", "in progress", "good", "follow__good", "red"),
+        *("unsettled", "in progress", "not added up", "good", "follow__good", "red"),
     }
 
 
@@ -144,14 +148,15 @@ def test_last_run_that_found_users_stays(make_platform: MakePlatform) -> None:
     assert found() == (0, 5)
 
 
-def test_only_snapshot_stays(make_platform: MakePlatform) -> None:
-    """The page shows how old it is."""
+def test_newest_week_of_snapshots_stays(make_platform: MakePlatform) -> None:
+    """The page shows the newest, however old it is; a check compares it with the day before."""
     platform = make_platform(users=1)
-    platform.execute(
-        "INSERT INTO songswap.snapshots (taken_at, run_id, facts) VALUES (%s, 'r', '{}')",
-        platform.clock() - timedelta(days=300),
-    )
-    assert clean(platform)["snapshots"] == 0
+    for days in (310, 306, 301, 300):
+        platform.execute(
+            "INSERT INTO songswap.snapshots (taken_at, run_id, facts) VALUES (%s, 'r', '{}')",
+            platform.clock() - timedelta(days=days),
+        )
+    assert clean(platform)["snapshots"] == 1
 
 
 def test_clock_that_is_ahead_deletes_nothing(make_platform: MakePlatform) -> None:
@@ -188,7 +193,9 @@ def test_spooled_responses_of_a_deleted_run_are_loaded(make_platform: MakePlatfo
     platform = make_platform("--rotate-refresh-tokens", "1", users=3)
     killed(platform, "before", "songswap.warehouse.plays:load", "1")
     assert platform.history().total() == 0, "nothing waits in the spool"
-    platform.execute("UPDATE songswap.runs SET state = 'died', started_at = '2026-01-01'")
+    platform.execute(
+        "UPDATE songswap.runs SET state = 'died', started_at = '2026-01-01', counted = '{}'"
+    )
     add_run(platform, "good", 0)
     assert clean(platform)["runs"] == 1
     platform.load()

@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -214,6 +216,15 @@ def test_host_without_tls_has_to_be_allowed(address: str) -> None:
     assert len(parse(address, plain=("chat.example",)).usable) == 1
     assert len(parse(address.replace("chat.example", "127.0.0.1")).usable) == 1
     assert len(parse("mailto://u:p@gmail.com", "ntfy://a-topic").usable) == 2
+
+
+def test_dag_file_loads_no_client() -> None:
+    """What sends is imported where something is sent: every task parses its DAG file first."""
+    code = "import songswap.orchestration.sending, sys; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert "songswap.alerts.message" in done.stdout.split()
+    assert {"apprise", "psycopg", "requests", "airflow"} & set(done.stdout.split()) == set()
 
 
 def test_connection_without_an_address_is_a_problem() -> None:

@@ -136,7 +136,10 @@ def _notifier(number: int, address: str, plain: Collection[str]) -> NotifyBase:
         SettingsError: it cannot be parsed, or would send unencrypted to another machine.
     """
     where = f"Address {number} in the password of the connection {SERVICES}"
-    parts = url_to_dict(address)  # type: ignore[no-untyped-call]
+    try:
+        parts = url_to_dict(address)  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 - a hundred parsers of other people
+        parts = None
     if not parts:
         raise SettingsError(
             f"{where} is not the address of a service that apprise knows. It has to look like"

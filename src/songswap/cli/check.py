@@ -17,7 +17,9 @@ _MARKS = {True: Text("✓", "green"), False: Text("✗", "bold red"), None: Text
 def check(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", help="discord, postgres, s3, spotipy; all if none."),
+        typer.Argument(
+            metavar="NAME", help="discord, postgres, s3, spotipy, airflow; all if none."
+        ),
     ] = None,
     fresh: Annotated[
         str | None,
@@ -31,7 +33,8 @@ def check(
     """Check that Discord, PostgreSQL, S3 and Spotify are configured and work as needed.
 
     The same as the DAGs test_discord, test_postgres, test_s3 and test_spotipy, from the environment
-    and .env. Exits with 1 when a step failed, and shows what to set where.
+    and .env. Exits with 1 when a step failed, and shows what to set where. The check of Airflow's
+    pools and DAGs runs where its metadata database is, beside the scheduler.
 
     With --fresh it reads the warehouse alone, and exits with 1 when the hourly load stands still.
     """
@@ -41,17 +44,18 @@ def check(
         _check_fresh(fresh, as_json)
         return
     from songswap.checks.sanity.context import from_environment
-    from songswap.checks.sanity.run import CHECKS, run_check
+    from songswap.checks.sanity.run import CHECKS, OF_AIRFLOW, checks_for, run_check
     from songswap.clock import utc_now
 
-    chosen = dict.fromkeys(names or CHECKS)
-    unknown = [name for name in chosen if name not in CHECKS]
+    known = {**CHECKS, **OF_AIRFLOW}
+    chosen = dict.fromkeys(names or checks_for(os.environ))
+    unknown = [name for name in chosen if name not in known]
     if unknown:
         raise typer.BadParameter(
-            f"{', '.join(unknown)} is unknown; there are {', '.join(CHECKS)}.", param_hint="NAME"
+            f"{', '.join(unknown)} is unknown; there are {', '.join(known)}.", param_hint="NAME"
         )
     context = from_environment(os.environ, f"check {uuid4()}", utc_now)
-    results = {name: list(run_check(CHECKS[name], context)) for name in chosen}
+    results = {name: list(run_check(known[name], context)) for name in chosen}
     if as_json:
         print_json({name: [step._asdict() for step in steps] for name, steps in results.items()})
     else:

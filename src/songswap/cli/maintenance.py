@@ -28,8 +28,6 @@ def maintenance(
         typer.Option(
             metavar="FOLDER",
             help="Delete old logs of Airflow below this folder, and nothing in the warehouse.",
-            file_okay=False,
-            exists=True,
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -46,6 +44,8 @@ def maintenance(
 
     kept = retention(os.environ)
     if logs is not None:
+        if not logs.is_dir():
+            raise typer.BadParameter(f"There is no folder {logs}.")
         counts = clean_logs(logs, kept, dry_run=dry_run)
     else:
         counts = clean_warehouse(settings.warehouse_dsn(os.environ), kept, dry_run=dry_run)

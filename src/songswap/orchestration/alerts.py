@@ -174,8 +174,8 @@ def _overdue(context: "Context", states: Mapping[str, str]) -> Problem:
     timeout = context["dag"].dagrun_timeout
     minutes = timeout.total_seconds() / 60 if timeout else 0
     task = context.get("ti")
-    # Airflow counts a try when it hands a task to a worker.
-    if task is None or task.try_number:
+    # A worker writes its name when it begins; a try is counted before that.
+    if task is None or task.hostname:
         return Problem.of(RunOverdue(_OVERDUE.format(minutes=minutes)))
     waiting = [
         each

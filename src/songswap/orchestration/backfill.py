@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipExcept
 from songswap.errors import Deferred, RateLimited
 from songswap.orchestration import counts
 from songswap.orchestration.connections import read_settings
+from songswap.orchestration.runs import current_run_id
 from songswap.pipelines import backfill
 from songswap.warehouse.missing import Backlog
 
@@ -45,8 +46,9 @@ def fill(kind: str, found: Mapping[str, Any], params: Mapping[str, Any]) -> None
     """
     if params["dry_run"]:
         raise AirflowSkipException("A dry run only counts.")
+    run_id = current_run_id()
     try:
-        filled = backfill.fill(read_settings(), kind, _parsed(found), _log_progress)
+        filled = backfill.fill(read_settings(), kind, _parsed(found), _log_progress, run_id=run_id)
     except (Deferred, RateLimited) as pause:
         log.info("%s This task continues at %s UTC.", pause, f"{pause.until:%Y-%m-%d %H:%M:%S}")
         later = AirflowRescheduleException(pause.until)  # type: ignore[no-untyped-call]  # Airflow's

@@ -9,7 +9,7 @@ from airflow.sdk.log import mask_secret
 
 from songswap import settings
 from songswap.alerts.webhook import SERVICES, Webhook
-from songswap.checks.sanity.context import connection_named
+from songswap.checks.sanity.context import connection_named, variable_named
 from songswap.errors import SettingsError
 from songswap.settings import airflow_connection, spotify_connection
 from songswap.settings.addresses import plain_hosts
@@ -26,8 +26,7 @@ def read_settings() -> settings.Settings:
     ``SongSwap_Spotify``.
 
     Raises:
-        SettingsError: a setting is missing or cannot be read.
-        AirflowNotFoundException: a connection is not defined; Airflow's text names it.
+        SettingsError: a setting is missing or cannot be read; no retry sets it.
     """
     return settings.build(
         os.environ,
@@ -35,7 +34,7 @@ def read_settings() -> settings.Settings:
         s3=_connection("SongSwap_S3_PutOnly"),
         s3_read=find_connection("SongSwap_S3_ReadOnly"),
         spotify=find_connection(spotify_connection.NAME),
-        bucket=Variable.get("bucket_name"),
+        bucket=_variable("bucket_name"),
     )
 
 
@@ -43,8 +42,7 @@ def read_warehouse() -> str:
     """Return libpq's connection string of the warehouse.
 
     Raises:
-        SettingsError: it cannot be read.
-        AirflowNotFoundException: the connection is not defined; Airflow's text names it.
+        SettingsError: it is not set, or cannot be read.
     """
     return dsn_of(_connection("SongSwap_RDS"))
 
@@ -104,10 +102,10 @@ def read_test_archive() -> settings.Archive:
     """Return the bucket with the tests' key, which may also read and delete the tests' objects.
 
     Raises:
-        AirflowNotFoundException: the connection is not defined; Airflow's text names it.
+        SettingsError: it, or the bucket, is not set or cannot be read.
     """
     name = "SongSwap_S3_TestPutGetDelete"
-    return settings.archive_of(_connection(name), Variable.get("bucket_name"), os.environ, name)
+    return settings.archive_of(_connection(name), _variable("bucket_name"), os.environ, name)
 
 
 def find_connection(name: str) -> airflow_connection.Connection | None:
@@ -117,9 +115,19 @@ def find_connection(name: str) -> airflow_connection.Connection | None:
         SettingsError: it cannot be read.
     """
     try:
-        return _connection(name)
+        found = Connection.get(name)
     except AirflowNotFoundException:
-        return None
+        # Airflow also raises it for a text that it cannot parse, such as several hosts with ports.
+        variable = f"AIRFLOW_CONN_{name.upper()}"
+        text = os.environ.get(variable, "").strip()
+        if not text:
+            return None
+        read = airflow_connection.parse_connection(variable, text)
+        mask_secret(read.password)
+        return read
+    fields = ("conn_type", "host", "port", "login", "password", "schema", "extra")
+    parts = {part: getattr(found, part) for part in fields}
+    return airflow_connection.Connection.of(connection_named(name), parts)
 
 
 def find_variable(name: str) -> str | None:
@@ -129,17 +137,14 @@ def find_variable(name: str) -> str | None:
 
 
 def _connection(name: str) -> airflow_connection.Connection:
-    try:
-        found = Connection.get(name)
-    except AirflowNotFoundException:
-        # Airflow also raises it for a text that it cannot parse, such as several hosts with ports.
-        variable = f"AIRFLOW_CONN_{name.upper()}"
-        text = os.environ.get(variable, "").strip()
-        if not text:
-            raise
-        read = airflow_connection.parse_connection(variable, text)
-        mask_secret(read.password)
-        return read
-    fields = ("conn_type", "host", "port", "login", "password", "schema", "extra")
-    parts = {part: getattr(found, part) for part in fields}
-    return airflow_connection.Connection.of(connection_named(name), parts)
+    found = find_connection(name)
+    if found is None:
+        raise SettingsError(f"Not set: {connection_named(name)}.")
+    return found
+
+
+def _variable(name: str) -> str:
+    found = find_variable(name)
+    if not found:
+        raise SettingsError(f"Not set: {variable_named(name)}.")
+    return found

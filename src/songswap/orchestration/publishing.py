@@ -28,6 +28,8 @@ _SOURCES: dict[str, Callable[[psycopg.Connection, str], News]] = {
     "load_listening_history": news.of_load,
     "follow_heavy_listeners": news.of_load,
     "import_streaming_history": news.of_imports,
+    "replay_archive": news.of_parts,
+    "backfill_data": news.of_parts,
 }
 """By DAG: where its loads count what they bring."""
 

@@ -64,12 +64,19 @@ def _zones() -> tuple[ZoneInfo, ...]:
 
 def _services() -> tuple["Services | None", list[str]]:
     """The services to tell, and sentences about those that cannot be; None if none can be."""
+    from songswap.alerts.webhook import SERVICES
+    from songswap.installation.extras import pip_command
     from songswap.orchestration.connections import find_services
 
     try:
         services = find_services()
     except SongSwapError as error:
         return None, [str(error)]
+    except ImportError:
+        return None, [
+            f"The connection {SERVICES} is set, and apprise, which sends to it, is not installed:"
+            f" {pip_command('airflow')} installs it."
+        ]
     if services is None:
         return None, []
     return services if services.usable else None, list(services.problems)

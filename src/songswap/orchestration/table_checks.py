@@ -8,18 +8,17 @@ from typing import Any
 
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 
-READ_ONLY = "SongSwap_RDS_ReadOnly"
-
 
 def check_tasks(*checks: str) -> list[SQLExecuteQueryOperator]:
     """Return a task for each of these checks of `songswap.warehouse.table_checks`.
 
-    Their DAG needs the macros of `MACROS`. A task only reads, whatever its login may do.
+    Their DAG needs the macros of `MACROS`. A task only reads, whatever the login may do. That of
+    ``SongSwap_RDS_ReadOnly`` is the page's, which may not read tracks.
     """
     return [
         SQLExecuteQueryOperator(
             task_id=check,
-            conn_id="{{ warehouse() }}",
+            conn_id="SongSwap_RDS",
             sql=[
                 "SET TRANSACTION READ ONLY",
                 "SET LOCAL statement_timeout = '{{ timeout_s() }}s'",
@@ -44,12 +43,6 @@ def _require_none(check: str, cursor: Any) -> None:
         raise TablesWrong(problem)
 
 
-def _warehouse() -> str:
-    from songswap.orchestration.connections import find_connection
-
-    return READ_ONLY if find_connection(READ_ONLY) else "SongSwap_RDS"
-
-
 def _timeout_s() -> int:
     from songswap.warehouse.table_checks import TIMEOUT_S
 
@@ -62,4 +55,4 @@ def _statement(check: str) -> str:
     return statement(check)
 
 
-MACROS = {"warehouse": _warehouse, "timeout_s": _timeout_s, "statement": _statement}
+MACROS = {"timeout_s": _timeout_s, "statement": _statement}

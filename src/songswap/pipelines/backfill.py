@@ -19,7 +19,7 @@ from songswap.parallel import event_loop
 from songswap.pipelines.enrich import not_loaded
 from songswap.pipelines.metadata_fetcher import open_fetcher
 from songswap.settings import Settings
-from songswap.warehouse import leases, missing
+from songswap.warehouse import leases, missing, news
 from songswap.warehouse.connection import connect
 from songswap.warehouse.contract import METADATA
 from songswap.warehouse.deviations import require_fit
@@ -63,8 +63,12 @@ def fill(
     backlog: Backlog,
     on_progress: Progress,
     clock: Callable[[], datetime] = utc_now,
+    run_id: str | None = None,
 ) -> dict[str, int]:
     """Look up what was found and is still missing, and load it.
+
+    Args:
+        run_id: of the run whose news it is, in ``songswap.news``; of none, if None.
 
     Returns:
         Counts: ``<kind>_requested``, ``_received``, ``_unknown`` and ``_postponed``, calls.
@@ -77,7 +81,7 @@ def fill(
         RunFailed: the rows of some ids were refused; all others are loaded.
     """
     counts: Counter[str] = Counter()
-    event_loop.run_cancellable(_fill(settings, kind, backlog, on_progress, clock, counts))
+    event_loop.run_cancellable(_fill(settings, kind, backlog, on_progress, clock, counts, run_id))
     return dict(counts)
 
 
@@ -178,6 +182,7 @@ async def _fill(
     on_progress: Progress,
     clock: Callable[[], datetime],
     counts: Counter[str],
+    run_id: str | None = None,
 ) -> None:
     with connect(settings.warehouse_dsn) as connection:
         async with open_fetcher(
@@ -193,7 +198,12 @@ async def _fill(
                 ids = missing.page(connection, kind, backlog, last, fetcher.ids_at_once)
                 if not ids:
                     break
-                await fetcher.fetch(ids)
+                before = counts.copy()
+                try:
+                    await fetcher.fetch(ids)
+                finally:
+                    if run_id and not connection.closed:
+                        news.record(connection, run_id, kind, counts - before)
                 last = ids[-1]
                 on_progress(kind, counts[f"{kind}_requested"], backlog.chosen)
     if problem := not_loaded(kind, counts):

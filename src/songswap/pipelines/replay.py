@@ -25,11 +25,12 @@ from songswap.pipelines.load import REFUSED, load_catalogue, poll_batches, reaso
 from songswap.settings import Settings
 from songswap.storage.archive_reader import ArchiveReader, Damaged, ReadResult, Unusable
 from songswap.storage.records import RawExport, RawResponse
-from songswap.warehouse import plays, users
+from songswap.warehouse import news, plays, users
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.plays import PollBatch
+from songswap.warehouse.retry import retried
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
     """Load all responses of a unit in the order of time, then the exports of its users.
 
     Args:
-        run_id: is stored in ``songswap.gaps`` and ``songswap.rejected_items``.
+        run_id: is stored in ``songswap.gaps``, ``songswap.rejected_items`` and ``songswap.news``.
 
     Returns:
         Counts: users, gone_users, objects, responses (loaded), known (plays that were loaded
@@ -144,7 +145,7 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
     """
     archive, ids = _archive(settings), unit.users
     with connect(settings.warehouse_dsn) as connection:
-        replay = _Replay(settings, connection, run_id, Counter(users=len(ids)))
+        replay = _Replay(settings, connection, run_id, str(ids[0]), Counter(users=len(ids)))
         replay.counts["gone_users"] = len(ids) - len(users.existing(connection, ids))
         for results in archive.read_all(archive.responses_of(ids, unit.since, unit.until)):
             replay.load_responses(results)
@@ -175,6 +176,7 @@ class _Replay(NamedTuple):
     settings: Settings
     connection: psycopg.Connection
     run_id: str
+    part: str
     counts: Counter[str]
 
     def load_responses(self, results: Sequence[ReadResult]) -> None:
@@ -213,6 +215,9 @@ class _Replay(NamedTuple):
         except ExportRefused as error:
             self._skip("refused", chosen[0].key, str(error))
         else:
+            new = {"plays": counts.get("loaded", 0), "tracks": counts.get("tracks", 0)}
+            with connect(self.settings.warehouse_dsn) as connection:
+                news.record(connection, self.run_id, self.part, new)
             self.counts["plays"] += counts.get("loaded", 0)
             self.counts["known"] += counts.get("duplicates", 0) + counts.get("repeated", 0)
             self.counts["tracks"] += counts.get("tracks", 0)
@@ -222,11 +227,12 @@ class _Replay(NamedTuple):
         """Load responses, their plays in one transaction; where that is refused, in halves."""
         stale_after = self.settings.stale_after
         parts = Bisection(responses)
+        of_tracks: Counter[str] = Counter()
         for part in parts:
             try:
                 batches = list(_poll_batches(part))
-                batches = load_catalogue(self.connection, batches, stale_after, self.counts)
-                counts = plays.load(self.connection, batches, self.run_id, stale_after)
+                batches = load_catalogue(self.connection, batches, stale_after, of_tracks)
+                counts = _load_plays(self.connection, batches, self, of_tracks)
             except REFUSED as error:
                 if not parts.halve(part):
                     kind = "damaged" if isinstance(error, CorruptResponse) else "refused"
@@ -235,13 +241,31 @@ class _Replay(NamedTuple):
             number = sum(
                 len(response.history.plays) for batch in batches for response in batch.responses
             )
+            of_tracks.clear()
             self.counts.update(counts)
             self.counts["responses"] += len(part)
             self.counts["known"] += number - counts["plays"] - counts["gone"]
+        news.record(self.connection, self.run_id, self.part, of_tracks)
+        self.counts.update(of_tracks)
 
     def _skip(self, kind: str, key: str, problem: str) -> None:
         self.counts[kind] += 1
         log.warning("%s: %s. Everything else goes on.", key, problem.removeprefix(key).strip())
+
+
+@retried
+def _load_plays(
+    connection: psycopg.Connection,
+    batches: Sequence[PollBatch],
+    replay: _Replay,
+    of_tracks: Counter[str],
+) -> Counter[str]:
+    """Load plays in one transaction, with the record of them and of their new tracks."""
+    with connection.transaction():
+        counts = plays.load(connection, batches, replay.run_id, replay.settings.stale_after)
+        counts.update(of_tracks)
+        news.record(connection, replay.run_id, replay.part, counts)
+    return counts
 
 
 def _poll_batches(responses: Iterable[RawResponse]) -> Iterator[PollBatch]:

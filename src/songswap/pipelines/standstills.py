@@ -95,7 +95,8 @@ def of_heavy_listeners(
             f"None has begun{since}, though one is due every"
             f" {_BEGINS_EVERY.total_seconds() / 60:.0f} minutes: look at Airflow's list of import"
             " errors, and at its dag-processor. Until then nobody watches the hourly load.",
-            timedelta() if last_begun else _TWO_HOURLY_LOOKS,
+            # After a restart, or an installation, its next run may be yet to come.
+            _TWO_HOURLY_LOOKS,
         )
     ]
 

@@ -15,10 +15,11 @@ SELECT least(%(now)s::timestamptz, clock_timestamp()) - %(keep)s, least(
 )
 
 -- name: count_old
--- By table. A run that still goes on, or whose refused grants are not settled, is never old.
+-- By table. A run that goes on is never old, nor is one whose refused grants are not settled, or whose
+-- counts are not in songswap.totals.
 WITH old_runs AS (
   SELECT run_id FROM songswap.runs r
-  WHERE started_at < %(runs_before)s AND state <> 'running' AND NOT EXISTS (
+  WHERE started_at < %(runs_before)s AND state <> 'running' AND counted IS NOT NULL AND NOT EXISTS (
     SELECT FROM songswap.grants g
     WHERE g.refused_in = r.run_id AND g.state IN ('refused', 'forbidden'))
 )
@@ -26,14 +27,15 @@ SELECT 'runs', count(*) FROM old_runs
 UNION ALL SELECT 'steps', count(*) FROM songswap.steps JOIN old_runs USING (run_id)
 UNION ALL SELECT 'requests', count(*) FROM songswap.requests WHERE at < %(before)s
 UNION ALL SELECT 'snapshots', count(*) FROM songswap.snapshots
-  WHERE taken_at < %(before)s AND taken_at < (SELECT max(taken_at) FROM songswap.snapshots)
+  WHERE taken_at < %(before)s AND taken_at < (
+    SELECT max(taken_at) - interval '7 days' FROM songswap.snapshots)
 
 -- name: delete_runs
 -- The oldest ones, by the rule of `count_old`, with their steps; returns how many of each. A row that
 -- somebody else works on is left for the next time.
 WITH old_runs AS (
   SELECT run_id FROM songswap.runs r
-  WHERE started_at < %(runs_before)s AND state <> 'running' AND NOT EXISTS (
+  WHERE started_at < %(runs_before)s AND state <> 'running' AND counted IS NOT NULL AND NOT EXISTS (
     SELECT FROM songswap.grants g
     WHERE g.refused_in = r.run_id AND g.state IN ('refused', 'forbidden'))
   ORDER BY started_at LIMIT %(at_most)s
@@ -50,9 +52,11 @@ SELECT (SELECT count(*) FROM deleted_runs), (SELECT count(*) FROM deleted_steps)
 DELETE FROM songswap.requests WHERE at < %(before)s
 
 -- name: delete_snapshots
--- The oldest ones. The newest of all stays: the page shows it, and how old it is.
+-- The oldest ones. The last week before the newest stays: the page shows that, and how old it is, and the
+-- check of the tables compares it with the day before.
 DELETE FROM songswap.snapshots WHERE taken_at IN (
   SELECT taken_at FROM songswap.snapshots
-  WHERE taken_at < %(before)s AND taken_at < (SELECT max(taken_at) FROM songswap.snapshots)
+  WHERE taken_at < %(before)s AND taken_at < (
+    SELECT max(taken_at) - interval '7 days' FROM songswap.snapshots)
   ORDER BY taken_at LIMIT %(at_most)s
 )

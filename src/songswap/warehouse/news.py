@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from songswap.warehouse import runs
 from songswap.warehouse.sql import statements
@@ -27,6 +28,16 @@ class News(NamedTuple):
     artists_fetched: int = 0
 
 
+_NAMES = {
+    "plays": "plays",
+    "tracks": "tracks",
+    "artists": "artists",
+    "features": "features",
+    "tracks_fetched": "track_received",
+    "artists_fetched": "artist_received",
+}
+"""By field of `News`: the count of a load or an enrichment."""
+
 PLAYS = ("plays",)
 CATALOGUE = ("tracks", "artists", "features", "tracks_fetched", "artists_fetched")
 
@@ -37,16 +48,8 @@ def of_load(connection: psycopg.Connection, run_id: str) -> News:
     ``users`` are those whose last poll in it brought plays; those whose plays had waited in a spool
     are not counted.
     """
-    totals = runs.totals(connection, run_id)
-    return News(
-        plays=totals.get("plays", 0),
-        users=runs.outcomes(connection, run_id)["answered"],
-        tracks=totals.get("tracks", 0),
-        artists=totals.get("artists", 0),
-        features=totals.get("features", 0),
-        tracks_fetched=totals.get("track_received", 0),
-        artists_fetched=totals.get("artist_received", 0),
-    )
+    users = runs.outcomes(connection, run_id)["answered"]
+    return _of_counts(runs.totals(connection, run_id))._replace(users=users)
 
 
 def of_imports(connection: psycopg.Connection, run_id: str) -> News:
@@ -55,6 +58,33 @@ def of_imports(connection: psycopg.Connection, run_id: str) -> News:
     counts = {name: (total, users) for name, total, users in rows}
     plays, users = counts.get("loaded", (0, 0))
     return News(plays=plays, users=users, tracks=counts.get("tracks", (0, 0))[0])
+
+
+def record(
+    connection: psycopg.Connection, run_id: str, part: str, counts: Mapping[str, int]
+) -> None:
+    """Add to what a part of a replay or of a backfill has brought.
+
+    Args:
+        counts: as loads and enrichments return them; what is no news is left out.
+    """
+    brought = _of_counts(counts)
+    new = {name: count for name, count in counts.items() if count and name in _NAMES.values()}
+    if any(brought):
+        params = {"run_id": run_id, "part": part, "counts": Jsonb(new)}
+        connection.execute(_SQL["record"], params)
+
+
+def of_parts(connection: psycopg.Connection, run_id: str) -> News:
+    """Return what the parts of a replay or of a backfill have brought so far.
+
+    It does not count the users.
+    """
+    return _of_counts(dict(connection.execute(_SQL["of_parts"], {"run_id": run_id}).fetchall()))
+
+
+def _of_counts(counts: Mapping[str, int]) -> News:
+    return News(**{field: counts.get(name, 0) for field, name in _NAMES.items()})
 
 
 def beyond(found: Mapping[str, int], published: Mapping[str, int]) -> dict[str, int]:

@@ -58,6 +58,7 @@ NEEDED = {
     "songswap.snapshots": (*_KEEP, "DELETE"),
     "songswap.plays_by_hour": _KEEP,
     "songswap.totals": _KEEP,
+    "songswap.news": _KEEP,
 }
 """The rights that the pipeline's statements need, by table; the platform's are without a schema."""
 

@@ -1,9 +1,9 @@
 """All checks by name: run a single step (Airflow) or a whole check (a terminal)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from songswap.checks.sanity import discord, postgres, s3, spotipy
+from songswap.checks.sanity import airflow, discord, postgres, s3, spotipy
 from songswap.checks.sanity.context import CheckContext, Step
 from songswap.errors import SongSwapError
 
@@ -13,6 +13,15 @@ CHECKS = {
     "s3": s3.STEPS,
     "spotipy": spotipy.STEPS,
 }
+"""The checks of services, which any host can run."""
+
+OF_AIRFLOW = {"airflow": airflow.STEPS}
+"""The check that needs Airflow's metadata database."""
+
+
+def checks_for(environment: Mapping[str, str]) -> dict[str, Sequence[Step]]:
+    """Return the checks that a process with this environment can run, by name."""
+    return {**CHECKS, **(OF_AIRFLOW if airflow.is_reachable(environment) else {})}
 
 
 class StepResult(NamedTuple):

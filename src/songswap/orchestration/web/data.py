@@ -1,39 +1,21 @@
 """What the page shows, as JSON; docs/json.md explains the keys."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import psycopg
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException, Path
 from fastapi.responses import Response
 
-from songswap.errors import SettingsError
-from songswap.orchestration.connections import find_connection
-from songswap.orchestration.web.reader import CONNECTION, Reader
-from songswap.settings.warehouse_dsn import dsn_of
-from songswap.warehouse import snapshots
+from songswap.errors import FIND_ID
+from songswap.orchestration.connections import read_read_only_warehouse
+from songswap.orchestration.web.reader import Reader
+from songswap.warehouse import snapshots, user_view
 
 router = APIRouter()
 
-
-def find_dsn() -> str:
-    """Return the connection string of ``SongSwap_RDS_ReadOnly``.
-
-    Raises:
-        SettingsError: the connection is missing or cannot be read.
-    """
-    connection = find_connection(CONNECTION)
-    if connection is None:
-        raise SettingsError(
-            f"The connection {CONNECTION} is not set in Airflow's api-server, so the page has"
-            " nothing to read. Give it a login of the warehouse with SELECT alone:"
-            ' docs/operations.md, "The page".'
-        )
-    return dsn_of(connection)
-
-
-_reader = Reader(find_dsn)
+_reader = Reader(read_read_only_warehouse)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,6 +24,16 @@ def read_snapshot() -> Response:
     """Return the latest snapshot, and the plays of each hour."""
     now = datetime.now(UTC)
     return _json(_reader.read(lambda connection: _snapshot(connection, now)))
+
+
+@router.get("/users/{user_id}")
+def read_user(user_id: Annotated[int, Path(ge=0)]) -> Response:
+    """Return what is known of a user."""
+    now = datetime.now(UTC)
+    found = _reader.read(lambda connection: user_view.read(connection, user_id, now))
+    if found is None:
+        raise HTTPException(404, f"There is no user with the id {user_id}. {FIND_ID}")
+    return _json(found)
 
 
 def _snapshot(connection: psycopg.Connection, now: datetime) -> dict[str, Any]:

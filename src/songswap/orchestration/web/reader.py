@@ -11,7 +11,6 @@ from time import monotonic
 from typing import NamedTuple, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from songswap.errors import WarehouseBusy
 from songswap.warehouse.error_translation import translate_errors
@@ -63,9 +62,8 @@ class Reader:
             if kept is not None:
                 try:
                     return self._run(kept, query)
-                except psycopg.OperationalError:
-                    # The server ended it while it was idle: a restart, a failover, a pooler.
-                    if not kept.session.closed:
+                except psycopg.OperationalError as error:
+                    if not _is_lost(error):
                         raise
             return self._run(_Kept(self._connect(), monotonic()), query)
 
@@ -96,13 +94,14 @@ class Reader:
             with session.transaction():
                 # Also where the connection has the login of the pipeline.
                 session.execute("SET TRANSACTION READ ONLY")
-                return query(session)
-        finally:
-            if session.info.transaction_status == TransactionStatus.IDLE:
-                with self._lock:
-                    self._kept.append(kept)
-            elif not session.closed:
-                session.close()
+                found = query(session)
+        except BaseException:
+            # The next read looks the connection up again: somebody may have corrected it.
+            session.close()
+            raise
+        with self._lock:
+            self._kept.append(kept)
+        return found
 
     def _take(self) -> _Kept | None:
         """Return a session that was kept, and close those that are too old."""
@@ -120,6 +119,11 @@ class Reader:
             self._find_dsn(), connect_timeout=str(_CONNECT_S), application_name="songswap page"
         )
         return Session.connect(dsn, autocommit=True, limits=_LIMITS)
+
+
+def _is_lost(error: psycopg.Error) -> bool:
+    """Return whether the session had ended while it was idle: a restart, a failover, a pooler."""
+    return (error.sqlstate or "57P").startswith(("08", "57P"))
 
 
 def _busy() -> WarehouseBusy:

@@ -40,7 +40,7 @@ export function Chart({ id, label, summary, items, height = 180 }) {
   const active = pointed !== null && pointed < items.length ? pointed : null;
   const inner = Math.max(0, width - LEFT);
   const step = items.length ? inner / items.length : 0;
-  const top = ceiling(Math.max(1, ...items.map((item) => item.value ?? 0)));
+  const top = ceiling(Math.max(1, ...items.map((item) => item.value).filter(isNumber)));
   const scale = (value) => TOP + (height - TOP - BOTTOM) * (1 - value / top);
 
   const point = (event) => {

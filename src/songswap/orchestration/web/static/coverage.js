@@ -1,6 +1,6 @@
 // What is known of tracks and artists, and the requests that this takes.
 
-import { count, counted, instant, isNumber } from "./format.js";
+import { count, counted, instant, isNumber, list } from "./format.js";
 import { Quiet, Shape, Share, Time, ordered } from "./parts.js";
 
 const { createElement: h } = globalThis.React;
@@ -72,7 +72,7 @@ function Backlog({ what, of }) {
 }
 
 export function Requests({ requests, now }) {
-  const pauses = (requests.pauses ?? []).filter((pause) => pause);
+  const pauses = list(requests.pauses);
   return h(
     "div",
     null,

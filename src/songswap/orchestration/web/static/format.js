@@ -30,6 +30,9 @@ export const NOTHING = "–";
 
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
+/** A list; an empty one where the data has something else. */
+export const list = (value) => (Array.isArray(value) ? value.filter((one) => one !== null) : []);
+
 /** A count; a dash where there is none. */
 export const count = (value) => (isNumber(value) ? NUMBER.format(value) : NOTHING);
 

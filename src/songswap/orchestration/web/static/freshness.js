@@ -38,7 +38,7 @@ export function Plays({ data, now }) {
 
 export function Freshness({ freshness }) {
   const bars = Array.isArray(freshness.histogram) ? freshness.histogram : [];
-  const most = Math.max(1, ...bars.map((bar) => bar?.users ?? 0));
+  const most = Math.max(1, ...bars.map((bar) => bar?.users).filter(isNumber));
   const never = freshness.answered?.never;
   return h(
     "div",
@@ -59,7 +59,9 @@ export function Freshness({ freshness }) {
           h(
             "span",
             { className: "ss-bar", "aria-hidden": true },
-            h("span", { style: { width: `${(100 * (bar.users ?? 0)) / most}%` } }),
+            h("span", {
+              style: { width: `${(100 * (isNumber(bar.users) ? bar.users : 0)) / most}%` },
+            }),
           ),
           h("span", null, count(bar.users)),
         ),

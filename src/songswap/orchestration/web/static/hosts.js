@@ -1,6 +1,6 @@
 // What waits in the spool of each host.
 
-import { count } from "./format.js";
+import { count, list } from "./format.js";
 import { Shape, Table, Time } from "./parts.js";
 import { waiting } from "./verdict.js";
 
@@ -11,7 +11,7 @@ export function Hosts({ hosts }) {
     label: "Hosts",
     columns: ["Host", "Last report", "For S3", "For the warehouse", "Tokens", "Since"],
     empty: "No host has reported yet.",
-    rows: hosts.map((host) => ({
+    rows: list(hosts).map((host) => ({
       key: host.host,
       cells: [
         h(

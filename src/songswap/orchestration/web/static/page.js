@@ -8,7 +8,7 @@ import { Freshness, Plays } from "./freshness.js";
 import { Hosts } from "./hosts.js";
 import { Notice } from "./notice.js";
 import { Panel } from "./panel.js";
-import { Quiet, Section, Shape, Time, UserForm } from "./parts.js";
+import { Guard, Quiet, Section, Shape, Time, UserForm } from "./parts.js";
 import { Runs } from "./runs.js";
 import { Tiles } from "./tiles.js";
 import { User } from "./user.js";
@@ -53,8 +53,8 @@ function All() {
     ),
     problem && h(Notice, { problem, old: data !== null }),
     !data && !problem && h(Quiet, null, "Loading …"),
-    data && h(Banner, { data, now, loading, refresh }),
-    data?.taken_at && h(Sections, { data, now }),
+    data && h(Guard, { version: data.read_at }, h(Banner, { data, now, loading, refresh })),
+    data?.taken_at && h(Guard, { version: data.read_at }, h(Sections, { data, now })),
   );
 }
 
@@ -102,7 +102,7 @@ function Sections({ data, now }) {
   return h(
     "div",
     { className: "ss-page" },
-    h(Tiles, { data, now }),
+    h(Guard, { version }, h(Tiles, { data, now })),
     h(
       "div",
       { className: "ss-grid12" },

@@ -2,7 +2,7 @@
 
 import { useData } from "./data.js";
 import { count, duration, hour, instant, minutesBetween } from "./format.js";
-import { Quiet, Shape } from "./parts.js";
+import { Guard, Quiet, Shape } from "./parts.js";
 import { byHour, hourOf, sum } from "./plays.js";
 import { verdict } from "./verdict.js";
 
@@ -27,7 +27,7 @@ export function Panel() {
         problem.sentence,
       ),
     !data && !problem && h(Quiet, null, "Loading …"),
-    data && h(Line, { data, now }),
+    data && h(Guard, { version: data.read_at }, h(Line, { data, now })),
   );
 }
 

@@ -1,6 +1,6 @@
 // What the sections are made of. Text from outside becomes text nodes of React, never markup.
 
-import { NOTHING, count, isNumber, local, share, utc } from "./format.js";
+import { NOTHING, count, isNumber, local, share, utc, list } from "./format.js";
 
 const { Component, createElement: h, useRef, useState } = globalThis.React;
 const { Link } = globalThis.ReactRouterDOM;
@@ -64,7 +64,7 @@ export function RunLink({ run, children, ...more }) {
 }
 
 /** Shows the rest of the page when a part cannot be shown. */
-class Guard extends Component {
+export class Guard extends Component {
   state = { failed: false };
 
   static getDerivedStateFromError() {
@@ -185,15 +185,15 @@ export function Table({ label, columns, rows, empty }) {
 /** The first rows, and a button for all. */
 export function useShorter(rows, most) {
   const [all, setAll] = useState(false);
-  const list = Array.isArray(rows) ? rows : [];
-  if (list.length <= most) return [list, null];
-  const text = all ? "Show fewer" : `Show all ${count(list.length)}`;
+  const found = list(rows);
+  if (found.length <= most) return [found, null];
+  const text = all ? "Show fewer" : `Show all ${count(found.length)}`;
   const button = h(
     "button",
     { type: "button", className: "ss-button", "aria-expanded": all, onClick: () => setAll(!all) },
     text,
   );
-  return [all ? list : list.slice(0, most), button];
+  return [all ? found : found.slice(0, most), button];
 }
 
 /** The names of an object, those that are known first and in their order. */

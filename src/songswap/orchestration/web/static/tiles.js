@@ -9,6 +9,7 @@ import {
   instant,
   isNumber,
   minutesBetween,
+  list,
 } from "./format.js";
 import { Tile, Time } from "./parts.js";
 import { byHour, hourOf, sum } from "./plays.js";
@@ -25,7 +26,7 @@ const added = (object, names) => {
 };
 
 export function Tiles({ data, now }) {
-  const { freshness = {}, gaps, grants, hosts } = data;
+  const { freshness, gaps, grants, hosts } = data;
   const answered = freshness?.answered ?? {};
   const plays = byHour(data.plays_by_hour);
   const end = hourOf(instant(data.taken_at) ?? now);
@@ -33,7 +34,7 @@ export function Tiles({ data, now }) {
   const yesterday = sum(plays, end - DAY_MINUTES * 60_000, 24);
   const changed = change(today, yesterday);
   const toAuthorize = added(grants?.states, TO_AUTHORIZE);
-  const waits = (hosts ?? []).filter((host) => waiting(host) > 0);
+  const waits = list(hosts).filter((host) => waiting(host) > 0);
   const silent = waits.filter((host) => host.is_silent);
   return h(
     "div",
@@ -48,7 +49,9 @@ export function Tiles({ data, now }) {
       title: "Last look, 9 of 10 users",
       section: "freshness",
       value: duration(answered.p90_minutes),
-      note: `half: ${duration(answered.p50_minutes)}; the oldest: ${duration(answered.oldest_minutes)}`,
+      note:
+        isNumber(answered.p50_minutes) &&
+        `half: ${duration(answered.p50_minutes)}; the oldest: ${duration(answered.oldest_minutes)}`,
     }),
     h(Tile, {
       title: "Plays in 24 hours",
@@ -61,14 +64,16 @@ export function Tiles({ data, now }) {
       section: "gaps",
       value: count(gaps?.open),
       kind: kind(gaps?.open),
-      note: `${count(gaps?.closed_7d)} closed in 7 days`,
+      note: isNumber(gaps?.closed_7d) && `${count(gaps.closed_7d)} closed in 7 days`,
     }),
     h(Tile, {
       title: "To authorize again",
       section: "grants",
       value: count(toAuthorize),
       kind: kind(toAuthorize),
-      note: `${count(grants?.states?.expiring)} more within 30 days`,
+      note:
+        isNumber(grants?.states?.expiring) &&
+        `${count(grants.states.expiring)} more within 30 days`,
     }),
     h(Tile, {
       title: "Waiting in spools",
@@ -77,7 +82,7 @@ export function Tiles({ data, now }) {
       kind: hosts && (silent.length ? "bad" : kind(waits.length)),
       note: silent.length
         ? `${counted(silent.length, "host")} silent`
-        : hosts && counted(hosts.length, "host"),
+        : hosts && counted(list(hosts).length, "host"),
     }),
   );
 }

@@ -2,9 +2,9 @@
 
 import { Chart } from "./chart.js";
 import { useData } from "./data.js";
-import { count, duration, instant, minutesBetween } from "./format.js";
+import { count, duration, instant, minutesBetween, list } from "./format.js";
 import { Notice } from "./notice.js";
-import { Quiet, Section, Shape, Table, Tile, Time, useShorter } from "./parts.js";
+import { Guard, Quiet, Section, Shape, Table, Tile, Time, useShorter } from "./parts.js";
 import { dayItems, total } from "./plays.js";
 import { Imports, WORDS_OF_GRANT } from "./users.js";
 
@@ -20,7 +20,7 @@ export function User({ id }) {
     h("h1", null, `User ${id}`),
     problem && h(Notice, { problem, old: data !== null }),
     !data && !problem && h(Quiet, null, "Loading …"),
-    data && h(Found, { data, now }),
+    data && h(Guard, { version: data.read_at }, h(Found, { data, now })),
   );
 }
 
@@ -28,7 +28,7 @@ function Found({ data, now }) {
   const { poll, grant } = data;
   const version = data.read_at;
   const items = dayItems(data.plays_by_day, instant(data.read_at));
-  const open = (data.gaps ?? []).filter((gap) => !gap.closed_at).length;
+  const open = list(data.gaps).filter((gap) => !gap.closed_at).length;
   const [kind, words] = WORDS_OF_GRANT[grant?.state] ?? ["unknown", "no authorization is stored"];
   return h(
     "div",

@@ -1,8 +1,18 @@
 // What concerns single users: gaps, grants, imports.
 
 import { Chart } from "./chart.js";
-import { NOTHING, count, counted, day, duration, instant, minutesBetween } from "./format.js";
-import { Shape, Table, Time, UserLink, ordered, useShorter } from "./parts.js";
+import {
+  NOTHING,
+  count,
+  counted,
+  day,
+  duration,
+  instant,
+  minutesBetween,
+  isNumber,
+  list,
+} from "./format.js";
+import { Shape, Table, Time, UserLink, ordered, useShorter, Quiet } from "./parts.js";
 
 const { createElement: h } = globalThis.React;
 
@@ -37,7 +47,7 @@ export function Gaps({ gaps }) {
 
 export const WORDS_OF_GRANT = {
   active: ["good", "good"],
-  expiring: ["warn", "end within 30 days"],
+  expiring: ["warn", "within 30 days of its end"],
   expired: ["bad", "six months old: authorize again"],
   revoked: ["bad", "refused by Spotify: authorize again"],
   lost: ["bad", "lost in a crash: authorize again"],
@@ -49,10 +59,11 @@ const SOON_DAYS = 30;
 export function Grants({ grants, now }) {
   const states = grants.states ?? {};
   const first = Math.floor(now / 86_400_000) * 86_400_000;
-  const byDay = new Map((grants.ending ?? []).map((row) => [instant(row?.day), row?.users]));
+  const byDay = new Map(list(grants.ending).map((row) => [instant(row?.day), row?.users]));
   const items = Array.from({ length: SOON_DAYS }, (_, n) => {
     const at = first + n * 86_400_000;
-    const users = byDay.get(at) ?? 0;
+    const found = byDay.get(at);
+    const users = isNumber(found) ? found : 0;
     return {
       key: at,
       name: day(at),
@@ -72,26 +83,24 @@ export function Grants({ grants, now }) {
         h(
           "li",
           { key: state },
-          h(Shape, { kind: states[state] ? WORDS_OF_GRANT[state]?.[0] : "unknown" }),
+          h(Shape, { kind: states[state] === 0 ? "good" : WORDS_OF_GRANT[state]?.[0] }),
           h("strong", null, count(states[state])),
           " ",
           state,
-          h(
-            "span",
-            { className: "ss-note" },
-            WORDS_OF_GRANT[state]?.[1] !== state ? ` ${WORDS_OF_GRANT[state]?.[1] ?? ""}` : "",
-          ),
+          h("span", { className: "ss-note" }, ` ${WORDS_OF_GRANT[state]?.[1] ?? ""}`),
         ),
       ),
     ),
     h("h3", null, `Ends in the next ${SOON_DAYS} days`),
-    h(Chart, {
-      id: "grants",
-      label: "Grants that end, by day",
-      items,
-      height: 110,
-      summary: `${counted(soon, "grant ends", "grants end")} until ${day(first + (SOON_DAYS - 1) * 86_400_000)}`,
-    }),
+    Array.isArray(grants.ending)
+      ? h(Chart, {
+          id: "grants",
+          label: "Grants that end, by day",
+          items,
+          height: 110,
+          summary: `${counted(soon, "grant ends", "grants end")} until ${items.at(-1).name}`,
+        })
+      : h(Quiet, null, "The snapshot says nothing about this."),
   );
 }
 

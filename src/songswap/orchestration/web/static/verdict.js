@@ -1,6 +1,6 @@
 // How it stands, in a word and a sentence.
 
-import { counted, duration, instant, isNumber, minutesBetween, utc } from "./format.js";
+import { counted, duration, instant, isNumber, minutesBetween, utc, list } from "./format.js";
 
 export const DAG = "load_listening_history";
 
@@ -30,12 +30,12 @@ export function verdict(data, now) {
     };
   }
   const age = minutesBetween(takenAt, now);
-  const run = data.run ?? data.runs?.[0] ?? null;
+  const run = data.run ?? list(data.runs)[0] ?? null;
   if (age > STALE_MINUTES) return stale(data, age);
   if (run && FAILED.has(run.state)) return failing(data, run, now);
-  const pause = (data.requests?.pauses ?? []).find((one) => instant(one?.until) > now);
+  const pause = list(data.requests?.pauses).find((one) => instant(one?.until) > now);
   if (pause || run?.state === "paused") return paused(pause, run);
-  const silent = (data.hosts ?? []).filter((host) => host?.is_silent && waiting(host) > 0);
+  const silent = list(data.hosts).filter((host) => host?.is_silent && waiting(host) > 0);
   return silent.length ? needsLook(silent) : fresh(data, run, now);
 }
 
@@ -73,8 +73,8 @@ function stale(data, age) {
 }
 
 function failing(data, run, now) {
-  const since = (data.runs ?? []).findIndex((one) => !FAILED.has(one?.state));
-  const inRow = since < 0 ? (data.runs ?? []).length : since;
+  const since = list(data.runs).findIndex((one) => !FAILED.has(one?.state));
+  const inRow = since < 0 ? list(data.runs).length : since;
   const before = inRow > 1 ? `, as did ${counted(inRow - 1, "run")} before it` : "";
   const ago = duration(minutesBetween(run.ended_at ?? run.started_at, now));
   return {

@@ -30,3 +30,12 @@ COMMENT ON TABLE songswap.totals IS
 ALTER TABLE songswap.runs ADD counted jsonb;
 COMMENT ON COLUMN songswap.runs.counted IS
   'The counts of its steps that songswap.totals has; NULL if it has none of them.';
+
+CREATE TABLE songswap.news (
+  run_id text,
+  part text,
+  counts jsonb NOT NULL,
+  PRIMARY KEY (run_id, part)
+);
+COMMENT ON TABLE songswap.news IS
+  'What a part of a replay or of a backfill has brought, for the DAGs that wait for it.';
