@@ -19,6 +19,7 @@ import psutil
 import psycopg
 import pytest
 from built_wheel import Wheel
+from e2e.standstills import TOKEN, Operator, require_that_standstills_are_noticed
 from receivers import HttpService, http_service
 
 from songswap.dev.stack.airflow_api import UNFINISHED, AirflowApi
@@ -127,14 +128,20 @@ class Demo:
         url = f"http://127.0.0.1:{self.ports['SIMULATOR']}/admin/{what}"
         return call_json(method, url, body)
 
+    def check_fresh(self) -> tuple[int, str]:
+        """What a cron job finds: the exit code, and all that is printed."""
+        done = self._command("check --fresh 90m")
+        return done.returncode, done.stdout + done.stderr
+
     def command(self, name: str) -> Any:
         """What ``songswap NAME --json`` prints in a shell that read the demo's environment."""
-        done = subprocess.run(  # noqa: S603  (our own command)
-            [
-                "/bin/sh",
-                "-c",
-                f'. ../state/environment; "{self.installed}" {name} --json',
-            ],
+        done = self._command(f"{name} --json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def _command(self, line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603  (our own command)
+            ["/bin/sh", "-c", f'. ../state/environment; "{self.installed}" {line}'],
             cwd=self.folder,
             env={"PATH": os.environ.get("PATH", os.defpath)},
             capture_output=True,
@@ -142,8 +149,6 @@ class Demo:
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
 
     def titles(self) -> list[str]:
         """The titles of the messages that Discord was sent."""
@@ -202,6 +207,7 @@ def test_demo_from_start_to_stop(
         *(demo.installed, "demo", "--json", "--users", "12"),
         AIRFLOW_CONN_SONGSWAP_ALERTS=json.dumps(alerts),
         SONGSWAP_TIME_ZONES="Asia/Tokyo",
+        SONGSWAP_HEALTH_TOKEN=TOKEN,
     )
     try:
         report = report_of(running, demo.log)
@@ -264,6 +270,8 @@ def test_demo_from_start_to_stop(
         assert last_error["error"] == "RunFailed"
         assert last_error["event"].startswith("Spotify")
         assert "error_detail" not in last_error, "the sentence is followed by a stack"
+
+        require_that_standstills_are_noticed(Operator(demo.state, demo.ports), demo.check_fresh)
         assert demo.history() == demo.reachable()
     finally:
         running.send_signal(signal.SIGTERM)
