@@ -13,13 +13,17 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from factories import MakePlatform
 from receivers import http_service, make_certificate, smtp_service
 
 from songswap.alerts import plain_text
+from songswap.alerts.embed import embed
 from songswap.alerts.message import FailedTask, Message, Run, failure, notice
 from songswap.alerts.notices import LOOK
 from songswap.alerts.problem import Problem
 from songswap.alerts.services import Services
+from songswap.alerts.webhook import Webhook
+from songswap.dev.stack.plan import WEBHOOK
 from songswap.settings.airflow_connection import Connection
 
 AT = datetime(2026, 7, 1, 10, 20, 30, tzinfo=UTC)
@@ -93,6 +97,19 @@ def test_slack_shows_the_text_as_it_is(
         assert "(!channel) ((at)U1) (http://evil.example/Airflow) (at)everyone" in text
         assert "http://airflow:8080/dags/" in text
         assert "github" not in text, "no picture from elsewhere"
+
+
+def test_discord_mentions_nobody(make_platform: MakePlatform) -> None:
+    """Whatever the text is, and however Discord reads it."""
+    from songswap.orchestration.discord import DiscordHook
+
+    platform = make_platform(users=1)
+    hook = DiscordHook(Webhook(f"{platform.spotify.url}/discord/", WEBHOOK))
+    hook.send(embed(hostile(HOSTILE), []))
+    (message,) = platform.messages()
+    assert message["allowed_mentions"] == {"parse": []}
+    assert message["content"] == ""
+    assert message["embeds"][0]["description"].startswith(r"\<!channel\> \<@U1\>")
 
 
 def test_mail_is_plain_text_with_one_subject(services: ExitStack) -> None:

@@ -27,15 +27,25 @@ _NOWHERE = (
 )
 
 
+_NOT_FOR_SERVICES = (
+    "This message is for Discord alone, where no webhook is set: other services were not told."
+)
+
+
 def send(message: Message, *, to_services: bool = True) -> str | None:
     """Send a message to everybody who is set, and return its id on Discord.
 
     What fails is logged in a sentence each, with the message if nobody took it.
+
+    Args:
+        to_services: false for a message to Discord alone.
     """
     zones = _zones()
     title, body = plain_text.title(message), plain_text.body(message, zones)
-    services, problems = _services() if to_services else (None, [])
-    told = False
+    services, problems = _services()
+    nowhere, told = _NOWHERE, False
+    if services and not to_services:
+        nowhere, services, problems = _NOT_FOR_SERVICES, None, []
     with ThreadPoolExecutor(1) as beside:
         sending = beside.submit(services.send, title, body, message.color) if services else None
         message_id, problem = _to_discord(message, zones)
@@ -45,7 +55,7 @@ def send(message: Message, *, to_services: bool = True) -> str | None:
             told = len(failures) < len(services.usable)
     problems += [problem] if problem else []
     if message_id is None and not told:
-        sentences = " ".join(problems) or _NOWHERE
+        sentences = " ".join(problems) or nowhere
         log.error("%s This message was not sent:\n%s\n%s", sentences, title, body)
     elif problems:
         log.error("%s The others were told.", " ".join(problems))
