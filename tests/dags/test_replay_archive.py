@@ -69,6 +69,8 @@ def test_param_that_cannot_be_read_is_named(airflow: Any, make_platform: MakePla
     assert run["tasks"] == {
         "plan": "failed",
         "replay": "upstream_failed",
+        "publish_plays": "skipped",
+        "publish_catalogue": "skipped",
         "summarise": "upstream_failed",
     }
     (message,) = platform.messages()
