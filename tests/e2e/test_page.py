@@ -22,7 +22,7 @@ expect.set_options(timeout=120_000)
 pytestmark = pytest.mark.xdist_group("page")
 
 PAGE = "/plugin/songswap"
-Open = Callable[[ApiServer], Watched]
+Open = Callable[..., Watched]
 
 
 def minutes_ago(minutes: float) -> datetime:
@@ -37,11 +37,11 @@ def write(dsn: str, taken_at: datetime, **changed: Any) -> None:
 
 @pytest.fixture
 def opened(chromium: Chromium) -> Iterator[Open]:
-    """Opens the page as a viewer."""
+    """Opens the page, as a viewer unless another is named."""
     made: list[Watched] = []
 
-    def open_page(server: ApiServer) -> Watched:
-        made.append(chromium.open(server.url, server.token("viewer")))
+    def open_page(server: ApiServer, user: str = "viewer") -> Watched:
+        made.append(chromium.open(server.url, server.token(user)))
         made[-1].page.goto(server.url + PAGE, wait_until="commit")
         return made[-1]
 
@@ -308,9 +308,9 @@ def test_page_does_not_exist_for_those_who_may_not_see_it(
 
 
 def test_page_under_fab(opened: Open, fab_server: ApiServer, page_warehouse: str) -> None:
-    """Its viewers find the page in the navigation."""
+    """Who may read plugins, there Op and Admin, finds the page in the navigation."""
     write(page_warehouse, minutes_ago(5), hosts=[])
-    watched = opened(fab_server)
+    watched = opened(fab_server, "admin")
     expect(banner(watched)).to_contain_text("Fresh")
     expect(watched.page.get_by_role("link", name="SongSwap")).to_be_visible()
     assert watched.faults == []
