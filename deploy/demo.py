@@ -11,21 +11,28 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
 import uvicorn
+from psycopg.conninfo import conninfo_to_dict
 
 from songswap.dev.simulator.origin import Hosts
 from songswap.dev.stack.access import PLATFORM_GRANTS, Access
 from songswap.dev.stack.loopback import call_json
 from songswap.dev.stack.objects import build_server
+from songswap.dev.stack.page_role import let_read
 from songswap.dev.stack.sign_up import sign_up as sign_all_up
-from songswap.settings import parse_connection, warehouse_dsn
+from songswap.settings import parse_connection, read_only_dsn, warehouse_dsn
+from songswap.warehouse import schema
+from songswap.warehouse.rights import page_grants
 
 _CONNECTIONS = (
     "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY",
     "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE",
     "AIRFLOW_CONN_SONGSWAP_S3_READONLY",
 )
+
+_PAGE = "AIRFLOW_CONN_SONGSWAP_RDS_READONLY"
 
 app = typer.Typer(help=__doc__)
 
@@ -53,10 +60,22 @@ def s3(
 
 @app.command()
 def sign_up(simulator: Annotated[str, typer.Option()]) -> None:
-    """Sign up the simulator's listeners who are missing in the warehouse."""
+    """Sign up the simulator's listeners who are missing in the warehouse, and make the login of the
+    page in Airflow, if its connection is set."""
+    if os.environ.get(_PAGE, "").strip():
+        _let_page_read()
     listeners = call_json("GET", f"{simulator}/admin/listeners")
     signed_up = sign_all_up(warehouse_dsn(os.environ), simulator, listeners, lambda _: None)
     typer.echo(f"{signed_up} listeners signed up.")
+
+
+def _let_page_read() -> None:
+    login = conninfo_to_dict(read_only_dsn(os.environ))
+    role, password = str(login["user"]), str(login["password"])
+    warehouse = warehouse_dsn(os.environ)
+    with psycopg.connect(warehouse) as connection:
+        grants = page_grants(schema.find(connection), role)
+    let_read(warehouse, role, password, grants)
 
 
 if __name__ == "__main__":

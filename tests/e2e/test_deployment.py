@@ -27,6 +27,7 @@ from songswap.dev.stack.postgres import Postgres
 from songswap.parallel.spark import run_parallel
 from songswap.storage.spool import Spool
 from songswap.supervision.process import Process, wait_until
+from songswap.warehouse import rights
 
 # One whole stack at a time is what two cores can run.
 pytestmark = pytest.mark.xdist_group("stack")
@@ -238,17 +239,19 @@ def test_worker_killed_in_the_middle(
 
 
 def test_demo_stand_ins(deploy: Deploy, compose: ComposeFile, warehouse_dsn: str) -> None:
-    """The profile `demo`: an S3 endpoint for the two keys, a simulator, and its listeners."""
+    """The profile `demo`: an S3 endpoint for the two keys, a simulator, its listeners, and the
+    login of the page."""
     warehouse = psycopg.conninfo.conninfo_to_dict(warehouse_dsn)
     login = f"{warehouse['user']}:{warehouse['password']}"
     s3 = {"conn_type": "aws", "login": "pipeline", "password": "hush"}
+    address = f"127.0.0.1:{warehouse['port']}/{warehouse['dbname']}"
+    page = f"postgresql://page_of_{warehouse['dbname']}:hush@{address}"
     made = {
         **secret_settings(compose),
         **SIMULATED_APP,
         "AIRFLOW_VAR_BUCKET_NAME": "songswap",
-        "AIRFLOW_CONN_SONGSWAP_RDS": (
-            f"postgresql://{login}@127.0.0.1:{warehouse['port']}/{warehouse['dbname']}"
-        ),
+        "AIRFLOW_CONN_SONGSWAP_RDS": f"postgresql://{login}@{address}",
+        "AIRFLOW_CONN_SONGSWAP_RDS_READONLY": page,
         "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": json.dumps(s3),
         "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE": json.dumps({**s3, "login": "tests"}),
     }
@@ -263,6 +266,9 @@ def test_demo_stand_ins(deploy: Deploy, compose: ComposeFile, warehouse_dsn: str
     with psycopg.connect(warehouse_dsn) as connection:
         users = connection.execute('SELECT count(*) FROM "SpotifyTokens"').fetchone()
     assert users == (25,)
+    with psycopg.connect(page) as connection:
+        assert rights.missing_grants_of_page(connection) == []
+        assert rights.surplus_of_page(connection) == []
     bucket = S3Store(
         "songswap",
         endpoint=f"http://127.0.0.1:{deployment.ports['9010']}",

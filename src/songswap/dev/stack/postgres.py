@@ -21,6 +21,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from songswap.dev.stack.page_role import let_read
 from songswap.supervision.errors import StackError, StartRefused
 from songswap.supervision.private import write_private
 from songswap.supervision.process import Process, wait_until
@@ -142,14 +143,7 @@ class Postgres:
 
         It has another password after each start.
         """
-        role, password = sql.Identifier(READER), sql.Literal(self._password_of_reader)
-        with psycopg.connect(self.dsn(database), autocommit=True) as connection:
-            found = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [READER])
-            if found.fetchone() is None:
-                connection.execute(sql.SQL("CREATE ROLE {}").format(role))
-            connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(role, password))
-            for grant in grants:
-                connection.execute(grant.encode())
+        let_read(self.dsn(database), READER, self._password_of_reader, grants)
 
     def drop_database(self, name: str) -> None:
         """Drop a database, with the sessions that are still open in it."""
