@@ -42,10 +42,9 @@ def send(message: Message, *, to_services: bool = True) -> str | None:
     """
     zones = _zones()
     title, body = plain_text.title(message), plain_text.body(message, zones)
-    services, problems = _services()
-    nowhere, told = _NOWHERE, False
-    if services and not to_services:
-        nowhere, services, problems = _NOT_FOR_SERVICES, None, []
+    # Airflow ends a task's process 20 s after the task, and apprise takes a second or more to load.
+    services, problems = _services() if to_services else (None, [])
+    told = False
     with ThreadPoolExecutor(1) as beside:
         sending = beside.submit(services.send, title, body, message.color) if services else None
         message_id, problem = _to_discord(message, zones)
@@ -55,6 +54,7 @@ def send(message: Message, *, to_services: bool = True) -> str | None:
             told = len(failures) < len(services.usable)
     problems += [problem] if problem else []
     if message_id is None and not told:
+        nowhere = _NOWHERE if to_services or not _services()[0] else _NOT_FOR_SERVICES
         sentences = " ".join(problems) or nowhere
         log.error("%s This message was not sent:\n%s\n%s", sentences, title, body)
     elif problems:
