@@ -74,7 +74,7 @@ def _kill_while_it_inserts(airflow: Any, platform: Platform) -> None:
         # The load writes this table last: it waits with its other rows written.
         guard.execute("LOCK TABLE songswap.polls IN EXCLUSIVE MODE")
         run = subprocess.Popen(  # noqa: S603  (our own script)
-            [sys.executable, script, TEST_DAGS[0], str(airflow.home / "killed.json"), "null"],
+            [sys.executable, script, TEST_DAGS[0], str(airflow.home / "killed.json"), "null", ""],
             env=airflow.environment(platform),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
