@@ -37,14 +37,11 @@ def metadata(airflow: Any) -> Iterator[psycopg.Connection]:
     """Airflow's database, without pools and DAGs of ours; as before at the end."""
     dsn = airflow.dsn.replace("+psycopg2", "")
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE TABLE kept AS SELECT dag_id, is_paused, is_stale FROM dag")
-        connection.execute("UPDATE dag SET is_stale = true")
+        connection.execute("CREATE TABLE kept AS TABLE serialized_dag")
+        connection.execute("DELETE FROM serialized_dag")
         yield connection
         connection.execute("DELETE FROM slot_pool WHERE pool <> 'default_pool'")
-        connection.execute(
-            "UPDATE dag SET is_paused = kept.is_paused, is_stale = kept.is_stale"
-            " FROM kept WHERE kept.dag_id = dag.dag_id"
-        )
+        connection.execute("INSERT INTO serialized_dag SELECT * FROM kept")
         connection.execute("DROP TABLE kept")
 
 

@@ -45,6 +45,7 @@ def test_commands_are_those_of_the_readme() -> None:
         "grants",
         "import",
         "load",
+        "maintenance",
         "migrate",
         "replay",
         "simulator",

@@ -37,24 +37,23 @@ def end_row(dag_id: str, run_id: str, problem: str) -> None:
     """
     if dag_id not in _PREFIXES:
         return
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
     from songswap.errors import SongSwapError
-    from songswap.orchestration.connections import read_warehouse
+    from songswap.orchestration.connections import find_connection, read_warehouse
     from songswap.warehouse import runs
     from songswap.warehouse.connection import connect
 
     recorded_id = _PREFIXES[dag_id] + run_id
     try:
+        if find_connection("SongSwap_RDS") is None:
+            log.warning(
+                "The row of run %s is left to the next run, which finds that no process works on"
+                " it: this part of Airflow has no connection SongSwap_RDS.",
+                recorded_id,
+            )
+            return
         with connect(read_warehouse()) as connection:
             if runs.fail_running(connection, recorded_id, problem, datetime.now(UTC)):
                 log.warning("The row of run %s is ended: %s", recorded_id, problem)
-    except AirflowNotFoundException:
-        log.warning(
-            "The row of run %s is left to the next run, which finds that no process works on it:"
-            " this part of Airflow has no connection SongSwap_RDS.",
-            recorded_id,
-        )
     except SongSwapError as error:
         # The next run finds that no process works on this one, and ends it.
         log.error("The end of run %s is not recorded: %s", recorded_id, error)  # noqa: TRY400 - a sentence
