@@ -41,7 +41,7 @@ BY_THE_CHART = {
 """What the chart sets by itself: test_airflow_chart.py looks at it."""
 
 BY_THE_CLUSTER = {"SONGSWAP_HOST"}
-"""A pod has a name; only workers and what drains their spools need to know it."""
+"""A pod's name is its host's."""
 
 CONTROL = {"connection", "fernet-key", "jwt-secret", "api-secret-key"}
 SECRET = re.compile("PASSWORD|SECRET|_KEY$|_CONN|WEBHOOK|BROKER_URL|RESULT_BACKEND")
@@ -197,7 +197,7 @@ def test_each_spool_is_drained(compose: ComposeFile) -> None:
     [drain] = WORKERS["extraContainers"]
     service = compose.content["services"]["songswap-drain"]
     assert drain["command"] == shlex.split(service["command"])
-    names = told(compose, "songswap-drain").keys() | BY_THE_CLUSTER
+    names = told(compose, "songswap-drain").keys() - BY_THE_CLUSTER
     assert {one["name"] for one in drain["env"]} == names
     known = {one["name"]: one for one in [*VALUES["env"], *WORKERS["env"]]}
     assert [one for one in drain["env"] if one != known[one["name"]]] == []
