@@ -15,6 +15,8 @@ Rows = dict[str, Counter[str]]
 NOT_COMPARED = {
     # The server's own time, and how many rows were new to the import.
     "songswap.imports": {"ended_at", "counts"},
+    # How many of a part's tracks were new to it.
+    "songswap.news": {"counts"},
     # The form in which a track came last, which spares a comparison.
     "songswap.track_forms": {"form"},
     # How often a shard was taken.
