@@ -194,6 +194,7 @@ def addresses(stack: Stack) -> list[str]:
     lines = [
         f"Airflow     {stack.airflow.url}/",
         f"            user {ADMIN}, password {stack.airflow.password}",
+        f"            {stack.airflow.url}/plugin/songswap  (how it stands)",
     ]
     if plan.simulated:
         lines.append(f"Spotify     {stack.simulator.url}/  (the simulator)")
