@@ -266,19 +266,6 @@ def test_run_marked_where_there_is_no_warehouse(airflow: Any, make_platform: Mak
     assert platform.rows("SELECT state FROM songswap.runs") == [("running",)]
 
 
-def last_line(airflow: Any, code: str) -> str:
-    """Run code in the repository with Airflow's environment; return its last line of output."""
-    done = subprocess.run(  # noqa: S603  (our own code)
-        [sys.executable, "-c", code],
-        cwd=REPOSITORY,
-        env=airflow.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip().splitlines()[-1]
-
-
 def test_dag_is_hourly_without_catch_up(airflow: Any) -> None:
     """One run at a time, for 55 minutes at most; its page says what to do when it is red."""
     code = (
@@ -293,7 +280,7 @@ def test_dag_is_hourly_without_catch_up(airflow: Any) -> None:
         " ('load_listening_history', 'follow_heavy_listeners')]]))"
     )
     expected = '[{}, "1 * * * *", false, 1, ["hourly", "songswap"], true, [55.0, 25.0]]'
-    assert last_line(airflow, code) == expected
+    assert airflow.last_line(code) == expected
 
 
 def test_dag_list_says_what_each_dag_does(airflow: Any) -> None:
@@ -304,7 +291,7 @@ def test_dag_list_says_what_each_dag_does(airflow: Any) -> None:
         "print(json.dumps({name: [dag.description, dag.doc_md, dag.owner,"
         " sorted({task.owner for task in dag.tasks})] for name, dag in bag.dags.items()}))"
     )
-    dags = json.loads(last_line(airflow, code))
+    dags = json.loads(airflow.last_line(code))
     assert len(dags) >= 16
     assert len({description for description, *_ in dags.values()}) == len(dags)
     for name, (description, doc, owner, owners) in dags.items():
@@ -325,7 +312,7 @@ def test_every_run_ends(airflow: Any) -> None:
         " max(task.execution_timeout.total_seconds() / 60 for task in dag.tasks),"
         " bool(dag.on_failure_callback)] for name, dag in bag.dags.items()}))"
     )
-    limits = json.loads(last_line(airflow, code))
+    limits = json.loads(airflow.last_line(code))
     assert len(limits) >= 16
     for name, (run, task, alerts) in limits.items():
         assert run, name
@@ -342,8 +329,8 @@ def test_minute_of_the_schedule_is_a_setting(airflow: Any) -> None:
         "bag = DagBag('dags'); names = ('load_listening_history', 'follow_heavy_listeners')\n"
         "print(bag.import_errors, [bag.dags[name].schedule for name in names])"
     )
-    assert last_line(airflow, code.format(17)) == "{} ['17 * * * *', '2-52/10 * * * *']"
-    assert last_line(airflow, code.format(60)) == "{} ['1 * * * *', '6-56/10 * * * *']"
+    assert airflow.last_line(code.format(17)) == "{} ['17 * * * *', '2-52/10 * * * *']"
+    assert airflow.last_line(code.format(60)) == "{} ['1 * * * *', '6-56/10 * * * *']"
 
 
 def test_no_task_outlasts_the_queue(airflow: Any) -> None:
@@ -357,7 +344,7 @@ def test_no_task_outlasts_the_queue(airflow: Any) -> None:
         "assert None not in limits, limits\n"
         "print(max(limits).total_seconds(), LONGEST_TASK.total_seconds())"
     )
-    longest, limit = map(float, last_line(airflow, code).split())
+    longest, limit = map(float, airflow.last_line(code).split())
     assert longest == limit
     content = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
     worker = content["services"]["airflow-worker"]

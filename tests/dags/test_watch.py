@@ -1,8 +1,6 @@
 """The two scheduled DAGs notice when the other one stands still: through ``dag.test()``."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,13 +129,5 @@ def test_watched_pools_are_those_of_the_dag_files(airflow: Any) -> None:
         " for name, tasks in dags.items() for task in tasks]\n"
         "print(json.dumps([sorted(found), sorted(watched)]))"
     )
-    done = subprocess.run(  # noqa: S603  (our own code)
-        [sys.executable, "-c", code],
-        cwd=REPOSITORY,
-        env=airflow.environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found, watched = json.loads(done.stdout.strip().splitlines()[-1])
+    found, watched = json.loads(airflow.last_line(code))
     assert found == watched
