@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from songswap.warehouse import erasures
 from songswap.warehouse.runs import Users
 from songswap.warehouse.sql import scalar, statements
 from songswap.warehouse.tokens import decode
@@ -42,8 +43,9 @@ class Credentials(NamedTuple):
 def record_authorized(connection: psycopg.Connection, now: datetime) -> None:
     """Record tokens that the pipeline has not stored itself: their users authorized the app.
 
-    What is recorded of a user's earlier tokens is reset.
+    What is recorded of a user's earlier tokens is reset. Erased users are users again by that.
     """
+    erasures.record_renewed(connection, now)
     connection.execute(_SQL["record_authorized"], {"now": now})
 
 

@@ -22,13 +22,16 @@ ORDER BY e.user_id,
   p.plays_per_hour * extract(epoch FROM %(now)s - p.answered_at) DESC NULLS LAST, u.id
 
 -- name: record_authorized
--- Tokens without a row here are an authorization. Their rows are locked, so that nobody refreshes them
+-- Tokens without a row here are an authorization, but not those of erased users. Their rows are locked, so that nobody refreshes them
 -- before they are recorded; a row that is locked already waits for the next run.
 INSERT INTO songswap.grants (user_id, refresh_digest, authorized_at)
 SELECT t.id, sha256(convert_to(t.refresh_token, 'UTF8')), %(now)s
 FROM "SpotifyTokens" t LEFT JOIN songswap.grants g ON g.user_id = t.id
 WHERE t.refresh_token IS NOT NULL
   AND g.refresh_digest IS DISTINCT FROM sha256(convert_to(t.refresh_token, 'UTF8'))
+  AND NOT EXISTS (
+    SELECT FROM songswap.erasures e WHERE e.user_id = t.id AND e.renewed_at IS NULL
+  )
 ORDER BY t.id
 FOR UPDATE OF t SKIP LOCKED
 ON CONFLICT (user_id) DO UPDATE SET

@@ -7,12 +7,14 @@ so no two wait for each other. None that has locked users takes a shard.
 """
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from zlib import crc32
 
 import psycopg
 
 from songswap.errors import WarehouseRefused
+from songswap.warehouse import erasures
 from songswap.warehouse.sql import statements
 from songswap.warehouse.timeouts import limits, ms
 
@@ -24,6 +26,8 @@ _ROWS_AT_ONCE = 1_000
 
 _SHARDS_AT_ONCE = 8
 """Shards of a transaction, however many rows they have: an eighth leaves enough for others."""
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 _SQL = statements("locks.sql")
 
@@ -94,18 +98,21 @@ def _lock_free_shards(
     return dict(connection.execute(_SQL["lock_free_shards"], params).fetchall())
 
 
-def lock_users(connection: psycopg.Connection, users: Collection[int]) -> set[int]:
+def lock_users(connection: psycopg.Connection, users: Collection[int]) -> dict[int, datetime]:
     """Lock users until the end of the transaction, for their plays and what is known of them.
 
     Returns:
-        Those who exist.
+        Those who exist and are not erased, and since when their data is to be loaded: after an
+        erased user has authorized again, nothing from before is.
 
     Raises:
         psycopg.errors.LockNotAvailable: as `lock_shards`.
     """
     row = connection.execute(_SQL["lock_users"], {"users": list(users), **_waits()}).fetchone()
     assert row is not None  # noqa: S101 - a sum has a row
-    return set(row[0])
+    erased = erasures.not_loadable(connection, row[0])
+    since = {user_id: erased.get(user_id, _EVER) for user_id in row[0]}
+    return {user_id: at for user_id, at in since.items() if at is not None}
 
 
 def lock_migrations(connection: psycopg.Connection) -> None:

@@ -16,7 +16,7 @@ from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
 from songswap.warehouse.timeouts import limits_of_migrations
 
-VERSION = "0013"
+VERSION = "0014"
 """The version of the schema that this code reads and writes."""
 
 OLDEST = "0005"

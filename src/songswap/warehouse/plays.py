@@ -74,7 +74,7 @@ def load(
 
     Returns:
         New rows by name: plays, rejected_items, data_fixes, gaps, gaps_closed; merged, the plays
-        that an export had brought; and gone, the plays of deleted users.
+        that an export had brought; and gone, the plays of deleted and erased users.
 
     Raises:
         LoadIncomplete: rows were not in their table after their load; all is rolled back.
@@ -98,15 +98,16 @@ def load(
 class _Load:
     """A load in its transaction.
 
-    ``users`` are those who exist. ``known`` are the tracks of plays by key, stored or new, in the
-    time that the responses cover; ``waiting`` are the plays of them that have to be copied yet.
+    ``users`` are those who exist, and since when their responses are loaded. ``known`` are the
+    tracks of plays by key, stored or new, in the time that the responses cover; ``waiting`` are the
+    plays of them that have to be copied yet.
     ``fixes``, ``heard`` and ``incomplete`` are rows for tables that all users share.
     """
 
     connection: psycopg.Connection
     run_id: str
     stale_after: timedelta
-    users: set[int]
+    users: Mapping[int, datetime]
     known: dict[Key, str] = field(default_factory=dict)
     waiting: list[Play] = field(default_factory=list)
     fixes: list[tuple[DataFix, datetime]] = field(default_factory=list)
@@ -118,8 +119,12 @@ class _Load:
         return self.connection.execute(_SQL[name], params)
 
     def existing(self, responses: Sequence[ParsedResponse]) -> list[ParsedResponse]:
-        """Return the responses of users who exist, in the order of their ids."""
-        found = [response for response in responses if response.user_id in self.users]
+        """Return the responses of users who exist and are not erased, in the order of their ids."""
+        found = [
+            response
+            for response in responses
+            if (since := self.users.get(response.user_id)) and response.observed_at > since
+        ]
         return sorted(found, key=attrgetter("user_id"))
 
     def look_up(self, responses: Sequence[ParsedResponse]) -> None:

@@ -59,6 +59,9 @@ NEEDED = {
     "songswap.plays_by_hour": _KEEP,
     "songswap.totals": _KEEP,
     "songswap.news": _KEEP,
+    "songswap.erasures": _KEEP,
+    "songswap.erasure_places": _KEEP,
+    "songswap.disconnects": (*_KEEP, "DELETE"),
 }
 """The rights that the pipeline's statements need, by table; the platform's are without a schema."""
 

@@ -20,7 +20,7 @@ from songswap.errors import FIND_ID, ExportRefused
 from songswap.models import Play, RejectedItem, Stream
 from songswap.transform.exports.intervals import LONGEST_PAUSE
 from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
-from songswap.warehouse import rejected_items
+from songswap.warehouse import erasures, rejected_items
 from songswap.warehouse.catalogue import plan_by_key
 from songswap.warehouse.copying import copy
 from songswap.warehouse.exports.plan import LoadPlan, Stored, plan_load, with_earlier
@@ -65,8 +65,13 @@ def spotify_id(connection: psycopg.Connection, user_id: int) -> str:
     """Return a user's id at Spotify.
 
     Raises:
-        ExportRefused: there is no such user.
+        ExportRefused: there is no such user, or the user is erased.
     """
+    if erased_at := erasures.in_force_since(connection, user_id):
+        raise ExportRefused(
+            f"User {user_id} was erased at the request of {erased_at:%Y-%m-%d %H:%M} UTC, and has"
+            " not authorized the app again. Nothing was imported."
+        )
     row = connection.execute(_SQL["spotify_id"], {"user_id": user_id}).fetchone()
     if row is None:
         raise ExportRefused(
@@ -175,10 +180,17 @@ class _Load:
         """Keep the user from being deleted until the end of the transaction.
 
         Raises:
-            ExportRefused: the user is gone.
+            ExportRefused: the user is gone or erased, or this is from before the user was erased.
         """
-        if not lock_users(self.connection, [self.export.user_id]):
-            spotify_id(self.connection, self.export.user_id)
+        user_id = self.export.user_id
+        since = lock_users(self.connection, [user_id]).get(user_id)
+        if since is None:
+            spotify_id(self.connection, user_id)
+        elif self.now <= since:
+            raise ExportRefused(
+                f"This export of user {user_id} was imported before the user was erased. Nothing of"
+                " it was loaded."
+            )
 
     def store_tracks(self, plan: LoadPlan, counts: Counter[str]) -> None:
         """Store the tracks of new streams; adds the new rows to ``counts``."""
