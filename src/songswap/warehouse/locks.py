@@ -12,6 +12,7 @@ from zlib import crc32
 
 import psycopg
 
+from songswap.durations import timed
 from songswap.errors import WarehouseRefused
 from songswap.warehouse.sql import statements
 from songswap.warehouse.timeouts import limits, ms
@@ -54,7 +55,9 @@ def lock_shards(connection: psycopg.Connection, shards: Collection[int]) -> dict
     """
     if not shards:
         return {}
-    row = connection.execute(_SQL["lock_shards"], {"shards": list(shards), **_waits()}).fetchone()
+    params = {"shards": list(shards), **_waits()}
+    with timed("lock_wait"):
+        row = connection.execute(_SQL["lock_shards"], params).fetchone()
     assert row is not None  # noqa: S101 - a sum has a row
     versions = dict(zip(row[0], row[1], strict=True))
     if lacking := set(shards) - versions.keys():
@@ -103,7 +106,9 @@ def lock_users(connection: psycopg.Connection, users: Collection[int]) -> set[in
     Raises:
         psycopg.errors.LockNotAvailable: as `lock_shards`.
     """
-    row = connection.execute(_SQL["lock_users"], {"users": list(users), **_waits()}).fetchone()
+    params = {"users": list(users), **_waits()}
+    with timed("lock_wait"):
+        row = connection.execute(_SQL["lock_users"], params).fetchone()
     assert row is not None  # noqa: S101 - a sum has a row
     return set(row[0])
 
