@@ -39,7 +39,9 @@ def test_other_error_names_the_line_of_the_pipeline() -> None:
     """Through which it came, although another library raised it."""
     with pytest.raises(UnicodeDecodeError) as raised:
         decode(b"\xff")
-    assert re.fullmatch(r"UnicodeDecodeError in tokens\.py, line \d+", Problem.of(raised.value).text)
+    assert re.fullmatch(
+        r"UnicodeDecodeError in tokens\.py, line \d+", Problem.of(raised.value).text
+    )
     with pytest.raises(ZeroDivisionError) as of_others:
         _ = 1 / len("")
     assert Problem.of(of_others.value).text.startswith("ZeroDivisionError in test_problem.py, line")

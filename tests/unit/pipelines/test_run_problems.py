@@ -24,7 +24,11 @@ def test_step_without_an_end_has_the_problem_of_its_task() -> None:
         Unfinished("retry", 0, "planned", None, None),
         Unfinished("enrich track", 0, "planned", None, None),
     ]
-    known = {"batch 0": LOST, "batch 1": Problem("KeyError", "KeyError in load.py, line 7"), "retry 0": LOST}
+    known = {
+        "batch 0": LOST,
+        "batch 1": Problem("KeyError", "KeyError in load.py, line 7"),
+        "retry 0": LOST,
+    }
     assert list(map(str, run_problems.of_steps(steps, known))) == [
         "fetch 0: Spotify is down.",
         "fetch 1: KeyError in load.py, line 7",
