@@ -4,6 +4,7 @@ docs/privacy.md says where which kind of personal data lies. Whatever is found e
 """
 
 import json
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -96,6 +97,10 @@ class Day:
             done = CliRunner().invoke(app, line.split(), env=environment)
             self.shown.append(f"$ songswap {line}\n{done.output}\n{done.exception or ''}")
 
+    def files_of_airflow(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the files in Airflow's home: logs, and what the processes of runs wrote."""
+        return files(self._airflow.home)
+
     def columns_of_airflow(self) -> Iterator[tuple[str, bytes]]:
         """Yield the columns of Airflow's metadata database."""
         for name, content in columns(self._airflow.dsn.replace("+psycopg2", "")):
@@ -120,7 +125,9 @@ def day(
     platform = make_platform(*world(feeds, utc_now()), users=0, real_time=True)
     platform.use(own_objects)
     with http_service() as alerts, http_service() as metrics:
-        yield Day(airflow, platform, tmp_path, alerts, metrics)
+        made = Day(airflow, platform, tmp_path, alerts, metrics)
+        monkeypatch.setattr(tempfile, "tempdir", str(made.scratch))
+        yield made
 
 
 def fail_an_hour(day: Day, objects: ObjectStore) -> None:
@@ -221,7 +228,7 @@ def search(day: Day, objects: ObjectStore, server_log: Path) -> Iterator[tuple[s
     yield "Spool", joined(item for item in spool.items() if "broken" not in item[0])
     yield "Broken spool files", joined(item for item in spool.items() if "broken" in item[0])
     yield "Working files of imports", joined(files(day.scratch))
-    yield "Logs of tasks", "\n".join(day.logs).encode()
+    yield "Logs of tasks", "\n".join(day.logs).encode() + joined(day.files_of_airflow())
     yield "Log of the warehouse's server", server_log.read_bytes()
     yield "Terminals of operators", "\n".join(day.shown).encode()
     yield "Discord", json.dumps(platform.messages(), ensure_ascii=False).encode()

@@ -1,10 +1,15 @@
-"""docs/privacy.md has every table of a migrated database, and what the test of marks expects."""
+"""docs/privacy.md has every table of a migrated database, and what the test of marks expects.
 
+`dags/test_marks.py` looks for the marks themselves.
+"""
+
+import gzip
+import os
 from collections import Counter, defaultdict
 
 import psycopg
 from marked_columns import COLUMNS
-from marks import MARKS
+from marks import MARKS, kinds_in
 from places import COLUMNS as ALL_COLUMNS
 from privacy_page import documented, kinds, rows
 
@@ -21,6 +26,7 @@ SEARCHED = {
     *("S3: raw responses", "S3: rows of exports", "S3: inbox of exports"),
     *("Spool", "Broken spool files", "Working files of imports"),
     *("Logs of tasks", "Log of the warehouse's server", "Terminals of operators"),
+    "Other tables of Airflow's database",
     *("Discord", "Other alert services", "Metrics", "Page: snapshot", "Page: a user"),
 }
 
@@ -46,6 +52,18 @@ def test_rows_of_tables_have_the_kinds_of_their_columns() -> None:
     assert {place: of_place for place, of_place in tables.items() if place not in UNSEARCHED} == {
         place: by_table[place] for place in tables if place not in UNSEARCHED
     }
+
+
+def test_marks_are_found_also_in_what_is_packed() -> None:
+    """In any case, in a gzip within other bytes, and in one of which the end is missing."""
+    packed = gzip.compress(b'{"name": "QzName 1"}' * 100) + os.urandom(9_000)
+    cut = gzip.compress(b'{"name": "QzName 1"}' * 100 + os.urandom(9_000).hex().encode())[:6_000]
+    assert b"QzName" not in packed + cut
+    assert kinds_in(b"nothing of anybody") == set()
+    assert kinds_in(b"the E-mail of QZMAIL1@example.com") == {"e-mail"}
+    assert kinds_in(b"page" + packed + b"page") == {"name"}
+    assert kinds_in(b"page" + cut) == {"name"}
+    assert kinds_in(b"\x1f\x8b\x08 is no gzip") == set()
 
 
 def test_kinds_are_explained() -> None:
