@@ -72,6 +72,7 @@ class Settings:
     archive: Archive
     spool: Path
     library: Archive | None = None
+    eraser: Archive | None = None
     spool_max_bytes: int = 2048 * 2**20
     batch_size: int = 500
     stale_after: timedelta = timedelta(days=1)

@@ -7,7 +7,8 @@ FROM songswap.erasures WHERE user_id = ANY (%(users)s)
 GROUP BY user_id
 
 -- name: record_renewed
--- Other tokens than at the request are a new authorization.
+-- Other tokens than at the request are a new authorization. Who waits for a host that came back late, see
+-- `confirm`, has no ended_at: nothing new is loaded before the last sweep, which would delete it.
 UPDATE songswap.erasures e SET renewed_at = greatest(%(now)s, e.ended_at)
 FROM "SpotifyTokens" t
 WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL
@@ -17,3 +18,134 @@ WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL
 -- name: in_force
 -- When the erasure of a user that is in force was requested.
 SELECT requested_at FROM songswap.erasures WHERE user_id = %(user_id)s AND renewed_at IS NULL
+
+-- name: request
+-- The one that is in force goes on. One that has ended begins again where the account is to go after all,
+-- the user has authorized again since, or rows have come back, as from a backup.
+INSERT INTO songswap.erasures AS e (user_id, requested_at, reason, keeps_account, refresh_digest)
+VALUES (%(user_id)s, %(now)s, %(reason)s, %(keeps_account)s, (
+  SELECT sha256(convert_to(refresh_token, 'UTF8')) FROM "SpotifyTokens" WHERE id = %(user_id)s
+))
+ON CONFLICT (user_id) WHERE renewed_at IS NULL DO UPDATE SET
+  keeps_account = e.keeps_account AND EXCLUDED.keeps_account,
+  ended_at = CASE
+    WHEN %(has_rows)s OR e.keeps_account AND NOT EXCLUDED.keeps_account
+      OR EXCLUDED.refresh_digest <> e.refresh_digest
+    THEN NULL ELSE e.ended_at
+  END,
+  refresh_digest = CASE
+    WHEN e.ended_at IS NULL THEN e.refresh_digest ELSE EXCLUDED.refresh_digest
+  END
+RETURNING erasure_id, ended_at IS NULL
+
+-- name: add_places
+-- The spools that are known by now; another one adds itself. What has ended here begins again.
+INSERT INTO songswap.erasure_places AS p (erasure_id, place, host)
+SELECT %(erasure_id)s, place, host FROM (
+  VALUES ('warehouse', NULL), ('s3', NULL)
+  UNION ALL SELECT spool_id::text, host FROM songswap.spools
+) places (place, host)
+ON CONFLICT (erasure_id, place) DO UPDATE SET confirmed_at = NULL
+WHERE p.place IN ('warehouse', 's3')
+
+-- name: erasures
+-- By their numbers.
+SELECT erasure_id, user_id, requested_at, reason, keeps_account, ended_at, renewed_at
+FROM songswap.erasures WHERE erasure_id = ANY (%(ids)s) ORDER BY erasure_id
+
+-- name: of_user
+-- The oldest first.
+SELECT erasure_id, user_id, requested_at, reason, keeps_account, ended_at, renewed_at
+FROM songswap.erasures WHERE user_id = %(user_id)s ORDER BY erasure_id
+
+-- name: open
+-- Those that have not ended, and those for which a host that came back late has not confirmed.
+SELECT erasure_id, user_id, requested_at, reason, keeps_account, ended_at, renewed_at
+FROM songswap.erasures e
+WHERE ended_at IS NULL OR EXISTS (
+  SELECT FROM songswap.erasure_places p
+  WHERE p.erasure_id = e.erasure_id AND p.confirmed_at IS NULL
+)
+ORDER BY erasure_id
+
+-- name: places
+-- The warehouse, S3, then the hosts.
+SELECT p.place, p.host, p.at_work, p.removed, p.confirmed_at, p.problem,
+  s.seen_at
+FROM songswap.erasure_places p
+LEFT JOIN songswap.spools s ON s.spool_id::text = p.place
+WHERE p.erasure_id = %(erasure_id)s
+ORDER BY p.place <> 'warehouse', p.place <> 's3', p.host, p.place
+
+-- name: add_removed
+-- Numbers by kind are added up. What was done there has no problem any more.
+UPDATE songswap.erasure_places p SET problem = NULL, removed = p.removed || (
+  SELECT coalesce(jsonb_object_agg(key, coalesce((p.removed ->> key)::bigint, 0) + value::bigint), '{}')
+  FROM jsonb_each_text(%(removed)s)
+)
+WHERE p.erasure_id = %(erasure_id)s AND p.place = %(place)s
+
+-- name: note_found
+-- What a removal that begins now has found, or NULL at its end.
+UPDATE songswap.erasure_places SET found = %(found)s
+WHERE erasure_id = %(erasure_id)s AND place = %(place)s
+
+-- name: found
+-- Of a removal that was cut off.
+SELECT found FROM songswap.erasure_places WHERE erasure_id = %(erasure_id)s AND place = %(place)s
+
+-- name: fail
+-- It stays until the place is done.
+UPDATE songswap.erasure_places SET problem = %(problem)s
+WHERE erasure_id = %(erasure_id)s AND place = %(place)s
+
+-- name: lock
+-- Who confirms a place, and who ends the erasure.
+SELECT FROM songswap.erasures WHERE erasure_id = %(erasure_id)s FOR UPDATE
+
+-- name: confirm
+-- The host of a spool has erased.
+UPDATE songswap.erasure_places SET confirmed_at = %(now)s, at_work = '{}', problem = NULL
+WHERE erasure_id = %(erasure_id)s AND place = %(place)s AND confirmed_at IS NULL
+
+-- name: reopen
+-- A process of that host may have archived something after the last sweep. Once the user is one again, no
+-- sweep is made: it would remove what is new.
+WITH reopened AS (
+  UPDATE songswap.erasures SET ended_at = NULL
+  WHERE erasure_id = %(erasure_id)s AND ended_at IS NOT NULL AND renewed_at IS NULL
+  RETURNING erasure_id
+)
+UPDATE songswap.erasure_places p SET confirmed_at = NULL
+FROM reopened r WHERE p.erasure_id = r.erasure_id AND p.place IN ('warehouse', 's3')
+
+-- name: end
+-- After a sweep that began when these hosts, which are all that there are, had confirmed.
+WITH ended AS (
+  UPDATE songswap.erasures e SET ended_at = greatest(%(now)s, requested_at)
+  WHERE erasure_id = %(erasure_id)s AND ended_at IS NULL AND NOT EXISTS (
+    SELECT FROM songswap.erasure_places p
+    WHERE p.erasure_id = e.erasure_id AND p.place NOT IN ('warehouse', 's3')
+      AND (p.confirmed_at IS NULL OR p.place <> ALL (%(swept)s))
+  )
+  RETURNING erasure_id
+)
+UPDATE songswap.erasure_places p SET confirmed_at = %(now)s, problem = NULL
+FROM ended WHERE p.erasure_id = ended.erasure_id AND p.place IN ('warehouse', 's3')
+
+-- name: keep_digest
+-- A token that the pipeline had sent before the request, and stored after it, is no new authorization.
+UPDATE songswap.erasures e SET refresh_digest = g.refresh_digest
+FROM songswap.grants g JOIN "SpotifyTokens" t ON t.id = g.user_id
+WHERE e.erasure_id = %(erasure_id)s AND g.user_id = e.user_id
+  AND g.refresh_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
+
+-- name: take_turn
+-- Until the end of the transaction, which waits for nothing and holds nothing else: its process may be busy
+-- elsewhere for long.
+SELECT pg_try_advisory_xact_lock(hashtextextended('songswap.erasures ' || %(erasure_id)s, 0)),
+  set_config('idle_in_transaction_session_timeout', '0', true)
+
+-- name: keep_turn
+-- Whether the session is there.
+SELECT

@@ -30,6 +30,7 @@ CREATE TABLE songswap.erasure_places (
   host text,
   at_work bigint[] NOT NULL DEFAULT '{}',
   removed jsonb NOT NULL DEFAULT '{}',
+  found jsonb,
   confirmed_at timestamptz,
   problem text,
   PRIMARY KEY (erasure_id, place)
@@ -41,6 +42,9 @@ COMMENT ON COLUMN songswap.erasure_places.place IS
 COMMENT ON COLUMN songswap.erasure_places.at_work IS
   'Processes of that host that may have a response of the user still: it confirms when they have ended.';
 COMMENT ON COLUMN songswap.erasure_places.removed IS 'How much, by kind: counts alone.';
+COMMENT ON COLUMN songswap.erasure_places.found IS
+  'What a removal has found that is under way and no transaction; NULL where none is. If it was cut off, the
+difference to what the next one finds was removed.';
 COMMENT ON COLUMN songswap.erasure_places.problem IS 'Why it could not be erased there last.';
 
 CREATE TABLE songswap.disconnects (
