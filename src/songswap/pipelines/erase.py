@@ -82,10 +82,10 @@ class Receipt(NamedTuple):
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing of the user is anywhere."""
-        return self.erasure.ended_at is not None and all(
-            place.confirmed_at for place in self.places
-        )
+        """Whether nothing is left anywhere of what the user had."""
+        is_swept = self.erasure.renewed_at or all(place.is_swept for place in self.places)
+        has_ended = self.erasure.ended_at is not None and bool(is_swept)
+        return has_ended and all(place.confirmed_at for place in self.places)
 
     @property
     def waiting(self) -> list[str]:
@@ -94,10 +94,12 @@ class Receipt(NamedTuple):
         own = [place for place in self.places if not place.is_spool and not place.confirmed_at]
         sentences = [place.problem for place in own if place.problem]
         if self.is_elsewhere:
-            sentences.append("Another process is at work on this erasure.")
+            sentences.append(
+                "Another process is at work on this erasure, or on an import of the user."
+            )
         sentences += [_of_host(place) for place in hosts]
-        if own and not sentences:
-            sentences.append("The warehouse and S3 wait for their last sweep.")
+        if not (sentences or self.is_complete):
+            sentences.append("The warehouse and S3 have to be swept once more.")
         return sentences
 
     def as_json(self) -> dict[str, Any]:
@@ -221,8 +223,11 @@ def proceed(
     """
     with connect(settings.warehouse_dsn) as connection, connect(settings.warehouse_dsn) as turn:
         require_schema(connection)
-        with erasures.taking_turn(turn, erasure_id) as is_mine:
-            # Read under the lock: who had it before may have ended the erasure.
+        user_id = _receipt(connection, erasure_id).erasure.user_id
+        with erasures.taking_turn(turn, user_id) as is_mine:
+            if is_mine:
+                erasures.reopen(connection, erasure_id)
+            # Under the lock: who had it before may have ended the erasure.
             receipt = _receipt(connection, erasure_id)
             if is_mine and receipt.erasure.ended_at is None:
                 _Sweep(settings, connection, turn, receipt, on_progress).sweep(clock)
@@ -262,10 +267,8 @@ class _Sweep(NamedTuple):
     def sweep(self, clock: Callable[[], datetime]) -> None:
         """Remove what is there, and end the erasure after the last sweep."""
         hosts = [place for place in self.receipt.places if place.is_spool]
-        done = [self.sweep_warehouse(), self.sweep_s3()]
-        if all(done) and all(place.confirmed_at for place in hosts):
-            swept = [place.place for place in hosts]
-            erasures.end(self.connection, self.receipt.erasure.erasure_id, swept, clock())
+        if all([self.sweep_warehouse(), self.sweep_s3()]):
+            erasures.end(self.connection, self.receipt.erasure.erasure_id, hosts, clock())
 
     def sweep_warehouse(self) -> bool:
         """Delete the user's rows; return whether none is left."""

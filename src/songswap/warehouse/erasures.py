@@ -44,7 +44,7 @@ class Place(NamedTuple):
 
     ``at_work`` are processes of that host that may have a response of the user. ``removed`` are
     numbers by kind. ``problem`` is why it could not be erased there last. ``seen_at`` is when the
-    host reported last.
+    host reported last. The warehouse and S3 were swept after the host confirmed if it ``is_swept``.
     """
 
     place: str
@@ -54,6 +54,7 @@ class Place(NamedTuple):
     confirmed_at: datetime | None
     problem: str | None
     seen_at: datetime | None
+    is_swept: bool
 
     @property
     def is_spool(self) -> bool:
@@ -178,32 +179,36 @@ def fail(connection: psycopg.Connection, erasure_id: int, place: str, problem: s
 
 
 @retried
-def confirm(connection: psycopg.Connection, erasure_id: int, place: str, now: datetime) -> None:
-    """Record that nothing of the user is, or will come, in the spool of a host.
+def reopen(connection: psycopg.Connection, erasure_id: int) -> None:
+    """Let an erasure that has ended go on, if a host has confirmed since its last sweep.
 
-    If the erasure has ended before, the warehouse and S3 are swept again.
+    The warehouse and S3 have to be swept again, unless the user has authorized again.
     """
-    params = {"erasure_id": erasure_id, "place": place, "now": now}
+    params = {"erasure_id": erasure_id}
     with connection.transaction():
         connection.execute(_SQL["lock"], params)
-        if connection.execute(_SQL["confirm"], params).rowcount:
-            connection.execute(_SQL["reopen"], params)
+        connection.execute(_SQL["reopen"], params)
 
 
 @retried
 def end(
-    connection: psycopg.Connection, erasure_id: int, swept: Sequence[str], now: datetime
-) -> bool:
-    """Record that an erasure has ended, with its warehouse and S3; return whether it has.
+    connection: psycopg.Connection, erasure_id: int, hosts: Sequence[Place], now: datetime
+) -> None:
+    """Record that an erasure has ended, and that the warehouse and S3 have confirmed.
 
     Args:
-        swept: the spools that had confirmed before the last sweep began. If there is another one by
-            now, the sweep has to be made again, and nothing is recorded.
+        hosts: the spools as they were before the last sweep began. If one has not confirmed, or has
+            only since, or there is another one by now, nothing is recorded.
     """
-    params = {"erasure_id": erasure_id, "swept": list(swept), "now": now}
+    params = {
+        "erasure_id": erasure_id,
+        "places": [host.place for host in hosts],
+        "confirmed_at": [host.confirmed_at for host in hosts],
+        "now": now,
+    }
     with connection.transaction():
         connection.execute(_SQL["lock"], params)
-        return connection.execute(_SQL["end"], params).rowcount > 0
+        connection.execute(_SQL["end"], params)
 
 
 def keep_digest(connection: psycopg.Connection, erasure_id: int) -> None:
@@ -215,14 +220,20 @@ def keep_digest(connection: psycopg.Connection, erasure_id: int) -> None:
 
 
 @contextmanager
-def taking_turn(connection: psycopg.Connection, erasure_id: int) -> Iterator[bool]:
-    """Be the only process that erases, for the block; yields False where another one is.
+def taking_turn(
+    connection: psycopg.Connection, user_id: int, *, is_import: bool = False
+) -> Iterator[bool]:
+    """Be the only process that erases a user, for the block; yields False where another one is.
+
+    No export of the user is imported meanwhile: it is archived before its load is refused.
 
     Args:
         connection: one of its own, for all of the block is a transaction of it.
+        is_import: be one of those that import instead, while nobody erases.
     """
+    params = {"user_id": user_id, "is_import": is_import}
     with connection.transaction():
-        row = connection.execute(_SQL["take_turn"], {"erasure_id": erasure_id}).fetchone()
+        row = connection.execute(_SQL["take_turn"], params).fetchone()
         yield bool(row and row[0])
 
 

@@ -7,8 +7,8 @@ FROM songswap.erasures WHERE user_id = ANY (%(users)s)
 GROUP BY user_id
 
 -- name: record_renewed
--- Other tokens than at the request are a new authorization. Who waits for a host that came back late, see
--- `confirm`, has no ended_at: nothing new is loaded before the last sweep, which would delete it.
+-- Other tokens than at the request are a new authorization. While the last sweep is made, also again after a
+-- host that came back late, there is no ended_at: it would delete what is new.
 UPDATE songswap.erasures e SET renewed_at = greatest(%(now)s, e.ended_at)
 FROM "SpotifyTokens" t
 WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL
@@ -59,19 +59,22 @@ SELECT erasure_id, user_id, requested_at, reason, keeps_account, ended_at, renew
 FROM songswap.erasures WHERE user_id = %(user_id)s ORDER BY erasure_id
 
 -- name: open
--- Those that have not ended, and those for which a host that came back late has not confirmed.
+-- Those that have not ended, and those for which a host that came back late has not confirmed, or has
+-- confirmed after the last sweep, see `reopen`.
 SELECT erasure_id, user_id, requested_at, reason, keeps_account, ended_at, renewed_at
 FROM songswap.erasures e
 WHERE ended_at IS NULL OR EXISTS (
   SELECT FROM songswap.erasure_places p
-  WHERE p.erasure_id = e.erasure_id AND p.confirmed_at IS NULL
+  WHERE p.erasure_id = e.erasure_id AND (p.confirmed_at IS NULL
+    OR e.renewed_at IS NULL AND p.place NOT IN ('warehouse', 's3')
+      AND p.confirmed_at <> coalesce(p.swept, '-infinity'))
 )
 ORDER BY erasure_id
 
 -- name: places
 -- The warehouse, S3, then the hosts.
-SELECT p.place, p.host, p.at_work, p.removed, p.confirmed_at, p.problem,
-  s.seen_at
+SELECT p.place, p.host, p.at_work, p.removed, p.confirmed_at, p.problem, s.seen_at,
+  p.place IN ('warehouse', 's3') OR p.confirmed_at IS NOT DISTINCT FROM p.swept
 FROM songswap.erasure_places p
 LEFT JOIN songswap.spools s ON s.spool_id::text = p.place
 WHERE p.erasure_id = %(erasure_id)s
@@ -100,38 +103,42 @@ UPDATE songswap.erasure_places SET problem = %(problem)s
 WHERE erasure_id = %(erasure_id)s AND place = %(place)s
 
 -- name: lock
--- Who confirms a place, and who ends the erasure.
+-- Who begins a last sweep again, and who ends the erasure.
 SELECT FROM songswap.erasures WHERE erasure_id = %(erasure_id)s FOR UPDATE
 
--- name: confirm
--- The host of a spool has erased.
-UPDATE songswap.erasure_places SET confirmed_at = %(now)s, at_work = '{}', problem = NULL
-WHERE erasure_id = %(erasure_id)s AND place = %(place)s AND confirmed_at IS NULL
-
 -- name: reopen
--- A process of that host may have archived something after the last sweep. Once the user is one again, no
--- sweep is made: it would remove what is new.
+-- A host confirmed after the last sweep: it was not known before, or was forgotten and is back. A process
+-- that was at work there may have archived something since. Once the user is one again, no sweep is made:
+-- it would remove what is new.
 WITH reopened AS (
-  UPDATE songswap.erasures SET ended_at = NULL
-  WHERE erasure_id = %(erasure_id)s AND ended_at IS NOT NULL AND renewed_at IS NULL
+  UPDATE songswap.erasures e SET ended_at = NULL
+  WHERE erasure_id = %(erasure_id)s AND ended_at IS NOT NULL AND renewed_at IS NULL AND EXISTS (
+    SELECT FROM songswap.erasure_places p
+    WHERE p.erasure_id = e.erasure_id AND p.place NOT IN ('warehouse', 's3')
+      AND p.confirmed_at <> coalesce(p.swept, '-infinity')
+  )
   RETURNING erasure_id
 )
 UPDATE songswap.erasure_places p SET confirmed_at = NULL
 FROM reopened r WHERE p.erasure_id = r.erasure_id AND p.place IN ('warehouse', 's3')
 
 -- name: end
--- After a sweep that began when these hosts, which are all that there are, had confirmed.
-WITH ended AS (
+-- After a sweep that began after these confirmations of hosts, which are all that there are.
+WITH confirmations AS (
+  SELECT * FROM unnest(%(places)s::text[], %(confirmed_at)s::timestamptz[]) c (place, confirmed_at)
+), ended AS (
   UPDATE songswap.erasures e SET ended_at = greatest(%(now)s, requested_at)
   WHERE erasure_id = %(erasure_id)s AND ended_at IS NULL AND NOT EXISTS (
-    SELECT FROM songswap.erasure_places p
-    WHERE p.erasure_id = e.erasure_id AND p.place NOT IN ('warehouse', 's3')
-      AND (p.confirmed_at IS NULL OR p.place <> ALL (%(swept)s))
+    SELECT FROM songswap.erasure_places p LEFT JOIN confirmations c USING (place, confirmed_at)
+    WHERE p.erasure_id = e.erasure_id AND p.place NOT IN ('warehouse', 's3') AND c.place IS NULL
   )
-  RETURNING erasure_id
+  RETURNING erasure_id, ended_at
 )
-UPDATE songswap.erasure_places p SET confirmed_at = %(now)s, problem = NULL
-FROM ended WHERE p.erasure_id = ended.erasure_id AND p.place IN ('warehouse', 's3')
+UPDATE songswap.erasure_places p SET
+  confirmed_at = CASE WHEN p.place IN ('warehouse', 's3') THEN ended.ended_at ELSE p.confirmed_at END,
+  problem = CASE WHEN p.place IN ('warehouse', 's3') THEN NULL ELSE p.problem END,
+  swept = p.confirmed_at
+FROM ended WHERE p.erasure_id = ended.erasure_id
 
 -- name: keep_digest
 -- A token that the pipeline had sent before the request, and stored after it, is no new authorization.
@@ -141,10 +148,14 @@ WHERE e.erasure_id = %(erasure_id)s AND g.user_id = e.user_id
   AND g.refresh_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
 
 -- name: take_turn
--- Until the end of the transaction, which waits for nothing and holds nothing else: its process may be busy
--- elsewhere for long.
-SELECT pg_try_advisory_xact_lock(hashtextextended('songswap.erasures ' || %(erasure_id)s, 0)),
+-- Alone, or beside other imports, until the end of the transaction. It waits for nothing and holds nothing
+-- else: its process may be busy elsewhere for long.
+SELECT CASE
+    WHEN %(is_import)s THEN pg_try_advisory_xact_lock_shared(hashtextextended(name, 0))
+    ELSE pg_try_advisory_xact_lock(hashtextextended(name, 0))
+  END,
   set_config('idle_in_transaction_session_timeout', '0', true)
+FROM concat('songswap.erasures ', %(user_id)s::integer) name
 
 -- name: keep_turn
 -- Whether the session is there.

@@ -32,6 +32,7 @@ CREATE TABLE songswap.erasure_places (
   removed jsonb NOT NULL DEFAULT '{}',
   found jsonb,
   confirmed_at timestamptz,
+  swept timestamptz,
   problem text,
   PRIMARY KEY (erasure_id, place)
 );
@@ -45,6 +46,8 @@ COMMENT ON COLUMN songswap.erasure_places.removed IS 'How much, by kind: counts 
 COMMENT ON COLUMN songswap.erasure_places.found IS
   'What a removal has found that is under way and no transaction; NULL where none is. If it was cut off, the
 difference to what the next one finds was removed.';
+COMMENT ON COLUMN songswap.erasure_places.swept IS
+  'The confirmation of a host after which the warehouse and S3 were swept last.';
 COMMENT ON COLUMN songswap.erasure_places.problem IS 'Why it could not be erased there last.';
 
 CREATE TABLE songswap.disconnects (
