@@ -106,7 +106,17 @@ def examples(*lines: str) -> str:
 
 _ORDER = (
     *("demo", "migrate", "connect", "check", "load", "status", "grants", "import", "backfill"),
-    *("replay", "drain", "spool", "maintenance", "deployment", "dags", "spark", "simulator"),
+    *(
+        "replay",
+        "erase",
+        "drain",
+        "spool",
+        "maintenance",
+        "deployment",
+        "dags",
+        "spark",
+        "simulator",
+    ),
 )
 
 

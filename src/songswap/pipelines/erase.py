@@ -51,17 +51,23 @@ Progress = Callable[[str, int, int], None]
 class Preview(NamedTuple):
     """What an erasure would remove.
 
-    ``rows`` are by table; ``archive`` are objects, versions and bytes, None where no key may list
-    them; ``hosts`` are asked to look through their spools. ``requested_at`` is when an erasure was
-    requested that is in force.
+    ``rows`` are by table; ``archive`` are objects, versions and bytes, None where they could not be
+    listed: ``archive_problem`` says why. ``hosts`` are asked to look through their spools.
+    ``requested_at`` is when an erasure was requested that is in force.
     """
 
     user_id: int
     keeps_account: bool
     rows: dict[str, int]
     archive: dict[str, int] | None
+    archive_problem: str | None
     hosts: tuple[str, ...]
     requested_at: datetime | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing would be removed, because it is by an erasure that is in force."""
+        return bool(self.requested_at and not self.rows and not any((self.archive or {}).values()))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -133,7 +139,6 @@ def look(settings: Settings, user_id: int, *, keeps_account: bool = False) -> Pr
 
     Raises:
         EraseRefused: there is no such user.
-        ArchiveNotErased: S3 does not list the user's objects.
         WarehouseUnavailable, SchemaOutdated: nothing is known of the tables.
     """
     with connect(settings.warehouse_dsn) as connection:
@@ -141,10 +146,19 @@ def look(settings: Settings, user_id: int, *, keeps_account: bool = False) -> Pr
         rows = _require_user(settings, connection, user_id)
         hosts = tuple(spool.host for spool in spools.find(connection))
         since = erasures.in_force_since(connection, user_id)
-    eraser = _eraser(settings)
-    archive = eraser.count(user_id)._asdict() if eraser else None
     found = user_rows.to_delete(rows, keeps_account=keeps_account)
-    return Preview(user_id, keeps_account, found, archive, hosts, since)
+    return Preview(user_id, keeps_account, found, *_look_into_s3(settings, user_id), hosts, since)
+
+
+def _look_into_s3(settings: Settings, user_id: int) -> tuple[dict[str, int] | None, str | None]:
+    """Count a user's objects, or say why that is not possible."""
+    eraser = _eraser(settings)
+    if eraser is None:
+        return None, NO_KEY
+    try:
+        return eraser.count(user_id)._asdict(), None
+    except _OF_S3 as error:
+        return None, str(error)
 
 
 def request(
