@@ -19,6 +19,7 @@ SongSwapError
 ├── ReccoBeatsUnavailable      no usable response after several tries: try again later
 ├── ArchiveError               S3 did not store a response: it stays in the spool
 ├── ArchiveUnreadable          S3 did not list or return objects: a replay can be started again
+├── ArchiveNotErased           S3 has objects of a user left: start the erasure again
 ├── SpoolError                 the local disk did not store a response
 │   └── CorruptResponse        the local disk did not return a response whole
 ├── WarehouseError
@@ -165,6 +166,18 @@ class ArchiveError(SongSwapError):
 
 class ArchiveUnreadable(SongSwapError):
     """S3 did not list or return objects."""
+
+
+class ArchiveNotErased(SongSwapError):
+    """S3 has, or may have, objects of a user left.
+
+    Args:
+        removed: what was removed before that (`songswap.storage.archive_eraser.Removed`).
+    """
+
+    def __init__(self, message: str, removed: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.removed = removed
 
 
 class SpoolError(SongSwapError):
