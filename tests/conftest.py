@@ -109,8 +109,8 @@ def warehouse_dsn(make_warehouse: Callable[[], str]) -> str:
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     """An S3 endpoint with the platform's keys, one for the whole session.
 
-    The keys are `pipeline`, `reader`, `tests` and `admin`. Secrets are in `.access.secrets`, the
-    address is `.url`, objects lie below `.objects`.
+    The keys are `pipeline`, `reader`, `eraser`, `tests` and `admin`. Secrets are in
+    `.access.secrets`, the address is `.url`, objects lie below `.objects`.
     """
     store = ObjectStore(tmp_path_factory.mktemp("s3"), 0, platform_access())
     store.start()
@@ -196,7 +196,12 @@ def make_platform(
         admin = archive("admin")
         return Platform(
             Settings(
-                warehouse_dsn, where, archive("pipeline"), tmp_path / "spool", archive("reader")
+                warehouse_dsn,
+                where,
+                archive("pipeline"),
+                tmp_path / "spool",
+                archive("reader"),
+                archive("eraser"),
             ),
             spotify,
             S3Store(

@@ -48,6 +48,10 @@ WHAT_TO_DO = {
         "Check the bucket (variable bucket_name) and the connection SongSwap_S3_ReadOnly, then"
         " clear the failed task: what was loaded stays."
     ),
+    "ArchiveNotErased": (
+        "Check the bucket (variable bucket_name) and the connection SongSwap_S3_Erase:"
+        " `songswap check s3`. The erasure goes on where it stopped."
+    ),
     "SpoolError": (
         "Free or repair the disk of SONGSWAP_SPOOL; `songswap spool list` shows what waits. The"
         " next run tries again."

@@ -72,17 +72,17 @@ def test_migrating_needs_the_warehouse_connection_only() -> None:
     assert "db.example" in warehouse_dsn({name: ENVIRONMENT[name]})
 
 
-def test_reading_the_archive() -> None:
-    """The key that may read the archive is a connection of its own, and may be missing."""
-    assert from_environment(ENVIRONMENT).library is None
-    given = '{"conn_type": "aws", "login": "reader", "password": "hush"}'
-    result = from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": given})
-    assert result.library is not None
-    assert (result.library.bucket, result.library.access_key_id) == ("raw", "reader")
+@pytest.mark.parametrize(("name", "field"), [("READONLY", "library"), ("ERASE", "eraser")])
+def test_optional_key_of_the_archive(name: str, field: str) -> None:
+    """The keys that may read, and erase, are connections of their own, and may be missing."""
+    variable = f"AIRFLOW_CONN_SONGSWAP_S3_{name}"
+    assert getattr(from_environment(ENVIRONMENT), field) is None
+    given = '{"conn_type": "aws", "login": "another", "password": "hush"}'
+    result = from_environment({**ENVIRONMENT, variable: given})
+    archive = getattr(result, field)
+    assert (archive.bucket, archive.access_key_id) == ("raw", "another")
     assert "hush" not in repr(result)
-    assert (
-        from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": " "}).library is None
-    )
+    assert getattr(from_environment({**ENVIRONMENT, variable: " "}), field) is None
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,7 @@ def test_every_setting_is_explained() -> None:
         "SONGSWAP_AIRFLOW_PORT",
         "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE",
         "AIRFLOW_CONN_SONGSWAP_S3_READONLY",
+        "AIRFLOW_CONN_SONGSWAP_S3_ERASE",
         "AIRFLOW_CONN_DISCORD_NOTIFIER",
         "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT",
     ]

@@ -33,6 +33,8 @@ PLATFORM_GRANTS = (
         ("PUT", "GET", "DELETE"),
         ("tests/", "history/spotify/user0/", "history/export/user0/", "history/songswap-check.txt"),
     ),
+    # Listing is GET here: unlike in production, this key could read too.
+    Grant("eraser", ("GET", "DELETE"), ("history/spotify/user", "history/export/user")),
     Grant("admin", ("PUT", "GET", "DELETE"), ("",)),
 )
 
@@ -69,6 +71,6 @@ class Access:
 
 
 def platform_access() -> Access:
-    """The platform's keys (`pipeline`, `reader`, `tests`, `admin`) with new secrets."""
+    """The platform's keys (`pipeline`, `reader`, `tests`, `eraser`, `admin`) with new secrets."""
     keys = {grant.access_key for grant in PLATFORM_GRANTS}
     return Access({key: randomness.token_urlsafe(24) for key in sorted(keys)}, PLATFORM_GRANTS)

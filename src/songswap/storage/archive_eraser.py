@@ -1,0 +1,206 @@
+"""Erase a user's objects from the archive: responses and exports, all versions, delete markers.
+
+It needs a key that may list and delete below the users' folders; see docs/deployment.md.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from songswap import settings
+from songswap.errors import ArchiveNotErased
+from songswap.storage import keys, s3_boto
+
+CONNECTION = "SongSwap_S3_Erase"
+
+_BATCH_SIZE = 1000
+"""S3 deletes no more in one request."""
+
+_ROUNDS = 3
+"""How often all is listed and deleted until a listing is empty: a put may have been under way, and
+S3 refuses single objects for a moment (SlowDown, InternalError)."""
+
+_DENIED = (
+    'so its key lacks a right (docs/deployment.md, "The keys of the archive"), or Object Lock, a'
+    " legal hold or MFA delete protects them"
+)
+_GONE = ("NoSuchKey", "NoSuchVersion")
+_NOT_IN_XML = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+class Removed(NamedTuple):
+    """What was removed, or would be.
+
+    Args:
+        objects: distinct keys.
+        versions: versions and delete markers beyond one a key.
+        bytes: of all of them.
+        unlisted: objects whose other versions, if there are any, the server cannot list.
+    """
+
+    objects: int
+    versions: int
+    bytes: int
+    unlisted: int = 0
+
+
+class _Found(NamedTuple):
+    """An object, a version or a delete marker; without a version where the server lists none."""
+
+    key: str
+    version: str | None
+    size: int
+
+
+class ArchiveEraser:
+    """The bucket that ``where`` names, with the key that may list and delete."""
+
+    def __init__(self, where: settings.Archive) -> None:
+        self._where = where
+
+    def count(self, user_id: int) -> Removed:
+        """Count what `erase` would remove.
+
+        Raises:
+            ArchiveNotErased: S3 does not list it.
+        """
+        try:
+            with s3_boto.open_client(self._where) as client:
+                return _sum(self._find(client, user_id))
+        except s3_boto.ERRORS as error:
+            raise self._failure(user_id, s3_boto.describe(error)) from None
+
+    def erase(self, user_id: int, on_progress: Callable[[int], None] = lambda _: None) -> Removed:
+        """Remove all of a user, until a listing finds nothing; what is gone already is no error.
+
+        Args:
+            on_progress: gets the number of objects and versions that were removed until then.
+
+        Raises:
+            ArchiveNotErased: something is left, or S3 cannot be reached; has what was removed.
+        """
+        removed: list[_Found] = []
+        problems: Counter[str] = Counter()
+        try:
+            with s3_boto.open_client(self._where) as client:
+                found = self._find(client, user_id)
+                for _ in range(_ROUNDS):
+                    if not found:
+                        break
+                    problems.clear()
+                    for batch in _batches(found):
+                        deleted, refused = self._delete(client, batch)
+                        removed += deleted
+                        problems += refused
+                        on_progress(len(removed))
+                    found = self._find(client, user_id)
+        except s3_boto.ERRORS as error:
+            raise self._failure(user_id, s3_boto.describe(error), removed) from None
+        if found:
+            raise self._failure(user_id, _left(found, problems), removed)
+        return _sum(removed)
+
+    def _find(self, client: Any, user_id: int) -> list[_Found]:
+        """List all of a user: each key's oldest version first, and delete markers last.
+
+        In that order, nothing that a newer version or a marker hides appears meanwhile.
+        """
+        versions: list[_Found] = []
+        markers: list[_Found] = []
+        folders = tuple(keys.folder(user_id, below) for below in (keys.PREFIX, keys.EXPORTS))
+        for folder in folders:
+            where = {"Bucket": self._where.bucket, "Prefix": folder}
+            # The current ones first: whatever is put between the listings is in the second.
+            pages = client.get_paginator("list_objects_v2").paginate(**where)
+            current = [_found(item) for page in pages for item in page.get("Contents", ())]
+            for page in _version_pages(client, where):
+                versions += map(_found, page.get("Versions", ()))
+                markers += map(_found, page.get("DeleteMarkers", ()))
+            listed = {item.key for item in (*versions, *markers)}
+            versions += (item for item in current if item.key not in listed)
+        found = [*reversed(versions), *markers]
+        if not all(item.key.startswith(folders) for item in found):
+            raise self._failure(
+                user_id, "it listed objects of others when asked for this user's folders"
+            )
+        return found
+
+    def _delete(self, client: Any, batch: Sequence[_Found]) -> tuple[list[_Found], Counter[str]]:
+        """Delete up to 1,000; returns those that S3 deleted, and how often it refused why."""
+        if _NOT_IN_XML.search(batch[0].key):
+            return self._delete_one(client, batch[0])
+        objects = [_named(item) for item in batch]
+        response = client.delete_objects(
+            Bucket=self._where.bucket, Delete={"Objects": objects, "Quiet": True}
+        )
+        # A response with status 200 can have refusals of all objects in it.
+        errors = response.get("Errors", ())
+        refused = {(error.get("Key"), error.get("VersionId")) for error in errors}
+        codes = (s3_boto.known_code(str(error.get("Code"))) for error in errors)
+        deleted = [
+            item for item in batch if not {(item.key, item.version), (item.key, None)} & refused
+        ]
+        return deleted, Counter(code for code in codes if code not in _GONE)
+
+    def _delete_one(self, client: Any, item: _Found) -> tuple[list[_Found], Counter[str]]:
+        """Delete an object whose key no document can carry: here it is in the address."""
+        try:
+            client.delete_object(Bucket=self._where.bucket, **_named(item))
+        except s3_boto.REFUSED as error:
+            return [], Counter([s3_boto.code(error)])
+        return [item], Counter()
+
+    def _failure(
+        self, user_id: int, problem: str, removed: Iterable[_Found] = ()
+    ) -> ArchiveNotErased:
+        gone = _sum(removed)
+        return ArchiveNotErased(
+            f"S3 (connection {CONNECTION}, bucket {self._where.bucket}) may have objects of user"
+            f" {user_id} left: {problem}. {gone.objects + gone.versions:,} objects and versions"
+            " were removed now. Start the erasure again when it is repaired: it removes the rest.",
+            gone,
+        )
+
+
+def _version_pages(client: Any, where: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield pages of versions and delete markers; none, where the server lacks such a listing.
+
+    Some servers respond with the listing of current objects instead: it has no versions in it.
+    """
+    try:
+        yield from client.get_paginator("list_object_versions").paginate(**where)
+    except s3_boto.REFUSED as error:
+        if not s3_boto.is_lacking(error):
+            raise
+
+
+def _found(item: dict[str, Any]) -> _Found:
+    return _Found(item["Key"], item.get("VersionId"), item.get("Size", 0))
+
+
+def _batches(found: Sequence[_Found]) -> Iterator[Sequence[_Found]]:
+    """Yield what can be deleted in one request each; a key that XML cannot carry is alone."""
+    plain = [item for item in found if not _NOT_IN_XML.search(item.key)]
+    for start in range(0, len(plain), _BATCH_SIZE):
+        yield plain[start : start + _BATCH_SIZE]
+    yield from ([item] for item in found if _NOT_IN_XML.search(item.key))
+
+
+def _named(item: _Found) -> dict[str, str]:
+    return {"Key": item.key} | ({"VersionId": item.version} if item.version else {})
+
+
+def _sum(items: Iterable[_Found]) -> Removed:
+    listed = list(items)
+    objects = len({item.key for item in listed})
+    unlisted = sum(item.version is None for item in listed)
+    return Removed(objects, len(listed) - objects, sum(item.size for item in listed), unlisted)
+
+
+def _left(found: Sequence[_Found], problems: Counter[str]) -> str:
+    """Say how much is left, and why as far as S3 said it."""
+    codes = ", ".join(f"{code} ({count:,})" for code, count in problems.most_common())
+    reason = f"it refused with {codes}" if codes else "it reported no refusal"
+    hint = f", {_DENIED}" if "AccessDenied" in problems else ""
+    return f"{len(found):,} objects and versions are there; {reason}{hint}"
