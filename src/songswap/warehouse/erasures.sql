@@ -34,7 +34,8 @@ ON CONFLICT (user_id) WHERE renewed_at IS NULL DO UPDATE SET
     THEN NULL ELSE e.ended_at
   END,
   refresh_digest = CASE
-    WHEN e.ended_at IS NULL THEN e.refresh_digest ELSE EXCLUDED.refresh_digest
+    WHEN e.ended_at IS NULL THEN e.refresh_digest
+    ELSE coalesce(EXCLUDED.refresh_digest, e.refresh_digest)
   END
 RETURNING erasure_id, ended_at IS NULL
 
