@@ -159,8 +159,8 @@ def test_two_erasures_at_once_count_once(warehouse_dsn: str) -> None:
         tables = AllTables(observer)
         tables.keep()
 
-        def work(session: psycopg.Connection) -> object:
-            return user_rows.delete(session, erasure, lambda _: None)
+        def work(session: psycopg.Connection) -> None:
+            user_rows.delete(session, erasure, lambda _: None)
 
         stepper = Stepper(warehouse_dsn)
         for before in (*range(0, 24, 2), None):
