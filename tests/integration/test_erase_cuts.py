@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count, cycle, product
 
 import erasing
@@ -189,31 +190,37 @@ def test_second_process_leaves_it_to_the_first(settings: Settings, store: S3Stor
 HEARD = {minute: track(minute) for minute in range(1, 9)}
 
 
-def erase_in_steps(connection: psycopg.Connection) -> None:
+def erase_in_steps(connection: psycopg.Connection, *, keeps_account: bool = False) -> None:
     """The request, and the erasure in the warehouse, in one session."""
     with connection.transaction():
         lock_users(connection, [USER])
-        erasure_id = erasures.request(connection, USER, AT, keeps_account=False, reason="request")
+        erasure_id = erasures.request(
+            connection, USER, AT, keeps_account=keeps_account, reason="request"
+        )
     erasure = erasures.find(connection, erasure_id)
     assert erasure
     user_rows.delete(connection, erasure, lambda _: None)
 
 
+@pytest.mark.parametrize("keeps_account", [False, True])
 @pytest.mark.parametrize("work", [load({USER: HEARD, OTHER: HEARD}), import_export(USER, HEARD)])
-def test_load_that_is_at_work_when_the_erasure_begins(warehouse_dsn: str, work: Work) -> None:
+def test_load_that_is_at_work_when_the_erasure_begins(
+    warehouse_dsn: str, work: Work, keeps_account: bool
+) -> None:
     """What it stores of the user is erased and counted, or is never stored; others' plays are."""
     fill(warehouse_dsn)
+    works = work, partial(erase_in_steps, keeps_account=keeps_account)
     stepper = Stepper(warehouse_dsn)
     with psycopg.connect(warehouse_dsn, autocommit=True) as observer:
         tables = AllTables(observer, SERIAL)
         tables.keep()
-        serial = stepper.run((work, erase_in_steps), [])
+        serial = stepper.run(works, [])
         expected = without_erasures(tables.read())
         steps = [step for step in serial.steps if step.startswith("first: ")]
         counts = set()
         for stops in product((FIRST, SECOND), range(len(steps) + 1)):
             tables.restore()
-            stepper.run((work, erase_in_steps), [stops[0]] * stops[1] + [1 - stops[0]] * 200)
+            stepper.run(works, [stops[0]] * stops[1] + [1 - stops[0]] * 200)
             found = tables.read()
             assert difference(without_erasures(found), expected) == "", stops
             (place,) = (row for row in found["songswap.erasure_places"] if "warehouse" in row)
@@ -243,6 +250,7 @@ def test_loads_go_on_beside_a_large_erasure(warehouse_dsn: str) -> None:
     )
     stepper.close()
     assert not done.errors
+    assert sum("WITH locked" in step and step.startswith("first: ") for step in done.steps) == 1
     is_last, loaded = False, 0
     for step in done.steps:
         if step.startswith("first: "):

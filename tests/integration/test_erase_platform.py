@@ -63,6 +63,15 @@ def replayed(platform: Platform, user: int) -> dict[str, int]:
     return replay.replay(platform.settings, f"replay {platform.runs}", unit)
 
 
+def export_of(platform: Platform, user: int, folder: Path) -> Path:
+    """The extended history of a user, as Spotify sends it."""
+    ((listener,),) = platform.rows('SELECT spotify_id FROM "Users" WHERE id = %s', user)
+    export = folder / "export.zip"
+    address = f"{platform.spotify.url}/admin/listeners/{listener}/export?kind=extended"
+    export.write_bytes(call("GET", address))
+    return export
+
+
 def import_own(platform: Platform, user: int, path: Path) -> dict[str, int]:
     platform.runs += 1
     return import_export(
@@ -77,11 +86,7 @@ def test_stays_erased_until_a_new_authorization(
     After the authorization only what came since is loaded."""
     platform = make_platform(users=3)
     platform.load()
-    (listener,) = platform.rows('SELECT spotify_id FROM "Users" WHERE id = 1')[0]
-    export = tmp_path / "export.zip"
-    export.write_bytes(
-        call("GET", f"{platform.spotify.url}/admin/listeners/{listener}/export?kind=extended")
-    )
+    export = export_of(platform, 1, tmp_path)
     import_own(platform, 1, export)
     kept = objects_of(platform, 1)
     others = [key for key in platform.objects() if key not in kept]
@@ -190,3 +195,26 @@ def test_token_that_the_pipeline_stored_late_is_no_authorization(
     assert rows_of(platform, 1) == {"Users": 1, "SpotifyTokens": 1}
     (receipt,) = erase.receipts(platform.settings, 1)
     assert receipt.erasure.renewed_at is None
+
+
+def test_erasure_that_is_requested_during_an_import(
+    make_platform: MakePlatform, tmp_path: Path
+) -> None:
+    """The import is refused, and what it had archived by then is removed."""
+    platform = make_platform(users=1)
+    export = export_of(platform, 1, tmp_path)
+    receipts: list[Receipt] = []
+
+    def on_progress(step: str, done: int, _: int) -> None:
+        if step == "archive" and not done:
+            erasure_id = erase.request(platform.settings, 1, clock=platform.clock)
+            receipts.append(erase.proceed(platform.settings, erasure_id, clock=platform.clock))
+
+    with pytest.raises(ExportRefused, match="was erased"):
+        import_export(platform.settings, 1, [export], "import", on_progress, platform.clock)
+    assert "an import of the user" in receipts[0].waiting[0]
+    assert platform.objects() != []
+    erasure_id = receipts[0].erasure.erasure_id
+    receipt = erase.proceed(platform.settings, erasure_id, clock=platform.clock)
+    assert receipt.is_complete
+    assert platform.objects() == []
