@@ -125,9 +125,8 @@ def _preview_table(preview: "Preview") -> Rows:
     table = Rows("place", "what", "how much", title=title)
     table.columns[2].justify = "right"
     for place, counts in (("warehouse", preview.rows), ("S3", preview.archive)):
-        if counts is None:
-            table.add_row(place, "not known", "")
-        for row in _counted(place, counts or {}):
+        unknown = "nothing" if counts is not None else "not known"
+        for row in _counted(place, counts or {}, unknown):
             table.add_row(*row)
     for host in preview.hosts:
         table.add_row(host, "its spool, at its next drain", "")
@@ -145,18 +144,19 @@ def _receipt_table(receipt: "Receipt") -> Rows:
     table.columns[2].justify = "right"
     for place in receipt.places:
         name = _NAMES.get(place.place) or place.host or place.place
-        for row in _counted(name, place.removed) or [(name, "nothing", "")]:
+        for row in _counted(name, place.removed, "nothing"):
             table.add_row(*row, _confirmed(place) if row[0] else "")
     return table
 
 
-def _counted(place: str, counts: dict[str, int]) -> list[tuple[str, str, str]]:
+def _counted(place: str, counts: dict[str, int], otherwise: str) -> list[tuple[str, str, str]]:
     """Rows of a place, which only the first one names, the largest numbers first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [
         ("" if number else place, f"{kind}{_KINDS.get(kind, '')}", f"{count:,}")
         for number, (kind, count) in enumerate(ordered)
-    ]
+        if count
+    ] or [(place, otherwise, "")]
 
 
 def _confirmed(place: "Place") -> str:

@@ -71,10 +71,11 @@ class Preview(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
-        at = self.requested_at
         return self._asdict() | {
+            "rows": _numbers(self.rows),
+            "archive": _numbers(self.archive or {}),
             "hosts": list(self.hosts),
-            "requested_at": at and at.isoformat(),
+            "requested_at": _iso(self.requested_at),
         }
 
 
@@ -117,16 +118,16 @@ class Receipt(NamedTuple):
             "reason": erasure.reason,
             "keeps_account": erasure.keeps_account,
             "requested_at": erasure.requested_at.isoformat(),
-            "ended_at": erasure.ended_at and erasure.ended_at.isoformat(),
-            "renewed_at": erasure.renewed_at and erasure.renewed_at.isoformat(),
+            "ended_at": _iso(erasure.ended_at),
+            "renewed_at": _iso(erasure.renewed_at),
             "is_complete": self.is_complete,
             "waiting": self.waiting,
             "places": [
                 {
                     "place": place.place,
                     "host": place.host,
-                    "removed": place.removed,
-                    "confirmed_at": place.confirmed_at and place.confirmed_at.isoformat(),
+                    "removed": _numbers(place.removed),
+                    "confirmed_at": _iso(place.confirmed_at),
                     "problem": place.problem,
                 }
                 for place in self.places
@@ -394,6 +395,15 @@ def _require_user(
         f"There is no user {user_id}: neither rows nor objects, and no erasure. Nothing was done."
         f" {FIND_ID}{unseen}"
     )
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _numbers(counts: Mapping[str, int]) -> list[dict[str, str | int]]:
+    """Return counts for JSON: their names are data, such as those of tables."""
+    return [{"what": name, "number": number} for name, number in sorted(counts.items())]
 
 
 def _eraser(settings: Settings) -> "ArchiveEraser | None":
