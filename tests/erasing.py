@@ -70,9 +70,10 @@ INSERT INTO songswap.cut_off_exchanges SELECT n, 6, 'digest', '00000000-0000-000
 FROM unnest(%(users)s::integer[]) n;
 INSERT INTO songswap.disconnects (user_id, reason, since) SELECT n, 'revoked', '2026-01-01'
 FROM unnest(%(users)s::integer[]) n;
-INSERT INTO songswap.runs (run_id, started_at) VALUES ('a run', '2026-01-01');
-INSERT INTO songswap.steps (run_id, step, number, first_user, last_user, users, outcomes)
-SELECT 'a run', step, 0, 1, 1000, %(users)s::integer[],
+INSERT INTO songswap.runs (run_id, started_at, problem)
+VALUES ('a run', '2026-01-01', 'The responses of user 12 and user 120 are damaged.');
+INSERT INTO songswap.steps (run_id, step, number, problem, first_user, last_user, users, outcomes)
+SELECT 'a run', step, 0, 'user 12', 1, 1000, %(users)s::integer[],
   (SELECT jsonb_object_agg(n::text, 'answered') FROM unnest(%(users)s::integer[]) n)
 FROM unnest('{fetch,load}'::text[]) step;
 INSERT INTO songswap.steps (run_id, step, number, outcomes)
@@ -82,11 +83,12 @@ INSERT INTO songswap.snapshots
 SELECT '2026-01-01', 'a run', jsonb_build_object(
   'gaps', jsonb_build_object('open', 1, 'newest', jsonb_agg(jsonb_build_object('user_id', n))),
   'imports', jsonb_agg(jsonb_build_object('user_id', n)),
-  'users', '{}'::jsonb)
+  'users', '{}'::jsonb,
+  'run', jsonb_build_object('problem', 'User 12 is "late".'))
 FROM unnest(%(users)s::integer[]) n
 """
 
-NAMING = {"songswap.steps", "songswap.snapshots"}
+NAMING = {"songswap.runs", "songswap.steps", "songswap.snapshots"}
 """Tables whose rows stay, and lose the user."""
 
 

@@ -83,6 +83,9 @@ WHAT_TO_DO = {
         "Check the channel's webhook: connection Discord_Notifier, or the variable"
         " discord_webhook_endpoint."
     ),
+    "EraseRefused": (
+        "Look the user's id up: `songswap grants --state active`. Nothing was removed."
+    ),
     "ExportRefused": (
         "Repair or replace the named file, or have the user download the export again. Then start"
         " the import again: no run does it by itself, and nothing is loaded twice."

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 _NAMES = {"warehouse": "warehouse", "s3": "S3"}
 
-_KINDS = {"songswap.steps": " (taken out)", "songswap.snapshots": " (taken out)"}
+_TAKEN_OUT = dict.fromkeys(
+    ("songswap.runs", "songswap.steps", "songswap.snapshots"), " (taken out)"
+)
+"""Tables whose rows stay, without the user."""
 
 
 def erase(
@@ -153,7 +156,11 @@ def _counted(place: str, counts: dict[str, int], otherwise: str) -> list[tuple[s
     """Rows of a place, which only the first one names, the largest numbers first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [
-        ("" if number else place, f"{kind}{_KINDS.get(kind, '')}", f"{count:,}")
+        (
+            "" if number else place,
+            f"{kind}{' (taken out)' if kind in _TAKEN_OUT else ''}",
+            f"{count:,}",
+        )
         for number, (kind, count) in enumerate(ordered)
         if count
     ] or [(place, otherwise, "")]

@@ -45,6 +45,7 @@ _NOT_RETRIED = (
     "WarehouseRefused",
     "LoadIncomplete",
     "RunFailed",
+    "EraseRefused",
     "ExportRefused",
 )
 

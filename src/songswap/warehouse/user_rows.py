@@ -6,9 +6,9 @@
 How many rows were removed is recorded in the transaction that removes them: so the numbers of a
 receipt add up wherever it is cut off, and however many processes are at it.
 
-What stays: the bounds of batches in ``songswap.steps``, the parts of ``songswap.news``, and
-sentences on failures, which may have the user's id. It is a number that refers to nobody, and goes
-with age, see `maintenance`.
+What stays: the bounds of batches in ``songswap.steps``, the parts of ``songswap.news``, and lists
+of users in sentences on a broken spool, which may have the user's id. It is a number that refers to
+nobody, and goes with age, see `maintenance`.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,6 +41,13 @@ _REST = {
     "songswap.cut_off_exchanges": "delete_cut_off_exchanges",
     "songswap.disconnects": "delete_disconnects",
 }
+_NAMING = {
+    "leave_problems_of_steps": "songswap.steps",
+    "leave_problems_of_runs": "songswap.runs",
+    "leave_problems_of_snapshots": "songswap.snapshots",
+    "leave_snapshots": "songswap.snapshots",
+}
+
 _ROWS_AT_ONCE = 5_000
 """A transaction of a few dozen milliseconds."""
 
@@ -86,7 +93,8 @@ def delete(connection: psycopg.Connection, erasure: Erasure, on_progress: Progre
             deleted += number
             on_progress(deleted)
     _leave_steps(connection, erasure)
-    _leave_snapshots(connection, erasure)
+    for statement, table in _NAMING.items():
+        _leave(connection, erasure, statement, table, {})
     refusal = _delete_rest(connection, erasure)
     _require_none(connection, erasure, refusal)
 
@@ -113,10 +121,6 @@ def _leave_steps(connection: psycopg.Connection, erasure: Erasure) -> None:
         runs, steps, numbers = zip(*keys[start : start + _STEPS_AT_ONCE], strict=True)
         some = {"run_ids": list(runs), "steps": list(steps), "numbers": list(numbers)}
         _leave(connection, erasure, "leave_steps", "songswap.steps", some)
-
-
-def _leave_snapshots(connection: psycopg.Connection, erasure: Erasure) -> None:
-    _leave(connection, erasure, "leave_snapshots", "songswap.snapshots", {})
 
 
 @retried

@@ -66,6 +66,24 @@ FROM unnest(%(run_ids)s::text[], %(steps)s::text[], %(numbers)s::integer[]) k (r
 WHERE (s.run_id, s.step, s.number) = (k.run_id, k.step, k.number)
   AND (%(user_id)s = ANY (users) OR outcomes ? %(user_id)s::text)
 
+-- name: leave_problems_of_steps
+-- Sentences that name the user, such as one on a damaged response.
+UPDATE songswap.steps SET problem = regexp_replace(problem, pattern, '\1 (erased)', 'g')
+FROM concat('\m([Uu]ser) ', %(user_id)s::integer, '\M') pattern
+WHERE problem ~ pattern
+
+-- name: leave_problems_of_runs
+-- Likewise.
+UPDATE songswap.runs SET problem = regexp_replace(problem, pattern, '\1 (erased)', 'g')
+FROM concat('\m([Uu]ser) ', %(user_id)s::integer, '\M') pattern
+WHERE problem ~ pattern
+
+-- name: leave_problems_of_snapshots
+-- Likewise, as the page showed them.
+UPDATE songswap.snapshots SET facts = regexp_replace(facts::text, pattern, '\1 (erased)', 'g')::jsonb
+FROM concat('\m([Uu]ser) ', %(user_id)s::integer, '\M') pattern
+WHERE facts::text ~ pattern
+
 -- name: leave_snapshots
 -- The user's gaps and imports, which the page showed.
 UPDATE songswap.snapshots SET facts = facts || jsonb_build_object(
