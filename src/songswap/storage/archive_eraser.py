@@ -80,23 +80,27 @@ class ArchiveEraser:
         Raises:
             ArchiveNotErased: something is left, or S3 cannot be reached; has what was removed.
         """
-        removed: list[_Found] = []
+        reported: list[_Found] = []
         problems: Counter[str] = Counter()
+        seen: dict[_Found, None] = {}
         try:
             with s3_boto.open_client(self._where) as client:
                 found = self._find(client, user_id)
                 for _ in range(_ROUNDS):
                     if not found:
                         break
+                    seen |= dict.fromkeys(found)
                     problems.clear()
                     for batch in _batches(found):
                         deleted, refused = self._delete(client, batch)
-                        removed += deleted
+                        reported += deleted
                         problems += refused
-                        on_progress(len(removed))
+                        on_progress(len(reported))
                     found = self._find(client, user_id)
         except s3_boto.ERRORS as error:
-            raise self._failure(user_id, s3_boto.describe(error), removed) from None
+            raise self._failure(user_id, s3_boto.describe(error), reported) from None
+        # By the listings, not by what the server reported.
+        removed = seen.keys() - found
         if found:
             raise self._failure(user_id, _left(found, problems), removed)
         return _sum(removed)
