@@ -1,5 +1,6 @@
 """An S3 endpoint with versions, lifecycle policies, legal holds and rights: moto's server."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import boto3  # type: ignore[import-untyped]  # it has no types
 from songswap.dev.stack.object_store import REGION
 from songswap.settings import Archive
 from songswap.supervision.process import Process
+
+_numbers = itertools.count(1)
 
 
 class MotoS3:
@@ -45,20 +48,22 @@ class MotoS3:
 
         moto takes the bucket, not the objects, for the resource of a request that deletes several.
         """
-        iam = self._client("iam")
-        keys = []
-        for user, allowed in (("admin", [allow("*")]), ("limited", list(statements))):
-            iam.create_user(UserName=user)
-            policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
-            iam.put_user_policy(UserName=user, PolicyName="its", PolicyDocument=policy)
-            key = iam.create_access_key(UserName=user)["AccessKey"]
-            keys.append((key["AccessKeyId"], key["SecretAccessKey"]))
+        admin, limited = self.add_key(allow("*"), name="admin"), self.add_key(*statements)
         plain = {"Content-Type": "text/plain"}
         switch = Request(f"{self.url}/moto-api/reset-auth", b"0", plain)  # noqa: S310
         urlopen(switch, timeout=30).close()  # noqa: S310
-        self._keys, limited = keys
+        self._keys = admin
         self.s3 = self._client("s3")
         return limited
+
+    def add_key(self, *statements: dict[str, Any], name: str = "") -> tuple[str, str]:
+        """Make a key that has these rights."""
+        iam, name = self._client("iam"), name or f"user-{next(_numbers)}"
+        iam.create_user(UserName=name)
+        policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+        iam.put_user_policy(UserName=name, PolicyName="its", PolicyDocument=policy)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return key["AccessKeyId"], key["SecretAccessKey"]
 
     def _client(self, service: str) -> Any:
         key, secret = self._keys
