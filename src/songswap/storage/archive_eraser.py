@@ -5,7 +5,8 @@ It needs a key that may list and delete below the users' folders; see docs/deplo
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from songswap import settings
@@ -53,6 +54,13 @@ class _Found(NamedTuple):
     size: int
 
 
+class _Wanted(NamedTuple):
+    """What is to be removed: how errors name it, and the prefixes of its keys."""
+
+    name: str
+    prefixes: tuple[str, ...]
+
+
 class ArchiveEraser:
     """The bucket that ``where`` names, with the key that may list and delete."""
 
@@ -65,11 +73,8 @@ class ArchiveEraser:
         Raises:
             ArchiveNotErased: S3 does not list it.
         """
-        try:
-            with s3_boto.open_client(self._where) as client:
-                return _sum(self._find(client, user_id))
-        except s3_boto.ERRORS as error:
-            raise self._failure(user_id, s3_boto.describe(error)) from None
+        with self._translate_errors(_of(user_id), []), s3_boto.open_client(self._where) as client:
+            return _sum(self._find(client, _of(user_id)))
 
     def erase(self, user_id: int, on_progress: Callable[[int], None] = lambda _: None) -> Removed:
         """Remove all of a user, until a listing finds nothing; what is gone already is no error.
@@ -80,37 +85,48 @@ class ArchiveEraser:
         Raises:
             ArchiveNotErased: something is left, or S3 cannot be reached; has what was removed.
         """
-        removed: list[_Found] = []
+        return self._erase(_of(user_id), on_progress)
+
+    def erase_object(self, key: str) -> Removed:
+        """Remove an object with all its versions, and what has a longer key that begins alike.
+
+        Raises:
+            ArchiveNotErased: as `erase`.
+        """
+        return self._erase(_Wanted(f"the object {key}", (key,)), lambda _: None)
+
+    def _erase(self, wanted: _Wanted, on_progress: Callable[[int], None]) -> Removed:
+        reported: list[_Found] = []
         problems: Counter[str] = Counter()
-        try:
-            with s3_boto.open_client(self._where) as client:
-                found = self._find(client, user_id)
-                for _ in range(_ROUNDS):
-                    if not found:
-                        break
-                    problems.clear()
-                    for batch in _batches(found):
-                        deleted, refused = self._delete(client, batch)
-                        removed += deleted
-                        problems += refused
-                        on_progress(len(removed))
-                    found = self._find(client, user_id)
-        except s3_boto.ERRORS as error:
-            raise self._failure(user_id, s3_boto.describe(error), removed) from None
+        seen: dict[_Found, None] = {}
+        with self._translate_errors(wanted, reported), s3_boto.open_client(self._where) as client:
+            found = self._find(client, wanted)
+            for _ in range(_ROUNDS):
+                if not found:
+                    break
+                seen |= dict.fromkeys(found)
+                problems.clear()
+                for batch in _batches(found):
+                    deleted, refused = self._delete(client, batch)
+                    reported += deleted
+                    problems += refused
+                    on_progress(len(reported))
+                found = self._find(client, wanted)
+        # By the listings, not by what the server reported.
+        removed = seen.keys() - found
         if found:
-            raise self._failure(user_id, _left(found, problems), removed)
+            raise self._failure(wanted, _left(found, problems), removed)
         return _sum(removed)
 
-    def _find(self, client: Any, user_id: int) -> list[_Found]:
-        """List all of a user: each key's oldest version first, and delete markers last.
+    def _find(self, client: Any, wanted: _Wanted) -> list[_Found]:
+        """List all of it: each key's oldest version first, and delete markers last.
 
         In that order, nothing that a newer version or a marker hides appears meanwhile.
         """
         versions: list[_Found] = []
         markers: list[_Found] = []
-        folders = tuple(keys.folder(user_id, below) for below in (keys.PREFIX, keys.EXPORTS))
-        for folder in folders:
-            where = {"Bucket": self._where.bucket, "Prefix": folder}
+        for prefix in wanted.prefixes:
+            where = {"Bucket": self._where.bucket, "Prefix": prefix}
             # The current ones first: whatever is put between the listings is in the second.
             pages = client.get_paginator("list_objects_v2").paginate(**where)
             current = [_found(item) for page in pages for item in page.get("Contents", ())]
@@ -120,10 +136,8 @@ class ArchiveEraser:
             listed = {item.key for item in (*versions, *markers)}
             versions += (item for item in current if item.key not in listed)
         found = [*reversed(versions), *markers]
-        if not all(item.key.startswith(folders) for item in found):
-            raise self._failure(
-                user_id, "it listed objects of others when asked for this user's folders"
-            )
+        if not all(item.key.startswith(wanted.prefixes) for item in found):
+            raise self._failure(wanted, "it listed objects that it was not asked for")
         return found
 
     def _delete(self, client: Any, batch: Sequence[_Found]) -> tuple[list[_Found], Counter[str]]:
@@ -151,16 +165,28 @@ class ArchiveEraser:
             return [], Counter([s3_boto.code(error)])
         return [item], Counter()
 
+    @contextmanager
+    def _translate_errors(self, wanted: _Wanted, reported: Collection[_Found]) -> Iterator[None]:
+        try:
+            yield
+        except s3_boto.ERRORS as error:
+            raise self._failure(wanted, s3_boto.describe(error), reported) from None
+
     def _failure(
-        self, user_id: int, problem: str, removed: Iterable[_Found] = ()
+        self, wanted: _Wanted, problem: str, removed: Iterable[_Found] = ()
     ) -> ArchiveNotErased:
         gone = _sum(removed)
         return ArchiveNotErased(
-            f"S3 (connection {CONNECTION}, bucket {self._where.bucket}) may have objects of user"
-            f" {user_id} left: {problem}. {gone.objects + gone.versions:,} objects and versions"
-            " were removed now. Start the erasure again when it is repaired: it removes the rest.",
+            f"S3 (connection {CONNECTION}, bucket {self._where.bucket}) may have {wanted.name}"
+            f" left: {problem}. {gone.objects + gone.versions:,} objects and versions were removed"
+            " now. Start the erasure again when it is repaired: it removes the rest.",
             gone,
         )
+
+
+def _of(user_id: int) -> _Wanted:
+    folders = tuple(keys.folder(user_id, below) for below in (keys.PREFIX, keys.EXPORTS))
+    return _Wanted(f"objects of user {user_id}", folders)
 
 
 def _version_pages(client: Any, where: dict[str, str]) -> Iterator[dict[str, Any]]:

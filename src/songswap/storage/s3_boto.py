@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
+from warnings import catch_warnings
 
 import boto3  # type: ignore[import-untyped]  # it has no types
 from botocore.config import Config  # type: ignore[import-untyped]  # it has no types
@@ -17,6 +18,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]  # it has no t
 )
 from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # it has no types
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # it has no types
+from urllib3.exceptions import InsecureRequestWarning
 
 from songswap import settings
 from songswap.storage import s3
@@ -92,6 +94,7 @@ def is_lacking(error: Exception) -> bool:
 def _trusted(where: settings.Archive, stack: ExitStack) -> bool | str | None:
     """Return boto3's ``verify``; a certificate of ``where`` is trusted beside the usual ones."""
     if not where.verify:
+        stack.enter_context(catch_warnings(action="ignore", category=InsecureRequestWarning))
         return False
     if not where.root_certificate:
         return None

@@ -124,6 +124,7 @@ def test_every_setting_is_explained() -> None:
         "SPOTIFY_REDIRECT_URI",
         "SONGSWAP_SPOOL_MAX_MB",
         "SONGSWAP_KEEP_TOKENS_HOURS",
+        "SONGSWAP_KEEP_RAW_DAYS",
         "SONGSWAP_KEEP_DAYS",
         "SONGSWAP_KEEP_LOG_DAYS",
         "SONGSWAP_BATCH_SIZE",
