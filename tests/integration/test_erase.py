@@ -6,7 +6,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 from all_tables import AllTables, Rows, difference
-from erasing import NAMING, OTHER, USER, erase_now, fill, removed, settings_of
+from killed_erasure import NAMING, OTHER, USER, erase_now, fill, removed, settings_of
 from partitions import partition
 
 from songswap.errors import EraseRefused, WarehouseRefused

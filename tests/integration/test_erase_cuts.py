@@ -11,12 +11,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import count, cycle, product
 
-import erasing
+import killed_erasure
 import obstore
 import psycopg
 import pytest
 from all_tables import AllTables, Rows, difference
-from erasing import AT, OTHER, USER, erase_now, fill, removed, settings_of
+from killed_erasure import AT, OTHER, USER, erase_now, fill, removed, settings_of
 from obstore.store import S3Store
 from spotify_json import track
 from stepping import Stepper, Work
@@ -79,7 +79,7 @@ def keys(store: S3Store) -> set[str]:
 def killing(settings: Settings) -> Iterator[Callable[[int], int]]:
     """Erases in processes, each killed before the step of a number; gives how it ended."""
     process = subprocess.Popen(  # noqa: S603 - our own script
-        [sys.executable, erasing.__file__, pickle.dumps(settings).hex()],
+        [sys.executable, killed_erasure.__file__, pickle.dumps(settings).hex()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
