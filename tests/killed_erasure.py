@@ -1,9 +1,10 @@
 """Users with rows in every table that can have some, and their erasure, killed at any step.
 
-``killed_erasure.py SETTINGS``: the settings as a pickle. Reads numbers, a line each. For each, a process
-erases `USER` and is killed before its step of that number. Writes how it ended: 0 where there were
-fewer steps, else minus the signal. A step is a statement, a COMMIT, or, before and after, a listing
-or removal in S3. Where the settings have S3, steps are numbered from the first of these on.
+``killed_erasure.py SETTINGS``: the settings as a pickle. Reads numbers, a line each. For each, a
+process erases `USER` and is killed before its step of that number. Writes how it ended: 0 where
+there were fewer steps, else minus the signal. A step is a statement, a COMMIT, or, before and
+after, a listing or removal in S3. Where the settings have S3, steps are numbered from the first of
+these on.
 """
 
 import itertools

@@ -10,6 +10,7 @@ from songswap.dev.stack.loopback import call
 from songswap.dev.stack.sign_up import sign_up
 from songswap.errors import ExportRefused
 from songswap.pipelines import erase, replay
+from songswap.pipelines.drain import drain
 from songswap.pipelines.erase import Receipt
 from songswap.pipelines.import_export import import_export
 from songswap.warehouse import user_rows
@@ -39,18 +40,18 @@ def rows_of(platform: Platform, user: int) -> dict[str, int]:
 
 
 def erase_all(platform: Platform, user: int, *, keeps_account: bool = False) -> Receipt:
-    """Erase a user everywhere; this host has nothing in its spool, and confirms."""
+    """Erase a user everywhere: a drain of this host confirms."""
     settings = platform.settings
     erasure_id = erase.request(settings, user, keeps_account=keeps_account, clock=platform.clock)
     receipt = erase.proceed(settings, erasure_id, clock=platform.clock)
     assert not receipt.is_complete
     assert settings.host in receipt.waiting[0]
-    confirm(platform)
+    drain(settings, "drain", platform.clock)
     return erase.proceed(settings, erasure_id, clock=platform.clock)
 
 
 def confirm(platform: Platform) -> None:
-    """Have the hosts confirm, as a drain does."""
+    """Have other hosts confirm, as their drains do."""
     platform.execute(
         "UPDATE songswap.erasure_places SET confirmed_at = clock_timestamp()"
         " WHERE place NOT IN ('warehouse', 's3') AND confirmed_at IS NULL"
@@ -188,7 +189,7 @@ def test_token_that_the_pipeline_stored_late_is_no_authorization(
     platform.execute(
         "UPDATE songswap.grants SET refresh_digest = sha256('rotated') WHERE user_id = 1"
     )
-    confirm(platform)
+    drain(platform.settings, "drain", platform.clock)
     assert erase.proceed(platform.settings, erasure_id, clock=platform.clock).is_complete
     platform.advance(minutes=60)
     assert platform.load()["polled"] == 1

@@ -187,7 +187,7 @@ def compose(
 
 _OF_A_RUN = ("run_id", "dag_id", "dag_run_id", "state", "started_at", "ended_at", "problem")
 _OF_A_HOST = ("host", "seen_at", "is_silent", "waiting_for_s3", "waiting_for_warehouse",
-              "waiting_tokens", "waiting_since", "problem")  # fmt: skip
+              "waiting_tokens", "waiting_since", "problem", "erasures")  # fmt: skip
 
 
 def _freshness(ages: Ages) -> Facts:

@@ -36,12 +36,14 @@ CREATE TABLE songswap.erasure_places (
   problem text,
   PRIMARY KEY (erasure_id, place)
 );
+CREATE INDEX erasure_places_unconfirmed ON songswap.erasure_places (place) WHERE confirmed_at IS NULL;
 COMMENT ON TABLE songswap.erasure_places IS
   'Where a user''s data is erased, and what was removed there: the places of a receipt.';
 COMMENT ON COLUMN songswap.erasure_places.place IS
   'warehouse, s3, or the id of a host''s spool.';
 COMMENT ON COLUMN songswap.erasure_places.at_work IS
-  'Processes of that host that may have a response of the user still: it confirms when they have ended.';
+  'Processes of that host that may have a response of the user still, as it saw the erasure first: it
+confirms when they have ended. Empty until then.';
 COMMENT ON COLUMN songswap.erasure_places.removed IS 'How much, by kind: counts alone.';
 COMMENT ON COLUMN songswap.erasure_places.found IS
   'What a removal has found that is under way and no transaction; NULL where none is. If it was cut off, the
