@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from songswap.settings import Settings
+from songswap.storage.archive_eraser import ArchiveEraser
 from songswap.storage.archive_reader import ArchiveReader
 from songswap.warehouse import disconnects
 from songswap.warehouse.connection import connect
@@ -77,9 +78,9 @@ def refresh(settings: Settings, now: datetime) -> Refreshed:
 
 def _archived_users(settings: Settings) -> list[int] | None:
     if settings.library:
-        reader = ArchiveReader(settings.library)
+        users = ArchiveReader(settings.library).users()
     elif settings.eraser:
-        reader = ArchiveReader(settings.eraser, "SongSwap_S3_Erase")
+        users = ArchiveEraser(settings.eraser).users()
     else:
         return None
-    return [user for user in reader.users() if 0 < user <= _MOST_ID]
+    return [user for user in users if 0 < user <= _MOST_ID]

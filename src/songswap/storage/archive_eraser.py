@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from songswap import settings
-from songswap.errors import ArchiveNotErased
+from songswap.errors import ArchiveNotErased, ArchiveUnreadable
 from songswap.storage import keys, s3_boto
 
 CONNECTION = "SongSwap_S3_Erase"
@@ -66,6 +66,29 @@ class ArchiveEraser:
 
     def __init__(self, where: settings.Archive) -> None:
         self._where = where
+
+    def users(self) -> list[int]:
+        """Return the ids, sorted, of all users of whom there is anything now.
+
+        Raises:
+            ArchiveUnreadable: S3 does not list it.
+        """
+        found: set[int | None] = set()
+        try:
+            with s3_boto.open_client(self._where) as client:
+                for below in (keys.PREFIX, keys.EXPORTS):
+                    # The key may list from there on, and not the folders above.
+                    where = {"Bucket": self._where.bucket, "Prefix": f"{below}user"}
+                    pages = client.get_paginator("list_objects_v2").paginate(**where, Delimiter="/")
+                    for page in pages:
+                        folders = (each["Prefix"] for each in page.get("CommonPrefixes", ()))
+                        found.update(map(keys.user_of, folders))
+        except s3_boto.ERRORS as error:
+            raise ArchiveUnreadable(
+                f"S3 (connection {CONNECTION}, bucket {self._where.bucket}) did not list the users:"
+                f" {s3_boto.describe(error)}. Nothing was changed."
+            ) from None
+        return sorted(user for user in found if user is not None)
 
     def count(self, user_id: int) -> Removed:
         """Count what `erase` would remove.
