@@ -51,8 +51,8 @@ def find_due() -> list[dict[str, Any]]:
     return due_erasure.find_due()
 
 
-# The result is one XCom, not one for each name.
-@task(pool="backfill", execution_timeout=LONGEST_TASK, multiple_outputs=False)
+# The result is one XCom, not one for each name. No pool: a replay may hold its slots for a day.
+@task(max_active_tis_per_dag=3, execution_timeout=LONGEST_TASK, multiple_outputs=False)
 def erase(unit: dict[str, Any]) -> dict[str, Any]:
     """Erase a user in the tables and in S3."""
     from songswap.orchestration import erasure

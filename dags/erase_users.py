@@ -61,8 +61,8 @@ def preview() -> list[dict[str, Any]]:
     return erasure.preview(get_current_context()["params"])
 
 
-# The result is one XCom, not one for each name.
-@task(pool="backfill", execution_timeout=LONGEST_TASK, multiple_outputs=False)
+# The result is one XCom, not one for each name. No pool: a replay may hold its slots for a day.
+@task(max_active_tis_per_dag=3, execution_timeout=LONGEST_TASK, multiple_outputs=False)
 def erase(unit: dict[str, Any]) -> dict[str, Any]:
     """Erase a user in the tables and in S3."""
     from songswap.orchestration import erasure
