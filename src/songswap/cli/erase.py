@@ -30,7 +30,10 @@ _TAKEN_OUT = dict.fromkeys(
 
 
 def erase(
-    user: Annotated[int, typer.Argument(min=0, metavar="USER", help="The user's id.")],
+    user: Annotated[
+        int | None,
+        typer.Argument(min=0, metavar="USER", help="The user's id.", show_default=False),
+    ] = None,
     keep_account: Annotated[
         bool,
         typer.Option("--keep-account", help='Leave the row of "Users", and the sign-in.'),
@@ -43,6 +46,10 @@ def erase(
     ] = False,
     receipts: Annotated[
         bool, typer.Option("--receipts", help="Show the receipts of earlier erasures instead.")
+    ] = False,
+    due: Annotated[
+        bool,
+        typer.Option("--due", help="Show instead who has to be erased, and by which day."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,6 +67,13 @@ def erase(
 
     log_to_stderr()
     config = settings.from_environment(os.environ)
+    if due:
+        from songswap.cli.erase_due import show_due
+
+        show_due(config, in_json=as_json)
+        return
+    if user is None:
+        raise typer.BadParameter("Say which user: songswap erase USER.", param_hint="USER")
     if receipts:
         _print_receipts(erasure.receipts(config, user), as_json, user)
         return

@@ -64,7 +64,8 @@ app.command(
     epilog=examples("import my_spotify_data.zip --user 12", "import s3://my-bucket/exports/"),
 )(import_)
 app.command(
-    cls=WithSettings, epilog=examples("erase 12 --dry-run", "erase 12", "erase 12 --receipts")
+    cls=WithSettings,
+    epilog=examples("erase 12 --dry-run", "erase 12", "erase 12 --receipts", "erase --due"),
 )(erase)
 app.command(epilog=examples("dags", "dags --bundles"))(dags)
 app.command(epilog=examples("deployment songswap-deployment"))(deployment)

@@ -182,6 +182,11 @@ def compose(
         "polls_between": found.polls_between,
         "grants": _grants(found.grants),
         "imports": found.imports,
+        "erasing": {
+            "due_users": found.due_users,
+            "due": [{**user, "day": _day(user["due_at"])} for user in found.due],
+            "open": found.open_erasures,
+        },
     }
 
 
@@ -242,6 +247,10 @@ def _grants(grants: Sequence[Ending]) -> Facts:
         "states": states,
         "ending": [{"day": day, "users": users} for day, users in sorted(ending.items())],
     }
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(UTC).date()
 
 
 def in_json(facts: Facts) -> Facts:

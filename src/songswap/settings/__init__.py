@@ -63,8 +63,9 @@ class Settings:
     bucket with the keys that may read, and list and delete, if there are such. A stream of an
     export is a play from ``play_ms`` of listening on. ``keep_tokens`` is for how long the spool
     keeps rotated tokens that the warehouse has. A run warns when it finds fewer users than the run
-    before, by more than ``lost_users_share`` and ``lost_users_at_least``. ``host`` is the name
-    under which this machine reports what waits in its spool.
+    before, by more than ``lost_users_share`` and ``lost_users_at_least``. A user who disconnects
+    has to be erased within ``erase_after``; with ``erases_due``, that happens by itself. ``host``
+    is the name under which this machine reports what waits in its spool.
     """
 
     warehouse_dsn: str = field(repr=False)
@@ -82,6 +83,8 @@ class Settings:
     lost_users_at_least: int = 3
     play_ms: int = 30_000
     keep_tokens: timedelta = timedelta(days=2)
+    erase_after: timedelta = timedelta(days=5)
+    erases_due: bool = False
     host: str = field(default_factory=socket.gethostname)
 
 
@@ -194,6 +197,8 @@ def build(
         lost_users_share=_whole(environment, "SONGSWAP_LOST_USERS_PERCENT", 20, 0, 100) / 100,
         play_ms=_whole(environment, "SONGSWAP_PLAY_MS", 30_000, 0, 24 * 3_600_000),
         keep_tokens=timedelta(hours=_whole(environment, _KEEP_TOKENS, 48, 0, 24 * 90)),
+        erase_after=timedelta(days=_whole(environment, "SONGSWAP_ERASE_DAYS", 5, 1, 365)),
+        erases_due=_whole(environment, "SONGSWAP_ERASE_DUE", 0, 0, 1) == 1,
         host=environment.get("SONGSWAP_HOST", "").strip() or socket.gethostname(),
     )
 

@@ -63,12 +63,16 @@ ReadResult = RawResponse | Damaged | Unusable
 class ArchiveReader:
     """The bucket that ``where`` names; ``foreign`` counts objects that belong to no user.
 
+    Args:
+        connection: the name of the connection with its key, for errors.
+
     Raises:
         ArchiveUnreadable: from every method, when S3 does not list or give.
     """
 
-    def __init__(self, where: settings.Archive) -> None:
+    def __init__(self, where: settings.Archive, connection: str = "SongSwap_S3_ReadOnly") -> None:
         self._bucket = where.bucket
+        self._connection = connection
         self._store = open_store(where)
         self.foreign: Counter[str] = Counter()
 
@@ -213,7 +217,7 @@ class ArchiveReader:
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_errors(
             ArchiveUnreadable,
-            f"S3 (connection SongSwap_S3_ReadOnly, bucket {self._bucket}) did not list or give"
+            f"S3 (connection {self._connection}, bucket {self._bucket}) did not list or give"
             " responses",
             " What was loaded until then stays; start again when it is repaired.",
         )

@@ -190,6 +190,20 @@ def reopen(connection: psycopg.Connection, erasure_id: int) -> None:
         connection.execute(_SQL["reopen"], params)
 
 
+def ended_since(connection: psycopg.Connection, since: datetime) -> list[Erasure]:
+    """Return the erasures that ended later than that, and whose users have not come back."""
+    return [Erasure(*row) for row in connection.execute(_SQL["ended_since"], {"since": since})]
+
+
+@retried
+def begin_again(connection: psycopg.Connection, erasure_id: int) -> bool:
+    """Let an erasure that has ended go on; return false if its user is one again by now."""
+    params = {"erasure_id": erasure_id}
+    with connection.transaction():
+        connection.execute(_SQL["lock"], params)
+        return bool(connection.execute(_SQL["begin_again"], params).fetchall())
+
+
 @retried
 def end(
     connection: psycopg.Connection, erasure_id: int, hosts: Sequence[Place], now: datetime

@@ -123,6 +123,22 @@ WITH reopened AS (
 UPDATE songswap.erasure_places p SET confirmed_at = NULL
 FROM reopened r WHERE p.erasure_id = r.erasure_id AND p.place IN ('warehouse', 's3')
 
+-- name: ended_since
+-- Those that are in force still, the oldest first.
+SELECT erasure_id, user_id, requested_at, reason, keeps_account, ended_at, renewed_at
+FROM songswap.erasures WHERE ended_at >= %(since)s AND renewed_at IS NULL ORDER BY erasure_id
+
+-- name: begin_again
+-- The last sweep, as something has come back. Without ended_at the user does not become one again meanwhile.
+WITH begun AS (
+  UPDATE songswap.erasures SET ended_at = NULL
+  WHERE erasure_id = %(erasure_id)s AND ended_at IS NOT NULL AND renewed_at IS NULL
+  RETURNING erasure_id
+)
+UPDATE songswap.erasure_places p SET confirmed_at = NULL
+FROM begun b WHERE p.erasure_id = b.erasure_id AND p.place IN ('warehouse', 's3')
+RETURNING p.place
+
 -- name: end
 -- After a sweep that began after these confirmations of hosts, which are all that there are.
 WITH confirmations AS (

@@ -89,6 +89,12 @@ READ_BY_PAGE: dict[str, tuple[str, ...]] = {
     "songswap.grants": ("user_id", "state", "authorized_at", "ask_again_at", "problem"),
     "songswap.gaps": ("user_id", "after", "before", "found_at", "closed_at"),
     "songswap.imports": ("import_id", "user_id", "started_at", "ended_at", "counts"),
+    "songswap.erasures": (
+        *("erasure_id", "user_id", "requested_at", "reason", "keeps_account"),
+        *("ended_at", "renewed_at"),
+    ),
+    "songswap.erasure_places": (),
+    "songswap.disconnects": (),
 }
 """What the page in Airflow and the checks from outside read, by table: columns, or all of them.
 No token, name, address or track is among it."""

@@ -138,7 +138,7 @@ ON CONFLICT (user_id) DO UPDATE SET
   state = 'active', refresh_digest = EXCLUDED.refresh_digest,
   refreshed_at = EXCLUDED.refreshed_at, authorized_at = EXCLUDED.authorized_at,
   warned_days = EXCLUDED.warned_days, ask_again_at = NULL, refused_in = NULL, problem = NULL,
-  refusals = 0, unanswered_at = NULL
+  refusals = 0, unanswered_at = NULL, refused_at = NULL
 
 -- name: mirror
 -- Locked rows wait for the next refresh.

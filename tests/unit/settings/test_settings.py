@@ -1,6 +1,7 @@
 """Settings: read once, and every mistake is a sentence that names the variable."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,18 @@ def test_number_out_of_range(text: str) -> None:
         from_environment({**ENVIRONMENT, "SONGSWAP_BATCH_SIZE": text})
 
 
+def test_users_are_erased_after_five_days_by_hand() -> None:
+    """That is what Spotify's terms give; erasing by itself has to be switched on."""
+    settings = from_environment(ENVIRONMENT)
+    assert (settings.erase_after, settings.erases_due) == (timedelta(days=5), False)
+    chosen = {"SONGSWAP_ERASE_DAYS": "30", "SONGSWAP_ERASE_DUE": "1"}
+    settings = from_environment(ENVIRONMENT | chosen)
+    assert (settings.erase_after, settings.erases_due) == (timedelta(days=30), True)
+    for name, text in (("SONGSWAP_ERASE_DAYS", "0"), ("SONGSWAP_ERASE_DUE", "yes")):
+        with pytest.raises(SettingsError, match=f"{name} has to be a whole number"):
+            from_environment(ENVIRONMENT | {name: text})
+
+
 def test_migrating_needs_the_warehouse_connection_only() -> None:
     name = "AIRFLOW_CONN_SONGSWAP_RDS"
     assert "db.example" in warehouse_dsn({name: ENVIRONMENT[name]})
@@ -131,6 +144,8 @@ def test_every_setting_is_explained() -> None:
         "SONGSWAP_IN_FLIGHT",
         "SONGSWAP_STALE_HOURS",
         "SONGSWAP_LOST_USERS_PERCENT",
+        "SONGSWAP_ERASE_DAYS",
+        "SONGSWAP_ERASE_DUE",
         "SONGSWAP_PLAY_MS",
         "SONGSWAP_RETRY_DELAY_S",
         "SONGSWAP_WAIT_S",

@@ -55,11 +55,18 @@ COMMENT ON COLUMN songswap.erasure_places.problem IS 'Why it could not be erased
 CREATE TABLE songswap.disconnects (
   user_id integer PRIMARY KEY,
   reason text NOT NULL CHECK (reason IN ('revoked', 'gone')),
-  since timestamptz NOT NULL
+  since timestamptz NOT NULL,
+  due_at timestamptz NOT NULL
 );
 COMMENT ON TABLE songswap.disconnects IS
-  'Users who have to be erased some days after since, unless they authorize again: whose grant was revoked,
-or who are gone from "Users" while the archive has something of them.';
+  'Users who have to be erased by due_at, unless they authorize again: whose grant was revoked, or who are gone
+from "Users" while the archive has something of them.';
+COMMENT ON COLUMN songswap.disconnects.since IS
+  'When Spotify first refused the grant, or when it was first seen that the user is gone.';
+
+ALTER TABLE songswap.grants ADD COLUMN refused_at timestamptz;
+COMMENT ON COLUMN songswap.grants.refused_at IS
+  'When the first of its refusals was settled. NULL: none was, or it was before version 0014.';
 
 -- Users whose erasure is in force have no tokens for the pipeline, and are not polled.
 CREATE OR REPLACE FUNCTION songswap.current_tokens()
