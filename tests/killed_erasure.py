@@ -69,7 +69,7 @@ INSERT INTO songswap.token_exchanges SELECT n, 'digest', '2026-01-01', 5, '2026-
 FROM unnest(%(users)s::integer[]) n;
 INSERT INTO songswap.cut_off_exchanges SELECT n, 6, 'digest', '00000000-0000-0000-0000-000000000001'
 FROM unnest(%(users)s::integer[]) n;
-INSERT INTO songswap.disconnects (user_id, reason, since) SELECT n, 'revoked', '2026-01-01'
+INSERT INTO songswap.disconnects SELECT n, 'revoked', '2026-01-01', '2026-01-06'
 FROM unnest(%(users)s::integer[]) n;
 INSERT INTO songswap.runs (run_id, started_at, problem)
 VALUES ('a run', '2026-01-01', 'The responses of user 12 and user 120 are damaged.');
@@ -86,7 +86,11 @@ SELECT '2026-01-01', 'a run', jsonb_build_object(
   'imports', jsonb_agg(jsonb_build_object('user_id', n)),
   'users', '{}'::jsonb,
   'run', jsonb_build_object('problem', 'User 12 is "late".'))
-FROM unnest(%(users)s::integer[]) n
+FROM unnest(%(users)s::integer[]) n;
+INSERT INTO songswap.snapshots
+SELECT '2026-02-01', 'a run', facts - 'run' || jsonb_build_object('erasing',
+  jsonb_build_object('due', facts -> 'imports', 'due_users', 2, 'open', facts -> 'imports'))
+FROM songswap.snapshots
 """
 
 NAMING = {"songswap.runs", "songswap.steps", "songswap.snapshots"}

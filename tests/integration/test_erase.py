@@ -65,7 +65,7 @@ def test_all_of_a_user_is_removed_and_nothing_of_others(make_warehouse: Callable
     assert {name: found[name] for name in NAMING} == {
         "songswap.runs": 1,
         "songswap.steps": 5,
-        "songswap.snapshots": 2,
+        "songswap.snapshots": 3,
     }
 
 

@@ -85,21 +85,15 @@ FROM concat('\m([Uu]ser) ', %(user_id)s::integer, '\M') pattern
 WHERE facts::text ~ pattern
 
 -- name: leave_snapshots
--- The user's gaps and imports, which the page showed.
-UPDATE songswap.snapshots SET facts = facts || jsonb_build_object(
-  'gaps', facts -> 'gaps' || jsonb_build_object('newest', (
-    SELECT coalesce(jsonb_agg(gap ORDER BY place), '[]')
-    FROM jsonb_array_elements(facts #> '{gaps,newest}') WITH ORDINALITY g (gap, place)
-    WHERE gap -> 'user_id' <> to_jsonb(%(user_id)s::integer)
-  )),
-  'imports', (
-    SELECT coalesce(jsonb_agg(import ORDER BY place), '[]')
-    FROM jsonb_array_elements(facts -> 'imports') WITH ORDINALITY i (import, place)
-    WHERE import -> 'user_id' <> to_jsonb(%(user_id)s::integer)
-  )
-)
-WHERE facts #> '{gaps,newest}' @> jsonb_build_array(jsonb_build_object('user_id', %(user_id)s::integer))
-  OR facts -> 'imports' @> jsonb_build_array(jsonb_build_object('user_id', %(user_id)s::integer))
+-- The lists of users that the page showed. Older snapshots lack some of them.
+UPDATE songswap.snapshots SET facts =
+  jsonb_set(jsonb_set(jsonb_set(jsonb_set(facts,
+    '{gaps,newest}', jsonb_path_query_array(facts, '$.gaps.newest[*] ? (@.user_id != $u)', u), false),
+    '{imports}', jsonb_path_query_array(facts, '$.imports[*] ? (@.user_id != $u)', u), false),
+    '{erasing,due}', jsonb_path_query_array(facts, '$.erasing.due[*] ? (@.user_id != $u)', u), false),
+    '{erasing,open}', jsonb_path_query_array(facts, '$.erasing.open[*] ? (@.user_id != $u)', u), false)
+FROM jsonb_build_object('u', %(user_id)s::integer) u
+WHERE jsonb_path_exists(facts, '$.**.user_id ? (@ == $u)', u)
 
 -- name: check_at_once
 -- Also the foreign keys of the web app's own tables that it checks at the end of a transaction.
