@@ -48,7 +48,9 @@ def check(context: CheckContext) -> dict[str, StepResult]:
 def left(store: ObjectStore) -> list[str]:
     """The objects in the bucket."""
     bucket = store.objects / "own"
-    return sorted(str(path.relative_to(bucket)) for path in bucket.rglob("*.txt") if path.is_file())
+    return sorted(
+        str(path.relative_to(bucket)) for path in bucket.glob("[!.]*/**/*") if path.is_file()
+    )
 
 
 @pytest.fixture
@@ -297,6 +299,7 @@ def test_missing_right_of_the_key_that_erases(
     assert result.ok is False
     for words in (named, "AccessDenied", "SongSwap_S3_Erase", "The keys of the archive"):
         assert words in result.message
+    assert left(store) == []
 
 
 def test_without_a_key_that_erases(own_objects: ObjectStore) -> None:

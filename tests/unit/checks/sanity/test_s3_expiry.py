@@ -94,6 +94,10 @@ MISSING = "no rule deletes all of history/spotify/ by then"
         ),
         ([rule(NoncurrentVersionExpiration={})], "older versions stay for ever"),
         (
+            [rule(NoncurrentVersionExpiration={}), rule(Status="Disabled", Expiration={})],
+            "older versions stay for ever",
+        ),
+        (
             [rule(NoncurrentVersionExpiration={"NoncurrentDays": 90})],
             "older versions stay for 90 days more",
         ),
@@ -118,6 +122,7 @@ def test_policy_that_does_something_else(rules: list[dict[str, Any]], problem: s
         [],
         [rule(Status="Disabled")],
         [rule("tests/")],
+        [rule(None, Prefix="tests/")],
         # It deletes nothing that is not deleted already.
         [rule(Expiration={})],
     ],
