@@ -219,3 +219,26 @@ def test_erasure_that_is_requested_during_an_import(
     receipt = erase.proceed(platform.settings, erasure_id, clock=platform.clock)
     assert receipt.is_complete
     assert platform.objects() == []
+
+
+@pytest.mark.parametrize("length", [9, 999])
+def test_token_that_the_platform_has_not_got_yet(make_platform: MakePlatform, length: int) -> None:
+    """With the account, the sign-in stays: the platform gets the newest token, if it fits, and that
+    is no authorization."""
+    platform = make_platform(users=2)
+    platform.load()
+    newest = b"x" * length
+    platform.execute(
+        "INSERT INTO songswap.tokens"
+        " (user_id, access_token, refresh_token, expires_at, platform_digest, stored_at)"
+        " SELECT id, '', %s, now(), sha256(convert_to(refresh_token, 'UTF8')), now()"
+        ' FROM "SpotifyTokens" WHERE id = 1',
+        newest,
+    )
+    stored = 'SELECT refresh_token FROM "SpotifyTokens" WHERE id = 1'
+    ((before,),) = platform.rows(stored)
+    assert erase_all(platform, 1, keeps_account=True).is_complete
+    assert platform.rows(stored) == [(newest.decode() if length < 256 else before,)]
+    platform.advance(minutes=60)
+    assert platform.load()["polled"] == 1
+    assert rows_of(platform, 1) == {"Users": 1, "SpotifyTokens": 1}

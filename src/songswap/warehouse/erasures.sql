@@ -20,11 +20,12 @@ WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL
 SELECT requested_at FROM songswap.erasures WHERE user_id = %(user_id)s AND renewed_at IS NULL
 
 -- name: request
+-- The row of tokens is locked: what the pipeline is about to store there is the same authorization.
 -- The one that is in force goes on. One that has ended begins again where the account is to go after all,
 -- the user has authorized again since, or rows have come back, as from a backup.
 INSERT INTO songswap.erasures AS e (user_id, requested_at, reason, keeps_account, refresh_digest)
 VALUES (%(user_id)s, %(now)s, %(reason)s, %(keeps_account)s, (
-  SELECT sha256(convert_to(refresh_token, 'UTF8')) FROM "SpotifyTokens" WHERE id = %(user_id)s
+  SELECT sha256(convert_to(refresh_token, 'UTF8')) FROM "SpotifyTokens" WHERE id = %(user_id)s FOR UPDATE
 ))
 ON CONFLICT (user_id) WHERE renewed_at IS NULL DO UPDATE SET
   keeps_account = e.keeps_account AND EXCLUDED.keeps_account,

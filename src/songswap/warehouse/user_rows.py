@@ -12,6 +12,7 @@ nobody, and goes with age, see `maintenance`.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import psycopg
 
@@ -144,6 +145,8 @@ def _delete_rest(connection: psycopg.Connection, erasure: Erasure) -> str | None
         lock_to_erase(connection, erasure.user_id)
         erasures.keep_digest(connection, erasure.erasure_id)
         connection.execute(_SQL["check_at_once"])
+        if erasure.keeps_account:
+            _hand_back_tokens(connection, erasure)
         removed = {
             table: connection.execute(_SQL[statement], params).rowcount
             for table, statement in _REST.items()
@@ -158,6 +161,14 @@ def _delete_rest(connection: psycopg.Connection, erasure: Erasure) -> str | None
                 refusal = _refusal(error, erasure.user_id)
         _record(connection, erasure, removed)
     return refusal
+
+
+def _hand_back_tokens(connection: psycopg.Connection, erasure: Erasure) -> None:
+    """Give the platform the newest tokens of a user who keeps the account, if they fit."""
+    params = {"user_id": erasure.user_id, "erasure_id": erasure.erasure_id}
+    # Tokens that are too long never came there, and the web app has lived without them.
+    with suppress(psycopg.errors.StringDataRightTruncation), connection.transaction():
+        connection.execute(_SQL["hand_back_tokens"], params)
 
 
 def _refusal(error: psycopg.Error, user_id: int) -> str:

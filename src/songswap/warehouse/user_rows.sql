@@ -127,6 +127,23 @@ DELETE FROM songswap.polls WHERE user_id = %(user_id)s
 -- The digest that a new authorization is compared with is in songswap.erasures.
 DELETE FROM songswap.grants WHERE user_id = %(user_id)s
 
+-- name: hand_back_tokens
+-- Of a user who keeps the account: tokens that the platform has not got yet, because its row was locked. The
+-- ones that it has are of no use. It is no new authorization, so the erasure has their digest.
+WITH handed_back AS (
+  UPDATE "SpotifyTokens" t SET
+    access_token = CASE WHEN k.access_token <> '' THEN convert_from(k.access_token, 'UTF8')
+      ELSE t.access_token END,
+    refresh_token = convert_from(k.refresh_token, 'UTF8')
+  FROM songswap.tokens k
+  WHERE t.id = %(user_id)s AND k.user_id = t.id
+    AND k.platform_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
+    AND k.platform_digest <> sha256(k.refresh_token)
+  RETURNING k.platform_digest, sha256(k.refresh_token) AS digest
+)
+UPDATE songswap.erasures e SET refresh_digest = h.digest
+FROM handed_back h WHERE e.erasure_id = %(erasure_id)s AND e.refresh_digest = h.platform_digest
+
 -- name: delete_tokens
 -- The pipeline's copy.
 DELETE FROM songswap.tokens WHERE user_id = %(user_id)s
