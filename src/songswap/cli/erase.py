@@ -18,15 +18,18 @@ from songswap.terminal.console import (
 )
 
 if TYPE_CHECKING:
-    from songswap.pipelines.erase import Preview, Receipt
+    from songswap.pipelines.receipts import Preview, Receipt
     from songswap.warehouse.erasures import Place
 
 _NAMES = {"warehouse": "warehouse", "s3": "S3"}
 
-_TAKEN_OUT = dict.fromkeys(
-    ("songswap.runs", "songswap.steps", "songswap.snapshots"), " (taken out)"
-)
-"""Tables whose rows stay, without the user."""
+_TITLES = {
+    # Rows that stay, without the user.
+    "songswap.runs": "songswap.runs (taken out)",
+    "songswap.steps": "songswap.steps (taken out)",
+    "songswap.snapshots": "songswap.snapshots (taken out)",
+    "unlisted": "whose versions the server cannot list",
+}
 
 
 def erase(
@@ -172,7 +175,7 @@ def _counted(place: str, counts: dict[str, int], otherwise: str) -> list[tuple[s
     return [
         (
             "" if number else place,
-            f"{kind}{' (taken out)' if kind in _TAKEN_OUT else ''}",
+            _TITLES.get(kind, kind),
             f"{count:,}",
         )
         for number, (kind, count) in enumerate(ordered)
