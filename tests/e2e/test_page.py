@@ -161,7 +161,7 @@ def test_text_from_outside_is_never_markup(
     expect(banner(watched)).to_contain_text(HOSTILE)
     section = watched.page.locator("section", has_text="Hosts and their spools")
     expect(section).to_contain_text(HOSTILE)
-    expect(watched.page.locator("section", has_text="To erase")).to_contain_text(HOSTILE)
+    expect(watched.page.get_by_role("region", name="To erase")).to_contain_text(HOSTILE)
     assert watched.page.locator(".songswap img").count() == 0
     assert watched.page.title() != "owned"
     links = watched.page.locator(".songswap a").evaluate_all("all => all.map(one => one.href)")
@@ -301,7 +301,7 @@ def test_who_has_to_be_erased(opened: Open, api_server: ApiServer, page_warehous
         )
     watched = opened(api_server)
     page = watched.page
-    section = page.locator("section", has_text="To erase")
+    section = page.get_by_role("region", name="To erase")
     expect(section.get_by_label("Users who have to be erased").locator("tbody tr")).to_have_count(4)
     for text in ("overdue", "today", "tomorrow", "in 4 days", "gone from the platform"):
         expect(section).to_contain_text(text)
