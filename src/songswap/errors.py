@@ -32,6 +32,7 @@ SongSwapError
 ├── AlertError                 Discord did not accept a message
 │   └── UnknownToDiscord       no such webhook or message (404)
 ├── ExportRefused              not an export, or another user's: nothing was imported
+├── HandOverFailed             a user's data was not handed over: no file was left
 ├── ConnectFailed              a user could not be connected: nothing was stored
 ├── Interrupted                a signal stopped the work; what was in progress is stored
 │   └── TimedOut               the task's time limit was reached
@@ -221,6 +222,10 @@ class ConnectFailed(SongSwapError):
 
 class ExportRefused(SongSwapError):
     """A user's export cannot be imported; says why, and that nothing was."""
+
+
+class HandOverFailed(SongSwapError):
+    """A user's data cannot be handed over; says why, and that no file was left."""
 
 
 class Interrupted(SongSwapError):

@@ -105,8 +105,18 @@ def examples(*lines: str) -> str:
 
 
 _ORDER = (
-    *("demo", "migrate", "connect", "check", "load", "status", "grants", "import", "backfill"),
-    *("replay", "drain", "spool", "maintenance", "deployment", "dags", "spark", "simulator"),
+    *("demo", "migrate", "connect", "check", "load", "status", "grants", "import", "export"),
+    *(
+        "backfill",
+        "replay",
+        "drain",
+        "spool",
+        "maintenance",
+        "deployment",
+        "dags",
+        "spark",
+        "simulator",
+    ),
 )
 
 

@@ -1,7 +1,6 @@
 """Read the files of an export one by one: rows, what is archived of them, and whose they are."""
 
 import logging
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from songswap.transform.exports import files
 from songswap.transform.exports.kinds import WITHOUT_TRACKS
 from songswap.transform.exports.rows import require_plausible
 from songswap.transform.exports.streams import File
+from songswap.transform.handover.manifest import plain_name
 
 log = logging.getLogger(__name__)
 
@@ -108,17 +108,11 @@ def require_owner(package: Contents, user_id: int, spotify_id: str) -> None:
     Raises:
         ExportRefused: they are not.
     """
-    owners = {_plain_name(owner) for file in package.files for owner in file.owners}
-    if owners - {_plain_name(spotify_id)}:
+    owners = {plain_name(owner) for file in package.files for owner in file.owners}
+    if owners - {plain_name(spotify_id)}:
         raise ExportRefused(
             f"This is the export of another user than {user_id}: the name at Spotify in it is not"
             " this user's. Nothing was imported. Some exports have a name where others"
             " have an id: if it is this user's all the same, import it alone, with"
             f" --user {user_id} --trust."
         )
-
-
-def _plain_name(name: str) -> str:
-    """A name without case, width and composition of its characters."""
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return plain.strip()
