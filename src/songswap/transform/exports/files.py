@@ -36,7 +36,7 @@ from songswap.transform.values import clean
 
 _NEEDED = (
     *("", "ts", "endTime", "ms_played", "msPlayed", "spotify_track_uri"),
-    *("ended_at", "played_at", "reported_at", "to_the_minute", "track_id", "id"),
+    *("ended_at", "played_at", "reported_at", "to_the_minute", "track_id", "id", "source"),
 )
 """Paths of fields without which a row is no stream, or no row of a hand-over."""
 

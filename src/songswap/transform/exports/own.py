@@ -17,7 +17,7 @@ from songswap.transform.exports.streams import File, implausible, text_of
 from songswap.transform.exports.times import AHEAD, export_time
 from songswap.transform.values import INTEGER_MAX, is_id, is_plausible, whole
 
-_FROM_API = "api"
+_FROM_API, _FROM_EXPORT = "api", "export"
 
 _NO_ID = "not an id"
 
@@ -28,8 +28,10 @@ def add_play(file: File, row: OwnPlay, imported_at: datetime) -> str | None:
     Returns:
         Why it can be none; None where it can.
     """
-    if row.source != _FROM_API:
+    if row.source == _FROM_EXPORT:
         return None
+    if row.source != _FROM_API:
+        return f"source: neither {_FROM_API} nor {_FROM_EXPORT}"
     if not row.track_id:
         return f"track_id: {responses.MISSING}"
     if not is_id(row.track_id):
