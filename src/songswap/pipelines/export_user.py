@@ -29,6 +29,11 @@ from songswap.warehouse.user_data import UserData, snapshot
 
 _REPORTED_EVERY = 5_000
 
+_SPOTIFY_FORMS = (
+    ("spotify: extended history", spotify.files),
+    ("spotify: account data", spotify.account_files),
+)
+
 Progress = Callable[[str, int, int], None]
 """Receives the step, how many rows are done, and how many there are; 0 while that is unknown."""
 
@@ -165,8 +170,8 @@ class _HandOver:
                 self.counts["listens_left_out"] += 1
 
     def _write_spotify(self) -> None:
-        for files in (spotify.files, spotify.account_files):
-            for file in files(self._read(STREAMS, f"spotify: {files.__name__}")):
+        for step, files in _SPOTIFY_FORMS:
+            for file in files(self._read(STREAMS, step)):
                 self.package.write(file.name, [file.content])
                 self.rows[file.name] = file.rows
                 self.counts["spotify_rows"] += file.rows

@@ -17,7 +17,7 @@ from songswap.warehouse.sql import statements
 
 _ROWS_AT_ONCE = 2_000
 
-_ACCOUNT = ("grant", "tokens", "exchange", "poll")
+_ACCOUNT = ("grant", "tokens", "exchange", "poll", "disconnect")
 
 _SQL = statements("user_data.sql")
 

@@ -21,6 +21,9 @@ SELECT begun_at, claimed_until FROM songswap.token_exchanges WHERE user_id = %(u
 SELECT polled_at, answered_at, first_answered_at, newest_played_at, plays_per_hour, problem
 FROM songswap.polls WHERE user_id = %(user_id)s
 
+-- name: disconnect
+SELECT reason, since FROM songswap.disconnects WHERE user_id = %(user_id)s
+
 -- name: erasures
 SELECT requested_at, reason, keeps_account, ended_at, renewed_at
 FROM songswap.erasures WHERE user_id = %(user_id)s ORDER BY requested_at
@@ -31,7 +34,7 @@ SELECT (SELECT count(*) FROM "History" WHERE user_id = %(user_id)s) AS plays,
   (SELECT count(*) FROM songswap.streams WHERE user_id = %(user_id)s) AS streams
 
 -- name: plays
--- OFFSET keeps a track's description in one place, where PostgreSQL remembers it for its next play.
+-- OFFSET keeps the description of a track apart, to be looked up by its key alone.
 SELECT h.played_at AT TIME ZONE 'UTC' AS played_at, h.track_id, d.track_name, d.artist_name,
   d.album_name, d.duration_ms
 FROM "History" h

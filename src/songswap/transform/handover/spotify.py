@@ -5,11 +5,12 @@ to, and a row without that is no stream. What is not stored is null: the IP addr
 ``offline_timestamp`` where the device was online.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
+
+import msgspec
 
 from songswap.transform.handover.lines import Row
 
@@ -50,7 +51,7 @@ def account_files(streams: Iterable[Row]) -> Iterator[File]:
 
 
 def _file(name: str, rows: list[dict[str, Any]]) -> File:
-    return File(name, len(rows), json.dumps(rows, ensure_ascii=False, indent=1).encode())
+    return File(name, len(rows), msgspec.json.format(msgspec.json.encode(rows), indent=2))
 
 
 def extended_row(stream: Row) -> dict[str, Any]:
