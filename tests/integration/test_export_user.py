@@ -33,7 +33,9 @@ NOT_HANDED_OVER = {
     # Digests of what is handed over itself.
     "fingerprint": "of a response or an item",
     # The machinery's own numbers, which say nothing of a person.
-    **dict.fromkeys(("holder", "spool_id", "place", "run_id", "erasure_id"), "a process, a host, a row"),
+    **dict.fromkeys(
+        ("holder", "spool_id", "place", "run_id", "erasure_id"), "a process, a host, a row"
+    ),
     "user_id": "the same in each row: account.json has it",
 }
 

@@ -52,17 +52,17 @@ def plan_load(
     stored: Stored,
     rule: Rule,
     names: NameLookup,
-    handed_over: Collection[tuple[datetime, str]] = (),
+    handed_over: Collection[tuple[datetime, str]] | None = None,
 ) -> LoadPlan:
     """Classify the streams of an export, and plan the rows that this changes.
 
     Args:
-        handed_over: the plays of the API, time and track, that came with them.
+        handed_over: of our own export, the plays of the API, time and track, that came with it.
     """
     known = from_rows(stored.streams)
-    settled = {at for at, track_id, _ in stored.plays if (at, track_id) in handed_over}
+    settled = {at for at, track_id, _ in stored.plays if (at, track_id) in (handed_over or ())}
     streams, number = _without_known_plays(streams, known, settled)
-    unique = deduplicate(streams, known, rule)
+    unique = deduplicate(streams, known, rule, is_settled=handed_over is not None)
     if number:
         unique.counts["duplicates"] += number
     unmatched = [(at, track_id) for at, track_id, outcome in stored.plays if outcome is None]
