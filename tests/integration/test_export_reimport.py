@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cutting_proxy import CUT, CuttingProxy
 from factories import MakePlatform, Platform
 
 from songswap.dev.stack.loopback import call
 from songswap.dev.stack.object_store import ObjectStore
-from songswap.errors import ExportRefused
+from songswap.errors import ExportRefused, WarehouseError
 from songswap.pipelines import replay
-from songswap.pipelines.export_user import export_user
-from songswap.pipelines.import_export import import_export
+from songswap.pipelines.export_user import default_name, export_user
+from songswap.pipelines.import_export import import_export, import_package
+from songswap.storage.export_inbox import find_exports
 
 HISTORY = 'SELECT played_at, track_id FROM "History" WHERE user_id = %s ORDER BY 1'
 STREAMS = """
@@ -37,6 +39,11 @@ SELECT h.played_at FROM "History" h WHERE user_id = %s AND NOT EXISTS (
   SELECT FROM songswap.streams s
   WHERE s.user_id = h.user_id AND s.played_at = h.played_at AND s.outcome = 'loaded')
 """
+EMPTY = """
+TRUNCATE "Tracks", "Artists", "History", songswap.streams, songswap.imports,
+  songswap.export_tracks, songswap.estimated_durations, songswap.enrichment_queue CASCADE
+"""
+POINTS = 20
 OUTCOMES = ("loaded", "merged", "duplicates", "repeated", "short", "private", "unidentified")
 
 
@@ -334,11 +341,57 @@ def test_zip_that_is_not_whole_is_refused(
     assert imported(target, zipped())["loaded"] == len(rows(source, HISTORY))
 
 
-def test_unpacked_zip_and_inbox_are_read_too(
+def test_import_that_is_cut_anywhere_gives_the_same(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Whatever was stored by then; also between the plays of the API and the streams."""
+    path, target = handed_over(source, tmp_path / "out.zip"), empty()
+    user, between, lost = source.user_id("listener-0001"), 0, 0
+    truth = [rows(source, query) for query in (HISTORY, STREAMS, TRACKS)]
+
+    def run(dsn: str) -> None:
+        settings = replace(target.settings, warehouse_dsn=dsn)
+        import_export(settings, user, [path], "import", lambda *_: None, target.clock)
+
+    with CuttingProxy(target.settings.warehouse_dsn) as proxy:
+        proxy.strike(None)
+        run(proxy.dsn)
+        messages = proxy.seen
+        for point in range(1, POINTS + 1):
+            target.execute(EMPTY)
+            proxy.strike(max(1, point * messages // POINTS), CUT)
+            try:
+                run(proxy.dsn)
+            except WarehouseError:
+                lost += 1
+            stored = rows(target, HISTORY), rows(target, STREAMS)
+            assert len(stored[1]) in (0, len(truth[1])), "streams are stored in part"
+            between += bool(stored[0]) and not stored[1]
+            run(target.settings.warehouse_dsn)
+            assert [rows(target, query) for query in (HISTORY, STREAMS, TRACKS)] == truth, point
+    assert lost > POINTS // 2
+    assert between > 0, "no point was between the two"
+
+
+def test_zip_in_an_inbox_is_found(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """By the name that it has if no other is given."""
+    user, inbox, target = source.user_id("listener-0001"), tmp_path / "inbox", empty()
+    inbox.mkdir()
+    handed_over(source, inbox / default_name(user, source.clock()))
+    [package] = find_exports(str(inbox), None).packages
+    assert package.user_id == user
+    done = import_package(target.settings, "run", package, target.clock)
+    assert (done.problem, done.left_out) == (None, ())
+    assert rows(target, HISTORY) == rows(source, HISTORY)
+
+
+def test_unpacked_zip_is_read_too(
     source: Platform, empty: Callable[[], Platform], tmp_path: Path
 ) -> None:
     path = handed_over(source, tmp_path / "out.zip")
-    folder = tmp_path / "inbox" / f"user{source.user_id('listener-0001')}"
+    folder = tmp_path / "unpacked"
     with zipfile.ZipFile(path) as package:
         package.extractall(folder)
     counts = imported(empty(), folder)
