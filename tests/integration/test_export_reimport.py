@@ -43,6 +43,23 @@ EMPTY = """
 TRUNCATE "Tracks", "Artists", "History", songswap.streams, songswap.imports,
   songswap.export_tracks, songswap.estimated_durations, songswap.enrichment_queue CASCADE
 """
+AMBIGUOUS = """
+INSERT INTO songswap.streams (user_id, ended_at, ms_played, place, outcome, to_the_minute,
+  track_name, artist_name)
+SELECT %s, '2015-01-01 00:00Z', 200000, 0, 'unidentified', true, name, artist
+FROM songswap.export_tracks ORDER BY id LIMIT 1
+"""
+"""A row whose names fitted several tracks where it was imported, and fit one elsewhere."""
+REPEATED_IN_PART = """
+UPDATE songswap.streams SET ms_played = ms_played + 5000
+WHERE (user_id, ended_at) = (
+  SELECT s.user_id, s.ended_at FROM songswap.streams s
+  JOIN "Tracks" t ON t.id = s.track_id AND t.duration_ms > 0
+  LEFT JOIN songswap.estimated_durations d ON d.id = t.id
+  WHERE s.reason_end = 'trackdone' AND d.id IS NULL ORDER BY 2 LIMIT 1
+)
+"""
+"""A stream that is longer than its track."""
 POINTS = 20
 OUTCOMES = ("loaded", "merged", "duplicates", "repeated", "short", "private", "unidentified")
 
@@ -133,6 +150,8 @@ def test_empty_warehouse_gets_the_same_plays(
     source: Platform, empty: Callable[[], Platform], tmp_path: Path
 ) -> None:
     """To the millisecond; and the rows of exports, and what is known of the tracks."""
+    source.execute(AMBIGUOUS, source.user_id("listener-0001"))
+    source.execute(REPEATED_IN_PART)
     path = handed_over(source, tmp_path / "out.zip")
     target = empty()
     counts = imported(target, path)
@@ -183,6 +202,22 @@ def test_any_order_with_the_api_and_spotify_gives_the_same_plays(
             steps[step](target)
         assert by_minute(target) == truth, order
         assert {row[0] for row in rows(target, OF_API)} == of_api, order
+
+
+def test_gap_stays_open(source: Platform, tmp_path: Path) -> None:
+    """The zip can lack its plays too; Spotify's own export has them, and closes it."""
+    path = handed_over(source, tmp_path / "out.zip")
+    user = source.user_id("listener-0001")
+    source.execute(
+        "INSERT INTO songswap.gaps (user_id, after, before, found_at, run_id)"
+        " VALUES (%s, '2026-11-20 10:00Z', '2026-11-20 11:00Z', now(), 'run')",
+        user,
+    )
+    is_open = "SELECT closed_at IS NULL FROM songswap.gaps WHERE user_id = %s AND run_id = 'run'"
+    imported(source, path)
+    assert rows(source, is_open) == [(True,)]
+    imported(source, spotify_export(source, tmp_path / "extended.zip", "extended"))
+    assert rows(source, is_open) == [(False,)]
 
 
 def test_replay_of_the_archive_gives_it_back(

@@ -19,7 +19,7 @@ Play = tuple[datetime, str]
 def plan(
     streams: list[Stream], stored: Stored, handed_over: set[Play] | None = None, rule: Rule = RULE
 ) -> LoadPlan:
-    return plan_load(1, streams, stored, rule, lambda _: {}, handed_over or set())
+    return plan_load(1, streams, stored, rule, lambda _: {}, handed_over)
 
 
 def unmatched(plays: set[Play]) -> list[tuple[datetime, str, str | None]]:
@@ -147,15 +147,15 @@ def test_play_that_is_stored_with_another_row_stays_with_it() -> None:
 def test_time_of_a_play_is_near_its_end() -> None:
     """A person who edits it cannot move a play elsewhere."""
     for shift in (timedelta(hours=1), -timedelta(seconds=61)):
-        [play] = plan([STREAM._replace(played_at=BEGIN + shift)], Stored([], [])).plays
+        [play] = plan([STREAM._replace(played_at=BEGIN + shift)], Stored([], []), set()).plays
         assert play.played_at == BEGIN
     at = BEGIN - timedelta(seconds=59)
-    assert plan([STREAM._replace(played_at=at)], Stored([], [])).plays[0].played_at == at
+    assert plan([STREAM._replace(played_at=at)], Stored([], []), set()).plays[0].played_at == at
 
 
 def test_private_session_is_no_play_whatever_is_claimed() -> None:
     hidden = STREAM._replace(played_at=BEGIN, incognito=True)
-    assert plan([hidden], Stored([], [])).plays == []
+    assert plan([hidden], Stored([], []), set()).plays == []
 
 
 def test_what_one_export_told_apart_is_no_double_in_another_warehouse() -> None:
@@ -171,3 +171,27 @@ def test_what_one_export_told_apart_is_no_double_in_another_warehouse() -> None:
         second = plan(own, known(first, set()), set())
         assert len(second.plays) == 1
         assert second.withdrawn == []
+
+
+def test_plays_that_were_told_apart_are_all_loaded() -> None:
+    """In an empty warehouse: of one device that overlap, and of one minute in two exports."""
+    later = STREAM._replace(ended_at=BEGIN + timedelta(seconds=3))
+    rough = STREAM._replace(to_the_minute=True, platform=None)
+    for other in (later, rough):
+        assert len(plan([STREAM, other], Stored([], [])).plays) == 1, "Spotify's rows are one"
+        times = BEGIN, BEGIN + timedelta(milliseconds=1)
+        own = [row._replace(played_at=at) for row, at in zip((STREAM, other), times, strict=True)]
+        result = plan(own, Stored([], []), set())
+        assert [play.played_at for play in result.plays][:1] == [BEGIN]
+        assert len(result.plays) == 2
+
+
+def test_settled_time_is_not_taken_by_another_play() -> None:
+    """One that counts as a play in the other warehouse alone, and ended at the same time."""
+    short = STREAM._replace(ms_played=10_000, track_id="t2")
+    own = [short, STREAM._replace(played_at=BEGIN)]
+    plays = plan(own, Stored([], []), set(), Rule(5_000)).plays
+    assert [(play.track_id, play.played_at) for play in plays] == [
+        ("t1", BEGIN),
+        ("t2", BEGIN + timedelta(milliseconds=1)),
+    ]
