@@ -5,7 +5,7 @@ to, and a row without that is no stream. What is not stored is null: the IP addr
 ``offline_timestamp`` where the device was online.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
@@ -31,27 +31,35 @@ class File(NamedTuple):
 def files(streams: Iterable[Row]) -> Iterator[File]:
     """Yield the files of the extended streaming history, from all streams in the order of time."""
     exact = (stream for stream in streams if not stream["to_the_minute"])
-    number = 0
-    while part := list(islice(exact, ROWS_OF_FILE)):
-        first, last = part[0]["ended_at"].year, part[-1]["ended_at"].year
+    for number, (part, first, last) in enumerate(_parts(exact, extended_row)):
         years = f"{first}-{last}" if first != last else f"{first}"
-        name = f"spotify/Streaming_History_Audio_{years}_{number}.json"
-        yield _file(name, [extended_row(stream) for stream in part])
-        number += 1
+        yield _file(f"spotify/Streaming_History_Audio_{years}_{number}.json", part)
 
 
 def account_files(streams: Iterable[Row]) -> Iterator[File]:
     """Yield the files of the account data, from all streams in the order of time."""
     rough = (stream for stream in streams if stream["to_the_minute"])
-    number = 0
-    while part := list(islice(rough, ROWS_OF_FILE)):
-        name = f"spotify/StreamingHistory_music_{number}.json"
-        yield _file(name, [account_row(stream) for stream in part])
-        number += 1
+    for number, (part, _, _) in enumerate(_parts(rough, account_row)):
+        yield _file(f"spotify/StreamingHistory_music_{number}.json", part)
 
 
-def _file(name: str, rows: list[dict[str, Any]]) -> File:
-    return File(name, len(rows), msgspec.json.format(msgspec.json.encode(rows), indent=2))
+def _parts(
+    streams: Iterable[Row], to_row: Callable[[Row], dict[str, Any]]
+) -> Iterator[tuple[list[bytes], int, int]]:
+    """Yield the rows of each file as JSON, and the years of its first and last stream."""
+    left = iter(streams)
+    while True:
+        years, part = [], []
+        for stream in islice(left, ROWS_OF_FILE):
+            years.append(stream["ended_at"].year)
+            part.append(msgspec.json.encode(to_row(stream)))
+        if not part:
+            return
+        yield part, years[0], years[-1]
+
+
+def _file(name: str, rows: list[bytes]) -> File:
+    return File(name, len(rows), b"[\n" + b",\n".join(rows) + b"\n]\n")
 
 
 def extended_row(stream: Row) -> dict[str, Any]:
