@@ -159,8 +159,12 @@ class Airflow:
             "output": str(output),
             "sources": sources and str(sources),
         }
-        # Airflow reads its settings when it is imported.
-        own = {name: value for name, value in more.items() if name.startswith("AIRFLOW__")}
+        # Airflow reads its settings when it is imported, but for those of metrics.
+        own = {
+            name: value
+            for name, value in more.items()
+            if name.startswith("AIRFLOW__") and not name.startswith("AIRFLOW__METRICS__")
+        }
         self.forks.run(run, self.environment() | own)
         log = output.read_text(errors="replace")
         assert result.exists(), log[-6000:]

@@ -27,6 +27,8 @@ from airflow.sdk.execution_time.supervisor import (
     PsutilTracker,
     set_supervisor_comms,
 )
+from airflow.sdk.observability import stats
+from airflow.sdk.observability.metrics import stats_utils
 
 
 @contextmanager
@@ -91,6 +93,8 @@ def call_back(bag: DagBag, run: Any, reason: str, last: Any = None) -> None:
 
 def main(dag_ids: str, result: str, conf: str, at: str) -> None:
     """Run DAGs in turn; write the result of a single one, or of several by id."""
+    # As in the process of a task: metrics are sent where they are on.
+    stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
     bag = DagBag()
     results = {name: run_one(bag, name, json.loads(conf), at) for name in dag_ids.split(",")}
     Path(result).write_text(json.dumps(results if len(results) > 1 else results[dag_ids]))

@@ -300,6 +300,13 @@ def test_services_are_confined(compose: ComposeFile) -> None:
         assert re.fullmatch(r"[\w./-]+:\d[\w.-]*", service["image"]), name
 
 
+def test_logs_of_services_are_bounded(compose: ComposeFile) -> None:
+    """They may name users: 50 MB a container, as docs/operations.md and docs/privacy.md have it."""
+    for name, service in each_service(compose):
+        bounded = {"driver": "local", "options": {"max-size": "10m", "max-file": "5"}}
+        assert service["logging"] == bounded, name
+
+
 def test_services_come_back(compose: ComposeFile) -> None:
     """What runs for long is checked and restarted; it starts when what it needs is well."""
     conditions = set()

@@ -90,6 +90,12 @@ def differing(stack: Stack, receiver: VictoriaMetrics) -> dict[str, tuple[float,
         'airflow_songswap_rows{table="features"}': 'SELECT count(*) FROM "TrackFeatures"',
         "airflow_songswap_gaps_open": "SELECT count(*) FROM songswap.gaps WHERE closed_at IS NULL",
         "airflow_songswap_rejected_items": "SELECT count(*) FROM songswap.rejected_items",
+        'airflow_songswap_wait_seconds{for="spotify"}': (
+            "SELECT total / 1000.0 FROM songswap.totals WHERE name = 'spotify_ms'"
+        ),
+        'airflow_songswap_work_seconds{step="load"}': (
+            "SELECT total / 1000.0 FROM songswap.totals WHERE name = 'load_ms'"
+        ),
         "airflow_songswap_play_newest_timestamp_seconds": (
             'SELECT extract(epoch FROM max(played_at)) FROM "History"'
         ),
@@ -164,20 +170,31 @@ def test_dashboard_shows_what_an_hour_brought(tmp_path: Path) -> None:
     was there before the first message is no part of an hour."""
     [plays] = targets("New plays an hour")
     [requests] = targets("Requests an hour")
+    [waits] = targets("Waits an hour")
+    [mean] = targets("Time of a request to Spotify")
     name = "airflow_songswap_requests"
     good, bad = ({"endpoint": "tracks", "outcome": outcome} for outcome in ("200", "429"))
+    spotify, locks = {"for": "spotify"}, {"for": "locks"}
     series = {
         "airflow_songswap_plays": "100 _x59 130 _x59 150 _x60",
         f"{name}{in_promql(good)}": "1000 _x59 1010 _x59 1030 _x60",
         f"{name}{in_promql(bad)}": "_x60 7 _x59 7 _x60",
+        f"airflow_songswap_wait_seconds{in_promql(spotify)}": "200 _x59 204.25 _x59 204.25 _x60",
+        f"airflow_songswap_wait_seconds{in_promql(locks)}": "0 _x59 0 _x59 30 _x60",
     }
-    steps = [
+    steps: list[tuple[str, str, dict[str, float]]] = [
         (plays, "5m", {}),
         (requests, "5m", {}),
         (plays, "70m", {"": 30}),
         (plays, "130m", {"": 20}),
         (requests, "70m", {in_promql(good): 10, in_promql(bad): 7}),
         (requests, "130m", {in_promql(good): 20, in_promql(bad): 0}),
+        (waits, "5m", {}),
+        (waits, "70m", {in_promql(spotify): 4.25, in_promql(locks): 0}),
+        (waits, "130m", {in_promql(spotify): 0, in_promql(locks): 30}),
+        # Of 10 requests that succeeded and 7 that did not.
+        (mean, "70m", {"": 0.25}),
+        (mean, "130m", {"": 0}),
     ]
     case = {
         "interval": "1m",

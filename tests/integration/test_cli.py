@@ -103,10 +103,12 @@ def test_load_takes_settings_from_dotenv(make_platform: MakePlatform, tmp_path: 
     assert counts["plays"] == platform.history().total() > 0
     assert platform.history() == platform.reachable()
     assert "enrich artist" in first.stderr
+    assert counts["fetch_ms"] > 0
 
     shown = songswap(tmp_path, "load")
     assert shown.returncode == 0, shown.stderr
     assert "unchanged" in shown.stdout
+    assert "fetch ms" not in shown.stdout
 
 
 def test_migrate_waits_for_the_server(tmp_path: Path, free_port: Callable[[], int]) -> None:

@@ -1,6 +1,9 @@
 """Errors as one line that may be shown to people, and advice for operators."""
 
+import os
 import re
+import traceback
+from pathlib import PurePath
 from typing import NamedTuple, Self
 
 from songswap import errors
@@ -9,9 +12,6 @@ from songswap.errors import SongSwapError
 MOST_CHARACTERS = 500
 
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_LIKE_A_KEY = re.compile(r"(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}")
-_IN_AN_ADDRESS = re.compile(r"://[^\s/@]*@")
 
 _CLEAR = "Clear the failed task once it is fixed: nothing is loaded twice."
 
@@ -150,15 +150,14 @@ class Problem(NamedTuple):
     def of(cls, error: BaseException) -> Self:
         """Describe an error.
 
-        The pipeline's own errors are sentences for operators. Those of other code may hold rows or
-        secrets: quoted parts, and what looks like a key, are left out.
+        The pipeline's own errors are sentences for operators. Those of other code may hold rows,
+        names or secrets in any form: of these only the class is told, and where it was raised.
         """
-        kind = type(error).__name__
-        text = (str(error).strip().splitlines() or [""])[0]
-        if not isinstance(error, SongSwapError):
-            text = _IN_AN_ADDRESS.sub("://…@", _LIKE_A_KEY.sub("…", _QUOTED.sub("…", text)))
-            text = f"{kind}: {text}" if text else kind
-        return cls(kind, cut(text, MOST_CHARACTERS))
+        if isinstance(error, SongSwapError):
+            text = (str(error).strip().splitlines() or [""])[0]
+        else:
+            text = f"{type(error).__name__}{_reason_of_system(error)}{_place(error)}"
+        return cls(type(error).__name__, cut(text, MOST_CHARACTERS))
 
     @property
     def what_to_do(self) -> str:
@@ -171,3 +170,18 @@ class Problem(NamedTuple):
         if self.kind in ("", "RunFailed"):
             return re.sub(r"\d+", "…", self.text)
         return self.kind
+
+
+def _reason_of_system(error: BaseException) -> str:
+    """Return the system's reason of an error, such as a full disk; it names no file."""
+    number = error.errno if isinstance(error, OSError) else None
+    return f" ({os.strerror(number)})" if isinstance(number, int) else ""
+
+
+def _place(error: BaseException) -> str:
+    """Return the last line of the pipeline that an error came through, or of any other code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "songswap" in PurePath(frame.filename).parts]
+    for frame in [*frames, *own][-1:]:
+        return f" in {PurePath(frame.filename).name}, line {frame.lineno}"
+    return ""

@@ -37,6 +37,6 @@ def load(
         print_json({"run_id": name, **run_counts.as_json(counts)})
         return
     table = Rows("what", "number", title="What was loaded")
-    for what, count in counts.items():
+    for what, count in run_counts.in_short(counts).items():
         table.add_row(what.replace("_", " "), f"{count:,}")
     out.print(table)

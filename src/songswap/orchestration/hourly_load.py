@@ -11,7 +11,7 @@ from songswap.orchestration import counts, metrics
 from songswap.orchestration.alerts import add_notices, failed_tasks
 from songswap.orchestration.connections import read_settings
 from songswap.orchestration.runs import current_run_id
-from songswap.pipelines import batch, heavy_listeners, hourly_load
+from songswap.pipelines import batch, heavy_listeners, hourly_load, run_counts
 from songswap.pipelines import enrich as enrichment
 from songswap.settings import Settings
 
@@ -70,8 +70,9 @@ def summarise() -> dict[str, int]:
     add_notices(summary.notices)
     metrics.emit(settings, run_id, summary)
     summary.require_success()
-    width = max(map(len, summary.counts))
-    for name, count in summary.counts.items():
+    shown = run_counts.in_short(summary.counts)
+    width = max(map(len, shown))
+    for name, count in shown.items():
         log.info("%s  %s", name.ljust(width), f"{count:,}")
     return summary.counts
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import partial
 
 from songswap.clock import utc_now
+from songswap.durations import Durations
 from songswap.errors import Interrupted, SongSwapError
 from songswap.pipelines import run_counts
 from songswap.pipelines.batch_load import BatchLoader, load_step
@@ -100,10 +101,13 @@ def fetch_batch(
         me = opened.enter_context(spool.working(run_id, batch))
         # Read before the drain, after which they may have left the spool.
         done = spool.users_of(run_id, batch)
-        drained, not_drained = _tried(partial(_drain, settings, spool, run_id, batch, clock, me))
+        durations = Durations()
+        with durations.measured():
+            drain = partial(_drain, settings, spool, run_id, batch, clock, me)
+            drained, not_drained = _tried(drain)
         if not_drained:
             log.warning("The spool was not drained before batch %d: %s", batch, not_drained)
-        loader = opened.enter_context(BatchLoader(settings, run_id, batch, clock))
+        loader = opened.enter_context(BatchLoader(settings, run_id, batch, clock, durations))
         caller = Caller(me, done, loader.spooled)
         fetched = _tried(partial(fetch, settings, run_id, batch, clock, caller))
         reporting = partial(_report, settings, spool, clock, me)

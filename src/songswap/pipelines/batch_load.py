@@ -17,6 +17,7 @@ from typing import Self
 import psycopg
 
 from songswap.clock import utc_now
+from songswap.durations import Durations
 from songswap.errors import SongSwapError
 from songswap.pipelines.load import load_responses
 from songswap.settings import Settings
@@ -49,14 +50,23 @@ class BatchLoader:
     """Loads the responses of a batch from the spool until `end`; use it as a context manager.
 
     When the block is left before `end`, the group in progress is loaded, and no other.
+
+    Args:
+        durations: of what was done before for the step, to be recorded with those of the load.
     """
 
     def __init__(
-        self, settings: Settings, run_id: str, batch: int, clock: Callable[[], datetime]
+        self,
+        settings: Settings,
+        run_id: str,
+        batch: int,
+        clock: Callable[[], datetime],
+        durations: Durations | None = None,
     ) -> None:
         self._settings = settings
         self._of = (run_id, batch)
         self._clock = clock
+        self._durations = durations or Durations()
         self._spooled: SimpleQueue[int | None] = SimpleQueue()
         self._stopped = False
         self._counts: Counter[str] = Counter()
@@ -76,7 +86,7 @@ class BatchLoader:
         self._spooled.put(responses)
 
     def end(self) -> dict[str, int]:
-        """Load the rest, and record that the step ended; its counts are recorded already.
+        """Load the rest, and record that the step ended; its rows are counted already.
 
         Returns:
             Counts of new rows, see `songswap.pipelines.load.load_responses`.
@@ -99,7 +109,8 @@ class BatchLoader:
     def _record(self, problem: str | SongSwapError | None) -> None:
         (run_id, batch), now = self._of, self._clock()
         with connect(self._settings.warehouse_dsn) as connection:
-            runs.end_step(connection, run_id, "load", batch, {}, now, problem)
+            counts = self._durations.in_ms()
+            runs.end_step(connection, run_id, *load_step(batch), counts, now, problem)
 
     def _refused(self) -> str | None:
         """The problem where responses of the batch were refused."""
@@ -110,7 +121,11 @@ class BatchLoader:
     def _load_groups(self) -> None:
         last = waiting = 0
         ended = False
-        with Spool(self._settings.spool) as spool, ExitStack() as session:
+        with (
+            self._durations.measured(),
+            Spool(self._settings.spool) as spool,
+            ExitStack() as session,
+        ):
             connection: psycopg.Connection | None = None
             while not self._stopped:
                 while waiting < GROUP and not ended:

@@ -13,6 +13,7 @@ from datetime import datetime
 import psycopg
 
 from songswap.clock import utc_now
+from songswap.durations import Durations, timed
 from songswap.errors import QuotaReserved, SongSwapError
 from songswap.parallel import event_loop
 from songswap.pipelines.metadata_fetcher import open_fetcher
@@ -59,11 +60,12 @@ async def _enrich(
     settings: Settings, run_id: str, kind: str, clock: Callable[[], datetime]
 ) -> dict[str, int]:
     counts: Counter[str] = Counter()
+    durations = Durations()
     problem: str | SongSwapError | None = "it broke off, its task log says why"
     with connect(settings.warehouse_dsn) as connection:
         runs.require_plan(connection, run_id)
         try:
-            with translate_errors():
+            with translate_errors(), durations.measured(), timed("enrich"):
                 require_fit(connection, METADATA)
                 await _fetch_queued(settings, connection, kind, counts, clock)
             problem = not_loaded(kind, counts)
@@ -76,7 +78,8 @@ async def _enrich(
             raise
         finally:
             if not connection.closed:
-                runs.end_step(connection, run_id, f"enrich {kind}", 0, counts, clock(), problem)
+                found = {**counts, **durations.in_ms()}
+                runs.end_step(connection, run_id, f"enrich {kind}", 0, found, clock(), problem)
     return dict(counts)
 
 

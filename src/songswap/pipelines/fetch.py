@@ -19,6 +19,7 @@ from functools import partial
 import psycopg
 
 from songswap.clock import utc_now
+from songswap.durations import Durations, timed
 from songswap.errors import RateLimited, SongSwapError
 from songswap.parallel import event_loop
 from songswap.parallel.tasks import run_concurrently
@@ -93,7 +94,9 @@ async def _fetch(
     stop: asyncio.Event,
 ) -> dict[str, int]:
     in_flight, app = settings.spotify.in_flight, settings.spotify.client_id
+    durations = Durations()
     with (
+        durations.measured(),
         Spool(settings.spool, settings.spool_max_bytes, settings.keep_tokens) as spool,
         connect(settings.warehouse_dsn) as connection,
     ):
@@ -115,7 +118,8 @@ async def _fetch(
             if error := pauses.find(connection, app, clock()) or spool.full():
                 outcomes.stop(error)
             try:
-                await run_concurrently((poller.run(users, stop), spooler.run()))
+                with timed("fetch"):
+                    await run_concurrently((poller.run(users, stop), spooler.run()))
                 # Also where no user was left to poll when it was found.
                 if client.watch.wrong:
                     outcomes.stop(client.watch.wrong)
@@ -126,7 +130,7 @@ async def _fetch(
                     pauses.record(connection, app, outcomes.stopped_by, now)
                 counts = outcomes.final_counts()
                 counts.update(run_counts.of_calls(client.calls))
-                _record(connection, run_id, batch, outcomes, counts, problem, now)
+                _record(connection, run_id, batch, outcomes, counts, durations, problem, now)
     if outcomes.stopped_by:
         raise outcomes.stopped_by
     return dict(counts)
@@ -166,6 +170,7 @@ def _record(
     batch: int,
     outcomes: Outcomes,
     counts: Counter[str],
+    durations: Durations,
     problem: str | SongSwapError | None,
     now: datetime,
 ) -> None:
@@ -175,4 +180,5 @@ def _record(
         grants.record_refused(connection, outcomes.refused, run_id)
         grants.record_forbidden(connection, outcomes.forbidden(), run_id)
         grants.record_recovered(connection, outcomes.recovered)
-        runs.end_step(connection, run_id, "fetch", batch, counts, now, problem, outcomes.by_user)
+        found = {**counts, **durations.in_ms()}
+        runs.end_step(connection, run_id, "fetch", batch, found, now, problem, outcomes.by_user)

@@ -19,6 +19,7 @@ import psycopg
 from songswap.alerts.notices import Notice
 from songswap.alerts.problem import Problem
 from songswap.clock import utc_now
+from songswap.durations import Durations
 from songswap.errors import Interrupted, RunFailed, RunPaused, SongSwapError
 from songswap.pipelines import hours, run_notices, run_problems, snapshot
 from songswap.pipelines.batch import run_batches
@@ -57,9 +58,10 @@ def retry(
     ):
         require_schema(connection)
         runs.start(connection, run_id, clock())
-        step = StepKey("retry")
-        counts = drain_spool(settings, connection, spool, run_id, clock, step=step)
-        runs.end_step(connection, run_id, *step, {}, clock())
+        step, durations = StepKey("retry"), Durations()
+        with durations.measured():
+            counts = drain_spool(settings, connection, spool, run_id, clock, step=step)
+        runs.end_step(connection, run_id, *step, durations.in_ms(), clock())
     return counts
 
 

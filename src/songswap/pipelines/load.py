@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
+from songswap.durations import timed
 from songswap.errors import CorruptResponse, LoadIncomplete
 from songswap.models import Catalogue
 from songswap.parallel.gc_pause import gc_paused
@@ -38,6 +39,7 @@ REFUSED = (
 """Errors that a single response can cause: the others are loaded without it."""
 
 
+@timed("load")
 def load_responses(
     settings: Settings,
     connection: psycopg.Connection,

@@ -43,6 +43,14 @@ METRICS = {
     "songswap.import.rows": Definition(
         "rows of imported exports, by outcome", ("outcome",), grows=True
     ),
+    "songswap.wait.seconds": Definition(
+        "time of requests in flight, before they could be sent, of puts, and until locks were held",
+        ("for",),
+        grows=True,
+    ),
+    "songswap.work.seconds": Definition(
+        "time of fetching, loading and enriching, waits included", ("step",), grows=True
+    ),
     # Of the run that emits it.
     "songswap.run.success": Definition("1 if the last run ended well, else 0", ("dag_id",)),
     "songswap.run.success.timestamp.seconds": Definition("when a run ended well last", ("dag_id",)),

@@ -26,6 +26,15 @@ _WAITING = {
     "waiting_tokens": "tokens",
 }
 _RECCOBEATS = "reccobeats"
+_WAITED_FOR = {
+    "spotify": "spotify_ms",
+    "spotify_budget": "spotify_wait_ms",
+    "reccobeats": "reccobeats_ms",
+    "reccobeats_pause": "reccobeats_wait_ms",
+    "s3": "s3_ms",
+    "locks": "lock_wait_ms",
+}
+_WORKED = ("fetch", "load", "enrich")
 
 
 class Run(NamedTuple):
@@ -72,6 +81,10 @@ def of_totals(totals: Totals) -> Iterator[Metric]:
         for outcome in _ENRICHED:
             tags = {"kind": kind, "outcome": outcome}
             yield Metric("songswap.enrichment", runs.get(f"{kind}_{outcome}", 0), tags)
+    for waited_for, name in _WAITED_FOR.items():
+        yield Metric("songswap.wait.seconds", runs.get(name, 0) / 1000, {"for": waited_for})
+    for step in _WORKED:
+        yield Metric("songswap.work.seconds", runs.get(f"{step}_ms", 0) / 1000, {"step": step})
     for name, number in runs.items():
         if name.startswith(_CALLS):
             endpoint, _, outcome = name.removeprefix(_CALLS).rpartition(" ")

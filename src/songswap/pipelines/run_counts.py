@@ -10,6 +10,12 @@ _ENRICHED = tuple(
     for kind in ("track", "artist", "features")
     for what in ("requested", "received", "unknown", "postponed", "not_loaded", "held_back")
 )
+DURATIONS = (
+    *("fetch_ms", "load_ms", "enrich_ms", "spotify_ms", "spotify_wait_ms"),
+    *("reccobeats_ms", "reccobeats_wait_ms", "s3_ms", "lock_wait_ms"),
+)
+"""Sums of milliseconds, see `songswap.durations`."""
+
 NAMES = (
     *("users", "deferred", "endangered", "oldest_poll_minutes", "missing_users"),
     *("polled", "paused", "answered", "unchanged", "failed", "refused", "forbidden", "deleted"),
@@ -18,7 +24,7 @@ NAMES = (
     *("track_popularity", "track_previews", "features", "rejected_items", "data_fixes", "gaps"),
     *("gaps_closed", *_ENRICHED, "calls", "retried_archived", "retried_loaded", "tokens_stored"),
     *("expiring_in_30_days", "expiring_in_7_days", "expiring_in_1_days", "waiting_for_s3"),
-    *("waiting_for_warehouse", "waiting_tokens", "seconds"),
+    *("waiting_for_warehouse", "waiting_tokens", "seconds", *DURATIONS),
 )
 """What docs/data-model.md explains; `docs/json.md` names them too."""
 
@@ -37,6 +43,11 @@ def of_calls(spotify: Counter[str], *others: Counter[str]) -> Counter[str]:
     for calls in (spotify, *others):
         counts.update({f"{_CALLS}{kind}": number for kind, number in calls.items()})
     return counts
+
+
+def in_short(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts of a run that people read: without its durations."""
+    return {name: count for name, count in counts.items() if name not in DURATIONS}
 
 
 def as_json(counts: Mapping[str, int]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import aiohttp
 from zlib_ng import zlib_ng
 
 from songswap import settings
+from songswap.durations import timed
 from songswap.errors import RateLimited
 from songswap.spotify.clock_watch import ClockWatch
 from songswap.spotify.retry_policy import (
@@ -109,6 +110,9 @@ class HttpClient:
         self._budget = budget or Unlimited()
         self._watch = watch
         self._timing = timing or Timing()
+        # In flight, and waiting to be sent, as the counts of a run name them.
+        self._in_flight = service.name.lower()
+        self._waiting = f"{self._in_flight}_wait"
         self._resume_at = 0.0
         self._slots = asyncio.Semaphore(where.in_flight)
         self._first = asyncio.Lock()
@@ -142,8 +146,9 @@ class HttpClient:
         doubtful: HttpResponse | None = None
         send = partial(self._send_once, endpoint, method, url, request)
         while True:
-            await self._wait_for_pause()
-            await self._budget.take()
+            with timed(self._waiting, self._timing.monotonic):
+                await self._wait_for_pause()
+                await self._budget.take()
             response = await self._send_in_turn(send, doubtful)
             if isinstance(response, HttpResponse):
                 doubtful = response if response.is_doubtful else None
@@ -167,7 +172,8 @@ class HttpClient:
                     " again."
                 )
             wait_s = backoff_s(failures, self._where.first_wait_s, self._timing.jitter())
-            await self._timing.sleep(wait_s)
+            with timed(self._waiting, self._timing.monotonic):
+                await self._timing.sleep(wait_s)
 
     async def _send_in_turn(
         self, send: Callable[[], Awaitable[HttpResponse | Failure]], doubtful: HttpResponse | None
@@ -206,12 +212,13 @@ class HttpClient:
         try:
             async with self._slots:
                 sent_at = self._clock()
-                async with self._session.request(
-                    method, url, allow_redirects=False, **request
-                ) as response:
-                    body = await bodies.read(response)
-                    is_doubtful = not self._can_date(response.headers, sent_at)
-                    status, headers = response.status, response.headers
+                with timed(self._in_flight, self._timing.monotonic):
+                    async with self._session.request(
+                        method, url, allow_redirects=False, **request
+                    ) as response:
+                        body = await bodies.read(response)
+                        is_doubtful = not self._can_date(response.headers, sent_at)
+                        status, headers = response.status, response.headers
         except Exception as error:  # noqa: BLE001 - it is named and counted
             # The HTTP library raises more than its own errors, of odd tokens and addresses too.
             # Whatever it is, it concerns this request alone, and its text may quote what was sent.

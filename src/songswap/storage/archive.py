@@ -14,6 +14,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 
 from songswap import settings
+from songswap.durations import timed
 from songswap.errors import ArchiveError, CorruptResponse
 from songswap.storage import keys
 from songswap.storage.records import RawExport, RawResponse
@@ -49,7 +50,7 @@ class Archive:
             ArchiveError: S3 did not take it.
             CorruptResponse: its key is taken, and without its body there is no other.
         """
-        with self._translate_errors():
+        with self._translate_errors(), timed("s3"):
             if await self._put(response.key, response.packed, response.observed_at):
                 return response.key
             # Where this key is taken too, an earlier try put the very same response.

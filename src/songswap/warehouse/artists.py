@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 
 import psycopg
 
+from songswap.durations import timed
 from songswap.errors import LoadIncomplete
 from songswap.models import Artist
 from songswap.warehouse.catalogue_lookup import authoritative
@@ -73,7 +74,9 @@ def _insert_and_lock(
     if not known and not others:
         return new, {}
     ids = {*known, *others}
-    locked: dict[str, str] = dict(connection.execute(_SQL["lock"], {"ids": list(ids)}).fetchall())
+    with timed("lock_wait"):
+        rows = connection.execute(_SQL["lock"], {"ids": list(ids)}).fetchall()
+    locked: dict[str, str] = dict(rows)
     if lacking := known - locked.keys():
         raise LoadIncomplete(
             f"{len(lacking)} of {len(artists)} rows were not in Artists after their own load. All"

@@ -13,6 +13,7 @@ from zlib import crc32
 
 import psycopg
 
+from songswap.durations import timed
 from songswap.errors import WarehouseRefused
 from songswap.warehouse import erasures
 from songswap.warehouse.sql import statements
@@ -58,7 +59,9 @@ def lock_shards(connection: psycopg.Connection, shards: Collection[int]) -> dict
     """
     if not shards:
         return {}
-    row = connection.execute(_SQL["lock_shards"], {"shards": list(shards), **_waits()}).fetchone()
+    params = {"shards": list(shards), **_waits()}
+    with timed("lock_wait"):
+        row = connection.execute(_SQL["lock_shards"], params).fetchone()
     assert row is not None  # noqa: S101 - a sum has a row
     versions = dict(zip(row[0], row[1], strict=True))
     if lacking := set(shards) - versions.keys():
@@ -108,7 +111,9 @@ def lock_users(connection: psycopg.Connection, users: Collection[int]) -> dict[i
     Raises:
         psycopg.errors.LockNotAvailable: as `lock_shards`.
     """
-    row = connection.execute(_SQL["lock_users"], {"users": list(users), **_waits()}).fetchone()
+    params = {"users": list(users), **_waits()}
+    with timed("lock_wait"):
+        row = connection.execute(_SQL["lock_users"], params).fetchone()
     assert row is not None  # noqa: S101 - a sum has a row
     erased = erasures.not_loadable(connection, row[0])
     since = {user_id: erased.get(user_id, _EVER) for user_id in row[0]}

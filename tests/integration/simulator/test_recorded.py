@@ -86,6 +86,21 @@ async def test_recorded_metadata_is_returned_unchanged(spotify: Starter, tmp_pat
     assert found == [track | {"id": f"{2:022d}"}, item(1)["track"]]
 
 
+async def test_profile_of_a_recording_is_its_listeners(spotify: Starter, tmp_path: Path) -> None:
+    """Without one the name and the e-mail address are made of the recording's name."""
+    file = tmp_path / "recorded.json"
+    profile = {"display_name": "Anna Müller", "email": "anna@example.com"}
+    file.write_text(json.dumps({"items": [item(1)], "profile": profile}))
+    plain = tmp_path / "plain.json"
+    plain.write_text(json.dumps({"items": [item(2)]}))
+    caller = await spotify(recorded=(("anna", file), ("plain", plain)), users=0)
+    assert await caller.admin("GET", "listeners") == [
+        {"id": "anna", **profile},
+        {"id": "plain", "display_name": "plain", "email": "plain@example.com"},
+    ]
+    assert (await caller.get("anna", "/me")).body["display_name"] == "Anna Müller"
+
+
 async def test_real_response_is_returned_unchanged(spotify: Starter) -> None:
     """Every item equals Spotify's, and every track can be looked up."""
     if not REAL.exists():

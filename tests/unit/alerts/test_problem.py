@@ -1,11 +1,13 @@
 """Errors as one line that may be shown to people, and the advice about them."""
 
 import inspect
+import re
 
 import pytest
 
 from songswap import errors
 from songswap.alerts.problem import MOST_CHARACTERS, WHAT_TO_DO, Problem, advice_for, cut
+from songswap.warehouse.tokens import decode
 
 
 def test_own_error_becomes_its_first_line() -> None:
@@ -18,18 +20,31 @@ def test_own_error_becomes_its_first_line() -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (KeyError("Never Gonna Give You Up"), "KeyError: …"),
-        (ValueError('invalid input: "Blue Monday" at 1'), "ValueError: invalid input: … at 1"),
-        (RuntimeError("token BQDk3xZ9aL0pQw7r-x_1 was bad"), "RuntimeError: token … was bad"),
-        (OSError("postgresql://me:pw@host/db refused"), "OSError: postgresql://…@host/db refused"),
+        (KeyError("Never Gonna Give You Up"), "KeyError"),
+        (ValueError("no such user: Anna Müller, anna@example.com"), "ValueError"),
+        (RuntimeError("Key (email)=(anna@example.com) already exists"), "RuntimeError"),
+        (OSError("postgresql://me:pw@host/db refused"), "OSError"),
+        (OSError(28, "Anna's disk", "/exports/anna.zip"), "OSError (No space left on device)"),
         (RuntimeError(), "RuntimeError"),
     ],
 )
-def test_other_error_shows_no_data(error: Exception, text: str) -> None:
-    """Quoted values and what looks like a key are left out."""
+def test_other_error_shows_nothing_of_its_text(error: Exception, text: str) -> None:
+    """Whatever its form: it may be a name, a row or a key."""
     problem = Problem.of(error)
     assert problem.text == text
     assert problem.what_to_do.startswith("Read the log")
+
+
+def test_other_error_names_the_line_of_the_pipeline() -> None:
+    """Through which it came, although another library raised it."""
+    with pytest.raises(UnicodeDecodeError) as raised:
+        decode(b"\xff")
+    assert re.fullmatch(
+        r"UnicodeDecodeError in tokens\.py, line \d+", Problem.of(raised.value).text
+    )
+    with pytest.raises(ZeroDivisionError) as of_others:
+        _ = 1 / len("")
+    assert Problem.of(of_others.value).text.startswith("ZeroDivisionError in test_problem.py, line")
 
 
 def test_long_line_is_cut() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from songswap.pipelines import metrics
+from songswap.pipelines import metrics, run_counts
 from songswap.pipelines.metric_names import METRICS, Metric, in_prometheus
 from songswap.pipelines.metrics import Run
 from songswap.warehouse.totals import Totals
@@ -55,7 +55,10 @@ FACTS: dict[str, Any] = {
     },
 }
 TOTALS = Totals(
-    {"plays": 7, "tracks": 4, "track_received": 3, "calls token refresh 200": 2, "calls": 2},
+    {
+        **{"plays": 7, "tracks": 4, "track_received": 3, "calls token refresh 200": 2, "calls": 2},
+        **{"spotify_ms": 1500, "lock_wait_ms": 20, "load_ms": 61_007},
+    },
     {"loaded": 100},
 )
 RUN = Run(
@@ -98,6 +101,22 @@ def test_what_was_never_counted_is_zero() -> None:
     assert values("songswap.enrichment")["track", "received"] == 3
     assert values("songswap.enrichment")["artist", "postponed"] == 0
     assert values("songswap.run.users")["load_listening_history", "failed"] == 0
+
+
+def test_durations_are_seconds() -> None:
+    """Zero where nobody waited."""
+    waits = values("songswap.wait.seconds")
+    assert (waits["spotify",], waits["locks",], waits["s3",]) == (1.5, 0.02, 0)
+    work = values("songswap.work.seconds")
+    assert work == {("fetch",): 0, ("load",): 61.007, ("enrich",): 0}
+
+
+def test_each_duration_of_a_run_is_a_series() -> None:
+    """Each with a value of its own."""
+    totals = Totals({name: at for at, name in enumerate(run_counts.DURATIONS, 1)}, {})
+    names = ("songswap.wait.seconds", "songswap.work.seconds")
+    found = [1000 * metric.value for metric in metrics.of_totals(totals) if metric.name in names]
+    assert sorted(found) == list(totals.runs.values())
 
 
 def test_ages_are_points_in_time() -> None:
@@ -162,7 +181,7 @@ def test_no_tag_can_be_a_user() -> None:
     """Each series costs the receiver memory, and metrics leave the house."""
     tags = {tag for definition in METRICS.values() for tag in definition.tags}
     assert tags == {
-        *("dag_id", "endpoint", "having", "host", "kind", "outcome", "service", "share"),
+        *("dag_id", "endpoint", "for", "having", "host", "kind", "outcome", "service", "share"),
         *("span", "state", "step", "table", "target", "within_days"),
     }
 

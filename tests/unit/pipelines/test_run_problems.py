@@ -24,10 +24,14 @@ def test_step_without_an_end_has_the_problem_of_its_task() -> None:
         Unfinished("retry", 0, "planned", None, None),
         Unfinished("enrich track", 0, "planned", None, None),
     ]
-    known = {"batch 0": LOST, "batch 1": Problem("KeyError", "KeyError: …"), "retry 0": LOST}
+    known = {
+        "batch 0": LOST,
+        "batch 1": Problem("KeyError", "KeyError in load.py, line 7"),
+        "retry 0": LOST,
+    }
     assert list(map(str, run_problems.of_steps(steps, known))) == [
         "fetch 0: Spotify is down.",
-        "fetch 1: KeyError: …",
+        "fetch 1: KeyError in load.py, line 7",
         "retry 0: The warehouse was lost.",
         "enrich track 0: did not end, its task log says why",
     ]

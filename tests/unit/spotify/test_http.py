@@ -2,17 +2,19 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from itertools import repeat
 from typing import Any, cast
 
 import aiohttp
 import pytest
 
+from songswap.durations import Durations
 from songswap.errors import ClockWrong, Forbidden, QuotaReserved, RateLimited, SpotifyUnavailable
 from songswap.settings import Spotify
 from songswap.spotify.clock_watch import ClockWatch
@@ -62,6 +64,7 @@ class Session:
 
     script: list[Scripted | Exception]
     takes_time: bool = False
+    takes: Callable[[], Awaitable[None]] | None = None
     requests: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     in_flight: list[int] = field(default_factory=list)
     open: int = 0
@@ -75,6 +78,8 @@ class Session:
         try:
             if self.takes_time:
                 await asyncio.sleep(0)
+            if self.takes:
+                await self.takes()
             if isinstance(response, Exception):
                 raise response
             yield response
@@ -101,12 +106,15 @@ class Allowance:
     """A budget that records what it is told."""
 
     taken: int = 0
+    wait: Callable[[], Awaitable[None]] | None = None
     refusals: list[tuple[timedelta, bool]] = field(default_factory=list)
     reserved: QuotaReserved | None = None
 
     async def take(self) -> None:
         if self.reserved:
             raise self.reserved
+        if self.wait:
+            await self.wait()
         self.taken += 1
 
     async def refused(self, wait: timedelta, quota: bool) -> None:
@@ -318,3 +326,28 @@ def test_whole_body(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"items": [', b"<html>", b'"}'])
 def test_truncated_body(body: bytes) -> None:
     assert whole(body) is None
+
+
+async def test_time_in_flight_is_told_from_that_before() -> None:
+    """Each try takes 3 s, also one that fails; the pause, the budget and the wait after a failure
+    pass before a request."""
+    caller, durations = Caller(limited(5), LOST, Scripted()), Durations()
+    caller.session.takes = partial(caller.time.sleep, 3)
+    caller.budget.wait = partial(caller.time.sleep, 0.25)
+    with durations.measured():
+        await caller.send()
+    waited = 3 * 250 + 5000 + 500
+    assert durations.in_ms() == {"spotify_ms": 3 * 3000, "spotify_wait_ms": waited}
+
+
+async def test_wait_that_ends_without_a_request_counts() -> None:
+    caller, durations = Caller(), Durations()
+
+    async def no_room() -> None:
+        await caller.time.sleep(2)
+        raise QuotaReserved("The rest is for plays.", NOW)
+
+    caller.budget.wait = no_room
+    with durations.measured(), pytest.raises(QuotaReserved):
+        await caller.send()
+    assert durations.in_ms() == {"spotify_wait_ms": 2000}

@@ -18,10 +18,13 @@ _POOLS = ("spotify", "backfill")
 _DAGS = ("load_listening_history", "follow_heavy_listeners")
 _LONGEST_S = 120
 
+_IN_MEMORY = ("", "sqlite://", "sqlite:///:memory:")
+"""Databases of one process: workers of Celery have such a one, for its commands alone."""
+
 
 def is_reachable(environment: Mapping[str, str]) -> bool:
     """Return whether this process has Airflow's metadata database."""
-    return bool(environment.get(METADATA, "").strip())
+    return environment.get(METADATA, "").strip() not in _IN_MEMORY
 
 
 def pools(context: CheckContext) -> str:

@@ -24,8 +24,14 @@ Json = dict[str, Any]
 _TYPES = ("track", "artist", "audio_features")
 
 
+class _Profile(msgspec.Struct):
+    display_name: str
+    email: str
+
+
 class _Feed(msgspec.Struct):
     items: list[msgspec.Raw]
+    profile: _Profile | None = None
 
 
 class RecordedMetadata:
@@ -59,7 +65,8 @@ class RecordedMetadata:
 class RecordedListener:
     """The listener `name`, whose plays are those in `file` and no others.
 
-    `items` are the encoded items of the file in its order; a play's `track` is an index of them.
+    `items` are the encoded items of the file in its order; a play's `track` is an index of them. A
+    `profile` beside them has the listener's name and e-mail address, which are made up otherwise.
 
     Raises:
         RecordingError: The file cannot be read as a recently-played response.
@@ -67,10 +74,10 @@ class RecordedListener:
 
     def __init__(self, name: str, file: Path) -> None:
         self.id = name
-        self.name = name[:20]
-        self.email = f"{name}@example.com"
         try:
             feed = msgspec.json.decode(file.read_bytes(), type=_Feed)
+            profile = feed.profile or _Profile(name[:20], f"{name}@example.com")
+            self.name, self.email = profile.display_name, profile.email
             self.items = [bytes(item) for item in feed.items]
             self.decoded: list[Json] = [msgspec.json.decode(item) for item in self.items]
             times = [(parse_iso(item["played_at"]), n) for n, item in enumerate(self.decoded)]

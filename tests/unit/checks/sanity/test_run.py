@@ -4,7 +4,7 @@ import pytest
 
 from songswap.checks.sanity import run
 from songswap.checks.sanity.context import CheckContext, Step, from_environment
-from songswap.checks.sanity.run import CHECKS, StepResult, run_check
+from songswap.checks.sanity.run import CHECKS, StepResult, checks_for, run_check
 from songswap.clock import utc_now
 from songswap.errors import CheckFailed
 
@@ -66,3 +66,12 @@ def test_names_of_steps_are_unique() -> None:
         assert len(set(names)) == len(names)
         for place, step in enumerate(steps):
             assert step.undoes is None or step.undoes in names[:place]
+
+
+@pytest.mark.parametrize("database", ["", " ", "sqlite://", "sqlite:///:memory:"])
+def test_airflow_is_checked_only_where_its_database_is(database: str) -> None:
+    """A worker of Celery has one in memory, in which there are no pools and no DAGs."""
+    name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+    assert checks_for({name: database}).keys() == CHECKS.keys()
+    for real in ("sqlite:////opt/airflow/airflow.db", "postgresql+psycopg2://airflow@db/airflow"):
+        assert checks_for({name: real}).keys() == {*CHECKS, "airflow"}
