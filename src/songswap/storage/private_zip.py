@@ -60,13 +60,11 @@ def private_zip(path: Path, created_at: datetime, replaces: bool) -> Iterator[Zi
         _require_absent(path)
     try:
         _remove_abandoned(path)
-        descriptor, name = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
+        descriptor, partial = _locked_partial(path)
     except OSError as error:
         raise _failed(path, error) from error
-    partial = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as package:
                 yield ZipWriter(package, created_at)
             file.flush()
@@ -76,6 +74,16 @@ def private_zip(path: Path, created_at: datetime, replaces: bool) -> Iterator[Zi
         raise _failed(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _locked_partial(path: Path) -> tuple[int, Path]:
+    while True:
+        descriptor, name = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Before it is locked, another process may take it for abandoned: then make another.
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, Path(name)
+        os.close(descriptor)
 
 
 def _name(partial: Path, path: Path, replaces: bool) -> None:
