@@ -24,7 +24,7 @@ Part = Callable[[Path, OnProgress], Iterator[Measurement]]
 
 PARTS = (
     *("transform", "load", "contention", "archive", "fetch", "warm", "calls", "dags", "reads"),
-    *("page", "whole", "workers", "imports", "engines"),
+    *("page", "erase", "whole", "workers", "imports", "engines"),
 )
 RESULTS = Path(__file__).with_name("results.json")
 _NO_REDIS = (

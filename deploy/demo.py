@@ -30,6 +30,7 @@ _CONNECTIONS = (
     "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY",
     "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE",
     "AIRFLOW_CONN_SONGSWAP_S3_READONLY",
+    "AIRFLOW_CONN_SONGSWAP_S3_ERASE",
 )
 
 _PAGE = "AIRFLOW_CONN_SONGSWAP_RDS_READONLY"
@@ -47,7 +48,7 @@ def s3(
     ] = None,
 ) -> None:
     """Serve the bucket to the keys of the connections that are set, whose logins have to be the
-    roles' names: `pipeline`, `tests` and `reader`."""
+    roles' names: `pipeline`, `tests`, `reader` and `eraser`."""
     given = [(name, os.environ.get(name, "")) for name in _CONNECTIONS]
     keys = [parse_connection(name, text) for name, text in given if text.strip()]
     access = Access({key.login: key.password for key in keys}, PLATFORM_GRANTS)

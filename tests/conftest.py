@@ -3,14 +3,21 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from factories import NOW, MakePlatform, Platform, StartObjectStore, StartSimulator
 from forked_simulator import ForkedSimulator
+from moto_s3 import MotoS3
 from obstore.store import S3Store
 
 from songswap.dev.stack import loopback
@@ -109,8 +116,8 @@ def warehouse_dsn(make_warehouse: Callable[[], str]) -> str:
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     """An S3 endpoint with the platform's keys, one for the whole session.
 
-    The keys are `pipeline`, `reader`, `tests` and `admin`. Secrets are in `.access.secrets`, the
-    address is `.url`, objects lie below `.objects`.
+    The keys are `pipeline`, `reader`, `eraser`, `tests` and `admin`. Secrets are in
+    `.access.secrets`, the address is `.url`, objects lie below `.objects`.
     """
     store = ObjectStore(tmp_path_factory.mktemp("s3"), 0, platform_access())
     store.start()
@@ -144,6 +151,40 @@ def limited_objects(tmp_path: Path) -> Iterator[StartObjectStore]:
     yield start
     for store in started:
         store.stop()
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoS3]:
+    """An S3 endpoint that knows versions and lifecycle policies, one for the whole session."""
+    server = MotoS3(tmp_path_factory.mktemp("moto"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_moto(tmp_path: Path) -> Iterator[MotoS3]:
+    """Such an endpoint of this test alone, that may limit rights."""
+    server = MotoS3(tmp_path / "moto")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that nobody has signed, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=2))
+    signed = made.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    content = signed.public_bytes(Encoding.PEM) + key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (tmp_path / "tls.pem").write_bytes(content)
+    return tmp_path / "tls.pem"
 
 
 @pytest.fixture
@@ -196,7 +237,12 @@ def make_platform(
         admin = archive("admin")
         return Platform(
             Settings(
-                warehouse_dsn, where, archive("pipeline"), tmp_path / "spool", archive("reader")
+                warehouse_dsn,
+                where,
+                archive("pipeline"),
+                tmp_path / "spool",
+                archive("reader"),
+                archive("eraser"),
             ),
             spotify,
             S3Store(

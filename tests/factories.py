@@ -47,7 +47,7 @@ class Platform:
                 }
             ),
             "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY": _s3_connection(self.settings.archive),
-            **self._reading(),
+            **self._optional(),
             "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE": _s3_connection(self.test_archive),
             "AIRFLOW_VAR_BUCKET_NAME": self.settings.archive.bucket,
             "AIRFLOW_CONN_DISCORD_NOTIFIER": json.dumps(
@@ -66,9 +66,13 @@ class Platform:
             "SONGSWAP_SPOOL": str(self.settings.spool),
         }
 
-    def _reading(self) -> dict[str, str]:
-        library = self.settings.library
-        return {"AIRFLOW_CONN_SONGSWAP_S3_READONLY": _s3_connection(library)} if library else {}
+    def _optional(self) -> dict[str, str]:
+        keys = {"READONLY": self.settings.library, "ERASE": self.settings.eraser}
+        return {
+            f"AIRFLOW_CONN_SONGSWAP_S3_{name}": _s3_connection(archive)
+            for name, archive in keys.items()
+            if archive
+        }
 
     def messages(self) -> list[dict[str, Any]]:
         """What Discord was sent."""
@@ -94,7 +98,8 @@ class Platform:
         secrets = store.access.secrets
         archive = replace(own, secret_access_key=secrets["pipeline"])
         library = replace(own, access_key_id="reader", secret_access_key=secrets["reader"])
-        self.settings = replace(self.settings, archive=archive, library=library)
+        eraser = replace(own, access_key_id="eraser", secret_access_key=secrets["eraser"])
+        self.settings = replace(self.settings, archive=archive, library=library, eraser=eraser)
         self.test_archive = replace(own, access_key_id="tests", secret_access_key=secrets["tests"])
 
     def advance(self, **units: float) -> None:

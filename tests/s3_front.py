@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 
 
 class Sent(NamedTuple):
-    """A request: its method, its path without the query, and its headers in lower case."""
+    """A request: its method, its path without the query, its headers in lower case, and more."""
 
     method: str
     path: str
     headers: Mapping[str, str]
+    query: str
+    body: bytes
 
 
 Reply = tuple[int, bytes] | None
@@ -70,7 +72,8 @@ class S3Front:
             def _serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                sent = Sent(self.command, urlsplit(self.path).path, headers)
+                split = urlsplit(self.path)
+                sent = Sent(self.command, split.path, headers, split.query, body)
                 front.seen.append(sent)
                 reply = front.reply(sent)
                 if reply is None:

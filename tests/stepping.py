@@ -95,14 +95,14 @@ class SteppedSession(Session):
             raise
 
 
-class _Cursor(psycopg.Cursor[TupleRow]):
+class Cursor(psycopg.Cursor[TupleRow]):
     """A cursor of a `SteppedSession`, which stops before each statement and COPY."""
 
     def _stop(self, query: Any) -> None:
         if isinstance(self.connection, SteppedSession):
             self.connection.stop(_in_a_line(query))
 
-    def execute(self, query: Any, *arguments: Any, **options: Any) -> "_Cursor":
+    def execute(self, query: Any, *arguments: Any, **options: Any) -> "Cursor":
         self._stop(query)
         return super().execute(query, *arguments, **options)
 
@@ -120,7 +120,7 @@ class _Cursor(psycopg.Cursor[TupleRow]):
 def open_session(dsn: str) -> SteppedSession:
     """Open a session, in autocommit, as the pipeline does."""
     session = SteppedSession.connect(dsn, autocommit=True)
-    session.cursor_factory = _Cursor
+    session.cursor_factory = Cursor
     return session
 
 

@@ -19,6 +19,7 @@ SongSwapError
 ├── ReccoBeatsUnavailable      no usable response after several tries: try again later
 ├── ArchiveError               S3 did not store a response: it stays in the spool
 ├── ArchiveUnreadable          S3 did not list or return objects: a replay can be started again
+├── ArchiveNotErased           S3 has objects of a user left: start the erasure again
 ├── SpoolError                 the local disk did not store a response
 │   └── CorruptResponse        the local disk did not return a response whole
 ├── WarehouseError
@@ -31,6 +32,7 @@ SongSwapError
 │   └── LoadIncomplete         rows were missing after their own load: rolled back
 ├── AlertError                 Discord did not accept a message
 │   └── UnknownToDiscord       no such webhook or message (404)
+├── EraseRefused               there is nothing of this user to erase: nothing was done
 ├── ExportRefused              not an export, or another user's: nothing was imported
 ├── HandOverFailed             a user's data was not handed over: no file was left
 ├── ConnectFailed              a user could not be connected: nothing was stored
@@ -168,6 +170,18 @@ class ArchiveUnreadable(SongSwapError):
     """S3 did not list or return objects."""
 
 
+class ArchiveNotErased(SongSwapError):
+    """S3 has, or may have, objects of a user left.
+
+    Args:
+        removed: what was removed before that (`songswap.storage.archive_eraser.Removed`).
+    """
+
+    def __init__(self, message: str, removed: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.removed = removed
+
+
 class SpoolError(SongSwapError):
     """The local disk did not store a response."""
 
@@ -218,6 +232,10 @@ class UnknownToDiscord(AlertError):
 
 class ConnectFailed(SongSwapError):
     """A user could not be connected; says why, and what to do."""
+
+
+class EraseRefused(SongSwapError):
+    """A user cannot be erased; says why, and that nothing was."""
 
 
 class ExportRefused(SongSwapError):

@@ -172,6 +172,33 @@ def facts(now: datetime) -> dict[str, Any]:
             }
             for n, user in ((1, 12), (3, 77), (8, 1888))
         ],
+        "erasing": {
+            "due_users": 5,
+            "due": [
+                {
+                    "user_id": user,
+                    "reason": reason,
+                    "since": (now + (days - 5) * DAY).isoformat(),
+                    "due_at": (now + days * DAY).isoformat(),
+                    "day": str(today + timedelta(days=days)),
+                }
+                for user, reason, days in (
+                    *((31, "gone", -1), (12, "revoked", 0), (40, "revoked", 1)),
+                    *((77, "revoked", 1), (1204, "gone", 4)),
+                )
+            ],
+            "open": [
+                {
+                    "user_id": 1888,
+                    "requested_at": (now - 3 * HOUR).isoformat(),
+                    "reason": "request",
+                    "waits_for": [
+                        {"place": "s3", "host": None, "problem": "S3 did not answer."},
+                        {"place": "spool", "host": "worker-2", "problem": None},
+                    ],
+                }
+            ],
+        },
     }
 
 

@@ -146,11 +146,22 @@ def test_text_from_outside_is_never_markup(
         catalogue={"tracks": {"total": 5, HOSTILE: 3}, "artists": None, "counted_at": HOSTILE},
         grants={"states": {HOSTILE: 3, "active": HOSTILE}, "ending": [{"day": HOSTILE}]},
         imports=[{"import_id": HOSTILE, "user_id": HOSTILE, "counts": {"rows": HOSTILE}}],
+        erasing={
+            "due_users": HOSTILE,
+            "due": [{"user_id": HOSTILE, "reason": HOSTILE, "day": HOSTILE}],
+            "open": [
+                {
+                    "user_id": 5,
+                    "waits_for": [{"place": "spool", "host": HOSTILE, "problem": HOSTILE}],
+                }
+            ],
+        },
     )
     watched = opened(api_server)
     expect(banner(watched)).to_contain_text(HOSTILE)
     section = watched.page.locator("section", has_text="Hosts and their spools")
     expect(section).to_contain_text(HOSTILE)
+    expect(watched.page.locator("section", has_text="To erase")).to_contain_text(HOSTILE)
     assert watched.page.locator(".songswap img").count() == 0
     assert watched.page.title() != "owned"
     links = watched.page.locator(".songswap a").evaluate_all("all => all.map(one => one.href)")
@@ -270,6 +281,47 @@ def test_user_by_id(opened: Open, api_server: ApiServer, page_warehouse: str) ->
     assert watched.faults == []
     page.goto(f"{api_server.url}{PAGE}?user=13")
     expect(page.get_by_role("alert")).to_contain_text("There is no user with the id 13")
+
+
+def test_who_has_to_be_erased(opened: Open, api_server: ApiServer, page_warehouse: str) -> None:
+    """By day, with the ids that lead to the users; and which places erasures wait for."""
+    write(page_warehouse, minutes_ago(5))
+    with psycopg.connect(page_warehouse) as connection:
+        connection.execute(
+            "INSERT INTO songswap.disconnects VALUES (12, 'revoked', now() - interval '5 days',"
+            " now()), (31, 'gone', now() - interval '6 days', now() - interval '1 day')"
+        )
+        connection.execute(
+            "INSERT INTO songswap.erasures (user_id, requested_at, reason, keeps_account, ended_at)"
+            " VALUES (1888, now(), 'request', false, NULL), (99, now(), 'due', false, now())"
+        )
+        connection.execute(
+            "INSERT INTO songswap.erasure_places (erasure_id, place, host)"
+            " SELECT erasure_id, '5', 'worker-1' FROM songswap.erasures WHERE user_id = 1888"
+        )
+    watched = opened(api_server)
+    page = watched.page
+    section = page.locator("section", has_text="To erase")
+    expect(section.get_by_label("Users who have to be erased").locator("tbody tr")).to_have_count(4)
+    for text in ("overdue", "today", "tomorrow", "in 4 days", "gone from the platform"):
+        expect(section).to_contain_text(text)
+    expect(section).to_contain_text("User 40, User 77")
+    expect(section).to_contain_text("the spool of worker-2")
+    section.get_by_role("link", name="User 12", exact=True).click()
+    expect(page.get_by_role("heading", name="User 12")).to_be_visible()
+    expect(page.locator(".ss-is-bad")).to_contain_text("(today): grant revoked at Spotify")
+    for user, sentence in (
+        (31, "(overdue): gone from the platform"),
+        (1888, "and waits for the spool of worker-1"),
+        (99, "Nothing of this user is polled or loaded."),
+    ):
+        page.goto(f"{api_server.url}{PAGE}?user={user}")
+        expect(page.locator(".ss-banner")).to_contain_text(sentence)
+    write(page_warehouse, minutes_ago(5), erasing={"due_users": 0, "due": [], "open": []})
+    page.goto(f"{api_server.url}{PAGE}")
+    expect(section).to_contain_text("Nobody has to be erased.")
+    expect(section.get_by_role("heading", level=3)).to_have_count(0)
+    assert watched.faults == []
 
 
 def test_page_fits_and_follows_the_theme(

@@ -107,7 +107,7 @@ def test_dags_in_own_airflow(wheel: Wheel, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     path, dags, errors = json.loads(done.stderr.splitlines()[-1])
     assert errors == {}
-    assert len(dags) == 18
+    assert len(dags) == 20
     assert folder == f"{path}\n"
     assert Path(path).is_relative_to(wheel.environment)
     assert contents(Path(path)) == contents(REPOSITORY / "dags")

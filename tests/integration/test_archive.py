@@ -3,15 +3,10 @@
 import asyncio
 import traceback
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from factories import MakePlatform
 from s3_front import S3Front, Sent, refusal
 
@@ -49,22 +44,6 @@ def answer(body: bytes = b'{"items": []}') -> RawResponse:
 def through(front: S3Front, store: ObjectStore) -> Where:
     """The bucket `own` of an endpoint behind a front, as the pipeline opens it."""
     return Where("own", front.url, REGION, "pipeline", store.access.secrets["pipeline"])
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate of 127.0.0.1 that nobody has signed, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    now = datetime.now(UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=2))
-    signed = made.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    content = signed.public_bytes(Encoding.PEM) + key.private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )
-    (tmp_path / "tls.pem").write_bytes(content)
-    return tmp_path / "tls.pem"
 
 
 @pytest.mark.usefixtures("no_waits")

@@ -15,7 +15,7 @@ WRITTEN = ("benchmarks/results.json", "docs/performance.md", "docs/performance.s
 
 PARTS = (
     *("transform", "load", "contention", "archive", "fetch", "warm", "calls", "dags", "reads"),
-    *("page", "imports", "engines"),
+    *("page", "erase", "imports", "engines"),
     # One whole stack at a time is what two cores can run.
     pytest.param("whole", marks=pytest.mark.xdist_group("stack")),
 )

@@ -42,6 +42,7 @@ def test_commands_are_those_of_the_readme() -> None:
         "demo",
         "deployment",
         "drain",
+        "erase",
         "export",
         "grants",
         "import",

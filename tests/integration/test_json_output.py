@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,25 @@ def test_imports_give_only_documented_keys(
     assert list(many["refused"]) == ["99"]
     assert len(many["left_out"]) == 1
     assert "anna.zip names no user" in many["skipped"]
+
+
+def test_erasures_give_only_documented_keys(make_platform: MakePlatform, songswap: Run) -> None:
+    """An erasure that waits for a host, and one of which nothing is known of S3."""
+    platform = make_platform(users=2)
+    platform.load()
+    fits("erase --receipts", songswap(platform.environment(), "erase 1 --receipts"))
+    fits("erase --dry-run", songswap(platform.environment(), "erase 1 --dry-run"))
+    receipt = songswap(platform.environment(), "erase 1 --yes", code=1)
+    fits("erase", receipt)
+    assert receipt["waiting"]
+    receipts = songswap(platform.environment(), "erase 1 --receipts")
+    fits("erase --receipts", receipts)
+    assert receipts == {"receipts": [receipt]}
+    platform.settings = replace(platform.settings, eraser=None)
+    preview = songswap(platform.environment(), "erase 2 --dry-run")
+    fits("erase --dry-run", preview)
+    assert preview["archive"] == []
+    assert "SongSwap_S3_Erase" in preview["archive_problem"]
 
 
 def test_counts_of_a_run_are_all_named() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import psycopg
 from all_tables import AllTables, Rows, difference
+from partitions import PARTS, partition
 from spotify_json import track
 from warehouse_work import delete_user, import_export, in_turn, load, move_raw, record_polls
 
@@ -11,7 +12,7 @@ from songswap.warehouse import indexes, migrate
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
 
-PARTS, USERS = 4, 5
+USERS = 5
 HEARD = {minute: track(minute % 7) for minute in range(1, 200, 4)}
 EACH_WAY = in_turn(
     load({user: dict(list(HEARD.items())[user : user + 9]) for user in range(1, USERS + 1)}),
@@ -24,28 +25,6 @@ EACH_WAY = in_turn(
     move_raw(4),
     delete_user(5),
 )
-
-
-def partition(dsn: str) -> None:
-    """Make ``History`` anew, with the same columns, indexes and foreign keys, in partitions."""
-    with psycopg.connect(dsn) as owner:
-        foreign_keys = owner.execute(
-            "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
-            " WHERE conrelid = 'public.\"History\"'::regclass AND contype = 'f'"
-        ).fetchall()
-        statements = [
-            'CREATE TABLE public.parted (LIKE public."History" INCLUDING ALL)'
-            " PARTITION BY HASH (user_id)",
-            'DROP TABLE public."History"',
-            'ALTER TABLE public.parted RENAME TO "History"',
-            *(
-                f'CREATE TABLE public."History{part}" PARTITION OF public."History"'
-                f" FOR VALUES WITH (MODULUS {PARTS}, REMAINDER {part})"
-                for part in range(PARTS)
-            ),
-            *(f'ALTER TABLE public."History" ADD {definition}' for (definition,) in foreign_keys),
-        ]
-        owner.execute("; ".join(statements).encode())
 
 
 def rows_after(dsn: str) -> Rows:

@@ -19,6 +19,7 @@ from songswap.dev.stack.plan import WEBHOOK
 from songswap.errors import (
     AlertError,
     ArchiveError,
+    ArchiveNotErased,
     ArchiveUnreadable,
     CheckFailed,
     ConnectFailed,
@@ -31,6 +32,7 @@ from songswap.spotify.client import open_client
 from songswap.spotify.oauth import authorize
 from songswap.spotify.reccobeats import open_reccobeats
 from songswap.storage.archive import Archive
+from songswap.storage.archive_eraser import ArchiveEraser
 from songswap.storage.archive_reader import ArchiveReader
 from songswap.storage.records import RawResponse, pack
 
@@ -108,6 +110,49 @@ def test_s3_redirect_is_not_followed(
         library.users()
     with pytest.raises(obstore.exceptions.BaseError):
         obstore.get(library._store, kept.key)
+    assert redirecting.asked
+    assert other.asked == []
+
+
+# Without 303: urllib3 breaks off with an error of its own, and leaves the socket to the collector.
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_nothing_is_erased_elsewhere(redirecting: Server, other: Server, status: int) -> None:
+    """S3's own document and header name another host and region too."""
+    redirecting.status = status
+    redirecting.headers |= {"x-amz-bucket-region": "eu-west-1"}
+    redirecting.body = (
+        "<Error><Code>PermanentRedirect</Code>"
+        f"<Endpoint>{other.url.removeprefix('http://')}</Endpoint></Error>"
+    ).encode()
+    eraser = ArchiveEraser(
+        Bucket("b", redirecting.url, "us-east-1", "key", "secret", "session token")
+    )
+    for attempt in (eraser.count, eraser.erase):
+        with pytest.raises(ArchiveNotErased, match="redirects to another address") as failed:
+            attempt(1)
+        assert other.url not in str(failed.value)
+    assert redirecting.asked
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_nothing_is_erased_elsewhere(redirecting: Server, other: Server, status: int) -> None:
+    """S3's own document and header name another host and region too."""
+    redirecting.status = status
+    redirecting.headers |= {"x-amz-bucket-region": "eu-west-1"}
+    redirecting.body = (
+        "<Error><Code>PermanentRedirect</Code>"
+        f"<Endpoint>{other.url.removeprefix('http://')}</Endpoint></Error>"
+    ).encode()
+    eraser = ArchiveEraser(
+        Bucket("b", redirecting.url, "us-east-1", "key", "secret", "session token")
+    )
+    # Before it would leave a 303 alone, urllib3 stumbles over boto3's headers.
+    said = "unhandled exception" if status == 303 else "redirects to another address"
+    for attempt in (eraser.count, eraser.erase):
+        with pytest.raises(ArchiveNotErased, match=said) as failed:
+            attempt(1)
+        assert other.url not in str(failed.value)
     assert redirecting.asked
     assert other.asked == []
 

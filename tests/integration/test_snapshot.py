@@ -282,6 +282,43 @@ def test_dead_run_and_silent_host(warehouse_dsn: str) -> None:
     assert hosts["two"]["waiting_for_s3"] == 3
 
 
+def test_who_has_to_be_erased(warehouse_dsn: str) -> None:
+    """The first of them, with the day of UTC; erasures that have not ended, and their places."""
+    assert take(warehouse_dsn)["erasing"] == {"due_users": 0, "due": [], "open": []}
+    execute(
+        warehouse_dsn,
+        "INSERT INTO songswap.disconnects SELECT n, 'gone', %s, %s + n * interval '1 hour'"
+        " FROM generate_series(1, 120) n",
+        *(NOW, NOW),
+    )
+    for user, ended_at in ((7, None), (8, NOW)):
+        execute(
+            warehouse_dsn,
+            "INSERT INTO songswap.erasures (user_id, requested_at, reason, keeps_account, ended_at)"
+            " VALUES (%s, %s, 'request', true, %s)",
+            *(user, NOW, ended_at),
+        )
+    execute(
+        warehouse_dsn,
+        "INSERT INTO songswap.erasure_places (erasure_id, place, host, confirmed_at)"
+        " SELECT e.erasure_id, p.* FROM songswap.erasures e, (VALUES ('warehouse', NULL, %s),"
+        " ('12', 'host', NULL::timestamptz)) p (place, host, confirmed_at)",
+        NOW,
+    )
+    erasing = take(warehouse_dsn, NOW + timedelta(minutes=1))["erasing"]
+    assert (erasing["due_users"], len(erasing["due"])) == (120, 100)
+    assert erasing["due"][5] == {
+        "user_id": 6,
+        "reason": "gone",
+        "since": "2026-11-22T18:30:00+00:00",
+        "due_at": "2026-11-23T00:30:00+00:00",
+        "day": "2026-11-23",
+    }
+    (open_,) = erasing["open"]
+    assert (open_["user_id"], open_["reason"]) == (7, "request")
+    assert open_["waits_for"] == [{"place": "spool", "host": "host", "problem": None}]
+
+
 def test_hours_are_counted_again(warehouse_dsn: str) -> None:
     """Each snapshot counts 48 hours, the first one of a day 30 days; others keep their plays."""
     add_users(warehouse_dsn, 1, 2)

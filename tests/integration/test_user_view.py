@@ -91,7 +91,53 @@ def test_user_of_whom_nothing_is_known(users: str) -> None:
         "grant": None,
         "gaps": [],
         "imports": [],
+        "due": None,
+        "erasure": None,
     }
+
+
+def test_user_who_has_to_be_erased_or_was(users: str) -> None:
+    """Also one who is not in "Users" any more; with the places that an erasure waits for."""
+    due_at = NOW.replace(hour=23, minute=59)
+    execute(
+        users,
+        "INSERT INTO songswap.disconnects VALUES (1, 'revoked', %s, %s), (77, 'gone', %s, %s)",
+        *(NOW, due_at) * 2,
+    )
+    for user, reason in ((1, "revoked"), (77, "gone")):
+        due = {"reason": reason, "since": NOW, "due_at": due_at, "day": NOW.date()}
+        found = seen(users, user)
+        assert (found["due"], found["erasure"]) == (due, None)
+
+    for ended_at in (NOW, None):
+        execute(
+            users,
+            "INSERT INTO songswap.erasures (user_id, requested_at, reason, keeps_account, ended_at,"
+            " renewed_at) VALUES (88, %s, 'due', false, %s, %s)",
+            *(NOW, ended_at, ended_at),
+        )
+    for place, host, confirmed_at in (("s3", None, None), ("4", "h", None), ("5", "i", NOW)):
+        execute(
+            users,
+            "INSERT INTO songswap.erasure_places (erasure_id, place, host, confirmed_at, problem)"
+            " SELECT max(erasure_id), %s, %s, %s, 'p' FROM songswap.erasures",
+            *(place, host, confirmed_at),
+        )
+    erasure = seen(users, 88)["erasure"]
+    assert erasure.pop("waits_for") == [
+        {"place": "s3", "host": None, "problem": "p"},
+        {"place": "spool", "host": "h", "problem": "p"},
+    ]
+    assert erasure == {
+        "requested_at": NOW,
+        "reason": "due",
+        "keeps_account": False,
+        "ended_at": None,
+        "renewed_at": None,
+    }
+    execute(users, "DELETE FROM songswap.erasures WHERE ended_at IS NULL")
+    erasure = seen(users, 88)["erasure"]
+    assert (erasure["ended_at"], erasure["renewed_at"], erasure["waits_for"]) == (NOW, NOW, [])
 
 
 def test_what_is_shown(users: str) -> None:

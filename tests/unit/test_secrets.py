@@ -83,6 +83,7 @@ def read_everywhere(text: str) -> list[Callable[[], object]]:
         f"AIRFLOW_CONN_{PIPELINE.upper()}": text,
         f"AIRFLOW_CONN_{TESTS.upper()}": text,
         "AIRFLOW_CONN_SONGSWAP_S3_READONLY": text,
+        "AIRFLOW_CONN_SONGSWAP_S3_ERASE": text,
         "AIRFLOW_VAR_BUCKET_NAME": "raw",
         "SONGSWAP_SPOOL": "spool",
         "SPOTIFY_CLIENT_ID": "id",

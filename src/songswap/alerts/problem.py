@@ -48,6 +48,10 @@ WHAT_TO_DO = {
         "Check the bucket (variable bucket_name) and the connection SongSwap_S3_ReadOnly, then"
         " clear the failed task: what was loaded stays."
     ),
+    "ArchiveNotErased": (
+        "Check the bucket (variable bucket_name) and the connection SongSwap_S3_Erase:"
+        " `songswap check s3`. The erasure goes on where it stopped."
+    ),
     "SpoolError": (
         "Free or repair the disk of SONGSWAP_SPOOL; `songswap spool list` shows what waits. The"
         " next run tries again."
@@ -78,6 +82,9 @@ WHAT_TO_DO = {
     "AlertError": (
         "Check the channel's webhook: connection Discord_Notifier, or the variable"
         " discord_webhook_endpoint."
+    ),
+    "EraseRefused": (
+        "Look the user's id up: `songswap grants --state active`. Nothing was removed."
     ),
     "ExportRefused": (
         "Repair or replace the named file, or have the user download the export again. Then start"

@@ -14,6 +14,7 @@ from songswap.cli import demo_settings
 from songswap.clock import utc_now
 from songswap.errors import (
     ArchiveError,
+    ArchiveNotErased,
     ArchiveUnreadable,
     ConnectFailed,
     RunFailed,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _UNREACHABLE = (
-    *(ArchiveError, ArchiveUnreadable, ConnectFailed, RunFailed),
+    *(ArchiveError, ArchiveNotErased, ArchiveUnreadable, ConnectFailed, RunFailed),
     *(SpotifyUnavailable, WarehouseUnavailable),
 )
 
@@ -106,17 +107,8 @@ def examples(*lines: str) -> str:
 
 _ORDER = (
     *("demo", "migrate", "connect", "check", "load", "status", "grants", "import", "export"),
-    *(
-        "backfill",
-        "replay",
-        "drain",
-        "spool",
-        "maintenance",
-        "deployment",
-        "dags",
-        "spark",
-        "simulator",
-    ),
+    *("backfill", "replay", "erase", "drain", "spool", "maintenance", "deployment", "dags"),
+    *("spark", "simulator"),
 )
 
 

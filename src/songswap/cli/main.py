@@ -17,6 +17,7 @@ from songswap.cli.dags import dags
 from songswap.cli.demo import demo
 from songswap.cli.deployment import deployment
 from songswap.cli.drain import drain
+from songswap.cli.erase import erase
 from songswap.cli.export import export
 from songswap.cli.grants import grants
 from songswap.cli.import_ import import_
@@ -66,6 +67,10 @@ app.command(
 app.command(
     cls=WithSettings, epilog=examples("export 12", "export 12 --to /srv/handover/anna.zip --force")
 )(export)
+app.command(
+    cls=WithSettings,
+    epilog=examples("erase 12 --dry-run", "erase 12", "erase 12 --receipts", "erase --due"),
+)(erase)
 app.command(epilog=examples("dags", "dags --bundles"))(dags)
 app.command(epilog=examples("deployment songswap-deployment"))(deployment)
 app.command(cls=WithSettings, epilog=examples("load"))(load)

@@ -37,7 +37,8 @@ def forget(
     """Forget a silent host whose disk is gone, after showing what is lost with it.
 
     Runs stop being red for what waited there. Users whose newest tokens may have been there are
-    settled by the next run. If the host comes back all the same, its next drain stores what it has.
+    settled by the next run. Erasures of users wait for it no more, as their receipts say. If the
+    host comes back all the same, its next drain erases these users, then stores what it has.
     """
     from songswap import settings
     from songswap.warehouse import spools
@@ -76,19 +77,39 @@ def _silent(found: list["HostSpool"], name: str) -> list["HostSpool"]:
 def _loss(spool: "HostSpool") -> str:
     """What is lost with a host."""
     at = f"Host {spool.host} (spool {spool.spool_id}), last seen {spool.seen_at:%Y-%m-%d %H:%M} UTC"
+    erasures = _unerased(spool.erasures) if spool.erasures else ""
     if not (spool.waiting_since or spool.possible_tokens):
-        return f"{at}: nothing waited there."
+        return f"{at}: nothing waited there.{erasures}"
     return (
         f"{at}: {spool.waiting_for_warehouse:,} responses that are not loaded, and"
         f" {spool.waiting_for_s3:,} that are not in S3. Plays that Spotify still returns are loaded"
         " by the next run; those that it does not are lost. The tokens of"
         f" {spool.waiting_tokens:,} users are lost, and those of up to {spool.possible_tokens:,}"
-        " may be: the next run says which of these users have to authorize again."
+        f" may be: the next run says which of these users have to authorize again.{erasures}"
+    )
+
+
+def _unerased(users: int) -> str:
+    """What it means for users who are being erased."""
+    return (
+        f" The erasure of {users:,} {'user' if users == 1 else 'users'} is not confirmed there:"
+        " what the disk holds of them, it holds for as long as it exists. Their receipts will say"
+        " that the host was forgotten. Destroy the disk; if it comes back, its first drain erases"
+        " them before anything else."
     )
 
 
 def _table(found: list["HostSpool"]) -> Rows:
-    columns = ("host", "seen (UTC)", "S3", "warehouse", "tokens", "since (UTC)", "problem")
+    columns = (
+        "host",
+        "seen (UTC)",
+        "S3",
+        "warehouse",
+        "tokens",
+        "since (UTC)",
+        "to erase",
+        "problem",
+    )
     table = Rows(*columns, title="What waits on the hosts")
     for host in found:
         row: list[Any] = [
@@ -99,6 +120,7 @@ def _table(found: list["HostSpool"]) -> Rows:
             f"{host.waiting_tokens:,}"
             + (f" (+{host.possible_tokens:,} maybe)" if host.possible_tokens else ""),
             minute(host.waiting_since.isoformat()) if host.waiting_since else "–",
+            f"{host.erasures:,}",
             host.problem or "",
         ]
         table.add_row(*row)

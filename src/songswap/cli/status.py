@@ -52,7 +52,7 @@ def status(
     with open_warehouse(settings.warehouse_dsn(os.environ)) as connection:
         now = utc_now()
         found = read(connection, KINDS, now)
-        waiting = [host for host in spools.find(connection) if host.waiting_since]
+        waiting = [host for host in spools.find(connection) if host.waiting_since or host.erasures]
     report = _report(found, now) | {"spool": _spool(), "hosts": list(map(_host, waiting))}
     if as_json:
         print_json(report)
@@ -86,7 +86,7 @@ def _spool() -> dict[str, int] | None:
 
 def _host(host: "HostSpool") -> dict[str, Any]:
     """What waits on a host by its last report."""
-    left_out = ("spool_id", "problem", "possible_tokens")
+    left_out = ("spool_id", "problem", "possible_tokens", "erasing_since")
     return {name: v for name, v in as_json(host._asdict()).items() if name not in left_out}
 
 
@@ -146,7 +146,13 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Waiting", _present((count, what) for what, count in _waiting(spool)) or "nothing"
     if hosts := report["hosts"]:
         silent = sum(host["is_silent"] for host in hosts)
-        those = _present(((len(hosts), "with something waiting"), (silent, "silent")))
+        erasures = sum(host["erasures"] for host in hosts)
+        counts = (
+            (len(hosts), "with something waiting"),
+            (silent, "silent"),
+            (erasures, "to be erased"),
+        )
+        those = _present(counts)
         yield "Hosts", f"{those} (songswap spool hosts)"
     if oldest := report["oldest_poll"]:
         yield "Oldest poll", _age(oldest)

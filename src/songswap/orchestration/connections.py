@@ -33,6 +33,7 @@ def read_settings() -> settings.Settings:
         warehouse=_connection("SongSwap_RDS"),
         s3=_connection("SongSwap_S3_PutOnly"),
         s3_read=find_connection("SongSwap_S3_ReadOnly"),
+        s3_erase=find_connection("SongSwap_S3_Erase"),
         spotify=find_connection(spotify_connection.NAME),
         bucket=_variable("bucket_name"),
     )

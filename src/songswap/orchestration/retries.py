@@ -29,6 +29,9 @@ hourly load. A load waits at most 15 minutes for another one of the same user.""
 TEST_RUN_TIMEOUT = timedelta(minutes=30)
 """How long a run of a check may take: its tasks have 5 minutes each, one after the other."""
 
+DAILY_TIMEOUT = timedelta(hours=23)
+"""How long a run of a daily DAG may take: then it makes way for the next day's."""
+
 ON_DEMAND_TIMEOUT = timedelta(days=7)
 """How long a run on demand may take, whose tasks have a day for each try, and wait for each hourly
 load and for Spotify's pauses. What it has loaded stays."""
@@ -45,7 +48,9 @@ _NOT_RETRIED = (
     "WarehouseRefused",
     "LoadIncomplete",
     "RunFailed",
+    "EraseRefused",
     "ExportRefused",
+    "EraseRefused",
 )
 
 

@@ -1,6 +1,7 @@
 """Drain this host's spool: its tokens and responses go to the warehouse and to S3.
 
-    spool ──▶ tokens, responses ──▶ warehouse, S3 ──▶ report: what waits still ──▶ songswap.spools
+    erased users are deleted ──▶ spool ──▶ tokens, responses ──▶ warehouse, S3
+                                   └──▶ report: what waits still ──▶ songswap.spools
 
 What batches in progress on this host are working on is theirs, until their process ends. So a drain
 takes at once what a killed process left.
@@ -10,13 +11,14 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import NamedTuple
 
 import psycopg
 
 from songswap.clock import utc_now
+from songswap.pipelines import spool_erasures
 from songswap.pipelines.load import load_responses
 from songswap.pipelines.spooled_tokens import put_back, store_waiting
 from songswap.pipelines.spooling import SPOOL_BATCH
@@ -85,7 +87,7 @@ def drain_spool(
     only: Collection[int] | None = None,
     me: int = 0,
 ) -> dict[str, int]:
-    """Store what waits in the spool, and report what waits still.
+    """Erase whom it has to, store what waits in the spool, and report what waits still.
 
     Where S3 takes nothing, its part stays for the next time.
 
@@ -112,37 +114,39 @@ def drain_spool(
         if step and number:
             runs.add_counts(connection, run_id, step, {name: number})
 
-    tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
-    count("tokens_stored", tokens.users)
     before_batch = me != 0
-    if not before_batch:
-        spool.check()
-        spool.forget_rotations(clock())
-        restored = asyncio.run(put_back(settings.warehouse_dsn, spool, _EVERYBODY, clock()))
-        count("tokens_put_back", restored.users)
-    in_progress = [work for work in spool.at_work() if work.holder != me]
+    with _at_work(spool, me) as holder:
+        spool_erasures.fulfil(connection, spool, settings.host, holder)
+        tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
+        count("tokens_stored", tokens.users)
+        if not before_batch:
+            spool.check()
+            spool.forget_rotations(clock())
+            restored = asyncio.run(put_back(settings.warehouse_dsn, spool, _EVERYBODY, clock()))
+            count("tokens_put_back", restored.users)
+        in_progress = [work for work in spool.at_work() if work.holder != holder]
 
-    def to_archive(after: int, limit: int) -> list[RawResponse]:
-        return spool.not_archived(after, limit, in_progress, untried=before_batch)
+        def to_archive(after: int, limit: int) -> list[RawResponse]:
+            return spool.not_archived(after, limit, in_progress, untried=before_batch)
 
-    def to_load(after: int, limit: int) -> list[RawResponse]:
-        return spool.not_loaded(after, limit, in_progress, untried=before_batch)
+        def to_load(after: int, limit: int) -> list[RawResponse]:
+            return spool.not_loaded(after, limit, in_progress, untried=before_batch)
 
-    parts = _parts(to_archive, SPOOL_BATCH, only)
-    count("retried_archived", asyncio.run(_archive(settings, spool, connection, parts)))
-    try:
-        for responses in _parts(to_load, _LOAD_BATCH, only):
-            now = clock()
-            loaded = load_responses(settings, connection, spool, responses, run_id, now, step)
-            counts.update(loaded)
-            count("retried_loaded", len(responses))
-    except BaseException:
-        # What stopped it is more than that its report failed too.
-        with suppress(psycopg.Error):
-            report(settings, connection, spool, clock, me)
-        raise
-    report(settings, connection, spool, clock, me)
-    return dict(counts)
+        parts = _parts(to_archive, SPOOL_BATCH, only)
+        count("retried_archived", asyncio.run(_archive(settings, spool, connection, parts)))
+        try:
+            for responses in _parts(to_load, _LOAD_BATCH, only):
+                now = clock()
+                loaded = load_responses(settings, connection, spool, responses, run_id, now, step)
+                counts.update(loaded)
+                count("retried_loaded", len(responses))
+        except BaseException:
+            # What stopped it is more than that its report failed too.
+            with suppress(psycopg.Error):
+                report(settings, connection, spool, clock, holder)
+            raise
+        report(settings, connection, spool, clock, holder)
+        return dict(counts)
 
 
 def report(
@@ -159,25 +163,40 @@ def report(
     Raises:
         SpoolError: nothing more can be done.
     """
-    # In this order: whoever has sent a token and is not at work by then has spooled its successor,
-    # or never will.
-    senders = spools.senders(connection, spool.id)
-    at_work = spool.at_work()
-    tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
-    damaged = spool.damaged_tokens()
-    others = [work for work in at_work if work.holder != me]
-    for_s3, for_warehouse = spool.waiting(others)
-    waiting = Waiting(
-        for_s3,
-        for_warehouse,
-        len(tokens.not_stored) + len(damaged),
-        _damage(len(damaged)) if damaged else spool.last_problem(),
-        spool.waiting_since(others),
-    )
-    spools.report(connection, spool.id, settings.host, waiting)
-    ended = senders - {work.holder for work in at_work}
-    spools.end_exchanges(connection, spool.id, ended, {*tokens.not_stored, *damaged})
-    return waiting
+    with _at_work(spool, me) as holder:
+        # In this order: whoever has sent a token and is not at work by then has spooled its
+        # successor, or never will.
+        senders = spools.senders(connection, spool.id)
+        at_work = spool.at_work()
+        tokens = asyncio.run(store_waiting(settings.warehouse_dsn, spool, clock()))
+        damaged = spool.damaged_tokens()
+        others = [work for work in at_work if work.holder != holder]
+        for_s3, for_warehouse = spool.waiting(others)
+        waiting = Waiting(
+            for_s3,
+            for_warehouse,
+            len(tokens.not_stored) + len(damaged),
+            _damage(len(damaged)) if damaged else spool.last_problem(),
+            spool.waiting_since(others),
+        )
+        spools.report(connection, spool.id, settings.host, waiting)
+        ended = senders - {work.holder for work in at_work}
+        spools.end_exchanges(connection, spool.id, ended, {*tokens.not_stored, *damaged})
+        return waiting
+
+
+@contextmanager
+def _at_work(spool: Spool, me: int) -> Iterator[int]:
+    """Be at work on the spool, unless the caller is; gives the number of this process.
+
+    What it reads of a user may reach S3 after another process has erased the user here: so that
+    one waits for its end.
+    """
+    if me:
+        yield me
+    else:
+        with spool.working() as holder:
+            yield holder
 
 
 def _damage(users: int) -> str:

@@ -33,7 +33,7 @@ from songswap.settings import Settings
 from songswap.spotify.client import open_client
 from songswap.storage.archive import Archive
 from songswap.storage.spool import Spool
-from songswap.warehouse import grants, polls, runs
+from songswap.warehouse import grants, polls, runs, spools
 from songswap.warehouse.connection import connect, pool
 from songswap.warehouse.grants import Credentials
 from songswap.warehouse.limits import pauses
@@ -150,6 +150,8 @@ async def _users_to_poll(
     waiting = await store_waiting(settings.warehouse_dsn, spool, clock())
     users = runs.users_of(connection, run_id, batch)
     restored = await put_back(settings.warehouse_dsn, spool, users, clock())
+    # First: an erasure that is requested from now on waits for this host.
+    spools.introduce(connection, spool.id, settings.host)
     credentials = grants.load_credentials(connection, users, clock())
     unusable = waiting.not_stored | restored.not_stored
     outcomes.counts["users"] = len(credentials)

@@ -172,6 +172,7 @@ def _facts(
         spools=spools.find(connection),
         token_holders=token_holders,
         recoveries=spool.recoveries(only_unreported=True),
+        now=now,
     )
 
 

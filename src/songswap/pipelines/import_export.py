@@ -9,7 +9,8 @@ leaves nothing behind. Stopped at any point and started again, an import gives t
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, groupby
@@ -36,6 +37,7 @@ from songswap.transform.exports.kinds import OWN, Kind
 from songswap.transform.exports.outcomes import Rule
 from songswap.transform.exports.ownership import share_found
 from songswap.transform.exports.streams import File
+from songswap.warehouse import erasures
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.exports.own_plays import OwnPlay
@@ -177,10 +179,28 @@ def _import(
         if not trust:
             require_owner(package, user_id, owner)
             _require_likeness(settings, user_id, package)
-        progress("archive", 0, len(package.archivable))
-        asyncio.run(_archive(settings, package, progress))
-        counts = _load(settings, user_id, package, import_id, now, progress)
+        with connect(settings.warehouse_dsn) as guard, _guarded(guard, user_id):
+            progress("archive", 0, len(package.archivable))
+            asyncio.run(_archive(settings, package, progress))
+            counts = _load(settings, user_id, package, import_id, now, progress)
     return Imported(user_id, dict(counts), tuple(package.left_out))
+
+
+@contextmanager
+def _guarded(connection: psycopg.Connection, user_id: int) -> Iterator[None]:
+    """Let nobody erase the user for the block, whose end would come after S3 was swept.
+
+    Raises:
+        ExportRefused: the user is erased, or being erased.
+    """
+    with erasures.taking_turn(connection, user_id, is_import=True) as is_free:
+        # An erasure that is requested from now on waits for its turn.
+        spotify_id(connection, user_id)
+        if not is_free:
+            raise ExportRefused(
+                f"User {user_id} is being erased at this moment. Nothing was imported."
+            )
+        yield
 
 
 def import_archived(

@@ -25,7 +25,7 @@ from songswap.pipelines.load import REFUSED, load_catalogue, poll_batches, reaso
 from songswap.settings import Settings
 from songswap.storage.archive_reader import ArchiveReader, Damaged, ReadResult, Unusable
 from songswap.storage.records import RawExport, RawResponse
-from songswap.warehouse import news, plays, users
+from songswap.warehouse import erasures, news, plays, users
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
 from songswap.warehouse.migrate import require_schema
@@ -150,10 +150,12 @@ def replay(settings: Settings, run_id: str, unit: Unit) -> dict[str, int]:
         for results in archive.read_all(archive.responses_of(ids, unit.since, unit.until)):
             replay.load_responses(results)
         existing = users.existing(connection, ids)
+        erased = erasures.not_loadable(connection, existing)
+    loadable = [user_id for user_id in sorted(existing) if erased.get(user_id, _FIRST)]
     # After all plays of the API, so that the order in which both came decides nothing. An import
     # has its own connection: a unit never has two.
-    for user_id, exports in archive.exports_of(existing):
-        replay.load_exports(user_id, unit, exports)
+    for user_id, exports in archive.exports_of(loadable):
+        replay.load_exports(user_id, unit, exports, erased.get(user_id) or _FIRST)
     replay.counts["foreign"] = archive.foreign.total()
     return dict(replay.counts)
 
@@ -196,14 +198,20 @@ class _Replay(NamedTuple):
             self._load(responses)
 
     def load_exports(
-        self, user_id: int, unit: Unit, exports: Sequence[RawExport | Damaged]
+        self, user_id: int, unit: Unit, exports: Sequence[RawExport | Damaged], erased: datetime
     ) -> None:
-        """Load the exports of a user that were imported in the hours of the unit."""
+        """Load the exports of a user that were imported in the hours of the unit.
+
+        Args:
+            erased: none that was imported until then.
+        """
         chosen = []
         for export in exports:
             if isinstance(export, Damaged):
                 self._skip("damaged", export.key, export.problem)
-            elif (unit.since or _FIRST) <= export.imported_at < (unit.until or _LAST):
+            elif (unit.since or _FIRST) <= export.imported_at < (
+                unit.until or _LAST
+            ) and export.imported_at > erased:
                 chosen.append(export)
         self.counts["objects"] += len(chosen)
         if not chosen:

@@ -5,7 +5,7 @@ Each user's last outcome in the run decides, never a sum over tries.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from songswap.alerts.problem import Problem
@@ -15,6 +15,9 @@ from songswap.warehouse.spools import HostSpool, TokenHolder
 
 _PAUSES = {"RateLimited", "QuotaReserved"}
 """The kinds of problems that are no failure: a service asked to wait."""
+
+_LATE = timedelta(days=1)
+"""How long an erasure may wait for a host: those that run erase within minutes."""
 
 _STEPS_OF_BATCH = {"fetch", "load"}
 
@@ -57,6 +60,7 @@ class Facts(NamedTuple):
         spools: of all hosts, with what waits in them.
         token_holders: hosts that may have the newest tokens of refused users, who are undecided.
         recoveries: broken spool files of this host that were put aside.
+        now: when it ends.
     """
 
     unfinished: Sequence[Unfinished]
@@ -69,6 +73,7 @@ class Facts(NamedTuple):
     spools: Sequence[HostSpool]
     token_holders: Sequence[TokenHolder]
     recoveries: Sequence[Recovery]
+    now: datetime
 
 
 def find(facts: Facts, limits: Limits, lost_users: Limits) -> list[RunProblem]:
@@ -87,6 +92,7 @@ def find(facts: Facts, limits: Limits, lost_users: Limits) -> list[RunProblem]:
         *of_outcomes(facts.outcomes, limits),
         *of_users(facts.users, lost_users),
         *of_hosts(facts.spools),
+        *of_erasures(facts.spools, facts.now),
         *of_token_holders(facts.token_holders),
         *of_recoveries(facts.recoveries),
     ]
@@ -215,6 +221,28 @@ def of_token_holders(holders: Iterable[TokenHolder]) -> Iterator[RunProblem]:
                 f" the spool of host {holder.host}: nobody of them is marked as lost."
                 f" {_next_drain(holder.host, holder.seen_at, is_silent=True)}",
             )
+
+
+def of_erasures(spools: Iterable[HostSpool], now: datetime) -> Iterator[RunProblem]:
+    """Erased users may be on the disk of a host, which has not confirmed the contrary for a day."""
+    for spool in spools:
+        if spool.erasing_since and now - spool.erasing_since > _LATE:
+            yield _of_run(
+                "SpoolError",
+                f"The erasure of {_users(spool.erasures)} has been waiting for host {spool.host}"
+                f" since {spool.erasing_since:%Y-%m-%d %H:%M} UTC: its spool may hold responses"
+                f" and tokens of them. {_next_erasure(spool)}",
+            )
+
+
+def _next_erasure(spool: HostSpool) -> str:
+    if not spool.is_silent:
+        return "Its log of 'songswap drain' says why it does not confirm it."
+    return (
+        f"That host has been silent since {spool.seen_at:%Y-%m-%d %H:%M} UTC: start it, or its"
+        f" service 'songswap drain', which erases them first. If its disk is gone, 'songswap spool"
+        f" forget {spool.host}' ends the wait."
+    )
 
 
 def _next_drain(host: str, seen_at: datetime, is_silent: bool) -> str:

@@ -182,12 +182,17 @@ def compose(
         "polls_between": found.polls_between,
         "grants": _grants(found.grants),
         "imports": found.imports,
+        "erasing": {
+            "due_users": found.due_users,
+            "due": [{**user, "day": _day(user["due_at"])} for user in found.due],
+            "open": found.open_erasures,
+        },
     }
 
 
 _OF_A_RUN = ("run_id", "dag_id", "dag_run_id", "state", "started_at", "ended_at", "problem")
 _OF_A_HOST = ("host", "seen_at", "is_silent", "waiting_for_s3", "waiting_for_warehouse",
-              "waiting_tokens", "waiting_since", "problem")  # fmt: skip
+              "waiting_tokens", "waiting_since", "problem", "erasures")  # fmt: skip
 
 
 def _freshness(ages: Ages) -> Facts:
@@ -242,6 +247,10 @@ def _grants(grants: Sequence[Ending]) -> Facts:
         "states": states,
         "ending": [{"day": day, "users": users} for day, users in sorted(ending.items())],
     }
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(UTC).date()
 
 
 def in_json(facts: Facts) -> Facts:

@@ -59,12 +59,13 @@ class Spotify:
 class Settings:
     """All settings of the pipeline.
 
-    ``archive`` has the pipeline's key, which may only put; ``library`` is the same bucket with the
-    key that may read, if there is one. A stream of an export is a play from ``play_ms`` of
-    listening on. ``keep_tokens`` is for how long the spool keeps rotated tokens that the warehouse
-    has. A run warns when it finds fewer users than the run before, by more than
-    ``lost_users_share`` and ``lost_users_at_least``. ``host`` is the name under which this machine
-    reports what waits in its spool.
+    ``archive`` has the pipeline's key, which may only put; ``library`` and ``eraser`` are the same
+    bucket with the keys that may read, and list and delete, if there are such. A stream of an
+    export is a play from ``play_ms`` of listening on. ``keep_tokens`` is for how long the spool
+    keeps rotated tokens that the warehouse has. A run warns when it finds fewer users than the run
+    before, by more than ``lost_users_share`` and ``lost_users_at_least``. A user who disconnects
+    has to be erased within ``erase_after``; with ``erases_due``, that happens by itself. ``host``
+    is the name under which this machine reports what waits in its spool.
     """
 
     warehouse_dsn: str = field(repr=False)
@@ -72,6 +73,7 @@ class Settings:
     archive: Archive
     spool: Path
     library: Archive | None = None
+    eraser: Archive | None = None
     spool_max_bytes: int = 2048 * 2**20
     batch_size: int = 500
     stale_after: timedelta = timedelta(days=1)
@@ -81,6 +83,8 @@ class Settings:
     lost_users_at_least: int = 3
     play_ms: int = 30_000
     keep_tokens: timedelta = timedelta(days=2)
+    erase_after: timedelta = timedelta(days=5)
+    erases_due: bool = False
     host: str = field(default_factory=socket.gethostname)
 
 
@@ -95,6 +99,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         warehouse=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_RDS"),
         s3=_from_variable(environment, "AIRFLOW_CONN_SONGSWAP_S3_PUTONLY"),
         s3_read=_if_set(environment, "AIRFLOW_CONN_SONGSWAP_S3_READONLY"),
+        s3_erase=_if_set(environment, "AIRFLOW_CONN_SONGSWAP_S3_ERASE"),
         spotify=_if_set(environment, spotify_connection.VARIABLE),
         bucket=_required(environment, "AIRFLOW_VAR_BUCKET_NAME"),
     )
@@ -163,12 +168,14 @@ def build(
     s3: Connection,
     bucket: str,
     s3_read: Connection | None = None,
+    s3_erase: Connection | None = None,
     spotify: Connection | None = None,
 ) -> Settings:
     """Build the settings from the platform's connections and the environment's other variables.
 
     Args:
         s3_read: the connection that may read the archive, if there is one.
+        s3_erase: the connection that may list and delete users' objects there, if there is one.
         spotify: the connection with the app's credentials, if there is one; it wins over the
             environment.
 
@@ -182,6 +189,7 @@ def build(
         library=archive_of(s3_read, bucket, environment, "SongSwap_S3_ReadOnly")
         if s3_read
         else None,
+        eraser=archive_of(s3_erase, bucket, environment, "SongSwap_S3_Erase") if s3_erase else None,
         spool=spool_folder(environment),
         spool_max_bytes=_whole(environment, "SONGSWAP_SPOOL_MAX_MB", 2048, 1, 10**6) * 2**20,
         batch_size=_whole(environment, "SONGSWAP_BATCH_SIZE", 500, 1, 100_000),
@@ -189,6 +197,8 @@ def build(
         lost_users_share=_whole(environment, "SONGSWAP_LOST_USERS_PERCENT", 20, 0, 100) / 100,
         play_ms=_whole(environment, "SONGSWAP_PLAY_MS", 30_000, 0, 24 * 3_600_000),
         keep_tokens=timedelta(hours=_whole(environment, _KEEP_TOKENS, 48, 0, 24 * 90)),
+        erase_after=timedelta(days=_whole(environment, "SONGSWAP_ERASE_DAYS", 5, 1, 365)),
+        erases_due=_whole(environment, "SONGSWAP_ERASE_DUE", 0, 0, 1) == 1,
         host=environment.get("SONGSWAP_HOST", "").strip() or socket.gethostname(),
     )
 

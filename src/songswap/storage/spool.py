@@ -29,6 +29,7 @@ from songswap.storage import (
     spool_workers,
 )
 from songswap.storage.records import Entry, RawResponse, Recovery
+from songswap.storage.spool_erasure import SpoolEraser
 from songswap.storage.spool_file import SpoolFile
 from songswap.storage.spool_rows import DONE
 from songswap.storage.spool_tables import Broken
@@ -43,7 +44,7 @@ _INSERT = f"INSERT INTO answers ({spool_rows.RESPONSE}) VALUES (?, ?, ?, ?, ?, ?
 _SELECT = f"SELECT {spool_rows.RESPONSE}, archived, loaded, problem FROM answers"  # noqa: S608
 
 
-class Spool(SpoolTokens):
+class Spool(SpoolTokens, SpoolEraser):
     """The spool in ``folder``; use it as a context manager.
 
     Args:
@@ -79,10 +80,11 @@ class Spool(SpoolTokens):
         return spool_tables.spool_id(self.file.db)
 
     @contextmanager
-    def working(self, run_id: str, batch: int) -> Iterator[int]:
+    def working(self, run_id: str = "", batch: int = -1) -> Iterator[int]:
         """Be at work on a batch: drains of other processes leave its responses for the block.
 
-        Gives a number that no other process has.
+        Gives a number that no other process has. A process that is at work on no batch, as a drain
+        is, has rows of the spool in its memory all the same.
         """
         with spool_workers.working(self._workers, run_id, batch) as holder:
             yield holder

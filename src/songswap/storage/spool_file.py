@@ -114,6 +114,22 @@ class SpoolFile:
 
         self.run(quick_check, "BEGIN")
 
+    def rewrite(self) -> bool:
+        """Write the file anew without traces of deleted rows, and empty its log.
+
+        ``secure_delete`` overwrites rows where they are deleted, but not the copies of them that
+        are left where SQLite has moved rows between pages; VACUUM leaves none.
+
+        Returns:
+            Whether it was done: not while other processes are reading, or replace the file.
+        """
+        with self._translate_errors(), self._lock, self._folder_lock(fcntl.LOCK_SH):
+            if not self._is_current():
+                return False
+            self.db.execute("VACUUM")
+            busy, *_ = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+
     def _transact(self, work: Callable[[], T], begin: str) -> T:
         self.db.execute(begin)
         try:

@@ -34,12 +34,17 @@ def broken_path(path: Path, now: datetime) -> Path:
 
 def unrecovered(db: sqlite3.Connection, path: Path) -> list[Path]:
     """Return the broken files beside the spool ``path`` that were not recovered yet."""
+    names = set_aside(path)
+    known = {name for (name,) in db.execute("SELECT file FROM broken")} if names else set()
+    return [path.with_name(name) for name in names if name not in known]
+
+
+def set_aside(path: Path) -> list[str]:
+    """Return the names of the broken files beside the spool ``path``, recovered or not."""
     beside = (
         file.name for file in path.parent.iterdir() if file.name.startswith(path.name + _MARK)
     )
-    names = {name.removesuffix("-wal").removesuffix("-shm") for name in beside}
-    known = {name for (name,) in db.execute("SELECT file FROM broken")} if names else set()
-    return [path.with_name(name) for name in sorted(names - known)]
+    return sorted({name.removesuffix("-wal").removesuffix("-shm") for name in beside})
 
 
 def recover(db: sqlite3.Connection, broken: Path, now: datetime) -> None:

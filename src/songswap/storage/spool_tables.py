@@ -47,6 +47,12 @@ _TABLES = {
         "spool": "BLOB NOT NULL",
         "checksum": "BLOB NOT NULL",
     },
+    "erased": {
+        "erasure": "INTEGER PRIMARY KEY",
+        "responses": "INTEGER NOT NULL",
+        "tokens": "INTEGER NOT NULL",
+        "rotations": "INTEGER NOT NULL",
+    },
     "broken": {
         "file": "TEXT PRIMARY KEY",
         "report": "TEXT NOT NULL",

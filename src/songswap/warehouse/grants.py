@@ -92,8 +92,8 @@ def settle_refused(
     Spotify has refused all grants during an outage. So when at least ``at_least`` users and more
     than ``share`` of the polled ones were refused, or most of a few (an outage can cut a run
     short), no grant is dead. Grants whose six months are over do not count, for many can end at
-    once, and they are dead. Other dead grants are tried again in the next hour, a day later and a
-    week later. A run of some users only settles grants that are over; the others stay active until
+    once, and they are dead. Other dead grants are tried again in the next hour, a day later and two
+    days later. A run of some users only settles grants that are over; the others stay active until
     the hourly run polls everybody. So do those whose newest token may be in the spool of a host
     that has not been drained since it was sent, see `songswap.warehouse.spools.token_holders`.
 

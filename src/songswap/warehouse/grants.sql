@@ -38,7 +38,7 @@ ON CONFLICT (user_id) DO UPDATE SET
   state = 'active', refresh_digest = EXCLUDED.refresh_digest,
   authorized_at = EXCLUDED.authorized_at, warned_days = NULL, refreshed_at = NULL,
   ask_again_at = NULL, refused_in = NULL, problem = NULL, refusals = 0, forbidden_runs = 0,
-  unanswered_at = NULL
+  unanswered_at = NULL, refused_at = NULL
 WHERE grants.refresh_digest IS DISTINCT FROM EXCLUDED.refresh_digest
 
 -- name: record_refused
@@ -58,7 +58,7 @@ WHERE user_id = ANY (%(users)s)
 -- A response proves that the grant is good, whatever happened before.
 UPDATE songswap.grants SET
   state = 'active', ask_again_at = NULL, refused_in = NULL, problem = NULL, refusals = 0,
-  forbidden_runs = 0
+  forbidden_runs = 0, refused_at = NULL
 WHERE user_id = ANY (%(users)s) AND (state <> 'active' OR forbidden_runs > 0)
 
 -- name: count_refused
@@ -89,10 +89,11 @@ SET state = CASE
       || ' UTC: the user has to authorize'
   END,
   refusals = g.refusals + r.dead::integer,
+  refused_at = CASE WHEN r.dead THEN coalesce(g.refused_at, %(now)s) ELSE g.refused_at END,
   ask_again_at = CASE WHEN r.dead AND NOT r.over THEN %(now)s + CASE g.refusals
     WHEN 0 THEN interval '30 minutes'
     WHEN 1 THEN interval '1 day'
-    WHEN 2 THEN interval '7 days'
+    WHEN 2 THEN interval '2 days'
   END END
 FROM (
   SELECT user_id, over, over OR NOT %(incident)s AND NOT EXISTS (

@@ -120,6 +120,15 @@ def lock_users(connection: psycopg.Connection, users: Collection[int]) -> dict[i
     return {user_id: at for user_id, at in since.items() if at is not None}
 
 
+def lock_to_erase(connection: psycopg.Connection, user_id: int) -> None:
+    """Lock a user, if there is one, also against new rows of any table that refer to the user.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: as `lock_shards`.
+    """
+    connection.execute(_SQL["lock_to_erase"], {"user_id": user_id, **_waits()})
+
+
 def lock_migrations(connection: psycopg.Connection) -> None:
     """Take the lock of migrations until the end of the transaction; raises as `lock_shards`."""
     connection.execute(_SQL["lock_migrations"], {"number": _MIGRATIONS, **_waits()})

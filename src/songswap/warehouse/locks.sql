@@ -17,6 +17,15 @@ WITH locked AS MATERIALIZED (
 )
 SELECT coalesce(array_agg(id), '{}'), set_config('lock_timeout', %(lock)s, true) FROM locked
 
+-- name: lock_to_erase
+-- Also against rows that refer to the user.
+WITH locked AS MATERIALIZED (
+  SELECT id FROM "Users"
+  WHERE id = %(user_id)s AND set_config('lock_timeout', %(turn)s, true) IS NOT NULL
+  FOR UPDATE
+)
+SELECT count(*), set_config('lock_timeout', %(lock)s, true) FROM locked
+
 -- name: lock_shards
 -- In order, before any of them changes.
 WITH locked AS MATERIALIZED (

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import dict_row
 
+from songswap.warehouse import disconnects
 from songswap.warehouse.sql import scalar, statements
 
 RUNS = 24
@@ -14,6 +15,9 @@ RUNS = 24
 
 _NEWEST = 20
 """How many gaps and imports it has."""
+
+_MOST_DUE = 100
+"""How many users who have to be erased it has."""
 
 _SQL = statements("overview.sql")
 
@@ -58,6 +62,9 @@ class Overview(NamedTuple):
     polls_between: Row
     grants: list[Ending]
     imports: list[Row]
+    due_users: int
+    due: list[Row]
+    open_erasures: list[Row]
 
 
 def read(connection: psycopg.Connection, bars: Sequence[int], now: datetime) -> Overview:
@@ -67,7 +74,7 @@ def read(connection: psycopg.Connection, bars: Sequence[int], now: datetime) -> 
         bars: minutes, for `Ages.up_to`.
     """
     with connection.transaction():
-        params = {"now": now, "bars": list(bars), "at_most": _NEWEST}
+        params = {"now": now, "bars": list(bars), "at_most": _NEWEST, "most_due": _MOST_DUE}
         users, with_tokens = connection.execute(_SQL["users"]).fetchall()[0]
         open_gaps, closed_gaps = connection.execute(_SQL["gaps"], params).fetchall()[0]
         way = "by_user" if is_indexed_by_user(connection) else "by_time"
@@ -87,6 +94,9 @@ def read(connection: psycopg.Connection, bars: Sequence[int], now: datetime) -> 
             polls_between=_rows(connection, "polls_between", params)[0],
             grants=[Ending(*row) for row in connection.execute(_SQL["grants"], params)],
             imports=_rows(connection, "imports", params),
+            due_users=disconnects.count(connection),
+            due=_rows(connection, "due", params),
+            open_erasures=_rows(connection, "open_erasures", params),
         )
 
 

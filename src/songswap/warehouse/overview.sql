@@ -110,3 +110,23 @@ GROUP BY 1, 2 ORDER BY 2, 1
 -- The last ones.
 SELECT import_id, user_id, started_at, ended_at, counts FROM songswap.imports
 WHERE user_id <> 0 ORDER BY ended_at DESC, import_id LIMIT %(at_most)s
+
+-- name: due
+-- Users who have to be erased, the first first.
+SELECT user_id, reason, since, due_at FROM songswap.disconnects
+ORDER BY due_at, user_id LIMIT %(most_due)s
+
+-- name: open_erasures
+-- The oldest first, with the places that have not confirmed.
+SELECT user_id, requested_at, reason, (
+  SELECT coalesce(jsonb_agg(
+    jsonb_build_object(
+      'place', CASE WHEN place IN ('warehouse', 's3') THEN place ELSE 'spool' END,
+      'host', host, 'problem', left(problem, 1000)
+    ) ORDER BY place DESC
+  ), '[]')
+  FROM songswap.erasure_places p WHERE p.erasure_id = e.erasure_id AND confirmed_at IS NULL
+) AS waits_for
+FROM songswap.erasures e
+WHERE e.ended_at IS NULL
+ORDER BY e.requested_at, e.erasure_id LIMIT %(at_most)s

@@ -65,6 +65,17 @@ NEEDED = {
 }
 """The rights that the pipeline's statements need, by table; the platform's are without a schema."""
 
+NEEDED_TO_ERASE = {
+    "Users": ("DELETE",),
+    "SpotifyTokens": ("DELETE",),
+    "songswap.polls": ("DELETE",),
+    "songswap.grants": ("DELETE",),
+    "songswap.tokens": ("DELETE",),
+    "songswap.gaps": ("DELETE",),
+    "songswap.imports": ("DELETE",),
+}
+"""What erasing users needs beyond `NEEDED`."""
+
 READ_BY_PAGE: dict[str, tuple[str, ...]] = {
     "Users": ("id",),
     "SpotifyTokens": ("id",),
@@ -78,6 +89,12 @@ READ_BY_PAGE: dict[str, tuple[str, ...]] = {
     "songswap.grants": ("user_id", "state", "authorized_at", "ask_again_at", "problem"),
     "songswap.gaps": ("user_id", "after", "before", "found_at", "closed_at"),
     "songswap.imports": ("import_id", "user_id", "started_at", "ended_at", "counts"),
+    "songswap.erasures": (
+        *("erasure_id", "user_id", "requested_at", "reason", "keeps_account"),
+        *("ended_at", "renewed_at"),
+    ),
+    "songswap.erasure_places": (),
+    "songswap.disconnects": (),
 }
 """What the page in Airflow and the checks from outside read, by table: columns, or all of them.
 No token, name, address or track is among it."""
@@ -117,11 +134,15 @@ def missing_tables(connection: psycopg.Connection) -> list[str]:
     return [name for (name,) in rows]
 
 
-def missing_grants(connection: psycopg.Connection) -> list[str]:
+def missing_grants(
+    connection: psycopg.Connection, needed_rights: Mapping[str, Sequence[str]] = NEEDED
+) -> list[str]:
     """Return the GRANT statements for the rights that the connection's role lacks."""
     platform = schema.find(connection)
     needed = [
-        (_qualified(name, platform), right) for name, rights in NEEDED.items() for right in rights
+        (_qualified(name, platform), right)
+        for name, rights in needed_rights.items()
+        for right in rights
     ]
     tables, rights = zip(*needed, strict=True)
     params = {"schema": platform, "tables": list(tables), "rights": list(rights)}

@@ -39,7 +39,8 @@ class Waiting(NamedTuple):
 class HostSpool(NamedTuple):
     """The spool of a host by its last report; ``waiting_since`` is when the oldest response came.
 
-    ``possible_tokens`` are the users whose newest tokens may be there.
+    ``possible_tokens`` are the users whose newest tokens may be there. ``erasures`` of users wait
+    for the host to confirm them, the oldest ``erasing_since`` its request.
     """
 
     spool_id: UUID
@@ -52,6 +53,8 @@ class HostSpool(NamedTuple):
     problem: str | None
     is_silent: bool
     possible_tokens: int = 0
+    erasures: int = 0
+    erasing_since: datetime | None = None
 
 
 class TokenHolder(NamedTuple):
@@ -67,6 +70,11 @@ def report(connection: psycopg.Connection, spool_id: UUID, host: str, waiting: W
     """Record what waits in a spool."""
     params = {"spool_id": spool_id, "host": host, **waiting._asdict()}
     connection.execute(_SQL["report"], params)
+
+
+def introduce(connection: psycopg.Connection, spool_id: UUID, host: str) -> None:
+    """Record that there is this spool, if that is not known: erasures wait for those that are."""
+    connection.execute(_SQL["introduce"], {"spool_id": spool_id, "host": host})
 
 
 def senders(connection: psycopg.Connection, spool_id: UUID) -> set[int]:
@@ -104,10 +112,16 @@ def token_holders(connection: psycopg.Connection, run_id: str) -> list[TokenHold
 
 
 def forget(connection: psycopg.Connection, spools: Collection[UUID]) -> None:
-    """Delete the rows of spools, and what is known of tokens that may be there."""
+    """Delete the rows of spools, and what is known of tokens that may be there.
+
+    The erasures that wait for them are confirmed as ``forgotten``.
+    """
     connection.execute(_SQL["forget"], {"spools": list(spools)})
 
 
 def forget_gone(connection: psycopg.Connection) -> None:
-    """Delete the rows of hosts that have been silent for a week, and in which nothing waits."""
+    """Delete the rows of hosts that have been silent for a week, and in which nothing waits.
+
+    Nor may an erasure wait for them.
+    """
     connection.execute(_SQL["forget_gone"], {"age": _GONE})

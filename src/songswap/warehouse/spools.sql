@@ -23,6 +23,12 @@ ON CONFLICT (spool_id) DO UPDATE SET
   END,
   problem = EXCLUDED.problem
 
+-- name: introduce
+-- As one that has reported nothing yet.
+INSERT INTO songswap.spools (spool_id, host, seen_at)
+VALUES (%(spool_id)s, %(host)s, statement_timestamp())
+ON CONFLICT DO NOTHING
+
 -- name: senders
 -- Processes that sent tokens whose successors may be in the spool.
 SELECT holder FROM songswap.token_exchanges WHERE spool_id = %(spool_id)s
@@ -43,8 +49,14 @@ WHERE spool_id = %(spool_id)s AND holder = ANY (%(ended)s) AND user_id <> ALL (%
 SELECT spool_id, host, seen_at, waiting_for_s3, waiting_for_warehouse, waiting_tokens, waiting_since,
   problem, clock_timestamp() - seen_at > %(silence)s AS is_silent,
   (SELECT count(DISTINCT user_id) FROM songswap.possibly_spooled() h WHERE h.spool_id = s.spool_id)
-    AS possible_tokens
+    AS possible_tokens,
+  e.erasures, e.erasing_since
 FROM songswap.spools s
+CROSS JOIN LATERAL (
+  SELECT count(*) AS erasures, min(r.requested_at) AS erasing_since
+  FROM songswap.erasure_places p JOIN songswap.erasures r ON r.erasure_id = p.erasure_id
+  WHERE p.place = s.spool_id::text AND p.confirmed_at IS NULL
+) e
 ORDER BY waiting_since, host, spool_id
 
 -- name: token_holders
@@ -58,8 +70,12 @@ GROUP BY p.spool_id
 ORDER BY p.host, p.spool_id
 
 -- name: forget
--- With what may be there. A host that comes back reports again.
-WITH cut_off AS (
+-- With what may be there. A host that comes back reports again, and erases whom it has not.
+WITH erased AS (
+  UPDATE songswap.erasure_places SET
+    removed = removed || '{"forgotten": 1}', confirmed_at = clock_timestamp(), problem = NULL
+  WHERE place = ANY (%(spools)s::uuid[]::text[]) AND confirmed_at IS NULL
+), cut_off AS (
   DELETE FROM songswap.cut_off_exchanges WHERE spool_id = ANY (%(spools)s)
 ), sent AS (
   UPDATE songswap.token_exchanges SET spool_id = NULL WHERE spool_id = ANY (%(spools)s)
@@ -67,8 +83,11 @@ WITH cut_off AS (
 DELETE FROM songswap.spools WHERE spool_id = ANY (%(spools)s)
 
 -- name: forget_gone
--- Hosts that are gone for good, and left nothing.
+-- Hosts that are gone for good, and left nothing. Where an erasure waits for one, an operator decides.
 DELETE FROM songswap.spools p
 WHERE p.seen_at < clock_timestamp() - %(age)s AND p.waiting_since IS NULL
   AND NOT EXISTS (SELECT FROM songswap.cut_off_exchanges WHERE spool_id = p.spool_id)
   AND NOT EXISTS (SELECT FROM songswap.token_exchanges WHERE spool_id = p.spool_id)
+  AND NOT EXISTS (
+    SELECT FROM songswap.erasure_places WHERE place = p.spool_id::text AND confirmed_at IS NULL
+  )

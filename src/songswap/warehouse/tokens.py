@@ -5,9 +5,10 @@ platform's, and gets those that fit. A refresh token that the web app writes the
 ours.
 """
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -16,11 +17,16 @@ from songswap.models import RotatedToken, Successor
 from songswap.warehouse.retry import retried_async
 from songswap.warehouse.sql import statements
 
+log = logging.getLogger(__name__)
+
 _SQL = statements("tokens.sql")
 
 COLUMNS = ("access_token", "refresh_token")
 
 LOCKED = "its row was locked by another session"
+
+_UNFIT = (psycopg.DataError, psycopg.IntegrityError)
+"""Errors of a token that the platform's columns do not take."""
 
 
 class Claim(NamedTuple):
@@ -145,14 +151,12 @@ async def store(
 ) -> list[int]:
     """Store tokens, mirror those that fit into "SpotifyTokens", and return their users.
 
-    Tokens are dropped where the user has newer ones, which the web app wrote.
+    Tokens are dropped where the user has newer ones, which the web app wrote; and those of erased
+    users, but see `keep_sign_in`.
     """
-    old = {
-        "user_id": [token.user_id for token in rotated],
-        "old_digest": [token.old_digest for token in rotated],
-    }
-    # The one statement that has to carry tokens.
-    columns = {name: [encode(getattr(token, name)) for token in rotated] for name in COLUMNS}
+    old = _digests(rotated)
+    # The one statement that has to carry tokens, but for `keep_sign_in`.
+    columns = _columns(rotated)
     times = {"expires_at": [token.expires_at for token in rotated], "now": now}
     async with connection.transaction():
         cursor = await connection.execute(_SQL["store"], old | columns | times)
@@ -160,7 +164,51 @@ async def store(
         await connection.execute(_SQL["end_exchanged"], old)
         await connection.execute(_SQL["record_refreshed"], {"users": users, "now": now})
     await _mirror(connection, users)
+    for token in rotated:
+        if token.user_id not in users:
+            await _keep_sign_in(connection, token)
     return users
+
+
+def keep_sign_in(connection: psycopg.Connection, token: RotatedToken) -> None:
+    """Write an erased user's new tokens into "SpotifyTokens", if the user keeps the account.
+
+    Only where it has the token that these replace. One that does not fit there is lost: the user
+    has to sign in again.
+    """
+    try:
+        connection.execute(_SQL["keep_sign_in"], _digests([token]) | _columns([token]))
+    except _UNFIT as error:
+        _warn_of_sign_in(token, error)
+
+
+async def _keep_sign_in(
+    connection: psycopg.AsyncConnection, token: RotatedToken | Successor
+) -> None:
+    try:
+        await connection.execute(_SQL["keep_sign_in"], _digests([token]) | _columns([token]))
+    except _UNFIT as error:
+        _warn_of_sign_in(token, error)
+
+
+def _warn_of_sign_in(token: RotatedToken | Successor, error: psycopg.Error) -> None:
+    log.warning(
+        'User %d, who is erased and keeps the account, has to sign in again: "SpotifyTokens" does'
+        " not take the user's new token (SQLSTATE %s).",
+        token.user_id,
+        error.sqlstate,
+    )
+
+
+def _digests(rotated: Sequence[RotatedToken | Successor]) -> dict[str, list[Any]]:
+    return {
+        "user_id": [token.user_id for token in rotated],
+        "old_digest": [token.old_digest for token in rotated],
+    }
+
+
+def _columns(rotated: Sequence[RotatedToken | Successor]) -> dict[str, list[Any]]:
+    return {name: [encode(getattr(token, name)) for token in rotated] for name in COLUMNS}
 
 
 async def unlisted(

@@ -79,6 +79,30 @@ ON CONFLICT (user_id) DO UPDATE SET
   stored_at = EXCLUDED.stored_at
 RETURNING user_id
 
+-- name: keep_sign_in
+-- Of users who are erased and keep their account. Spotify takes the old token no more: without the new one
+-- the web app would have to ask them to sign in again. Only in place of the token that it replaces, and
+-- nothing of it stays with the pipeline. It is no new authorization, so the erasure has its digest.
+WITH erased AS (
+  SELECT e.erasure_id, e.user_id, n.old_digest, n.access_token, n.refresh_token
+  FROM unnest(
+    %(user_id)s::integer[], %(old_digest)s::bytea[], %(access_token)s::bytea[],
+    %(refresh_token)s::bytea[]
+  ) n (user_id, old_digest, access_token, refresh_token)
+  JOIN songswap.erasures e ON e.user_id = n.user_id AND e.keeps_account AND e.renewed_at IS NULL
+), kept AS (
+  UPDATE "SpotifyTokens" t SET
+    access_token = CASE WHEN e.access_token <> '' THEN convert_from(e.access_token, 'UTF8')
+      ELSE t.access_token END,
+    refresh_token = convert_from(e.refresh_token, 'UTF8')
+  FROM erased e
+  WHERE t.id = e.user_id AND sha256(convert_to(t.refresh_token, 'UTF8')) = e.old_digest
+    AND sha256(e.refresh_token) <> e.old_digest
+  RETURNING e.erasure_id, e.old_digest, sha256(e.refresh_token) AS digest
+)
+UPDATE songswap.erasures e SET refresh_digest = k.digest
+FROM kept k WHERE k.erasure_id = e.erasure_id AND e.refresh_digest = k.old_digest
+
 -- name: unlisted
 -- By digests alone: tokens leave the server only where they are sent to Spotify.
 WITH latest AS (
@@ -114,7 +138,7 @@ ON CONFLICT (user_id) DO UPDATE SET
   state = 'active', refresh_digest = EXCLUDED.refresh_digest,
   refreshed_at = EXCLUDED.refreshed_at, authorized_at = EXCLUDED.authorized_at,
   warned_days = EXCLUDED.warned_days, ask_again_at = NULL, refused_in = NULL, problem = NULL,
-  refusals = 0, unanswered_at = NULL
+  refusals = 0, unanswered_at = NULL, refused_at = NULL
 
 -- name: mirror
 -- Locked rows wait for the next refresh.
@@ -132,8 +156,14 @@ WHERE t.id = free.id AND k.user_id = t.id
 RETURNING t.id
 
 -- name: record_mirrored
--- With the digests of the tokens that the platform has then.
-WITH mirrored AS (
+-- With the digests of the tokens that the platform has then. An erasure that was requested meanwhile does
+-- not take them for a new authorization.
+WITH erased AS (
+  UPDATE songswap.erasures e SET refresh_digest = sha256(convert_to(t.refresh_token, 'UTF8'))
+  FROM "SpotifyTokens" t JOIN songswap.tokens k ON k.user_id = t.id
+  WHERE e.user_id = t.id AND t.id = ANY (%(users)s) AND e.renewed_at IS NULL
+    AND e.refresh_digest = k.platform_digest
+), mirrored AS (
   UPDATE songswap.tokens k SET
     platform_digest = sha256(convert_to(t.refresh_token, 'UTF8')), problem = %(problem)s
   FROM "SpotifyTokens" t

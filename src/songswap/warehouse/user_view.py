@@ -22,12 +22,12 @@ View = dict[str, Any]
 
 
 def read(connection: psycopg.Connection, user_id: int, now: datetime) -> View | None:
-    """Return what is known of a user, with the keys of docs/json.md.
+    """Return what is known of a user, also an erased one, with the keys of docs/json.md.
 
     It has neither names nor tracks. `songswap.warehouse.rights.READ_BY_PAGE` suffices.
 
     Returns:
-        None for user 0, who belongs to the test DAGs, and for an id without a user.
+        None for user 0, who belongs to the test DAGs, and for an id that is and was no user.
     """
     if not 0 < user_id <= _MOST_ID:
         return None
@@ -46,6 +46,8 @@ def read(connection: psycopg.Connection, user_id: int, now: datetime) -> View | 
         "grant": next(iter(rows["grant"]), None),
         "gaps": rows["gaps"],
         "imports": rows["imports"],
+        "due": next(iter(rows["due"]), None),
+        "erasure": next(iter(rows["erasure"]), None),
     }
 
 

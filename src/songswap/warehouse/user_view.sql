@@ -2,7 +2,10 @@
 -- `songswap.warehouse.rights.READ_BY_PAGE`. User 0 belongs to the test DAGs.
 
 -- name: user
-SELECT FROM "Users" WHERE id = %(user)s AND id <> 0
+-- An erased user, and one who is gone and has to be erased, are shown too.
+SELECT WHERE EXISTS (SELECT FROM "Users" WHERE id = %(user)s)
+  OR EXISTS (SELECT FROM songswap.erasures WHERE user_id = %(user)s)
+  OR EXISTS (SELECT FROM songswap.disconnects WHERE user_id = %(user)s)
 
 -- name: plays_by_day
 -- Each of the last days, today included.
@@ -49,3 +52,21 @@ WHERE user_id = %(user)s ORDER BY before DESC LIMIT %(at_most)s
 -- The last ones.
 SELECT import_id, started_at, ended_at, counts FROM songswap.imports
 WHERE user_id = %(user)s ORDER BY ended_at DESC, import_id LIMIT %(at_most)s
+
+-- name: due
+-- By when the user has to be erased.
+SELECT reason, since, due_at, (due_at AT TIME ZONE 'UTC')::date AS day
+FROM songswap.disconnects WHERE user_id = %(user)s
+
+-- name: erasure
+-- The last one, with the places that have not confirmed.
+SELECT requested_at, reason, keeps_account, ended_at, renewed_at, (
+  SELECT coalesce(jsonb_agg(
+    jsonb_build_object(
+      'place', CASE WHEN place IN ('warehouse', 's3') THEN place ELSE 'spool' END,
+      'host', host, 'problem', left(problem, 1000)
+    ) ORDER BY place DESC
+  ), '[]')
+  FROM songswap.erasure_places p WHERE p.erasure_id = e.erasure_id AND confirmed_at IS NULL
+) AS waits_for
+FROM songswap.erasures e WHERE user_id = %(user)s ORDER BY erasure_id DESC LIMIT 1

@@ -67,6 +67,7 @@ FULL: dict[str, Any] = {
             "waiting_tokens": 12_345,
             "waiting_since": "2026-11-22T18:00:00+00:00",
             "is_silent": True,
+            "erasures": 12_345,
         }
     ]
     * 3,

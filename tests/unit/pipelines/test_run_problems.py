@@ -1,7 +1,7 @@
 """What went wrong in a run."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from songswap.alerts.problem import Problem
@@ -117,6 +117,20 @@ def test_silent_host_says_what_to_do() -> None:
     (problem,) = run_problems.of_token_holders(holders)
     assert "the tokens of 2 users, and newer ones may be in the spool of host a" in str(problem)
     assert "'songswap spool forget a'" in str(problem)
+
+
+def test_erasure_that_waits_for_a_host_for_a_day_is_a_problem() -> None:
+    """It says what to do; before that it is none, nor where none waits."""
+    requested = NOON - timedelta(hours=23)
+    silent = host("a", 0, 0, 0, silent=True)._replace(erasures=2, erasing_since=requested)
+    hosts = [silent, host("b", 1, 1, 1), silent._replace(host="c", is_silent=False, erasures=1)]
+    assert list(run_problems.of_erasures(hosts, NOON)) == []
+    first, second = run_problems.of_erasures(hosts, NOON + timedelta(hours=2))
+    assert "The erasure of 2 users has been waiting for host a since 2026-11-21 13:00" in str(first)
+    assert "silent since 2026-11-22 12:00 UTC: start it" in str(first)
+    assert "'songswap spool forget a' ends the wait" in str(first)
+    assert "The erasure of 1 user has been waiting for host c" in str(second)
+    assert "Its log of 'songswap drain' says why" in str(second)
 
 
 def test_batch_is_one_task_and_two_steps() -> None:

@@ -37,6 +37,9 @@ def overview(**found: Any) -> Overview:
         polls_between={"runs": 0, "failed": 0, "ended_at": None},
         grants=[],
         imports=[],
+        due_users=0,
+        due=[],
+        open_erasures=[],
     )
     return empty._replace(**found)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from songswap.errors import SettingsError
-from songswap.settings.retention import Retention, retention
+from songswap.settings.retention import Retention, keep_raw_days, retention
 
 
 def test_defaults_are_generous() -> None:
@@ -27,3 +27,16 @@ def test_too_few_days_are_refused(name: str, text: str) -> None:
     """A week of runs is the least: the limits of the app are learned from the last hours."""
     with pytest.raises(SettingsError, match=name):
         retention({name: text})
+
+
+def test_raw_responses_are_kept_unless_set() -> None:
+    assert keep_raw_days({}) is None
+    assert keep_raw_days({"SONGSWAP_KEEP_RAW_DAYS": " "}) is None
+    assert keep_raw_days({"SONGSWAP_KEEP_RAW_DAYS": "365"}) == 365
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "for ever", "1.5"])
+def test_no_number_of_days(text: str) -> None:
+    """0 is neither "at once" nor "never"."""
+    with pytest.raises(SettingsError, match="SONGSWAP_KEEP_RAW_DAYS"):
+        keep_raw_days({"SONGSWAP_KEEP_RAW_DAYS": text})

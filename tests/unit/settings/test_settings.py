@@ -1,6 +1,7 @@
 """Settings: read once, and every mistake is a sentence that names the variable."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,22 +68,34 @@ def test_number_out_of_range(text: str) -> None:
         from_environment({**ENVIRONMENT, "SONGSWAP_BATCH_SIZE": text})
 
 
+def test_users_are_erased_after_five_days_by_hand() -> None:
+    """That is what Spotify's terms give; erasing by itself has to be switched on."""
+    settings = from_environment(ENVIRONMENT)
+    assert (settings.erase_after, settings.erases_due) == (timedelta(days=5), False)
+    chosen = {"SONGSWAP_ERASE_DAYS": "30", "SONGSWAP_ERASE_DUE": "1"}
+    settings = from_environment(ENVIRONMENT | chosen)
+    assert (settings.erase_after, settings.erases_due) == (timedelta(days=30), True)
+    for name, text in (("SONGSWAP_ERASE_DAYS", "0"), ("SONGSWAP_ERASE_DUE", "yes")):
+        with pytest.raises(SettingsError, match=f"{name} has to be a whole number"):
+            from_environment(ENVIRONMENT | {name: text})
+
+
 def test_migrating_needs_the_warehouse_connection_only() -> None:
     name = "AIRFLOW_CONN_SONGSWAP_RDS"
     assert "db.example" in warehouse_dsn({name: ENVIRONMENT[name]})
 
 
-def test_reading_the_archive() -> None:
-    """The key that may read the archive is a connection of its own, and may be missing."""
-    assert from_environment(ENVIRONMENT).library is None
-    given = '{"conn_type": "aws", "login": "reader", "password": "hush"}'
-    result = from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": given})
-    assert result.library is not None
-    assert (result.library.bucket, result.library.access_key_id) == ("raw", "reader")
+@pytest.mark.parametrize(("name", "field"), [("READONLY", "library"), ("ERASE", "eraser")])
+def test_optional_key_of_the_archive(name: str, field: str) -> None:
+    """The keys that may read, and erase, are connections of their own, and may be missing."""
+    variable = f"AIRFLOW_CONN_SONGSWAP_S3_{name}"
+    assert getattr(from_environment(ENVIRONMENT), field) is None
+    given = '{"conn_type": "aws", "login": "another", "password": "hush"}'
+    result = from_environment({**ENVIRONMENT, variable: given})
+    archive = getattr(result, field)
+    assert (archive.bucket, archive.access_key_id) == ("raw", "another")
     assert "hush" not in repr(result)
-    assert (
-        from_environment({**ENVIRONMENT, "AIRFLOW_CONN_SONGSWAP_S3_READONLY": " "}).library is None
-    )
+    assert getattr(from_environment({**ENVIRONMENT, variable: " "}), field) is None
 
 
 @pytest.mark.parametrize(
@@ -124,12 +137,15 @@ def test_every_setting_is_explained() -> None:
         "SPOTIFY_REDIRECT_URI",
         "SONGSWAP_SPOOL_MAX_MB",
         "SONGSWAP_KEEP_TOKENS_HOURS",
+        "SONGSWAP_KEEP_RAW_DAYS",
         "SONGSWAP_KEEP_DAYS",
         "SONGSWAP_KEEP_LOG_DAYS",
         "SONGSWAP_BATCH_SIZE",
         "SONGSWAP_IN_FLIGHT",
         "SONGSWAP_STALE_HOURS",
         "SONGSWAP_LOST_USERS_PERCENT",
+        "SONGSWAP_ERASE_DAYS",
+        "SONGSWAP_ERASE_DUE",
         "SONGSWAP_PLAY_MS",
         "SONGSWAP_RETRY_DELAY_S",
         "SONGSWAP_WAIT_S",
@@ -138,6 +154,7 @@ def test_every_setting_is_explained() -> None:
         "SONGSWAP_AIRFLOW_PORT",
         "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE",
         "AIRFLOW_CONN_SONGSWAP_S3_READONLY",
+        "AIRFLOW_CONN_SONGSWAP_S3_ERASE",
         "AIRFLOW_CONN_DISCORD_NOTIFIER",
         "AIRFLOW_VAR_DISCORD_WEBHOOK_ENDPOINT",
     ]

@@ -49,6 +49,7 @@ def tables(context: CheckContext) -> str:
                 f" schema (the database) of {connection_named(CONNECTION)}."
             )
         grants = rights.missing_grants(warehouse)
+        to_erase = rights.missing_grants(warehouse, rights.NEEDED_TO_ERASE)
         differences = deviations.find(warehouse)
         fatal = [difference.sentence for difference in differences if difference.is_fatal]
         narrow = [] if grants or fatal else tokens.narrow_columns(warehouse)
@@ -71,6 +72,11 @@ def tables(context: CheckContext) -> str:
     if others:
         sentences.append(f"Such tables in schema {', '.join(others)} are not used.")
     sentences += [f"Loads work, but {difference.sentence}" for difference in differences]
+    if to_erase:
+        sentences.append(
+            "Loads work, but to erase users the login lacks rights. Have the tables' owner run:"
+            f" {'; '.join(to_erase)}."
+        )
     if shadow:
         sentences.append(f"Loads work, but {shadow.sentence}")
     return " ".join(sentences + [column.sentence for column in narrow])

@@ -1,12 +1,13 @@
 """Check that the bucket stores, returns and deletes objects: the tests' key, below `tests/`.
 
-`songswap.checks.sanity.s3_rights` checks what the pipeline's own key may do.
+`s3_rights` checks what the pipeline's own key may do, `s3_erasing` that of the key which erases
+users, and `s3_expiry` when the bucket itself deletes.
 """
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
-from songswap.checks.sanity import s3_rights
+from songswap.checks.sanity import s3_erasing, s3_expiry, s3_rights
 from songswap.checks.sanity.context import CheckContext, Step, connection_named, installed
 from songswap.checks.sanity.s3_bucket import PIPELINE, TESTS, VARIABLE, Bucket, Refused
 from songswap.errors import CheckFailed
@@ -103,6 +104,8 @@ STEPS = (
     Step("delete", delete, undoes="put"),
     Step("gone", gone),
     Step("rights", s3_rights.rights),
+    Step("erasing", s3_erasing.erasing),
+    Step("expiry", s3_expiry.expiry),
 )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from songswap.storage.s3 import is_redirect, open_store
 
 PIPELINE = "SongSwap_S3_PutOnly"
 TESTS = "SongSwap_S3_TestPutGetDelete"
+ERASE = "SongSwap_S3_Erase"
 VARIABLE = "bucket_name"
 
 _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
@@ -39,7 +40,7 @@ class Bucket:
     """The bucket, opened with the key of one connection.
 
     Args:
-        connection: `PIPELINE` or `TESTS`.
+        connection: `PIPELINE`, `TESTS` or `ERASE`.
 
     Raises:
         CheckFailed: the bucket or the connection is not set, or cannot be read.
@@ -50,21 +51,21 @@ class Bucket:
     def __init__(self, context: CheckContext, connection: str) -> None:
         self.name = context.variable(VARIABLE)
         self._connection = connection
-        self._run = hashlib.sha256(context.run_id.encode()).hexdigest()[:32]
+        self.name_of_run = hashlib.sha256(context.run_id.encode()).hexdigest()[:32]
         found, named = context.connection(connection), connection_named(connection)
         try:
-            self._archive = settings.archive_of(found, self.name, context.environment, named)
+            self.archive = settings.archive_of(found, self.name, context.environment, named)
         except SettingsError as error:
             raise CheckFailed(str(error)) from error
 
     @cached_property
     def store(self) -> S3Store:
         """The client; its errors are the client's own."""
-        return open_store(self._archive)
+        return open_store(self.archive)
 
     def key(self, suffix: str = "") -> str:
         """Return the key of this run's object: every step derives the same."""
-        return f"{self.FOLDER}{self._run}{suffix}.txt"
+        return f"{self.FOLDER}{self.name_of_run}{suffix}.txt"
 
     @contextmanager
     def request(self, action: str, denied: str = "") -> Iterator[S3Store]:
@@ -93,6 +94,21 @@ class Bucket:
                 code,
                 is_denied=isinstance(error, PermissionDeniedError) or code == "AccessDenied",
             ) from None
+
+    def may(self, attempt: Callable[[], object]) -> bool:
+        """Return whether the key has the right to an attempt.
+
+        Raises:
+            Refused: it failed for another reason.
+        """
+        try:
+            with self.request("answer as a server of S3"):
+                attempt()
+        except Refused as refused:
+            if refused.is_denied:
+                return False
+            raise
+        return True
 
     def _advice(self, denied: str) -> dict[str, str]:
         named = connection_named(self._connection)

@@ -11,7 +11,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
 from songswap.checks.sanity.context import CheckContext
-from songswap.checks.sanity.s3_bucket import PIPELINE, TESTS, Bucket, Refused
+from songswap.checks.sanity.s3_bucket import PIPELINE, TESTS, Bucket
 from songswap.storage import keys
 
 POLICY = 'its policy is in docs/deployment.md, "The keys of the archive"'
@@ -42,8 +42,8 @@ def rights(context: CheckContext) -> str:
                 f" {pipeline.name}/history/export/user*: {POLICY}",
             ):
                 put(path)
-        is_wide = _may(pipeline, lambda: put(_BESIDE))
-        excess = [right for right, attempt in _forbidden(pipeline, put) if _may(pipeline, attempt)]
+        is_wide = pipeline.may(lambda: put(_BESIDE))
+        excess = [right for right, attempt in _forbidden(pipeline, put) if pipeline.may(attempt)]
     finally:
         left = [path for path in stored if not _is_removed(tests, path)]
     allowed = "history/, all of it" if is_wide else "history/spotify/ and history/export/"
@@ -72,18 +72,6 @@ def _forbidden(
         ("LIST the bucket", lambda: obstore.list_with_delimiter(bucket.store, "history/")),
         ("DELETE what it has put", lambda: obstore.delete(bucket.store, _REQUIRED[0])),
     ]
-
-
-def _may(bucket: Bucket, attempt: Callable[[], object]) -> bool:
-    """Return whether the key has the right; a refusal for another reason is raised."""
-    try:
-        with bucket.request("answer as a server of S3"):
-            attempt()
-    except Refused as refused:
-        if refused.is_denied:
-            return False
-        raise
-    return True
 
 
 def _is_removed(tests: Bucket, path: str) -> bool:

@@ -5,8 +5,8 @@ The access file (JSON, mode 0600):
     {"secrets": {"pipeline": "…"},
      "grants": [{"access_key": "pipeline", "methods": ["PUT"], "prefixes": ["history/spotify/"]}]}
 
-A grant allows methods (PUT, GET, DELETE; HEAD and listing are GET) on the keys below its
-prefixes, in every bucket; the prefix "" means everything, the buckets themselves included.
+A grant allows methods (PUT, GET, DELETE, LIST) on the keys below its prefixes, in every bucket; the
+prefix "" means everything, the buckets themselves included. HEAD is GET, and GET includes LIST.
 Whatever no grant allows is forbidden.
 """
 
@@ -27,12 +27,13 @@ class Grant:
 # The keys' rights in production, and `admin`, which may do everything.
 PLATFORM_GRANTS = (
     Grant("pipeline", ("PUT",), ("history/spotify/user", "history/export/user")),
-    Grant("reader", ("GET",), ("history/",)),
+    Grant("reader", ("GET", "LIST"), ("history/",)),
     Grant(
         "tests",
         ("PUT", "GET", "DELETE"),
         ("tests/", "history/spotify/user0/", "history/export/user0/", "history/songswap-check.txt"),
     ),
+    Grant("eraser", ("LIST", "DELETE"), ("history/spotify/user", "history/export/user")),
     Grant("admin", ("PUT", "GET", "DELETE"), ("",)),
 )
 
@@ -48,7 +49,7 @@ class Access:
         """True when a grant covers this method on this object key ("" for the bucket)."""
         return any(
             grant.access_key == access_key
-            and method in grant.methods
+            and (method in grant.methods or (method == "LIST" and "GET" in grant.methods))
             and key.startswith(grant.prefixes)
             for grant in self.grants
         )
@@ -69,6 +70,6 @@ class Access:
 
 
 def platform_access() -> Access:
-    """The platform's keys (`pipeline`, `reader`, `tests`, `admin`) with new secrets."""
+    """The platform's keys (`pipeline`, `reader`, `tests`, `eraser`, `admin`) with new secrets."""
     keys = {grant.access_key for grant in PLATFORM_GRANTS}
     return Access({key: randomness.token_urlsafe(24) for key in sorted(keys)}, PLATFORM_GRANTS)

@@ -57,6 +57,14 @@ class DiskFull(S3Error):  # type: ignore[misc]  # nanio has no types
     http_status = 507
 
 
+class NotSupported(S3Error):  # type: ignore[misc]  # nanio has no types
+    """This endpoint has no lifecycle policies."""
+
+    code = "NotImplemented"
+    message = "This endpoint has no lifecycle policies."
+    http_status = 501
+
+
 class Gate:
     """ASGI middleware between nanio's check of the signature and its operations."""
 
@@ -85,6 +93,8 @@ class Gate:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         bucket, _, key = scope["path"].removeprefix("/").partition("/")
+        if "lifecycle" in request.query_params and not key:
+            raise NotSupported(resource=bucket)
         body = await request.body() if request.method in ("PUT", "POST") else b""
         rights = list(_required_rights(request, key, body))
         if not all(self._access.allows(scope["nanio.principal"], *right) for right in rights):
@@ -120,7 +130,7 @@ def _required_rights(request: Request, key: str, body: bytes) -> Iterable[tuple[
     if "delete" in query and request.method == "POST":
         yield from (("DELETE", deleted) for deleted in _keys_to_delete(body))
     elif not key and request.method == "GET" and "prefix" in query:
-        yield "GET", query["prefix"]
+        yield "LIST", query["prefix"]
     else:
         yield {"HEAD": "GET", "POST": "PUT"}.get(request.method, request.method), key
     source = request.headers.get("x-amz-copy-source")

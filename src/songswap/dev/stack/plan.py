@@ -22,6 +22,7 @@ BUCKET = "songswap"
 WAREHOUSE = "AIRFLOW_CONN_SONGSWAP_RDS"
 PAGE = "AIRFLOW_CONN_SONGSWAP_RDS_READONLY"
 ARCHIVE_READ = "AIRFLOW_CONN_SONGSWAP_S3_READONLY"
+ARCHIVE_ERASE = "AIRFLOW_CONN_SONGSWAP_S3_ERASE"
 ARCHIVE_TESTS = "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE"
 DISCORD = "AIRFLOW_CONN_DISCORD_NOTIFIER"
 _SERVICES = "AIRFLOW_CONN_SONGSWAP_ALERTS"
@@ -34,6 +35,7 @@ _CONNECTIONS = {
     PAGE,
     ARCHIVE,
     ARCHIVE_READ,
+    ARCHIVE_ERASE,
     ARCHIVE_TESTS,
     DISCORD,
     _SERVICES,
@@ -112,6 +114,7 @@ class Plan:
             local[_BUCKET_NAME] = BUCKET
             local[ARCHIVE] = _s3_connection(archive, "pipeline", access)
             local[ARCHIVE_READ] = _s3_connection(archive, "reader", access)
+            local[ARCHIVE_ERASE] = _s3_connection(archive, "eraser", access)
             local[ARCHIVE_TESTS] = _s3_connection(archive, "tests", access)
         if self.simulated:
             local |= SIMULATED_APP

@@ -46,6 +46,8 @@ def test_every_part_is_local_by_default() -> None:
     assert s3["extra"]["endpoint_url"] == "http://127.0.0.1:9010"
     reading = json.loads(result["AIRFLOW_CONN_SONGSWAP_S3_READONLY"])
     assert (reading["login"], reading["password"] != s3["password"]) == ("reader", True)
+    erasing = json.loads(result["AIRFLOW_CONN_SONGSWAP_S3_ERASE"])
+    assert (erasing["login"], erasing["password"] != s3["password"]) == ("eraser", True)
     discord = json.loads(result["AIRFLOW_CONN_DISCORD_NOTIFIER"])
     assert discord["host"] == "http://127.0.0.1:8010/discord/"
     assert (
@@ -84,6 +86,7 @@ def test_a_real_warehouse_and_archive_win() -> None:
     assert result["AIRFLOW_VAR_BUCKET_NAME"] == "real-bucket"
     assert "AIRFLOW_CONN_SONGSWAP_S3_TESTPUTGETDELETE" not in result
     assert "AIRFLOW_CONN_SONGSWAP_S3_READONLY" not in result
+    assert "AIRFLOW_CONN_SONGSWAP_S3_ERASE" not in result
 
 
 def test_an_empty_setting_counts_as_none() -> None:

@@ -9,7 +9,7 @@ const { createElement: h } = globalThis.React;
 export function Hosts({ hosts }) {
   return h(Table, {
     label: "Hosts",
-    columns: ["Host", "Last report", "For S3", "For the warehouse", "Tokens", "Since"],
+    columns: ["Host", "Last report", "For S3", "For the warehouse", "Tokens", "Since", "To erase"],
     empty: "No host has reported yet.",
     rows: list(hosts).map((host) => ({
       key: host.host,
@@ -24,7 +24,7 @@ export function Hosts({ hosts }) {
           "span",
           { className: "ss-state" },
           h(Shape, {
-            kind: host.is_silent ? (waiting(host) ? "bad" : "warn") : "good",
+            kind: host.is_silent ? (waiting(host) || host.erasures ? "bad" : "warn") : "good",
             label: host.is_silent ? "silent" : "reports",
           }),
           h("span", null, host.is_silent && "silent since ", h(Time, { at: host.seen_at })),
@@ -33,6 +33,7 @@ export function Hosts({ hosts }) {
         count(host.waiting_for_warehouse),
         count(host.waiting_tokens),
         h(Time, { at: host.waiting_since }),
+        count(host.erasures),
       ],
     })),
   });

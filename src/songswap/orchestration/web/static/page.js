@@ -4,6 +4,7 @@
 import { Coverage, Requests } from "./coverage.js";
 import { useData } from "./data.js";
 import { utc } from "./format.js";
+import { Erasing } from "./erasing.js";
 import { Freshness, Plays } from "./freshness.js";
 import { Hosts } from "./hosts.js";
 import { Notice } from "./notice.js";
@@ -144,6 +145,9 @@ function Sections({ data, now }) {
       ),
       part("imports", "Imports", "ss-w6", data.imports, () =>
         h(Imports, { imports: data.imports }),
+      ),
+      part("erasing", "To erase", "ss-w12", data.erasing, () =>
+        h(Erasing, { erasing: data.erasing, now }),
       ),
     ),
   );

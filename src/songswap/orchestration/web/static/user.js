@@ -2,7 +2,8 @@
 
 import { Chart } from "./chart.js";
 import { useData } from "./data.js";
-import { count, duration, instant, minutesBetween, list } from "./format.js";
+import { Places, WHY_DUE, urgency } from "./erasing.js";
+import { count, day, duration, instant, minutesBetween, list } from "./format.js";
 import { Notice } from "./notice.js";
 import { Guard, Quiet, Section, Shape, Table, Tile, Time, useShorter } from "./parts.js";
 import { dayItems, total } from "./plays.js";
@@ -33,6 +34,8 @@ function Found({ data, now }) {
   return h(
     "div",
     { className: "ss-page" },
+    data.erasure && h(Erasure, { erasure: data.erasure }),
+    data.due && h(Due, { due: data.due, now }),
     h(
       "div",
       { className: "ss-tiles" },
@@ -90,6 +93,54 @@ function Found({ data, now }) {
     ),
   );
 }
+
+function Erasure({ erasure }) {
+  const { ended_at: ended, renewed_at: renewed } = erasure;
+  const [kind, word] = !ended
+    ? ["warn", "Being erased"]
+    : renewed
+      ? ["good", "Erased before"]
+      : ["good", "Erased"];
+  return h(Banner, {
+    kind,
+    word,
+    children: ended
+      ? [
+          "Erased on ",
+          h(Time, { key: 1, at: ended }),
+          renewed && [", and a user again since ", h(Time, { key: 2, at: renewed })],
+          renewed ? "." : ". Nothing of this user is polled or loaded.",
+        ]
+      : [
+          "The erasure was requested on ",
+          h(Time, { key: 1, at: erasure.requested_at }),
+          ", and waits for ",
+          h(Places, { key: 2, places: list(erasure.waits_for) }),
+        ],
+  });
+}
+
+function Due({ due, now }) {
+  const at = instant(due.day);
+  const [kind, word] = urgency(at, now);
+  return h(Banner, {
+    kind,
+    word: "Has to be erased",
+    children: [
+      `Due on ${day(at)} (${word}): ${WHY_DUE[due.reason] ?? due.reason}, since `,
+      h(Time, { key: 1, at: due.since }),
+      ". Whoever authorizes again before is off the list.",
+    ],
+  });
+}
+
+const Banner = ({ kind, word, children }) =>
+  h(
+    "div",
+    { className: `ss-banner ss-is-${kind}` },
+    h(Shape, { kind }),
+    h("div", null, h("p", { className: "ss-word" }, word), h("p", null, children)),
+  );
 
 function Grant({ grant, now }) {
   const left = minutesBetween(now, grant.ends_at);

@@ -53,4 +53,5 @@ LANGUAGE sql STABLE AS $$
   WHERE ((g.state IN ('revoked', 'lost') OR g.state = 'forbidden' AND g.refused_in IS NULL)
     AND coalesce(g.ask_again_at, 'infinity') > users_to_poll.moment) IS NOT TRUE
 $$;
+ALTER TABLE songswap.grants DROP COLUMN refused_at;
 DROP TABLE songswap.disconnects, songswap.erasure_places, songswap.erasures;

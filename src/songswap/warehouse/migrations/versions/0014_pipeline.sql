@@ -30,27 +30,43 @@ CREATE TABLE songswap.erasure_places (
   host text,
   at_work bigint[] NOT NULL DEFAULT '{}',
   removed jsonb NOT NULL DEFAULT '{}',
+  found jsonb,
   confirmed_at timestamptz,
+  swept timestamptz,
   problem text,
   PRIMARY KEY (erasure_id, place)
 );
+CREATE INDEX erasure_places_unconfirmed ON songswap.erasure_places (place) WHERE confirmed_at IS NULL;
 COMMENT ON TABLE songswap.erasure_places IS
   'Where a user''s data is erased, and what was removed there: the places of a receipt.';
 COMMENT ON COLUMN songswap.erasure_places.place IS
   'warehouse, s3, or the id of a host''s spool.';
 COMMENT ON COLUMN songswap.erasure_places.at_work IS
-  'Processes of that host that may have a response of the user still: it confirms when they have ended.';
+  'Processes of that host that may have a response of the user still, as it saw the erasure first: it
+confirms when they have ended. Empty until then.';
 COMMENT ON COLUMN songswap.erasure_places.removed IS 'How much, by kind: counts alone.';
+COMMENT ON COLUMN songswap.erasure_places.found IS
+  'What a removal has found that is under way and no transaction; NULL where none is. If it was cut off, the
+difference to what the next one finds was removed.';
+COMMENT ON COLUMN songswap.erasure_places.swept IS
+  'The confirmation of a host after which the warehouse and S3 were swept last.';
 COMMENT ON COLUMN songswap.erasure_places.problem IS 'Why it could not be erased there last.';
 
 CREATE TABLE songswap.disconnects (
   user_id integer PRIMARY KEY,
   reason text NOT NULL CHECK (reason IN ('revoked', 'gone')),
-  since timestamptz NOT NULL
+  since timestamptz NOT NULL,
+  due_at timestamptz NOT NULL
 );
 COMMENT ON TABLE songswap.disconnects IS
-  'Users who have to be erased some days after since, unless they authorize again: whose grant was revoked,
-or who are gone from "Users" while the archive has something of them.';
+  'Users who have to be erased by due_at, unless they authorize again: whose grant was revoked, or who are gone
+from "Users" while the archive has something of them.';
+COMMENT ON COLUMN songswap.disconnects.since IS
+  'When Spotify first refused the grant, or when it was first seen that the user is gone.';
+
+ALTER TABLE songswap.grants ADD COLUMN refused_at timestamptz;
+COMMENT ON COLUMN songswap.grants.refused_at IS
+  'When the first of its refusals was settled. NULL: none was, or it was before version 0014.';
 
 -- Users whose erasure is in force have no tokens for the pipeline, and are not polled.
 CREATE OR REPLACE FUNCTION songswap.current_tokens()

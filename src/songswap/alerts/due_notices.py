@@ -1,0 +1,77 @@
+"""Sentences about users who have to be erased, for engineers: by id alone."""
+
+from collections.abc import Sequence
+from datetime import date
+
+_MOST_NAMED = 20
+
+
+def due_soon(users: Sequence[int], day: date, *, by_itself: bool) -> str:
+    """Return a sentence about users who have to be erased by a day.
+
+    Args:
+        by_itself: whether the pipeline erases them when the day has come.
+    """
+    what = (
+        "`erase_due_users` erases them on that day"
+        if by_itself
+        else "`songswap erase USER` does it, or the DAG erase_users; SONGSWAP_ERASE_DUE=1 has it"
+        " done by itself"
+    )
+    return (
+        f"{_named(users)} disconnected, and {_has(users)} to be erased by {day}: {what}. Whoever"
+        " authorizes again before is off the list. `songswap erase --due` shows all. This is said"
+        " once for each user."
+    )
+
+
+def due_now(users: Sequence[int]) -> str:
+    """Return a sentence about users whose day has come, and whom nothing erases by itself."""
+    return (
+        f"{_named(users)} {_has(users)} to be erased today, or should have been before, and"
+        " nobody does it by itself: start the DAG erase_users with these ids, or run `songswap"
+        " erase USER` for each. SONGSWAP_ERASE_DUE=1 has it done each day. This is said once for"
+        " each user."
+    )
+
+
+def too_many_gone(gone: int, archived: int) -> str:
+    """Return a sentence about so many users gone that the table of users may be wrong.
+
+    Args:
+        archived: how many users the archive has.
+    """
+    return (
+        f'{gone:,} of the {archived:,} users in the archive are gone from "Users" at once. That can'
+        " be a table that was emptied, or restored wrongly, so none of them is erased by itself: a"
+        " human has to look. Check that SongSwap_RDS leads to the right database. If the table is"
+        " wrong, restore it: they are off the list then. If they did leave, start the DAG"
+        " erase_users with their ids, which `songswap erase --due` shows. This is said once a day."
+    )
+
+
+def came_back(user_id: int, objects: int, day: date) -> str:
+    """Return a sentence about objects of an erased user that were found in S3, and deleted.
+
+    Args:
+        day: when the erasure had ended (UTC).
+    """
+    was = "object of user {} was" if objects == 1 else "objects of user {} were"
+    return (
+        f"{objects:,} {was.format(user_id)} in S3 again, whose erasure had ended on {day}:"
+        " something that was at work then put that there. It is deleted, and counted in the"
+        " receipt. If this comes again, something still puts objects: find the run that does."
+    )
+
+
+def _named(users: Sequence[int]) -> str:
+    if len(users) == 1:
+        return f"User {users[0]}"
+    if len(users) > _MOST_NAMED:
+        first = ", ".join(map(str, users[:_MOST_NAMED]))
+        return f"Users {first} and {len(users) - _MOST_NAMED:,} more"
+    return f"Users {', '.join(map(str, users[:-1]))} and {users[-1]}"
+
+
+def _has(users: Sequence[int]) -> str:
+    return "has" if len(users) == 1 else "have"

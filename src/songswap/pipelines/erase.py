@@ -1,0 +1,321 @@
+"""Erase a user: from the warehouse, the archive and every host's spool.
+
+    request ──▶ warehouse, S3 ──▶ each host's spool, at its next drain ──▶ last sweep ──▶ receipt
+
+From the request on nothing of the user is polled or loaded. An erasure can be cut off anywhere and
+goes on when it is started again. It has ended when every place has confirmed: a host that is at
+work on a batch may archive a response of the user still, so the warehouse and S3 are swept once
+more after the last host.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+
+from songswap.clock import utc_now
+from songswap.errors import (
+    FIND_ID,
+    ArchiveError,
+    ArchiveNotErased,
+    ArchiveUnreadable,
+    EraseRefused,
+    WarehouseBusy,
+    WarehouseRefused,
+)
+from songswap.pipelines.receipts import Preview as Preview
+from songswap.pipelines.receipts import Receipt as Receipt
+from songswap.settings import Settings
+from songswap.warehouse import erasures, rights, spools, user_rows
+from songswap.warehouse.connection import connect
+from songswap.warehouse.erasures import S3, WAREHOUSE
+from songswap.warehouse.error_translation import translate
+from songswap.warehouse.locks import lock_users
+from songswap.warehouse.migrate import require_schema
+from songswap.warehouse.retry import retried
+
+if TYPE_CHECKING:
+    from songswap.storage.archive_eraser import ArchiveEraser
+
+NO_KEY = (
+    "No key may list and delete in the archive, so nothing of the user is removed there. Define the"
+    " connection SongSwap_S3_Erase (AIRFLOW_CONN_SONGSWAP_S3_ERASE) with one that may, below"
+    " history/."
+)
+
+_OF_S3 = (ArchiveError, ArchiveNotErased, ArchiveUnreadable)
+
+Progress = Callable[[str, int, int], None]
+"""Receives a place, how much was removed there, and how much was found; 0 where that is unknown."""
+
+
+def look(settings: Settings, user_id: int, *, keeps_account: bool = False) -> Preview:
+    """Count what an erasure would remove, and change nothing.
+
+    Raises:
+        EraseRefused: there is no such user.
+        WarehouseUnavailable, SchemaOutdated: nothing is known of the tables.
+    """
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        rows = _require_user(settings, connection, user_id)
+        hosts = tuple(spool.host for spool in spools.find(connection))
+        since = erasures.in_force_since(connection, user_id)
+    found = user_rows.to_delete(rows, keeps_account=keeps_account)
+    return Preview(user_id, keeps_account, found, *_look_into_s3(settings, user_id), hosts, since)
+
+
+def _look_into_s3(settings: Settings, user_id: int) -> tuple[dict[str, int] | None, str | None]:
+    """Count a user's objects, or say why that is not possible."""
+    eraser = _eraser(settings)
+    if eraser is None:
+        return None, NO_KEY
+    try:
+        return eraser.count(user_id)._asdict(), None
+    except _OF_S3 as error:
+        return None, str(error)
+
+
+def request(
+    settings: Settings,
+    user_id: int,
+    *,
+    keeps_account: bool = False,
+    reason: str = "request",
+    clock: Callable[[], datetime] = utc_now,
+) -> int:
+    """Record that a user is to be erased, in force at once; return the erasure's id.
+
+    Waits for a load that is at work on the user. An erasure that is in force goes on: see
+    `songswap.warehouse.erasures.request`.
+
+    Args:
+        keeps_account: leave the user's row of ``"Users"``, and the sign-in.
+        reason: ``request`` or ``due``.
+
+    Raises:
+        EraseRefused: there is no such user.
+        WarehouseRefused: the login lacks rights, which the text names.
+        WarehouseUnavailable, SchemaOutdated: nothing was recorded.
+    """
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        _require_rights(connection, keeps_account=keeps_account)
+        rows = _require_user(settings, connection, user_id)
+        has_rows = bool(user_rows.to_delete(rows, keeps_account=keeps_account))
+        return _request(
+            connection,
+            user_id,
+            clock(),
+            keeps_account=keeps_account,
+            reason=reason,
+            has_rows=has_rows,
+        )
+
+
+@retried
+def _request(
+    connection: psycopg.Connection,
+    user_id: int,
+    now: datetime,
+    *,
+    keeps_account: bool,
+    reason: str,
+    has_rows: bool,
+) -> int:
+    with connection.transaction():
+        lock_users(connection, [user_id])
+        return erasures.request(
+            connection,
+            user_id,
+            now,
+            keeps_account=keeps_account,
+            reason=reason,
+            has_rows=has_rows,
+        )
+
+
+def proceed(
+    settings: Settings,
+    erasure_id: int,
+    on_progress: Progress = lambda *_: None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Receipt:
+    """Do all of an erasure that can be done now.
+
+    A place that fails keeps its problem, and the others go on. Where another process is at work on
+    it, nothing is done.
+
+    Raises:
+        EraseRefused: there is no such erasure.
+        WarehouseUnavailable, SchemaOutdated: what was removed until then is recorded.
+    """
+    with connect(settings.warehouse_dsn) as connection, connect(settings.warehouse_dsn) as turn:
+        require_schema(connection)
+        user_id = _receipt(connection, erasure_id).erasure.user_id
+        with erasures.taking_turn(turn, user_id) as is_mine:
+            if is_mine:
+                erasures.reopen(connection, erasure_id)
+            # Under the lock: who had it before may have ended the erasure.
+            receipt = _receipt(connection, erasure_id)
+            if is_mine and receipt.erasure.ended_at is None:
+                _Sweep(settings, connection, turn, receipt, on_progress).sweep(clock)
+                receipt = _receipt(connection, erasure_id)
+        return receipt._replace(is_elsewhere=not is_mine and not receipt.is_complete)
+
+
+def open_ids(settings: Settings) -> list[int]:
+    """Return the ids of the erasures in which a place has not confirmed, the oldest first."""
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        return [erasure.erasure_id for erasure in erasures.open_erasures(connection)]
+
+
+def receipts(settings: Settings, user_id: int) -> list[Receipt]:
+    """Return the receipts of all erasures of a user, the oldest first."""
+    with connect(settings.warehouse_dsn) as connection:
+        require_schema(connection)
+        return [
+            Receipt(erasure, tuple(erasures.places(connection, erasure.erasure_id)))
+            for erasure in erasures.of_user(connection, user_id)
+        ]
+
+
+class _Sweep(NamedTuple):
+    """A sweep of the warehouse and S3; it is the last one if all hosts had confirmed before.
+
+    ``turn`` is the session that keeps other processes from it.
+    """
+
+    settings: Settings
+    connection: psycopg.Connection
+    turn: psycopg.Connection
+    receipt: Receipt
+    on_progress: Progress
+
+    def sweep(self, clock: Callable[[], datetime]) -> None:
+        """Remove what is there, and end the erasure after the last sweep."""
+        hosts = [place for place in self.receipt.places if place.is_spool]
+        if all([self.sweep_warehouse(), self.sweep_s3()]):
+            erasures.end(self.connection, self.receipt.erasure.erasure_id, hosts, clock())
+
+    def sweep_warehouse(self) -> bool:
+        """Delete the user's rows; return whether none is left."""
+        erasure = self.receipt.erasure
+        found = user_rows.count(self.connection, erasure.user_id)
+        total = sum(user_rows.to_delete(found, keeps_account=erasure.keeps_account).values())
+
+        def on_progress(deleted: int) -> None:
+            self.on_progress(WAREHOUSE, deleted, total)
+
+        try:
+            user_rows.delete(self.connection, erasure, on_progress)
+        except psycopg.Error as error:
+            problem = translate(error)
+            if not isinstance(problem, (WarehouseRefused, WarehouseBusy)):
+                raise
+            return self.fail(WAREHOUSE, problem)
+        except WarehouseRefused as error:
+            return self.fail(WAREHOUSE, error)
+        self.on_progress(WAREHOUSE, total, total)
+        return True
+
+    def sweep_s3(self) -> bool:
+        """Remove the user's objects; return whether none is left."""
+        eraser = _eraser(self.settings)
+        if eraser is None:
+            return self.fail(S3, NO_KEY)
+        erasure_id, user_id = self.receipt.erasure[:2]
+        try:
+            found = eraser.count(user_id)._asdict()
+            _begin(self.connection, erasure_id, found)
+
+            def on_progress(removed: int) -> None:
+                erasures.keep_turn(self.turn)
+                self.on_progress(S3, removed, found["objects"] + found["versions"])
+
+            removed = eraser.erase(user_id, on_progress)
+        except _OF_S3 as error:
+            return self.fail(S3, error)
+        _record(self.connection, erasure_id, removed._asdict(), None)
+        return True
+
+    def fail(self, place: str, problem: object) -> bool:
+        """Record why a place was not erased; false."""
+        erasures.fail(self.connection, self.receipt.erasure.erasure_id, place, str(problem))
+        return False
+
+
+def _begin(connection: psycopg.Connection, erasure_id: int, found: Mapping[str, int]) -> None:
+    """Record what is found in S3, and what a removal that was cut off had removed by then.
+
+    What was archived in between makes that less: S3 has no transactions.
+    """
+    before = erasures.found(connection, erasure_id, S3) or {}
+    removed = {kind: max(0, number - found.get(kind, 0)) for kind, number in before.items()}
+    _record(connection, erasure_id, removed, found)
+
+
+@retried
+def _record(
+    connection: psycopg.Connection,
+    erasure_id: int,
+    removed: Mapping[str, int],
+    found: Mapping[str, int] | None,
+) -> None:
+    with connection.transaction():
+        erasures.add_removed(connection, erasure_id, S3, removed)
+        erasures.note_found(connection, erasure_id, S3, found)
+
+
+def _receipt(connection: psycopg.Connection, erasure_id: int) -> Receipt:
+    erasure = erasures.find(connection, erasure_id)
+    if erasure is None:
+        raise EraseRefused(f"There is no erasure {erasure_id}. Nothing was done.")
+    return Receipt(erasure, tuple(erasures.places(connection, erasure_id)))
+
+
+def _require_rights(connection: psycopg.Connection, *, keeps_account: bool) -> None:
+    needed = {
+        table: needed
+        for table, needed in rights.NEEDED_TO_ERASE.items()
+        if not (keeps_account and table in user_rows.ACCOUNT)
+    }
+    if grants := rights.missing_grants(connection, needed):
+        raise WarehouseRefused(
+            "The login of SongSwap_RDS lacks rights that erasing a user needs. Nothing was done."
+            f" Have the tables' owner run: {'; '.join(grants)}"
+        )
+
+
+def _require_user(
+    settings: Settings, connection: psycopg.Connection, user_id: int
+) -> dict[str, int]:
+    """Return the rows of a user, of whom there is something anywhere.
+
+    Raises:
+        EraseRefused: there is nothing, or it is the user of the test DAGs.
+    """
+    if user_id == 0:
+        raise EraseRefused("User 0 belongs to the test DAGs, which delete it. Nothing was done.")
+    rows = user_rows.count(connection, user_id)
+    if any(rows.values()) or erasures.of_user(connection, user_id):
+        return rows
+    eraser = _eraser(settings)
+    if eraser and any(eraser.count(user_id)):
+        return rows
+    unseen = "" if eraser else f" Whether S3 has anything is not known. {NO_KEY}"
+    raise EraseRefused(
+        f"There is no user {user_id}: neither rows nor objects, and no erasure. Nothing was done."
+        f" {FIND_ID}{unseen}"
+    )
+
+
+def _eraser(settings: Settings) -> "ArchiveEraser | None":
+    """Return what removes objects, if there is a key for it; its client takes long to import."""
+    if settings.eraser is None:
+        return None
+    from songswap.storage.archive_eraser import ArchiveEraser
+
+    return ArchiveEraser(settings.eraser)
