@@ -7,7 +7,7 @@ SELECT id, username, email, spotify_id FROM "Users" WHERE id = %(user_id)s
 -- name: grant
 SELECT state, authorized_at,
   (authorized_at AT TIME ZONE 'UTC' + interval '6 months') AT TIME ZONE 'UTC' AS ends_at,
-  refreshed_at, ask_again_at, refused_in, problem, warned_days, refusals, forbidden_runs,
+  refreshed_at, ask_again_at, refused_in, refused_at, problem, warned_days, refusals, forbidden_runs,
   unanswered_at
 FROM songswap.grants WHERE user_id = %(user_id)s
 
@@ -22,7 +22,7 @@ SELECT polled_at, answered_at, first_answered_at, newest_played_at, plays_per_ho
 FROM songswap.polls WHERE user_id = %(user_id)s
 
 -- name: disconnect
-SELECT reason, since FROM songswap.disconnects WHERE user_id = %(user_id)s
+SELECT reason, since, due_at FROM songswap.disconnects WHERE user_id = %(user_id)s
 
 -- name: erasures
 SELECT requested_at, reason, keeps_account, ended_at, renewed_at

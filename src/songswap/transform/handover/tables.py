@@ -175,7 +175,7 @@ ACCOUNT = (
         "when your list of recently played tracks was requested and returned last, its newest play,"
         " how much you play in a busy hour, and what went wrong",
     ),
-    Column("disconnect", "since when your authorization is gone, if it is, and why"),
+    Column("disconnect", "since when your authorization is gone, why, and when you are erased"),
     Column("erasures", "earlier requests to erase you: when, why, and when they ended"),
 )
 """The keys of ``account.json``."""
