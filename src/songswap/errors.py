@@ -34,6 +34,7 @@ SongSwapError
 │   └── UnknownToDiscord       no such webhook or message (404)
 ├── EraseRefused               there is nothing of this user to erase: nothing was done
 ├── ExportRefused              not an export, or another user's: nothing was imported
+├── HandOverFailed             a user's data was not handed over: no file was left
 ├── ConnectFailed              a user could not be connected: nothing was stored
 ├── Interrupted                a signal stopped the work; what was in progress is stored
 │   └── TimedOut               the task's time limit was reached
@@ -239,6 +240,10 @@ class EraseRefused(SongSwapError):
 
 class ExportRefused(SongSwapError):
     """A user's export cannot be imported; says why, and that nothing was."""
+
+
+class HandOverFailed(SongSwapError):
+    """A user's data cannot be handed over; says why, and that no file was left."""
 
 
 class Interrupted(SongSwapError):

@@ -109,6 +109,8 @@ class Stream(NamedTuple):
     ``ms_played`` does not count pauses. Account data and local files have no ``track_id``. ``nth``
     numbers, from 0, streams that are equal to the minute. ``reported_at`` is the row's own time
     where the phone was offline and the start is known: ``ended_at`` is then the earliest end.
+    ``played_at`` is the time of its play in the warehouse that handed the row over; None for rows
+    of Spotify's, and for those that were no play there.
     """
 
     ended_at: datetime
@@ -128,11 +130,25 @@ class Stream(NamedTuple):
     to_the_minute: bool = False
     nth: int = 0
     reported_at: datetime | None = None
+    played_at: datetime | None = None
 
     @property
     def started_at(self) -> datetime:
         """When it started, had it not been paused."""
         return self.ended_at - timedelta(milliseconds=self.ms_played)
+
+
+class ExportTrack(NamedTuple):
+    """A row of ``songswap.export_tracks``: what an export says of a track; without a name, nothing.
+
+    ``duration_ms`` is 0 where it says none.
+    """
+
+    id: str
+    name: str | None = None
+    artist: str = ""
+    album: str = ""
+    duration_ms: int = 0
 
 
 class RejectedItem(NamedTuple):

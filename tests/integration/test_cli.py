@@ -43,6 +43,7 @@ def test_commands_are_those_of_the_readme() -> None:
         "deployment",
         "drain",
         "erase",
+        "export",
         "grants",
         "import",
         "load",

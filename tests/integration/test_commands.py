@@ -50,6 +50,7 @@ RUN_BY = {
     "songswap demo": "e2e/test_demo.py::test_demo_from_start_to_stop",
     "songswap drain": "integration/test_drain.py::test_drain_stores_what_a_killed_load_left",
     "songswap erase": "integration/test_erase_command.py::test_erase_asks_and_prints_a_receipt",
+    "songswap export": "integration/test_export_user.py::test_command_hands_over",
     "songswap grants": "integration/test_grants.py::test_grants_lists_the_most_urgent_first",
     "songswap import": "integration/test_import_command.py::test_import_accounts_for_every_row",
     "songswap load": "integration/test_cli.py::test_load_takes_settings_from_dotenv",

@@ -209,6 +209,10 @@ def test_imports_give_only_documented_keys(
     one = songswap(platform.environment(), f"import {tmp_path}/user{user}.zip --user {user}")
     fits("import", one, without=("users", "refused", "refused.ID"))
     assert (one["rows"], one["repeated"], len(one["left_out"]), one["skipped"]) == (1, 0, 1, [])
+    line = f"export {user} --to {tmp_path}/out.zip"
+    fits("export", exported := songswap(platform.environment(), line))
+    assert (exported["plays"], exported["listens_left_out"]) == (1, 1)
+    (tmp_path / "out.zip").unlink()
     many = songswap(platform.environment(), f"import {tmp_path}", code=1)
     fits("import", many, without=("user", "import_id"))
     assert list(many["refused"]) == ["99"]

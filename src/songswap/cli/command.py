@@ -106,18 +106,9 @@ def examples(*lines: str) -> str:
 
 
 _ORDER = (
-    *("demo", "migrate", "connect", "check", "load", "status", "grants", "import", "backfill"),
-    *(
-        "replay",
-        "erase",
-        "drain",
-        "spool",
-        "maintenance",
-        "deployment",
-        "dags",
-        "spark",
-        "simulator",
-    ),
+    *("demo", "migrate", "connect", "check", "load", "status", "grants", "import", "export"),
+    *("backfill", "replay", "erase", "drain", "spool", "maintenance", "deployment", "dags"),
+    *("spark", "simulator"),
 )
 
 

@@ -18,6 +18,7 @@ from songswap.cli.demo import demo
 from songswap.cli.deployment import deployment
 from songswap.cli.drain import drain
 from songswap.cli.erase import erase
+from songswap.cli.export import export
 from songswap.cli.grants import grants
 from songswap.cli.import_ import import_
 from songswap.cli.load import load
@@ -63,6 +64,9 @@ app.command(
     cls=WithSettings,
     epilog=examples("import my_spotify_data.zip --user 12", "import s3://my-bucket/exports/"),
 )(import_)
+app.command(
+    cls=WithSettings, epilog=examples("export 12", "export 12 --to /srv/handover/anna.zip --force")
+)(export)
 app.command(
     cls=WithSettings,
     epilog=examples("erase 12 --dry-run", "erase 12", "erase 12 --receipts", "erase --due"),

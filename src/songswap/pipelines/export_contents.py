@@ -1,9 +1,8 @@
 """Read the files of an export one by one: rows, what is archived of them, and whose they are."""
 
 import logging
-import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,16 +11,17 @@ from songswap.storage import keys
 from songswap.storage.export_files import Source, Sources
 from songswap.storage.records import RawExport, pack
 from songswap.transform.exports import files
-from songswap.transform.exports.kinds import WITHOUT_TRACKS
+from songswap.transform.exports.kinds import OWN, WITHOUT_TRACKS
 from songswap.transform.exports.rows import require_plausible
 from songswap.transform.exports.streams import File
+from songswap.transform.handover.manifest import owner_digest, plain_name
 
 log = logging.getLogger(__name__)
 
 MOST_ROWS_IN_ALL = 3_000_000
 """Music by day and night for twenty years has fewer."""
 
-_WHOLE = (".json", ".txt")
+_WHOLE = (".json", ".jsonl", ".txt")
 """How histories end; sync programs and editors write files with other endings."""
 
 Progress = Callable[[str, int, int], None]
@@ -36,12 +36,14 @@ class Contents:
         keys: of each file, the key of its object in the archive.
         archivable: what may be archived of them, gzipped.
         left_out: names what may be a history and is not read, with the reason.
+        owner_digests: whose it is, where it is our own export.
     """
 
     files: list[File] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     archivable: list[RawExport] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    owner_digests: Collection[str] = ()
 
     def counts(self) -> Counter[str]:
         """Count rows, those that are no streams by their reason, and files left out."""
@@ -59,7 +61,7 @@ def read_contents(user_id: int, found: Sources, now: datetime, progress: Progres
     Raises:
         ExportRefused: one of them is broken, or they have more rows than any history.
     """
-    package = Contents(left_out=found.left_out)
+    package = Contents(left_out=found.left_out, owner_digests=found.owner_digests)
     size, done, rows = sum(source.size for source in found.files), 0, 0
     for source in found.files:
         progress("read", done, size)
@@ -98,8 +100,25 @@ def _why_left_out(source: Source) -> str:
 
 def _read(source: Source, now: datetime) -> File:
     body = source.body()
+    if source.kind in OWN:
+        body = _as_list(source, body)
     require_plausible(source.label, body)
     return files.read(source.label, source.kind, body, now)
+
+
+def _as_list(source: Source, body: bytes) -> bytes:
+    """Return JSON Lines as a JSON list.
+
+    Raises:
+        ExportRefused: they are not as many as the manifest says.
+    """
+    lines = [line for line in body.splitlines() if line.strip()]
+    if len(lines) != source.rows:
+        raise ExportRefused(
+            f"{source.label} has {len(lines):,} rows, and the manifest says {source.rows:,}: it was"
+            " cut off or changed. Nothing was imported: export the data again."
+        )
+    return b"[" + b",".join(lines) + b"]"
 
 
 def require_owner(package: Contents, user_id: int, spotify_id: str) -> None:
@@ -108,17 +127,12 @@ def require_owner(package: Contents, user_id: int, spotify_id: str) -> None:
     Raises:
         ExportRefused: they are not.
     """
-    owners = {_plain_name(owner) for file in package.files for owner in file.owners}
-    if owners - {_plain_name(spotify_id)}:
+    owners = {plain_name(owner) for file in package.files for owner in file.owners}
+    digests = set(package.owner_digests)
+    if owners - {plain_name(spotify_id)} or digests - {owner_digest(spotify_id)}:
         raise ExportRefused(
             f"This is the export of another user than {user_id}: the name at Spotify in it is not"
             " this user's. Nothing was imported. Some exports have a name where others"
             " have an id: if it is this user's all the same, import it alone, with"
             f" --user {user_id} --trust."
         )
-
-
-def _plain_name(name: str) -> str:
-    """A name without case, width and composition of its characters."""
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return plain.strip()

@@ -21,6 +21,7 @@ import psycopg
 
 from songswap.clock import utc_now
 from songswap.errors import ExportRefused, LoadIncomplete
+from songswap.models import Stream
 from songswap.parallel.gc_pause import gc_paused
 from songswap.pipelines import run_counts
 from songswap.pipelines.export_contents import Contents, Progress, read_contents, require_owner
@@ -32,14 +33,22 @@ from songswap.storage.export_inbox import Package, fetch_package
 from songswap.storage.records import RawExport
 from songswap.storage.scratch import scratch
 from songswap.transform.exports import files
-from songswap.transform.exports.kinds import Kind
+from songswap.transform.exports.kinds import OWN, Kind
 from songswap.transform.exports.outcomes import Rule
 from songswap.transform.exports.ownership import share_found
 from songswap.transform.exports.streams import File
 from songswap.warehouse import erasures
 from songswap.warehouse.connection import connect
 from songswap.warehouse.deviations import require_fit
-from songswap.warehouse.exports.streams import Export, api_plays, id_of_replay, load, spotify_id
+from songswap.warehouse.exports.own_plays import OwnPlay
+from songswap.warehouse.exports.streams import (
+    Export,
+    HandedOver,
+    api_plays,
+    id_of_replay,
+    load,
+    spotify_id,
+)
 from songswap.warehouse.migrate import require_schema
 
 log = logging.getLogger(__name__)
@@ -211,7 +220,7 @@ def import_archived(
         WarehouseUnavailable, LoadIncomplete: likewise.
     """
     counts: Counter[str] = Counter()
-    for imported_at, objects in groupby(exports, key=lambda export: export.imported_at):
+    for (imported_at, _), objects in groupby(exports, key=_import_of):
         package = Contents()
         for export in objects:
             package.files.append(
@@ -246,7 +255,10 @@ def _load(
         for item in file.rejected_items
     ]
     raw_keys = sorted({key for key in package.keys if key})
-    export = Export(user_id, streams, _spans(package.files), rejected_items, raw_keys, is_replay)
+    handed_over = _handed_over(package)
+    # Ours has the gaps of the warehouse that it comes from.
+    spans = [] if handed_over else _spans(package.files)
+    export = Export(user_id, streams, spans, rejected_items, raw_keys, is_replay, handed_over)
     progress("load", 0, len(streams))
     with connect(settings.warehouse_dsn) as connection:
         try:
@@ -262,6 +274,22 @@ def _load(
     return counts
 
 
+def _import_of(export: RawExport) -> tuple[datetime, bool]:
+    return export.imported_at, Kind(export.kind) in OWN
+
+
+def _handed_over(package: Contents) -> HandedOver | None:
+    """Return what only our own export has; None where it is Spotify's."""
+    if not any(file.kind in OWN for file in package.files):
+        return None
+    plays = [
+        OwnPlay(played_at, track_id, raw_key or "")
+        for file, raw_key in zip(package.files, package.keys, strict=True)
+        for played_at, track_id in file.plays
+    ]
+    return HandedOver(plays, [track for file in package.files for track in file.tracks])
+
+
 def _require_likeness(settings: Settings, user_id: int, package: Contents) -> None:
     """Require the export to have the user's plays of the API in its time.
 
@@ -269,6 +297,7 @@ def _require_likeness(settings: Settings, user_id: int, package: Contents) -> No
         ExportRefused: it has hardly any.
     """
     streams = [stream for file in package.files if not _by_names(file) for stream in file.streams]
+    streams += [Stream(at, 0, track_id) for file in package.files for at, track_id in file.plays]
     if not streams:
         return
     ends = [stream.ended_at for stream in streams]

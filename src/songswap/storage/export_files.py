@@ -25,10 +25,12 @@ from songswap.storage.export_folder import (
     whole,
 )
 from songswap.storage.export_zip import Member, Zip
+from songswap.storage.own_export import OwnExport, own_in_folder, own_in_zip
 from songswap.storage.records import MOST_EXPORT_BYTES
 from songswap.storage.unreadable import Unreadable
 from songswap.transform.exports.kinds import (
     HEAD_BYTES,
+    OWN,
     WITHOUT_TRACKS,
     Kind,
     Verdict,
@@ -62,6 +64,7 @@ class Source:
     """A file with rows of an export; ``label`` is its name in messages, ``size`` its bytes.
 
     ``position`` is its position in the zip at ``path``; None where ``path`` is the file itself.
+    ``rows`` is how many rows it has by the manifest of our own export.
     """
 
     path: Path
@@ -70,6 +73,7 @@ class Source:
     kind: Kind
     size: int
     position: int | None = None
+    rows: int | None = None
 
     def body(self) -> bytes:
         """Return the file's content.
@@ -88,10 +92,14 @@ class Source:
 
 @dataclass(slots=True)
 class Sources:
-    """The files of an export, and those that were left out although they may be a history."""
+    """The files of an export, and those that were left out although they may be a history.
+
+    ``owner_digests`` are of the owners of our own exports among them.
+    """
 
     files: list[Source] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    owner_digests: set[str] = field(default_factory=set)
 
 
 def find_sources(paths: Sequence[LabelledPath], folder: Path) -> Sources:
@@ -113,7 +121,9 @@ def find_sources(paths: Sequence[LabelledPath], folder: Path) -> Sources:
             _require_history(given.label, search.found)
         found.files += search.found.files
         found.left_out += search.found.left_out
+        found.owner_digests |= search.found.owner_digests
     _require_history(", ".join(given.label for given in paths), found)
+    _require_one_kind(found)
     size = sum(source.size for source in found.files)
     if size > MOST_BYTES_IN_ALL:
         raise _too_large(size)
@@ -128,6 +138,14 @@ def _require_history(label: str, found: Sources) -> None:
             f"There is no streaming history in {label}.{instead} Nothing was imported: give the zip"
             " as Spotify sent it, the folder that it unpacks to, or its files"
             " Streaming_History_Audio_….json, endsong_….json or StreamingHistory….json."
+        )
+
+
+def _require_one_kind(found: Sources) -> None:
+    if len({source.kind in OWN for source in found.files}) > 1:
+        raise ExportRefused(
+            "One of these is an export of SongSwap's and another one Spotify's. Nothing was"
+            " imported: import them one after the other, in any order."
         )
 
 
@@ -153,6 +171,13 @@ class _Search:
             self._add_file(path, label)
 
     def _add_folder(self, root: Path, label: str) -> None:
+        try:
+            own = own_in_folder(root, label)
+        except Unreadable as error:
+            raise _refused(label, error) from error
+        if own:
+            self._add_own_folder(own, root, label)
+            return
         for path in files(root, label):
             inside = path.relative_to(root).as_posix()
             if path.is_symlink():
@@ -164,6 +189,12 @@ class _Search:
                 self._add_zip(path, f"{label}/{shown(inside)}")
             else:
                 self._add_file(path, f"{label}/{shown(inside)}")
+
+    def _add_own_folder(self, own: OwnExport, root: Path, label: str) -> None:
+        self.found.owner_digests.add(own.owner_digest)
+        for path, kind, rows in own.files:
+            file, within = root / path, f"{label}/{shown(path)}"
+            self._add_source(Source(file, file.name, within, kind, file.stat().st_size, rows=rows))
 
     def _add_file(self, path: Path, label: str) -> None:
         # Pipes and devices are never read. A folder comes here only as a download of Safari's.
@@ -177,7 +208,11 @@ class _Search:
     def _add_zip(self, path: Path, label: str, is_inner: bool = False) -> None:
         try:
             with Zip(path, label) as package:
-                for member in package.members():
+                members = package.members()
+                if own := own_in_zip(package, members, label):
+                    self._add_own_zip(own, members, path, label)
+                    return
+                for member in members:
                     within = f"{shown(member.path)} in {label}"
                     if is_of_computer(member.path):
                         continue
@@ -197,6 +232,18 @@ class _Search:
                 raise _refused(label, error) from error
             # Browsers and sync programs give unfinished files other suffixes.
             self.found.left_out.append(f"{label} {error}")
+
+    def _add_own_zip(
+        self, own: OwnExport, members: Sequence[Member], zipped: Path, label: str
+    ) -> None:
+        self.found.owner_digests.add(own.owner_digest)
+        by_path = {member.path: member for member in members}
+        for path, kind, rows in own.files:
+            member, within = by_path[path], f"{shown(path)} in {label}"
+            self._require_plausible(member, within)
+            self._add_source(
+                Source(zipped, member.name, within, kind, member.size, member.position, rows)
+            )
 
     def _add_inner_zip(self, package: Zip, member: Member, label: str, is_inner: bool) -> None:
         if is_inner:

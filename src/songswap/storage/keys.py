@@ -10,7 +10,7 @@ PREFIX = "history/spotify/"
 EXPORTS = "history/export/"
 """The prefix of the rows of users' exports; the pipeline's key may put below ``history/`` only."""
 _HOUR = "%Y-%m-%d_%H"
-_EXPORT = re.compile(r"user(\d+)_(extended|account)_[0-9a-f]{16}\.json")
+_EXPORT = re.compile(r"user(\d+)_(extended|account|plays|streams|tracks)_[0-9a-f]{16}\.json")
 _FOLDER = re.compile(rf"(?:{PREFIX}|{EXPORTS})user(0|[1-9]\d{{0,8}}|[12]\d{{9}})/?")
 _KEY = re.compile(r"user(\d+)_spotify_(\d{4}-\d\d-\d\d_\d\d)(?:_[0-9a-f]{16})?\.json")
 

@@ -72,3 +72,10 @@ def test_order_of_keys(user: int, moment: datetime, other: datetime, body: bytes
 )
 def test_foreign_key_is_no_response(foreign: str) -> None:
     assert keys.parse(foreign) is None
+
+
+def test_rows_of_exports_are_read_by_their_kind() -> None:
+    """Those of Spotify's and those that were handed over; no other."""
+    for kind in ("extended", "account", "plays", "streams", "tracks"):
+        assert keys.parse_export(keys.for_export(7, kind, b"[]")) == (7, kind)
+    assert keys.parse_export(keys.for_export(7, "artists", b"[]")) is None

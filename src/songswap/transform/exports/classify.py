@@ -6,7 +6,7 @@ new streams ──▶ no play: short, private, unidentified          stored besi
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime, timedelta
 
 from songswap.models import Stream
@@ -17,6 +17,8 @@ from songswap.transform.exports.name_matching import NameLookup, match_by_names,
 from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 
 _MS = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+_MINUTE = timedelta(minutes=1)
 
 
 def classify(
@@ -26,6 +28,7 @@ def classify(
     taken: Iterable[datetime],
     rule: Rule,
     names: NameLookup,
+    settled: Set[datetime] = frozenset(),
 ) -> list[ClassifiedStream]:
     """Decide what each new stream is.
 
@@ -35,6 +38,8 @@ def classify(
         taken: the times of all plays of the user.
         names: looks up the names of tracks and of their first artists: one recording can have
             several ids, and the API may return another than the export.
+        settled: the times of plays of the API that were handed over with these streams. Which
+            stream each of them is was decided there, by ``played_at``: no other one is.
     """
     places = _Places(known, new)
     classified: list[ClassifiedStream] = []
@@ -50,12 +55,39 @@ def classify(
         else:
             classified.append(ClassifiedStream(stream, places.of(stream), reason, None))
     streams = [*new.streams, *(row.stream for row in known)]
-    merged = _match(candidates, streams, plays, names)
+    merged = _settled_pairs(candidates, plays, settled)
+    unpaired = [number for number in range(len(candidates)) if number not in merged]
+    found = _match(
+        [candidates[number] for number in unpaired],
+        streams,
+        [play for play in plays if play[0] not in settled],
+        names,
+    )
+    merged |= {unpaired[number]: play for number, play in found.items()}
     times = set(taken)
-    for number, stream in enumerate(candidates):
+    # First those whose time is settled: it must not be taken.
+    for number, stream in sorted(enumerate(candidates), key=_is_without_time):
         play = merged.get(number)
         classified.append(_classify_candidate(stream, play, places, times))
     return classified
+
+
+def _settled_pairs(
+    candidates: Sequence[Stream], plays: Sequence[Play], settled: Set[datetime]
+) -> dict[int, Play]:
+    """Return the plays that candidates are by ``played_at``, by the candidates' positions."""
+    if not settled:
+        return {}
+    left = {play[0]: play for play in plays if play[0] in settled}
+    pairs = {}
+    for number, stream in enumerate(candidates):
+        if stream.played_at and (play := left.pop(stream.played_at, None)):
+            pairs[number] = play
+    return pairs
+
+
+def _is_without_time(numbered: tuple[int, Stream]) -> bool:
+    return numbered[1].played_at is None
 
 
 def _keeps_play(stream: Stream, rough: ClassifiedStream) -> bool:
@@ -82,12 +114,22 @@ def _classify_candidate(
         outcome = Outcome.UNIDENTIFIED
     else:
         outcome = Outcome.LOADED
-        played_at = stream.ended_at
+        played_at = _time_of(stream)
         # Different songs can share a second, and one moment is one play.
         while played_at in times:
             played_at += _MS
         times.add(played_at)
     return ClassifiedStream(stream, places.of(stream), outcome, played_at)
+
+
+def _time_of(stream: Stream) -> datetime:
+    """Return the time of a play that only exports have: the stream's end, or the one settled.
+
+    That lies in the minute before the end, for a play that account data had brought first, or
+    milliseconds after it, where several ended together.
+    """
+    at = stream.played_at
+    return at if at and -_MINUTE <= at - stream.ended_at <= _SECOND else stream.ended_at
 
 
 def _match(

@@ -61,19 +61,24 @@ def number_repeats(streams: Iterable[Stream]) -> list[Stream]:
 
 
 def deduplicate(
-    streams: Sequence[Stream], known: Sequence[ClassifiedStream], rule: Rule
+    streams: Sequence[Stream],
+    known: Sequence[ClassifiedStream],
+    rule: Rule,
+    is_settled: bool = False,
 ) -> NewStreams:
     """Leave out streams that are in the export twice, or are stored as a play.
 
     Args:
         known: the stored streams of the user around the time of the export.
+        is_settled: the streams were handed over: no two of them are one, wherever they are.
     """
     candidates = (place for place, stream in enumerate(streams) if rule.may_be_play(stream))
-    plays = (row.stream for row in known if row.played_at)
+    others = _without(known, streams) if is_settled else known
+    plays = (row.stream for row in others if row.played_at)
     streams, doubles = without_doubles(streams, candidates, plays)
     # Exact streams first: they decide which rows of account data are duplicates.
     ordered = sorted(streams, key=attrgetter("to_the_minute", "ended_at"))
-    by_minute = _ByMinute(known, ordered)
+    by_minute = _ByMinute(others, ordered, is_settled)
     stored = {identity(row.stream): row for row in known}
     counts = Counter("duplicates" if double.of is None else "repeated" for double in doubles)
     new = NewStreams([], {}, {}, [], counts)
@@ -96,6 +101,14 @@ def deduplicate(
     if by_minute.is_needed:
         _replace_rows_of_doubles(new, doubles, by_minute)
     return new
+
+
+def _without(
+    known: Sequence[ClassifiedStream], streams: Iterable[Stream]
+) -> Sequence[ClassifiedStream]:
+    """Leave out the rows of these streams."""
+    own = {identity(stream) for stream in streams}
+    return [row for row in known if identity(row.stream) not in own]
 
 
 def _compare_minutes(
@@ -135,9 +148,13 @@ class _ByMinute:
     """Stored rows of account data, and exact streams, by what both kinds of exports agree in.
 
     Nearly all imports are without account data: then ``is_needed`` is false and nothing is indexed.
+    Where the new streams are settled, no two of them are compared.
     """
 
-    def __init__(self, known: Sequence[ClassifiedStream], ordered: Sequence[Stream]) -> None:
+    def __init__(
+        self, known: Sequence[ClassifiedStream], ordered: Sequence[Stream], is_settled: bool
+    ) -> None:
+        self._is_settled = is_settled
         # Rows of account data are the last in order.
         streams = (*ordered[-1:], *(row.stream for row in known))
         self.is_needed = any(stream.to_the_minute for stream in streams)
@@ -166,7 +183,8 @@ class _ByMinute:
     def take_rough(self, stream: Stream) -> ClassifiedStream | None:
         """Add an exact stream, and take the stored row of account data that it is, if any."""
         minute = _minute_of(stream)
-        self._exact["repeated"][minute] += 1
+        if not self._is_settled:
+            self._exact["repeated"][minute] += 1
         rows = self._rough.get(minute)
         return rows.pop() if rows else None
 

@@ -101,7 +101,12 @@ def _item(stream: Stream) -> Hashable:
 
 
 def _is_same(first: Stream, later: _Candidate) -> bool:
-    """Return whether two streams of a track overlap by more than streams in a row can."""
+    """Return whether two streams of a track overlap by more than streams in a row can.
+
+    Two plays that were handed over together are two, however near.
+    """
+    if first.played_at and later.stream.played_at:
+        return False
     overlap = min(first.ended_at, later.stream.ended_at) - later.started_at
     if overlap <= _NONE:
         return False

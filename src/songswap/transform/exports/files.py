@@ -3,16 +3,16 @@
     a file ──▶ rows ──▶ streams ──▶ songswap.streams
                  └────▶ the same without personal fields ──▶ the archive
 
-Two exports are read. The *extended streaming history* has every stream with its track's id; the
-*account data* only has the last year, to the minute and by names. Rows that are no tracks
+Two exports of Spotify are read. The *extended streaming history* has every stream with its track's
+id; the *account data* only has the last year, to the minute and by names. Rows that are no tracks
 (podcasts, audiobooks, video) are counted and left out. Fields are allowed, not forbidden: a field
 that `rows` does not list is dropped before anything is stored, and so are addresses, user agents
-and user names.
+and user names. What a warehouse of ours has handed over is read likewise, see `own`.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,14 +20,45 @@ import msgspec
 
 from songswap.models import RejectedItem
 from songswap.transform import responses
+from songswap.transform.exports import own
 from songswap.transform.exports.deduplicate import number_repeats
-from songswap.transform.exports.kinds import WITHOUT_TRACKS, Kind
-from songswap.transform.exports.rows import AccountEntry, Entry, decode_rows
+from songswap.transform.exports.kinds import OWN, WITHOUT_TRACKS, Kind
+from songswap.transform.exports.rows import (
+    AccountEntry,
+    Entry,
+    OwnPlay,
+    OwnStream,
+    OwnTrack,
+    decode_rows,
+)
 from songswap.transform.exports.streams import File
 from songswap.transform.values import clean
 
-_NEEDED = ("", "ts", "endTime", "ms_played", "msPlayed", "spotify_track_uri")
-"""Paths of fields without which a row is no stream."""
+_NEEDED = (
+    *("", "ts", "endTime", "ms_played", "msPlayed", "spotify_track_uri"),
+    *("ended_at", "played_at", "reported_at", "to_the_minute", "track_id", "id", "source"),
+)
+"""Paths of fields without which a row is no stream, or no row of a hand-over."""
+
+_TIMES = ("ts", "endTime", "ended_at", "played_at")
+
+_PRIVATE = {"incognito_mode", "incognito"}
+
+_ENTRIES: dict[Kind, type[Any]] = {
+    Kind.EXTENDED: Entry,
+    Kind.VIDEO: Entry,
+    Kind.PLAYS: OwnPlay,
+    Kind.STREAMS: OwnStream,
+    Kind.TRACKS: OwnTrack,
+}
+
+_ADD: dict[Kind, Callable[[File, Any, datetime], str | None]] = {
+    Kind.EXTENDED: File.add,
+    Kind.ACCOUNT: File.add_account,
+    Kind.PLAYS: own.add_play,
+    Kind.STREAMS: own.add_stream,
+    Kind.TRACKS: own.add_track,
+}
 
 
 class _Owner(msgspec.Struct):
@@ -48,7 +79,7 @@ def read(name: str, kind: Kind, body: bytes, imported_at: datetime) -> File:
     """
     if kind is Kind.OWNER:
         return _read_owner(kind, body)
-    entry = Entry if kind in (Kind.EXTENDED, Kind.VIDEO) else AccountEntry
+    entry = _ENTRIES.get(kind, AccountEntry)
     rows = decode_rows(name, body, entry)
     if entry is AccountEntry and any(row.value and row.value.trackName for row in rows):
         kind = Kind.ACCOUNT  # also where the first rows are podcasts
@@ -57,8 +88,11 @@ def read(name: str, kind: Kind, body: bytes, imported_at: datetime) -> File:
         file.left_out[kind.value] = len(rows)
         return file
     _add_rows(file, rows, imported_at)
-    if kind is Kind.ACCOUNT:
+    if kind in (Kind.ACCOUNT, Kind.STREAMS):
         file.streams = number_repeats(file.streams)
+    if kind in OWN:
+        # The plays of exports come a second time with their streams, and tracks are no plays.
+        file.rows = len(file.plays) + len(file.streams) + len(file.rejected_items)
     file.archivable = _archivable(rows, entry)
     return file
 
@@ -77,15 +111,15 @@ def _read_owner(kind: Kind, body: bytes) -> File:
 
 
 def _add_rows(file: File, rows: Sequence[responses.Parsed[Any]], imported_at: datetime) -> None:
-    add: Any = file.add_account if file.kind is Kind.ACCOUNT else file.add
+    add = _ADD[file.kind]
     for row in rows:
         value, problems, _ = row
-        if value is not None and "incognito_mode" in problems:
+        for name in _PRIVATE & problems.keys() if value is not None else ():
             # A value that is not clearly "no" is taken for a private session.
-            value.incognito_mode = True
+            setattr(value, name, True)
         reason = _broken(value, problems)
         if reason is None:
-            reason = add(value, imported_at)
+            reason = add(file, value, imported_at)
         if reason:
             file.rejected_items.append(_rejected_item(row, reason))
 
@@ -101,7 +135,8 @@ def _broken(value: Any, problems: responses.Problems) -> str | None:
 def _rejected_item(row: responses.Parsed[Any], reason: str) -> RejectedItem:
     value, _, raw = row
     content = raw if value is None else msgspec.to_builtins(value)
-    time = content.get("ts", content.get("endTime")) if isinstance(content, dict) else None
+    fields = content if isinstance(content, dict) else {}
+    time = next((fields[name] for name in _TIMES if name in fields), None)
     text = json.dumps([reason, content], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode(errors="replace")).digest()
     return RejectedItem(digest, reason, clean(time)[:40] if isinstance(time, str) else None)

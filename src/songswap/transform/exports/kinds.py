@@ -18,7 +18,7 @@ HEAD_BYTES = 16 * 2**10
 
 
 class Kind(StrEnum):
-    """The content of a file of an export."""
+    """The content of a file of an export; the last three are those of a hand-over, see `OWN`."""
 
     EXTENDED = "extended"
     ACCOUNT = "account"
@@ -26,10 +26,18 @@ class Kind(StrEnum):
     PODCAST = "podcast"
     AUDIOBOOK = "audiobook"
     OWNER = "owner"
+    PLAYS = "plays"
+    STREAMS = "streams"
+    TRACKS = "tracks"
 
 
 WITHOUT_TRACKS = frozenset({Kind.VIDEO, Kind.PODCAST, Kind.AUDIOBOOK})
 """Their rows are counted and left out."""
+
+OWN = frozenset({Kind.PLAYS, Kind.STREAMS, Kind.TRACKS})
+"""Files that ``songswap export`` writes: rows of our own tables, a JSON object a line."""
+
+_OWN_NAME = re.compile(r"(plays|streams|tracks)_[1-9][0-9]{0,4}\.jsonl")
 
 
 class Verdict(NamedTuple):
@@ -76,6 +84,12 @@ _TELLING = re.compile(r'"(?:ms_played|msPlayed|endTime|master_metadata_\w+|spoti
 def kind_of(name: str) -> Kind | None:
     """Return what a file holds by its name without folders: Spotify's own, or that of a copy."""
     return next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
+
+
+def own_kind_of(name: str) -> Kind | None:
+    """Return what a file of a hand-over holds; None where an import does not read it."""
+    found = _OWN_NAME.fullmatch(name)
+    return Kind(found[1]) if found else None
 
 
 def judge(name: str, head: bytes) -> Verdict:

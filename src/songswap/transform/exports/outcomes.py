@@ -35,8 +35,11 @@ class Rule(NamedTuple):
     least_ms: int
 
     def of(self, stream: Stream) -> Outcome | None:
-        """Return why a stream is no play; None where it is one."""
-        if stream.ms_played < self.least_ms:
+        """Return why a stream is no play; None where it is one.
+
+        A play that was handed over stays one, whatever counted as one where it comes from.
+        """
+        if stream.ms_played < self.least_ms and stream.played_at is None:
             return Outcome.SHORT
         if stream.incognito:
             return Outcome.PRIVATE

@@ -58,9 +58,49 @@ class AccountEntry(msgspec.Struct, gc=False, omit_defaults=True):
     podcastName: str | None = None
 
 
+class OwnPlay(msgspec.Struct, gc=False, omit_defaults=True):
+    """A play that a warehouse handed over; ``source`` is ``api`` where Spotify's list had it."""
+
+    played_at: str | float | None = None
+    track_id: str | None = None
+    source: str | None = None
+
+
+class OwnStream(msgspec.Struct, gc=False, omit_defaults=True):
+    """A row of ``songswap.streams`` that was handed over."""
+
+    ended_at: str | float | None = None
+    ms_played: int | None = None
+    played_at: str | float | None = None
+    to_the_minute: bool | None = None
+    track_id: str | None = None
+    shuffle: bool | None = None
+    skipped: bool | None = None
+    offline: bool | None = None
+    incognito: bool | None = None
+    reason_start: str | None = None
+    reason_end: str | None = None
+    platform: str | None = None
+    country: str | None = None
+    track_name: str | None = None
+    artist_name: str | None = None
+    album_name: str | None = None
+    reported_at: str | float | None = None
+
+
+class OwnTrack(msgspec.Struct, gc=False, omit_defaults=True):
+    """A track that was handed over; ``artist_name`` is its first artist's."""
+
+    id: str | None = None
+    name: str | None = None
+    artist_name: str | None = None
+    album_name: str | None = None
+    duration_ms: int | None = None
+
+
 _DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
     entry: msgspec.json.Decoder(list[entry | None])  # type: ignore[valid-type]  # made at run time
-    for entry in (Entry, AccountEntry)
+    for entry in (Entry, AccountEntry, OwnPlay, OwnStream, OwnTrack)
 }
 
 
@@ -81,7 +121,7 @@ def require_plausible(name: str, body: bytes) -> None:
 
 
 def decode_rows(name: str, body: bytes, entry: type[Any]) -> list[responses.Parsed[Any]]:
-    """Decode the rows of a file as ``entry``, `Entry` or `AccountEntry`.
+    """Decode the rows of a file as ``entry``, one of the structures above.
 
     Raises:
         ExportRefused: it is not a JSON list, or has too many rows.

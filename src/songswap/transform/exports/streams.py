@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
-from songswap.models import RejectedItem, Stream
+from songswap.models import ExportTrack, RejectedItem, Stream
 from songswap.transform import responses
 from songswap.transform.exports.kinds import Kind
 from songswap.transform.exports.rows import AccountEntry, Entry
@@ -27,7 +27,8 @@ class File:
     """The content of a file of an export.
 
     ``rows`` counts its rows; each of them is a stream, left out or rejected. ``owners`` are the
-    user names in it. ``archivable`` is a JSON list of its rows without personal fields.
+    user names in it. ``archivable`` is a JSON list of its rows without personal fields. Of a
+    hand-over there are also ``plays`` of the API, time and track, and ``tracks``; see `own`.
     """
 
     kind: Kind
@@ -37,6 +38,8 @@ class File:
     rejected_items: list[RejectedItem] = field(default_factory=list)
     owners: set[str] = field(default_factory=set)
     archivable: bytes = b""
+    plays: list[tuple[datetime, str]] = field(default_factory=list)
+    tracks: list[ExportTrack] = field(default_factory=list)
 
     @property
     def span(self) -> tuple[datetime, datetime] | None:
@@ -62,7 +65,7 @@ class File:
             if track_id is None:
                 return "spotify_track_uri: not a track's"
         ended_at = export_time(row.ts)
-        reason = _implausible("ts", row.ts, ended_at, "ms_played", row.ms_played, imported_at)
+        reason = implausible("ts", row.ts, ended_at, "ms_played", row.ms_played, imported_at)
         if reason or ended_at is None or row.ms_played is None:
             return reason
         reported_at = None
@@ -75,17 +78,17 @@ class File:
                 ended_at,
                 row.ms_played,
                 track_id,
-                _text(row.master_metadata_track_name),
-                _text(row.master_metadata_album_artist_name),
-                _text(row.master_metadata_album_album_name),
-                _text(row.reason_start),
-                _text(row.reason_end),
+                text_of(row.master_metadata_track_name),
+                text_of(row.master_metadata_album_artist_name),
+                text_of(row.master_metadata_album_album_name),
+                text_of(row.reason_start),
+                text_of(row.reason_end),
                 row.shuffle,
                 row.skipped,
                 row.offline,
                 row.incognito_mode,
-                _text(row.platform),
-                _text(row.conn_country),
+                text_of(row.platform),
+                text_of(row.conn_country),
                 reported_at=reported_at,
             )
         )
@@ -100,12 +103,12 @@ class File:
         if ended_at:
             # Exact to the minute only, whatever else is written.
             ended_at = ended_at.replace(second=0, microsecond=0)
-        reason = _implausible(
+        reason = implausible(
             "endTime", row.endTime, ended_at, "msPlayed", row.msPlayed, imported_at
         )
         if reason or ended_at is None or row.msPlayed is None:
             return reason
-        names = _text(row.trackName), _text(row.artistName)
+        names = text_of(row.trackName), text_of(row.artistName)
         self.streams.append(Stream(ended_at, row.msPlayed, None, *names, to_the_minute=True))
         return None
 
@@ -126,7 +129,7 @@ def _other_kind(row: Entry) -> str | None:
     return None
 
 
-def _implausible(
+def implausible(
     time_field: str,
     text: str | float | None,
     ended_at: datetime | None,
@@ -150,7 +153,7 @@ def _implausible(
 
 # Texts and tracks repeat: each is checked, and held in memory, once.
 @lru_cache(65_536)
-def _text(text: str | None) -> str | None:
+def text_of(text: str | None) -> str | None:
     """Return text as PostgreSQL takes it; None where it is empty."""
     return clean(text) if text else None
 

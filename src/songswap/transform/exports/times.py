@@ -11,7 +11,7 @@ from functools import lru_cache
 from songswap.transform.exports.intervals import LONGEST_OFFLINE
 from songswap.transform.values import moment
 
-_AHEAD = timedelta(seconds=60)
+AHEAD = timedelta(seconds=60)
 """How far the clock of a phone may be ahead of Spotify's."""
 
 _SPELLED = re.compile(
@@ -80,6 +80,6 @@ def offline_end(
     # Cut like the row's own times: other exports of the same row have seconds instead of ms.
     ended_at = started_at.replace(microsecond=0) + timedelta(milliseconds=ms_played)
     ended_at = ended_at.replace(microsecond=0)
-    if reported_at - LONGEST_OFFLINE <= ended_at <= reported_at + _AHEAD:
+    if reported_at - LONGEST_OFFLINE <= ended_at <= reported_at + AHEAD:
         return ended_at
     return None

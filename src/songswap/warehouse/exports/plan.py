@@ -1,7 +1,7 @@
 """Decide what the import of an export writes, from what is stored of the user."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -47,14 +47,27 @@ class LoadPlan(NamedTuple):
 
 
 def plan_load(
-    user_id: int, streams: Sequence[Stream], stored: Stored, rule: Rule, names: NameLookup
+    user_id: int,
+    streams: Sequence[Stream],
+    stored: Stored,
+    rule: Rule,
+    names: NameLookup,
+    handed_over: Collection[tuple[datetime, str]] | None = None,
 ) -> LoadPlan:
-    """Classify the streams of an export, and plan the rows that this changes."""
+    """Classify the streams of an export, and plan the rows that this changes.
+
+    Args:
+        handed_over: of our own export, the plays of the API, time and track, that came with it.
+    """
     known = from_rows(stored.streams)
-    unique = deduplicate(streams, known, rule)
+    settled = {at for at, track_id, _ in stored.plays if (at, track_id) in (handed_over or ())}
+    streams, number = _without_known_plays(streams, known, settled)
+    unique = deduplicate(streams, known, rule, is_settled=handed_over is not None)
+    if number:
+        unique.counts["duplicates"] += number
     unmatched = [(at, track_id) for at, track_id, outcome in stored.plays if outcome is None]
     taken = [at for at, _, _ in stored.plays]
-    classified = classify(unique, known, unmatched, taken, rule, names)
+    classified = classify(unique, known, unmatched, taken, rule, names, settled)
     counts = unique.counts + Counter(row.outcome.value for row in classified)
 
     old, new = _changes(unique, classified)
@@ -97,6 +110,21 @@ def with_earlier(counts: Counter[str], earlier: Mapping[str, int]) -> Counter[st
     for new_rows in ("tracks", "data_fixes", "gaps_closed"):
         total[new_rows] += earlier.get(new_rows, 0)
     return total
+
+
+def _without_known_plays(
+    streams: Sequence[Stream], known: Sequence[ClassifiedStream], settled: Set[datetime]
+) -> tuple[Sequence[Stream], int]:
+    """Leave out streams whose play of the API is stored with an exact stream; return how many.
+
+    That is mostly the same one; of two rows of one play, the stored one stays.
+    """
+    if not settled:
+        return streams, 0
+    exact = {row.played_at for row in known if row.played_at and not row.stream.to_the_minute}
+    taken = settled & exact
+    left = [stream for stream in streams if stream.played_at not in taken]
+    return left, len(streams) - len(left)
 
 
 def _nameless(streams: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

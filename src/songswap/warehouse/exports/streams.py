@@ -17,15 +17,17 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from songswap.errors import FIND_ID, ExportRefused
-from songswap.models import Play, RejectedItem, Stream
+from songswap.models import ExportTrack, Play, RejectedItem, Stream
 from songswap.transform.exports.intervals import LONGEST_PAUSE
 from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 from songswap.warehouse import erasures, rejected_items
 from songswap.warehouse.catalogue import plan_by_key
 from songswap.warehouse.copying import copy
+from songswap.warehouse.exports import own_plays
+from songswap.warehouse.exports.own_plays import Loading, OwnPlay
 from songswap.warehouse.exports.plan import LoadPlan, Stored, plan_load, with_earlier
 from songswap.warehouse.exports.rows import COLUMNS
-from songswap.warehouse.exports.tracks import identify, store_tracks, track_names
+from songswap.warehouse.exports.tracks import descriptions, identify, store_tracks, track_names
 from songswap.warehouse.locks import lock_users
 from songswap.warehouse.rejected_items import Rejected
 from songswap.warehouse.retry import retried
@@ -36,12 +38,19 @@ _DAY = timedelta(days=1)
 _SQL = statements("exports/streams.sql")
 
 
+class HandedOver(NamedTuple):
+    """What only our own export has: plays of the API, and what is to be said of tracks."""
+
+    plays: Sequence[OwnPlay]
+    tracks: Sequence[ExportTrack]
+
+
 class Export(NamedTuple):
     """An export, ready to be loaded.
 
     ``spans`` are the times that it covers without a hole; ``rejected_items`` come with the key of
     the object that holds their row, ``raw_keys`` are all objects. ``is_replay`` marks an export
-    that is read from the archive.
+    that is read from the archive. ``handed_over`` is there where it is one of ours.
     """
 
     user_id: int
@@ -50,6 +59,7 @@ class Export(NamedTuple):
     rejected_items: Sequence[tuple[RejectedItem, str]]
     raw_keys: Sequence[str]
     is_replay: bool = False
+    handed_over: HandedOver | None = None
 
 
 def id_of_replay(run_id: str, user_id: int, imported_at: datetime) -> str:
@@ -106,6 +116,7 @@ def load(
     Returns:
         ``counts`` and, of the streams: duplicates (of an earlier import), repeated (in this one),
         short, private, unidentified, merged, loaded; and new rows: tracks, data_fixes, gaps_closed.
+        Plays of the API in our own export are loaded, merged, duplicates or repeated.
 
     Raises:
         ExportRefused: the user is gone.
@@ -114,13 +125,14 @@ def load(
     """
     load = _Load(connection, export, import_id, now)
     tracks: Counter[str] = Counter()
+    counts = Counter(counts) + load.load_plays(tracks)
     while True:
         # Planned before other loads of the user have to wait. Who has the user's lock takes none of
         # tracks: where the rows have changed meanwhile, all is planned again, without it.
         stored = load.read_stored()
         plan = load.plan(stored, rule)
         load.store_tracks(plan, tracks)
-        total = Counter(counts) + plan.counts + tracks
+        total = counts + plan.counts + tracks
         if _write(connection, load, plan, stored, total):
             return total
 
@@ -159,6 +171,23 @@ class _Load:
         common = {"user_id": self.export.user_id, "run_id": self.import_id, "now": self.now}
         return self.connection.execute(_SQL[name], common | params)
 
+    def load_plays(self, tracks: Counter[str]) -> Counter[str]:
+        """Load the plays of the API in our own export: before its streams, some of which they are.
+
+        Args:
+            tracks: the new rows of tracks are added to it.
+        """
+        if self.export.handed_over is None:
+            return Counter()
+        plays, described = self.export.handed_over
+        names = {track.id: track.name or "" for track in described}
+        heard = {play.track_id: names.get(play.track_id, "") for play in plays}
+        rows = {track.id: track for track in described}
+        rows |= {id_: ExportTrack(id_) for id_ in heard.keys() - rows.keys()}
+        store_tracks(self.connection, list(rows.values()), heard, self.now, tracks)
+        loading = Loading(self.export.user_id, self.import_id, self.now, self.lock_user)
+        return own_plays.load(self.connection, loading, plays)
+
     def read_stored(self) -> Stored:
         """Read the user's rows around the time of the export."""
         streams = self.export.streams
@@ -172,9 +201,14 @@ class _Load:
 
     def plan(self, stored: Stored, rule: Rule) -> LoadPlan:
         """Plan the rows to write; reads the names of tracks where they are needed."""
-        user_id = self.export.user_id
-        streams = identify(self.connection, user_id, self.export.streams)
-        return plan_load(user_id, streams, stored, rule, partial(track_names, self.connection))
+        user_id, streams = self.export.user_id, self.export.streams
+        names = partial(track_names, self.connection)
+        if self.export.handed_over is None:
+            streams = identify(self.connection, user_id, streams)
+            return plan_load(user_id, streams, stored, rule, names)
+        # Which tracks its streams are was decided where it comes from.
+        plays = {(play.played_at, play.track_id) for play in self.export.handed_over.plays}
+        return plan_load(user_id, streams, stored, rule, names, plays)
 
     def lock_user(self) -> None:
         """Keep the user from being deleted until the end of the transaction.
@@ -195,10 +229,14 @@ class _Load:
     def store_tracks(self, plan: LoadPlan, counts: Counter[str]) -> None:
         """Store the tracks of new streams; adds the new rows to ``counts``."""
         if plan.new:
-            streams = [row.stream for row in plan.new]
+            rows = descriptions(row.stream for row in plan.new)
+            if self.export.handed_over:
+                # Our own export says itself what is known of each track.
+                described = {track.id: track for track in self.export.handed_over.tracks}
+                rows = [described.get(row.id, row) for row in rows]
             loaded = [row.stream for row in plan.new if row.outcome is Outcome.LOADED]
             heard = {row.track_id: row.track_name or "" for row in loaded if row.track_id}
-            store_tracks(self.connection, streams, heard, self.now, counts)
+            store_tracks(self.connection, rows, heard, self.now, counts)
 
     def write(self, plan: LoadPlan) -> None:
         """Write the planned rows."""

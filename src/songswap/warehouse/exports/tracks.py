@@ -3,11 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 
-from songswap.models import DataFix, Stream, Track
+from songswap.models import DataFix, ExportTrack, Stream, Track
 from songswap.transform.exports.name_matching import TrackNames, names_of
 from songswap.transform.track import TRACK_NAME, fit
 from songswap.warehouse import data_fixes, enrichment_queue
@@ -70,7 +70,7 @@ def track_names(connection: psycopg.Connection, ids: Sequence[str]) -> dict[str,
 
 def store_tracks(
     connection: psycopg.Connection,
-    streams: Collection[Stream],
+    descriptions: Collection[ExportTrack],
     heard: Mapping[str, str],
     now: datetime,
     counts: Counter[str],
@@ -84,8 +84,7 @@ def store_tracks(
         heard: the names of tracks that were played, by id.
         counts: the new rows are added to it: tracks, data_fixes.
     """
-    descriptions = _descriptions(streams)
-    shards: defaultdict[int, list[_Description]] = defaultdict(list)
+    shards: defaultdict[int, list[ExportTrack]] = defaultdict(list)
     with connection.transaction():
         plan_by_key(connection)
         params = _params(descriptions) | {"heard": [row.id in heard for row in descriptions]}
@@ -100,27 +99,17 @@ def store_tracks(
             del shards[shard]
 
 
-class _Description(NamedTuple):
-    """What an export says of a track; where it has no name, nothing."""
-
-    id: str
-    name: str | None = None
-    artist: str = ""
-    album: str = ""
-    duration_ms: int = 0
-
-
-def _descriptions(streams: Iterable[Stream]) -> list[_Description]:
+def descriptions(streams: Iterable[Stream]) -> list[ExportTrack]:
     """Return what streams say of their tracks: the largest names, and an estimate of the length.
 
     No export has the length. A track heard to its end was played for its length, less what was
     skipped within it, so the longest such time is the best estimate.
     """
-    rows: dict[str, _Description] = {}
+    rows: dict[str, ExportTrack] = {}
     for stream in streams:
         if not stream.track_id:
             continue
-        row = rows.setdefault(stream.track_id, _Description(stream.track_id))
+        row = rows.setdefault(stream.track_id, ExportTrack(stream.track_id))
         if stream.track_name:
             names = stream.track_name, stream.artist_name or "", stream.album_name or ""
             known = row.name or "", row.artist, row.album
@@ -128,7 +117,7 @@ def _descriptions(streams: Iterable[Stream]) -> list[_Description]:
             duration_ms = stream.ms_played if heard_whole else 0
             if names > known or duration_ms > row.duration_ms:
                 duration_ms = max(row.duration_ms, duration_ms)
-                row = _Description(stream.track_id, *max(names, known), duration_ms)
+                row = ExportTrack(stream.track_id, *max(names, known), duration_ms)
                 rows[stream.track_id] = row
     return list(rows.values())
 
@@ -136,7 +125,7 @@ def _descriptions(streams: Iterable[Stream]) -> list[_Description]:
 @retried
 def _store_some(
     connection: psycopg.Connection,
-    shards: Mapping[int, Sequence[_Description]],
+    shards: Mapping[int, Sequence[ExportTrack]],
     heard: Mapping[str, str],
     now: datetime,
 ) -> tuple[Collection[int], Counter[str]]:
@@ -151,7 +140,7 @@ def _store_some(
 
 def _store_locked(
     connection: psycopg.Connection,
-    rows: Collection[_Description],
+    rows: Collection[ExportTrack],
     heard: Mapping[str, str],
     now: datetime,
 ) -> Counter[str]:
@@ -170,7 +159,7 @@ def _store_locked(
     return Counter(tracks=inserted, data_fixes=fixed)
 
 
-def _params(rows: Collection[_Description]) -> dict[str, list[Any]]:
+def _params(rows: Collection[ExportTrack]) -> dict[str, list[Any]]:
     return {
         "ids": [row.id for row in rows],
         "names": [row.name for row in rows],
