@@ -55,7 +55,9 @@ def _loader(folder: Path) -> Path | None:
 
 
 def _libraries(folder: Path) -> str:
-    return ":".join(str(path) for path in sorted(folder.glob("usr/lib/*-linux-gnu*")))
+    # Chromium's libpulse has a part of its own in a folder below.
+    found = (*folder.glob("usr/lib/*-linux-gnu*"), *folder.glob("usr/lib/*-linux-gnu*/pulseaudio"))
+    return ":".join(str(path) for path in sorted(found))
 
 
 def _unpack(packages: tuple[str, ...], folder: Path, suite: str | None) -> None:
