@@ -32,6 +32,7 @@ pytestmark = pytest.mark.xdist_group("stack")
 
 DAG = "load_listening_history"
 DAILY = (
+    "erase_due_users",
     "test_discord",
     "test_postgres",
     "test_s3",
@@ -230,6 +231,7 @@ def test_demo_from_start_to_stop(
         # The daily ones are let run once the first load has ended.
         others = {
             "backfill_data",
+            "erase_users",
             "follow_heavy_listeners",
             "import_streaming_history",
             "maintenance",
