@@ -58,6 +58,8 @@ COLUMNS: dict[str, set[str]] = {
     "songswap.steps.outcomes": {"user id"},
     "songswap.erasures.user_id": {"user id"},
     "songswap.disconnects.user_id": {"user id"},
+    "songswap.snapshots.facts": {"user id"},
+    "songswap.notices.subject": {"user id"},
     "songswap.runs.problem": {"user id"},
     "songswap.spools.problem": {"user id"},
     "TrackImages.id": {"track id"},
@@ -75,6 +77,8 @@ RARE = {
     "TrackPreviews.id",
     "songswap.erasures.user_id",  # nobody is erased
     "songswap.disconnects.user_id",
+    "songswap.snapshots.facts",  # nobody has a gap
+    "songswap.notices.subject",  # nobody has to be erased
     "songswap.runs.problem",  # tokens were lost
     "songswap.spools.problem",  # a response is damaged
     "airflow.log.extra",  # a run was started through Airflow's API
