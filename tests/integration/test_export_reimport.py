@@ -376,6 +376,28 @@ def test_zip_that_is_not_whole_is_refused(
     assert imported(target, zipped())["loaded"] == len(rows(source, HISTORY))
 
 
+def test_two_hand_overs_are_imported_one_after_the_other(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Together they are refused, in an inbox too: a stream can be another play in each of them."""
+    user, inbox = source.user_id("listener-0001"), tmp_path / "inbox"
+    inbox.mkdir()
+    first = handed_over(source, inbox / default_name(user, source.clock()))
+    source.advance(hours=24)
+    source.load()
+    imported(source, spotify_export(source, tmp_path / "extended.zip", "extended"))
+    second = handed_over(source, inbox / default_name(user, source.clock()))
+    target = empty()
+    assert "one after the other" in refused(target, first, second)
+    assert "one after the other" in refused(target, inbox)
+    [package] = find_exports(str(inbox), None).packages
+    done = import_package(target.settings, "run", package, target.clock)
+    assert "2 exports of SongSwap's" in str(done.problem)
+    for path in (first, second):
+        imported(target, path)
+    assert rows(target, HISTORY) == rows(source, HISTORY)
+
+
 def test_import_that_is_cut_anywhere_gives_the_same(
     source: Platform, empty: Callable[[], Platform], tmp_path: Path
 ) -> None:

@@ -94,12 +94,14 @@ class Source:
 class Sources:
     """The files of an export, and those that were left out although they may be a history.
 
-    ``owner_digests`` are of the owners of our own exports among them.
+    ``owner_digests`` are of the owners of our own exports among them, of which there are
+    ``own_exports``.
     """
 
     files: list[Source] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     owner_digests: set[str] = field(default_factory=set)
+    own_exports: int = 0
 
 
 def find_sources(paths: Sequence[LabelledPath], folder: Path) -> Sources:
@@ -122,8 +124,10 @@ def find_sources(paths: Sequence[LabelledPath], folder: Path) -> Sources:
         found.files += search.found.files
         found.left_out += search.found.left_out
         found.owner_digests |= search.found.owner_digests
+        found.own_exports += search.found.own_exports
     _require_history(", ".join(given.label for given in paths), found)
     _require_one_kind(found)
+    _require_one_own(", ".join(given.label for given in paths), found)
     size = sum(source.size for source in found.files)
     if size > MOST_BYTES_IN_ALL:
         raise _too_large(size)
@@ -146,6 +150,15 @@ def _require_one_kind(found: Sources) -> None:
         raise ExportRefused(
             "One of these is an export of SongSwap's and another one Spotify's. Nothing was"
             " imported: import them one after the other, in any order."
+        )
+
+
+def _require_one_own(label: str, found: Sources) -> None:
+    """Refuse several hand-overs: in each one a stream may be another play."""
+    if found.own_exports > 1:
+        raise ExportRefused(
+            f"There are {found.own_exports} exports of SongSwap's in {label}. Nothing was imported:"
+            " import them one after the other, the oldest first; in an inbox, leave one of a user."
         )
 
 
@@ -191,6 +204,7 @@ class _Search:
                 self._add_file(path, f"{label}/{shown(inside)}")
 
     def _add_own_folder(self, own: OwnExport, root: Path, label: str) -> None:
+        self.found.own_exports += 1
         self.found.owner_digests.add(own.owner_digest)
         for path, kind, rows in own.files:
             file, within = root / path, f"{label}/{shown(path)}"
@@ -236,6 +250,7 @@ class _Search:
     def _add_own_zip(
         self, own: OwnExport, members: Sequence[Member], zipped: Path, label: str
     ) -> None:
+        self.found.own_exports += 1
         self.found.owner_digests.add(own.owner_digest)
         by_path = {member.path: member for member in members}
         for path, kind, rows in own.files:
