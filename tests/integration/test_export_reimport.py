@@ -214,8 +214,11 @@ def test_gap_stays_open(source: Platform, tmp_path: Path) -> None:
         user,
     )
     is_open = "SELECT closed_at IS NULL FROM songswap.gaps WHERE user_id = %s AND run_id = 'run'"
-    imported(source, path)
-    assert rows(source, is_open) == [(True,)]
+    with zipfile.ZipFile(path) as package:
+        package.extractall(tmp_path / "unpacked")
+    for given in (path, tmp_path / "unpacked" / "spotify"):
+        imported(source, given)
+        assert rows(source, is_open) == [(True,)]
     imported(source, spotify_export(source, tmp_path / "extended.zip", "extended"))
     assert rows(source, is_open) == [(False,)]
 

@@ -21,7 +21,10 @@ _FEW = 1_000
 
 
 class Entry(msgspec.Struct, gc=False, omit_defaults=True):
-    """A row of the extended streaming history; ``username`` is read but never stored."""
+    """A row of the extended streaming history; ``username`` is read but never stored.
+
+    ``songswap_export`` is there where a hand-over has written it, which may lack rows between.
+    """
 
     ts: str | float | None = None
     platform: str | None = None
@@ -45,17 +48,19 @@ class Entry(msgspec.Struct, gc=False, omit_defaults=True):
     offline: bool | None = None
     offline_timestamp: str | float | None = None
     incognito_mode: bool | None = None
+    songswap_export: bool | None = None
     username: str | None = None
 
 
 class AccountEntry(msgspec.Struct, gc=False, omit_defaults=True):
-    """A row of the account data's streaming history."""
+    """A row of the account data's streaming history; ``songswap_export`` as in `Entry`."""
 
     endTime: str | float | None = None
     artistName: str | None = None
     trackName: str | None = None
     msPlayed: int | None = None
     podcastName: str | None = None
+    songswap_export: bool | None = None
 
 
 class OwnPlay(msgspec.Struct, gc=False, omit_defaults=True):

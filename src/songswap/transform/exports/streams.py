@@ -29,6 +29,7 @@ class File:
     ``rows`` counts its rows; each of them is a stream, left out or rejected. ``owners`` are the
     user names in it. ``archivable`` is a JSON list of its rows without personal fields. Of a
     hand-over there are also ``plays`` of the API, time and track, and ``tracks``; see `own`.
+    ``may_have_holes`` marks rows in Spotify's form that a hand-over has written.
     """
 
     kind: Kind
@@ -40,11 +41,12 @@ class File:
     archivable: bytes = b""
     plays: list[tuple[datetime, str]] = field(default_factory=list)
     tracks: list[ExportTrack] = field(default_factory=list)
+    may_have_holes: bool = False
 
     @property
     def span(self) -> tuple[datetime, datetime] | None:
-        """The ends of the first and the last stream."""
-        ends = [stream.ended_at for stream in self.streams]
+        """The ends of the first and the last stream; None where streams may lack between."""
+        ends = [] if self.may_have_holes else [stream.ended_at for stream in self.streams]
         return (min(ends), max(ends)) if ends else None
 
     def add(self, row: Entry, imported_at: datetime) -> str | None:
@@ -53,6 +55,7 @@ class File:
         Returns:
             Why it can be neither; None where it was added.
         """
+        self.may_have_holes |= row.songswap_export is not None
         if row.username:
             self.owners.add(row.username)
         if kind := _other_kind(row):
@@ -96,6 +99,7 @@ class File:
 
     def add_account(self, row: AccountEntry, imported_at: datetime) -> str | None:
         """Add a row of account data; as `add`."""
+        self.may_have_holes |= row.songswap_export is not None
         if row.podcastName and not row.trackName:
             self.left_out["podcast"] += 1
             return None
