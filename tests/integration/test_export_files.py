@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -197,6 +198,23 @@ def test_hand_over_without_its_manifest_is_refused(
         files["a/b/manifest.json"] = content
     with pytest.raises(ExportRefused, match=r"no manifest names it|is damaged"):
         found(tmp_path, given_as(form, tmp_path, files))
+
+
+@pytest.mark.parametrize("line", [b"ab\n", b"\n", b"\r", b"\r\n"])
+def test_lines_of_a_hand_over_are_counted_before_they_are_split(
+    tmp_path: Path, line: bytes
+) -> None:
+    """Each takes many times the memory that it takes in the file."""
+    body = line * (8 * 2**20 // len(line))
+    search = found(tmp_path, given_as("folder", tmp_path, own_at("") | {"plays_1.jsonl": body}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ExportRefused, match="than any history"):
+            rows(search)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * len(body)
 
 
 def test_empty_history_is_refused(tmp_path: Path) -> None:

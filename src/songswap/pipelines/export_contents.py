@@ -99,10 +99,10 @@ def _why_left_out(source: Source) -> str:
 
 
 def _read(source: Source, now: datetime) -> File:
-    body = source.body()
-    if source.kind in OWN:
+    body, is_own = source.body(), source.kind in OWN
+    require_plausible(source.label, body, is_lines=is_own)
+    if is_own:
         body = _as_list(source, body)
-    require_plausible(source.label, body)
     return files.read(source.label, source.kind, body, now)
 
 

@@ -109,16 +109,21 @@ _DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
 }
 
 
-def require_plausible(name: str, body: bytes) -> None:
+def require_plausible(name: str, body: bytes, is_lines: bool = False) -> None:
     """Refuse a file that would take much more memory than a history of its size.
 
     Two bytes, ``{}``, take five hundred once they are decoded. An estimate: braces and commas in
     names are counted too.
 
+    Args:
+        is_lines: whether each line is a row, which takes memory once the lines are split.
+
     Raises:
         ExportRefused: it has more rows, or shorter ones, than any history.
     """
     rows, fields = body.count(b"{"), body.count(b",")
+    if is_lines:
+        rows = max(rows, body.count(b"\n"), body.count(b"\r"))
     most = _MOST_FIELDS * min(rows + _FEW, MOST_ROWS)
     shortest = max(_LEAST_ROW * (rows - _FEW), _LEAST_FIELD * (fields - _FEW))
     if rows > MOST_ROWS or fields > most or len(body) < shortest:
