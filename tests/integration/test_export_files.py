@@ -217,6 +217,20 @@ def test_lines_of_a_hand_over_are_counted_before_they_are_split(
     assert peak < 3 * len(body)
 
 
+def test_tracks_of_a_hand_over_are_in_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are no plays, but they are rows."""
+    tracks = b"".join(b'{"id": "t%d"}\n' % number for number in range(20))
+    built = manifest.build("anna", {"tracks_1.jsonl": 20}, NOW)
+    files = {"manifest.json": json.dumps(built).encode(), "tracks_1.jsonl": tracks}
+    search = found(tmp_path, given_as("zip", tmp_path, files))
+    assert len(read_contents(1, search, NOW, lambda *_: None).files) == 1
+    monkeypatch.setattr("songswap.pipelines.export_contents.MOST_ROWS_IN_ALL", 19)
+    with pytest.raises(ExportRefused, match="more than 19 rows"):
+        rows(search)
+
+
 def test_empty_history_is_refused(tmp_path: Path) -> None:
     """An empty file of music would be missed: the rest alone would look complete."""
     path = tmp_path / "export.zip"

@@ -258,6 +258,30 @@ def test_tracks_stay_what_spotify_says_of_them(source: Platform, tmp_path: Path)
     assert source.rows('SELECT * FROM "ArtistTracks" ORDER BY 1, 2') == artists
 
 
+def test_tracks_that_nobody_played_are_not_stored(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Rows of tracks are everybody's, and an edited zip can have any number of them."""
+    path, more = handed_over(source, tmp_path / "out.zip"), tmp_path / "more.zip"
+    extra = [{"id": f"x{number:021d}", "name": "zzzz"} for number in range(1_000)]
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(more, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "tracks_1.jsonl":
+                lines = len(content.splitlines()) + len(extra)
+                content += "\n".join(map(json.dumps, extra)).encode()
+            if name == "manifest.json":
+                document = json.loads(content)
+                document["files"]["tracks_1.jsonl"]["rows"] = lines
+                content = json.dumps(document).encode()
+            new.writestr(name, content)
+    target = empty()
+    imported(target, more)
+    assert rows(target, TRACKS) == rows(source, TRACKS)
+    for table in ('"Tracks"', "songswap.export_tracks", "songswap.estimated_durations"):
+        assert not target.rows(f"SELECT id FROM {table} WHERE id LIKE 'x0000%%'")  # noqa: S608
+
+
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
 
 

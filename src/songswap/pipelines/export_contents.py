@@ -74,7 +74,7 @@ def read_contents(user_id: int, found: Sources, now: datetime, progress: Progres
             log.debug("Left out: %s", error)
             package.left_out.append(f"{source.label} is broken: {_why_left_out(source)}")
             continue
-        rows += file.rows
+        rows += file.rows + len(file.tracks)
         if rows > MOST_ROWS_IN_ALL:
             raise ExportRefused(
                 f"The files have more than {MOST_ROWS_IN_ALL:,} rows, which is no user's history."
