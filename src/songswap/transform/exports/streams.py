@@ -12,6 +12,8 @@ from songswap.transform.exports.rows import AccountEntry, Entry
 from songswap.transform.exports.times import export_time, offline_end
 from songswap.transform.values import INTEGER_MAX, clean, is_id, is_plausible
 
+NO_TIME = "not a time"
+
 _TRACK = "spotify:track:"
 _LOCAL = "spotify:local:"
 _OTHERS = {
@@ -145,7 +147,7 @@ def implausible(
     if not text:
         return f"{time_field}: {responses.MISSING}"
     if ended_at is None:
-        return f"{time_field}: not a time"
+        return f"{time_field}: {NO_TIME}"
     if not is_plausible(ended_at, imported_at):
         return f"{time_field}: before Spotify or in the future"
     if ms_played is None:

@@ -23,8 +23,9 @@ in here, is listed at the end.
 - `listenbrainz/` has your plays in the form in which ListenBrainz exports and imports: give this
   zip to its importer as it is. {listens_left_out:,} plays are not in it, because their track or
   artist has no name yet.
-- `spotify/` has the rows that you gave from Spotify's exports, in Spotify's form, which many
-  programs read. Plays that only Spotify's list of recently played tracks had are not in it: nobody
+- `spotify/` has the rows of tracks that you gave from Spotify's exports, in Spotify's form, which
+  many programs read. Podcasts, audiobooks, videos, and rows that an export has twice, were never
+  stored. Plays that only Spotify's list of recently played tracks had are not in it either: nobody
   knows for how long you listened to them.
 """
 
