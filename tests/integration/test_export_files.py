@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from songswap.errors import ExportRefused
 from songswap.pipelines.export_contents import read_contents
 from songswap.storage.export_files import LabelledPath, Sources, find_sources
 from songswap.transform.exports.kinds import Kind
+from songswap.transform.handover import manifest
 
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 ROW = {
@@ -135,6 +137,98 @@ def test_unfinished_download_of_safari(tmp_path: Path) -> None:
     assert search.left_out == [
         "export/my_spotify_data.zip.download is a download that was not finished"
     ]
+
+
+PLAY = {"played_at": "2026-01-01T00:00:00.123Z", "track_id": "t1", "source": "api"}
+OWN = {
+    "manifest.json": json.dumps(manifest.build("anna", {"plays_1.jsonl": 1}, NOW)).encode(),
+    "plays_1.jsonl": json.dumps(PLAY).encode() + b"\n",
+    "spotify/Streaming_History_Audio_2020_0.json": ROWS,
+}
+
+
+def given_as(form: str, folder: Path, files: dict[str, bytes]) -> Path:
+    """A zip or a folder with files."""
+    if form == "zip":
+        path = folder / "export.zip"
+        path.write_bytes(zipped(files))
+        return path
+    for name, content in files.items():
+        path = folder / "export" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder / "export"
+
+
+def own_at(where: str) -> dict[str, bytes]:
+    """A hand-over in a folder of an export."""
+    named = json.loads(OWN["manifest.json"])
+    named["files"]["spotify/Streaming_History_Audio_2020_0.json"] = {"rows": 1}
+    files = OWN | {"manifest.json": json.dumps(named).encode()}
+    return {f"{where}{name}": content for name, content in files.items()}
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+@pytest.mark.parametrize("where", ["", "a/", "a/b/c/"])
+def test_hand_over_is_found_at_any_depth(tmp_path: Path, form: str, where: str) -> None:
+    """Its plays and its owner, and not its files in Spotify's form."""
+    others = {f"{number}/manifest.json": b'{"name": "other"}' for number in range(3)}
+    search = found(tmp_path, given_as(form, tmp_path, own_at(where) | others))
+    assert [source.kind for source in search.files] == [Kind.PLAYS]
+    assert search.owner_digests == {manifest.owner_digest("anna")}
+    assert rows(search) == 1
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_hand_over_beside_an_export_of_spotifys_is_refused(tmp_path: Path, form: str) -> None:
+    with pytest.raises(ExportRefused, match="one after the other"):
+        found(tmp_path, given_as(form, tmp_path, own_at("a/") | {AUDIO: ROWS}))
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+@pytest.mark.parametrize(
+    "content", [None, b"{", b'{"format": "songswap-export"}', OWN["manifest.json"][:-9] + b"1.5}}}"]
+)
+def test_hand_over_without_its_manifest_is_refused(
+    tmp_path: Path, form: str, content: bytes | None
+) -> None:
+    """Its files in Spotify's form lack the plays that the API alone returned."""
+    files = {f"a/b/{name}": kept for name, kept in OWN.items() if name != "manifest.json"}
+    if content is not None:
+        files["a/b/manifest.json"] = content
+    with pytest.raises(ExportRefused, match=r"no manifest names it|is damaged"):
+        found(tmp_path, given_as(form, tmp_path, files))
+
+
+@pytest.mark.parametrize("line", [b"ab\n", b"\n", b"\r", b"\r\n"])
+def test_lines_of_a_hand_over_are_counted_before_they_are_split(
+    tmp_path: Path, line: bytes
+) -> None:
+    """Each takes many times the memory that it takes in the file."""
+    body = line * (8 * 2**20 // len(line))
+    search = found(tmp_path, given_as("folder", tmp_path, own_at("") | {"plays_1.jsonl": body}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ExportRefused, match="than any history"):
+            rows(search)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * len(body)
+
+
+def test_tracks_of_a_hand_over_are_in_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are no plays, but they are rows."""
+    tracks = b"".join(b'{"id": "t%d"}\n' % number for number in range(20))
+    built = manifest.build("anna", {"tracks_1.jsonl": 20}, NOW)
+    files = {"manifest.json": json.dumps(built).encode(), "tracks_1.jsonl": tracks}
+    search = found(tmp_path, given_as("zip", tmp_path, files))
+    assert len(read_contents(1, search, NOW, lambda *_: None).files) == 1
+    monkeypatch.setattr("songswap.pipelines.export_contents.MOST_ROWS_IN_ALL", 19)
+    with pytest.raises(ExportRefused, match="more than 19 rows"):
+        rows(search)
 
 
 def test_empty_history_is_refused(tmp_path: Path) -> None:

@@ -214,8 +214,11 @@ def test_gap_stays_open(source: Platform, tmp_path: Path) -> None:
         user,
     )
     is_open = "SELECT closed_at IS NULL FROM songswap.gaps WHERE user_id = %s AND run_id = 'run'"
-    imported(source, path)
-    assert rows(source, is_open) == [(True,)]
+    with zipfile.ZipFile(path) as package:
+        package.extractall(tmp_path / "unpacked")
+    for given in (path, tmp_path / "unpacked" / "spotify"):
+        imported(source, given)
+        assert rows(source, is_open) == [(True,)]
     imported(source, spotify_export(source, tmp_path / "extended.zip", "extended"))
     assert rows(source, is_open) == [(False,)]
 
@@ -253,6 +256,30 @@ def test_tracks_stay_what_spotify_says_of_them(source: Platform, tmp_path: Path)
     changed = {row[0] for row in {*before} ^ {*source.rows('SELECT * FROM "Tracks" ORDER BY id')}}
     assert changed <= estimated, "only lengths that Spotify has not given"
     assert source.rows('SELECT * FROM "ArtistTracks" ORDER BY 1, 2') == artists
+
+
+def test_tracks_that_nobody_played_are_not_stored(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Rows of tracks are everybody's, and an edited zip can have any number of them."""
+    path, more = handed_over(source, tmp_path / "out.zip"), tmp_path / "more.zip"
+    extra = [{"id": f"x{number:021d}", "name": "zzzz"} for number in range(1_000)]
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(more, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "tracks_1.jsonl":
+                lines = len(content.splitlines()) + len(extra)
+                content += "\n".join(map(json.dumps, extra)).encode()
+            if name == "manifest.json":
+                document = json.loads(content)
+                document["files"]["tracks_1.jsonl"]["rows"] = lines
+                content = json.dumps(document).encode()
+            new.writestr(name, content)
+    target = empty()
+    imported(target, more)
+    assert rows(target, TRACKS) == rows(source, TRACKS)
+    for table in ('"Tracks"', "songswap.export_tracks", "songswap.estimated_durations"):
+        assert not target.rows(f"SELECT id FROM {table} WHERE id LIKE 'x0000%%'")  # noqa: S608
 
 
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
@@ -374,6 +401,28 @@ def test_zip_that_is_not_whole_is_refused(
     spotify = spotify_export(source, tmp_path / "spotify.zip", "extended")
     assert "one after the other" in refused(target, path, spotify)
     assert imported(target, zipped())["loaded"] == len(rows(source, HISTORY))
+
+
+def test_two_hand_overs_are_imported_one_after_the_other(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Together they are refused, in an inbox too: a stream can be another play in each of them."""
+    user, inbox = source.user_id("listener-0001"), tmp_path / "inbox"
+    inbox.mkdir()
+    first = handed_over(source, inbox / default_name(user, source.clock()))
+    source.advance(hours=24)
+    source.load()
+    imported(source, spotify_export(source, tmp_path / "extended.zip", "extended"))
+    second = handed_over(source, inbox / default_name(user, source.clock()))
+    target = empty()
+    assert "one after the other" in refused(target, first, second)
+    assert "one after the other" in refused(target, inbox)
+    [package] = find_exports(str(inbox), None).packages
+    done = import_package(target.settings, "run", package, target.clock)
+    assert "2 exports of SongSwap's" in str(done.problem)
+    for path in (first, second):
+        imported(target, path)
+    assert rows(target, HISTORY) == rows(source, HISTORY)
 
 
 def test_import_that_is_cut_anywhere_gives_the_same(

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -325,6 +326,33 @@ def test_killed_export_leaves_no_file(platform: Platform, tmp_path: Path) -> Non
     with songswap(platform, folder, str(user), "--to", "out.zip") as command:
         assert command.wait(120) == 0
     assert [path.name for path in folder.iterdir()] == ["out.zip"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopped_export_leaves_nothing(
+    platform: Platform, tmp_path: Path, number: signal.Signals
+) -> None:
+    user = fill(platform, 60_000)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with songswap(platform, folder, str(user)) as command:
+        wait_until(lambda: sum(path.stat().st_size for path in folder.iterdir()) > 100_000, 30)
+        command.send_signal(number)
+        _, err = command.communicate(timeout=60)
+    assert (command.returncode, "Traceback" in err) == (130, False), err
+    assert list(folder.iterdir()) == []
+
+
+def test_part_that_was_killed_on_another_day_is_removed(platform: Platform, tmp_path: Path) -> None:
+    """Of this user alone; those of a process that still writes stay, see `test_private_zip`."""
+    user = platform.user_id("listener-0001")
+    left = [f".user{id_}_songswap_2026-11-09.zip.abc.partial" for id_ in (user, f"{user}0")]
+    for name in left:
+        (tmp_path / name).write_text("personal")
+    exported(platform, tmp_path / "out.zip")
+    assert {path.name for path in tmp_path.iterdir()} >= {*left}, "another name, another series"
+    exported(platform, tmp_path / default_name(user, platform.clock()))
+    assert [(tmp_path / name).exists() for name in left] == [False, True]
 
 
 def test_full_disk_is_a_sentence(platform: Platform, tmp_path: Path) -> None:

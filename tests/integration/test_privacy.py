@@ -5,13 +5,18 @@
 
 import gzip
 import os
+import re
 from collections import Counter, defaultdict
+from datetime import UTC, datetime
 
 import psycopg
 from marked_columns import COLUMNS
 from marks import MARKS, kinds_in
 from places import COLUMNS as ALL_COLUMNS
 from privacy_page import documented, kinds, rows
+
+from songswap.transform.handover.readme import readme
+from songswap.warehouse.sql import statements
 
 UNSEARCHED = {
     "Logs of services",
@@ -52,6 +57,21 @@ def test_rows_of_tables_have_the_kinds_of_their_columns() -> None:
     assert {place: of_place for place, of_place in tables.items() if place not in UNSEARCHED} == {
         place: by_table[place] for place in tables if place not in UNSEARCHED
     }
+
+
+def test_what_is_not_handed_over_is_named_in_the_zip() -> None:
+    """Each place that knows a user is read for the zip, or its README says that it is not."""
+    handed = b" ".join(statements("user_data.sql").values()).decode()
+    text = " ".join(readme(17, datetime.now(UTC), {}, 0, "bucket", 90).decode().split()).lower()
+    places = [place for place, of_place in documented().items() if "user id" in of_place]
+    assert len(places) > 30
+    unnamed = [
+        place
+        for place in [*places, "Dumps and backups", "Exports handed over"]
+        if not re.search(rf"\b{re.escape(place)}\b", handed)
+        if place.removeprefix("S3: ").lower() not in text
+    ]
+    assert unnamed == []
 
 
 def test_marks_are_found_also_in_what_is_packed() -> None:

@@ -49,12 +49,15 @@ def export(
     from songswap import settings
     from songswap.pipelines.export_user import default_name, export_user
     from songswap.settings.retention import retention
+    from songswap.supervision.interrupt import stoppable
 
     log_to_stderr()
     config = settings.from_environment(os.environ)
     keep_days = retention(os.environ).rows.days
     path = (to or Path(default_name(user, utc_now()))).absolute()
-    with Steps(BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), in_turn=True) as progress:
+    steps = Steps(BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), in_turn=True)
+    # Stopped, it leaves no part of a person's data.
+    with stoppable(), steps as progress:
         done = export_user(config, user, path, keep_days, progress, replaces=force)
     counts = {name: done.counts.get(name, 0) for name in _COUNTS}
     if as_json:

@@ -74,7 +74,7 @@ def read_contents(user_id: int, found: Sources, now: datetime, progress: Progres
             log.debug("Left out: %s", error)
             package.left_out.append(f"{source.label} is broken: {_why_left_out(source)}")
             continue
-        rows += file.rows
+        rows += file.rows + len(file.tracks)
         if rows > MOST_ROWS_IN_ALL:
             raise ExportRefused(
                 f"The files have more than {MOST_ROWS_IN_ALL:,} rows, which is no user's history."
@@ -99,10 +99,10 @@ def _why_left_out(source: Source) -> str:
 
 
 def _read(source: Source, now: datetime) -> File:
-    body = source.body()
-    if source.kind in OWN:
+    body, is_own = source.body(), source.kind in OWN
+    require_plausible(source.label, body, is_lines=is_own)
+    if is_own:
         body = _as_list(source, body)
-    require_plausible(source.label, body)
     return files.read(source.label, source.kind, body, now)
 
 

@@ -48,7 +48,11 @@ class HandedOver(NamedTuple):
 
 def default_name(user_id: int, now: datetime) -> str:
     """Return the name of a user's zip; it names the user for an import of many users."""
-    return f"user{user_id}_songswap_{now:%Y-%m-%d}.zip"
+    return f"{_series(user_id)}{now:%Y-%m-%d}.zip"
+
+
+def _series(user_id: int) -> str:
+    return f"user{user_id}_songswap_"
 
 
 def export_user(
@@ -82,7 +86,9 @@ def export_user(
         require_schema(connection)
         require_fit(connection)
         data = UserData(connection, user_id)
-        with private_zip(path, now, replaces) as package:
+        # What was killed on another day has another name.
+        series = _series(user_id) if path.name.startswith(_series(user_id)) else ""
+        with private_zip(path, now, replaces, series) as package:
             with snapshot(connection):
                 _require_not_erased(data)
                 hand_over = _HandOver(data, package, progress, data.sizes())

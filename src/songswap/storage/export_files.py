@@ -7,7 +7,7 @@ All of it may be hostile: the number of files, their sizes and how much they are
 bounded, and a file or link that leads out of the zip or the folder is refused.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from songswap.storage.export_folder import (
     whole,
 )
 from songswap.storage.export_zip import Member, Zip
-from songswap.storage.own_export import OwnExport, own_in_folder, own_in_zip
+from songswap.storage.own_export import OwnExport, own_exports
 from songswap.storage.records import MOST_EXPORT_BYTES
 from songswap.storage.unreadable import Unreadable
 from songswap.transform.exports.kinds import (
@@ -37,7 +37,9 @@ from songswap.transform.exports.kinds import (
     is_similar,
     judge,
     kind_of,
+    own_kind_of,
 )
+from songswap.transform.handover import manifest
 
 MOST_BYTES_IN_ALL = 4 * 2**30
 
@@ -94,12 +96,14 @@ class Source:
 class Sources:
     """The files of an export, and those that were left out although they may be a history.
 
-    ``owner_digests`` are of the owners of our own exports among them.
+    ``owner_digests`` are of the owners of our own exports among them, of which there are
+    ``own_exports``.
     """
 
     files: list[Source] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     owner_digests: set[str] = field(default_factory=set)
+    own_exports: int = 0
 
 
 def find_sources(paths: Sequence[LabelledPath], folder: Path) -> Sources:
@@ -122,8 +126,10 @@ def find_sources(paths: Sequence[LabelledPath], folder: Path) -> Sources:
         found.files += search.found.files
         found.left_out += search.found.left_out
         found.owner_digests |= search.found.owner_digests
+        found.own_exports += search.found.own_exports
     _require_history(", ".join(given.label for given in paths), found)
     _require_one_kind(found)
+    _require_one_own(", ".join(given.label for given in paths), found)
     size = sum(source.size for source in found.files)
     if size > MOST_BYTES_IN_ALL:
         raise _too_large(size)
@@ -149,6 +155,15 @@ def _require_one_kind(found: Sources) -> None:
         )
 
 
+def _require_one_own(label: str, found: Sources) -> None:
+    """Refuse several hand-overs: in each one a stream may be another play."""
+    if found.own_exports > 1:
+        raise ExportRefused(
+            f"There are {found.own_exports} exports of SongSwap's in {label}. Nothing was imported:"
+            " import them one after the other, the oldest first; in an inbox, leave one of a user."
+        )
+
+
 @dataclass(slots=True)
 class _Search:
     """A search for sources, and the sources found so far."""
@@ -171,15 +186,16 @@ class _Search:
             self._add_file(path, label)
 
     def _add_folder(self, root: Path, label: str) -> None:
-        try:
-            own = own_in_folder(root, label)
-        except Unreadable as error:
-            raise _refused(label, error) from error
-        if own:
-            self._add_own_folder(own, root, label)
-            return
-        for path in files(root, label):
-            inside = path.relative_to(root).as_posix()
+        found = {path.relative_to(root).as_posix(): path for path in files(root, label)}
+        # A link may lead out of the folder.
+        regular = {name for name, path in found.items() if path.is_file() and not path.is_symlink()}
+        own = own_exports(label, regular, lambda name: head(root / name, manifest.MOST_BYTES))
+        for export in own:
+            self._add_own_folder(export, root, label)
+        named = {name for export in own for name in export.named}
+        for inside, path in found.items():
+            if inside in named:
+                continue
             if path.is_symlink():
                 # The target of a link inside the folder is read in its own place.
                 require_inside(root, path, label)
@@ -191,6 +207,7 @@ class _Search:
                 self._add_file(path, f"{label}/{shown(inside)}")
 
     def _add_own_folder(self, own: OwnExport, root: Path, label: str) -> None:
+        self.found.own_exports += 1
         self.found.owner_digests.add(own.owner_digest)
         for path, kind, rows in own.files:
             file, within = root / path, f"{label}/{shown(path)}"
@@ -209,12 +226,16 @@ class _Search:
         try:
             with Zip(path, label) as package:
                 members = package.members()
-                if own := own_in_zip(package, members, label):
-                    self._add_own_zip(own, members, path, label)
-                    return
+                by_path = {member.path: member for member in members}
+                own = own_exports(
+                    label, by_path, lambda name: package.head(by_path[name], manifest.MOST_BYTES)
+                )
+                for export in own:
+                    self._add_own_zip(export, by_path, path, label)
+                named = {name for export in own for name in export.named}
                 for member in members:
                     within = f"{shown(member.path)} in {label}"
-                    if is_of_computer(member.path):
+                    if member.path in named or is_of_computer(member.path):
                         continue
                     if member.name.lower().endswith(".zip"):
                         self._add_inner_zip(package, member, within, is_inner)
@@ -234,10 +255,10 @@ class _Search:
             self.found.left_out.append(f"{label} {error}")
 
     def _add_own_zip(
-        self, own: OwnExport, members: Sequence[Member], zipped: Path, label: str
+        self, own: OwnExport, by_path: Mapping[str, Member], zipped: Path, label: str
     ) -> None:
+        self.found.own_exports += 1
         self.found.owner_digests.add(own.owner_digest)
-        by_path = {member.path: member for member in members}
         for path, kind, rows in own.files:
             member, within = by_path[path], f"{shown(path)} in {label}"
             self._require_plausible(member, within)
@@ -274,6 +295,12 @@ class _Search:
         if name.lower().endswith(PACKED):
             self.found.left_out.append(f"{label} is packed in a way that is not read: unpack it")
             return None
+        if own_kind_of(name):
+            raise ExportRefused(
+                f"{label} is a part of an export of SongSwap's, and no manifest names it. Nothing"
+                " was imported: give the zip as 'songswap export' has written it, or the folder"
+                " that it unpacks to."
+            )
         try:
             verdict = judge(name, read_head())
         except Unreadable as error:

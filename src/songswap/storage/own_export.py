@@ -1,15 +1,18 @@
 """Find the files of our own export, which ``songswap export`` has written, by its manifest."""
 
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from songswap.errors import ExportRefused
-from songswap.storage.export_folder import head
-from songswap.storage.export_zip import Member, Zip
+from songswap.storage.export_folder import is_of_computer, shown
+from songswap.storage.unreadable import Unreadable
 from songswap.transform.exports.kinds import Kind, own_kind_of
 from songswap.transform.handover import manifest
 from songswap.transform.handover.manifest import Manifest
+
+_MOST_MANIFESTS = 100
+"""Other programs write files of this name too."""
 
 
 class OwnFile(NamedTuple):
@@ -21,47 +24,42 @@ class OwnFile(NamedTuple):
 
 
 class OwnExport(NamedTuple):
-    """The files of an export, and the digest of its owner."""
+    """The files of an export, the paths of all that its manifest names, and its owner's digest."""
 
     owner_digest: str
     files: list[OwnFile]
+    named: frozenset[str]
 
 
-def own_in_zip(package: Zip, members: Sequence[Member], label: str) -> OwnExport | None:
-    """Return our own export in a zip, or in the one folder of a zip; None where it is none.
+def own_exports(
+    label: str, paths: Collection[str], read: Callable[[str], bytes]
+) -> list[OwnExport]:
+    """Return our own exports in a zip or folder, at whatever depth.
 
     Args:
-        members: of the zip.
-        label: its name in messages.
+        label: the name of the zip or folder in messages.
+        paths: of the files in it.
+        read: returns the first `manifest.MOST_BYTES` of one of them, or raises `Unreadable`.
 
     Raises:
-        ExportRefused: it is of a later version, or lacks a file.
-        Unreadable: a manifest cannot be read.
+        ExportRefused: one is of a later version, its manifest is damaged, or it lacks a file.
     """
-    paths = {member.path for member in members}
-    for member in sorted(members, key=_depth):
-        folder = member.path.removesuffix(manifest.NAME)
-        is_manifest = member.name == manifest.NAME and folder.count("/") <= 1
-        if is_manifest and member.size <= manifest.MOST_BYTES:
-            found = manifest.parse(package.body(member.position, member.size))
-            if found:
-                return _files(label, folder, found, paths)
-    return None
+    places = [path for path in paths if PurePosixPath(path).name == manifest.NAME]
+    exports = []
+    for path in sorted(places, key=_depth)[:_MOST_MANIFESTS]:
+        if is_of_computer(path):
+            continue
+        try:
+            found = manifest.parse(f"{shown(path)} in {label}", read(path))
+        except Unreadable:  # another program's; files of ours without a manifest are refused
+            continue
+        if found:
+            exports.append(_files(label, path.removesuffix(manifest.NAME), found, paths))
+    return exports
 
 
-def _depth(member: Member) -> tuple[int, str]:
-    return member.path.count("/"), member.path
-
-
-def own_in_folder(root: Path, label: str) -> OwnExport | None:
-    """Return our own export in a folder; None where it is none. Raises as `own_in_zip`."""
-    path = root / manifest.NAME
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > manifest.MOST_BYTES:
-        return None
-    found = manifest.parse(head(path, manifest.MOST_BYTES))
-    # A link may lead out of the folder.
-    inside = {file.name for file in root.iterdir() if file.is_file() and not file.is_symlink()}
-    return _files(label, "", found, inside) if found else None
+def _depth(path: str) -> tuple[int, str]:
+    return path.count("/"), path
 
 
 def _files(label: str, folder: str, found: Manifest, paths: Collection[str]) -> OwnExport:
@@ -81,4 +79,4 @@ def _files(label: str, folder: str, found: Manifest, paths: Collection[str]) -> 
                 f"{label} lacks {file.path}, which its manifest names. Nothing was imported: export"
                 " the data again."
             )
-    return OwnExport(found.owner, files)
+    return OwnExport(found.owner, files, frozenset(f"{folder}{name}" for name in found.rows))

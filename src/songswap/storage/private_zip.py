@@ -3,7 +3,7 @@
     .NAME.….partial, mode 0600 ──▶ entries, one after another ──▶ fsync ──▶ NAME
 
 A process that is killed leaves a partial file, which the system locked for it: the next zip of that
-name removes those whose locks are gone.
+name, or of its series of names, removes those whose locks are gone.
 """
 
 import fcntl
@@ -46,12 +46,16 @@ class ZipWriter:
 
 
 @contextmanager
-def private_zip(path: Path, created_at: datetime, replaces: bool) -> Iterator[ZipWriter]:
+def private_zip(
+    path: Path, created_at: datetime, replaces: bool, series: str = ""
+) -> Iterator[ZipWriter]:
     """Write a zip in the block; on any error there is none.
 
     Args:
         created_at: the time of its entries (UTC).
         replaces: whether it takes the place of an existing file.
+        series: how the names begin, this one's too, whose abandoned partial files are removed;
+            this name alone if left out.
 
     Raises:
         HandOverFailed: there is such a file, or the disk does not take the zip.
@@ -59,7 +63,7 @@ def private_zip(path: Path, created_at: datetime, replaces: bool) -> Iterator[Zi
     if not replaces:
         _require_absent(path)
     try:
-        _remove_abandoned(path)
+        _remove_abandoned(path.parent, f".{series or f'{path.name}.'}")
         descriptor, partial = _locked_partial(path)
     except OSError as error:
         raise _failed(path, error) from error
@@ -115,16 +119,16 @@ def _require_absent(path: Path) -> None:
         )
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove partial files of this name whose processes are gone."""
-    for name in os.listdir(path.parent):  # noqa: PTH208 - a name may have the marks of a pattern
-        if not (name.startswith(f".{path.name}.") and name.endswith(_SUFFIX)):
+def _remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove partial files whose names begin so, and whose processes are gone."""
+    for name in os.listdir(folder):  # noqa: PTH208 - a name may have the marks of a pattern
+        if not (name.startswith(prefix) and name.endswith(_SUFFIX)):
             continue
         # Another user's cannot be opened, and one that is gone was removed by another process.
-        with suppress(OSError), open(path.parent / name, "rb", opener=_not_through_links) as file:
+        with suppress(OSError), open(folder / name, "rb", opener=_not_through_links) as file:
             if os.fstat(file.fileno()).st_uid == os.geteuid():
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(path.parent / name)  # noqa: PTH108 - beside the call above
+                os.unlink(folder / name)  # noqa: PTH108 - beside the call above
 
 
 def _not_through_links(path: str, flags: int) -> int:

@@ -13,7 +13,7 @@ from songswap.models import ExportTrack, Stream
 from songswap.transform import responses
 from songswap.transform.exports.intervals import LONGEST_OFFLINE
 from songswap.transform.exports.rows import OwnPlay, OwnStream, OwnTrack
-from songswap.transform.exports.streams import File, implausible, text_of
+from songswap.transform.exports.streams import NO_TIME, File, implausible, text_of
 from songswap.transform.exports.times import AHEAD, export_time
 from songswap.transform.values import INTEGER_MAX, is_id, is_plausible, whole
 
@@ -56,10 +56,13 @@ def add_stream(file: File, row: OwnStream, imported_at: datetime) -> str | None:
         return reason
     if row.to_the_minute:
         ended_at = ended_at.replace(second=0, microsecond=0)
-    reported_at = export_time(row.reported_at)
+    reported_at, played_at = export_time(row.reported_at), export_time(row.played_at)
+    if row.reported_at is not None and reported_at is None:
+        return f"reported_at: {NO_TIME}"
+    if row.played_at is not None and played_at is None:
+        return f"played_at: {NO_TIME}"
     if reported_at and not ended_at - AHEAD <= reported_at <= ended_at + LONGEST_OFFLINE:
         return "reported_at: not near the end"
-    played_at = export_time(row.played_at)
     if played_at and not is_plausible(played_at, imported_at):
         played_at = None
     file.streams.append(

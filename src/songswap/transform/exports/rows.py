@@ -21,7 +21,10 @@ _FEW = 1_000
 
 
 class Entry(msgspec.Struct, gc=False, omit_defaults=True):
-    """A row of the extended streaming history; ``username`` is read but never stored."""
+    """A row of the extended streaming history; ``username`` is read but never stored.
+
+    ``songswap_export`` is there where a hand-over has written it, which may lack rows between.
+    """
 
     ts: str | float | None = None
     platform: str | None = None
@@ -45,17 +48,19 @@ class Entry(msgspec.Struct, gc=False, omit_defaults=True):
     offline: bool | None = None
     offline_timestamp: str | float | None = None
     incognito_mode: bool | None = None
+    songswap_export: bool | None = None
     username: str | None = None
 
 
 class AccountEntry(msgspec.Struct, gc=False, omit_defaults=True):
-    """A row of the account data's streaming history."""
+    """A row of the account data's streaming history; ``songswap_export`` as in `Entry`."""
 
     endTime: str | float | None = None
     artistName: str | None = None
     trackName: str | None = None
     msPlayed: int | None = None
     podcastName: str | None = None
+    songswap_export: bool | None = None
 
 
 class OwnPlay(msgspec.Struct, gc=False, omit_defaults=True):
@@ -104,16 +109,21 @@ _DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
 }
 
 
-def require_plausible(name: str, body: bytes) -> None:
+def require_plausible(name: str, body: bytes, is_lines: bool = False) -> None:
     """Refuse a file that would take much more memory than a history of its size.
 
     Two bytes, ``{}``, take five hundred once they are decoded. An estimate: braces and commas in
     names are counted too.
 
+    Args:
+        is_lines: whether each line is a row, which takes memory once the lines are split.
+
     Raises:
         ExportRefused: it has more rows, or shorter ones, than any history.
     """
     rows, fields = body.count(b"{"), body.count(b",")
+    if is_lines:
+        rows = max(rows, body.count(b"\n"), body.count(b"\r"))
     most = _MOST_FIELDS * min(rows + _FEW, MOST_ROWS)
     shortest = max(_LEAST_ROW * (rows - _FEW), _LEAST_FIELD * (fields - _FEW))
     if rows > MOST_ROWS or fields > most or len(body) < shortest:

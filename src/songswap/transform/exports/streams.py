@@ -12,6 +12,8 @@ from songswap.transform.exports.rows import AccountEntry, Entry
 from songswap.transform.exports.times import export_time, offline_end
 from songswap.transform.values import INTEGER_MAX, clean, is_id, is_plausible
 
+NO_TIME = "not a time"
+
 _TRACK = "spotify:track:"
 _LOCAL = "spotify:local:"
 _OTHERS = {
@@ -29,6 +31,7 @@ class File:
     ``rows`` counts its rows; each of them is a stream, left out or rejected. ``owners`` are the
     user names in it. ``archivable`` is a JSON list of its rows without personal fields. Of a
     hand-over there are also ``plays`` of the API, time and track, and ``tracks``; see `own`.
+    ``may_have_holes`` marks rows in Spotify's form that a hand-over has written.
     """
 
     kind: Kind
@@ -40,11 +43,12 @@ class File:
     archivable: bytes = b""
     plays: list[tuple[datetime, str]] = field(default_factory=list)
     tracks: list[ExportTrack] = field(default_factory=list)
+    may_have_holes: bool = False
 
     @property
     def span(self) -> tuple[datetime, datetime] | None:
-        """The ends of the first and the last stream."""
-        ends = [stream.ended_at for stream in self.streams]
+        """The ends of the first and the last stream; None where streams may lack between."""
+        ends = [] if self.may_have_holes else [stream.ended_at for stream in self.streams]
         return (min(ends), max(ends)) if ends else None
 
     def add(self, row: Entry, imported_at: datetime) -> str | None:
@@ -53,6 +57,7 @@ class File:
         Returns:
             Why it can be neither; None where it was added.
         """
+        self.may_have_holes |= row.songswap_export is not None
         if row.username:
             self.owners.add(row.username)
         if kind := _other_kind(row):
@@ -96,6 +101,7 @@ class File:
 
     def add_account(self, row: AccountEntry, imported_at: datetime) -> str | None:
         """Add a row of account data; as `add`."""
+        self.may_have_holes |= row.songswap_export is not None
         if row.podcastName and not row.trackName:
             self.left_out["podcast"] += 1
             return None
@@ -141,7 +147,7 @@ def implausible(
     if not text:
         return f"{time_field}: {responses.MISSING}"
     if ended_at is None:
-        return f"{time_field}: not a time"
+        return f"{time_field}: {NO_TIME}"
     if not is_plausible(ended_at, imported_at):
         return f"{time_field}: before Spotify or in the future"
     if ms_played is None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from songswap import __version__
+from songswap.errors import ExportRefused
 from songswap.transform.handover.lines import iso
 
 NAME = "manifest.json"
@@ -56,14 +57,25 @@ def build(spotify_id: str, rows: Mapping[str, int], created_at: datetime) -> dic
     }
 
 
-def parse(content: bytes) -> Manifest | None:
-    """Return a manifest; None where the content is another program's."""
+def parse(label: str, content: bytes) -> Manifest | None:
+    """Return a manifest; None where the content is another program's.
+
+    Raises:
+        ExportRefused: it is ours, and damaged; ``label`` is its name in the message.
+    """
     try:
-        found = msgspec.convert(json.loads(content), _Entry)
-    except (ValueError, RecursionError, msgspec.ValidationError):
+        document = json.loads(content)
+    except (ValueError, RecursionError):
         return None
-    if found.format != FORMAT:
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
         return None
+    try:
+        found = msgspec.convert(document, _Entry)
+    except msgspec.ValidationError as error:
+        raise ExportRefused(
+            f"{label} is damaged: it says that this is an export of SongSwap's, and not which"
+            " files it has. Nothing was imported: export the data again."
+        ) from error
     rows = {name: entry.rows for name, entry in found.files.items()}
     return Manifest(found.version, found.owner, rows)
 

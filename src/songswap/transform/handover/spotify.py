@@ -2,7 +2,8 @@
 
 Plays that only the API returned are not among them: it does not say how long a track was listened
 to, and a row without that is no stream. What is not stored is null: the IP address, and
-``offline_timestamp`` where the device was online.
+``offline_timestamp`` where the device was online. Each row says that it comes from here: a file
+can join rows of several exports, and an import must not take it for all of its time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -89,6 +90,7 @@ def extended_row(stream: Row) -> dict[str, Any]:
         "offline": stream["offline"],
         "offline_timestamp": _offline_start(stream) if reported_at else None,
         "incognito_mode": stream["incognito"],
+        "songswap_export": True,
     }
 
 
@@ -105,4 +107,5 @@ def account_row(stream: Row) -> dict[str, Any]:
         "artistName": stream["artist_name"],
         "trackName": stream["track_name"],
         "msPlayed": stream["ms_played"],
+        "songswap_export": True,
     }

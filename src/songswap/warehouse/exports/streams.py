@@ -182,7 +182,9 @@ class _Load:
         plays, described = self.export.handed_over
         names = {track.id: track.name or "" for track in described}
         heard = {play.track_id: names.get(play.track_id, "") for play in plays}
-        rows = {track.id: track for track in described}
+        # Rows of tracks are everybody's: a hand-over describes those alone that it needs.
+        needed = heard.keys() | {stream.track_id for stream in self.export.streams}
+        rows = {track.id: track for track in described if track.id in needed}
         rows |= {id_: ExportTrack(id_) for id_ in heard.keys() - rows.keys()}
         store_tracks(self.connection, list(rows.values()), heard, self.now, tracks)
         loading = Loading(self.export.user_id, self.import_id, self.now, self.lock_user)

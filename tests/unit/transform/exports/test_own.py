@@ -74,6 +74,10 @@ def test_play_that_cannot_be_one_is_rejected(change: dict[str, Any], reason: str
         ({"to_the_minute": "no"}, "to_the_minute: wrong type"),
         ({"reported_at": "2020-03-02T03:04:05Z"}, "reported_at: not near the end"),
         ({"reported_at": "2020-01-01T03:04:05Z"}, "reported_at: not near the end"),
+        ({"reported_at": "soon"}, "reported_at: not a time"),
+        ({"reported_at": ""}, "reported_at: not a time"),
+        ({"played_at": "never"}, "played_at: not a time"),
+        ({"played_at": 5}, "played_at: not a time"),
     ],
 )
 def test_stream_that_cannot_be_one_is_rejected(change: dict[str, Any], reason: str) -> None:

@@ -71,6 +71,7 @@ def test_account_data_stays_account_data() -> None:
             "artistName": "Anna",
             "trackName": "Song",
             "msPlayed": 200_000,
+            "songswap_export": True,
         }
     ]
     [read] = export_files.read("x", Kind.ACCOUNT, file.content, NOW).streams
@@ -97,6 +98,24 @@ def test_files_are_cut_and_named_like_spotifys() -> None:
     assert second.name == "spotify/Streaming_History_Audio_2020_1.json"
     name = second.name.rpartition("/")[2]
     assert judge(name, second.content).kind is judge("x.json", second.content).kind is Kind.EXTENDED
+
+
+def test_no_gap_closes_over_what_a_file_lacks() -> None:
+    """Its rows can be of several exports, with a hole between; also once they are archived."""
+    at = datetime(2015, 1, 2, 3, 4, tzinfo=UTC)
+    rows = [
+        stream(ended_at=at + number * timedelta(days=2_000), to_the_minute=is_rough)
+        for number in range(2)
+        for is_rough in (False, True)
+    ]
+    [exact], [rough] = spotify.files(iter(rows)), spotify.account_files(iter(rows))
+    for kind, written in ((Kind.EXTENDED, exact), (Kind.ACCOUNT, rough)):
+        file = export_files.read("x", kind, written.content, NOW)
+        archived = export_files.read("x", kind, file.archivable, NOW)
+        assert len(file.streams) == len(archived.streams) == 2
+        assert (file.span, archived.span) == (None, None)
+    spotifys = exact.content.replace(b',"songswap_export":true', b"")
+    assert export_files.read("x", Kind.EXTENDED, spotifys, NOW).span is not None
 
 
 def test_no_streams_no_file() -> None:
