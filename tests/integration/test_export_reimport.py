@@ -60,6 +60,14 @@ WHERE (user_id, ended_at) = (
 )
 """
 """A stream that is longer than its track."""
+UNNAMED = """INSERT INTO "Tracks" (id, name, duration_ms) VALUES (repeat('0', 22), '', 0)"""
+WITH_ANOTHER_ID = """
+UPDATE "History" h SET track_id = repeat('0', 22)
+WHERE (user_id, played_at) = (
+  SELECT user_id, played_at FROM songswap.streams
+  WHERE user_id = %s AND outcome = 'merged' AND NOT to_the_minute ORDER BY 2 LIMIT 1
+)
+"""
 POINTS = 20
 OUTCOMES = ("loaded", "merged", "duplicates", "repeated", "short", "private", "unidentified")
 
@@ -202,6 +210,27 @@ def test_any_order_with_the_api_and_spotify_gives_the_same_plays(
             steps[step](target)
         assert by_minute(target) == truth, order
         assert {row[0] for row in rows(target, OF_API)} == of_api, order
+
+
+def test_recording_with_another_id_is_one_play_in_any_order(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Of which the API knew no name yet: the hand-over alone says which stream it is."""
+    extended = spotify_export(source, tmp_path / "extended.zip", "extended")
+    imported(source, extended)
+    source.execute(UNNAMED)
+    source.execute(WITH_ANOTHER_ID, source.user_id("listener-0001"))
+    assert sum(track == "0" * 22 for _, track in rows(source, HISTORY)) == 1
+    path = handed_over(source, tmp_path / "out.zip")
+    for order in itertools.permutations((path, extended)):
+        target = empty()
+        for zip_file in order:
+            imported(target, zip_file)
+        assert by_minute(target) == by_minute(source), order
+        merged = [
+            [row for row in rows(of, STREAMS) if row[3] == "merged"] for of in (target, source)
+        ]
+        assert merged[0] == merged[1], order
 
 
 def test_gap_stays_open(source: Platform, tmp_path: Path) -> None:

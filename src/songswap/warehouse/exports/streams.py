@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from songswap.errors import FIND_ID, ExportRefused
 from songswap.models import ExportTrack, Play, RejectedItem, Stream
+from songswap.transform.exports.handed_over import Settled
 from songswap.transform.exports.intervals import LONGEST_PAUSE
 from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 from songswap.warehouse import erasures, rejected_items
@@ -242,13 +243,26 @@ class _Load:
 
     def write(self, plan: LoadPlan) -> None:
         """Write the planned rows."""
-        if not plan.new:
+        if not plan.new and not plan.settled:
             return
+        self.mark_merged(plan.settled)
         self.delete_streams(plan.old)
         self.delete_plays(plan.withdrawn)
         copy(self.connection, "History", Play._fields, plan.plays)
         self.correct_plays(plan.corrected)
         copy(self.connection, "songswap.streams", COLUMNS, plan.rows)
+
+    def mark_merged(self, settled: Collection[Settled]) -> None:
+        if settled:
+            self.execute(
+                "mark_merged",
+                users=[self.export.user_id] * len(settled),
+                played_at=[pair.played_at for pair in settled],
+                track_ids=[pair.track_id for pair in settled],
+                ended_at=[pair.row.stream.ended_at for pair in settled],
+                ms_played=[pair.row.stream.ms_played for pair in settled],
+                places=[pair.row.place for pair in settled],
+            )
 
     def delete_streams(self, old: Collection[ClassifiedStream]) -> None:
         if old:
