@@ -39,6 +39,13 @@ SELECT h.played_at FROM "History" h WHERE user_id = %s AND NOT EXISTS (
   SELECT FROM songswap.streams s
   WHERE s.user_id = h.user_id AND s.played_at = h.played_at AND s.outcome = 'loaded')
 """
+NAMES_OF_API = """
+SELECT DISTINCT t.id, t.name FROM "Tracks" t JOIN "History" h ON h.track_id = t.id
+WHERE h.user_id = %s AND NOT EXISTS (
+  SELECT FROM songswap.streams s
+  WHERE s.user_id = h.user_id AND s.played_at = h.played_at AND s.outcome = 'loaded')
+ORDER BY 1
+"""
 EMPTY = """
 TRUNCATE "Tracks", "Artists", "History", songswap.streams, songswap.imports,
   songswap.export_tracks, songswap.estimated_durations, songswap.enrichment_queue CASCADE
@@ -68,6 +75,8 @@ WHERE (user_id, played_at) = (
   WHERE user_id = %s AND outcome = 'merged' AND NOT to_the_minute ORDER BY 2 LIMIT 1
 )
 """
+RENAMED = """UPDATE "Tracks" SET name = name || ' - 2011 Remaster'"""
+NAMES = "SELECT id, name, artist, album FROM songswap.export_tracks ORDER BY 1"
 POINTS = 20
 OUTCOMES = ("loaded", "merged", "duplicates", "repeated", "short", "private", "unidentified")
 
@@ -309,6 +318,28 @@ def test_tracks_that_nobody_played_are_not_stored(
     assert rows(target, TRACKS) == rows(source, TRACKS)
     for table in ('"Tracks"', "songswap.export_tracks", "songswap.estimated_durations"):
         assert not target.rows(f"SELECT id FROM {table} WHERE id LIKE 'x0000%%'")  # noqa: S608
+
+
+def test_names_of_exports_stay_what_they_were(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Spotify's differ, and account data finds its tracks by those of exports."""
+    source.execute(RENAMED)
+    path = handed_over(source, tmp_path / "out.zip")
+    before = source.rows(NAMES)
+    imported(source, path)
+    assert source.rows(NAMES) == before
+
+    target = empty()
+    imported(target, path)
+    stored = {id_: names for id_, *names in target.rows(NAMES)}
+    assert {id_: stored.get(id_) for id_, *_ in before} == {id_: names for id_, *names in before}
+    assert rows(target, NAMES_OF_API) == rows(source, NAMES_OF_API)
+    account = spotify_export(source, tmp_path / "account.zip", "account")
+    for platform in (source, target):
+        counts = imported(platform, account)
+        assert not counts["loaded"]
+    assert by_minute(target) == by_minute(source)
 
 
 Edit = Callable[[dict[str, Any]], dict[str, Any]]

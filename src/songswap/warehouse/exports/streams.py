@@ -28,7 +28,13 @@ from songswap.warehouse.exports import own_plays
 from songswap.warehouse.exports.own_plays import Loading, OwnPlay
 from songswap.warehouse.exports.plan import LoadPlan, Stored, plan_load, with_earlier
 from songswap.warehouse.exports.rows import COLUMNS
-from songswap.warehouse.exports.tracks import descriptions, identify, store_tracks, track_names
+from songswap.warehouse.exports.tracks import (
+    descriptions,
+    identify,
+    store_tracks,
+    track_names,
+    undescribed,
+)
 from songswap.warehouse.locks import lock_users
 from songswap.warehouse.rejected_items import Rejected
 from songswap.warehouse.retry import retried
@@ -180,8 +186,9 @@ class _Load:
         """
         if self.export.handed_over is None:
             return Counter()
-        plays, described = self.export.handed_over
-        names = {track.id: track.name or "" for track in described}
+        plays, known = self.export.handed_over
+        described = undescribed(self.connection, known, self.export.streams)
+        names = {track.id: track.name or "" for track in known}
         heard = {play.track_id: names.get(play.track_id, "") for play in plays}
         # Rows of tracks are everybody's: a hand-over describes those alone that it needs.
         needed = heard.keys() | {stream.track_id for stream in self.export.streams}
@@ -234,9 +241,9 @@ class _Load:
         if plan.new:
             rows = descriptions(row.stream for row in plan.new)
             if self.export.handed_over:
-                # Our own export says itself what is known of each track.
-                described = {track.id: track for track in self.export.handed_over.tracks}
-                rows = [described.get(row.id, row) for row in rows]
+                # Our own export says itself how long each track is: see `load_plays`.
+                described = {track.id for track in self.export.handed_over.tracks}
+                rows = [row._replace(duration_ms=0) if row.id in described else row for row in rows]
             loaded = [row.stream for row in plan.new if row.outcome is Outcome.LOADED]
             heard = {row.track_id: row.track_name or "" for row in loaded if row.track_id}
             store_tracks(self.connection, rows, heard, self.now, counts)
