@@ -6,7 +6,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,14 @@ from factories import MakePlatform, Platform
 
 from songswap.dev.stack.loopback import call
 from songswap.dev.stack.object_store import ObjectStore
-from songswap.errors import ExportRefused, WarehouseError
+from songswap.errors import ArchiveError, ExportRefused, WarehouseError
 from songswap.pipelines import replay
 from songswap.pipelines.export_user import default_name, export_user
 from songswap.pipelines.import_export import import_export, import_package
+from songswap.storage.archive import Archive
 from songswap.storage.export_inbox import find_exports
+from songswap.storage.records import RawExport
+from songswap.transform.exports.kinds import Kind
 
 HISTORY = 'SELECT played_at, track_id FROM "History" WHERE user_id = %s ORDER BY 1'
 STREAMS = """
@@ -277,6 +280,48 @@ def test_replay_of_the_archive_gives_it_back(
     for query in (HISTORY, STREAMS, TRACKS):
         assert rows(again, query) == rows(target, query) == rows(source, query), query
     assert replay.replay(again.settings, "replay 2", unit)["plays"] == 0
+
+
+def test_replay_of_an_import_that_was_cut_off_gives_it_back(
+    source: Platform,
+    empty: Callable[[], Platform],
+    own_objects: ObjectStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between its plays and its streams; both are archived, but at two times."""
+    extended = spotify_export(source, tmp_path / "extended.zip", "extended")
+    imported(source, extended)
+    source.execute(UNNAMED)
+    source.execute(WITH_ANOTHER_ID, source.user_id("listener-0001"))
+    path, target = handed_over(source, tmp_path / "out.zip"), empty()
+    target.use(own_objects)
+    put = Archive.put_export
+
+    async def put_plays(archive: Archive, export: RawExport) -> None:
+        if export.kind != Kind.PLAYS:
+            raise ArchiveError("as at a kill")
+        await put(archive, export)
+
+    monkeypatch.setattr(Archive, "put_export", put_plays)
+    with pytest.raises(ArchiveError):
+        imported(target, path)
+    monkeypatch.undo()
+    target.advance(hours=30)
+    imported(target, path)
+    slices = (
+        (None, target.clock() - timedelta(hours=1)),
+        (target.clock() - timedelta(hours=1), None),
+    )
+    for bounds in ([(None, None)], slices):
+        again = empty()
+        again.settings = replace(target.settings, warehouse_dsn=again.settings.warehouse_dsn)
+        for since, until in bounds:
+            for unit in replay.plan(again.settings, since=since, until=until):
+                counts = replay.replay(again.settings, "replay", unit)
+                assert replay.problem(counts) is None
+        assert rows(again, HISTORY) == rows(target, HISTORY) == rows(source, HISTORY)
+        assert rows(again, STREAMS) == rows(source, STREAMS)
 
 
 def test_tracks_stay_what_spotify_says_of_them(source: Platform, tmp_path: Path) -> None:

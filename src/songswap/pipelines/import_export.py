@@ -204,12 +204,20 @@ def _guarded(connection: psycopg.Connection, user_id: int) -> Iterator[None]:
 
 
 def import_archived(
-    settings: Settings, run_id: str, user_id: int, exports: Sequence[RawExport]
+    settings: Settings,
+    run_id: str,
+    user_id: int,
+    exports: Sequence[RawExport],
+    earlier: Iterable[RawExport] = (),
 ) -> dict[str, int]:
     """Load the rows of a user's exports from the archive, import by import.
 
+    An object has the time of the import that archived it first. So the streams of a hand-over can
+    be those of a later import than its plays: each gets the plays of all before it.
+
     Args:
         exports: the objects with the rows, in the order of their imports.
+        earlier: objects of imports before these, which are not loaded.
 
     Returns:
         Counts, see `import_export`.
@@ -220,13 +228,15 @@ def import_archived(
         WarehouseUnavailable, LoadIncomplete: likewise.
     """
     counts: Counter[str] = Counter()
+    plays = {
+        play for export in earlier if export.kind == Kind.PLAYS for play in _read(export).plays
+    }
     for (imported_at, _), objects in groupby(exports, key=_import_of):
-        package = Contents()
+        package = Contents(earlier_plays=plays)
         for export in objects:
-            package.files.append(
-                files.read(export.key, Kind(export.kind), export.body, imported_at)
-            )
+            package.files.append(_read(export))
             package.keys.append(export.key)
+        plays = plays.union(*(file.plays for file in package.files))
         import_id = id_of_replay(run_id, user_id, imported_at)
         counts += _load(
             settings, user_id, package, import_id, imported_at, lambda *_: None, is_replay=True
@@ -274,6 +284,10 @@ def _load(
     return counts
 
 
+def _read(export: RawExport) -> File:
+    return files.read(export.key, Kind(export.kind), export.body, export.imported_at)
+
+
 def _import_of(export: RawExport) -> tuple[datetime, bool]:
     return export.imported_at, Kind(export.kind) in OWN
 
@@ -287,7 +301,8 @@ def _handed_over(package: Contents) -> HandedOver | None:
         for file, raw_key in zip(package.files, package.keys, strict=True)
         for played_at, track_id in file.plays
     ]
-    return HandedOver(plays, [track for file in package.files for track in file.tracks])
+    tracks = [track for file in package.files for track in file.tracks]
+    return HandedOver(plays, tracks, package.earlier_plays)
 
 
 def _require_likeness(settings: Settings, user_id: int, package: Contents) -> None:

@@ -46,10 +46,14 @@ _SQL = statements("exports/streams.sql")
 
 
 class HandedOver(NamedTuple):
-    """What only our own export has: plays of the API, and what is to be said of tracks."""
+    """What only our own export has: plays of the API, and what is to be said of tracks.
+
+    ``earlier_plays`` came with an earlier one: its streams can be these too.
+    """
 
     plays: Sequence[OwnPlay]
     tracks: Sequence[ExportTrack]
+    earlier_plays: Collection[tuple[datetime, str]] = ()
 
 
 class Export(NamedTuple):
@@ -186,7 +190,7 @@ class _Load:
         """
         if self.export.handed_over is None:
             return Counter()
-        plays, known = self.export.handed_over
+        plays, known, _ = self.export.handed_over
         described = undescribed(self.connection, known, self.export.streams)
         names = {track.id: track.name or "" for track in known}
         heard = {play.track_id: names.get(play.track_id, "") for play in plays}
@@ -218,6 +222,7 @@ class _Load:
             return plan_load(user_id, streams, stored, rule, names)
         # Which tracks its streams are was decided where it comes from.
         plays = {(play.played_at, play.track_id) for play in self.export.handed_over.plays}
+        plays.update(self.export.handed_over.earlier_plays)
         return plan_load(user_id, streams, stored, rule, names, plays)
 
     def lock_user(self) -> None:
