@@ -16,7 +16,7 @@ from factories import MakePlatform, Platform
 
 from songswap.dev.stack.loopback import call
 from songswap.dev.stack.object_store import ObjectStore
-from songswap.errors import ArchiveError, ExportRefused, WarehouseError
+from songswap.errors import ArchiveError, ExportRefused, LoadIncomplete, WarehouseError
 from songswap.pipelines import replay
 from songswap.pipelines.export_user import default_name, export_user
 from songswap.pipelines.import_export import import_export, import_package
@@ -322,6 +322,32 @@ def test_replay_of_an_import_that_was_cut_off_gives_it_back(
                 assert replay.problem(counts) is None
         assert rows(again, HISTORY) == rows(target, HISTORY) == rows(source, HISTORY)
         assert rows(again, STREAMS) == rows(source, STREAMS)
+
+
+def test_what_stays_of_a_refused_import_is_said(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Plays of the API are loaded before the streams: the next try finds them, adds the rest."""
+    path, target = handed_over(source, tmp_path / "out.zip"), empty()
+    target.execute("ALTER TABLE songswap.streams ADD CONSTRAINT refuse CHECK (ms_played < 0)")
+    with pytest.raises(LoadIncomplete) as refusal:
+        imported(target, path)
+    assert "None of its streams is loaded; plays of the API that came with them may" in str(
+        refusal.value
+    )
+    assert not rows(target, STREAMS)
+    loaded = len(rows(target, HISTORY))
+    assert loaded == len(rows(source, OF_API))
+    target.execute("ALTER TABLE songswap.streams DROP CONSTRAINT refuse")
+    counts = imported(target, path)
+    assert counts["duplicates"] == loaded
+    assert rows(target, HISTORY) == rows(source, HISTORY)
+
+    target.execute("ALTER TABLE songswap.streams ADD CONSTRAINT refuse CHECK (false) NOT VALID")
+    source.advance(hours=3)
+    target.advance(hours=3)
+    with pytest.raises(LoadIncomplete, match=r"None of its streams is loaded\. Its rows"):
+        imported(target, spotify_export(source, tmp_path / "extended.zip", "extended"))
 
 
 def test_tracks_stay_what_spotify_says_of_them(source: Platform, tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def import_files(
         ExportRefused: this is no export, or not this user's. Nothing was imported.
         ArchiveError: S3 does not take it. Nothing was imported.
         SettingsError: there is no disk space to unpack it.
-        WarehouseUnavailable, SchemaOutdated, LoadIncomplete: nothing was loaded.
+        WarehouseUnavailable, SchemaOutdated, LoadIncomplete: no stream was loaded. Plays of the API
+            in our own export can have been, some thousand at a time.
     """
     inputs = [LabelledPath(path, shown(str(path))) for path in paths]
     with scratch() as folder:
@@ -134,7 +135,7 @@ def import_package(
 
     Raises:
         ArchiveError, ArchiveUnreadable, WarehouseUnavailable, SchemaOutdated, LoadIncomplete,
-        SettingsError: it is not the export's fault. Nothing of it was loaded; start again.
+        SettingsError: it is not the export's fault. No stream of it was loaded; start again.
     """
     user_id = package.user_id
     import_id = f"{run_id}__user{user_id}"
@@ -275,10 +276,14 @@ def _load(
             rule = Rule(settings.play_ms)
             counts = load(connection, export, import_id, rule, package.counts(), now)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
+            loaded = (
+                "; plays of the API that came with them may be, and stay" if handed_over else ""
+            )
             raise LoadIncomplete(
-                f"PostgreSQL refused the export of user {user_id} (SQLSTATE {error.sqlstate}). All"
-                " of it was rolled back; its rows are archived. Start the import again: if it is"
-                " refused again, something else writes to the tables, or a constraint was added."
+                f"PostgreSQL refused the export of user {user_id} (SQLSTATE {error.sqlstate}). None"
+                f" of its streams is loaded{loaded}. Its rows are archived. Start the import again:"
+                " if it is refused again, something else writes to the tables, or a constraint was"
+                " added."
             ) from None  # whose text quotes rows
     progress("load", len(streams), len(streams))
     return counts
