@@ -6,7 +6,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,14 @@ from factories import MakePlatform, Platform
 
 from songswap.dev.stack.loopback import call
 from songswap.dev.stack.object_store import ObjectStore
-from songswap.errors import ExportRefused, WarehouseError
+from songswap.errors import ArchiveError, ExportRefused, LoadIncomplete, WarehouseError
 from songswap.pipelines import replay
 from songswap.pipelines.export_user import default_name, export_user
 from songswap.pipelines.import_export import import_export, import_package
+from songswap.storage.archive import Archive
 from songswap.storage.export_inbox import find_exports
+from songswap.storage.records import RawExport
+from songswap.transform.exports.kinds import Kind
 
 HISTORY = 'SELECT played_at, track_id FROM "History" WHERE user_id = %s ORDER BY 1'
 STREAMS = """
@@ -38,6 +41,13 @@ OF_API = """
 SELECT h.played_at FROM "History" h WHERE user_id = %s AND NOT EXISTS (
   SELECT FROM songswap.streams s
   WHERE s.user_id = h.user_id AND s.played_at = h.played_at AND s.outcome = 'loaded')
+"""
+NAMES_OF_API = """
+SELECT DISTINCT t.id, t.name FROM "Tracks" t JOIN "History" h ON h.track_id = t.id
+WHERE h.user_id = %s AND NOT EXISTS (
+  SELECT FROM songswap.streams s
+  WHERE s.user_id = h.user_id AND s.played_at = h.played_at AND s.outcome = 'loaded')
+ORDER BY 1
 """
 EMPTY = """
 TRUNCATE "Tracks", "Artists", "History", songswap.streams, songswap.imports,
@@ -60,6 +70,16 @@ WHERE (user_id, ended_at) = (
 )
 """
 """A stream that is longer than its track."""
+UNNAMED = """INSERT INTO "Tracks" (id, name, duration_ms) VALUES (repeat('0', 22), '', 0)"""
+WITH_ANOTHER_ID = """
+UPDATE "History" h SET track_id = repeat('0', 22)
+WHERE (user_id, played_at) = (
+  SELECT user_id, played_at FROM songswap.streams
+  WHERE user_id = %s AND outcome = 'merged' AND NOT to_the_minute ORDER BY 2 LIMIT 1
+)
+"""
+RENAMED = """UPDATE "Tracks" SET name = name || ' - 2011 Remaster'"""
+NAMES = "SELECT id, name, artist, album FROM songswap.export_tracks ORDER BY 1"
 POINTS = 20
 OUTCOMES = ("loaded", "merged", "duplicates", "repeated", "short", "private", "unidentified")
 
@@ -204,6 +224,27 @@ def test_any_order_with_the_api_and_spotify_gives_the_same_plays(
         assert {row[0] for row in rows(target, OF_API)} == of_api, order
 
 
+def test_recording_with_another_id_is_one_play_in_any_order(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Of which the API knew no name yet: the hand-over alone says which stream it is."""
+    extended = spotify_export(source, tmp_path / "extended.zip", "extended")
+    imported(source, extended)
+    source.execute(UNNAMED)
+    source.execute(WITH_ANOTHER_ID, source.user_id("listener-0001"))
+    assert sum(track == "0" * 22 for _, track in rows(source, HISTORY)) == 1
+    path = handed_over(source, tmp_path / "out.zip")
+    for order in itertools.permutations((path, extended)):
+        target = empty()
+        for zip_file in order:
+            imported(target, zip_file)
+        assert by_minute(target) == by_minute(source), order
+        merged = [
+            [row for row in rows(of, STREAMS) if row[3] == "merged"] for of in (target, source)
+        ]
+        assert merged[0] == merged[1], order
+
+
 def test_gap_stays_open(source: Platform, tmp_path: Path) -> None:
     """The zip can lack its plays too; Spotify's own export has them, and closes it."""
     path = handed_over(source, tmp_path / "out.zip")
@@ -239,6 +280,74 @@ def test_replay_of_the_archive_gives_it_back(
     for query in (HISTORY, STREAMS, TRACKS):
         assert rows(again, query) == rows(target, query) == rows(source, query), query
     assert replay.replay(again.settings, "replay 2", unit)["plays"] == 0
+
+
+def test_replay_of_an_import_that_was_cut_off_gives_it_back(
+    source: Platform,
+    empty: Callable[[], Platform],
+    own_objects: ObjectStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between its plays and its streams; both are archived, but at two times."""
+    extended = spotify_export(source, tmp_path / "extended.zip", "extended")
+    imported(source, extended)
+    source.execute(UNNAMED)
+    source.execute(WITH_ANOTHER_ID, source.user_id("listener-0001"))
+    path, target = handed_over(source, tmp_path / "out.zip"), empty()
+    target.use(own_objects)
+    put = Archive.put_export
+
+    async def put_plays(archive: Archive, export: RawExport) -> None:
+        if export.kind != Kind.PLAYS:
+            raise ArchiveError("as at a kill")
+        await put(archive, export)
+
+    monkeypatch.setattr(Archive, "put_export", put_plays)
+    with pytest.raises(ArchiveError):
+        imported(target, path)
+    monkeypatch.undo()
+    target.advance(hours=30)
+    imported(target, path)
+    slices = (
+        (None, target.clock() - timedelta(hours=1)),
+        (target.clock() - timedelta(hours=1), None),
+    )
+    for bounds in ([(None, None)], slices):
+        again = empty()
+        again.settings = replace(target.settings, warehouse_dsn=again.settings.warehouse_dsn)
+        for since, until in bounds:
+            for unit in replay.plan(again.settings, since=since, until=until):
+                counts = replay.replay(again.settings, "replay", unit)
+                assert replay.problem(counts) is None
+        assert rows(again, HISTORY) == rows(target, HISTORY) == rows(source, HISTORY)
+        assert rows(again, STREAMS) == rows(source, STREAMS)
+
+
+def test_what_stays_of_a_refused_import_is_said(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Plays of the API are loaded before the streams: the next try finds them, adds the rest."""
+    path, target = handed_over(source, tmp_path / "out.zip"), empty()
+    target.execute("ALTER TABLE songswap.streams ADD CONSTRAINT refuse CHECK (ms_played < 0)")
+    with pytest.raises(LoadIncomplete) as refusal:
+        imported(target, path)
+    assert "None of its streams is loaded; plays of the API that came with them may" in str(
+        refusal.value
+    )
+    assert not rows(target, STREAMS)
+    loaded = len(rows(target, HISTORY))
+    assert loaded == len(rows(source, OF_API))
+    target.execute("ALTER TABLE songswap.streams DROP CONSTRAINT refuse")
+    counts = imported(target, path)
+    assert counts["duplicates"] == loaded
+    assert rows(target, HISTORY) == rows(source, HISTORY)
+
+    target.execute("ALTER TABLE songswap.streams ADD CONSTRAINT refuse CHECK (false) NOT VALID")
+    source.advance(hours=3)
+    target.advance(hours=3)
+    with pytest.raises(LoadIncomplete, match=r"None of its streams is loaded\. Its rows"):
+        imported(target, spotify_export(source, tmp_path / "extended.zip", "extended"))
 
 
 def test_tracks_stay_what_spotify_says_of_them(source: Platform, tmp_path: Path) -> None:
@@ -280,6 +389,28 @@ def test_tracks_that_nobody_played_are_not_stored(
     assert rows(target, TRACKS) == rows(source, TRACKS)
     for table in ('"Tracks"', "songswap.export_tracks", "songswap.estimated_durations"):
         assert not target.rows(f"SELECT id FROM {table} WHERE id LIKE 'x0000%%'")  # noqa: S608
+
+
+def test_names_of_exports_stay_what_they_were(
+    source: Platform, empty: Callable[[], Platform], tmp_path: Path
+) -> None:
+    """Spotify's differ, and account data finds its tracks by those of exports."""
+    source.execute(RENAMED)
+    path = handed_over(source, tmp_path / "out.zip")
+    before = source.rows(NAMES)
+    imported(source, path)
+    assert source.rows(NAMES) == before
+
+    target = empty()
+    imported(target, path)
+    stored = {id_: names for id_, *names in target.rows(NAMES)}
+    assert {id_: stored.get(id_) for id_, *_ in before} == {id_: names for id_, *names in before}
+    assert rows(target, NAMES_OF_API) == rows(source, NAMES_OF_API)
+    account = spotify_export(source, tmp_path / "account.zip", "account")
+    for platform in (source, target):
+        counts = imported(platform, account)
+        assert not counts["loaded"]
+    assert by_minute(target) == by_minute(source)
 
 
 Edit = Callable[[dict[str, Any]], dict[str, Any]]

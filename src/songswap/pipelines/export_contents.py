@@ -37,6 +37,7 @@ class Contents:
         archivable: what may be archived of them, gzipped.
         left_out: names what may be a history and is not read, with the reason.
         owner_digests: whose it is, where it is our own export.
+        earlier_plays: of the API, time and track, that earlier hand-overs had.
     """
 
     files: list[File] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Contents:
     archivable: list[RawExport] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     owner_digests: Collection[str] = ()
+    earlier_plays: Collection[tuple[datetime, str]] = ()
 
     def counts(self) -> Counter[str]:
         """Count rows, those that are no streams by their reason, and files left out."""

@@ -111,7 +111,8 @@ def import_files(
         ExportRefused: this is no export, or not this user's. Nothing was imported.
         ArchiveError: S3 does not take it. Nothing was imported.
         SettingsError: there is no disk space to unpack it.
-        WarehouseUnavailable, SchemaOutdated, LoadIncomplete: nothing was loaded.
+        WarehouseUnavailable, SchemaOutdated, LoadIncomplete: no stream was loaded. Plays of the API
+            in our own export can have been, some thousand at a time.
     """
     inputs = [LabelledPath(path, shown(str(path))) for path in paths]
     with scratch() as folder:
@@ -134,7 +135,7 @@ def import_package(
 
     Raises:
         ArchiveError, ArchiveUnreadable, WarehouseUnavailable, SchemaOutdated, LoadIncomplete,
-        SettingsError: it is not the export's fault. Nothing of it was loaded; start again.
+        SettingsError: it is not the export's fault. No stream of it was loaded; start again.
     """
     user_id = package.user_id
     import_id = f"{run_id}__user{user_id}"
@@ -204,12 +205,20 @@ def _guarded(connection: psycopg.Connection, user_id: int) -> Iterator[None]:
 
 
 def import_archived(
-    settings: Settings, run_id: str, user_id: int, exports: Sequence[RawExport]
+    settings: Settings,
+    run_id: str,
+    user_id: int,
+    exports: Sequence[RawExport],
+    earlier: Iterable[RawExport] = (),
 ) -> dict[str, int]:
     """Load the rows of a user's exports from the archive, import by import.
 
+    An object has the time of the import that archived it first. So the streams of a hand-over can
+    be those of a later import than its plays: each gets the plays of all before it.
+
     Args:
         exports: the objects with the rows, in the order of their imports.
+        earlier: objects of imports before these, which are not loaded.
 
     Returns:
         Counts, see `import_export`.
@@ -220,13 +229,15 @@ def import_archived(
         WarehouseUnavailable, LoadIncomplete: likewise.
     """
     counts: Counter[str] = Counter()
+    plays = {
+        play for export in earlier if export.kind == Kind.PLAYS for play in _read(export).plays
+    }
     for (imported_at, _), objects in groupby(exports, key=_import_of):
-        package = Contents()
+        package = Contents(earlier_plays=plays)
         for export in objects:
-            package.files.append(
-                files.read(export.key, Kind(export.kind), export.body, imported_at)
-            )
+            package.files.append(_read(export))
             package.keys.append(export.key)
+        plays = plays.union(*(file.plays for file in package.files))
         import_id = id_of_replay(run_id, user_id, imported_at)
         counts += _load(
             settings, user_id, package, import_id, imported_at, lambda *_: None, is_replay=True
@@ -265,13 +276,21 @@ def _load(
             rule = Rule(settings.play_ms)
             counts = load(connection, export, import_id, rule, package.counts(), now)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
+            loaded = (
+                "; plays of the API that came with them may be, and stay" if handed_over else ""
+            )
             raise LoadIncomplete(
-                f"PostgreSQL refused the export of user {user_id} (SQLSTATE {error.sqlstate}). All"
-                " of it was rolled back; its rows are archived. Start the import again: if it is"
-                " refused again, something else writes to the tables, or a constraint was added."
+                f"PostgreSQL refused the export of user {user_id} (SQLSTATE {error.sqlstate}). None"
+                f" of its streams is loaded{loaded}. Its rows are archived. Start the import again:"
+                " if it is refused again, something else writes to the tables, or a constraint was"
+                " added."
             ) from None  # whose text quotes rows
     progress("load", len(streams), len(streams))
     return counts
+
+
+def _read(export: RawExport) -> File:
+    return files.read(export.key, Kind(export.kind), export.body, export.imported_at)
 
 
 def _import_of(export: RawExport) -> tuple[datetime, bool]:
@@ -287,7 +306,8 @@ def _handed_over(package: Contents) -> HandedOver | None:
         for file, raw_key in zip(package.files, package.keys, strict=True)
         for played_at, track_id in file.plays
     ]
-    return HandedOver(plays, [track for file in package.files for track in file.tracks])
+    tracks = [track for file in package.files for track in file.tracks]
+    return HandedOver(plays, tracks, package.earlier_plays)
 
 
 def _require_likeness(settings: Settings, user_id: int, package: Contents) -> None:

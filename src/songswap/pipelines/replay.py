@@ -205,19 +205,19 @@ class _Replay(NamedTuple):
         Args:
             erased: none that was imported until then.
         """
-        chosen = []
+        earlier: list[RawExport] = []
+        chosen: list[RawExport] = []
         for export in exports:
             if isinstance(export, Damaged):
                 self._skip("damaged", export.key, export.problem)
-            elif (unit.since or _FIRST) <= export.imported_at < (
-                unit.until or _LAST
-            ) and export.imported_at > erased:
-                chosen.append(export)
+            elif erased < export.imported_at < (unit.until or _LAST):
+                is_earlier = export.imported_at < (unit.since or _FIRST)
+                (earlier if is_earlier else chosen).append(export)
         self.counts["objects"] += len(chosen)
         if not chosen:
             return
         try:
-            counts = import_archived(self.settings, self.run_id, user_id, chosen)
+            counts = import_archived(self.settings, self.run_id, user_id, chosen, earlier)
         except CorruptResponse as error:
             self._skip("damaged", chosen[0].key, str(error))
         except ExportRefused as error:

@@ -73,14 +73,14 @@ def deduplicate(
         is_settled: the streams were handed over: no two of them are one, wherever they are.
     """
     candidates = (place for place, stream in enumerate(streams) if rule.may_be_play(stream))
-    others = _without(known, streams) if is_settled else known
+    others = without(known, streams) if is_settled else known
     plays = (row.stream for row in others if row.played_at)
     streams, doubles = without_doubles(streams, candidates, plays)
     # Exact streams first: they decide which rows of account data are duplicates.
     ordered = sorted(streams, key=attrgetter("to_the_minute", "ended_at"))
     by_minute = _ByMinute(others, ordered, is_settled)
     stored = {identity(row.stream): row for row in known}
-    counts = Counter("duplicates" if double.of is None else "repeated" for double in doubles)
+    counts = Counter("duplicates" if double.is_stored else "repeated" for double in doubles)
     new = NewStreams([], {}, {}, [], counts)
     seen: set[Hashable] = set()
     for stream in ordered:
@@ -103,7 +103,7 @@ def deduplicate(
     return new
 
 
-def _without(
+def without(
     known: Sequence[ClassifiedStream], streams: Iterable[Stream]
 ) -> Sequence[ClassifiedStream]:
     """Leave out the rows of these streams."""
@@ -130,11 +130,11 @@ def _replace_rows_of_doubles(
     new: NewStreams, doubles: Iterable[Double], by_minute: "_ByMinute"
 ) -> None:
     """Find the rows of account data that are streams which `without_doubles` left out."""
-    for stream, stays in doubles:
+    for stream, stays, is_stored in doubles:
         row = None if stream.to_the_minute else by_minute.take_rough(stream)
         if row is None:
             continue
-        if stays is None:
+        if is_stored:
             new.superseded.append(row)
             continue
         # Both rows are the stream that stays: the one that the API returned too is replaced.
@@ -162,9 +162,9 @@ class _ByMinute:
         self._exact: dict[str, Counter[Hashable]] = {"duplicates": Counter(), "repeated": Counter()}
         for row in known if self.is_needed else ():
             if row.stream.to_the_minute:
-                self._rough[_minute_of(row.stream)].append(row)
+                self._rough[minute_of(row.stream)].append(row)
             else:
-                self._exact["duplicates"][_minute_of(row.stream)] += 1
+                self._exact["duplicates"][minute_of(row.stream)] += 1
 
     def take_exact(self, stream: Stream) -> str | None:
         """Take the exact stream that a row of account data is; each is taken once.
@@ -173,7 +173,7 @@ class _ByMinute:
             ``duplicates`` where an earlier import has it, ``repeated`` where this one has it; None
             where there is none.
         """
-        minute = _minute_of(stream)
+        minute = minute_of(stream)
         for count, exact in self._exact.items():
             if exact[minute] > 0:
                 exact[minute] -= 1
@@ -182,14 +182,14 @@ class _ByMinute:
 
     def take_rough(self, stream: Stream) -> ClassifiedStream | None:
         """Add an exact stream, and take the stored row of account data that it is, if any."""
-        minute = _minute_of(stream)
+        minute = minute_of(stream)
         if not self._is_settled:
             self._exact["repeated"][minute] += 1
         rows = self._rough.get(minute)
         return rows.pop() if rows else None
 
 
-def _minute_of(stream: Stream) -> Hashable:
+def minute_of(stream: Stream) -> Hashable:
     """Return what is equal in the two kinds of exports for one stream."""
     minute = (stream.reported_at or stream.ended_at).replace(second=0, microsecond=0)
     return minute, stream.ms_played, stream.track_name, stream.artist_name

@@ -27,10 +27,11 @@ class _Candidate(NamedTuple):
 
 
 class Double(NamedTuple):
-    """A stream that is left out, and the one that stays; None where that is a stored play."""
+    """A stream that is left out, the one that stays, and whether that is a stored play."""
 
     stream: Stream
-    of: Stream | None
+    of: Stream
+    is_stored: bool
 
 
 def without_doubles(
@@ -80,8 +81,8 @@ def _leave_out(same: Sequence[_Candidate], left_out: dict[int, Double]) -> None:
     stays, *others = same
     for other in others:
         if other.position is not None:
-            of = None if stays.position is None else stays.stream
-            left_out[other.position] = Double(other.stream, of)
+            is_stored = stays.position is None
+            left_out[other.position] = Double(other.stream, stays.stream, is_stored)
 
 
 def _stays_first(first: _Candidate, second: _Candidate) -> tuple[_Candidate, _Candidate]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from songswap.models import Play, Stream
 from songswap.transform.exports.classify import classify
 from songswap.transform.exports.deduplicate import NewStreams, deduplicate, identity
+from songswap.transform.exports.handed_over import Settled, settle
 from songswap.transform.exports.name_matching import NameLookup
 from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 from songswap.warehouse.exports.rows import from_rows, to_row
@@ -31,10 +32,10 @@ class Stored(NamedTuple):
 class LoadPlan(NamedTuple):
     """The rows that an import writes, and its ``counts`` of streams.
 
-    The streams ``new``, whose rows are ``rows``, take the place of ``old``. ``plays`` are new rows
-    of "History", ``corrected`` are rows that get another track, and the rows at the times
-    ``withdrawn`` are deleted: they come from account data, and the extended history says that they
-    are no plays.
+    The streams ``new``, whose rows are ``rows``, take the place of ``old``. Those of ``settled``
+    become plays of the API. ``plays`` are new rows of "History", ``corrected`` are rows that get
+    another track, and the rows at the times ``withdrawn`` are deleted: they come from account data,
+    and the extended history says that they are no plays, or are plays of the API at another time.
     """
 
     counts: Counter[str]
@@ -44,6 +45,7 @@ class LoadPlan(NamedTuple):
     plays: list[Play]
     corrected: list[Play]
     withdrawn: list[datetime]
+    settled: list[Settled]
 
 
 def plan_load(
@@ -60,13 +62,23 @@ def plan_load(
         handed_over: of our own export, the plays of the API, time and track, that came with it.
     """
     known = from_rows(stored.streams)
-    settled = {at for at, track_id, _ in stored.plays if (at, track_id) in (handed_over or ())}
+    own = [play for play in stored.plays if play[:2] in (handed_over or ())]
+    unjoined = {at: track_id for at, track_id, outcome in own if outcome is None}
+    moved = settle(streams, known, unjoined, rule)
+    merged = {pair.row: pair.merged for pair in moved}
+    known = [merged.get(row, row) for row in known] if merged else known
+    settled = {at for at, _, _ in own}
     streams, number = _without_known_plays(streams, known, settled)
     unique = deduplicate(streams, known, rule, is_settled=handed_over is not None)
     if number:
         unique.counts["duplicates"] += number
-    unmatched = [(at, track_id) for at, track_id, outcome in stored.plays if outcome is None]
-    taken = [at for at, _, _ in stored.plays]
+    joined, left = {pair.played_at for pair in moved}, {pair.row.played_at for pair in moved}
+    unmatched = [
+        (at, track_id)
+        for at, track_id, outcome in stored.plays
+        if outcome is None and at not in joined
+    ]
+    taken = [at for at, _, _ in stored.plays if at not in left]
     classified = classify(unique, known, unmatched, taken, rule, names, settled)
     counts = unique.counts + Counter(row.outcome.value for row in classified)
 
@@ -76,7 +88,8 @@ def plan_load(
         for row in new
         if row.outcome is Outcome.LOADED and row.played_at and row.stream.track_id
     ]
-    had_play = {row.played_at for row in old}
+    freed = [*old, *(pair.row for pair in moved)]
+    had_play = {row.played_at for row in freed}
     has_play = {row.played_at for row in new}
     return LoadPlan(
         counts,
@@ -88,10 +101,11 @@ def plan_load(
         withdrawn=sorted(
             {
                 row.played_at
-                for row in old
+                for row in freed
                 if row.outcome is Outcome.LOADED and row.played_at not in has_play and row.played_at
             }
         ),
+        settled=moved,
     )
 
 

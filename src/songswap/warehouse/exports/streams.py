@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from songswap.errors import FIND_ID, ExportRefused
 from songswap.models import ExportTrack, Play, RejectedItem, Stream
+from songswap.transform.exports.handed_over import Settled
 from songswap.transform.exports.intervals import LONGEST_PAUSE
 from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 from songswap.warehouse import erasures, rejected_items
@@ -27,7 +28,13 @@ from songswap.warehouse.exports import own_plays
 from songswap.warehouse.exports.own_plays import Loading, OwnPlay
 from songswap.warehouse.exports.plan import LoadPlan, Stored, plan_load, with_earlier
 from songswap.warehouse.exports.rows import COLUMNS
-from songswap.warehouse.exports.tracks import descriptions, identify, store_tracks, track_names
+from songswap.warehouse.exports.tracks import (
+    descriptions,
+    identify,
+    store_tracks,
+    track_names,
+    undescribed,
+)
 from songswap.warehouse.locks import lock_users
 from songswap.warehouse.rejected_items import Rejected
 from songswap.warehouse.retry import retried
@@ -39,10 +46,14 @@ _SQL = statements("exports/streams.sql")
 
 
 class HandedOver(NamedTuple):
-    """What only our own export has: plays of the API, and what is to be said of tracks."""
+    """What only our own export has: plays of the API, and what is to be said of tracks.
+
+    ``earlier_plays`` came with an earlier one: its streams can be these too.
+    """
 
     plays: Sequence[OwnPlay]
     tracks: Sequence[ExportTrack]
+    earlier_plays: Collection[tuple[datetime, str]] = ()
 
 
 class Export(NamedTuple):
@@ -179,8 +190,9 @@ class _Load:
         """
         if self.export.handed_over is None:
             return Counter()
-        plays, described = self.export.handed_over
-        names = {track.id: track.name or "" for track in described}
+        plays, known, _ = self.export.handed_over
+        described = undescribed(self.connection, known, self.export.streams)
+        names = {track.id: track.name or "" for track in known}
         heard = {play.track_id: names.get(play.track_id, "") for play in plays}
         # Rows of tracks are everybody's: a hand-over describes those alone that it needs.
         needed = heard.keys() | {stream.track_id for stream in self.export.streams}
@@ -210,6 +222,7 @@ class _Load:
             return plan_load(user_id, streams, stored, rule, names)
         # Which tracks its streams are was decided where it comes from.
         plays = {(play.played_at, play.track_id) for play in self.export.handed_over.plays}
+        plays.update(self.export.handed_over.earlier_plays)
         return plan_load(user_id, streams, stored, rule, names, plays)
 
     def lock_user(self) -> None:
@@ -233,22 +246,35 @@ class _Load:
         if plan.new:
             rows = descriptions(row.stream for row in plan.new)
             if self.export.handed_over:
-                # Our own export says itself what is known of each track.
-                described = {track.id: track for track in self.export.handed_over.tracks}
-                rows = [described.get(row.id, row) for row in rows]
+                # Our own export says itself how long each track is: see `load_plays`.
+                described = {track.id for track in self.export.handed_over.tracks}
+                rows = [row._replace(duration_ms=0) if row.id in described else row for row in rows]
             loaded = [row.stream for row in plan.new if row.outcome is Outcome.LOADED]
             heard = {row.track_id: row.track_name or "" for row in loaded if row.track_id}
             store_tracks(self.connection, rows, heard, self.now, counts)
 
     def write(self, plan: LoadPlan) -> None:
         """Write the planned rows."""
-        if not plan.new:
+        if not plan.new and not plan.settled:
             return
+        self.mark_merged(plan.settled)
         self.delete_streams(plan.old)
         self.delete_plays(plan.withdrawn)
         copy(self.connection, "History", Play._fields, plan.plays)
         self.correct_plays(plan.corrected)
         copy(self.connection, "songswap.streams", COLUMNS, plan.rows)
+
+    def mark_merged(self, settled: Collection[Settled]) -> None:
+        if settled:
+            self.execute(
+                "mark_merged",
+                users=[self.export.user_id] * len(settled),
+                played_at=[pair.played_at for pair in settled],
+                track_ids=[pair.track_id for pair in settled],
+                ended_at=[pair.row.stream.ended_at for pair in settled],
+                ms_played=[pair.row.stream.ms_played for pair in settled],
+                places=[pair.row.place for pair in settled],
+            )
 
     def delete_streams(self, old: Collection[ClassifiedStream]) -> None:
         if old:

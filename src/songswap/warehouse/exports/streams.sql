@@ -64,6 +64,15 @@ FROM unnest(%(played_at)s::timestamptz[], %(track_ids)s::text[]) c (played_at, t
 WHERE h.user_id = %(user_id)s AND h.played_at = c.played_at AT TIME ZONE 'UTC'
   AND h.track_id <> c.track_id
 
+-- name: undescribed
+-- Tracks of which Spotify has not said all here, with the names that exports have given.
+SELECT s.id, e.name, e.artist, e.album
+FROM unnest(%(ids)s::text[]) s (id)
+LEFT JOIN "Tracks" t ON t.id = s.id
+LEFT JOIN songswap.export_tracks e ON e.id = s.id
+WHERE coalesce(t.name, '') = '' OR coalesce(t.duration_ms, 0) = 0
+  OR EXISTS (SELECT FROM songswap.estimated_durations d WHERE d.id = s.id)
+
 -- name: tracks_with_news
 -- Tracks of which an export says something new, which are missing, or whose length it can fill in.
 SELECT s.id

@@ -122,6 +122,31 @@ def descriptions(streams: Iterable[Stream]) -> list[ExportTrack]:
     return list(rows.values())
 
 
+def undescribed(
+    connection: psycopg.Connection, described: Sequence[ExportTrack], streams: Iterable[Stream]
+) -> list[ExportTrack]:
+    """Return what a hand-over says of tracks of which Spotify has not said all here.
+
+    It says what Spotify calls a track. Rows of account data find their track by the names of
+    exports, so where an export has named a track, here or in the hand-over, that name stays.
+
+    Args:
+        streams: of the hand-over.
+    """
+    params = {"ids": [row.id for row in described]}
+    stored = {id_: names for id_, *names in connection.execute(_SQL["undescribed"], params)}
+    named = {row.id: row for row in descriptions(streams) if row.name}
+    rows = []
+    for row in described:
+        if row.id in stored:
+            name, artist, album = stored[row.id]
+            by_export = named.get(row.id, row)
+            if name is not None:
+                by_export = ExportTrack(row.id, name, artist, album)
+            rows.append(by_export._replace(duration_ms=row.duration_ms))
+    return rows
+
+
 @retried
 def _store_some(
     connection: psycopg.Connection,

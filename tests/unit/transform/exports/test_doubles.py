@@ -61,7 +61,7 @@ def test_three_rows_of_one_play() -> None:
     rows = [stream(0), stream(3), stream(6, 201_000), stream(206)]
     left, doubles = without_doubles(rows, range(4), [])
     assert left == rows[2:]
-    assert sorted(doubles) == [Double(rows[0], rows[2]), Double(rows[1], rows[2])]
+    assert sorted(doubles) == [Double(rows[0], rows[2], False), Double(rows[1], rows[2], False)]
 
 
 def test_row_of_a_loaded_play_adds_none() -> None:
@@ -69,7 +69,7 @@ def test_row_of_a_loaded_play_adds_none() -> None:
     streams = [stream(3, 230_000), stream(500)]
     assert without_doubles(streams, range(2), [stream(0)]) == (
         [streams[1]],
-        [Double(streams[0], None)],
+        [Double(streams[0], stream(0), True)],
     )
 
 

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from songswap.models import Stream
@@ -195,3 +196,54 @@ def test_settled_time_is_not_taken_by_another_play() -> None:
         ("t1", BEGIN),
         ("t2", BEGIN + timedelta(milliseconds=1)),
     ]
+
+
+ROUGH = STREAM._replace(to_the_minute=True, platform=None)
+
+
+def history(stored: Stored, result: LoadPlan) -> list[Play]:
+    """The plays that are stored after a plan."""
+    left = {at: track_id for at, track_id, _ in stored.plays if at not in result.withdrawn}
+    written = {play.played_at: play.track_id for play in (*result.plays, *result.corrected)}
+    return sorted((left | written).items())
+
+
+@pytest.mark.parametrize(
+    ("earlier", "own"),
+    [
+        (STREAM, STREAM),
+        (ROUGH, ROUGH),
+        (ROUGH, STREAM._replace(ended_at=BEGIN + timedelta(seconds=30))),
+        (STREAM._replace(ended_at=BEGIN + timedelta(seconds=30)), ROUGH),
+        (STREAM, STREAM._replace(ended_at=BEGIN + timedelta(seconds=3))),
+    ],
+    ids=["exact", "to the minute", "exact after", "to the minute after", "double"],
+)
+def test_stream_that_is_stored_as_a_play_gives_way_to_the_one_that_it_was(
+    earlier: Stream, own: Stream
+) -> None:
+    """Whichever came first: nothing here shows that the track of the API is the same recording."""
+    play = (BEGIN - timedelta(seconds=200), "t3")
+    own = own._replace(played_at=play[0])
+    first = plan([earlier], Stored([], []))
+    stored = known(first, {play})
+    assert len(history(stored, first)) == 2
+    assert history(stored, plan([own], stored, {play})) == [play]
+
+    own_first = plan([own], Stored([], unmatched({play})), {play})
+    stored = known(own_first, {play})
+    assert history(stored, plan([earlier], stored)) == [play]
+
+
+@given(lives())
+def test_plays_of_exports_give_way_to_those_that_they_were(
+    life: tuple[list[Stream], set[Play]],
+) -> None:
+    """Spotify's exports first, then the hand-over of a warehouse that had the API's plays too."""
+    streams, plays = life
+    origin = plan(streams, Stored([], unmatched(plays)))
+    first = plan(streams, Stored([], []))
+    assume(not {at for at, _ in plays} & {play.played_at for play in first.plays})
+    stored = known(first, plays)
+    again = history(stored, plan(handed_over(origin), stored, plays))
+    assert len(again) == len({*plays, *((play.played_at, play.track_id) for play in origin.plays)})
