@@ -59,7 +59,11 @@ def fulfil(connection: psycopg.Connection, spool: Spool, host: str, me: int) -> 
             for each in erasures
         ]
     )
-    waiting = {each.erasure_id for each in erasures if (each.at_work or at_work) & at_work}
+    waiting = {
+        each.erasure_id
+        for each in erasures
+        if not each.is_new and (each.at_work or at_work) & at_work
+    }
     if waiting:
         log.info(
             "%d erasures of users wait for processes at work on this host: %s.",
