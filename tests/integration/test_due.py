@@ -11,7 +11,7 @@ from songswap.alerts.notices import LOOK
 from songswap.dev.stack.sign_up import sign_up
 from songswap.errors import RunFailed
 from songswap.pipelines import due, due_notices
-from songswap.pipelines.due import Refreshed
+from songswap.pipelines.due import Due, Refreshed
 from songswap.warehouse import notices
 from songswap.warehouse.connection import connect
 
@@ -289,7 +289,7 @@ def test_emptied_table_of_users_erases_nobody(make_platform: MakePlatform) -> No
 
     delete_users(platform, "listener-0004")
     four = refresh(platform)
-    assert four.is_held_back
+    assert list(four.held_back) == ["gone"]
     revoked = [user.user_id for user in four.to_erase(platform.clock())]
     assert revoked == [platform.user_id("listener-0012")]
     (sentence,) = say(platform, four, by_itself=True)
@@ -300,7 +300,20 @@ def test_emptied_table_of_users_erases_nobody(make_platform: MakePlatform) -> No
 
     platform.execute('DELETE FROM "Users"')
     all_ = refresh(platform)
-    assert (len(all_.gone), all_.to_erase(platform.clock())) == (12, [])
+    assert (len(all_.held_back["gone"]), all_.to_erase(platform.clock())) == (12, [])
+
+
+def test_more_than_a_run_erases_is_told(make_platform: MakePlatform) -> None:
+    """Once a day, with how many wait; the same of more revoked grants than one in ten."""
+    platform = make_platform(users=1)
+    now = platform.clock()
+    users = [Due(n, "revoked", now - FIVE_DAYS, now) for n in range(1, 1_101)]
+    many = Refreshed(users, 20_000)
+    sentence = say(platform, many, by_itself=True)[-1]
+    assert sentence.startswith("1,100 users have to be erased by now. A run of `erase_due_users`")
+    assert say(platform, many, by_itself=True) == []
+    (sentence,) = say(platform, Refreshed(users, 2_000), by_itself=True)
+    assert sentence.startswith("Spotify has refused the grants of 1,100 users for good.")
 
 
 def test_each_user_is_told_once_at_each_stage(make_platform: MakePlatform) -> None:

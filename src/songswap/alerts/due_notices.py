@@ -50,6 +50,26 @@ def too_many_gone(gone: int, archived: int) -> str:
     )
 
 
+def too_many_revoked(revoked: int) -> str:
+    """Return a sentence about so many revoked grants that the app itself may be the reason."""
+    return (
+        f"Spotify has refused the grants of {revoked:,} users for good. Of so many that can be the"
+        " app's own trouble, so none of them is erased by itself: a human has to look. Check the"
+        " app in Spotify's dashboard, and the client of SongSwap_Spotify. Users who authorize again"
+        " are off the list. If they did leave, start the DAG erase_users with their ids, which"
+        " `songswap erase --due` shows. This is said once a day."
+    )
+
+
+def more_than_a_run(users: int, most: int) -> str:
+    """Return a sentence about more users whose day has come than a run erases."""
+    return (
+        f"{users:,} users have to be erased by now. A run of `erase_due_users` erases {most:,}, the"
+        " first to be erased first; the runs of the next days erase the others. To be sooner, start"
+        " it by hand when it has ended."
+    )
+
+
 def came_back(user_id: int, objects: int, day: date) -> str:
     """Return a sentence about objects of an erased user that were found in S3, and deleted.
 
