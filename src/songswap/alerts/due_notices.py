@@ -10,10 +10,10 @@ def due_soon(users: Sequence[int], day: date, *, by_itself: bool) -> str:
     """Return a sentence about users who have to be erased by a day.
 
     Args:
-        by_itself: whether the pipeline erases them when the day has come.
+        by_itself: whether the pipeline erases them on the next day.
     """
     what = (
-        "`erase_due_users` erases them on that day"
+        "`erase_due_users` erases them tomorrow"
         if by_itself
         else "`songswap erase USER` does it, or the DAG erase_users; SONGSWAP_ERASE_DUE=1 has it"
         " done by itself"

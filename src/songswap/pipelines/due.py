@@ -8,7 +8,7 @@ grant that ended by its age, a token that was lost on our side, or a user whom t
 (403): these users have withdrawn nothing. The archive is the memory of who was there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -56,16 +56,18 @@ class Refreshed(NamedTuple):
             if len(users) > max(_FEW, (self.archived or 0) / _SHARES[reason])
         }
 
-    def to_erase(self, now: datetime) -> list[Due]:
-        """Return whom a run erases now: the first of `due_now`."""
-        return self.due_now(now)[:MOST_A_DAY]
+    def to_erase(self, now: datetime, told: Collection[int]) -> list[Due]:
+        """Return whom a run erases now: the first of `due_now`.
+
+        Args:
+            told: users of whom engineers were told before today. Of others nobody could say no.
+        """
+        return [user for user in self.due_now(now) if user.user_id in told][:MOST_A_DAY]
 
     def due_now(self, now: datetime) -> list[Due]:
         """Return whom a program may erase now: those whose day has come, unless held back."""
         untrusted = {*self.held_back, *([GONE] if self.archived is None else [])}
-        return [
-            user for user in self.users if user.days_left(now) <= 0 and user.reason not in untrusted
-        ]
+        return [user for user in self.users if user.is_due(now) and user.reason not in untrusted]
 
 
 def refresh(settings: Settings, now: datetime) -> Refreshed:

@@ -1,11 +1,11 @@
 """What engineers are told of users who have to be erased: each user once at each stage.
 
-A day before somebody is due, and again on the day, if nothing erases the user by itself. Table
-``songswap.notices`` remembers it while the user is on the list.
+A day before somebody is due, and again on the day, if nothing erases the user by itself; else a day
+before that. Table ``songswap.notices`` remembers it while the user is on the list.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 
@@ -32,8 +32,11 @@ def due(
         by_itself: whether the pipeline erases users whose day has come.
     """
     listed = [user for user in found.users if user.reason not in found.held_back]
-    soon = _unsaid(connection, _SOON, (user for user in listed if user.days_left(now) == 1), now)
-    today = [user for user in listed if user.days_left(now) <= 0 and not by_itself]
+    # Late ones too, who are erased only after a day in which somebody can say no.
+    late = [user for user in listed if user.is_due(now)]
+    last_day = [user for user in listed if user.days_left(now) == 1]
+    soon = _unsaid(connection, _SOON, last_day + (late if by_itself else []), now)
+    today = [] if by_itself else late
     due_now = _unsaid(connection, _NOW, today, now)
     _forget_others(connection, found.users)
     sentences = [
@@ -44,6 +47,17 @@ def due(
     sentences += _held_back(connection, found, now)
     sentences += _rest(connection, len(found.due_now(now)) if by_itself else 0, now)
     return [Notice(LOOK, sentence) for sentence in sentences]
+
+
+def told_before(connection: psycopg.Connection, now: datetime) -> set[int]:
+    """Return the users of whom engineers were told before today (UTC)."""
+    today = now.astimezone(UTC).date()
+    return {
+        int(user_id)
+        for stage in (_SOON, _NOW)
+        for user_id, sent in notices.find_all(connection, stage).items()
+        if sent.at.astimezone(UTC).date() < today
+    }
 
 
 def too_many(found: Refreshed) -> dict[str, str]:
