@@ -16,6 +16,7 @@ from erasing import (
     fetched,
     holds,
     host,
+    id_of,
     marks,
     place,
     removed,
@@ -27,6 +28,7 @@ from erasing import (
 from factories import MakePlatform
 
 from songswap.errors import SpoolError, WarehouseUnavailable
+from songswap.models import RotatedToken
 from songswap.pipelines import hourly_load, spool_erasures
 from songswap.pipelines.batch import run_batch
 from songswap.pipelines.drain import drain
@@ -227,6 +229,35 @@ def test_large_spool_confirms_when_less_waits(
     assert "rewritten once less" in problem
     drain(one, "second", platform.clock)
     assert place(platform, one) == (removed(responses=1), True, None)
+
+
+def test_rotated_tokens_alone_do_not_make_a_spool_too_large(
+    make_platform: MakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They never get less where there are many users: the erasure would not end."""
+    platform = make_platform(users=2)
+    one = host(platform, "one")
+    later = platform.clock() + timedelta(hours=1)
+    with Spool(one.spool, remembers=one.keep_tokens) as spool:
+        for number in range(100):
+            old, new = f"{number} {'x' * 180}", f"{number + 1} {'x' * 180}"
+            rotated = RotatedToken(1, old, "a" * 220, new, later)
+            spool.drop_tokens([rotated], platform.clock())
+        responses, size = spool.size_of_responses(), spool.size()
+    assert size > responses + 2**14
+    request(platform)
+    platform.execute(
+        "INSERT INTO songswap.erasure_places (erasure_id, place, host)"
+        " SELECT erasure_id, %s, 'one' FROM songswap.erasures",
+        str(id_of(one)),
+    )
+    monkeypatch.setattr(spool_erasures, "_LARGEST", responses + 2**14)
+    with monkeypatch.context() as patch:
+        patch.setattr(spool_erasures, "_LARGEST_IN_ALL", 8192)
+        drain(one, "first", platform.clock)
+    assert not place(platform, one)[1]
+    drain(one, "second", platform.clock)
+    assert place(platform, one) == (removed(), True, None)
 
 
 def test_user_who_has_authorized_again_loses_only_what_was_before(
