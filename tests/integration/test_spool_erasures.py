@@ -1,5 +1,6 @@
 """Every host's spool lets go of an erased user, whenever it is seen again, and then confirms it."""
 
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -163,7 +164,7 @@ def test_what_is_spooled_after_the_first_sight_is_counted_too(make_platform: Mak
 def test_process_that_ends_while_rows_are_deleted_is_waited_for(
     make_platform: MakePlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This drain may archive what it has spooled just then, but does not confirm yet."""
+    """What it has spooled just then is not archived, and this drain does not confirm yet."""
     platform = make_platform(users=2)
     one = host(platform, "one")
     fetched(platform, one)
@@ -183,7 +184,7 @@ def test_process_that_ends_while_rows_are_deleted_is_waited_for(
             patch.setattr(Spool, "erase", ends)
             drain(one, "first", platform.clock)
     assert place(platform, one) == (removed(responses=1), False, None)
-    assert archived(platform) == {"1", "2"}, "S3 is swept once more for this"
+    assert archived(platform) == {"1"}
     drain(one, "second", platform.clock)
     assert place(platform, one)[1:] == (True, None)
     assert users_in(one) == set()
@@ -229,6 +230,26 @@ def test_large_spool_confirms_when_less_waits(
     assert "rewritten once less" in problem
     drain(one, "second", platform.clock)
     assert place(platform, one) == (removed(responses=1), True, None)
+
+
+def test_disk_that_is_restored_archives_nothing_of_an_erased_user(
+    make_platform: MakePlatform,
+) -> None:
+    """Although it has confirmed: the erasure has ended, and nobody sweeps S3 again."""
+    platform = make_platform(users=3)
+    one = host(platform, "one")
+    fetched(platform, one)
+    disk, backup = one.spool, one.spool.with_name("backup")
+    shutil.copytree(disk, backup)
+    id_ = request(platform)
+    drain(without_s3(one), "before", platform.clock)
+    end(platform, id_)
+    assert place(platform, one) == (removed(responses=1), True, None)
+    shutil.rmtree(disk)
+    backup.rename(disk)
+    drain(one, "restored", platform.clock)
+    assert archived(platform) == {"1", "3"}
+    assert users_in(one) == set()
 
 
 def test_rotated_tokens_alone_do_not_make_a_spool_too_large(
