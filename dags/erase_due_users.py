@@ -8,7 +8,7 @@ disconnects (`SONGSWAP_ERASE_DAYS`). The tasks do not wait for each other, but f
 |---|---|
 | `go_on` | goes on with erasures that wait for something: a host that was away, S3, a right |
 | `find_due` | finds whose grant Spotify has refused for good, and who is gone, but not from S3 |
-| `erase` | with `SONGSWAP_ERASE_DUE=1`: erases those whose day has come; else it is skipped |
+| `erase` | with `SONGSWAP_ERASE_DUE=1`: erases whose day has come, if told before; else skipped |
 | `announce` | tells of each user once a day before, and once on the day if nothing erases them |
 | `look_after` | removes what has come back into S3 of users who were erased in the last week |
 

@@ -30,6 +30,15 @@ def revoke(platform: Platform, user: int, since: datetime) -> None:
     )
 
 
+def told(platform: Platform, user: int) -> None:
+    """Let engineers have been told of a user yesterday."""
+    platform.execute(
+        "INSERT INTO songswap.notices (subject, sent_at) VALUES (%s, now() - interval '1 day')"
+        " ON CONFLICT (subject) DO UPDATE SET sent_at = EXCLUDED.sent_at",
+        f"has to be erased soon: user {user}",
+    )
+
+
 def plays(platform: Platform) -> dict[int, int]:
     """How many plays each user has."""
     return dict(platform.rows('SELECT user_id, count(*)::int FROM "History" GROUP BY 1'))
@@ -61,6 +70,7 @@ def test_due_users_are_told_of_and_erased_if_set(airflow: Any, make_platform: Ma
     airflow.run(DAG, platform)
     assert len(descriptions(platform)) == 1, "once for each user"
 
+    told(platform, today)
     run = airflow.run(DAG, platform, SONGSWAP_ERASE_DUE="1")
     assert run["tasks"] == {**GREEN, "erase[0]": "success"}
     assert plays(platform) == {user: n for user, n in before.items() if user != today}
@@ -95,6 +105,7 @@ def test_open_erasures_go_on(
     platform.execute(spool, SPOOL)
     user = platform.user_id("listener-0001")
     revoke(platform, user, platform.clock() - timedelta(days=6))
+    told(platform, user)
     run = airflow.run(DAG, platform, SONGSWAP_ERASE_DUE="1")
     assert run["tasks"] == {**GREEN, "erase[0]": "success"}
     assert user not in plays(platform)
@@ -120,6 +131,7 @@ def test_what_comes_back_into_s3_is_removed(airflow: Any, make_platform: MakePla
     platform = loaded(make_platform)
     user = platform.user_id("listener-0001")
     revoke(platform, user, platform.clock() - timedelta(days=6))
+    told(platform, user)
     airflow.run(DAG, platform, SONGSWAP_ERASE_DUE="1")
     removed = "SELECT removed ->> 'objects' FROM songswap.erasure_places WHERE place = 's3'"
     ((before,),) = platform.rows(removed)

@@ -11,7 +11,7 @@ from songswap.alerts.notices import LOOK
 from songswap.dev.stack.sign_up import sign_up
 from songswap.errors import RunFailed
 from songswap.pipelines import due, due_notices
-from songswap.pipelines.due import Refreshed
+from songswap.pipelines.due import Due, Refreshed
 from songswap.warehouse import notices
 from songswap.warehouse.connection import connect
 
@@ -68,6 +68,13 @@ def say(platform: Platform, found: Refreshed, *, by_itself: bool = False) -> lis
         said = due_notices.due(connection, found, by_itself=by_itself, now=platform.clock())
     assert {notice.kind for notice in said} <= {LOOK}
     return [notice.sentence for notice in said]
+
+
+def to_erase(platform: Platform, found: Refreshed) -> list[int]:
+    """Whom a run would erase by itself now."""
+    with connect(platform.settings.warehouse_dsn) as connection:
+        told = due_notices.told_before(connection, platform.clock())
+    return [user.user_id for user in found.to_erase(platform.clock(), told)]
 
 
 def test_grant_that_is_refused_for_good_is_due(make_platform: MakePlatform) -> None:
@@ -269,11 +276,11 @@ def test_without_a_key_that_lists_who_is_gone_stays_as_it_was(make_platform: Mak
     found = refresh(platform)
     assert found.archived is None
     assert [(user.user_id, user.since) for user in found.users] == [(gone, seen)]
-    assert found.to_erase(platform.clock()) == [], "nobody knows how many others are gone"
+    assert found.due_now(platform.clock()) == [], "nobody knows how many others are gone"
     platform.settings = replace(settings, library=None)
     obstore.put(platform.bucket, "history/export/user9/user9_account_0123456789abcdef.json", b"{}")
     assert refresh(platform).archived == 5, "the key that erases lists too"
-    assert len(refresh(platform).to_erase(platform.clock())) == 1
+    assert len(refresh(platform).due_now(platform.clock())) == 1
 
 
 def test_emptied_table_of_users_erases_nobody(make_platform: MakePlatform) -> None:
@@ -285,14 +292,15 @@ def test_emptied_table_of_users_erases_nobody(make_platform: MakePlatform) -> No
     refresh(platform)
     platform.advance(days=6)
     three = refresh(platform)
-    assert len(three.to_erase(platform.clock())) == 4
+    assert len(three.due_now(platform.clock())) == 4
 
     delete_users(platform, "listener-0004")
     four = refresh(platform)
-    assert four.is_held_back
-    revoked = [user.user_id for user in four.to_erase(platform.clock())]
+    assert list(four.held_back) == ["gone"]
+    revoked = [user.user_id for user in four.due_now(platform.clock())]
     assert revoked == [platform.user_id("listener-0012")]
-    (sentence,) = say(platform, four, by_itself=True)
+    (soon, sentence) = say(platform, four, by_itself=True)
+    assert soon.startswith(f"User {revoked[0]} disconnected")
     assert sentence.startswith('4 of the 12 users in the archive are gone from "Users" at once.')
     assert say(platform, four, by_itself=True) == [], "once a day"
     platform.advance(days=1)
@@ -300,7 +308,20 @@ def test_emptied_table_of_users_erases_nobody(make_platform: MakePlatform) -> No
 
     platform.execute('DELETE FROM "Users"')
     all_ = refresh(platform)
-    assert (len(all_.gone), all_.to_erase(platform.clock())) == (12, [])
+    assert (len(all_.held_back["gone"]), all_.due_now(platform.clock())) == (12, [])
+
+
+def test_more_than_a_run_erases_is_told(make_platform: MakePlatform) -> None:
+    """Once a day, with how many wait; the same of more revoked grants than one in ten."""
+    platform = make_platform(users=1)
+    now = platform.clock()
+    users = [Due(n, "revoked", now - FIVE_DAYS, now) for n in range(1, 1_101)]
+    many = Refreshed(users, 20_000)
+    sentence = say(platform, many, by_itself=True)[-1]
+    assert sentence.startswith("1,100 users have to be erased by now. A run of `erase_due_users`")
+    assert say(platform, many, by_itself=True) == []
+    (sentence,) = say(platform, Refreshed(users, 2_000), by_itself=True)
+    assert sentence.startswith("Spotify has refused the grants of 1,100 users for good.")
 
 
 def test_each_user_is_told_once_at_each_stage(make_platform: MakePlatform) -> None:
@@ -340,4 +361,33 @@ def test_who_is_erased_by_itself_is_told_a_day_before(make_platform: MakePlatfor
     platform.advance(days=1)
     found = refresh(platform)
     assert say(platform, found, by_itself=True) == []
-    assert [each.user_id for each in found.to_erase(platform.clock())] == [user]
+    assert to_erase(platform, found) == [user]
+
+
+def test_nobody_is_erased_by_itself_without_a_day_to_say_no(make_platform: MakePlatform) -> None:
+    """Who is due when the list is first made is told of, and erased the day after."""
+    platform = make_platform(users=4)
+    refuse_for_good(platform, "listener-0001")
+    user = platform.user_id("listener-0001")
+    platform.advance(days=3)
+    found = refresh(platform)
+    assert to_erase(platform, found) == []
+    (sentence,) = say(platform, found, by_itself=True)
+    assert "`erase_due_users` erases them tomorrow" in sentence
+    assert to_erase(platform, found) == [], "told today"
+    platform.advance(days=1)
+    assert to_erase(platform, found) == [user]
+    assert say(platform, found, by_itself=True) == []
+
+
+def test_message_of_the_day_counts_where_it_is_erased_by_itself_later(
+    make_platform: MakePlatform,
+) -> None:
+    """As the setting was switched on since."""
+    platform = make_platform(users=4)
+    refuse_for_good(platform, "listener-0001")
+    platform.advance(days=3)
+    found = refresh(platform)
+    assert len(say(platform, found)) == 1
+    platform.advance(days=1)
+    assert to_erase(platform, found) == [platform.user_id("listener-0001")]

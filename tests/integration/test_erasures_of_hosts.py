@@ -1,5 +1,6 @@
 """Erasures that wait for a host which is silent, or gone."""
 
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -19,8 +20,9 @@ from typer.testing import CliRunner
 
 from songswap.cli.main import app
 from songswap.errors import RunFailed
-from songswap.pipelines import hourly_load
+from songswap.pipelines import erase, hourly_load, run_problems
 from songswap.pipelines.drain import drain
+from songswap.storage.spool import Spool
 from songswap.warehouse import spools
 from songswap.warehouse.connection import connect
 
@@ -66,3 +68,40 @@ def test_silent_host_that_holds_an_erasure_back(make_platform: MakePlatform) -> 
     platform.execute(requested, platform.clock() - timedelta(hours=25), id_)
     with pytest.raises(RunFailed, match=r"erasure of 1 user has been waiting for host one since"):
         hourly_load.load_once(other, "second", lambda *_: None, platform.clock)
+
+
+@pytest.mark.parametrize("is_at_work", [False, True])
+def test_new_host_opens_no_erasure_that_has_ended(
+    make_platform: MakePlatform, is_at_work: bool
+) -> None:
+    """It confirms each at once, without a sweep of S3: it never had anything of these users."""
+    platform = make_platform(users=2)
+    end(platform, request(platform))
+    one = host(platform, "one")
+    with Spool(one.spool) as spool, ExitStack() as other:
+        if is_at_work:
+            other.enter_context(spool.working("another run", 0))
+        drain(one, "first", platform.clock)
+    assert place(platform, one) == (removed(), True, None)
+    assert erase.open_ids(platform.settings) == []
+    (receipt,) = erase.receipts(platform.settings, USER)
+    assert receipt.is_complete
+
+
+def test_late_host_has_a_day_from_its_first_report(make_platform: MakePlatform) -> None:
+    """Although the erasure was requested long ago, and has ended."""
+    platform = make_platform(users=2)
+    one = host(platform, "one")
+    id_ = request(platform)
+    end(platform, id_)
+    platform.execute("UPDATE songswap.erasures SET requested_at = now() - interval '90 days'")
+    with connect(one.warehouse_dsn) as connection, Spool(one.spool) as spool:
+        spools.introduce(connection, spool.id, one.host)
+        with spool.working("another run", 0):
+            drain(one, "first", platform.clock)
+        (waiting,) = spools.find(connection)
+    assert place(platform, one)[1] is False, "what is at work there may have something"
+    assert erase.open_ids(platform.settings) == [id_]
+    ((now,),) = platform.rows("SELECT now()")
+    assert list(run_problems.of_erasures([waiting], now)) == []
+    assert len(list(run_problems.of_erasures([waiting], now + timedelta(hours=25)))) == 1

@@ -186,6 +186,23 @@ def test_back_where_a_token_would_be_lost(make_platform: MakePlatform) -> None:
     assert platform.rows("SELECT count(*) FROM songswap.tokens") == [(1,)]
 
 
+def test_downgrade_that_loses_erasures_is_refused(empty: str) -> None:
+    """Older code would load the users again; an erasure that is over is no reason to stay."""
+    migrate(empty)
+    with connect(empty) as connection:
+        connection.execute(
+            "INSERT INTO songswap.erasures (user_id, requested_at, reason, keeps_account, ended_at)"
+            " VALUES (17, now(), 'request', false, now())"
+        )
+        with pytest.raises(WarehouseRefused, match=r"Erasures are in force \(1\)"):
+            migrate(empty, "0013")
+        require_schema(connection)
+        assert connection.execute("SELECT user_id FROM songswap.erasures").fetchall() == [(17,)]
+        connection.execute("UPDATE songswap.erasures SET renewed_at = now()")
+        migrate(empty, "0013")
+        assert "erasures" not in tables(connection, "songswap")
+
+
 def test_downgrade_that_loses_imports_is_refused(empty: str) -> None:
     """As is an unknown version."""
     for to in ("0001", "0004", "7", "head"):

@@ -1,5 +1,6 @@
 """Every host's spool lets go of an erased user, whenever it is seen again, and then confirms it."""
 
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from erasing import (
     fetched,
     holds,
     host,
+    id_of,
     marks,
     place,
     removed,
@@ -27,6 +29,7 @@ from erasing import (
 from factories import MakePlatform
 
 from songswap.errors import SpoolError, WarehouseUnavailable
+from songswap.models import RotatedToken
 from songswap.pipelines import hourly_load, spool_erasures
 from songswap.pipelines.batch import run_batch
 from songswap.pipelines.drain import drain
@@ -161,7 +164,7 @@ def test_what_is_spooled_after_the_first_sight_is_counted_too(make_platform: Mak
 def test_process_that_ends_while_rows_are_deleted_is_waited_for(
     make_platform: MakePlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This drain may archive what it has spooled just then, but does not confirm yet."""
+    """What it has spooled just then is not archived, and this drain does not confirm yet."""
     platform = make_platform(users=2)
     one = host(platform, "one")
     fetched(platform, one)
@@ -181,7 +184,7 @@ def test_process_that_ends_while_rows_are_deleted_is_waited_for(
             patch.setattr(Spool, "erase", ends)
             drain(one, "first", platform.clock)
     assert place(platform, one) == (removed(responses=1), False, None)
-    assert archived(platform) == {"1", "2"}, "S3 is swept once more for this"
+    assert archived(platform) == {"1"}
     drain(one, "second", platform.clock)
     assert place(platform, one)[1:] == (True, None)
     assert users_in(one) == set()
@@ -227,6 +230,55 @@ def test_large_spool_confirms_when_less_waits(
     assert "rewritten once less" in problem
     drain(one, "second", platform.clock)
     assert place(platform, one) == (removed(responses=1), True, None)
+
+
+def test_disk_that_is_restored_archives_nothing_of_an_erased_user(
+    make_platform: MakePlatform,
+) -> None:
+    """Although it has confirmed: the erasure has ended, and nobody sweeps S3 again."""
+    platform = make_platform(users=3)
+    one = host(platform, "one")
+    fetched(platform, one)
+    disk, backup = one.spool, one.spool.with_name("backup")
+    shutil.copytree(disk, backup)
+    id_ = request(platform)
+    drain(without_s3(one), "before", platform.clock)
+    end(platform, id_)
+    assert place(platform, one) == (removed(responses=1), True, None)
+    shutil.rmtree(disk)
+    backup.rename(disk)
+    drain(one, "restored", platform.clock)
+    assert archived(platform) == {"1", "3"}
+    assert users_in(one) == set()
+
+
+def test_rotated_tokens_alone_do_not_make_a_spool_too_large(
+    make_platform: MakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They never get less where there are many users: the erasure would not end."""
+    platform = make_platform(users=2)
+    one = host(platform, "one")
+    later = platform.clock() + timedelta(hours=1)
+    with Spool(one.spool, remembers=one.keep_tokens) as spool:
+        for number in range(100):
+            old, new = f"{number} {'x' * 180}", f"{number + 1} {'x' * 180}"
+            rotated = RotatedToken(1, old, "a" * 220, new, later)
+            spool.drop_tokens([rotated], platform.clock())
+        responses, size = spool.size_of_responses(), spool.size()
+    assert size > responses + 2**14
+    request(platform)
+    platform.execute(
+        "INSERT INTO songswap.erasure_places (erasure_id, place, host)"
+        " SELECT erasure_id, %s, 'one' FROM songswap.erasures",
+        str(id_of(one)),
+    )
+    monkeypatch.setattr(spool_erasures, "_LARGEST", responses + 2**14)
+    with monkeypatch.context() as patch:
+        patch.setattr(spool_erasures, "_LARGEST_IN_ALL", 8192)
+        drain(one, "first", platform.clock)
+    assert not place(platform, one)[1]
+    drain(one, "second", platform.clock)
+    assert place(platform, one) == (removed(), True, None)
 
 
 def test_user_who_has_authorized_again_loses_only_what_was_before(

@@ -10,10 +10,10 @@ def due_soon(users: Sequence[int], day: date, *, by_itself: bool) -> str:
     """Return a sentence about users who have to be erased by a day.
 
     Args:
-        by_itself: whether the pipeline erases them when the day has come.
+        by_itself: whether the pipeline erases them on the next day.
     """
     what = (
-        "`erase_due_users` erases them on that day"
+        "`erase_due_users` erases them tomorrow"
         if by_itself
         else "`songswap erase USER` does it, or the DAG erase_users; SONGSWAP_ERASE_DUE=1 has it"
         " done by itself"
@@ -47,6 +47,26 @@ def too_many_gone(gone: int, archived: int) -> str:
         " human has to look. Check that SongSwap_RDS leads to the right database. If the table is"
         " wrong, restore it: they are off the list then. If they did leave, start the DAG"
         " erase_users with their ids, which `songswap erase --due` shows. This is said once a day."
+    )
+
+
+def too_many_revoked(revoked: int) -> str:
+    """Return a sentence about so many revoked grants that the app itself may be the reason."""
+    return (
+        f"Spotify has refused the grants of {revoked:,} users for good. Of so many that can be the"
+        " app's own trouble, so none of them is erased by itself: a human has to look. Check the"
+        " app in Spotify's dashboard, and the client of SongSwap_Spotify. Users who authorize again"
+        " are off the list. If they did leave, start the DAG erase_users with their ids, which"
+        " `songswap erase --due` shows. This is said once a day."
+    )
+
+
+def more_than_a_run(users: int, most: int) -> str:
+    """Return a sentence about more users whose day has come than a run erases."""
+    return (
+        f"{users:,} users have to be erased by now. A run of `erase_due_users` erases {most:,}, the"
+        " first to be erased first; the runs of the next days erase the others. To be sooner, start"
+        " it by hand when it has ended."
     )
 
 

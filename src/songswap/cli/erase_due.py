@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from songswap.alerts.due_notices import too_many_gone
 from songswap.clock import utc_now
-from songswap.pipelines import due
+from songswap.pipelines import due, due_notices
 from songswap.pipelines.due import Due
 from songswap.settings import Settings
 from songswap.terminal.console import Rows, as_json, minute, out, print_json
@@ -21,8 +20,9 @@ def show_due(settings: Settings, *, in_json: bool) -> None:
     now = utc_now()
     found = due.refresh(settings, now)
     if in_json:
+        is_held_back = bool(found.held_back)
         users = [as_json(_row(user, now)) for user in found.users]
-        print_json({"users": users, "archived": found.archived, "is_held_back": found.is_held_back})
+        print_json({"users": users, "archived": found.archived, "is_held_back": is_held_back})
         return
     if found.users:
         out.print(_table(found.users, now))
@@ -30,8 +30,8 @@ def show_due(settings: Settings, *, in_json: bool) -> None:
         out.say("Nobody has to be erased.")
     if found.archived is None:
         out.say(_NOT_LISTED)
-    elif found.is_held_back:
-        out.say(too_many_gone(len(found.gone), found.archived))
+    for sentence in due_notices.too_many(found).values():
+        out.say(sentence)
 
 
 def _row(user: Due, now: datetime) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Any
 from songswap.alerts.due_notices import came_back
 from songswap.alerts.notices import LOOK, Notice
 from songswap.clock import utc_now
-from songswap.errors import RunFailed
+from songswap.errors import RunFailed, SongSwapError
 from songswap.orchestration.alerts import add_notices
 from songswap.orchestration.connections import read_settings
 from songswap.orchestration.erasure import log_receipt, still_waits
@@ -42,13 +42,17 @@ def find_due() -> list[dict[str, Any]]:
     """Refresh the list of users who have to be erased.
 
     Returns:
-        Those whose day has come, for `songswap.orchestration.erasure.erase`; nobody, unless
-        ``SONGSWAP_ERASE_DUE`` is set.
+        Those whose day has come, and of whom `announce` told before today, for
+        `songswap.orchestration.erasure.erase`; nobody, unless ``SONGSWAP_ERASE_DUE`` is set.
     """
     settings, now = read_settings(), utc_now()
     found = due.refresh(settings, now)
-    to_erase = found.to_erase(now)
-    log.info("%d users have to be erased, %d of them today.", len(found.users), len(to_erase))
+    with connect(settings.warehouse_dsn) as connection:
+        to_erase = found.to_erase(now, due_notices.told_before(connection, now))
+    log.info(
+        "%d users have to be erased, %d of them by now, %d of whom may be erased by this run.",
+        *(len(found.users), len(found.due_now(now)), len(to_erase)),
+    )
     if not settings.erases_due:
         log.info("SONGSWAP_ERASE_DUE is not 1: nobody is erased by this run.")
         return []
@@ -77,12 +81,19 @@ def look_after() -> None:
         RunFailed: something of it could not be removed.
         ArchiveNotErased: S3 was not looked through.
     """
-    said, left = [], []
-    for returned in remove_returned(read_settings()):
-        said.append(Notice(LOOK, came_back(returned.user_id, returned.objects, returned.ended_on)))
-        log_receipt(returned.receipt)
-        if not returned.receipt.is_complete:
-            left.append(still_waits(returned.receipt))
+    said, left = [], list[tuple[str, str]]()
+    try:
+        for returned in remove_returned(read_settings()):
+            text = came_back(returned.user_id, returned.objects, returned.ended_on)
+            said.append(Notice(LOOK, text))
+            log_receipt(returned.receipt)
+            if not returned.receipt.is_complete:
+                left.append(("RunFailed", still_waits(returned.receipt)))
+    except SongSwapError as error:
+        if not said:
+            raise
+        # A retry would lose the notices, and not find again what was removed; the next run goes on.
+        left.append((type(error).__name__, str(error)))
     add_notices(said)
     if left:
-        raise RunFailed("\n".join(left), [("RunFailed", sentence) for sentence in left])
+        raise RunFailed("\n".join(sentence for _, sentence in left), left)

@@ -26,7 +26,7 @@ from songswap.settings import Settings
 from songswap.storage.archive import Archive
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
-from songswap.warehouse import rejected_items, runs, spools
+from songswap.warehouse import erasures, rejected_items, runs, spools
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.runs import StepKey, Users
@@ -218,6 +218,7 @@ async def _archive(
     for part in parts:
         damaged = {response.id: damage for response in part if (damage := response.damage())}
         whole = [response for response in part if response.id not in damaged]
+        whole = _without_erased(spool, connection, whole)
         outcome = await archive.put_all(whole)
         for response in whole:
             key = outcome.archived.get(response.id, response.key)
@@ -231,6 +232,27 @@ async def _archive(
             log.warning("S3 takes nothing: %s", next(iter(outcome.problems.values())))
             break
     return archived
+
+
+def _without_erased(
+    spool: Spool, connection: psycopg.Connection, responses: list[RawResponse]
+) -> list[RawResponse]:
+    """Delete those of erased users; return the others.
+
+    They are back after this spool has confirmed: its disk was restored.
+    """
+    erased = erasures.not_loadable(connection, {response.user_id for response in responses})
+    left = [
+        response
+        for response in responses
+        if response.user_id not in erased
+        or ((since := erased[response.user_id]) and response.observed_at > since)
+    ]
+    if len(left) < len(responses):
+        ids = {response.id for response in responses} - {response.id for response in left}
+        spool.drop(ids)
+        log.warning("%d responses of erased users were in the spool. They are deleted.", len(ids))
+    return left
 
 
 def _parts(

@@ -8,7 +8,7 @@ grant that ended by its age, a token that was lost on our side, or a user whom t
 (403): these users have withdrawn nothing. The archive is the memory of who was there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -17,15 +17,18 @@ from songswap.storage.archive_eraser import ArchiveEraser
 from songswap.storage.archive_reader import ArchiveReader
 from songswap.warehouse import disconnects
 from songswap.warehouse.connection import connect
-from songswap.warehouse.disconnects import GONE
+from songswap.warehouse.disconnects import GONE, REVOKED
 from songswap.warehouse.disconnects import Due as Due
 from songswap.warehouse.migrate import require_schema
 
 _FEW = 3
-"""So many users may be gone in any archive before a human has to look."""
+"""So many users may be due for a reason in any archive before a human has to look."""
 
-_SHARE = 100
-"""One in so many of the archive's users may be gone."""
+_SHARES = {GONE: 100, REVOKED: 10}
+"""One in so many of the archive's users may be due for a reason."""
+
+MOST_A_DAY = 1_000
+"""Users whom a run erases by itself: Airflow maps a task to no more than 1,024."""
 
 _MOST_ID = 2**31 - 1
 
@@ -41,23 +44,30 @@ class Refreshed(NamedTuple):
     archived: int | None
 
     @property
-    def gone(self) -> list[Due]:
-        """Those who are gone from ``"Users"``."""
-        return [user for user in self.users if user.reason == GONE]
+    def held_back(self) -> Mapping[str, Sequence[Due]]:
+        """Those of whom there are so many, by reason, that a human has to look.
 
-    @property
-    def is_held_back(self) -> bool:
-        """Whether so many are gone that ``"Users"`` itself may be wrong: a human has to look."""
-        return len(self.gone) > max(_FEW, (self.archived or 0) / _SHARE)
+        ``"Users"`` itself may be wrong, or what Spotify says of all grants.
+        """
+        of = {reason: [user for user in self.users if user.reason == reason] for reason in _SHARES}
+        return {
+            reason: users
+            for reason, users in of.items()
+            if len(users) > max(_FEW, (self.archived or 0) / _SHARES[reason])
+        }
 
-    def to_erase(self, now: datetime) -> list[Due]:
+    def to_erase(self, now: datetime, told: Collection[int]) -> list[Due]:
+        """Return whom a run erases now: the first of `due_now`.
+
+        Args:
+            told: users of whom engineers were told before today. Of others nobody could say no.
+        """
+        return [user for user in self.due_now(now) if user.user_id in told][:MOST_A_DAY]
+
+    def due_now(self, now: datetime) -> list[Due]:
         """Return whom a program may erase now: those whose day has come, unless held back."""
-        trusted = self.archived is not None and not self.is_held_back
-        return [
-            user
-            for user in self.users
-            if user.days_left(now) <= 0 and (trusted or user.reason != GONE)
-        ]
+        untrusted = {*self.held_back, *([GONE] if self.archived is None else [])}
+        return [user for user in self.users if user.is_due(now) and user.reason not in untrusted]
 
 
 def refresh(settings: Settings, now: datetime) -> Refreshed:

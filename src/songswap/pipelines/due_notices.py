@@ -1,24 +1,26 @@
 """What engineers are told of users who have to be erased: each user once at each stage.
 
-A day before somebody is due, and again on the day, if nothing erases the user by itself. Table
-``songswap.notices`` remembers it while the user is on the list.
+A day before somebody is due, and again on the day, if nothing erases the user by itself; else a day
+before that. Table ``songswap.notices`` remembers it while the user is on the list.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 
 from songswap.alerts import due_notices
 from songswap.alerts.notices import LOOK, Notice
-from songswap.pipelines.due import Due, Refreshed
+from songswap.pipelines.due import MOST_A_DAY, Due, Refreshed
 from songswap.warehouse import notices
+from songswap.warehouse.disconnects import GONE, REVOKED
 
 _DAILY = timedelta(hours=23, minutes=30)
 
 _SOON = "has to be erased soon: user "
 _NOW = "has to be erased now: user "
-_TOO_MANY = "too many users are gone at once"
+_TOO_MANY = "too many users have to be erased at once: "
+_REST = "more users have to be erased than a run does"
 
 
 def due(
@@ -29,10 +31,12 @@ def due(
     Args:
         by_itself: whether the pipeline erases users whose day has come.
     """
-    held_back = set(found.gone) if found.is_held_back else set[Due]()
-    listed = [user for user in found.users if user not in held_back]
-    soon = _unsaid(connection, _SOON, (user for user in listed if user.days_left(now) == 1), now)
-    today = [user for user in listed if user.days_left(now) <= 0 and not by_itself]
+    listed = [user for user in found.users if user.reason not in found.held_back]
+    # Late ones too, who are erased only after a day in which somebody can say no.
+    late = [user for user in listed if user.is_due(now)]
+    last_day = [user for user in listed if user.days_left(now) == 1]
+    soon = _unsaid(connection, _SOON, last_day + (late if by_itself else []), now)
+    today = [] if by_itself else late
     due_now = _unsaid(connection, _NOW, today, now)
     _forget_others(connection, found.users)
     sentences = [
@@ -41,7 +45,30 @@ def due(
     if due_now:
         sentences.append(due_notices.due_now([user.user_id for user in due_now]))
     sentences += _held_back(connection, found, now)
+    sentences += _rest(connection, len(found.due_now(now)) if by_itself else 0, now)
     return [Notice(LOOK, sentence) for sentence in sentences]
+
+
+def told_before(connection: psycopg.Connection, now: datetime) -> set[int]:
+    """Return the users of whom engineers were told before today (UTC)."""
+    today = now.astimezone(UTC).date()
+    return {
+        int(user_id)
+        for stage in (_SOON, _NOW)
+        for user_id, sent in notices.find_all(connection, stage).items()
+        if sent.at.astimezone(UTC).date() < today
+    }
+
+
+def too_many(found: Refreshed) -> dict[str, str]:
+    """Return a sentence, by reason, about users who are held back."""
+    count = {reason: len(users) for reason, users in found.held_back.items()}
+    sentences = {}
+    if GONE in count:
+        sentences[GONE] = due_notices.too_many_gone(count[GONE], found.archived or 0)
+    if REVOKED in count:
+        sentences[REVOKED] = due_notices.too_many_revoked(count[REVOKED])
+    return sentences
 
 
 def _unsaid(
@@ -70,10 +97,24 @@ def _by_day(users: Iterable[Due]) -> Iterator[tuple[date, list[int]]]:
 
 
 def _held_back(connection: psycopg.Connection, found: Refreshed, now: datetime) -> Iterator[str]:
-    if not found.is_held_back:
-        notices.forget(connection, _TOO_MANY)
-        return
-    sent = notices.find(connection, _TOO_MANY)
-    if sent is None or sent.at <= now - _DAILY:
-        notices.record(connection, _TOO_MANY, now)
-        yield due_notices.too_many_gone(len(found.gone), found.archived or 0)
+    sentences = too_many(found)
+    for reason in (GONE, REVOKED):
+        if _is_daily(connection, f"{_TOO_MANY}{reason}", reason in sentences, now):
+            yield sentences[reason]
+
+
+def _rest(connection: psycopg.Connection, users: int, now: datetime) -> Iterator[str]:
+    if _is_daily(connection, _REST, users > MOST_A_DAY, now):
+        yield due_notices.more_than_a_run(users, MOST_A_DAY)
+
+
+def _is_daily(connection: psycopg.Connection, subject: str, is_true: bool, now: datetime) -> bool:
+    """Return whether to tell of what lasts, once a day, and record that."""
+    if not is_true:
+        notices.forget(connection, subject)
+        return False
+    sent = notices.find(connection, subject)
+    if sent is not None and sent.at > now - _DAILY:
+        return False
+    notices.record(connection, subject, now)
+    return True

@@ -26,8 +26,11 @@ from songswap.warehouse.spool_erasures import Deleted, Unconfirmed
 log = logging.getLogger(__name__)
 
 _LARGEST = 512 * 2**20
-"""Bytes in a spool up to which its file is rewritten: some seconds, in which nobody else writes.
-Others give up after a minute, and slow disks take ten times as long."""
+"""Bytes of responses in a spool up to which its file is rewritten: some seconds, in which nobody
+else writes. Others give up after a minute, and slow disks take ten times as long."""
+
+_LARGEST_IN_ALL = 4 * _LARGEST
+"""The same with rotated tokens, which never get less where there are many users."""
 
 _HELD_UP = (
     "The rows of erased users are deleted in the spool, but not their traces in its file: other"
@@ -59,7 +62,11 @@ def fulfil(connection: psycopg.Connection, spool: Spool, host: str, me: int) -> 
             for each in erasures
         ]
     )
-    waiting = {each.erasure_id for each in erasures if (each.at_work or at_work) & at_work}
+    waiting = {
+        each.erasure_id
+        for each in erasures
+        if not each.is_new and (each.at_work or at_work) & at_work
+    }
     if waiting:
         log.info(
             "%d erasures of users wait for processes at work on this host: %s.",
@@ -107,11 +114,12 @@ def _problem(spool: Spool, *, confirms: bool) -> str | None:
         return _may_hold(spool, files)
     if not confirms:
         return None
-    if (size := spool.size()) > _LARGEST:
+    if spool.size_of_responses() > _LARGEST or spool.size() > _LARGEST_IN_ALL:
         return (
             f"The rows of erased users are deleted in the spool, but not their traces in its file:"
             f" that is rewritten once less than {_LARGEST // 2**20:,} MB of others' wait there, of"
-            f" {size // 2**20:,} MB."
+            f" {spool.size_of_responses() // 2**20:,} MB, and it has less than"
+            f" {_LARGEST_IN_ALL // 2**20:,} MB in all, of {spool.size() // 2**20:,} MB."
         )
     try:
         return None if spool.rewrite() else _HELD_UP

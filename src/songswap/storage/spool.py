@@ -117,7 +117,7 @@ class Spool(SpoolTokens, SpoolEraser):
 
     def full(self) -> SpoolError | None:
         """Return why the spool takes no more responses; None while there is room."""
-        size, free = self._size_of_responses(), shutil.disk_usage(self.path.parent).free
+        size, free = self.size_of_responses(), shutil.disk_usage(self.path.parent).free
         if self._most_bytes is not None and size >= self._most_bytes:
             why = f"its {size / 2**20:,.0f} MB are as many as SONGSWAP_SPOOL_MAX_MB allows"
         elif free < _FREE_BYTES:
@@ -144,7 +144,7 @@ class Spool(SpoolTokens, SpoolEraser):
         return int(page * (pages - free))
 
     @reads
-    def _size_of_responses(self) -> int:
+    def size_of_responses(self) -> int:
         """Return the bytes in use without rotated tokens: however many these are, loads go on."""
         return max(0, self._size() - spool_rotations.size(self.file.db))
 

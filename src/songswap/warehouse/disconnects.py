@@ -35,6 +35,10 @@ class Due(NamedTuple):
         """Return the days until that day: 0 on it, less than 0 when it is over."""
         return (self.day - now.astimezone(UTC).date()).days
 
+    def is_due(self, now: datetime) -> bool:
+        """Return whether that day has come."""
+        return self.days_left(now) <= 0
+
 
 @retried
 def refresh(

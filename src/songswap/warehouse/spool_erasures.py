@@ -22,7 +22,8 @@ class Unconfirmed(NamedTuple):
 
     Since ``renewed_at`` the user's data is the user's again; None while the erasure is in force.
     With ``keeps_account`` it is, and the user's sign-in stays. ``at_work`` are the processes that
-    were at work on the spool when its host saw the erasure first; none until it has.
+    were at work on the spool when its host saw the erasure first; none until it has. On a spool
+    that ``is_new`` since the end nobody can have anything of the user in memory.
     """
 
     erasure_id: int
@@ -30,6 +31,7 @@ class Unconfirmed(NamedTuple):
     renewed_at: datetime | None
     keeps_account: bool
     at_work: frozenset[int]
+    is_new: bool
 
 
 class Deleted(NamedTuple):
@@ -45,8 +47,8 @@ def unconfirmed(connection: psycopg.Connection, spool_id: UUID) -> list[Unconfir
     """Return the erasures that a spool has not confirmed, oldest first."""
     rows = connection.execute(_SQL["unconfirmed"], {"spool_id": spool_id})
     return [
-        Unconfirmed(erasure_id, user_id, renewed_at, keeps_account, frozenset(at_work))
-        for erasure_id, user_id, renewed_at, keeps_account, at_work in rows
+        Unconfirmed(erasure_id, user_id, renewed_at, keeps_account, frozenset(at_work), is_new)
+        for erasure_id, user_id, renewed_at, keeps_account, at_work, is_new in rows
     ]
 
 

@@ -40,7 +40,8 @@ class HostSpool(NamedTuple):
     """The spool of a host by its last report; ``waiting_since`` is when the oldest response came.
 
     ``possible_tokens`` are the users whose newest tokens may be there. ``erasures`` of users wait
-    for the host to confirm them, the oldest ``erasing_since`` its request.
+    for the host to confirm them, the oldest ``erasing_since`` its request, or the host's first
+    report.
     """
 
     spool_id: UUID

@@ -53,7 +53,7 @@ SELECT spool_id, host, seen_at, waiting_for_s3, waiting_for_warehouse, waiting_t
   e.erasures, e.erasing_since
 FROM songswap.spools s
 CROSS JOIN LATERAL (
-  SELECT count(*) AS erasures, min(r.requested_at) AS erasing_since
+  SELECT count(*) AS erasures, min(coalesce(p.first_seen_at, r.requested_at)) AS erasing_since
   FROM songswap.erasure_places p JOIN songswap.erasures r ON r.erasure_id = p.erasure_id
   WHERE p.place = s.spool_id::text AND p.confirmed_at IS NULL
 ) e

@@ -13,7 +13,7 @@ def test_users_are_named_by_id_and_day() -> None:
     assert one.startswith("User 12 disconnected, and has to be erased by 2026-11-27: `songswap")
     two = due_soon([12, 31], DAY, by_itself=True)
     assert two.startswith("Users 12 and 31 disconnected, and have to be erased by 2026-11-27:")
-    assert "`erase_due_users` erases them on that day" in two
+    assert "`erase_due_users` erases them tomorrow" in two
     assert due_now([5]).startswith("User 5 has to be erased today")
 
 

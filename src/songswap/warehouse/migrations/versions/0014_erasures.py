@@ -4,6 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
+from songswap.errors import WarehouseRefused
+
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
@@ -15,4 +17,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # No request may come in between, and the older code knows of none.
+    op.get_bind().exec_driver_sql("LOCK TABLE songswap.erasures")
+    in_force = "SELECT count(*) FROM songswap.erasures WHERE renewed_at IS NULL"
+    if users := op.get_bind().exec_driver_sql(in_force).scalar():
+        raise WarehouseRefused(
+            f"Erasures are in force ({users:,}), and older code knows of none: it would poll the"
+            " users, and load their data again. Nothing was changed. Stay at this version."
+            " If you have to go back all the same: save each receipt ('songswap erase USER"
+            " --receipts --json'), delete these rows from songswap.erasures, and erase the users"
+            " again once this version is back."
+        )
     op.get_bind().exec_driver_sql(Path(__file__).with_name("0014_back.sql").read_text())

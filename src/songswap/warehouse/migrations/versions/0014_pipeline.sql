@@ -28,6 +28,7 @@ CREATE TABLE songswap.erasure_places (
   erasure_id bigint REFERENCES songswap.erasures ON DELETE CASCADE,
   place text,
   host text,
+  first_seen_at timestamptz,
   at_work bigint[] NOT NULL DEFAULT '{}',
   removed jsonb NOT NULL DEFAULT '{}',
   found jsonb,
@@ -41,6 +42,8 @@ COMMENT ON TABLE songswap.erasure_places IS
   'Where a user''s data is erased, and what was removed there: the places of a receipt.';
 COMMENT ON COLUMN songswap.erasure_places.place IS
   'warehouse, s3, or the id of a host''s spool.';
+COMMENT ON COLUMN songswap.erasure_places.first_seen_at IS
+  'When a host added itself that was not known at the request. NULL: it waits since the request.';
 COMMENT ON COLUMN songswap.erasure_places.at_work IS
   'Processes of that host that may have a response of the user still, as it saw the erasure first: it
 confirms when they have ended. Empty until then.';
