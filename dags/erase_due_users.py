@@ -32,10 +32,10 @@ from typing import Any
 from airflow.sdk import dag, task
 
 from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
-from songswap.orchestration.retries import DAILY_TIMEOUT, LONGEST_TASK
+from songswap.orchestration.retries import DAILY_TASK, DAILY_TIMEOUT
 
 
-@task(execution_timeout=LONGEST_TASK)
+@task(execution_timeout=DAILY_TASK)
 def go_on() -> None:
     """Do what can be done of open erasures."""
     from songswap.orchestration import due_erasure
@@ -52,7 +52,7 @@ def find_due() -> list[dict[str, Any]]:
 
 
 # The result is one XCom, not one for each name. No pool: a replay may hold its slots for a day.
-@task(max_active_tis_per_dag=3, execution_timeout=LONGEST_TASK, multiple_outputs=False)
+@task(max_active_tis_per_dag=3, execution_timeout=DAILY_TASK, multiple_outputs=False)
 def erase(unit: dict[str, Any]) -> dict[str, Any]:
     """Erase a user in the tables and in S3."""
     from songswap.orchestration import erasure
@@ -68,7 +68,7 @@ def announce() -> None:
     due_erasure.announce()
 
 
-@task(execution_timeout=LONGEST_TASK)
+@task(execution_timeout=DAILY_TASK)
 def look_after() -> None:
     """Remove what has come back into S3."""
     from songswap.orchestration import due_erasure

@@ -32,6 +32,9 @@ TEST_RUN_TIMEOUT = timedelta(minutes=30)
 DAILY_TIMEOUT = timedelta(hours=23)
 """How long a run of a daily DAG may take: then it makes way for the next day's."""
 
+DAILY_TASK = timedelta(hours=22)
+"""How long a try of its tasks may take."""
+
 ON_DEMAND_TIMEOUT = timedelta(days=7)
 """How long a run on demand may take, whose tasks have a day for each try, and wait for each hourly
 load and for Spotify's pauses. What it has loaded stays."""
