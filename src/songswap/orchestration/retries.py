@@ -49,8 +49,8 @@ _NOT_RETRIED = (
     "LoadIncomplete",
     "RunFailed",
     "EraseRefused",
+    "ErasureOutdated",
     "ExportRefused",
-    "EraseRefused",
 )
 
 

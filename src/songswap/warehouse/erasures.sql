@@ -19,6 +19,19 @@ WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL
 -- When the erasure of a user that is in force was requested.
 SELECT requested_at FROM songswap.erasures WHERE user_id = %(user_id)s AND renewed_at IS NULL
 
+-- name: authorized_since
+-- Whether a user has authorized the app again since a time, as far as that is known. Other tokens than at
+-- the request of an erasure that is in force, and was requested later, came after it.
+SELECT EXISTS (
+    SELECT FROM songswap.erasures e LEFT JOIN "SpotifyTokens" t ON t.id = e.user_id
+    WHERE e.user_id = %(user_id)s AND (e.renewed_at > %(since)s
+      OR e.renewed_at IS NULL AND e.ended_at IS NOT NULL AND e.requested_at >= %(since)s
+        AND t.refresh_token IS NOT NULL
+        AND e.refresh_digest IS DISTINCT FROM sha256(convert_to(t.refresh_token, 'UTF8')))
+  ) OR EXISTS (
+    SELECT FROM songswap.grants WHERE user_id = %(user_id)s AND authorized_at > %(since)s
+  )
+
 -- name: request
 -- The row of tokens is locked: what the pipeline is about to store there is the same authorization.
 -- The one that is in force goes on. One that has ended begins again where the account is to go after all,

@@ -121,12 +121,16 @@ def lock_users(connection: psycopg.Connection, users: Collection[int]) -> dict[i
 
 
 def lock_to_erase(connection: psycopg.Connection, user_id: int) -> None:
-    """Lock a user, if there is one, also against new rows of any table that refer to the user.
+    """Lock a user, if there is one, and the tokens of the platform.
+
+    Also against new rows of any table that refer to the user.
 
     Raises:
         psycopg.errors.LockNotAvailable: as `lock_shards`.
     """
-    connection.execute(_SQL["lock_to_erase"], {"user_id": user_id, **_waits()})
+    params = {"user_id": user_id, **_waits()}
+    connection.execute(_SQL["lock_to_erase"], params)
+    connection.execute(_SQL["lock_tokens_to_erase"], params)
 
 
 def lock_migrations(connection: psycopg.Connection) -> None:
