@@ -35,13 +35,15 @@ SELECT EXISTS (
 -- name: request
 -- The row of tokens is locked: what the pipeline is about to store there is the same authorization.
 -- The one that is in force goes on. One that has ended begins again where the account is to go after all,
--- the user has authorized again since, or rows have come back, as from a backup.
+-- the user has authorized again since, or rows have come back, as from a backup. Before its end the account
+-- may be kept after all, while it is there.
 INSERT INTO songswap.erasures AS e (user_id, requested_at, reason, keeps_account, refresh_digest)
 VALUES (%(user_id)s, %(now)s, %(reason)s, %(keeps_account)s, (
   SELECT sha256(convert_to(refresh_token, 'UTF8')) FROM "SpotifyTokens" WHERE id = %(user_id)s FOR UPDATE
 ))
 ON CONFLICT (user_id) WHERE renewed_at IS NULL DO UPDATE SET
-  keeps_account = e.keeps_account AND EXCLUDED.keeps_account,
+  keeps_account = EXCLUDED.keeps_account AND (e.keeps_account OR e.ended_at IS NULL
+    AND EXISTS (SELECT FROM "Users" u WHERE u.id = EXCLUDED.user_id)),
   ended_at = CASE
     WHEN %(has_rows)s OR e.keeps_account AND NOT EXCLUDED.keeps_account
       OR EXCLUDED.refresh_digest <> e.refresh_digest

@@ -153,10 +153,14 @@ def _delete_rest(connection: psycopg.Connection, erasure: Erasure) -> str | None
         }
         refusal = None
         if not erasure.keeps_account:
-            removed[TOKENS] = connection.execute(_SQL["delete_platform_tokens"], params).rowcount
             try:
+                # Both or none: who keeps the account after all can sign in.
                 with connection.transaction():
-                    removed[USERS] = connection.execute(_SQL["delete_user"], params).rowcount
+                    account = {
+                        TOKENS: connection.execute(_SQL["delete_platform_tokens"], params).rowcount,
+                        USERS: connection.execute(_SQL["delete_user"], params).rowcount,
+                    }
+                removed |= account
             except _REFUSALS as error:
                 refusal = _refusal(error, erasure.user_id)
         _record(connection, erasure, removed)
