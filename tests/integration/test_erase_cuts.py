@@ -1,6 +1,7 @@
 """An erasure that is killed at any step, made twice at once, or meets a load: nothing is left, and
 the receipt adds up."""
 
+import asyncio
 import os
 import pickle
 import subprocess
@@ -8,8 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from itertools import count, cycle, product
+from uuid import UUID
 
 import killed_erasure
 import obstore
@@ -25,9 +28,9 @@ from warehouse_work import import_export, in_turn, load
 from songswap.dev.stack.object_store import ObjectStore
 from songswap.pipelines import erase
 from songswap.settings import Archive, Settings
-from songswap.warehouse import erasures, user_rows
-from songswap.warehouse.connection import connect
-from songswap.warehouse.locks import lock_users
+from songswap.warehouse import erasures, tokens, user_rows
+from songswap.warehouse.connection import connect, connect_async
+from songswap.warehouse.locks import lock_to_erase, lock_users
 
 OBJECTS = {
     f"history/{kind}/user{user}/user{user}_{number}.json": b"{}" * number
@@ -36,6 +39,7 @@ OBJECTS = {
     for number in (1, 2)
 }
 FIRST, SECOND = 0, 1
+SPOOL = UUID(int=1)
 
 SERIAL = {"songswap.erasures": {"erasure_id"}, "songswap.erasure_places": {"erasure_id"}}
 """Numbers that go on where one was taken back."""
@@ -231,6 +235,32 @@ def test_load_that_is_at_work_when_the_erasure_begins(
 
 def without_erasures(rows: Rows) -> Rows:
     return {name: rows[name] for name in rows.keys() - SERIAL.keys()}
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+async def test_claim_of_tokens_while_a_user_is_deleted(warehouse_dsn: str, cut_off: bool) -> None:
+    """The user is gone, and the others of the batch are polled."""
+    fill(warehouse_dsn)
+    with psycopg.connect(warehouse_dsn) as eraser:
+        eraser.execute("DELETE FROM songswap.cut_off_exchanges")
+        if not cut_off:
+            eraser.execute("DELETE FROM songswap.token_exchanges")
+        eraser.execute("UPDATE songswap.token_exchanges SET spool_id = %s", [SPOOL])
+        eraser.commit()
+        lock_to_erase(eraser, USER)
+        async with await connect_async(warehouse_dsn) as batch:
+            known = {USER: "access", OTHER: "access"}
+            at = timedelta(minutes=1), AT
+            claiming = asyncio.ensure_future(tokens.claim(batch, known, 7, SPOOL, *at))
+            with psycopg.connect(warehouse_dsn, autocommit=True) as observer:
+                waits = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+                while observer.execute(waits, [batch.info.backend_pid]).fetchone() != (True,):
+                    assert not claiming.done()
+                    await asyncio.sleep(0.01)
+            eraser.execute('DELETE FROM "Users" WHERE id = %s', [USER])
+            eraser.commit()
+            claim = await claiming
+    assert (set(claim.mine), claim.gone) == ({OTHER}, {USER})
 
 
 def test_loads_go_on_beside_a_large_erasure(warehouse_dsn: str) -> None:
