@@ -45,7 +45,8 @@ def find_due() -> list[dict[str, Any]]:
         Those whose day has come, for `songswap.orchestration.erasure.erase`; nobody, unless
         ``SONGSWAP_ERASE_DUE`` is set.
     """
-    settings, now = read_settings(), utc_now()
+    settings = read_settings()
+    now = due.not_ahead(settings, utc_now())
     found = due.refresh(settings, now)
     to_erase = found.to_erase(now)
     log.info("%d users have to be erased, %d of them today.", len(found.users), len(to_erase))

@@ -61,6 +61,12 @@ def refresh(
         connection.execute(_SQL["forget"], {"found": found, "is_listed": is_listed})
 
 
+def not_ahead(connection: psycopg.Connection, now: datetime) -> datetime:
+    """Return the time by our clock, or by the server's where ours is ahead."""
+    moment: datetime = scalar(connection.execute(_SQL["not_ahead"], {"now": now}))
+    return moment
+
+
 def is_due(connection: psycopg.Connection, user_id: int, days: timedelta, now: datetime) -> bool:
     """Return whether a user whom `refresh` has listed has to be erased still, by the same rules.
 

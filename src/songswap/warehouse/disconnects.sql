@@ -52,9 +52,12 @@ WHERE NOT d.user_id = ANY (%(found)s) AND (
   )
 )
 
+-- name: not_ahead
+-- A clock of ours that is ahead counts as the server's.
+SELECT least(%(now)s::timestamptz, clock_timestamp())
+
 -- name: is_due
--- Whether the day (UTC) by which a user has to be erased has come. A clock of ours that is ahead counts as
--- the server's.
+-- Whether the day (UTC) by which a user has to be erased has come, by the same clock.
 SELECT coalesce(bool_or((due_at AT TIME ZONE 'UTC')::date
   <= (least(%(now)s::timestamptz, clock_timestamp()) AT TIME ZONE 'UTC')::date), false)
 FROM songswap.disconnects WHERE user_id = %(only)s

@@ -1,4 +1,5 @@
--- Erasures of users, and their places.
+-- Erasures of users, and their places. A clock of ours that is ahead counts as the server's: else what a user
+-- hears after coming back would count as from before.
 
 -- name: not_loadable
 -- Of these users: those whose erasure is in force (NULL), and since when the data of others is theirs again.
@@ -9,7 +10,8 @@ GROUP BY user_id
 -- name: record_renewed
 -- Other tokens than at the request are a new authorization. While the last sweep is made, also again after a
 -- host that came back late, there is no ended_at: it would delete what is new.
-UPDATE songswap.erasures e SET renewed_at = greatest(%(now)s, e.ended_at)
+UPDATE songswap.erasures e SET
+  renewed_at = greatest(least(%(now)s::timestamptz, clock_timestamp()), e.ended_at)
 FROM "SpotifyTokens" t
 WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL
   AND t.refresh_token IS NOT NULL
@@ -38,7 +40,7 @@ SELECT EXISTS (
 -- the user has authorized again since, or rows have come back, as from a backup. Before its end the account
 -- may be kept after all, while it is there.
 INSERT INTO songswap.erasures AS e (user_id, requested_at, reason, keeps_account, refresh_digest)
-VALUES (%(user_id)s, %(now)s, %(reason)s, %(keeps_account)s, (
+VALUES (%(user_id)s, least(%(now)s::timestamptz, clock_timestamp()), %(reason)s, %(keeps_account)s, (
   SELECT sha256(convert_to(refresh_token, 'UTF8')) FROM "SpotifyTokens" WHERE id = %(user_id)s FOR UPDATE
 ))
 ON CONFLICT (user_id) WHERE renewed_at IS NULL DO UPDATE SET
@@ -160,7 +162,8 @@ RETURNING p.place
 WITH confirmations AS (
   SELECT * FROM unnest(%(places)s::text[], %(confirmed_at)s::timestamptz[]) c (place, confirmed_at)
 ), ended AS (
-  UPDATE songswap.erasures e SET ended_at = greatest(%(now)s, requested_at)
+  UPDATE songswap.erasures e SET
+    ended_at = greatest(least(%(now)s::timestamptz, clock_timestamp()), requested_at)
   WHERE erasure_id = %(erasure_id)s AND ended_at IS NULL AND NOT EXISTS (
     SELECT FROM songswap.erasure_places p LEFT JOIN confirmations c USING (place, confirmed_at)
     WHERE p.erasure_id = e.erasure_id AND p.place NOT IN ('warehouse', 's3') AND c.place IS NULL
