@@ -12,12 +12,13 @@ import psycopg
 from songswap.alerts import due_notices
 from songswap.alerts.notices import LOOK, Notice
 from songswap.pipelines.due import Due, Refreshed
-from songswap.warehouse import notices
+from songswap.warehouse import erasures, notices
 
 _DAILY = timedelta(hours=23, minutes=30)
 
 _SOON = "has to be erased soon: user "
 _NOW = "has to be erased now: user "
+_BACK = "rows of an erased user are back: user "
 _TOO_MANY = "too many users are gone at once"
 
 
@@ -41,6 +42,7 @@ def due(
     if due_now:
         sentences.append(due_notices.due_now([user.user_id for user in due_now]))
     sentences += _held_back(connection, found, now)
+    sentences += _back(connection, now)
     return [Notice(LOOK, sentence) for sentence in sentences]
 
 
@@ -77,3 +79,15 @@ def _held_back(connection: psycopg.Connection, found: Refreshed, now: datetime) 
     if sent is None or sent.at <= now - _DAILY:
         notices.record(connection, _TOO_MANY, now)
         yield due_notices.too_many_gone(len(found.gone), found.archived or 0)
+
+
+def _back(connection: psycopg.Connection, now: datetime) -> Iterator[str]:
+    """Say once of each erased user that rows are there again."""
+    back, said = erasures.back(connection), notices.find_all(connection, _BACK)
+    for gone in said.keys() - {str(user_id) for user_id in back}:
+        notices.forget(connection, f"{_BACK}{gone}")
+    new = [user_id for user_id in back if str(user_id) not in said]
+    for user_id in new:
+        notices.record(connection, f"{_BACK}{user_id}", now)
+    if new:
+        yield due_notices.rows_are_back(new)

@@ -80,6 +80,11 @@ def record_renewed(connection: psycopg.Connection, now: datetime) -> None:
     connection.execute(_SQL["record_renewed"], {"now": now})
 
 
+def back(connection: psycopg.Connection) -> list[int]:
+    """Return erased users who are in ``"Users"`` again, though the account went: from a backup."""
+    return [user_id for (user_id,) in connection.execute(_SQL["back"])]
+
+
 def in_force_since(connection: psycopg.Connection, user_id: int) -> datetime | None:
     """Return when the erasure that is in force was requested; None where none is."""
     row = connection.execute(_SQL["in_force"], {"user_id": user_id}).fetchone()

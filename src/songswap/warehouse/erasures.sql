@@ -8,12 +8,14 @@ FROM songswap.erasures WHERE user_id = ANY (%(users)s)
 GROUP BY user_id
 
 -- name: record_renewed
--- Other tokens than at the request are a new authorization. While the last sweep is made, also again after a
--- host that came back late, there is no ended_at: it would delete what is new.
+-- Other tokens than at the request are a new authorization, where the account was kept. Who has none signs up
+-- with a new id: rows with the old one come from a backup, and their tokens may be older ones. While the last
+-- sweep is made, also again after a host that came back late, there is no ended_at: it would delete what is
+-- new.
 UPDATE songswap.erasures e SET
   renewed_at = greatest(least(%(now)s::timestamptz, clock_timestamp()), e.ended_at)
 FROM "SpotifyTokens" t
-WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL
+WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL AND e.keeps_account
   AND t.refresh_token IS NOT NULL
   AND e.refresh_digest IS DISTINCT FROM sha256(convert_to(t.refresh_token, 'UTF8'))
 
@@ -145,6 +147,12 @@ FROM reopened r WHERE p.erasure_id = r.erasure_id AND p.place IN ('warehouse', '
 -- Those that are in force still, the oldest first.
 SELECT erasure_id, user_id, requested_at, reason, keeps_account, ended_at, renewed_at
 FROM songswap.erasures WHERE ended_at >= %(since)s AND renewed_at IS NULL ORDER BY erasure_id
+
+-- name: back
+-- Erased users without an account who are in "Users" again.
+SELECT user_id FROM songswap.erasures e JOIN "Users" u ON u.id = e.user_id
+WHERE e.ended_at IS NOT NULL AND e.renewed_at IS NULL AND NOT e.keeps_account
+ORDER BY user_id
 
 -- name: begin_again
 -- The last sweep, as something has come back. Without ended_at the user does not become one again meanwhile.
