@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from itertools import count, cycle, product
 from uuid import UUID
 
@@ -231,6 +232,42 @@ def test_load_that_is_at_work_when_the_erasure_begins(
             counts.add(int(place.partition('History"": ')[2].partition(",")[0]))
     stepper.close()
     assert counts == {30, 38}
+
+
+def store_tokens(connection: psycopg.Connection) -> None:
+    """The statements of `tokens.store`, which is asynchronous, for the user's new tokens."""
+    old = {"user_id": [USER], "old_digest": [sha256(b"refresh").digest()]}
+    new = {"access_token": [b"new access"], "refresh_token": [b"new refresh"]}
+    with connection.transaction():
+        params = {**old, **new, "expires_at": [AT], "now": AT}
+        connection.execute(tokens._SQL["store"], params)
+        connection.execute(tokens._SQL["end_exchanged"], old)
+        connection.execute(tokens._SQL["record_refreshed"], {"users": [USER], "now": AT})
+    with connection.transaction():
+        fits = {"users": [USER], "access": True, "refresh": True}
+        mirrored = [user_id for (user_id,) in connection.execute(tokens._SQL["mirror"], fits)]
+        done = {"users": mirrored, "problem": None}
+        connection.execute(tokens._SQL["record_mirrored"], done)
+
+
+def test_tokens_that_are_stored_meanwhile_never_cross_with_an_erasure(warehouse_dsn: str) -> None:
+    """Both take their locks in one order: neither is rolled back."""
+    fill(warehouse_dsn)
+    works = store_tokens, partial(erase_in_steps, keeps_account=True)
+    stepper = Stepper(warehouse_dsn)
+    with psycopg.connect(warehouse_dsn, autocommit=True) as observer:
+        tables = AllTables(observer, SERIAL)
+        tables.keep()
+        steps = stepper.run(works, []).steps
+        stored, erased = (
+            [step for step in steps if step.startswith(side)] for side in ("first: ", "second: ")
+        )
+        for before, until in product(range(2, len(stored)), range(1, len(erased) + 1)):
+            tables.restore()
+            turns = [FIRST] * before + [SECOND] * until + [FIRST] * 20 + [SECOND] * 200
+            done = stepper.run(works, turns)
+            assert not done.errors, (before, until, done.steps)
+    stepper.close()
 
 
 def without_erasures(rows: Rows) -> Rows:

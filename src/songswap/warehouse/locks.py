@@ -1,9 +1,11 @@
 """Locks of loads, for which a session may wait longer than for those of strangers.
 
     users ──▶ shards of the catalogue ──▶ artists ──▶ data_fixes ──▶ enrichment_queue
+    users ──▶ "SpotifyTokens" ──▶ erasures ──▶ tokens ──▶ token_exchanges ──▶ grants
 
 Every transaction takes its locks in this order, and those of one kind in the order of their keys:
-so no two wait for each other. None that has locked users takes a shard.
+so no two wait for each other. None that has locked users takes a shard. `grants.record_authorized`
+alone has tokens before users, by the foreign key of new grants, and is retried.
 """
 
 from collections.abc import Collection, Sequence
