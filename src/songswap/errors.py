@@ -33,6 +33,7 @@ SongSwapError
 ├── AlertError                 Discord did not accept a message
 │   └── UnknownToDiscord       no such webhook or message (404)
 ├── EraseRefused               there is nothing of this user to erase: nothing was done
+│   └── ErasureOutdated        what it was decided on holds no more: nothing was done
 ├── ExportRefused              not an export, or another user's: nothing was imported
 ├── HandOverFailed             a user's data was not handed over: no file was left
 ├── ConnectFailed              a user could not be connected: nothing was stored
@@ -236,6 +237,10 @@ class ConnectFailed(SongSwapError):
 
 class EraseRefused(SongSwapError):
     """A user cannot be erased; says why, and that nothing was."""
+
+
+class ErasureOutdated(EraseRefused):
+    """What the erasure of a user was decided on holds no more; says why."""
 
 
 class ExportRefused(SongSwapError):

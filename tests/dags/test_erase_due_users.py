@@ -82,6 +82,23 @@ def test_due_users_are_told_of_and_erased_if_set(airflow: Any, make_platform: Ma
     assert platform.rows(left) == [(tomorrow,), (later,)]
 
 
+def test_user_who_is_not_due_any_more_is_skipped(
+    airflow: Any, make_platform: MakePlatform, broken_copy: Callable[..., Path]
+) -> None:
+    """As when the task that erases runs long after the list was made; the log says why."""
+    platform = loaded(make_platform)
+    user = platform.user_id("listener-0001")
+    revoke(platform, user, platform.clock() - timedelta(days=1))
+    before = plays(platform)
+    list_ = "to_erase = found.to_erase(now)"
+    late = broken_copy(("orchestration/due_erasure.py", list_, "to_erase = found.users"))
+    run = airflow.run(DAG, platform, sources=late, SONGSWAP_ERASE_DUE="1")
+    assert run["tasks"] == {**GREEN, "erase[0]": "skipped"}
+    assert f"User {user} does not have to be erased any more" in run["log"]
+    assert plays(platform) == before
+    assert platform.rows("SELECT FROM songswap.erasures") == []
+
+
 def test_emptied_table_of_users_erases_nothing(airflow: Any, make_platform: MakePlatform) -> None:
     """Also with the setting, and on the day: a message asks for a human."""
     platform = loaded(make_platform, users=5)

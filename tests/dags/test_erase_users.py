@@ -112,6 +112,24 @@ def test_rejected_erasure_does_nothing(airflow: Any, make_platform: MakePlatform
     assert platform.rows("SELECT FROM songswap.erasures") == []
 
 
+def test_old_approval_is_refused(
+    airflow: Any, make_platform: MakePlatform, broken_copy: Callable[..., Path]
+) -> None:
+    """Of a user who has authorized since the counts that were approved."""
+    platform = loaded(make_platform, users=1)
+    user = platform.user_id("listener-0001")
+    before = remains(platform, user)
+    now = '"previewed_at": utc_now().isoformat()'
+    old = broken_copy((FILE, now, '"previewed_at": "2026-01-01T00:00:00+00:00"'))
+    with answering(airflow, "Approve"):
+        run = airflow.run(DAG, platform, conf={"users": [user]}, sources=old)
+    assert run["tasks"]["erase[0]"] == "failed"
+    assert remains(platform, user) == before
+    (message,) = platform.messages()
+    description = message["embeds"][0]["description"]
+    assert f"User {user} has authorized the app again since 2026-01-01 00:00 UTC" in description
+
+
 def test_erasure_that_nobody_approves_is_red(airflow: Any, make_platform: MakePlatform) -> None:
     """In a sentence, after the time; nothing was done, and nobody is asked again."""
     platform = loaded(make_platform, users=1)

@@ -350,6 +350,25 @@ def test_each_user_is_told_once_at_each_stage(make_platform: MakePlatform) -> No
         assert notices.find_all(connection, "has to be erased ") == {}
 
 
+def test_rows_that_are_back_are_told(make_platform: MakePlatform) -> None:
+    """Those of an erased user, from a backup with an older token: nothing is polled."""
+    platform = make_platform(users=3)
+    platform.load()
+    user = platform.user_id("listener-0001")
+    erase(platform, user)
+    platform.execute("UPDATE \"SpotifyTokens\" SET refresh_token = 'older' WHERE id = %s", user)
+    platform.advance(hours=1)
+    assert platform.load()["polled"] == 2
+    assert platform.rows("SELECT renewed_at FROM songswap.erasures") == [(None,)]
+    (sentence,) = say(platform, refresh(platform))
+    assert sentence.startswith(f'User {user} has rows in "Users" again after all was erased')
+    assert say(platform, refresh(platform)) == []
+    delete_users(platform, "listener-0001")
+    assert say(platform, refresh(platform)) == []
+    with connect(platform.settings.warehouse_dsn) as connection:
+        assert notices.find_all(connection, "rows of an erased user") == {}
+
+
 def test_who_is_erased_by_itself_is_told_a_day_before(make_platform: MakePlatform) -> None:
     """And not on the day: then it is done."""
     platform = make_platform(users=4)

@@ -178,12 +178,30 @@ def test_table_of_the_web_app_that_keeps_the_user(settings: Settings, action: st
     execute(settings, "INSERT INTO playlists VALUES (%s)", USER)
     receipt = erase_now(settings)
     assert receipt.waiting[0].startswith("Table public.playlists refers to user 12")
-    assert set(erase.look(settings, USER).rows) == {"Users"}
+    assert set(erase.look(settings, USER).rows) == {"Users", "SpotifyTokens"}
     assert removed(receipt)["History"] == 30
     execute(settings, "DELETE FROM playlists")
     receipt = erase_now(settings)
     assert removed(receipt)["Users"] == 1
     assert receipt.waiting == [erase.NO_KEY]
+
+
+def test_account_that_cannot_go_is_kept_after_all(settings: Settings) -> None:
+    """With the sign-in: the other way out that is named."""
+    execute(settings, 'CREATE TABLE playlists (owner integer REFERENCES "Users")')
+    execute(settings, "INSERT INTO playlists VALUES (%s)", USER)
+    first = erase_now(settings)
+    assert "or erase with --keep-account" in first.waiting[0]
+    receipt = erase_now(settings, keeps_account=True)
+    assert receipt.erasure.keeps_account
+    assert receipt.waiting == [erase.NO_KEY], "the warehouse is done"
+    assert erase.look(settings, USER).rows == {"Users": 1, "SpotifyTokens": 1}
+
+
+def test_account_that_is_gone_is_not_kept(settings: Settings) -> None:
+    """The receipt says what has happened."""
+    erase_now(settings)
+    assert not erase_now(settings, keeps_account=True).erasure.keeps_account
 
 
 def test_trigger_that_keeps_rows(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """An erasure that is killed at any step, made twice at once, or meets a load: nothing is left, and
 the receipt adds up."""
 
+import asyncio
 import os
 import pickle
 import subprocess
@@ -8,8 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from itertools import count, cycle, product
+from uuid import UUID
 
 import killed_erasure
 import obstore
@@ -25,9 +29,9 @@ from warehouse_work import import_export, in_turn, load
 from songswap.dev.stack.object_store import ObjectStore
 from songswap.pipelines import erase
 from songswap.settings import Archive, Settings
-from songswap.warehouse import erasures, user_rows
-from songswap.warehouse.connection import connect
-from songswap.warehouse.locks import lock_users
+from songswap.warehouse import erasures, tokens, user_rows
+from songswap.warehouse.connection import connect, connect_async
+from songswap.warehouse.locks import lock_to_erase, lock_users
 
 OBJECTS = {
     f"history/{kind}/user{user}/user{user}_{number}.json": b"{}" * number
@@ -36,6 +40,7 @@ OBJECTS = {
     for number in (1, 2)
 }
 FIRST, SECOND = 0, 1
+SPOOL = UUID(int=1)
 
 SERIAL = {"songswap.erasures": {"erasure_id"}, "songswap.erasure_places": {"erasure_id"}}
 """Numbers that go on where one was taken back."""
@@ -229,8 +234,70 @@ def test_load_that_is_at_work_when_the_erasure_begins(
     assert counts == {30, 38}
 
 
+def store_tokens(connection: psycopg.Connection) -> None:
+    """The statements of `tokens.store`, which is asynchronous, for the user's new tokens."""
+    old = {"user_id": [USER], "old_digest": [sha256(b"refresh").digest()]}
+    new = {"access_token": [b"new access"], "refresh_token": [b"new refresh"]}
+    with connection.transaction():
+        params = {**old, **new, "expires_at": [AT], "now": AT}
+        connection.execute(tokens._SQL["store"], params)
+        connection.execute(tokens._SQL["end_exchanged"], old)
+        connection.execute(tokens._SQL["record_refreshed"], {"users": [USER], "now": AT})
+    with connection.transaction():
+        fits = {"users": [USER], "access": True, "refresh": True}
+        mirrored = [user_id for (user_id,) in connection.execute(tokens._SQL["mirror"], fits)]
+        done = {"users": mirrored, "problem": None}
+        connection.execute(tokens._SQL["record_mirrored"], done)
+
+
+def test_tokens_that_are_stored_meanwhile_never_cross_with_an_erasure(warehouse_dsn: str) -> None:
+    """Both take their locks in one order: neither is rolled back."""
+    fill(warehouse_dsn)
+    works = store_tokens, partial(erase_in_steps, keeps_account=True)
+    stepper = Stepper(warehouse_dsn)
+    with psycopg.connect(warehouse_dsn, autocommit=True) as observer:
+        tables = AllTables(observer, SERIAL)
+        tables.keep()
+        steps = stepper.run(works, []).steps
+        stored, erased = (
+            [step for step in steps if step.startswith(side)] for side in ("first: ", "second: ")
+        )
+        for before, until in product(range(2, len(stored)), range(1, len(erased) + 1)):
+            tables.restore()
+            turns = [FIRST] * before + [SECOND] * until + [FIRST] * 20 + [SECOND] * 200
+            done = stepper.run(works, turns)
+            assert not done.errors, (before, until, done.steps)
+    stepper.close()
+
+
 def without_erasures(rows: Rows) -> Rows:
     return {name: rows[name] for name in rows.keys() - SERIAL.keys()}
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+async def test_claim_of_tokens_while_a_user_is_deleted(warehouse_dsn: str, cut_off: bool) -> None:
+    """The user is gone, and the others of the batch are polled."""
+    fill(warehouse_dsn)
+    with psycopg.connect(warehouse_dsn) as eraser:
+        eraser.execute("DELETE FROM songswap.cut_off_exchanges")
+        if not cut_off:
+            eraser.execute("DELETE FROM songswap.token_exchanges")
+        eraser.execute("UPDATE songswap.token_exchanges SET spool_id = %s", [SPOOL])
+        eraser.commit()
+        lock_to_erase(eraser, USER)
+        async with await connect_async(warehouse_dsn) as batch:
+            known = {USER: "access", OTHER: "access"}
+            at = timedelta(minutes=1), AT
+            claiming = asyncio.ensure_future(tokens.claim(batch, known, 7, SPOOL, *at))
+            with psycopg.connect(warehouse_dsn, autocommit=True) as observer:
+                waits = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+                while observer.execute(waits, [batch.info.backend_pid]).fetchone() != (True,):
+                    assert not claiming.done()
+                    await asyncio.sleep(0.01)
+            eraser.execute('DELETE FROM "Users" WHERE id = %s', [USER])
+            eraser.commit()
+            claim = await claiming
+    assert (set(claim.mine), claim.gone) == ({OTHER}, {USER})
 
 
 def test_loads_go_on_beside_a_large_erasure(warehouse_dsn: str) -> None:

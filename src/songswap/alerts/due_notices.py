@@ -35,6 +35,16 @@ def due_now(users: Sequence[int]) -> str:
     )
 
 
+def rows_are_back(users: Sequence[int]) -> str:
+    """Return a sentence about erased users of whom rows are there again."""
+    return (
+        f'{_named(users)} {_has(users)} rows in "Users" again after all was erased, as from a'
+        " backup that was restored. Nothing of them is polled or loaded. Run `songswap erase USER`"
+        " for each to remove the rows. Who comes back signs up anew, and gets another id. This is"
+        " said once for each user."
+    )
+
+
 def too_many_gone(gone: int, archived: int) -> str:
     """Return a sentence about so many users gone that the table of users may be wrong.
 

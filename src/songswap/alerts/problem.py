@@ -86,6 +86,7 @@ WHAT_TO_DO = {
     "EraseRefused": (
         "Look the user's id up: `songswap grants --state active`. Nothing was removed."
     ),
+    "ErasureOutdated": "If the user still has to be erased, start `erase_users` again.",
     "ExportRefused": (
         "Repair or replace the named file, or have the user download the export again. Then start"
         " the import again: no run does it by itself, and nothing is loaded twice."

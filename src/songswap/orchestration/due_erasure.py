@@ -45,7 +45,8 @@ def find_due() -> list[dict[str, Any]]:
         Those whose day has come, and of whom `announce` told before today, for
         `songswap.orchestration.erasure.erase`; nobody, unless ``SONGSWAP_ERASE_DUE`` is set.
     """
-    settings, now = read_settings(), utc_now()
+    settings = read_settings()
+    now = due.not_ahead(settings, utc_now())
     found = due.refresh(settings, now)
     with connect(settings.warehouse_dsn) as connection:
         to_erase = found.to_erase(now, due_notices.told_before(connection, now))

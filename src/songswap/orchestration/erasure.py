@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowRescheduleException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from songswap.clock import utc_now
-from songswap.errors import EraseRefused, RunFailed, SettingsError
+from songswap.errors import EraseRefused, ErasureOutdated, RunFailed, SettingsError
 from songswap.orchestration.connections import read_settings
 from songswap.orchestration.params import parse_users
 from songswap.pipelines import erase as erasing
@@ -36,6 +36,7 @@ def preview(params: Mapping[str, Any]) -> list[dict[str, Any]]:
             "No user was named: write the ids into the param users, as 12, 13. Nothing was done."
         )
     settings, keeps_account = read_settings(), params["keep_account"]
+    asked = {"keeps_account": keeps_account, "previewed_at": utc_now().isoformat()}
     units, refused = [], []
     for user_id in dict.fromkeys(users):
         try:
@@ -45,7 +46,7 @@ def preview(params: Mapping[str, Any]) -> list[dict[str, Any]]:
             continue
         sentence = _sentence(found)
         log.info("%s", sentence)
-        units.append({"user": user_id, "keeps_account": keeps_account, "sentence": sentence})
+        units.append({"user": user_id, "sentence": sentence, **asked})
     if refused:
         raise RunFailed("\n".join(refused), [("EraseRefused", sentence) for sentence in refused])
     return units
@@ -58,14 +59,27 @@ def erase(unit: Mapping[str, Any]) -> dict[str, Any]:
         ``user``, ``erasure`` (its id, by which the receipt is found), and ``asked_at``.
 
     Raises:
+        AirflowSkipException: the user was due, and is not any more.
         EraseRefused: there is nothing of the user.
+        ErasureOutdated: the user has authorized again since the preview that was approved.
         WarehouseUnavailable, SchemaOutdated, WarehouseRefused: what was done until then stays.
     """
     settings = read_settings()
     reason, user_id = unit.get("reason", "request"), unit["user"]
-    erasure_id = erasing.request(
-        settings, user_id, keeps_account=unit["keeps_account"], reason=reason
-    )
+    previewed_at = unit.get("previewed_at")
+    try:
+        erasure_id = erasing.request(
+            settings,
+            user_id,
+            keeps_account=unit["keeps_account"],
+            reason=reason,
+            approved_at=datetime.fromisoformat(previewed_at) if previewed_at else None,
+        )
+    except ErasureOutdated as error:
+        if reason != erasing.DUE:
+            raise
+        log.warning("%s", error)
+        raise AirflowSkipException(str(error)) from error
     log_receipt(erasing.proceed(settings, erasure_id))
     return {"user": user_id, "erasure": erasure_id, "asked_at": utc_now().isoformat()}
 

@@ -52,8 +52,8 @@ _NOT_RETRIED = (
     "LoadIncomplete",
     "RunFailed",
     "EraseRefused",
+    "ErasureOutdated",
     "ExportRefused",
-    "EraseRefused",
 )
 
 

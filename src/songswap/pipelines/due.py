@@ -86,6 +86,12 @@ def refresh(settings: Settings, now: datetime) -> Refreshed:
     return Refreshed(users, None if archived is None else len(archived))
 
 
+def not_ahead(settings: Settings, now: datetime) -> datetime:
+    """Return the time by which to erase: by the warehouse's clock where ours is ahead."""
+    with connect(settings.warehouse_dsn) as connection:
+        return disconnects.not_ahead(connection, now)
+
+
 def _archived_users(settings: Settings) -> list[int] | None:
     if settings.library:
         users = ArchiveReader(settings.library).users()

@@ -12,13 +12,14 @@ import psycopg
 from songswap.alerts import due_notices
 from songswap.alerts.notices import LOOK, Notice
 from songswap.pipelines.due import MOST_A_DAY, Due, Refreshed
-from songswap.warehouse import notices
+from songswap.warehouse import erasures, notices
 from songswap.warehouse.disconnects import GONE, REVOKED
 
 _DAILY = timedelta(hours=23, minutes=30)
 
 _SOON = "has to be erased soon: user "
 _NOW = "has to be erased now: user "
+_BACK = "rows of an erased user are back: user "
 _TOO_MANY = "too many users have to be erased at once: "
 _REST = "more users have to be erased than a run does"
 
@@ -46,6 +47,7 @@ def due(
         sentences.append(due_notices.due_now([user.user_id for user in due_now]))
     sentences += _held_back(connection, found, now)
     sentences += _rest(connection, len(found.due_now(now)) if by_itself else 0, now)
+    sentences += _back(connection, now)
     return [Notice(LOOK, sentence) for sentence in sentences]
 
 
@@ -118,3 +120,15 @@ def _is_daily(connection: psycopg.Connection, subject: str, is_true: bool, now: 
         return False
     notices.record(connection, subject, now)
     return True
+
+
+def _back(connection: psycopg.Connection, now: datetime) -> Iterator[str]:
+    """Say once of each erased user that rows are there again."""
+    back, said = erasures.back(connection), notices.find_all(connection, _BACK)
+    for gone in said.keys() - {str(user_id) for user_id in back}:
+        notices.forget(connection, f"{_BACK}{gone}")
+    new = [user_id for user_id in back if str(user_id) not in said]
+    for user_id in new:
+        notices.record(connection, f"{_BACK}{user_id}", now)
+    if new:
+        yield due_notices.rows_are_back(new)

@@ -24,14 +24,15 @@ from songswap.errors import (
     WarehouseBusy,
     WarehouseRefused,
 )
+from songswap.pipelines.erase_conditions import require_approved, require_due, require_rights
 from songswap.pipelines.receipts import Preview as Preview
 from songswap.pipelines.receipts import Receipt as Receipt
 from songswap.settings import Settings
-from songswap.warehouse import erasures, rights, spools, user_rows
+from songswap.warehouse import erasures, spools, user_rows
 from songswap.warehouse.connection import connect
 from songswap.warehouse.erasures import S3, WAREHOUSE
 from songswap.warehouse.error_translation import translate
-from songswap.warehouse.locks import lock_users
+from songswap.warehouse.locks import lock_to_erase
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.retry import retried
 
@@ -43,6 +44,8 @@ NO_KEY = (
     " connection SongSwap_S3_Erase (AIRFLOW_CONN_SONGSWAP_S3_ERASE) with one that may, below"
     " history/."
 )
+
+DUE = "due"
 
 _OF_S3 = (ArchiveError, ArchiveNotErased, ArchiveUnreadable)
 
@@ -83,6 +86,7 @@ def request(
     *,
     keeps_account: bool = False,
     reason: str = "request",
+    approved_at: datetime | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> int:
     """Record that a user is to be erased, in force at once; return the erasure's id.
@@ -92,22 +96,35 @@ def request(
 
     Args:
         keeps_account: leave the user's row of ``"Users"``, and the sign-in.
-        reason: ``request`` or ``due``.
+        reason: ``request``, or ``due``: then an erasure that is in force is left as it is.
+        approved_at: as of when somebody has decided on it, where that may be long ago.
 
     Raises:
         EraseRefused: there is no such user.
+        ErasureOutdated: the user is not due any more, or has authorized again since then.
         WarehouseRefused: the login lacks rights, which the text names.
         WarehouseUnavailable, SchemaOutdated: nothing was recorded.
     """
     with connect(settings.warehouse_dsn) as connection:
         require_schema(connection)
-        _require_rights(connection, keeps_account=keeps_account)
+        if reason == DUE and (going_on := _in_force(connection, user_id)):
+            return going_on
+        require_rights(connection, keeps_account=keeps_account)
         rows = _require_user(settings, connection, user_id)
         has_rows = bool(user_rows.to_delete(rows, keeps_account=keeps_account))
+        now = clock()
+
+        def require() -> None:
+            if reason == DUE:
+                require_due(connection, user_id, settings.erase_after, now)
+            if approved_at:
+                require_approved(connection, user_id, approved_at)
+
         return _request(
             connection,
             user_id,
-            clock(),
+            now,
+            require,
             keeps_account=keeps_account,
             reason=reason,
             has_rows=has_rows,
@@ -119,13 +136,15 @@ def _request(
     connection: psycopg.Connection,
     user_id: int,
     now: datetime,
+    require: Callable[[], None],
     *,
     keeps_account: bool,
     reason: str,
     has_rows: bool,
 ) -> int:
     with connection.transaction():
-        lock_users(connection, [user_id])
+        lock_to_erase(connection, user_id)
+        require()
         return erasures.request(
             connection,
             user_id,
@@ -276,17 +295,10 @@ def _receipt(connection: psycopg.Connection, erasure_id: int) -> Receipt:
     return Receipt(erasure, tuple(erasures.places(connection, erasure_id)))
 
 
-def _require_rights(connection: psycopg.Connection, *, keeps_account: bool) -> None:
-    needed = {
-        table: needed
-        for table, needed in rights.NEEDED_TO_ERASE.items()
-        if not (keeps_account and table in user_rows.ACCOUNT)
-    }
-    if grants := rights.missing_grants(connection, needed):
-        raise WarehouseRefused(
-            "The login of SongSwap_RDS lacks rights that erasing a user needs. Nothing was done."
-            f" Have the tables' owner run: {'; '.join(grants)}"
-        )
+def _in_force(connection: psycopg.Connection, user_id: int) -> int | None:
+    """Return the id of the erasure of a user that is in force; None where none is."""
+    found = erasures.of_user(connection, user_id)
+    return next((each.erasure_id for each in found if each.renewed_at is None), None)
 
 
 def _require_user(

@@ -11,6 +11,8 @@ from songswap.warehouse.sql import scalar, statements
 
 REVOKED, GONE = "revoked", "gone"
 
+_RULES = ("record_revoked", "record_gone")
+
 _SQL = statements("disconnects.sql")
 
 
@@ -54,15 +56,29 @@ def refresh(
             gone stays as it was then.
         days: from the beginning of a disconnect until its user has to be erased.
     """
-    params = {"archived": list(archived or ()), "days": days, "now": now}
+    params = {"archived": list(archived or ()), "only": None, "days": days, "now": now}
     with connection.transaction():
         found = [
-            user_id
-            for name in ("record_revoked", "record_gone")
-            for (user_id,) in connection.execute(_SQL[name], params)
+            user_id for name in _RULES for (user_id,) in connection.execute(_SQL[name], params)
         ]
         is_listed = archived is not None
         connection.execute(_SQL["forget"], {"found": found, "is_listed": is_listed})
+
+
+def not_ahead(connection: psycopg.Connection, now: datetime) -> datetime:
+    """Return the time by our clock, or by the server's where ours is ahead."""
+    moment: datetime = scalar(connection.execute(_SQL["not_ahead"], {"now": now}))
+    return moment
+
+
+def is_due(connection: psycopg.Connection, user_id: int, days: timedelta, now: datetime) -> bool:
+    """Return whether a user whom `refresh` has listed has to be erased still, by the same rules.
+
+    Call it when the user is locked: nobody authorizes again between this and the request.
+    """
+    params = {"archived": [user_id], "only": user_id, "days": days, "now": now}
+    listed = [row for name in _RULES for row in connection.execute(_SQL[name], params)]
+    return bool(listed) and bool(scalar(connection.execute(_SQL["is_due"], params)))
 
 
 def find(connection: psycopg.Connection) -> list[Due]:

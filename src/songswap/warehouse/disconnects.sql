@@ -8,7 +8,8 @@ SELECT user_id, 'revoked', since, since + %(days)s
 FROM (
   SELECT r.user_id, coalesce(r.refused_at, d.since, %(now)s) AS since
   FROM songswap.grants r LEFT JOIN songswap.disconnects d ON d.user_id = r.user_id
-  WHERE r.state = 'revoked' AND r.ask_again_at IS NULL AND r.refusals > 1
+  WHERE (%(only)s::integer IS NULL OR r.user_id = %(only)s)
+    AND r.state = 'revoked' AND r.ask_again_at IS NULL AND r.refusals > 1
     AND r.unanswered_at IS NULL
     AND NOT EXISTS (
       SELECT FROM "SpotifyTokens" t WHERE t.id = r.user_id
@@ -50,6 +51,16 @@ WHERE NOT d.user_id = ANY (%(found)s) AND (
     SELECT FROM songswap.erasures e WHERE e.user_id = d.user_id AND e.renewed_at IS NULL
   )
 )
+
+-- name: not_ahead
+-- A clock of ours that is ahead counts as the server's.
+SELECT least(%(now)s::timestamptz, clock_timestamp())
+
+-- name: is_due
+-- Whether the day (UTC) by which a user has to be erased has come, by the same clock.
+SELECT coalesce(bool_or((due_at AT TIME ZONE 'UTC')::date
+  <= (least(%(now)s::timestamptz, clock_timestamp()) AT TIME ZONE 'UTC')::date), false)
+FROM songswap.disconnects WHERE user_id = %(only)s
 
 -- name: find
 -- The first to be erased first.

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from songswap.warehouse.retry import retried
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 
 WAREHOUSE, S3 = "warehouse", "s3"
 """The places that are no host's spool."""
@@ -80,10 +80,24 @@ def record_renewed(connection: psycopg.Connection, now: datetime) -> None:
     connection.execute(_SQL["record_renewed"], {"now": now})
 
 
+def back(connection: psycopg.Connection) -> list[int]:
+    """Return erased users who are in ``"Users"`` again, though the account went: from a backup."""
+    return [user_id for (user_id,) in connection.execute(_SQL["back"])]
+
+
 def in_force_since(connection: psycopg.Connection, user_id: int) -> datetime | None:
     """Return when the erasure that is in force was requested; None where none is."""
     row = connection.execute(_SQL["in_force"], {"user_id": user_id}).fetchone()
     return row[0] if row else None
+
+
+def has_authorized_since(connection: psycopg.Connection, user_id: int, since: datetime) -> bool:
+    """Return whether a user is known to have authorized the app again after a time.
+
+    Call it when the user is locked for an erasure.
+    """
+    params = {"user_id": user_id, "since": since}
+    return bool(scalar(connection.execute(_SQL["authorized_since"], params)))
 
 
 def request(

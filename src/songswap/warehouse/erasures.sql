@@ -1,4 +1,5 @@
--- Erasures of users, and their places.
+-- Erasures of users, and their places. A clock of ours that is ahead counts as the server's: else what a user
+-- hears after coming back would count as from before.
 
 -- name: not_loadable
 -- Of these users: those whose erasure is in force (NULL), and since when the data of others is theirs again.
@@ -7,11 +8,14 @@ FROM songswap.erasures WHERE user_id = ANY (%(users)s)
 GROUP BY user_id
 
 -- name: record_renewed
--- Other tokens than at the request are a new authorization. While the last sweep is made, also again after a
--- host that came back late, there is no ended_at: it would delete what is new.
-UPDATE songswap.erasures e SET renewed_at = greatest(%(now)s, e.ended_at)
+-- Other tokens than at the request are a new authorization, where the account was kept. Who has none signs up
+-- with a new id: rows with the old one come from a backup, and their tokens may be older ones. While the last
+-- sweep is made, also again after a host that came back late, there is no ended_at: it would delete what is
+-- new.
+UPDATE songswap.erasures e SET
+  renewed_at = greatest(least(%(now)s::timestamptz, clock_timestamp()), e.ended_at)
 FROM "SpotifyTokens" t
-WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL
+WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL AND e.keeps_account
   AND t.refresh_token IS NOT NULL
   AND e.refresh_digest IS DISTINCT FROM sha256(convert_to(t.refresh_token, 'UTF8'))
 
@@ -19,16 +23,31 @@ WHERE t.id = e.user_id AND e.renewed_at IS NULL AND e.ended_at IS NOT NULL
 -- When the erasure of a user that is in force was requested.
 SELECT requested_at FROM songswap.erasures WHERE user_id = %(user_id)s AND renewed_at IS NULL
 
+-- name: authorized_since
+-- Whether a user has authorized the app again since a time, as far as that is known. Other tokens than at
+-- the request of an erasure that is in force, and was requested later, came after it.
+SELECT EXISTS (
+    SELECT FROM songswap.erasures e LEFT JOIN "SpotifyTokens" t ON t.id = e.user_id
+    WHERE e.user_id = %(user_id)s AND (e.renewed_at > %(since)s
+      OR e.renewed_at IS NULL AND e.ended_at IS NOT NULL AND e.requested_at >= %(since)s
+        AND t.refresh_token IS NOT NULL
+        AND e.refresh_digest IS DISTINCT FROM sha256(convert_to(t.refresh_token, 'UTF8')))
+  ) OR EXISTS (
+    SELECT FROM songswap.grants WHERE user_id = %(user_id)s AND authorized_at > %(since)s
+  )
+
 -- name: request
 -- The row of tokens is locked: what the pipeline is about to store there is the same authorization.
 -- The one that is in force goes on. One that has ended begins again where the account is to go after all,
--- the user has authorized again since, or rows have come back, as from a backup.
+-- the user has authorized again since, or rows have come back, as from a backup. Before its end the account
+-- may be kept after all, while it is there.
 INSERT INTO songswap.erasures AS e (user_id, requested_at, reason, keeps_account, refresh_digest)
-VALUES (%(user_id)s, %(now)s, %(reason)s, %(keeps_account)s, (
+VALUES (%(user_id)s, least(%(now)s::timestamptz, clock_timestamp()), %(reason)s, %(keeps_account)s, (
   SELECT sha256(convert_to(refresh_token, 'UTF8')) FROM "SpotifyTokens" WHERE id = %(user_id)s FOR UPDATE
 ))
 ON CONFLICT (user_id) WHERE renewed_at IS NULL DO UPDATE SET
-  keeps_account = e.keeps_account AND EXCLUDED.keeps_account,
+  keeps_account = EXCLUDED.keeps_account AND (e.keeps_account OR e.ended_at IS NULL
+    AND EXISTS (SELECT FROM "Users" u WHERE u.id = EXCLUDED.user_id)),
   ended_at = CASE
     WHEN %(has_rows)s OR e.keeps_account AND NOT EXCLUDED.keeps_account
       OR EXCLUDED.refresh_digest <> e.refresh_digest
@@ -129,6 +148,12 @@ FROM reopened r WHERE p.erasure_id = r.erasure_id AND p.place IN ('warehouse', '
 SELECT erasure_id, user_id, requested_at, reason, keeps_account, ended_at, renewed_at
 FROM songswap.erasures WHERE ended_at >= %(since)s AND renewed_at IS NULL ORDER BY erasure_id
 
+-- name: back
+-- Erased users without an account who are in "Users" again.
+SELECT user_id FROM songswap.erasures e JOIN "Users" u ON u.id = e.user_id
+WHERE e.ended_at IS NOT NULL AND e.renewed_at IS NULL AND NOT e.keeps_account
+ORDER BY user_id
+
 -- name: begin_again
 -- The last sweep, as something has come back. Without ended_at the user does not become one again meanwhile.
 WITH begun AS (
@@ -145,7 +170,8 @@ RETURNING p.place
 WITH confirmations AS (
   SELECT * FROM unnest(%(places)s::text[], %(confirmed_at)s::timestamptz[]) c (place, confirmed_at)
 ), ended AS (
-  UPDATE songswap.erasures e SET ended_at = greatest(%(now)s, requested_at)
+  UPDATE songswap.erasures e SET
+    ended_at = greatest(least(%(now)s::timestamptz, clock_timestamp()), requested_at)
   WHERE erasure_id = %(erasure_id)s AND ended_at IS NULL AND NOT EXISTS (
     SELECT FROM songswap.erasure_places p LEFT JOIN confirmations c USING (place, confirmed_at)
     WHERE p.erasure_id = e.erasure_id AND p.place NOT IN ('warehouse', 's3') AND c.place IS NULL

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import psycopg
 
 from songswap.warehouse import erasures
+from songswap.warehouse.retry import retried
 from songswap.warehouse.runs import Users
 from songswap.warehouse.sql import scalar, statements
 from songswap.warehouse.tokens import decode
@@ -40,6 +41,7 @@ class Credentials(NamedTuple):
         return f"Credentials(user_id={self.user_id})"
 
 
+@retried
 def record_authorized(connection: psycopg.Connection, now: datetime) -> None:
     """Record tokens that the pipeline has not stored itself: their users authorized the app.
 

@@ -1,9 +1,11 @@
 """Locks of loads, for which a session may wait longer than for those of strangers.
 
     users ──▶ shards of the catalogue ──▶ artists ──▶ data_fixes ──▶ enrichment_queue
+    users ──▶ "SpotifyTokens" ──▶ erasures ──▶ tokens ──▶ token_exchanges ──▶ grants
 
 Every transaction takes its locks in this order, and those of one kind in the order of their keys:
-so no two wait for each other. None that has locked users takes a shard.
+so no two wait for each other. None that has locked users takes a shard. `grants.record_authorized`
+alone has tokens before users, by the foreign key of new grants, and is retried.
 """
 
 from collections.abc import Collection, Sequence
@@ -121,12 +123,16 @@ def lock_users(connection: psycopg.Connection, users: Collection[int]) -> dict[i
 
 
 def lock_to_erase(connection: psycopg.Connection, user_id: int) -> None:
-    """Lock a user, if there is one, also against new rows of any table that refer to the user.
+    """Lock a user, if there is one, and the tokens of the platform.
+
+    Also against new rows of any table that refer to the user.
 
     Raises:
         psycopg.errors.LockNotAvailable: as `lock_shards`.
     """
-    connection.execute(_SQL["lock_to_erase"], {"user_id": user_id, **_waits()})
+    params = {"user_id": user_id, **_waits()}
+    connection.execute(_SQL["lock_to_erase"], params)
+    connection.execute(_SQL["lock_tokens_to_erase"], params)
 
 
 def lock_migrations(connection: psycopg.Connection) -> None:

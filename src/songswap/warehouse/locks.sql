@@ -26,6 +26,10 @@ WITH locked AS MATERIALIZED (
 )
 SELECT count(*), set_config('lock_timeout', %(lock)s, true) FROM locked
 
+-- name: lock_tokens_to_erase
+-- After the user: who adds a row has ended by then. The web app does not replace what is looked at.
+SELECT FROM "SpotifyTokens" WHERE id = %(user_id)s FOR UPDATE
+
 -- name: lock_shards
 -- In order, before any of them changes.
 WITH locked AS MATERIALIZED (

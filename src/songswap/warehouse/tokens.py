@@ -105,6 +105,7 @@ async def claim(
     """
     params = {"users": list(known), "holder": holder, "lease": lease, "now": now}
     async with connection.transaction():
+        await connection.execute(_SQL["hold_users"], params)
         await connection.execute(_SQL["record_cut_off"], params)
         rows = await (await connection.execute(_SQL["claim"], params)).fetchall()
         claimed = {user_id for (user_id,) in rows}

@@ -1,5 +1,10 @@
 -- Users' newest tokens, and the claims to exchange them.
 
+-- name: hold_users
+-- Until the end of the transaction: one of them who is deleted meanwhile would break the foreign keys of the
+-- rows of all.
+SELECT FROM "Users" WHERE id = ANY (%(users)s) ORDER BY id FOR KEY SHARE
+
 -- name: record_cut_off
 -- The spool of each holder whose claim the next statement takes over: the token's successor may be there.
 -- Both compare with now(), the beginning of their transaction, and so find the same claims expired.

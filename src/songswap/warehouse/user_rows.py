@@ -29,6 +29,7 @@ ACCOUNT = TOKENS, USERS = "SpotifyTokens", "Users"
 """The tables that `Erasure.keeps_account` leaves alone."""
 
 _PARTS = {HISTORY: "delete_some_plays", STREAMS: "delete_some_streams"}
+# In the order in which `tokens.store` locks them.
 _REST = {
     HISTORY: "delete_plays",
     STREAMS: "delete_streams",
@@ -36,10 +37,10 @@ _REST = {
     "songswap.rejected_items": "delete_rejected_items",
     "songswap.imports": "delete_imports",
     "songswap.polls": "delete_polls",
-    "songswap.grants": "delete_grants",
     "songswap.tokens": "delete_tokens",
     "songswap.token_exchanges": "delete_token_exchanges",
     "songswap.cut_off_exchanges": "delete_cut_off_exchanges",
+    "songswap.grants": "delete_grants",
     "songswap.disconnects": "delete_disconnects",
 }
 _NAMING = {
@@ -153,10 +154,14 @@ def _delete_rest(connection: psycopg.Connection, erasure: Erasure) -> str | None
         }
         refusal = None
         if not erasure.keeps_account:
-            removed[TOKENS] = connection.execute(_SQL["delete_platform_tokens"], params).rowcount
             try:
+                # Both or none: who keeps the account after all can sign in.
                 with connection.transaction():
-                    removed[USERS] = connection.execute(_SQL["delete_user"], params).rowcount
+                    account = {
+                        TOKENS: connection.execute(_SQL["delete_platform_tokens"], params).rowcount,
+                        USERS: connection.execute(_SQL["delete_user"], params).rowcount,
+                    }
+                removed |= account
             except _REFUSALS as error:
                 refusal = _refusal(error, erasure.user_id)
         _record(connection, erasure, removed)
