@@ -91,6 +91,7 @@ WHAT_TO_DO = {
         "Repair or replace the named file, or have the user download the export again. Then start"
         " the import again: no run does it by itself, and nothing is loaded twice."
     ),
+    "HandOverFailed": "Start `songswap export` again; nothing was written.",
     "ConnectFailed": "Start `songswap connect` again.",
     "Interrupted": (
         "Nothing, unless what stopped it goes on: the next run fetches the rest; clearing the task"
