@@ -27,7 +27,9 @@ _COUNTS = {
 
 
 def export(
-    user: Annotated[int, typer.Argument(min=0, help="The user's id in the warehouse.")],
+    user: Annotated[
+        int, typer.Argument(min=0, metavar="USER", help="The user's id in the warehouse.")
+    ],
     to: Annotated[
         Path | None,
         typer.Option(
