@@ -90,7 +90,7 @@ def test_user_who_is_not_due_any_more_is_skipped(
     user = platform.user_id("listener-0001")
     revoke(platform, user, platform.clock() - timedelta(days=1))
     before = plays(platform)
-    list_ = "to_erase = found.to_erase(now)"
+    list_ = "to_erase = found.to_erase(now, due_notices.told_before(connection, now))"
     late = broken_copy(("orchestration/due_erasure.py", list_, "to_erase = found.users"))
     run = airflow.run(DAG, platform, sources=late, SONGSWAP_ERASE_DUE="1")
     assert run["tasks"] == {**GREEN, "erase[0]": "skipped"}
