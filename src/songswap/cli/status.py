@@ -187,9 +187,9 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name.title(), f"{total:,}{f': {shares}' if shares else ''}"
     requests = report["requests"]
     if requests["last_day"]:
-        limit = f", room for {requests['users_an_hour']:,} users an hour"
-        served = limit if requests["users_an_hour"] is not None else ""
-        yield "Requests", f"{requests['last_day']:,} in the last 24 hours{served}"
+        served = requests["users_an_hour"]
+        limit = f", room for {served:,} users an hour" if served is not None else ""
+        yield "Requests", f"{requests['last_day']:,} in the last 24 hours{limit}"
 
 
 def _age(oldest: Mapping[str, Any]) -> str:

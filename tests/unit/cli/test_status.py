@@ -115,3 +115,10 @@ def test_zeros_are_left_out() -> None:
         "Plays none",
         "More songswap status --all",
     ]
+
+
+def test_limits_that_are_not_known_are_left_out() -> None:
+    """As in a new deployment: Spotify has refused nothing yet."""
+    unknown = dict.fromkeys(("per_window", "per_day", "users_an_hour"))
+    lines = shown(FULL | {"requests": {"last_day": 36} | unknown})
+    assert "Requests     36 in the last 24 hours" in [line.rstrip() for line in lines]
