@@ -143,6 +143,12 @@ class Demo:
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
+    def shown(self, name: str) -> str:
+        """What ``songswap NAME`` prints for people."""
+        done = self._command(name)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def _command(self, line: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603  (our own command)
             ["/bin/sh", "-c", f'. ../state/environment; "{self.installed}" {line}'],
@@ -250,6 +256,8 @@ def test_demo_from_start_to_stop(
         checks = demo.command("check")
         assert {step["ok"] for steps in checks.values() for step in steps} == {True}
         assert demo.command("status")["plays"] == len(demo.history())
+        for name in ("status", "status --all", "grants", "spool list", "spool hosts"):
+            assert demo.shown(name)
         assert demo.command("replay")["known"] > 0
 
         # The api-server says that a run has ended before the dag-processor tells of it.

@@ -24,7 +24,7 @@ _OWN_MACHINE = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2:
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _REDIRECTED = ("127.0.0.1:0", "error following redirect", "non-2xx status code: 3")
-_ADDRESS = re.compile(r"https?://\S+")
+_ADDRESS = re.compile(r"[\"']?https?://\S+")
 
 
 def open_store(where: settings.Archive) -> S3Store:
