@@ -42,6 +42,11 @@ def test_nobody_is_due_before_the_day(
     """Nor on the list of a run that erases."""
     platform = make_platform(users=4, real_time=True)
     platform.load()
+    # Engineers were told of the user: only then anybody is erased.
+    platform.execute(
+        "INSERT INTO songswap.notices (subject, sent_at) VALUES (%s, now() - interval '1 day')",
+        "has to be erased soon: user 1",
+    )
     due(platform, days_ago=4)
     monkeypatch.setattr(
         due_erasure, "read_settings", lambda: replace(platform.settings, erases_due=True)
