@@ -11,6 +11,9 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
+_FUNCTIONS = {"current_tokens": "0007", "grant_states": "0006", "users_to_poll": "0012"}
+"""The functions that it replaces, and the version that made each as it is before."""
+
 
 def upgrade() -> None:
     op.get_bind().exec_driver_sql(Path(__file__).with_name("0014_pipeline.sql").read_text())
@@ -28,4 +31,13 @@ def downgrade() -> None:
             " --receipts --json'), delete these rows from songswap.erasures, and erase the users"
             " again once this version is back."
         )
+    for function, version in _FUNCTIONS.items():
+        op.get_bind().exec_driver_sql(_as_in(version, function))
     op.get_bind().exec_driver_sql(Path(__file__).with_name("0014_back.sql").read_text())
+
+
+def _as_in(version: str, function: str) -> str:
+    """Return the statement that makes a function as an earlier version has it."""
+    sql = Path(__file__).with_name(f"{version}_pipeline.sql").read_text()
+    begin = sql.index(f"FUNCTION songswap.{function}(")
+    return f"CREATE OR REPLACE {sql[begin : sql.index('$$;', begin)]}$$"
