@@ -1,16 +1,11 @@
 """Users with rows in every table that can have some, and their erasure, killed at any step.
 
-``killed_erasure.py SETTINGS``: the settings as a pickle. Reads numbers, a line each. For each, a
-process erases `USER` and is killed before its step of that number. Writes how it ended: 0 where
-there were fewer steps, else minus the signal. A step is a statement, a COMMIT, or, before and
-after, a listing or removal in S3. Where the settings have S3, steps are numbered from the first of
-these on.
+``killed_erasure.py SETTINGS``: the settings as a pickle; see `killed_processes`. A step is a
+statement, a COMMIT, or, before and after, a listing or removal in S3. Where the settings have S3,
+steps are numbered from the first of these on.
 """
 
-import itertools
-import os
 import pickle
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psycopg
+from killed_processes import dying_before, serve
 from stepping import Cursor, SteppedSession
 
 from songswap.pipelines import erase
@@ -121,12 +117,12 @@ def removed(receipt: Receipt, place: str = "warehouse") -> dict[str, int]:
 
 def kill_before(number: int, *, in_s3: bool) -> None:
     """Have this process killed before its step of this number, see the module."""
-    numbers = itertools.count(1)
+    die = dying_before(number)
     has_begun = not in_s3
 
     def step(_: str = "") -> None:
-        if has_begun and next(numbers) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if has_begun:
+            die("")
 
     class Session(SteppedSession):
         @classmethod
@@ -157,13 +153,12 @@ def main(pickled: str) -> None:
     """See the module."""
     settings = pickle.loads(bytes.fromhex(pickled))  # noqa: S301 - the test's own
     user_rows._ROWS_AT_ONCE = ROWS_AT_ONCE
-    for line in sys.stdin:
-        if (process := os.fork()) == 0:
-            kill_before(int(line), in_s3=settings.eraser is not None)
-            erase_now(settings)
-            os._exit(0)
-        _, status = os.waitpid(process, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+
+    def work(number: int) -> None:
+        kill_before(number, in_s3=settings.eraser is not None)
+        erase_now(settings)
+
+    serve(work)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,13 @@
 """Work on a warehouse in processes that SIGKILL ends: ``killed_work.py DSN NAME``.
 
-Reads numbers, a line each. For each, a process does the work of that name and is killed before its
-step of that number. Writes how it ended: 0 where the work had fewer steps, else minus the signal.
+See `killed_processes`; the steps are those of the session.
 """
 
-import itertools
-import os
-import signal
 import sys
 
 from contradictions import HEARD, NEW, OLD, RENAMED, Z, song
-from stepping import SteppedSession, open_session
+from killed_processes import dying_before, serve
+from stepping import open_session
 from warehouse_work import enrich_artists, enrich_tracks, import_export, load
 
 WORKS = {
@@ -22,27 +19,15 @@ WORKS = {
 }
 
 
-def kill_before(number: int, session: SteppedSession) -> None:
-    """Have this process killed before the session's step of this number."""
-    steps = itertools.count(1)
-
-    def step(_: str) -> None:
-        if next(steps) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    session.before_step = step
-
-
 def main(dsn: str, name: str) -> None:
     """See the module."""
-    for line in sys.stdin:
-        if (process := os.fork()) == 0:
-            session = open_session(dsn)
-            kill_before(int(line), session)
-            WORKS[name](session)
-            os._exit(0)
-        _, status = os.waitpid(process, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+
+    def work(number: int) -> None:
+        session = open_session(dsn)
+        session.before_step = dying_before(number)
+        WORKS[name](session)
+
+    serve(work)
 
 
 if __name__ == "__main__":

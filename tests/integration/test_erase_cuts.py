@@ -2,12 +2,8 @@
 the receipt adds up."""
 
 import asyncio
-import os
 import pickle
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -21,6 +17,7 @@ import psycopg
 import pytest
 from all_tables import AllTables, Rows, difference
 from killed_erasure import AT, OTHER, USER, erase_now, fill, removed, settings_of
+from killed_processes import killing
 from obstore.store import S3Store
 from spotify_json import track
 from stepping import Stepper, Work
@@ -80,30 +77,6 @@ def keys(store: S3Store) -> set[str]:
     return {found["path"] for part in obstore.list(store) for found in part}
 
 
-@contextmanager
-def killing(settings: Settings) -> Iterator[Callable[[int], int]]:
-    """Erases in processes, each killed before the step of a number; gives how it ended."""
-    process = subprocess.Popen(  # noqa: S603 - our own script
-        [sys.executable, killed_erasure.__file__, pickle.dumps(settings).hex()],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        text=True,
-    )
-    assert process.stdin
-    assert process.stdout
-    numbers, results = process.stdin, process.stdout
-
-    def kill_before(step: int) -> int:
-        print(step, file=numbers, flush=True)
-        return int(results.readline())
-
-    try:
-        yield kill_before
-    finally:
-        process.communicate()
-
-
 def test_killed_before_any_step_in_the_warehouse(warehouse_dsn: str) -> None:
     """Whoever starts it again gets the same tables, and the same receipt."""
     fill(warehouse_dsn)
@@ -131,7 +104,7 @@ def kill_everywhere(settings: Settings, restore: Callable[[], None]) -> int:
     """
     with (
         psycopg.connect(settings.warehouse_dsn, autocommit=True) as observer,
-        killing(settings) as kill_before,
+        killing(killed_erasure.__file__, pickle.dumps(settings).hex()) as kill_before,
     ):
         tables = AllTables(observer, SERIAL)
         tables.keep()

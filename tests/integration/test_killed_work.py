@@ -1,11 +1,6 @@
 """SIGKILL before any step of a load, an import or an enrichment costs nothing: the next gives the
 same tables."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import count
 
 import killed_work
@@ -13,36 +8,13 @@ import psycopg
 import pytest
 from all_tables import AllTables, difference
 from contradictions import NEW, OLD
+from killed_processes import killing
 from warehouse_work import load
 
 from songswap.warehouse.connection import connect
 
 KNOWN = load({1: {minute + 20: track for minute, track in (OLD | NEW).items()}})
 """What an enrichment needs before it: tracks."""
-
-
-@contextmanager
-def killing(dsn: str, name: str) -> Iterator[Callable[[int], int]]:
-    """Does a work in processes, each killed before the step of a number; gives how it ended."""
-    process = subprocess.Popen(  # noqa: S603 - our own script
-        [sys.executable, killed_work.__file__, dsn, name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        text=True,
-    )
-    assert process.stdin
-    assert process.stdout
-    numbers, results = process.stdin, process.stdout
-
-    def kill_before(step: int) -> int:
-        print(step, file=numbers, flush=True)
-        return int(results.readline())
-
-    try:
-        yield kill_before
-    finally:
-        process.communicate()
 
 
 @pytest.mark.parametrize("name", killed_work.WORKS)
@@ -53,7 +25,7 @@ def test_killed_before_any_step(warehouse_dsn: str, name: str) -> None:
     with (
         psycopg.connect(warehouse_dsn, autocommit=True) as observer,
         connect(warehouse_dsn) as connection,
-        killing(warehouse_dsn, name) as kill_before,
+        killing(killed_work.__file__, warehouse_dsn, name) as kill_before,
     ):
         observer.execute('INSERT INTO "Users" SELECT n, n, n, n FROM generate_series(1, 2) n')
         if "enrichment" in name:
