@@ -1,6 +1,6 @@
 """A whole hourly load: the DAG with LocalExecutor on real parts, and the same steps in one process.
 
-The simulated Spotify shares the cores: its 2 to 5 ms per response are part of every duration.
+The simulated Spotify shares the cores: its 2 ms per response are part of every duration.
 """
 
 from collections import defaultdict
