@@ -40,7 +40,7 @@ def run(folder: Path, on_progress: OnProgress) -> Iterator[Measurement]:
             for users in dict.fromkeys((_FEW, _SHARED, _MANY)):
                 on_progress(f"{users:,} users, no limit")
                 unlimited[users] = _loaded(site, airflow, users)
-            # Not the first run of an Airflow, which is 5 s longer than those of all other hours.
+            # Not the first run of an Airflow, whose api-server then imports for some seconds.
             on_progress(f"{_USERS:,} users, {_PER_30_S // 30} requests/s, {_LATENCY_MS} ms")
             limited = _loaded(site, airflow, _USERS, _PER_30_S, _LATENCY_MS)
             yield from _against_the_limit(limited)
