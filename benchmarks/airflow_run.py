@@ -5,7 +5,7 @@ that one Airflow can load one world after the other. Its listeners are those of 
 200,000 tracks, 60 days, responses of at most 50 plays. Their access tokens have just expired, as in
 every hour: a user costs one token and one page.
 
-The simulator shares the cores: its 2 to 5 ms per response are part of every duration.
+The simulator shares the cores: its 2 ms per response are part of every duration.
 """
 
 import os

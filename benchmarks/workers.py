@@ -1,6 +1,6 @@
 """More workers: the DAG with CeleryExecutor on one worker process, and on two.
 
-There is no rate limit. The workers share two cores with the simulated Spotify (2 to 5 ms a
+There is no rate limit. The workers share two cores with the simulated Spotify (2 ms a
 response), PostgreSQL and Airflow: more cores would show a larger speedup.
 """
 

@@ -5,12 +5,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from factories import MakePlatform, Platform
 
 from songswap.errors import QuotaReserved, RunFailed
 from songswap.storage.spool import Spool
 from songswap.warehouse.limits.budgets import Budget, Priority
+from songswap.warehouse.sql import statements
 
 LEARNED = "SELECT per_window, per_day FROM songswap.budgets"
 COUNTED = "SELECT sum(requests) FROM songswap.requests WHERE span = %s"
@@ -62,7 +64,7 @@ def test_window_is_shared_by_rank(make_platform: MakePlatform) -> None:
             await one.close()
         return found
 
-    assert asyncio.run(draw()) == [84, 24, 12, 0]
+    assert asyncio.run(draw()) == [84, 30, 6, 0]
     assert platform.rows(COUNTED, "hour") == [(120,)]
 
 
@@ -81,12 +83,13 @@ def refuse_after(platform: Platform, number: int, wait: timedelta = timedelta())
     return learned
 
 
-def a_window_later(platform: Platform) -> None:
-    """Let a window go by in which nothing is asked."""
+def later(platform: Platform, windows: int = 1) -> None:
+    """Let windows go by in which nothing is asked."""
     platform.execute(
         "UPDATE songswap.budgets SET closed_until = NULL,"
-        " window_changed_at = window_changed_at - interval '61 minutes',"
-        " window_learned_at = window_learned_at - interval '61 minutes'"
+        " window_changed_at = window_changed_at - b.passed,"
+        " window_learned_at = window_learned_at - b.passed FROM (SELECT %s AS passed) b",
+        windows * timedelta(minutes=61),
     )
     platform.execute("DELETE FROM songswap.requests WHERE span = 'second'")
 
@@ -101,22 +104,51 @@ async def until_full(platform: Platform) -> int:
 
 def test_window_is_learned(make_platform: MakePlatform) -> None:
     """A refusal tells what Spotify takes, unless it came after few requests; a window without one
-    lets a twentieth more be tried, and a refusal of that is learned from again."""
+    lets a hundredth more be tried, and a refusal of that is learned from again."""
     platform = make_platform(users=0)
     assert refuse_after(platform, 10) is None
     # Of the ten, as many were granted again as were given back: a lease is part of the window.
     first = refuse_after(platform, 140, timedelta(seconds=30))
-    assert 0.9 * 150 <= first <= 0.9 * 160
+    assert 0.96 * 150 <= first <= 0.96 * 160
     assert asyncio.run(until_full(platform)) == 0, "a short wait is everybody's"
-    a_window_later(platform)
-    grown = -(-21 * first // 20)
+    later(platform)
+    grown = -(-101 * first // 100)
     assert asyncio.run(until_full(platform)) == grown
     assert platform.rows(LEARNED) == [(grown, None)]
-    a_window_later(platform)
+    later(platform)
     again = refuse_after(platform, 120)
-    assert 0.9 * 120 <= again <= 0.9 * 130
+    assert 0.96 * 120 <= again <= 0.96 * 130
     assert asyncio.run(until_full(platform)) == 0, "it does not grow in the window of a refusal"
     assert platform.rows(LEARNED) == [(again, None)]
+
+
+def test_limit_that_must_have_grown_is_tried_in_larger_steps(make_platform: MakePlatform) -> None:
+    """Ten windows after a refusal, a twentieth more is tried in each."""
+    platform = make_platform(users=0)
+    first = refuse_after(platform, 120)
+    later(platform, 11)
+    assert asyncio.run(until_full(platform)) == -(-105 * first // 100)
+
+
+def test_second_leaves_the_window_little_by_little(make_platform: MakePlatform) -> None:
+    """Of seconds that have begun to leave it, one every 10 ms, half of the requests count."""
+    platform = make_platform(users=0)
+    app, hour = platform.settings.spotify.client_id, timedelta(hours=1)
+    platform.execute(
+        "INSERT INTO songswap.requests (app, span, at, priority, requests)"
+        " SELECT %s, 'second', clock_timestamp() - interval '1 hour' + n * interval '10 ms', 0, 1"
+        " FROM generate_series(-100, 30000) n",
+        app,
+    )
+    params = {"app": app, "priority": 0, "window": hour, "now": platform.clock()}
+    whole = (
+        "SELECT count(*) FROM songswap.requests WHERE at > clock_timestamp() - interval '1 hour'"
+    )
+    with psycopg.connect(platform.settings.warehouse_dsn) as connection:
+        [(before,)] = connection.execute(whole)
+        [(used, *_)] = connection.execute(statements("limits/budgets.sql")["used"], params)
+        [(after,)] = connection.execute(whole)
+    assert after + 45 <= used <= before + 55
 
 
 def test_refusal_is_learned_from_at_once(make_platform: MakePlatform) -> None:
@@ -137,7 +169,7 @@ def test_refusal_is_learned_from_at_once(make_platform: MakePlatform) -> None:
         await one.close()
 
     asyncio.run(while_waiting())
-    assert platform.rows(LEARNED) == [(108, None)]
+    assert platform.rows(LEARNED) == [(116, None)]
 
 
 def test_last_of_the_daily_quota_is_reserved_for_plays(make_platform: MakePlatform) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from functools import lru_cache
 from math import gcd, log
 from typing import Any
@@ -36,6 +37,7 @@ class MusicCatalogue:
         self.duration_ms = lru_cache(65_536)(self._duration_ms)
         self.names = lru_cache(65_536)(self._names)
         self._artist_link = lru_cache(16_384)(self._make_artist_link)
+        self._album = lru_cache(16_384)(self._make_album)
 
     def ranked(self, quantile: float) -> int:
         """Return the track at a quantile, in [0, 1), of all plays, the most popular first."""
@@ -63,7 +65,7 @@ class MusicCatalogue:
     def album_of(self, track: int) -> tuple[int, int, int]:
         """Return the album of a track, the track's number on it from 1, and the album's length."""
         cycle, offset = divmod(track, _CYCLE)
-        position = max(n for n, start in enumerate(_ALBUM_STARTS) if start <= offset)
+        position = bisect(_ALBUM_STARTS, offset) - 1
         first = cycle * _CYCLE + _ALBUM_STARTS[position]
         length = min(_ALBUM_SIZES[position], self.size - first)
         return cycle * len(_ALBUM_SIZES) + position, track - first + 1, length
@@ -83,14 +85,14 @@ class MusicCatalogue:
     def track(self, index: int) -> Json:
         """Return the full track object."""
         rng = draw.stream(self._seed, "track", index)
-        album, number, _ = self.album_of(index)
-        markets = _markets(draw.share(self._seed, "markets", album))
+        album_number, position, length = self.album_of(index)
+        album = self._album(album_number, length)
         ident = self.track_id(index)
         preview = f"https://p.scdn.co/mp3-preview/{rng.getrandbits(160):040x}"
         return {
-            "album": self._album(album, index, markets),
+            "album": album,
             "artists": [self._artist_link(artist) for artist in self.artists_of(index)],
-            "available_markets": markets,
+            "available_markets": album["available_markets"],
             "disc_number": 1,
             "duration_ms": self.duration_ms(index),
             "explicit": rng.random() < 0.15,
@@ -102,16 +104,15 @@ class MusicCatalogue:
             "name": names.title(rng),
             "popularity": self.popularity(index),
             "preview_url": preview if rng.random() < 0.1 else None,
-            "track_number": number,
+            "track_number": position,
             "type": "track",
             "uri": f"spotify:track:{ident}",
         }
 
-    def _album(self, album: int, track: int, markets: list[str]) -> Json:
+    def _make_album(self, album: int, length: int) -> Json:
         """Return the album object within a track object; one in 50 has no image."""
         rng = draw.stream(self._seed, "album", album)
         ident = self.album_id(album)
-        length = self.album_of(track)[2]
         art = f"{rng.getrandbits(96):024x}"
         images = [
             {"height": side, "url": f"https://i.scdn.co/image/{prefix}{art}", "width": side}
@@ -122,7 +123,7 @@ class MusicCatalogue:
         return {
             "album_type": "single" if length == 1 else "album",
             "artists": [self._artist_link(self.lead_artist(album))],
-            "available_markets": markets,
+            "available_markets": _markets(draw.share(self._seed, "markets", album)),
             "external_urls": {"spotify": f"https://open.spotify.com/album/{ident}"},
             "href": f"https://api.spotify.com/v1/albums/{ident}",
             "id": ident,

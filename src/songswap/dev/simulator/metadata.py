@@ -9,12 +9,11 @@ from typing import Literal
 import msgspec
 
 from songswap.dev.simulator.catalogue import Json, MusicCatalogue, features, full_artist
-from songswap.dev.simulator.gzip_join import Part, compressed
 from songswap.dev.simulator.recorded import RecordedListener, RecordedMetadata
 
 Mode = Literal["extended", "development"]
 
-_CACHED_TRACKS = 16_384  # about 5 kB each
+_CACHED_TRACKS = 16_384  # about 4 kB each
 _encode = msgspec.json.encode
 
 
@@ -39,14 +38,14 @@ class MetadataLookup:
                 # A short artist object, as tracks have it, never replaces a full one.
                 if _is_full(artist) or not _is_full(self._artists.get(ident, {})):
                     self._artists[ident] = artist
-        self.track_part = lru_cache(_CACHED_TRACKS)(self._track_part)
+        self.encoded_track = lru_cache(_CACHED_TRACKS)(self._encode_track)
 
     def track(self, ident: str, mode: Mode) -> bytes | None:
         """Return the track object of an id, or None if the id is unknown."""
         if ident in self._tracks:
             return _encode(_track_for(mode, self._tracks[ident]))
         index = self._catalogue.track_index(ident)
-        return None if index is None else self.track_part(index, mode).raw
+        return None if index is None else self.encoded_track(index, mode)
 
     def artist(self, ident: str, mode: Mode) -> bytes | None:
         """Return the artist object of an id, or None if the id is unknown."""
@@ -72,8 +71,8 @@ class MetadataLookup:
         index = self._catalogue.track_index(ident)
         return None if index is None else self._catalogue.features(index)
 
-    def _track_part(self, index: int, mode: Mode) -> Part:
-        return compressed(_encode(_track_for(mode, self._catalogue.track(index))))
+    def _encode_track(self, index: int, mode: Mode) -> bytes:
+        return _encode(_track_for(mode, self._catalogue.track(index)))
 
 
 def _is_full(artist: Json) -> bool:

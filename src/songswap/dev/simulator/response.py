@@ -27,15 +27,13 @@ class FeedPage:
 class Response:
     """A status, a body and headers, and what the ledger needs to know once it is sent.
 
-    gzipped: the body as a gzip file, if one is at hand.
-    page: the plays in a body of recently-played.
+    page: the plays in a body of recently-played, which is sent as gzip where that is accepted.
     refresh_token: the refresh token in the body.
     """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    gzipped: bytes | None = None
     page: FeedPage | None = None
     refresh_token: str | None = None
 

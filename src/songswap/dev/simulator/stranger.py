@@ -10,7 +10,6 @@ import os
 
 from aiohttp import web
 
-from songswap.dev.simulator.gzip_join import joined, stored
 from songswap.dev.simulator.response import Response, json_response
 from songswap.dev.simulator.simulation import Simulation
 
@@ -31,5 +30,5 @@ async def respond(sim: Simulation, request: web.Request) -> Response:
     listener = next(iter(sim.world.listeners.values()))
     newest = listener.newest(sim.clock.now())
     items = sim.world.items(listener, newest, sim.mode)
-    body, _ = joined([stored(b'{"items":['), *items, stored(b"]}")])
+    body = b'{"items":[%b]}' % items
     return Response(200, body, {"Content-Type": "application/json"})

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from songswap.dev.simulator.accounts import READ_EMAIL, READ_PRIVATE, READ_RECENTLY_PLAYED
-from songswap.dev.simulator.gzip_join import joined, stored
 from songswap.dev.simulator.ident import is_well_formed
 from songswap.dev.simulator.play import FEED_SIZE, SimulatedPlay
 from songswap.dev.simulator.response import (
@@ -104,9 +103,9 @@ async def recently_played(sim: Simulation, request: web.Request) -> Response:
     reachable = [play for play in newest if not sim.is_filtered(listener.id, play)]
     items = sim.world.items(listener, returned, sim.mode)
     rest = json_response(_paging(request, page, limit)).body
-    body, gzipped = joined([stored(b'{"items":['), *items, stored(b"]," + rest[1:])])
+    body = b'{"items":[%b],%b' % (items, rest[1:])
     feed_page = FeedPage(listener.id, reachable, returned)
-    return Response(200, body, {"Content-Type": JSON_TYPE}, gzipped, feed_page)
+    return Response(200, body, {"Content-Type": JSON_TYPE}, feed_page)
 
 
 def _paging(request: web.Request, page: list[SimulatedPlay], limit: int) -> dict[str, Any]:

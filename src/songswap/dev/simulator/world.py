@@ -10,7 +10,6 @@ import msgspec
 
 from songswap.dev.simulator.catalogue import MusicCatalogue
 from songswap.dev.simulator.clock import iso
-from songswap.dev.simulator.gzip_join import Part, stored
 from songswap.dev.simulator.ident import Ids
 from songswap.dev.simulator.listener import Listener
 from songswap.dev.simulator.metadata import MetadataLookup, Mode
@@ -61,24 +60,19 @@ class SimulatedWorld:
             return listener.track_id(play)
         return self.catalogue.track_id(play.track)
 
-    def items(
-        self, listener: AnyListener, plays: Sequence[SimulatedPlay], mode: Mode
-    ) -> list[Part]:
+    def items(self, listener: AnyListener, plays: Sequence[SimulatedPlay], mode: Mode) -> bytes:
         """Return plays as the encoded items of recently-played, separated by commas."""
         if isinstance(listener, RecordedListener):
-            return [stored(b",".join(listener.items[play.track] for play in plays))]
-        # One stored part closes an item and opens the next: half as many blocks as one for each.
-        parts, between_tracks = [], b""
-        for play in plays:
-            parts += [
-                stored(between_tracks + b'{"track":'),
-                self.metadata.track_part(play.track, mode),
-            ]
-            between_tracks = b',"played_at":"%b","context":%b},' % (
+            return b",".join(listener.items[play.track] for play in plays)
+        return b",".join(
+            b'{"track":%b,"played_at":"%b","context":%b}'
+            % (
+                self.metadata.encoded_track(play.track, mode),
                 iso(play.played_at).encode(),
                 self._context(play.context),
             )
-        return [*parts, stored(between_tracks[:-1])]
+            for play in plays
+        )
 
     def _encode_context(self, context: tuple[str, int] | None) -> bytes:
         if context is None:

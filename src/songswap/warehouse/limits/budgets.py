@@ -30,6 +30,9 @@ _LARGEST_LEASE = 50
 _LEASE_LIFE_S = 1.0
 """A lease expires before its requests would fall into another window."""
 
+_ROOM_COMES_S = 0.25
+"""How long to wait for room in a full window, which requests leave all the time."""
+
 _WITHOUT_S = 60.0
 """How long requests are sent without a budget when the warehouse cannot count them."""
 
@@ -49,8 +52,11 @@ class Priority(IntEnum):
     BACKFILL = 2
 
 
-SHARES = {Priority.PLAYS: 1.0, Priority.ENRICHMENT: 0.9, Priority.BACKFILL: 0.7}
-"""The share of a window and of a day that may be used when a request of the priority is sent."""
+WINDOW_SHARES = {Priority.PLAYS: 1.0, Priority.ENRICHMENT: 0.95, Priority.BACKFILL: 0.7}
+DAY_SHARES = {Priority.PLAYS: 1.0, Priority.ENRICHMENT: 0.9, Priority.BACKFILL: 0.7}
+"""The share of a window or a day that may be used when a request of the priority is sent. What a
+window has left for plays begins to come again in the next second, that of a day in the next hour.
+"""
 
 RESERVED = {Priority.ENRICHMENT: 0.1}
 """The share of a day that a priority may use however much the others have used: plays alone can use
@@ -135,8 +141,7 @@ class Budget:
         cursor = await connection.execute(_SQL["lock_and_grow"], params)
         per_window, per_day, closed_s = await cursor.fetchone() or (None, None, 0.0)
         cursor = await connection.execute(_SQL["used"], params)
-        in_window, in_day, own_in_day, full_s = await cursor.fetchone() or (0, 0, 0, 0.0)
-        share = SHARES[self._priority]
+        in_window, in_day, own_in_day = await cursor.fetchone() or (0, 0, 0)
         if per_day is not None and self._is_reserved(per_day, in_day, own_in_day):
             raise QuotaReserved(
                 f"Spotify takes about {per_day:,} requests a day of this app, and {in_day:,} were"
@@ -145,10 +150,10 @@ class Budget:
             )
         granted = self._wanted = min(2 * self._wanted, _LARGEST_LEASE)
         if per_window is not None:
-            room = int(share * per_window) - in_window
+            room = int(WINDOW_SHARES[self._priority] * per_window) - in_window
             granted = max(0, min(granted, room, max(1, per_window // 60)))
         if closed_s or not granted:
-            return float(min(_LEASE_LIFE_S, closed_s or full_s))
+            return float(min(_LEASE_LIFE_S, closed_s or _ROOM_COMES_S))
         self._lease_ends = asyncio.get_running_loop().time() + _LEASE_LIFE_S
         self._left = granted
         return await self._count(connection, granted)
@@ -156,7 +161,7 @@ class Budget:
     def _is_reserved(self, per_day: int, in_day: int, own_in_day: int) -> bool:
         """Whether the rest of the day is for more urgent requests; never for plays."""
         reserved = int(RESERVED.get(self._priority, 0.0) * per_day)
-        over = in_day >= SHARES[self._priority] * per_day and own_in_day >= reserved
+        over = in_day >= DAY_SHARES[self._priority] * per_day and own_in_day >= reserved
         return over and self._priority != Priority.PLAYS
 
     async def _count(self, connection: psycopg.AsyncConnection, granted: int) -> float:

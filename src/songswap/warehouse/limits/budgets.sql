@@ -1,13 +1,15 @@
 -- The budget of requests of an app.
 
 -- name: lock_and_grow
--- Locks the budget until the end of the transaction. After a window without a refusal the limit grows by a
--- twentieth; a day's limit grows as `songswap.limit_of_day` says.
+-- Locks the budget until the end of the transaction. After a window without a refusal the limit grows: by
+-- a hundredth for as long as Spotify's own is near, and by a twentieth once it must have grown. A day's
+-- limit grows as `songswap.limit_of_day` says.
 INSERT INTO songswap.budgets AS b (app) VALUES (%(app)s)
 ON CONFLICT (app) DO UPDATE SET
   per_window = CASE
     WHEN b.window_changed_at + %(window)s > clock_timestamp() THEN b.per_window
-    WHEN b.per_window < 100000 THEN ceil(1.05 * b.per_window)
+    WHEN b.per_window < 100000 THEN ceil(b.per_window
+      * CASE WHEN b.window_learned_at + 10 * %(window)s > clock_timestamp() THEN 1.01 ELSE 1.05 END)
   END,
   window_changed_at = CASE
     WHEN b.window_changed_at + %(window)s > clock_timestamp() THEN b.window_changed_at
@@ -17,13 +19,12 @@ RETURNING per_window, songswap.limit_of_day(per_day, day_learned_at, %(now)s),
   greatest(extract(epoch FROM closed_until - clock_timestamp()), 0)::float
 
 -- name: used
--- A second counts until all of it has left the window.
+-- The oldest second leaves the window little by little.
 SELECT
-  coalesce(sum(requests) FILTER (WHERE span = 'second'), 0),
+  coalesce(ceil(sum(requests * least(1, extract(epoch FROM at + interval '1 second' + %(window)s
+    - clock_timestamp()))) FILTER (WHERE span = 'second')), 0)::integer,
   coalesce(sum(requests) FILTER (WHERE span = 'hour'), 0),
-  coalesce(sum(requests) FILTER (WHERE span = 'hour' AND priority = %(priority)s), 0),
-  coalesce(extract(epoch FROM min(at) FILTER (WHERE span = 'second')
-    + interval '1 second' + %(window)s - clock_timestamp()), 0)::float
+  coalesce(sum(requests) FILTER (WHERE span = 'hour' AND priority = %(priority)s), 0)
 FROM songswap.requests
 WHERE app = %(app)s AND (
   span = 'second' AND at > clock_timestamp() - %(window)s - interval '1 second'
@@ -44,13 +45,13 @@ WHERE app = %(app)s AND (
   OR span = 'hour' AND at < %(now)s - interval '2 days')
 
 -- name: learn_window
--- The limit is a tenth less than the requests of the last window, by the first refusal in a window. A
--- refusal after few requests has another reason than their number.
+-- The limit is a twenty-fifth less than the requests of the last window, by the first refusal in a window.
+-- A refusal after few requests has another reason than their number.
 UPDATE songswap.budgets b SET
   closed_until = greatest(b.closed_until, clock_timestamp() + %(wait)s),
   window_changed_at = clock_timestamp(),
   per_window = CASE
-    WHEN l.learned THEN least(b.per_window, ceil(0.9 * l.taken))
+    WHEN l.learned THEN least(b.per_window, ceil(0.96 * l.taken))
     ELSE b.per_window
   END,
   window_learned_at = CASE WHEN l.learned THEN clock_timestamp() ELSE b.window_learned_at END
@@ -58,8 +59,10 @@ FROM (
   SELECT taken, taken >= %(few)s
     AND (o.window_learned_at + %(window)s > clock_timestamp()) IS NOT TRUE AS learned
   FROM songswap.budgets o CROSS JOIN (
-    SELECT coalesce(sum(requests), 0) - %(unspent)s AS taken FROM songswap.requests
-    WHERE app = %(app)s AND span = 'second' AND at > clock_timestamp() - %(window)s
+    SELECT coalesce(sum(requests * least(1, extract(epoch FROM at + interval '1 second' + %(window)s
+      - clock_timestamp()))), 0) - %(unspent)s AS taken
+    FROM songswap.requests
+    WHERE app = %(app)s AND span = 'second' AND at > clock_timestamp() - %(window)s - interval '1 second'
   ) t WHERE o.app = %(app)s
 ) l
 WHERE b.app = %(app)s
