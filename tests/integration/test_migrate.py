@@ -70,6 +70,19 @@ def test_empty_database_gets_all_tables(empty: str) -> None:
         assert cascades == (13, 13)
 
 
+def test_widest_image_of_a_track_is_found_without_sorting(warehouse_dsn: str) -> None:
+    """As the platform's query of a user's top tracks asks for it."""
+    with connect(warehouse_dsn) as connection, connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL enable_seqscan = off")
+        connection.execute("SET LOCAL enable_bitmapscan = off")
+        rows = connection.execute(
+            "EXPLAIN SELECT url FROM \"TrackImages\" WHERE id = 't' ORDER BY width DESC LIMIT 1"
+        )
+        plan = " ".join(line for (line,) in rows)
+    assert "songswap_track_images_id_width" in plan
+    assert "Sort" not in plan
+
+
 def test_tables_of_the_web_app_are_left_alone(empty: str) -> None:
     """A table that the web app has made keeps its columns, its rows and its indexes."""
     with connect(empty) as connection:

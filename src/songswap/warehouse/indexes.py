@@ -61,6 +61,13 @@ INDEXES = (
         ("duration_ms", "name"),
         "length and name of a track, read from the index alone",
     ),
+    Index(
+        "songswap_track_images_id_width",
+        "TrackImages",
+        ("id", "width"),
+        (),
+        "the widest image of a track",
+    ),
 )
 """The indexes that the first migration adds to tables that it creates itself. Columns that it
 includes in primary keys are left out: they would take a second index as large as the key."""

@@ -95,6 +95,8 @@ IF to_regclass('"TrackImages"') IS NULL THEN
     url varchar(240) NOT NULL,
     PRIMARY KEY (id, height, width)
   );
+  -- The widest image of a track, which is the one shown, is found without sorting.
+  CREATE INDEX songswap_track_images_id_width ON "TrackImages" (id, width);
 END IF;
 
 IF to_regclass('"TrackPreviews"') IS NULL THEN
