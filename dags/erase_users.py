@@ -39,7 +39,7 @@ from typing import Any
 from airflow.sdk import Param, dag, get_current_context, task
 
 from songswap.orchestration.approval import Approval
-from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
+from songswap.orchestration.dag_defaults import PIPELINE_DAG, described, users_param
 from songswap.orchestration.retries import LONGEST_TASK, ON_DEMAND_TIMEOUT
 
 BODY = """
@@ -83,15 +83,10 @@ def wait(asked: dict[str, Any]) -> None:
     dagrun_timeout=ON_DEMAND_TIMEOUT,
     tags=["songswap", "on demand"],
     params={
-        # With examples, the form has a text field; a conf may have a list, too.
-        "users": Param(
-            None,
-            type=["null", "string", "array"],
-            items={"type": "integer", "minimum": 0},
-            examples=["12", "12, 13"],
-            title="Users to erase",
-            description_md="Their ids, with commas: `12, 13`. `songswap erase --due` shows who has"
-            " to be erased, `songswap grants --state active` the ids of others.",
+        "users": users_param(
+            "Users to erase",
+            "`songswap erase --due` shows who has to be erased, `songswap grants --state active`"
+            " the ids of others.",
         ),
         "keep_account": Param(
             False,

@@ -38,7 +38,7 @@ from typing import Any
 from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
 
 from songswap.orchestration.assets import publish_catalogue, publish_plays
-from songswap.orchestration.dag_defaults import PIPELINE_DAG, described
+from songswap.orchestration.dag_defaults import PIPELINE_DAG, described, users_param
 from songswap.orchestration.retries import LONGEST_TASK, ON_DEMAND_TIMEOUT
 
 
@@ -73,15 +73,9 @@ def summarise(units: list[dict[str, int]]) -> dict[str, int]:
     dagrun_timeout=ON_DEMAND_TIMEOUT,
     tags=["songswap", "on demand"],
     params={
-        # With examples, the form has a text field; a conf may have a list, too.
-        "users": Param(
-            None,
-            type=["null", "string", "array"],
-            items={"type": "integer", "minimum": 0},
-            examples=["12", "12, 13"],
-            title="Users",
-            description_md="Their ids, with commas: `12, 13`. **Empty: all users in the archive.**"
-            " `songswap grants --state active` shows the ids.",
+        "users": users_param(
+            "Users",
+            "**Empty: all users in the archive.** `songswap grants --state active` shows the ids.",
         ),
         "from": Param(
             None,

@@ -62,6 +62,8 @@ LYING = {
     "Anna/my_spotify_data.zip": zipped(),
     "user16.zip.crdownload": b"PK",
     "user17.json": ROWS,
+    "user2147483647.zip": zipped(),
+    "user2147483648.zip": zipped(),
     "notes.txt": b"x",
     ".DS_Store": b"\x00",
 }
@@ -71,6 +73,7 @@ SKIPPED = [
     "user15 is empty",
     "user16.zip.crdownload is a download that was not finished",
     "user17.json is neither a zip nor in a user's folder",
+    "user2147483648.zip names no user",
 ]
 
 
@@ -91,14 +94,14 @@ def test_inbox_lists_exports_and_names_what_may_be_one(
         source = str(inbox)
     waiting = find_exports(source, key)
     assert waiting.skipped == SKIPPED
-    assert [package.user_id for package in waiting.packages] == [12, 13, 14]
+    assert [package.user_id for package in waiting.packages] == [12, 13, 14, 2**31 - 1]
     found = []
     for package in waiting.packages:
         folder = tmp_path / str(package.user_id)
         folder.mkdir()
         given = fetch_package(package, key, folder)
         found.append(len(find_sources(given, folder).files))
-    assert found == [1, 2, 1]
+    assert found == [1, 2, 1, 1]
     assert not [one for one in s3.got if one.endswith((".pdf", "/", "DS_Store"))]
 
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow.sdk import Param
+
 from songswap.orchestration.alerts import ALERTS
 from songswap.orchestration.known_errors import hide_known_stacks
 from songswap.orchestration.retries import TEST_RUN_TIMEOUT, retried, tried_once
@@ -25,6 +27,23 @@ TEST_DAG = {
     "dagrun_timeout": TEST_RUN_TIMEOUT,
 }
 """For DAGs that check something: they report the first result."""
+
+
+def users_param(title: str, more: str) -> Param:
+    """Return the param ``users``: ids as ``12, 13`` or, in a conf, as a list; None by default.
+
+    Args:
+        more: follows what its description says of the ids.
+    """
+    return Param(
+        None,
+        type=["null", "string", "array"],
+        items={"type": "integer", "minimum": 0},
+        # With examples, the form has a text field.
+        examples=["12", "12, 13"],
+        title=title,
+        description_md=f"Their ids, with commas: `12, 13`. {more}",
+    )
 
 
 def described(doc: str | None) -> dict[str, Any]:

@@ -8,49 +8,29 @@ work on a batch may archive a response of the user still, so the warehouse and S
 more after the last host.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
 from songswap.clock import utc_now
 from songswap.errors import (
     FIND_ID,
-    ArchiveError,
-    ArchiveNotErased,
-    ArchiveUnreadable,
     EraseRefused,
-    WarehouseBusy,
-    WarehouseRefused,
 )
 from songswap.pipelines.erase_conditions import require_approved, require_due, require_rights
+from songswap.pipelines.erase_sweep import NO_KEY as NO_KEY
+from songswap.pipelines.erase_sweep import OF_S3, Progress, Sweep, open_eraser
 from songswap.pipelines.receipts import Preview as Preview
 from songswap.pipelines.receipts import Receipt as Receipt
 from songswap.settings import Settings
 from songswap.warehouse import erasures, spools, user_rows
 from songswap.warehouse.connection import connect
-from songswap.warehouse.erasures import S3, WAREHOUSE
-from songswap.warehouse.error_translation import translate
 from songswap.warehouse.locks import lock_to_erase
 from songswap.warehouse.migrate import require_schema
 from songswap.warehouse.retry import retried
 
-if TYPE_CHECKING:
-    from songswap.storage.archive_eraser import ArchiveEraser
-
-NO_KEY = (
-    "No key may list and delete in the archive, so nothing of the user is removed there. Define the"
-    " connection SongSwap_S3_Erase (AIRFLOW_CONN_SONGSWAP_S3_ERASE) with one that may, below"
-    " history/."
-)
-
 DUE = "due"
-
-_OF_S3 = (ArchiveError, ArchiveNotErased, ArchiveUnreadable)
-
-Progress = Callable[[str, int, int], None]
-"""Receives a place, how much was removed there, and how much was found; 0 where that is unknown."""
 
 
 def look(settings: Settings, user_id: int, *, keeps_account: bool = False) -> Preview:
@@ -71,12 +51,12 @@ def look(settings: Settings, user_id: int, *, keeps_account: bool = False) -> Pr
 
 def _look_into_s3(settings: Settings, user_id: int) -> tuple[dict[str, int] | None, str | None]:
     """Count a user's objects, or say why that is not possible."""
-    eraser = _eraser(settings)
+    eraser = open_eraser(settings)
     if eraser is None:
         return None, NO_KEY
     try:
         return eraser.count(user_id)._asdict(), None
-    except _OF_S3 as error:
+    except OF_S3 as error:
         return None, str(error)
 
 
@@ -179,7 +159,7 @@ def proceed(
             # Under the lock: who had it before may have ended the erasure.
             receipt = _receipt(connection, erasure_id)
             if is_mine and receipt.erasure.ended_at is None:
-                _Sweep(settings, connection, turn, receipt, on_progress).sweep(clock)
+                Sweep(settings, connection, turn, receipt, on_progress).sweep(clock)
                 receipt = _receipt(connection, erasure_id)
         return receipt._replace(is_elsewhere=not is_mine and not receipt.is_complete)
 
@@ -199,93 +179,6 @@ def receipts(settings: Settings, user_id: int) -> list[Receipt]:
             Receipt(erasure, tuple(erasures.places(connection, erasure.erasure_id)))
             for erasure in erasures.of_user(connection, user_id)
         ]
-
-
-class _Sweep(NamedTuple):
-    """A sweep of the warehouse and S3; it is the last one if all hosts had confirmed before.
-
-    ``turn`` is the session that keeps other processes from it.
-    """
-
-    settings: Settings
-    connection: psycopg.Connection
-    turn: psycopg.Connection
-    receipt: Receipt
-    on_progress: Progress
-
-    def sweep(self, clock: Callable[[], datetime]) -> None:
-        """Remove what is there, and end the erasure after the last sweep."""
-        hosts = [place for place in self.receipt.places if place.is_spool]
-        if all([self.sweep_warehouse(), self.sweep_s3()]):
-            erasures.end(self.connection, self.receipt.erasure.erasure_id, hosts, clock())
-
-    def sweep_warehouse(self) -> bool:
-        """Delete the user's rows; return whether none is left."""
-        erasure = self.receipt.erasure
-        found = user_rows.count(self.connection, erasure.user_id)
-        total = sum(user_rows.to_delete(found, keeps_account=erasure.keeps_account).values())
-
-        def on_progress(deleted: int) -> None:
-            self.on_progress(WAREHOUSE, deleted, total)
-
-        try:
-            user_rows.delete(self.connection, erasure, on_progress)
-        except psycopg.Error as error:
-            problem = translate(error)
-            if not isinstance(problem, (WarehouseRefused, WarehouseBusy)):
-                raise
-            return self.fail(WAREHOUSE, problem)
-        except WarehouseRefused as error:
-            return self.fail(WAREHOUSE, error)
-        self.on_progress(WAREHOUSE, total, total)
-        return True
-
-    def sweep_s3(self) -> bool:
-        """Remove the user's objects; return whether none is left."""
-        eraser = _eraser(self.settings)
-        if eraser is None:
-            return self.fail(S3, NO_KEY)
-        erasure_id, user_id = self.receipt.erasure[:2]
-        try:
-            found = eraser.count(user_id)._asdict()
-            _begin(self.connection, erasure_id, found)
-
-            def on_progress(removed: int) -> None:
-                erasures.keep_turn(self.turn)
-                self.on_progress(S3, removed, found["objects"] + found["versions"])
-
-            removed = eraser.erase(user_id, on_progress)
-        except _OF_S3 as error:
-            return self.fail(S3, error)
-        _record(self.connection, erasure_id, removed._asdict(), None)
-        return True
-
-    def fail(self, place: str, problem: object) -> bool:
-        """Record why a place was not erased; false."""
-        erasures.fail(self.connection, self.receipt.erasure.erasure_id, place, str(problem))
-        return False
-
-
-def _begin(connection: psycopg.Connection, erasure_id: int, found: Mapping[str, int]) -> None:
-    """Record what is found in S3, and what a removal that was cut off had removed by then.
-
-    What was archived in between makes that less: S3 has no transactions.
-    """
-    before = erasures.found(connection, erasure_id, S3) or {}
-    removed = {kind: max(0, number - found.get(kind, 0)) for kind, number in before.items()}
-    _record(connection, erasure_id, removed, found)
-
-
-@retried
-def _record(
-    connection: psycopg.Connection,
-    erasure_id: int,
-    removed: Mapping[str, int],
-    found: Mapping[str, int] | None,
-) -> None:
-    with connection.transaction():
-        erasures.add_removed(connection, erasure_id, S3, removed)
-        erasures.note_found(connection, erasure_id, S3, found)
 
 
 def _receipt(connection: psycopg.Connection, erasure_id: int) -> Receipt:
@@ -314,7 +207,7 @@ def _require_user(
     rows = user_rows.count(connection, user_id)
     if any(rows.values()) or erasures.of_user(connection, user_id):
         return rows
-    eraser = _eraser(settings)
+    eraser = open_eraser(settings)
     if eraser and any(eraser.count(user_id)):
         return rows
     unseen = "" if eraser else f" Whether S3 has anything is not known. {NO_KEY}"
@@ -322,12 +215,3 @@ def _require_user(
         f"There is no user {user_id}: neither rows nor objects, and no erasure. Nothing was done."
         f" {FIND_ID}{unseen}"
     )
-
-
-def _eraser(settings: Settings) -> "ArchiveEraser | None":
-    """Return what removes objects, if there is a key for it; its client takes long to import."""
-    if settings.eraser is None:
-        return None
-    from songswap.storage.archive_eraser import ArchiveEraser
-
-    return ArchiveEraser(settings.eraser)

@@ -17,8 +17,9 @@ from songswap.storage.export_files import PACKED, LabelledPath
 from songswap.storage.export_folder import UNFINISHED, is_of_computer, require_inside, shown
 from songswap.storage.export_inbox_s3 import SCHEME, S3Inbox, is_folder
 from songswap.transform.exports.kinds import is_similar
+from songswap.transform.values import INTEGER_MAX
 
-_USER = re.compile(r"user(\d{1,9})(?:[ _.()-].*)?", re.IGNORECASE)
+_USER = re.compile(r"user(\d{1,10})(?:[ _.()-].*)?", re.IGNORECASE)
 
 
 class Package(NamedTuple):
@@ -64,11 +65,11 @@ def find_exports(source: str, library: settings.Archive | None) -> Waiting:
     for entry in entries:
         if is_of_computer(entry.name):
             continue
-        user = _USER.fullmatch(entry.name)
-        if problem := _problem(entry, has_user=bool(user)):
+        user_id = _user_id(entry.name)
+        if problem := _problem(entry, has_user=user_id is not None):
             skipped.append(f"{shown(entry.name)} {problem}")
-        elif user and _is_export(entry):
-            found[int(user[1])] += entry.names
+        elif user_id is not None and _is_export(entry):
+            found[user_id] += entry.names
     if not found:
         instead = "".join(f" {problem}." for problem in skipped[:5])
         raise ExportRefused(
@@ -117,7 +118,14 @@ def is_inbox(source: str) -> bool:
 
 def _has_users(source: str, library: settings.Archive | None) -> bool:
     entries = _in_s3(source, library) if source.startswith(SCHEME) else _in_folder(source)
-    return any(_is_export(entry) and _USER.fullmatch(entry.name) for entry in entries)
+    return any(_is_export(entry) and _user_id(entry.name) is not None for entry in entries)
+
+
+def _user_id(name: str) -> int | None:
+    """Return whose an entry is by its name; None where that is no id of a user."""
+    named = _USER.fullmatch(name)
+    user_id = int(named[1]) if named else None
+    return user_id if user_id is not None and user_id <= INTEGER_MAX else None
 
 
 def fetch_package(
