@@ -94,6 +94,7 @@ def _defaults(name: str, address: str, folder: Path) -> dict[str, str]:
         "spark.executor.memory": "512m",
         "spark.executor.extraJavaOptions": JAVA_OPTIONS,
         "spark.local.dir": str(folder),
+        "spark.python.daemon.module": "songswap.parallel.spark_daemon",
         "spark.ui.port": "0",
         "spark.ui.showConsoleProgress": "false",
     }
