@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 from songswap.errors import RateLimited
@@ -80,3 +81,8 @@ def lock_up(unit: int) -> int:
 def die(unit: int) -> int:
     """End the process with no word, as one that is killed does."""
     os._exit(unit)
+
+
+def file_of(module: str) -> str:
+    """Return from where a module is imported."""
+    return str(import_module(module).__file__)

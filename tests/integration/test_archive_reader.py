@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import obstore
 import pytest
@@ -120,13 +121,23 @@ def test_responses_come_hour_by_hour_in_parts(
     assert list(library.read_all(library.responses_of([4]))) == []
 
 
+def put_export(put: Put, user: int, number: int = 0) -> str:
+    """Put an export's rows; return their key."""
+    folder = keys.folder(user, keys.EXPORTS)
+    return put(user, HOUR, under=f"{folder}user{user}_extended_{number:016x}.json")
+
+
+def listings(front: S3Front, where: Archive) -> int:
+    """How many requests for a listing have come."""
+    return sum(sent.path.strip("/") == where.bucket for sent in front.seen)
+
+
 def test_users_are_listed_together(where: Archive, put: Put) -> None:
-    """Far away, a listing is a wait: those of several users are sent before the first has come, for
-    responses and for exports. Here each waits for as many others as there are users."""
+    """Far away, a listing is a wait: those of several users are sent before the first has come.
+    Here each waits for as many others as there are users."""
     users = range(1, 5)
     for user in users:
         put(user, HOUR)
-    export = put(3, HOUR, under=f"{keys.folder(3, keys.EXPORTS)}user3_extended_{0:016x}.json")
     together = threading.Barrier(len(users), timeout=60)
 
     def wait_for_the_others(sent: Sent) -> None:
@@ -136,8 +147,63 @@ def test_users_are_listed_together(where: Archive, put: Put) -> None:
     with S3Front(str(where.endpoint_url), wait_for_the_others) as front:
         reader = ArchiveReader(replace(where, endpoint_url=front.url))
         assert [ref.user_id for ref in reader.responses_of(users)] == [*users]
-        ((user_id, ((key, _),)),) = reader.export_sizes(users)
-    assert (user_id, key) == (3, export)
+
+
+def test_users_without_exports_cost_no_request(where: Archive, put: Put) -> None:
+    """The exports of many users are listed with one request, those of nobody else are left out."""
+    for user in (2, 30, 299, 3000):
+        put_export(put, user)
+    for users, expected in ((range(20, 120), [30]), (range(4, 7), []), ([9999], [])):
+        with S3Front(str(where.endpoint_url)) as front:
+            reader = ArchiveReader(replace(where, endpoint_url=front.url))
+            assert [user for user, _ in reader.export_sizes(users)] == expected
+            assert listings(front, where) == 1, expected
+
+
+def test_exports_of_any_users_are_found(
+    where: Archive, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is between them in the order of keys, and however little a request lists."""
+    numbers = {1: 3, 10: 1, 100: 2, 11: 1, 2: 5, 20: 1}
+    exports = {
+        user: [put_export(put, user, number) for number in range(count)]
+        for user, count in numbers.items()
+    }
+    put(1, HOUR, under=f"{keys.folder(10, keys.EXPORTS)}notes.txt")
+    reader = ArchiveReader(where)
+    for most in (1, 2, 1000):
+        monkeypatch.setattr(library_module, "_LISTED_AT_ONCE", most)
+        for count in (1, 2, 4):
+            for users in combinations([1, 10, 100, 11, 12, 2, 20, 3], count):
+                found = reader.export_sizes(users)
+                assert {user: [key for key, _ in sizes] for user, sizes in found} == {
+                    user: exports[user] for user in users if user in exports
+                }
+    assert set(reader.foreign) == {keys.EXPORTS}
+
+
+LISTING = """<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"""
+LISTED = """<Contents><Key>{key}</Key><LastModified>2026-11-22T08:00:00.000Z</LastModified>
+<Size>1</Size></Contents>"""
+
+
+def test_bucket_without_an_order_is_refused(where: Archive) -> None:
+    """Hours would be loaded in a wrong order, and exports be missed: nothing is read."""
+    hours = [keys.for_hour(1, HOUR - timedelta(hours=number)) for number in range(2)]
+    exports = [f"{keys.folder(1, keys.EXPORTS)}user1_extended_{n:016x}.json" for n in (2, 1)]
+
+    def reply(sent: Sent) -> tuple[int, bytes]:
+        listed = exports if "export" in sent.query else hours
+        contents = "".join(LISTED.format(key=key) for key in listed)
+        return 200, LISTING.format(contents=contents).encode()
+
+    with S3Front(str(where.endpoint_url), reply) as front:
+        reader = ArchiveReader(replace(where, endpoint_url=front.url))
+        with pytest.raises(ArchiveUnreadable, match="does not list its keys in their order"):
+            list(reader.responses(1))
+        with pytest.raises(ArchiveUnreadable, match="does not list its keys in their order"):
+            reader.export_sizes([1])
 
 
 def test_more_than_a_listing_holds(where: Archive, put: Put) -> None:

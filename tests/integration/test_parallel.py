@@ -222,6 +222,21 @@ def test_a_setting_that_a_session_decides_is_refused(name: str) -> None:
         list(spark.run_parallel(len, [""], "local[1]", at_once=1, configuration={name: "9"}))
 
 
+def test_tasks_import_pyspark_as_it_is_installed(work: ModuleType) -> None:
+    """Not from a zip, which Python would compile for each executor."""
+    import pyspark
+
+    given = spark.run_parallel(work.file_of, ["pyspark"], "local[1]", at_once=1)
+    assert list(given) == [pyspark.__file__]
+
+
+def test_bulk_work_imports_nothing_of_migrations() -> None:
+    """Each process of a replay or an import would wait for it longer than for all the rest."""
+    code = "import sys, songswap.pipelines.replay, songswap.pipelines.import_export"
+    code += "\nsys.exit(bool({'alembic', 'sqlalchemy'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  (our own words)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_killed_process_is_reported(work: ModuleType, engine: str) -> None:
     """Nothing of the engine is left."""

@@ -94,6 +94,9 @@ def _defaults(name: str, address: str, folder: Path) -> dict[str, str]:
         "spark.executor.memory": "512m",
         "spark.executor.extraJavaOptions": JAVA_OPTIONS,
         "spark.local.dir": str(folder),
+        "spark.python.daemon.module": "songswap.parallel.spark_daemon",
+        # By TCP each task waits 40 ms for an acknowledgement that the kernel delays.
+        "spark.python.unix.domain.socket.enabled": "true",
         "spark.ui.port": "0",
         "spark.ui.showConsoleProgress": "false",
     }

@@ -5,13 +5,13 @@ It needs a key that may list and get below ``history/``; that of the pipeline ma
 
 import asyncio
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from itertools import chain, groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 
@@ -22,10 +22,16 @@ from songswap.storage.records import MOST_EXPORT_BYTES, RawExport, RawResponse, 
 from songswap.storage.s3 import open_store, translate_errors
 from songswap.web.bodies import LARGEST
 
+if TYPE_CHECKING:
+    from obstore import ObjectMeta  # of the stub alone
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _CONCURRENT_GETS = 16
 _CONCURRENT_LISTS = 16
+
+_LISTED_AT_ONCE = 1000
+"""Objects that S3 lists in a request, at most."""
 
 _TOO_LARGE = "is larger than anything that the pipeline puts there"
 
@@ -97,7 +103,8 @@ class ArchiveReader:
         offset = keys.before(user_id, since) if since else None
         last: datetime | None = None
         with self._translate_errors():
-            for objects in obstore.list(self._store, folder, offset=offset, chunk_size=1000):
+            listing = obstore.list(self._store, folder, offset=offset, chunk_size=_LISTED_AT_ONCE)
+            for objects in listing:
                 for found in objects:
                     place = keys.parse(found["path"])
                     if place is None or place.user_id != user_id:
@@ -105,11 +112,7 @@ class ArchiveReader:
                     elif until is not None and place.hour >= until:
                         return
                     elif last is not None and place.hour < last:
-                        raise ArchiveUnreadable(
-                            f"The bucket {self._bucket} does not list its keys in their order, so"
-                            " that responses cannot be read in the order of time. Nothing was"
-                            " changed: use a bucket that does, as S3's general ones do."
-                        )
+                        raise self._not_in_order()
                     else:
                         last = place.hour
                         yield ObjectRef(found["path"], user_id, place.hour, found["size"])
@@ -136,23 +139,44 @@ class ArchiveReader:
 
     def export_sizes(self, users: Iterable[int]) -> list[tuple[int, list[tuple[str, int]]]]:
         """Return the users who have exports, and the keys and bytes of their rows."""
-        ids = list(users)
-        with ThreadPoolExecutor(_CONCURRENT_LISTS) as lists:
-            sizes = list(lists.map(self._export_sizes, ids))
-        return [(user_id, found) for user_id, found in zip(ids, sizes, strict=True) if found]
-
-    def _export_sizes(self, user_id: int) -> list[tuple[str, int]]:
-        folder = keys.folder(user_id, keys.EXPORTS)
-        sizes = []
+        sizes: dict[int, list[tuple[str, int]]] = {user: [] for user in users}
+        folders = [keys.folder(user, keys.EXPORTS) for user in sizes]
         with self._translate_errors():
-            for objects in obstore.list(self._store, folder):
+            for found in self._list_folders(keys.EXPORTS, folders):
+                place = keys.parse_export(found["path"])
+                if place is None:
+                    self.foreign[keys.EXPORTS] += 1
+                else:
+                    sizes[place[0]].append((found["path"], found["size"]))
+        return [(user, found) for user, found in sizes.items() if found]
+
+    def _list_folders(self, prefix: str, folders: Iterable[str]) -> "Iterator[ObjectMeta]":
+        """Yield the objects in these folders below a prefix.
+
+        A request lists 1,000 objects, of as many folders as have them: most have none.
+        """
+        remaining = deque(sorted(folders))
+        last = ""
+        while remaining:
+            listing = obstore.list(
+                self._store, prefix, offset=remaining[0], chunk_size=_LISTED_AT_ONCE
+            )
+            for objects in listing:
                 for found in objects:
-                    place = keys.parse_export(found["path"])
-                    if place is None or place[0] != user_id:
-                        self.foreign[folder] += 1
-                    else:
-                        sizes.append((found["path"], found["size"]))
-        return sizes
+                    # The object of a folder itself is listed without its slash.
+                    if found["path"] < last and not last.startswith(found["path"]):
+                        raise self._not_in_order()
+                    last = found["path"]
+                    while remaining and _is_after(last, remaining[0]):
+                        remaining.popleft()
+                    if remaining and last.startswith(remaining[0]):
+                        yield found
+                if not remaining:
+                    return
+                if len(objects) == _LISTED_AT_ONCE and last < remaining[0]:
+                    break  # and go on there, not with what is between
+            else:
+                return
 
     def _get_export(self, path: str, user_id: int) -> RawExport | Damaged:
         _, kind = keys.parse_export(path) or (user_id, "")
@@ -210,6 +234,13 @@ class ArchiveReader:
             return Damaged(ref.key, "has an observed-at that is not of its hour")
         return RawResponse(ref.user_id, ref.key, observed_at, packed)
 
+    def _not_in_order(self) -> ArchiveUnreadable:
+        return ArchiveUnreadable(
+            f"The bucket {self._bucket} does not list its keys in their order, so that responses"
+            " cannot be read in the order of time, nor all exports be found. Nothing was changed:"
+            " use a bucket that does, as S3's general ones do."
+        )
+
     def _translate_errors(self) -> AbstractContextManager[None]:
         return translate_errors(
             ArchiveUnreadable,
@@ -229,6 +260,11 @@ def _without_metadata(ref: ObjectRef, content: bytes, last_modified: datetime) -
         return Damaged(ref.key, f"is {error}")
     observed_at = previous.observed_at(ref.hour, last_modified)
     return RawResponse(ref.user_id, ref.key, observed_at, pack(body))
+
+
+def _is_after(key: str, folder: str) -> bool:
+    """Return whether a key is behind all that a folder may have."""
+    return key > folder and not key.startswith(folder)
 
 
 def _user_hour(ref: ObjectRef) -> tuple[datetime, int]:

@@ -1,12 +1,13 @@
-"""Bring the warehouse's tables to the version that this code needs, or back to an earlier one."""
+"""Bring the warehouse's tables to the version that this code needs, or back to an earlier one.
+
+Alembic is imported by a migration alone: everything that loads requires the version, and the import
+takes longer than that of all the rest.
+"""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
-import sqlalchemy
-from alembic import command
-from alembic.config import Config
 
 from songswap.errors import CodeOutdated, SchemaOutdated, SettingsError
 from songswap.warehouse import migration_rights, namesake, schema, version
@@ -15,6 +16,9 @@ from songswap.warehouse.locks import lock_migrations
 from songswap.warehouse.session import Session
 from songswap.warehouse.sql import statements
 from songswap.warehouse.timeouts import limits_of_migrations
+
+if TYPE_CHECKING:
+    import sqlalchemy
 
 VERSION = "0014"
 """The version of the schema that this code reads and writes."""
@@ -47,6 +51,10 @@ def migrate(dsn: str, to: str = VERSION) -> Migrated:
         WarehouseUnavailable, WarehouseRefused: PostgreSQL cannot be reached, or refused; nothing
             was changed.
     """
+    import sqlalchemy
+    from alembic import command
+    from alembic.config import Config
+
     if not OLDEST <= to <= VERSION:
         raise SettingsError(
             f"This code can take the schema to the versions {OLDEST} to {VERSION}, not to {to!r}."
@@ -104,13 +112,13 @@ def _advice(connection: Session, platform: str, to: str) -> str:
     return " ".join(filter(None, sentences))
 
 
-def _driver(connection: sqlalchemy.Connection) -> Session:
+def _driver(connection: "sqlalchemy.Connection") -> Session:
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, Session)  # noqa: S101 - the engine's creator makes no other
     return driver
 
 
-def _prepare(connection: sqlalchemy.Connection, to: str) -> tuple[str, str | None]:
+def _prepare(connection: "sqlalchemy.Connection", to: str) -> tuple[str, str | None]:
     """Take the lock, check versions and rights, and create our schema.
 
     Returns:

@@ -3,8 +3,9 @@
     python -m songswap.dev.stack.objects --folder FOLDER --port PORT --access FILE
 
 The server is `nanio`, which checks signatures. This module adds what nanio lacks: conditional puts
-(`If-None-Match: *`), and the rights of each access key, as an IAM policy grants them. Once it
-listens it writes its address to standard output, on one line.
+(`If-None-Match: *`), and the rights of each access key, as an IAM policy grants them; the listing
+is `songswap.dev.stack.listing`. Once it listens it writes its address to standard output, on one
+line.
 
 The access file holds the credentials and the rights, see `songswap.dev.stack.access`.
 """
@@ -42,6 +43,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from songswap.dev.simulator.origin import Hosts
 from songswap.dev.stack.access import Access
 from songswap.dev.stack.entrance import Entrance
+from songswap.dev.stack.listing import Storage
 
 # Puts are refused below this: a full disk would stop PostgreSQL, which shares it.
 KEEP_FREE_BYTES = 64 * 2**20
@@ -169,6 +171,7 @@ def build_server(
     """
     credentials = StaticCredentialResolver(access.secrets)
     server: Starlette = build_app(Settings(data_dir=folder.absolute(), credentials=credentials))
+    server.state.storage = Storage(folder.absolute())
     # The last in the list is the innermost: it receives only requests with a valid signature.
     options: dict[str, Any] = {"access": access, "server": server}
     server.user_middleware.append(Middleware(Gate, **options, keep_free_bytes=keep_free_bytes))
