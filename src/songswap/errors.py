@@ -86,11 +86,13 @@ class RateLimited(SpotifyError):
 
     Args:
         until: when to try again (aware, UTC).
+        is_quota: the quota of a day is spent, which is that of all requests of the app.
     """
 
-    def __init__(self, message: str, until: datetime) -> None:
+    def __init__(self, message: str, until: datetime, is_quota: bool = False) -> None:
         super().__init__(message)
         self.until = until
+        self.is_quota = is_quota
 
 
 class QuotaReserved(RateLimited):

@@ -70,7 +70,7 @@ def test_branches_run_independently(airflow: Any, make_platform: MakePlatform) -
 
     # One second longer than a request may wait.
     forget(platform)
-    platform.fault(path="/v1/artists", status=429, headers={"Retry-After": "16"}, times=1)
+    platform.fault(path="/v1/artists", status=429, headers={"Retry-After": "36"}, times=1)
     green = airflow.run(DAG, platform, conf={"at_most": 7})
     assert green["state"] == "success", green["log"]
     assert branches(green) == dict.fromkeys(BRANCHES, GREEN)

@@ -259,6 +259,58 @@ def test_quota_is_learned(make_platform: MakePlatform) -> None:
     assert platform.history() == platform.reachable()
 
 
+def refuse_day(platform: Platform, taken_before: int = 0) -> Any:
+    """Have requests refused for the day's quota, many at once; tell what is taken for a day then.
+
+    Args:
+        taken_before: so many requests were counted in the last day, from its beginning on.
+    """
+    platform.execute(
+        "INSERT INTO songswap.requests (app, span, at, priority, requests)"
+        " VALUES (%s, 'hour', date_trunc('hour', %s::timestamptz) - interval '23 hours', 0, %s)"
+        " ON CONFLICT (app, span, at, priority) DO UPDATE SET requests = EXCLUDED.requests",
+        platform.settings.spotify.client_id,
+        platform.clock(),
+        taken_before,
+    )
+
+    async def refused() -> None:
+        one = budget(platform)
+        await one.take()
+        for _ in range(3):
+            await one.refused(timedelta(), quota=True)
+        await one.close()
+
+    asyncio.run(refused())
+    platform.advance(hours=2)
+    [(_, learned)] = platform.rows(LEARNED)
+    return learned
+
+
+def test_quota_that_others_used_up_teaches_little(make_platform: MakePlatform) -> None:
+    """Another app of the account, or what was sent before requests were counted here, may have used
+    it: a limit grows again only in weeks, so a refusal halves it at most, and those of an hour are
+    one. What is true is learned all the same, in some hours."""
+    platform = make_platform(users=0)
+    platform.execute(
+        'INSERT INTO "Users" (username, email, spotify_id)'
+        " SELECT n, n, n FROM generate_series(1, 2000) n"
+    )
+    platform.execute('INSERT INTO "SpotifyTokens" SELECT id, id, id FROM "Users"')
+    assert refuse_day(platform) == 24_000, (
+        "half of what polls of all users take, where none is known"
+    )
+    assert refuse_day(platform) == pytest.approx(12_000, rel=0.01)
+    allow(platform, per_day=40_000)
+    platform.advance(hours=2)
+    assert refuse_day(platform, 30_000) == pytest.approx(30_000, rel=0.01)
+    assert [refuse_day(platform, 9_000) for _ in range(3)] == pytest.approx(
+        [15_000, 9_000, 9_000], rel=0.01
+    )
+    platform.execute("DELETE FROM songswap.budgets")
+    assert refuse_day(platform, 9_000) == pytest.approx(9_000, rel=0.01)
+
+
 def test_without_the_warehouse(make_platform: MakePlatform) -> None:
     """Requests go on when nobody keeps their budget."""
     platform = make_platform(users=0)

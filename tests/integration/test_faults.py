@@ -4,6 +4,7 @@ import gzip
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import obstore
@@ -18,6 +19,7 @@ from songswap.errors import (
     InvalidClient,
     RateLimited,
     RunFailed,
+    RunPaused,
     SchemaOutdated,
     SpotifyUnavailable,
     WarehouseUnavailable,
@@ -462,6 +464,36 @@ def test_long_pause_ends_the_attempt(make_platform: MakePlatform, headers: dict[
     platform.load()
     assert len({user for user, _, _ in platform.history()}) == 6
     assert platform.history() == platform.reachable()
+
+
+def test_pause_of_an_endpoint_stops_no_polls(make_platform: MakePlatform) -> None:
+    """Spotify has limits of single endpoints beside the app's, and says 429 of one that it has
+    closed: plays vanish meanwhile."""
+    platform = make_platform(users=3)
+    platform.fault(path="/v1/artists", status=429, headers={"Retry-After": "80000"})
+    for _ in range(3):
+        with pytest.raises(RunPaused, match="allows no more requests"):
+            platform.load()
+        platform.advance(hours=1)
+    assert platform.history() == platform.reachable()
+    assert platform.rows("SELECT max(polled_at) FROM songswap.polls") == [
+        (platform.clock() - timedelta(hours=1),)
+    ]
+    assert platform.calls()["artists"] == 1, "somebody asked before the pause was over"
+    assert platform.calls()["audio-features"] > 0
+
+
+def test_quota_that_an_endpoint_tells_of_is_that_of_all(make_platform: MakePlatform) -> None:
+    platform = make_platform(users=3)
+    body = {"error": {"status": 429, "message": "no", "reason": "QUOTA_EXCEEDED"}}
+    platform.fault(path="/v1/artists", status=429, headers={"Retry-After": "7200"}, body=body)
+    with pytest.raises(RunPaused):
+        platform.load()
+    platform.spotify.delete("/admin/calls")
+    platform.advance(hours=1)
+    with pytest.raises(RunPaused):
+        platform.load()
+    assert platform.calls() == {}
 
 
 def test_broken_item_is_rejected_once_or_repaired(make_platform: MakePlatform) -> None:

@@ -1,5 +1,7 @@
 """Several hosts, each with a spool of its own: what one leaves, others make up for, or name."""
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -118,6 +120,51 @@ def test_host_whose_disk_is_gone_is_forgotten(make_platform: MakePlatform) -> No
     assert "0 responses that are not loaded, and 3 that are not in S3" in forgotten.output
     load(platform, other, "fourth")
     assert platform.rows("SELECT host FROM songswap.spools") == [("other",)]
+
+
+def test_host_made_from_the_disk_of_another_gets_an_id_of_its_own(
+    make_platform: MakePlatform,
+) -> None:
+    """Under one id each would take the other's place: what waits on the one that is silent would be
+    no problem of a run, and who is erased on one would count as erased on both."""
+    platform = make_platform(users=3)
+    one, twin = host(platform, "one"), host(platform, "one's twin")
+    away = replace(one, archive=replace(one.archive, secret_access_key="wrong"))
+    with pytest.raises(RunFailed, match="on host one"):
+        load(platform, away, "first")
+    shutil.copytree(one.spool, twin.spool)
+    for number in range(5):
+        drain(twin, f"twin {number}", platform.clock)
+        drain(away, f"one {number}", platform.clock)
+        platform.advance(minutes=10)
+    waiting = "SELECT host, waiting_for_s3 FROM songswap.spools ORDER BY 1"
+    assert platform.rows(waiting) == [("one", 3), ("one's twin", 0)]
+    ids = "SELECT spool_id FROM songswap.spools"
+    before = platform.rows(ids)
+    for number in range(5):
+        drain(twin, f"twin {number}", platform.clock)
+        drain(away, f"one {number}", platform.clock)
+        platform.advance(minutes=10)
+    assert platform.rows(ids) == before, "one of them keeps the id, and each its own from then on"
+
+
+def test_host_that_reports_from_many_processes_keeps_its_id(make_platform: MakePlatform) -> None:
+    """Also where one of them was killed before it could note on its disk that it had reported, and
+    where the disk or the warehouse went back in time."""
+    platform = make_platform(users=1)
+    one = host(platform, "one")
+    drain(one, "first", platform.clock)
+    with Spool(one.spool) as spool:
+        own = spool.id
+    for number in range(6):
+        if number % 3 == 0:
+            silence(platform, one)
+        platform.advance(minutes=10)
+        with ThreadPoolExecutor(4) as threads:
+            for again in range(4):
+                threads.submit(drain, one, f"{number} {again}", platform.clock)
+    with Spool(one.spool) as spool:
+        assert spool.id == own
 
 
 def test_waiting_since_is_of_the_oldest_that_waits(make_platform: MakePlatform) -> None:

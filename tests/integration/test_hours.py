@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from factories import MakePlatform, Platform
 
-from songswap.errors import RunFailed
+from songswap.errors import RunFailed, RunPaused
 from songswap.pipelines import heavy_listeners, hourly_load
 from songswap.pipelines.batch import run_batch
 from songswap.warehouse import notices, runs
@@ -118,6 +118,32 @@ def test_everybody_has_a_turn(make_platform: MakePlatform) -> None:
     assert [deferred for _, deferred, _ in found] == [8] * 4
     assert [age for _, _, age in found] == [60, 120, 120, 120]
     assert platform.history() == platform.reachable()
+
+
+@pytest.mark.parametrize("batch_size", [2, 500])
+def test_hours_that_are_cut_off_reach_everybody(
+    make_platform: MakePlatform, batch_size: int
+) -> None:
+    """Where Spotify says to wait and no limit is learned from that, the next hour begins with those
+    whom this one did not reach."""
+    platform = make_platform(users=6)
+    for _ in range(2):
+        platform.load()
+        platform.advance(hours=1)
+    spotify = replace(platform.settings.spotify, in_flight=1)
+    platform.settings = replace(platform.settings, batch_size=batch_size, spotify=spotify)
+    plays = {"path": "/v1/me/player/recently-played"}
+    began = platform.clock()
+    for _ in range(3):
+        platform.fault(**plays, times=2)
+        platform.fault(**plays, status=429, headers={"Retry-After": "3000"})
+        with pytest.raises(RunPaused, match="allows no more requests"):
+            platform.load()
+        platform.mend()
+        platform.advance(hours=1)
+    assert platform.rows("SELECT count(*) FROM songswap.polls WHERE answered_at >= %s", began) == [
+        (6,)
+    ]
 
 
 def test_dead_grants_take_no_place(make_platform: MakePlatform) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import psutil
 import pytest
 from small_cluster import small_cluster
 
+import songswap
 from songswap.dev.stack.loopback import call, call_json
 from songswap.errors import RateLimited, SettingsError, WorkerLost
 from songswap.parallel import processes as local
@@ -245,6 +247,27 @@ def test_killed_process_is_reported(work: ModuleType, engine: str) -> None:
         list(ENGINES[engine](work.die, range(3)))
     assert signal.getsignal(signal.SIGINT) is before
     assert dict(os.environ) == environment
+
+
+@pytest.mark.parametrize("change", ["other", "none"])
+def test_worker_with_other_code_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Its result would be that of other code; who started it is told what to install where."""
+    package = tmp_path / "songswap"
+    if change == "other":
+        shutil.copytree(Path(songswap.__file__).parent, package)
+        with (package / "transform/recent_plays.py").open("a") as file:
+            file.write("\n")
+    else:
+        package.mkdir()
+        (package / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(WorkerLost) as raised:
+        list(spark.run_parallel(len, ["a unit"], "local[1]", at_once=1))
+    assert "the same version of this package and of Python" in str(raised.value)
+    found = {"other": str(package), "none": "No module named 'songswap.parallel'"}
+    assert found[change] in str(raised.value)
 
 
 def test_the_sessions_java_is_killed(tmp_path: Path, work: ModuleType) -> None:

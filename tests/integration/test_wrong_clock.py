@@ -9,13 +9,14 @@ from songswap.errors import RateLimited
 from songswap.pipelines import hourly_load, replay
 from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.fetch import fetch
-from songswap.pipelines.heavy_listeners import INTERVAL, POLL_THRESHOLD
+from songswap.pipelines.heavy_listeners import INTERVAL
 from songswap.storage import keys
 from songswap.storage.records import RawResponse
 from songswap.storage.spool import Spool
 from songswap.warehouse import polls
 from songswap.warehouse.connection import connect
 from songswap.warehouse.limits import pauses as pause
+from songswap.warehouse.polls import POLL_THRESHOLD
 
 SLOW, FAST = timedelta(hours=-26), timedelta(hours=26)
 UNTIMELY = "SELECT count(*) FROM songswap.rejected_items"

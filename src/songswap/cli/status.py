@@ -218,7 +218,9 @@ def _table(report: dict[str, Any]) -> Rows:
 
 
 def _pause(pause: Mapping[str, Any]) -> str:
-    name = "ReccoBeats" if pause["app"] == "reccobeats" else "Spotify"
+    _, _, endpoint = pause["app"].partition(" ")
+    spotify = f"Spotify's endpoint {endpoint}" if endpoint else "Spotify"
+    name = "ReccoBeats" if pause["app"] == "reccobeats" else spotify
     return f"Paused by {name} until {second(pause['until'])} UTC: no requests before."
 
 

@@ -12,14 +12,18 @@ import base64
 import logging
 import os
 import pickle
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import songswap
 from songswap.errors import SongSwapError, WorkerLost
+from songswap.installation import source
 from songswap.parallel.spark_runtime import spark_home
 from songswap.parallel.spark_session import SECRET, session
 
@@ -35,11 +39,22 @@ _Outcome = tuple[Any, Exception | None]
 _WORK = "SONGSWAP_SECRET_WORK"
 """The variable of executors that holds the work, with its settings: Spark redacts SECRET."""
 
+_CODE = "SONGSWAP_CODE"
+"""The variable of executors that holds the digest of the code that they have to have."""
+
 _CHECK_S = 0.5
 _REMEDY = (
     "What was done until then stays. Check that workers have 512 MB and a core free, that "
     f"their logs show no errors, and that {SECRET} is what the master has; then start again."
 )
+_SAME = (
+    "Workers need the same version of this package and of Python as this machine, at the same path."
+)
+_OTHER_CODE = ("ModuleNotFoundError", "ImportError", "AttributeError", "PYTHON_VERSION_MISMATCH")
+"""Signs of a worker with another package, with none, or with another Python."""
+_CALLING = "An error occurred while calling"
+"""How Py4J begins, before the reason."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -70,7 +85,8 @@ def run_parallel(
 
     Raises:
         SettingsError: the extra `spark` is not installed, or a setting is not the caller's.
-        WorkerLost: the master or its workers are unreachable, or processes die with a unit.
+        WorkerLost: the master or its workers are unreachable, or processes die with a unit, or a
+            worker's machine has another version of the package.
         Exception: the work's own, as it is, with its traceback as a note.
     """
     spark_home()
@@ -81,6 +97,7 @@ def run_parallel(
     try:
         with session(master, at_once, name, configuration or {}) as context:
             context.environment[_WORK] = base64.b64encode(pickle.dumps(work)).decode()
+            context.environment[_CODE] = source.digest()
             if context.uiWebUrl:
                 _log.info("Spark shows '%s' at %s.", name, context.uiWebUrl)
             workers = _Workers(context, master, patience_s)
@@ -180,10 +197,21 @@ def _run(
 
 
 def _do(ended: "Accumulator[list[_Outcome]]", units: Iterable[Any]) -> None:
-    """Do the unit of a task, in a process of an executor."""
+    """Do the unit of a task, in a process of an executor with the code of the driver."""
+    if source.digest() != os.environ[_CODE]:
+        ended.add([(None, _other_code())])
+        return
     work = _work()
     for unit in units:
         ended.add([attempt(work, unit)])
+
+
+def _other_code() -> WorkerLost:
+    return WorkerLost(
+        f"The worker on {socket.gethostname()} has other code of this package, in"
+        f" {Path(songswap.__file__).parent}: it did none of its units. {_SAME} What other units"
+        " have done stays; start again when they are the same."
+    )
 
 
 @cache
@@ -203,9 +231,13 @@ def _portable(error: Exception) -> Exception:
 
 
 def _reason(error: Exception) -> str:
-    """The error's reason, without the stacks of Java."""
-    _, _, text = str(error).rpartition("most recent failure: ")
-    return text.partition("\n")[0][:500]
+    """The error's reason, without the stacks of Java and Python."""
+    _, _, text = str(error).partition("\n\tat ")[0].rpartition("most recent failure: ")
+    lines = [line.strip(" :") for line in text.splitlines() if "SQLSTATE: " not in line]
+    lines = [line for line in lines if line and not line.startswith(_CALLING)] or [text]
+    # Of Python's the last line says what was raised.
+    reason = lines[-1 if "Traceback" in text else 0][:500]
+    return f"{reason}. {_SAME}" if any(sign in reason for sign in _OTHER_CODE) else reason
 
 
 class _Workers:

@@ -163,6 +163,7 @@ def report(
     Raises:
         SpoolError: nothing more can be done.
     """
+    _part_from_copy(connection, spool, clock())
     with _at_work(spool, me) as holder:
         # In this order: whoever has sent a token and is not at work by then has spooled its
         # successor, or never will.
@@ -179,10 +180,21 @@ def report(
             _damage(len(damaged)) if damaged else spool.last_problem(),
             spool.waiting_since(others),
         )
-        spools.report(connection, spool.id, settings.host, waiting)
+        seen_at = spools.report(connection, spool.id, settings.host, waiting)
+        spool.note_report(seen_at, clock())
         ended = senders - {work.holder for work in at_work}
         spools.end_exchanges(connection, spool.id, ended, {*tokens.not_stored, *damaged})
         return waiting
+
+
+def _part_from_copy(connection: psycopg.Connection, spool: Spool, now: datetime) -> None:
+    """Give the spool an id of its own, where another machine has a copy of its disk."""
+    seen_at = spools.last_report(connection, spool.id)
+    if seen_at and spool.leave_id_to_copy(seen_at, now):
+        log.warning(
+            "Another machine reports under the id of this spool: one disk is a copy of the other's."
+            " This one has a new id from now on. Where both have the same name, set SONGSWAP_HOST."
+        )
 
 
 @contextmanager

@@ -76,7 +76,8 @@ class Outcomes:
                 self.polled[user_id] = str(error)
             case _:
                 self.stop(error)
-                if not isinstance(error, Interrupted):
+                # A pause is no try: it is still this user's turn, before those who were polled.
+                if not isinstance(error, Interrupted | RateLimited):
                     self.polled[user_id] = type(error).__name__
 
     def unchanged(self, user_id: int) -> None:

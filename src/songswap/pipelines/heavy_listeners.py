@@ -17,15 +17,13 @@ from songswap.warehouse import grants, polls, runs, tokens
 from songswap.warehouse.connection import connect
 from songswap.warehouse.limits import pauses
 from songswap.warehouse.migrate import require_schema
+from songswap.warehouse.polls import POLL_THRESHOLD
 from songswap.warehouse.runs import Users
 
 log = logging.getLogger(__name__)
 
 INTERVAL = timedelta(minutes=10)
 """How often this is planned."""
-
-POLL_THRESHOLD = 40
-"""Plays since the last poll at which a user is polled: a fifth of the 50 is a reserve."""
 
 
 def plan(settings: Settings, run_id: str, clock: Callable[[], datetime] = utc_now) -> list[int]:

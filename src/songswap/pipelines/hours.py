@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import psycopg
 
 from songswap.alerts.notices import in_hours
-from songswap.pipelines.heavy_listeners import POLL_THRESHOLD
 from songswap.settings import Settings
 from songswap.warehouse import polls, runs
 from songswap.warehouse.limits import capacity
+from songswap.warehouse.polls import POLL_THRESHOLD
 from songswap.warehouse.runs import Choice
 
 log = logging.getLogger(__name__)

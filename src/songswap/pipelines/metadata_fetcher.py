@@ -91,8 +91,10 @@ class MetadataFetcher:
         starts = range(0, len(ids), endpoint.ids)
         parts = iter([ids[start : start + endpoint.ids] for start in starts])
         left: list[str] = []
-        app = self.clients.spotify.app if endpoint.source == SPOTIFY else endpoint.source
-        with pauses.respecting_pause(self.connection, app, self.clock):
+        is_spotify = endpoint.source == SPOTIFY
+        app = self.clients.spotify.app if is_spotify else endpoint.source
+        own = endpoint.name if is_spotify else ""
+        with pauses.respecting_pause(self.connection, app, self.clock, own):
             workers = (self._call_each(endpoint, parts, left) for _ in range(self.calls_at_once))
             # When one fails, the others finish their calls: no response is requested twice.
             results = await asyncio.gather(*workers, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import chain
 
 import psycopg
 
@@ -16,7 +17,7 @@ from songswap.alerts.notices import (
     warehouse_set_back,
     warnings,
 )
-from songswap.pipelines.endpoints import RECCOBEATS
+from songswap.pipelines.endpoints import ENDPOINTS, RECCOBEATS, SPOTIFY
 from songswap.warehouse import grant_states, notices, runs, tokens
 from songswap.warehouse.limits import pauses
 
@@ -44,6 +45,10 @@ def due(
         pauses_met: the sentences of pauses that ended parts of the run.
     """
     services = {"Spotify": app, "ReccoBeats": RECCOBEATS}
+    for endpoint in chain.from_iterable(ENDPOINTS.values()):
+        if endpoint.source == SPOTIFY:
+            name = f"Spotify's endpoint {endpoint.name}"
+            services[name] = pauses.of_endpoint(app, endpoint.name)
     with connection.transaction():
         due = [Notice(LOOK, sentence) for sentence in warnings(counts)]
         if users := counts.get("tokens_put_back"):

@@ -36,7 +36,8 @@ class Spotify:
     """The addresses of the Web API, the app's credentials, and the client's limits and timeouts.
 
     ReccoBeats serves features where Spotify denies them to the app; the same limits hold for it.
-    ``window_s`` is the rolling window in which Spotify counts an app's requests. ``token_tries`` is
+    ``window_s`` is the rolling window in which Spotify counts an app's requests; a pause of up to
+    ``longest_wait_s`` is waited for, and so one until the window has passed. ``token_tries`` is
     how often a refresh token is sent while its response may have been lost: Spotify may have
     rotated the token, and repeats the new one for a few minutes only.
     """
@@ -50,7 +51,7 @@ class Spotify:
     tries: int = 4
     token_tries: int = 8
     first_wait_s: float = 0.5
-    longest_wait_s: float = 15.0
+    longest_wait_s: float = 35.0
     timeout_s: float = 20.0
     window_s: float = 30.0
 

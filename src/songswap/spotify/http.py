@@ -248,6 +248,7 @@ class HttpClient:
                 f" {until:%Y-%m-%d %H:%M:%S} UTC. Responses received are stored; the first run"
                 " after that requests the rest.",
                 until,
+                is_quota,
             )
         self._resume_at = max(self._resume_at, self._timing.monotonic() + wait.total_seconds())
 

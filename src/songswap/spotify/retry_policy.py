@@ -11,9 +11,9 @@ from songswap.web.bodies import BodyTooLarge
 
 T = TypeVar("T")
 
-# How long to pause after a 429 that does not say it: the window is 30 s. The quota is that of a
-# rolling day, in which each hour makes some room.
-_WINDOW = timedelta(seconds=30)
+# How long to pause after a 429 that does not say it: two windows, which is longer than a request
+# waits. The quota is that of a rolling day, in which each hour makes some room.
+_WINDOW = timedelta(seconds=60)
 _QUOTA = timedelta(hours=1)
 _DAY = timedelta(hours=24)
 _LONGEST_PAUSE = timedelta(days=2)

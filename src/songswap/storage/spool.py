@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
-from uuid import UUID
 
 from songswap.errors import SpoolError
 from songswap.storage import (
@@ -31,6 +30,7 @@ from songswap.storage import (
 from songswap.storage.records import Entry, RawResponse, Recovery
 from songswap.storage.spool_erasure import SpoolEraser
 from songswap.storage.spool_file import SpoolFile
+from songswap.storage.spool_identity import SpoolIdentity
 from songswap.storage.spool_rows import DONE
 from songswap.storage.spool_tables import Broken
 from songswap.storage.spool_tokens import SpoolTokens
@@ -44,7 +44,7 @@ _INSERT = f"INSERT INTO answers ({spool_rows.RESPONSE}) VALUES (?, ?, ?, ?, ?, ?
 _SELECT = f"SELECT {spool_rows.RESPONSE}, archived, loaded, problem FROM answers"  # noqa: S608
 
 
-class Spool(SpoolTokens, SpoolEraser):
+class Spool(SpoolIdentity, SpoolTokens, SpoolEraser):
     """The spool in ``folder``; use it as a context manager.
 
     Args:
@@ -72,12 +72,6 @@ class Spool(SpoolTokens, SpoolEraser):
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
-
-    @property
-    @reads
-    def id(self) -> UUID:
-        """The spool's id: made with it, and kept where a broken file is replaced."""
-        return spool_tables.spool_id(self.file.db)
 
     @contextmanager
     def working(self, run_id: str = "", batch: int = -1) -> Iterator[int]:

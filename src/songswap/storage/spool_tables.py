@@ -47,6 +47,11 @@ _TABLES = {
         "spool": "BLOB NOT NULL",
         "checksum": "BLOB NOT NULL",
     },
+    "reports": {
+        "seen": "TEXT PRIMARY KEY",
+        "at_ms": "INTEGER NOT NULL",
+        "own": "INTEGER NOT NULL",
+    },
     "erased": {
         "erasure": "INTEGER PRIMARY KEY",
         "responses": "INTEGER NOT NULL",

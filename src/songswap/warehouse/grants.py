@@ -7,6 +7,7 @@ from typing import NamedTuple
 import psycopg
 
 from songswap.warehouse import erasures
+from songswap.warehouse.polls import POLL_THRESHOLD
 from songswap.warehouse.retry import retried
 from songswap.warehouse.runs import Users
 from songswap.warehouse.sql import scalar, statements
@@ -54,8 +55,13 @@ def record_authorized(connection: psycopg.Connection, now: datetime) -> None:
 def load_credentials(
     connection: psycopg.Connection, users: Users, now: datetime
 ) -> list[Credentials]:
-    """Return users' credentials; first those of whom Spotify could drop a play the soonest."""
-    rows = connection.execute(_SQL["load_credentials"], {**users._asdict(), "now": now})
+    """Return users' credentials in the order in which they are polled: a batch may be cut off.
+
+    First those of whom Spotify could drop a play within an hour, the most plays first; then those
+    who were never polled, then those unpolled longest.
+    """
+    params = {**users._asdict(), "now": now, "plays": POLL_THRESHOLD}
+    rows = connection.execute(_SQL["load_credentials"], params)
     return [Credentials(user_id, decode(token), *rest) for user_id, token, *rest in rows]
 
 

@@ -16,10 +16,14 @@ LEFT JOIN songswap.grants g ON g.user_id = u.id
 LEFT JOIN songswap.polls p ON p.user_id = u.id
 LEFT JOIN songswap.token_exchanges e
   ON e.user_id = u.id AND e.refresh_digest = sha256(c.refresh_token)
+CROSS JOIN LATERAL (
+  SELECT p.plays_per_hour
+    * extract(epoch FROM %(now)s::timestamptz + interval '1 hour' - p.answered_at) / 3600
+) s (expected)
 WHERE u.id BETWEEN %(first)s AND %(last)s
   AND (%(only)s::integer[] IS NULL OR u.id = ANY (%(only)s))
-ORDER BY e.user_id,
-  p.plays_per_hour * extract(epoch FROM %(now)s - p.answered_at) DESC NULLS LAST, u.id
+ORDER BY e.user_id, CASE WHEN s.expected >= %(plays)s THEN s.expected END DESC NULLS LAST,
+  CASE WHEN p.polled_at <= %(now)s THEN p.polled_at END NULLS FIRST, u.id
 
 -- name: record_authorized
 -- Tokens without a row here are an authorization, but not those of erased users. Their rows are locked, so that nobody refreshes them

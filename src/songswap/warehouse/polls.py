@@ -12,6 +12,9 @@ from songswap.warehouse.sql import statements
 PACE_DECAY = 0.9
 """Factor by which a user's pace decays on each quieter poll; it halves in about seven polls."""
 
+POLL_THRESHOLD = 40
+"""Plays since the last poll at which a user is polled: a fifth of the 50 is a reserve."""
+
 _SQL = statements("polls.sql")
 
 

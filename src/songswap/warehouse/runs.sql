@@ -14,16 +14,24 @@ WHERE r.state <> 'running'
 SELECT count(*) FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id
 
 -- name: plan_batches
--- Batches are ranges of user ids: two numbers, whatever their size. A planned run keeps its own.
+-- Batches are ranges of user ids: two numbers, whatever their size. They run in the order of their numbers,
+-- so those come first whose users were polled the longest ago, by the half of them, and a range that the
+-- last run did not reach, for it was cut off. A planned run keeps its own.
 INSERT INTO songswap.steps (run_id, step, number, first_user, last_user)
 SELECT %(run_id)s, step, b.number, b.first_user, b.last_user
 FROM (
-  SELECT number, min(id) AS first_user, max(id) AS last_user
+  SELECT row_number() OVER (ORDER BY last_polled_at NULLS FIRST, first_user) - 1 AS number,
+    first_user, last_user
   FROM (
-    SELECT u.id, (row_number() OVER (ORDER BY u.id) - 1) / %(size)s AS number
-    FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id
-  ) numbered
-  GROUP BY number
+    SELECT min(id) AS first_user, max(id) AS last_user,
+      percentile_disc(0.5) WITHIN GROUP (ORDER BY polled_at) AS last_polled_at
+    FROM (
+      SELECT u.id, p.polled_at, (row_number() OVER (ORDER BY u.id) - 1) / %(size)s AS range
+      FROM "Users" u JOIN "SpotifyTokens" t ON t.id = u.id
+      LEFT JOIN songswap.polls p ON p.user_id = u.id AND p.polled_at <= %(now)s
+    ) numbered
+    GROUP BY range
+  ) ranges
 ) b CROSS JOIN (VALUES ('fetch'), ('load')) steps (step)
 WHERE NOT EXISTS (SELECT FROM songswap.steps WHERE run_id = %(run_id)s AND step = 'fetch')
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import psycopg
 
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 
 SILENCE = timedelta(minutes=30)
 """A host that has not reported for so long is silent: hosts report every 10 minutes."""
@@ -67,10 +67,17 @@ class TokenHolder(NamedTuple):
     users: int
 
 
-def report(connection: psycopg.Connection, spool_id: UUID, host: str, waiting: Waiting) -> None:
-    """Record what waits in a spool."""
+def report(connection: psycopg.Connection, spool_id: UUID, host: str, waiting: Waiting) -> datetime:
+    """Record what waits in a spool; returns when, by the server's clock."""
     params = {"spool_id": spool_id, "host": host, **waiting._asdict()}
-    connection.execute(_SQL["report"], params)
+    seen_at: datetime = scalar(connection.execute(_SQL["report"], params))
+    return seen_at
+
+
+def last_report(connection: psycopg.Connection, spool_id: UUID) -> datetime | None:
+    """Return when the last report of a spool came; None where there is none."""
+    row = connection.execute(_SQL["last_report"], {"spool_id": spool_id}).fetchone()
+    return row[0] if row else None
 
 
 def introduce(connection: psycopg.Connection, spool_id: UUID, host: str) -> None:

@@ -22,6 +22,11 @@ ON CONFLICT (spool_id) DO UPDATE SET
     ELSE EXCLUDED.waiting_since
   END,
   problem = EXCLUDED.problem
+RETURNING seen_at
+
+-- name: last_report
+-- Of whatever machine has this spool, or a copy of it.
+SELECT seen_at FROM songswap.spools WHERE spool_id = %(spool_id)s
 
 -- name: introduce
 -- As one that has reported nothing yet.

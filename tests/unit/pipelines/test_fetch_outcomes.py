@@ -41,7 +41,6 @@ def test_error_of_one_user_stops_no_other(error: SongSwapError, outcome: str, pr
 @pytest.mark.parametrize(
     "error",
     [
-        RateLimited("Wait.", NOW),
         InvalidClient("no"),
         WarehouseUnavailable("It was lost."),
         SpoolError("The disk is full."),
@@ -56,9 +55,11 @@ def test_error_of_every_user_stops_the_batch(error: SongSwapError) -> None:
     assert (outcomes.by_user, outcomes.polled) == ({}, {7: type(error).__name__})
 
 
-def test_signal_is_no_problem_of_a_user() -> None:
+@pytest.mark.parametrize("error", [Interrupted("stopped"), RateLimited("Wait.", NOW)])
+def test_signal_and_pause_are_no_problem_of_a_user(error: SongSwapError) -> None:
+    """The user's turn is still to come."""
     outcomes = Outcomes(2)
-    outcomes.failed(7, Interrupted("stopped"))
+    outcomes.failed(7, error)
     assert not outcomes.goes_on()
     assert outcomes.polled == {}
 

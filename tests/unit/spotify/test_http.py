@@ -225,11 +225,12 @@ async def test_error_says_nothing_of_what_was_sent() -> None:
 
 
 async def test_short_pause_is_waited_for() -> None:
-    """It is no failure, and the budget learns from it."""
-    caller = Caller(limited(15), limited(3), Scripted(), tries=1)
+    """It is no failure, and the budget learns from it. Until the window has passed, it is short: a
+    batch that ended would leave the rest of its users to the next hour."""
+    caller = Caller(limited(31), limited(3), Scripted(), tries=1)
     assert await caller.send() == BODY
-    assert caller.time.waits == [15, 3]
-    assert caller.budget.refusals == [(timedelta(seconds=15), False), (timedelta(seconds=3), False)]
+    assert caller.time.waits == [31, 3]
+    assert caller.budget.refusals == [(timedelta(seconds=31), False), (timedelta(seconds=3), False)]
 
 
 async def test_pause_delays_every_request_of_the_client() -> None:
@@ -241,10 +242,10 @@ async def test_pause_delays_every_request_of_the_client() -> None:
 @pytest.mark.parametrize(
     ("response", "seconds", "is_quota"),
     [
-        (limited(16), 16, False),
+        (limited(36), 36, False),
         (limited(86_400), 86_400, False),
-        (limited("soon"), 30, False),
-        (Scripted(429), 30, False),
+        (limited("soon"), 60, False),
+        (Scripted(429), 60, False),
         (Scripted(429, b"QUOTA_EXCEEDED"), 3600, True),
     ],
 )

@@ -41,7 +41,7 @@ _HOUR = timedelta(hours=1)
 
 _FEW_A_WINDOW = 100
 _FEW_A_DAY = 1000
-"""A refusal after fewer requests has another reason than their number."""
+"""A refusal after fewer requests has another reason than their number: no limit is less."""
 
 
 class Priority(IntEnum):

@@ -68,11 +68,25 @@ FROM (
 WHERE b.app = %(app)s
 
 -- name: learn_day
--- The limit is the number of requests in the last 24 hours.
+-- The limit is the number of requests in the last 24 hours, by the first refusal in an hour. But others may
+-- have used it up, whom nobody counts here: another app of the account, or whoever sent requests before a
+-- deployment or a restore. It grows again only in weeks, so a refusal halves at most what was known, or what
+-- a poll of each user each hour takes. A first limit is the true number, if a whole day was counted.
 UPDATE songswap.budgets b SET
-  per_day = greatest(t.taken, %(few)s), day_learned_at = %(now)s
+  per_day = greatest(t.taken, %(few)s, CASE
+    WHEN t.known IS NOT NULL OR t.taken < %(few)s OR NOT t.is_counted
+    THEN least(t.known, t.polls) / 2
+  END),
+  day_learned_at = %(now)s
 FROM (
-  SELECT coalesce(sum(requests), 0) - %(unspent)s AS taken FROM songswap.requests
+  SELECT coalesce(sum(requests), 0) - %(unspent)s AS taken,
+    coalesce(min(at) <= %(now)s - interval '23 hours', false) AS is_counted,
+    (SELECT songswap.limit_of_day(per_day, day_learned_at, %(now)s) FROM songswap.budgets
+      WHERE app = %(app)s) AS known,
+    (SELECT 24 * count(*) FROM "SpotifyTokens") AS polls
+  FROM songswap.requests
   WHERE app = %(app)s AND span = 'hour' AND at > %(now)s - interval '1 day' AND at <= %(now)s
 ) t
 WHERE b.app = %(app)s
+  AND (b.day_learned_at > %(now)s - interval '1 hour'
+    AND b.day_learned_at <= %(now)s + interval '2 minutes') IS NOT TRUE

@@ -1,4 +1,9 @@
-"""Pauses that Spotify asked of the app: recorded by one run, respected by all."""
+"""Pauses that Spotify asked of the app: recorded by one run, respected by all.
+
+Spotify limits single endpoints too, and it may close one with a 429. So a pause that a request for
+metadata met is that endpoint's, unless the day's quota is spent: plays vanish meanwhile. Where it
+is the app's all the same, the first polls meet it, and theirs is everybody's.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +19,10 @@ _SQL = statements("limits/pauses.sql")
 
 
 class Pause(NamedTuple):
-    """Until when an app (its client id), or ``reccobeats``, is to send no requests, and why."""
+    """Until when an app is to send no requests, and why.
+
+    ``app`` is its client id, also with the name of an endpoint behind it, or ``reccobeats``.
+    """
 
     app: str
     reason: str
@@ -45,22 +53,31 @@ def record(connection: psycopg.Connection, app: str, pause: RateLimited, now: da
     )
 
 
+def of_endpoint(app: str, endpoint: str) -> str:
+    """Return under which name a pause of one endpoint of an app is recorded."""
+    return f"{app} {endpoint}"
+
+
 @contextmanager
 def respecting_pause(
-    connection: psycopg.Connection, app: str, clock: Callable[[], datetime]
+    connection: psycopg.Connection, app: str, clock: Callable[[], datetime], endpoint: str = ""
 ) -> Iterator[None]:
     """Do not enter the block during a pause, and record the pause that ends it.
+
+    Args:
+        endpoint: what the block sends requests to; empty where a pause is that of all.
 
     Raises:
         RateLimited: the pause.
     """
-    pause = find(connection, app, clock())
-    if pause is not None:
-        raise pause
+    own = of_endpoint(app, endpoint) if endpoint else app
+    for paused in {app, own}:
+        if pause := find(connection, paused, clock()):
+            raise pause
     try:
         yield
     except QuotaReserved:
         raise
     except RateLimited as error:
-        record(connection, app, error, clock())
+        record(connection, app if error.is_quota else own, error, clock())
         raise
