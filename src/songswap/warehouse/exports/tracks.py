@@ -105,20 +105,20 @@ def descriptions(streams: Iterable[Stream]) -> list[ExportTrack]:
     No export has the length. A track heard to its end was played for its length, less what was
     skipped within it, so the longest such time is the best estimate.
     """
-    rows: dict[str, ExportTrack] = {}
+    longest: dict[tuple[str, str | None, str | None, str | None], int] = {}
     for stream in streams:
-        if not stream.track_id:
-            continue
-        row = rows.setdefault(stream.track_id, ExportTrack(stream.track_id))
-        if stream.track_name:
-            names = stream.track_name, stream.artist_name or "", stream.album_name or ""
-            known = row.name or "", row.artist, row.album
+        if stream.track_id:
+            said = stream.track_id, stream.track_name, stream.artist_name, stream.album_name
             heard_whole = stream.reason_end == _TO_ITS_END and not stream.to_the_minute
             duration_ms = stream.ms_played if heard_whole else 0
-            if names > known or duration_ms > row.duration_ms:
-                duration_ms = max(row.duration_ms, duration_ms)
-                row = ExportTrack(stream.track_id, *max(names, known), duration_ms)
-                rows[stream.track_id] = row
+            if duration_ms >= longest.get(said, 0):
+                longest[said] = duration_ms
+    rows: dict[str, ExportTrack] = {}
+    for (track_id, name, artist, album), duration_ms in longest.items():
+        row = rows.setdefault(track_id, ExportTrack(track_id))
+        if name:
+            names = max((name, artist or "", album or ""), (row.name or "", row.artist, row.album))
+            rows[track_id] = ExportTrack(track_id, *names, max(row.duration_ms, duration_ms))
     return list(rows.values())
 
 
