@@ -160,6 +160,7 @@ def _log(user_id: int, step: str, done: int, of: int) -> None:
     log.debug("User %d: %s, %d of %d.", user_id, step, done, of)
 
 
+@gc_paused()
 def _import(
     settings: Settings,
     user_id: int,
@@ -175,15 +176,14 @@ def _import(
         require_schema(connection)
         require_fit(connection)
         owner = spotify_id(connection, user_id)
-    with gc_paused():
-        package = read_contents(user_id, find_sources(inputs, folder), now, progress)
-        if not trust:
-            require_owner(package, user_id, owner)
-            _require_likeness(settings, user_id, package)
-        with connect(settings.warehouse_dsn) as guard, _guarded(guard, user_id):
-            progress("archive", 0, len(package.archivable))
-            asyncio.run(_archive(settings, package, progress))
-            counts = _load(settings, user_id, package, import_id, now, progress)
+    package = read_contents(user_id, find_sources(inputs, folder), now, progress)
+    if not trust:
+        require_owner(package, user_id, owner)
+        _require_likeness(settings, user_id, package)
+    with connect(settings.warehouse_dsn) as guard, _guarded(guard, user_id):
+        progress("archive", 0, len(package.archivable))
+        asyncio.run(_archive(settings, package, progress))
+        counts = _load(settings, user_id, package, import_id, now, progress)
     return Imported(user_id, dict(counts), tuple(package.left_out))
 
 
