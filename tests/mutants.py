@@ -194,7 +194,7 @@ MUTANTS = (
     ),
     Mutant(
         "rows that are missing after their load are not noticed",
-        "songswap.warehouse.copying._require_all",
+        "songswap.warehouse.copying.require_all",
         "copied != number",
         "copied > number",
         "tests/integration/test_plays.py::test_row_that_vanishes_rolls_the_load_back",

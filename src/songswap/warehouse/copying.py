@@ -41,7 +41,7 @@ def copy(
         with cursor.copy(_into(table, columns)) as writer:
             for row in rows:
                 writer.write_row(row)
-        _require_all(cursor.rowcount, len(rows), table)
+        require_all(cursor.rowcount, len(rows), table)
     return len(rows)
 
 
@@ -66,7 +66,7 @@ def copy_lines(
         with cursor.copy(_into(table, columns)) as writer:
             while some := "".join(islice(left, _LINES_AT_ONCE)):
                 writer.write(some)
-        _require_all(cursor.rowcount, number, table)
+        require_all(cursor.rowcount, number, table)
 
 
 def text(value: str | None) -> str:
@@ -95,7 +95,12 @@ def _into(table: str, columns: Sequence[str]) -> sql.Composed:
     )
 
 
-def _require_all(copied: int, number: int, table: str) -> None:
+def require_all(copied: int, number: int, table: str) -> None:
+    """Require a table to have taken all of so many new rows.
+
+    Raises:
+        LoadIncomplete: it has not.
+    """
     if copied != number:
         raise LoadIncomplete(
             f"{number - copied} of {number} rows were not in {table} after their own load. All that"

@@ -7,16 +7,16 @@ from typing import Any
 
 import psycopg
 
-from songswap.models import DataFix, ExportTrack, Stream, Track
+from songswap.models import DataFix, ExportTrack, Stream
 from songswap.transform.exports.name_matching import TrackNames, names_of
 from songswap.transform.track import TRACK_NAME, fit
 from songswap.warehouse import data_fixes, enrichment_queue
 from songswap.warehouse.catalogue import fill_durations, plan_by_key
 from songswap.warehouse.catalogue_lookup import existing
-from songswap.warehouse.copying import copy
+from songswap.warehouse.copying import require_all
 from songswap.warehouse.locks import lock_some_shards, shard_of
 from songswap.warehouse.retry import retried
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 
 _TO_ITS_END = "trackdone"
 """``reason_end`` of a stream that was heard to the end of its track."""
@@ -174,14 +174,14 @@ def _store_locked(
     fixes: set[DataFix] = set()
     connection.execute(_SQL["upsert_names"], _params([row for row in rows if row.name]))
     missing = sorted(heard.keys() & set(ids) - existing(connection, ids))
-    # `fill_durations` fills in the length.
-    tracks = [Track(id_, fit(heard[id_], TRACK_NAME, "track", id_, fixes), 0) for id_ in missing]
-    inserted = copy(connection, "Tracks", Track._fields, tracks)
-    fill_durations(connection, ids)
+    names = [fit(heard[id_], TRACK_NAME, "track", id_, fixes) for id_ in missing]
+    inserted = scalar(connection.execute(_SQL["insert_tracks"], {"ids": missing, "names": names}))
+    require_all(inserted, len(missing), "Tracks")
+    fill_durations(connection, set(ids).difference(missing))
     fixed = data_fixes.store(connection, [(fix, now) for fix in fixes])
     queued = [(kind, id_) for kind in ("features", "track") for id_ in missing]
     enrichment_queue.enqueue(connection, queued, now, stale=now)
-    return Counter(tracks=inserted, data_fixes=fixed)
+    return Counter(tracks=len(missing), data_fixes=fixed)
 
 
 def _params(rows: Collection[ExportTrack]) -> dict[str, list[Any]]:
