@@ -177,13 +177,14 @@ def _import(
         require_fit(connection)
         owner = spotify_id(connection, user_id)
     package = read_contents(user_id, find_sources(inputs, folder), now, progress)
-    if not trust:
-        require_owner(package, user_id, owner)
-        _require_likeness(settings, user_id, package)
-    with connect(settings.warehouse_dsn) as guard, _guarded(guard, user_id):
-        progress("archive", 0, len(package.archivable))
-        asyncio.run(_archive(settings, package, progress))
-        counts = _load(settings, user_id, package, import_id, now, progress)
+    with connect(settings.warehouse_dsn) as guard:
+        if not trust:
+            require_owner(package, user_id, owner)
+            _require_likeness(guard, user_id, package)
+        with _guarded(guard, user_id):
+            progress("archive", 0, len(package.archivable))
+            asyncio.run(_archive(settings, package, progress))
+            counts = _load(settings, user_id, package, import_id, now, progress)
     return Imported(user_id, dict(counts), tuple(package.left_out))
 
 
@@ -310,7 +311,7 @@ def _handed_over(package: Contents) -> HandedOver | None:
     return HandedOver(plays, tracks, package.earlier_plays)
 
 
-def _require_likeness(settings: Settings, user_id: int, package: Contents) -> None:
+def _require_likeness(connection: psycopg.Connection, user_id: int, package: Contents) -> None:
     """Require the export to have the user's plays of the API in its time.
 
     Raises:
@@ -321,8 +322,7 @@ def _require_likeness(settings: Settings, user_id: int, package: Contents) -> No
     if not streams:
         return
     ends = [stream.ended_at for stream in streams]
-    with connect(settings.warehouse_dsn) as connection:
-        plays = api_plays(connection, user_id, min(ends), max(ends))
+    plays = api_plays(connection, user_id, min(ends), max(ends))
     share = share_found(streams, plays)
     if share is not None and share < _OWN_SHARE:
         raise ExportRefused(
