@@ -158,6 +158,7 @@ _TABLES = {
     "public.History": "user_id, played_at",
     "songswap.streams": "user_id, ended_at, ms_played, place",
     "songswap.export_tracks": "id",
+    "songswap.estimated_durations": "id",
     "songswap.enrichment_queue": "kind, id",
 }
 """What an import writes, with the order of its rows."""

@@ -194,9 +194,9 @@ MUTANTS = (
     ),
     Mutant(
         "rows that are missing after their load are not noticed",
-        "songswap.warehouse.copying.copy",
-        "cursor.rowcount != len(rows)",
-        "cursor.rowcount > len(rows)",
+        "songswap.warehouse.copying.require_all",
+        "copied != number",
+        "copied > number",
         "tests/integration/test_plays.py::test_row_that_vanishes_rolls_the_load_back",
     ),
     Mutant(

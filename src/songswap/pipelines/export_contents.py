@@ -9,7 +9,7 @@ from datetime import datetime
 from songswap.errors import ExportRefused
 from songswap.storage import keys
 from songswap.storage.export_files import Source, Sources
-from songswap.storage.records import RawExport, pack
+from songswap.storage.records import RawExport, pack_export
 from songswap.transform.exports import files
 from songswap.transform.exports.kinds import OWN, WITHOUT_TRACKS
 from songswap.transform.exports.rows import require_plausible
@@ -85,7 +85,7 @@ def read_contents(user_id: int, found: Sources, now: datetime, progress: Progres
         raw_key = None
         if file.archivable:
             raw_key = keys.for_export(user_id, file.kind.value, file.archivable)
-            packed = pack(file.archivable)
+            packed = pack_export(file.archivable)
             package.archivable.append(RawExport(user_id, raw_key, file.kind.value, now, packed))
             file.archivable = b""
         package.files.append(file)

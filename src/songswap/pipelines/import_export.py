@@ -160,6 +160,7 @@ def _log(user_id: int, step: str, done: int, of: int) -> None:
     log.debug("User %d: %s, %d of %d.", user_id, step, done, of)
 
 
+@gc_paused()
 def _import(
     settings: Settings,
     user_id: int,
@@ -175,12 +176,12 @@ def _import(
         require_schema(connection)
         require_fit(connection)
         owner = spotify_id(connection, user_id)
-    with gc_paused():
-        package = read_contents(user_id, find_sources(inputs, folder), now, progress)
+    package = read_contents(user_id, find_sources(inputs, folder), now, progress)
+    with connect(settings.warehouse_dsn) as guard:
         if not trust:
             require_owner(package, user_id, owner)
-            _require_likeness(settings, user_id, package)
-        with connect(settings.warehouse_dsn) as guard, _guarded(guard, user_id):
+            _require_likeness(guard, user_id, package)
+        with _guarded(guard, user_id):
             progress("archive", 0, len(package.archivable))
             asyncio.run(_archive(settings, package, progress))
             counts = _load(settings, user_id, package, import_id, now, progress)
@@ -310,7 +311,7 @@ def _handed_over(package: Contents) -> HandedOver | None:
     return HandedOver(plays, tracks, package.earlier_plays)
 
 
-def _require_likeness(settings: Settings, user_id: int, package: Contents) -> None:
+def _require_likeness(connection: psycopg.Connection, user_id: int, package: Contents) -> None:
     """Require the export to have the user's plays of the API in its time.
 
     Raises:
@@ -321,8 +322,7 @@ def _require_likeness(settings: Settings, user_id: int, package: Contents) -> No
     if not streams:
         return
     ends = [stream.ended_at for stream in streams]
-    with connect(settings.warehouse_dsn) as connection:
-        plays = api_plays(connection, user_id, min(ends), max(ends))
+    plays = api_plays(connection, user_id, min(ends), max(ends))
     share = share_found(streams, plays)
     if share is not None and share < _OWN_SHARE:
         raise ExportRefused(

@@ -18,10 +18,18 @@ _GZIP = 31
 # The level that packs a response as small as zlib's 6.
 _LEVEL = 7
 
+# Packs rows of an export, which resemble each other, nearly as small in half of the time.
+_LEVEL_OF_EXPORTS = 5
+
 
 def pack(body: bytes) -> bytes:
     """Pack a body as a gzip file."""
     return zlib_ng.compress(body, _LEVEL, _GZIP)
+
+
+def pack_export(body: bytes) -> bytes:
+    """Pack rows of an export as a gzip file."""
+    return zlib_ng.compress(body, _LEVEL_OF_EXPORTS, _GZIP)
 
 
 def unpack(packed: bytes, largest: int = LARGEST) -> bytes:

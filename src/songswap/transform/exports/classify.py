@@ -5,9 +5,9 @@ new streams ──▶ no play: short, private, unidentified          stored besi
             ──▶ the rest                                       loaded: a row of "History" each
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from datetime import datetime, timedelta
+from functools import partial
 
 from songswap.models import Stream
 from songswap.transform.exports.deduplicate import NewStreams, identity
@@ -19,6 +19,8 @@ from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 _MS = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
+
+_classified = partial(tuple.__new__, ClassifiedStream)
 
 
 def classify(
@@ -53,17 +55,14 @@ def classify(
         elif reason is None or rule.may_be_play(stream):
             candidates.append(stream)
         else:
-            classified.append(ClassifiedStream(stream, places.of(stream), reason, None))
-    streams = [*new.streams, *(row.stream for row in known)]
+            classified.append(_classified((stream, places.of(stream), reason, None)))
     merged = _settled_pairs(candidates, plays, settled)
-    unpaired = [number for number in range(len(candidates)) if number not in merged]
-    found = _match(
-        [candidates[number] for number in unpaired],
-        streams,
-        [play for play in plays if play[0] not in settled],
-        names,
-    )
-    merged |= {unpaired[number]: play for number, play in found.items()}
+    unsettled = [play for play in plays if play[0] not in settled]
+    if unsettled:
+        unpaired = [number for number in range(len(candidates)) if number not in merged]
+        streams = [*new.streams, *(row.stream for row in known)]
+        found = _match([candidates[number] for number in unpaired], streams, unsettled, names)
+        merged |= {unpaired[number]: play for number, play in found.items()}
     times = set(taken)
     # First those whose time is settled: it must not be taken.
     for number, stream in sorted(enumerate(candidates), key=_is_without_time):
@@ -104,22 +103,23 @@ def _classify_candidate(
     stream: Stream, play: Play | None, places: "_Places", times: set[datetime]
 ) -> ClassifiedStream:
     """Classify a stream that is a play where its track is known; adds a new play to ``times``."""
-    played_at, track_id = play or (None, stream.track_id)
-    if stream.to_the_minute:
-        # Of tracks that share their names, the API returns the one that was played.
-        stream = stream._replace(track_id=track_id)
-    if played_at is not None:
+    played_at = None
+    if play:
+        played_at, track_id = play
         outcome = Outcome.MERGED
-    elif track_id is None:
+        if stream.to_the_minute:
+            # Of tracks that share their names, the API returns the one that was played.
+            stream = stream._replace(track_id=track_id)
+    elif stream.track_id is None:
         outcome = Outcome.UNIDENTIFIED
     else:
         outcome = Outcome.LOADED
-        played_at = _time_of(stream)
+        played_at = _time_of(stream) if stream.played_at else stream.ended_at
         # Different songs can share a second, and one moment is one play.
         while played_at in times:
             played_at += _MS
         times.add(played_at)
-    return ClassifiedStream(stream, places.of(stream), outcome, played_at)
+    return _classified((stream, places.of(stream), outcome, played_at))
 
 
 def _time_of(stream: Stream) -> datetime:
@@ -139,8 +139,6 @@ def _match(
     names: NameLookup,
 ) -> dict[int, Play]:
     """Return the plays that candidates are, by the candidates' positions."""
-    if not plays:
-        return {}
     bounded = {
         (interval.ended_at, interval.ms_played, interval.platform): interval
         for interval in in_order(map(StreamInterval.of, streams))
@@ -162,19 +160,19 @@ class _Places:
 
     def __init__(self, known: Iterable[ClassifiedStream], new: NewStreams) -> None:
         self._stored = new.stored
-        self._next: Counter[tuple[datetime, int]] = Counter()
+        self._next: dict[tuple[datetime, int], int] = {}
         for row in known:
             key = row.stream.ended_at, row.stream.ms_played
-            self._next[key] = max(self._next[key], row.place + 1)
+            self._next[key] = max(self._next.get(key, 0), row.place + 1)
 
     def of(self, stream: Stream) -> int:
         """Return the place of the stream's stored row, or the next one."""
-        if self._stored and (row := self._stored.get(identity(stream))):
-            return row.place
-        return self.next_of(stream)
+        row = self._stored.get(identity(stream)) if self._stored else None
+        return row.place if row else self.next_of(stream)
 
     def next_of(self, stream: Stream) -> int:
         """Return the next free place."""
         key = stream.ended_at, stream.ms_played
-        self._next[key] += 1
-        return self._next[key] - 1
+        place = self._next.get(key, 0)
+        self._next[key] = place + 1
+        return place

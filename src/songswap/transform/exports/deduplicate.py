@@ -72,32 +72,39 @@ def deduplicate(
         known: the stored streams of the user around the time of the export.
         is_settled: the streams were handed over: no two of them are one, wherever they are.
     """
-    candidates = (place for place, stream in enumerate(streams) if rule.may_be_play(stream))
+    candidates = [place for place, stream in enumerate(streams) if rule.may_be_play(stream)]
     others = without(known, streams) if is_settled else known
     plays = (row.stream for row in others if row.played_at)
     streams, doubles = without_doubles(streams, candidates, plays)
     # Exact streams first: they decide which rows of account data are duplicates.
-    ordered = sorted(streams, key=attrgetter("to_the_minute", "ended_at"))
+    ordered = sorted(streams, key=attrgetter("ended_at"))
+    ordered.sort(key=attrgetter("to_the_minute"))
     by_minute = _ByMinute(others, ordered, is_settled)
     stored = {identity(row.stream): row for row in known}
     counts = Counter("duplicates" if double.is_stored else "repeated" for double in doubles)
     new = NewStreams([], {}, {}, [], counts)
     seen: set[Hashable] = set()
+    before: Stream | None = None
     for stream in ordered:
-        key = identity(stream)
-        row = stored.get(key)
+        row = stored.get(identity(stream)) if stored else None
         if row and row.played_at:
             counts["duplicates"] += 1
-        elif key in seen:
-            counts["repeated"] += 1
+            continue
+        # Equal ones ended together, so they follow each other.
+        if before is None or stream.ended_at != before.ended_at:
+            seen.clear()
         else:
-            seen.add(key)
-            if by_minute.is_needed and (count := _compare_minutes(new, stream, row, by_minute)):
-                counts[count] += 1
+            seen.add(identity(before))
+            if identity(stream) in seen:
+                counts["repeated"] += 1
                 continue
-            if row:
-                new.stored[key] = row
-            new.streams.append(stream)
+        before = stream
+        if by_minute.is_needed and (count := _compare_minutes(new, stream, row, by_minute)):
+            counts[count] += 1
+            continue
+        if row:
+            new.stored[identity(stream)] = row
+        new.streams.append(stream)
     if by_minute.is_needed:
         _replace_rows_of_doubles(new, doubles, by_minute)
     return new

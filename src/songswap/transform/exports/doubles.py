@@ -46,20 +46,44 @@ def without_doubles(
     Returns:
         The streams that stay, and the others.
     """
+    positions, stored = list(candidates), list(plays)
+    items = _overlapping([*map(streams.__getitem__, positions), *stored])
+    if not items:
+        return list(streams), []
     groups: defaultdict[Hashable, list[_Candidate]] = defaultdict(list)
-    for position in candidates:
+    for position in positions:
         stream = streams[position]
-        groups[_item(stream)].append(_Candidate(stream, position, stream.started_at))
-    for stream in plays:
+        if (item := _item(stream)) in items:
+            groups[item].append(_Candidate(stream, position, stream.started_at))
+    for stream in stored:
         group = groups.get(_item(stream))
         if group:
             group.append(_Candidate(stream, None, stream.started_at))
     left_out: dict[int, Double] = {}
     for group in groups.values():
-        if len(group) > 1:
-            _find_doubles(group, left_out)
+        _find_doubles(group, left_out)
     left = [stream for position, stream in enumerate(streams) if position not in left_out]
     return left, list(left_out.values())
+
+
+def _overlapping(streams: Sequence[Stream]) -> set[Hashable]:
+    """Return the items of streams that overlap an earlier one of their platform.
+
+    Only these can have doubles: whatever overlaps an earlier stream of its own track by more than
+    streams in a row can, overlaps the one that ended last by at least as much.
+    """
+    shortest = min((stream.ms_played for stream in streams), default=0)
+    least_ms = min(SLACK / _MS, shortest / 2)
+    items: set[Hashable] = set()
+    ends: dict[str | None, datetime] = {}
+    for stream in sorted(streams, key=attrgetter("ended_at")):
+        end = ends.get(stream.platform)
+        ends[stream.platform] = stream.ended_at
+        if end is not None:
+            since_ms = (stream.ended_at - end).total_seconds() * 1000
+            if since_ms + least_ms < stream.ms_played:
+                items.add(_item(stream))
+    return items
 
 
 def _find_doubles(group: Collection[_Candidate], left_out: dict[int, Double]) -> None:

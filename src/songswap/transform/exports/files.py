@@ -114,10 +114,7 @@ def _add_rows(file: File, rows: Sequence[responses.Parsed[Any]], imported_at: da
     add = _ADD[file.kind]
     for row in rows:
         value, problems, _ = row
-        for name in _PRIVATE & problems.keys() if value is not None else ():
-            # A value that is not clearly "no" is taken for a private session.
-            setattr(value, name, True)
-        reason = _broken(value, problems)
+        reason = _broken(value, problems) if problems or value is None else None
         if reason is None:
             reason = add(file, value, imported_at)
         if reason:
@@ -125,8 +122,11 @@ def _add_rows(file: File, rows: Sequence[responses.Parsed[Any]], imported_at: da
 
 
 def _broken(value: Any, problems: responses.Problems) -> str | None:
-    """Return why a row cannot be a stream, by the types of its fields."""
-    for path in _NEEDED if problems else ():
+    """Return why a row cannot be a stream, by the types of its fields; None where it can."""
+    for name in _PRIVATE & problems.keys() if value is not None else ():
+        # A value that is not clearly "no" is taken for a private session.
+        setattr(value, name, True)
+    for path in _NEEDED:
         if path in problems:
             return f"{path or 'row'}: {problems[path]}"
     return f"row: {responses.MISSING}" if value is None else None
@@ -151,7 +151,7 @@ def _archivable(rows: Sequence[responses.Parsed[Any]], entry: type[Any]) -> byte
             fields = raw if isinstance(raw, dict) else None
             stripped.append(fields and {name: fields[name] for name in allowed if name in fields})
         else:
-            if isinstance(value, Entry):
+            if entry is Entry:
                 value.username = None
             stripped.append(value)
     try:

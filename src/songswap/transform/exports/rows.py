@@ -1,6 +1,8 @@
 """Decode the rows of a file of an export, within limits: any file may be hostile or broken."""
 
 import json
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -18,6 +20,8 @@ _LEAST_ROW, _LEAST_FIELD = 60, 8
 """Bytes, on the average of a file. The shortest rows, those of account data, have 78 and 19."""
 
 _FEW = 1_000
+
+_parsed = partial(tuple.__new__, responses.Parsed)
 
 
 class Entry(msgspec.Struct, gc=False, omit_defaults=True):
@@ -143,7 +147,7 @@ def decode_rows(name: str, body: bytes, entry: type[Any]) -> list[responses.Pars
         return [responses.parse_leniently(row, entry) for row in broken]
     if len(rows) > MOST_ROWS:
         raise _implausible_file(name)
-    return [responses.Parsed(row, responses.NONE) for row in rows]
+    return [*map(_parsed, zip(rows, repeat(responses.NONE), repeat(None)))]
 
 
 def _decode_broken(name: str, body: bytes) -> list[Any]:

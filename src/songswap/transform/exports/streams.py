@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from songswap.models import ExportTrack, RejectedItem, Stream
 from songswap.transform import responses
@@ -22,6 +22,9 @@ _OTHERS = {
     "spotify:chapter:": "audiobook",
     "spotify:audiobook:": "audiobook",
 }
+
+# Without the Python function that names the fields, which takes as long as the checks of a row.
+_stream = partial(tuple.__new__, Stream)
 
 
 @dataclass(slots=True)
@@ -57,17 +60,17 @@ class File:
         Returns:
             Why it can be neither; None where it was added.
         """
-        self.may_have_holes |= row.songswap_export is not None
+        if row.songswap_export is not None:
+            self.may_have_holes = True
         if row.username:
             self.owners.add(row.username)
-        if kind := _other_kind(row):
-            self.left_out[kind] += 1
-            return None
         uri = row.spotify_track_uri
-        track_id = None
-        if uri and not uri.startswith(_LOCAL):
-            track_id = _track_of(uri)
-            if track_id is None:
+        track_id = _track_of(uri) if uri else None
+        if track_id is None:
+            if kind := _other_kind(row):
+                self.left_out[kind] += 1
+                return None
+            if uri and not uri.startswith(_LOCAL):
                 return "spotify_track_uri: not a track's"
         ended_at = export_time(row.ts)
         reason = implausible("ts", row.ts, ended_at, "ms_played", row.ms_played, imported_at)
@@ -78,30 +81,33 @@ class File:
             started_at = export_time(row.offline_timestamp)
             if end := offline_end(ended_at, started_at, row.ms_played):
                 ended_at, reported_at = end, ended_at
-        self.streams.append(
-            Stream(
-                ended_at,
-                row.ms_played,
-                track_id,
-                text_of(row.master_metadata_track_name),
-                text_of(row.master_metadata_album_artist_name),
-                text_of(row.master_metadata_album_album_name),
-                text_of(row.reason_start),
-                text_of(row.reason_end),
-                row.shuffle,
-                row.skipped,
-                row.offline,
-                row.incognito_mode,
-                text_of(row.platform),
-                text_of(row.conn_country),
-                reported_at=reported_at,
-            )
+        stream = (
+            ended_at,
+            row.ms_played,
+            track_id,
+            text_of(row.master_metadata_track_name),
+            text_of(row.master_metadata_album_artist_name),
+            text_of(row.master_metadata_album_album_name),
+            text_of(row.reason_start),
+            text_of(row.reason_end),
+            row.shuffle,
+            row.skipped,
+            row.offline,
+            row.incognito_mode,
+            text_of(row.platform),
+            text_of(row.conn_country),
+            False,
+            0,
+            reported_at,
+            None,
         )
+        self.streams.append(_stream(stream))
         return None
 
     def add_account(self, row: AccountEntry, imported_at: datetime) -> str | None:
         """Add a row of account data; as `add`."""
-        self.may_have_holes |= row.songswap_export is not None
+        if row.songswap_export is not None:
+            self.may_have_holes = True
         if row.podcastName and not row.trackName:
             self.left_out["podcast"] += 1
             return None

@@ -6,7 +6,6 @@ Spotify's own description says UTC, in the form ``2019-03-14 15:09:26``; most ex
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 from songswap.transform.exports.intervals import LONGEST_OFFLINE
 from songswap.transform.values import moment
@@ -22,8 +21,6 @@ _SPELLED = re.compile(
 )
 
 
-# Streams that were sent together share a time.
-@lru_cache(4_096)
 def export_time(value: str | float | None) -> datetime | None:
     """Parse a row's time, in UTC and cut to the millisecond; None where it is no time.
 
@@ -33,7 +30,10 @@ def export_time(value: str | float | None) -> datetime | None:
         return None
     if not isinstance(value, str):
         return _since_1970(value)
-    text = value.strip()
+    return moment(value) or _other_form(value.strip())
+
+
+def _other_form(text: str) -> datetime | None:
     if text.isascii() and text.isdigit() and len(text) in (10, 13):
         return _since_1970(int(text))
     return moment(text) or _spelled(text)

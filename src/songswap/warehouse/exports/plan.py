@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
-from operator import itemgetter
+from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from songswap.models import Play, Stream
@@ -12,7 +13,9 @@ from songswap.transform.exports.deduplicate import NewStreams, deduplicate, iden
 from songswap.transform.exports.handed_over import Settled, settle
 from songswap.transform.exports.name_matching import NameLookup
 from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
-from songswap.warehouse.exports.rows import from_rows, to_row
+from songswap.warehouse.exports.rows import from_rows
+
+_play = partial(tuple.__new__, Play)
 
 
 class Stored(NamedTuple):
@@ -32,7 +35,7 @@ class Stored(NamedTuple):
 class LoadPlan(NamedTuple):
     """The rows that an import writes, and its ``counts`` of streams.
 
-    The streams ``new``, whose rows are ``rows``, take the place of ``old``. Those of ``settled``
+    The streams ``new``, in the order of their key, take the place of ``old``. Those of ``settled``
     become plays of the API. ``plays`` are new rows of "History", ``corrected`` are rows that get
     another track, and the rows at the times ``withdrawn`` are deleted: they come from account data,
     and the extended history says that they are no plays, or are plays of the API at another time.
@@ -41,7 +44,6 @@ class LoadPlan(NamedTuple):
     counts: Counter[str]
     old: list[ClassifiedStream]
     new: list[ClassifiedStream]
-    rows: list[tuple[Any, ...]]
     plays: list[Play]
     corrected: list[Play]
     withdrawn: list[datetime]
@@ -80,13 +82,14 @@ def plan_load(
     ]
     taken = [at for at, _, _ in stored.plays if at not in left]
     classified = classify(unique, known, unmatched, taken, rule, names, settled)
-    counts = unique.counts + Counter(row.outcome.value for row in classified)
+    counts = unique.counts + Counter(str(row.outcome) for row in classified)
 
     old, new = _changes(unique, classified)
+    new.sort(key=attrgetter("stream.ended_at", "stream.ms_played", "place"))
     loaded = [
-        Play(user_id, row.played_at, row.stream.track_id)
+        _play((user_id, row.played_at, row.stream.track_id))
         for row in new
-        if row.outcome is Outcome.LOADED and row.played_at and row.stream.track_id
+        if row.outcome is Outcome.LOADED
     ]
     freed = [*old, *(pair.row for pair in moved)]
     had_play = {row.played_at for row in freed}
@@ -95,7 +98,6 @@ def plan_load(
         counts,
         old,
         new,
-        rows=sorted((to_row(user_id, row) for row in new), key=itemgetter(1, 2, 3)),
         plays=sorted(play for play in loaded if play.played_at not in had_play),
         corrected=[play for play in loaded if play.played_at in had_play],
         withdrawn=sorted(

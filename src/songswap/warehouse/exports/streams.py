@@ -23,11 +23,10 @@ from songswap.transform.exports.intervals import LONGEST_PAUSE
 from songswap.transform.exports.outcomes import ClassifiedStream, Outcome, Rule
 from songswap.warehouse import erasures, rejected_items
 from songswap.warehouse.catalogue import plan_by_key
-from songswap.warehouse.copying import copy
 from songswap.warehouse.exports import own_plays
 from songswap.warehouse.exports.own_plays import Loading, OwnPlay
 from songswap.warehouse.exports.plan import LoadPlan, Stored, plan_load, with_earlier
-from songswap.warehouse.exports.rows import COLUMNS
+from songswap.warehouse.exports.rows import copy_plays, copy_streams
 from songswap.warehouse.exports.tracks import (
     descriptions,
     identify,
@@ -260,9 +259,9 @@ class _Load:
         self.mark_merged(plan.settled)
         self.delete_streams(plan.old)
         self.delete_plays(plan.withdrawn)
-        copy(self.connection, "History", Play._fields, plan.plays)
+        copy_plays(self.connection, plan.plays)
         self.correct_plays(plan.corrected)
-        copy(self.connection, "songswap.streams", COLUMNS, plan.rows)
+        copy_streams(self.connection, self.export.user_id, plan.new)
 
     def mark_merged(self, settled: Collection[Settled]) -> None:
         if settled:

@@ -110,6 +110,20 @@ WHERE e.duration_ms < EXCLUDED.duration_ms
   OR (e.name COLLATE "C", e.artist COLLATE "C", e.album COLLATE "C")
     < (EXCLUDED.name, EXCLUDED.artist, EXCLUDED.album)
 
+-- name: insert_tracks
+-- With the length that exports suggest, by then: the same row twice would cost more than the look-up.
+WITH inserted AS (
+  INSERT INTO "Tracks" (id, name, duration_ms)
+  SELECT s.id, s.name, coalesce(e.duration_ms, 0)
+  FROM unnest(%(ids)s::text[], %(names)s::text[]) s (id, name)
+  LEFT JOIN songswap.export_tracks e ON e.id = s.id
+  RETURNING id, duration_ms
+), estimated AS (
+  INSERT INTO songswap.estimated_durations
+  SELECT id FROM inserted WHERE duration_ms > 0 ON CONFLICT DO NOTHING
+)
+SELECT count(*) FROM inserted
+
 -- name: close_gaps
 -- An export has all plays between its first and its last row.
 UPDATE songswap.gaps g SET closed_at = %(now)s

@@ -7,16 +7,16 @@ from typing import Any
 
 import psycopg
 
-from songswap.models import DataFix, ExportTrack, Stream, Track
+from songswap.models import DataFix, ExportTrack, Stream
 from songswap.transform.exports.name_matching import TrackNames, names_of
 from songswap.transform.track import TRACK_NAME, fit
 from songswap.warehouse import data_fixes, enrichment_queue
 from songswap.warehouse.catalogue import fill_durations, plan_by_key
 from songswap.warehouse.catalogue_lookup import existing
-from songswap.warehouse.copying import copy
+from songswap.warehouse.copying import require_all
 from songswap.warehouse.locks import lock_some_shards, shard_of
 from songswap.warehouse.retry import retried
-from songswap.warehouse.sql import statements
+from songswap.warehouse.sql import scalar, statements
 
 _TO_ITS_END = "trackdone"
 """``reason_end`` of a stream that was heard to the end of its track."""
@@ -105,20 +105,20 @@ def descriptions(streams: Iterable[Stream]) -> list[ExportTrack]:
     No export has the length. A track heard to its end was played for its length, less what was
     skipped within it, so the longest such time is the best estimate.
     """
-    rows: dict[str, ExportTrack] = {}
+    longest: dict[tuple[str, str | None, str | None, str | None], int] = {}
     for stream in streams:
-        if not stream.track_id:
-            continue
-        row = rows.setdefault(stream.track_id, ExportTrack(stream.track_id))
-        if stream.track_name:
-            names = stream.track_name, stream.artist_name or "", stream.album_name or ""
-            known = row.name or "", row.artist, row.album
+        if stream.track_id:
+            said = stream.track_id, stream.track_name, stream.artist_name, stream.album_name
             heard_whole = stream.reason_end == _TO_ITS_END and not stream.to_the_minute
             duration_ms = stream.ms_played if heard_whole else 0
-            if names > known or duration_ms > row.duration_ms:
-                duration_ms = max(row.duration_ms, duration_ms)
-                row = ExportTrack(stream.track_id, *max(names, known), duration_ms)
-                rows[stream.track_id] = row
+            if duration_ms >= longest.get(said, 0):
+                longest[said] = duration_ms
+    rows: dict[str, ExportTrack] = {}
+    for (track_id, name, artist, album), duration_ms in longest.items():
+        row = rows.setdefault(track_id, ExportTrack(track_id))
+        if name:
+            names = max((name, artist or "", album or ""), (row.name or "", row.artist, row.album))
+            rows[track_id] = ExportTrack(track_id, *names, max(row.duration_ms, duration_ms))
     return list(rows.values())
 
 
@@ -174,14 +174,14 @@ def _store_locked(
     fixes: set[DataFix] = set()
     connection.execute(_SQL["upsert_names"], _params([row for row in rows if row.name]))
     missing = sorted(heard.keys() & set(ids) - existing(connection, ids))
-    # `fill_durations` fills in the length.
-    tracks = [Track(id_, fit(heard[id_], TRACK_NAME, "track", id_, fixes), 0) for id_ in missing]
-    inserted = copy(connection, "Tracks", Track._fields, tracks)
-    fill_durations(connection, ids)
+    names = [fit(heard[id_], TRACK_NAME, "track", id_, fixes) for id_ in missing]
+    inserted = scalar(connection.execute(_SQL["insert_tracks"], {"ids": missing, "names": names}))
+    require_all(inserted, len(missing), "Tracks")
+    fill_durations(connection, set(ids).difference(missing))
     fixed = data_fixes.store(connection, [(fix, now) for fix in fixes])
     queued = [(kind, id_) for kind in ("features", "track") for id_ in missing]
     enrichment_queue.enqueue(connection, queued, now, stale=now)
-    return Counter(tracks=inserted, data_fixes=fixed)
+    return Counter(tracks=len(missing), data_fixes=fixed)
 
 
 def _params(rows: Collection[ExportTrack]) -> dict[str, list[Any]]:

@@ -1,8 +1,11 @@
 """Two rows of one play are one; two plays of one track stay two."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from songswap.models import Stream
 from songswap.transform.exports.doubles import Double, without_doubles
@@ -54,6 +57,37 @@ def test_other_devices_and_tracks_stay_two() -> None:
     assert (
         len(without_doubles_of(stream(0), stream(3, platform=None), stream(4, platform=None))) == 2
     )
+
+
+@given(
+    st.lists(
+        st.builds(
+            stream,
+            st.integers(0, 400),
+            st.sampled_from([1_000, 7_999, 30_000, 40_001, 200_000]),
+            st.sampled_from("ab"),
+            st.sampled_from(["phone", None]),
+        ),
+        max_size=12,
+    )
+)
+def test_no_two_that_stay_are_one(streams: list[Stream]) -> None:
+    """Whatever else was played meanwhile; and none is lost."""
+    left, doubles = without_doubles(streams, range(len(streams)), [])
+    for place, one in enumerate(left):
+        assert not any(is_one(one, other) for other in left[:place])
+    assert Counter([*left, *(double.stream for double in doubles)]) == Counter(streams)
+
+
+def overlap_ms(one: Stream, other: Stream) -> float:
+    end, start = min(one.ended_at, other.ended_at), max(one.started_at, other.started_at)
+    return (end - start) / timedelta(milliseconds=1)
+
+
+def is_one(one: Stream, other: Stream) -> bool:
+    least_ms = min(20_000, one.ms_played / 2, other.ms_played / 2)
+    same = (one.track_id, one.platform) == (other.track_id, other.platform)
+    return same and overlap_ms(one, other) > least_ms
 
 
 def test_three_rows_of_one_play() -> None:
