@@ -97,13 +97,13 @@ class BatchLoader:
         """
         self._spooled.put(None)
         try:
-            self._loads.result()
+            refused = self._loads.result()
         except SongSwapError as error:
             # What kept the responses from being loaded is more than that it is not recorded.
             with suppress(SongSwapError):
                 self._record(error)
             raise
-        self._record(self._refused())
+        self._record(f"{refused} responses were refused and wait in the spool" if refused else None)
         return dict(self._counts)
 
     def _record(self, problem: str | SongSwapError | None) -> None:
@@ -112,13 +112,8 @@ class BatchLoader:
             counts = self._durations.in_ms()
             runs.end_step(connection, run_id, *load_step(batch), counts, now, problem)
 
-    def _refused(self) -> str | None:
-        """The problem where responses of the batch were refused."""
-        with Spool(self._settings.spool) as spool:
-            refused = spool.left_of(*self._of)
-        return f"{refused} responses were refused and wait in the spool" if refused else None
-
-    def _load_groups(self) -> None:
+    def _load_groups(self) -> int:
+        """Load until the end; return how many responses of the batch were refused."""
         last = waiting = 0
         ended = False
         with (
@@ -146,3 +141,4 @@ class BatchLoader:
                     )
                     self._counts.update(loaded)
                     last = group[-1].id
+            return spool.left_of(*self._of)

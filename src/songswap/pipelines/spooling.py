@@ -94,6 +94,7 @@ class Spooler:
         """Put responses into S3; false when it took none."""
         outcome = await self.archive.put_all(spooled)
         await asyncio.to_thread(self.spool.mark_archived, outcome.archived)
-        await asyncio.to_thread(self.spool.mark_failed, outcome.problems)
+        if outcome.problems:
+            await asyncio.to_thread(self.spool.mark_failed, outcome.problems)
         self.outcomes.counts["archived"] += len(outcome.archived)
         return bool(outcome.archived)

@@ -166,14 +166,10 @@ class Client:
     ) -> Response:
         if access_token is None or not tokens.can_be_sent(access_token):
             raise UnusableToken("No HTTP header can carry the access token: it needs a new one.")
-        body = await self._api.send(
-            endpoint,
-            "GET",
-            self._where.api_url + path,
-            whole,
-            params=query,
-            headers={"Authorization": f"Bearer {access_token}"},
-        )
+        # As one text, which is parsed once however often it comes.
+        url = f"{self._where.api_url}{path}?{urlencode(query)}"
+        bearer = {"Authorization": f"Bearer {access_token}"}
+        body = await self._api.send(endpoint, "GET", url, whole, headers=bearer)
         return Response(body, self.watch.now())
 
 

@@ -37,8 +37,10 @@ class ClockWatch:
         False while it is unknown whether the clock is wrong, or the response's Date. A response
         without a readable Date, or from a cache, says nothing about the time.
         """
+        if self.wrong or self._has_agreed:
+            return True
         date = _date(headers)
-        if date is None or self.wrong or self._has_agreed:
+        if date is None:
             return True
         late = date - sent_at
         if late > FARTHEST:

@@ -166,7 +166,6 @@ class Budget:
 
     async def _count(self, connection: psycopg.AsyncConnection, granted: int) -> float:
         params = {**self._params, "now": self._clock(), "granted": granted}
-        await connection.execute(_SQL["delete_old"], params)
         await connection.execute(_SQL["count"], {**params, "unspent": self._unspent})
         self._unspent = 0
         return 0.0

@@ -31,18 +31,18 @@ WHERE app = %(app)s AND (
   OR span = 'hour' AND at > %(now)s - interval '1 day' AND at <= %(now)s)
 
 -- name: count
--- By the server's second for the window, and by our hour for the day.
+-- By the server's second for the window, and by our hour for the day. Deletes counts that no window or day
+-- has any more.
+WITH old AS (
+  DELETE FROM songswap.requests
+  WHERE app = %(app)s AND (
+    span = 'second' AND at < clock_timestamp() - %(window)s - interval '1 minute'
+    OR span = 'hour' AND at < %(now)s - interval '2 days')
+)
 INSERT INTO songswap.requests AS r (app, span, at, priority, requests) VALUES
   (%(app)s, 'second', date_trunc('second', clock_timestamp()), %(priority)s, %(granted)s),
   (%(app)s, 'hour', date_trunc('hour', %(now)s::timestamptz), %(priority)s, %(granted)s - %(unspent)s)
 ON CONFLICT (app, span, at, priority) DO UPDATE SET requests = r.requests + EXCLUDED.requests
-
--- name: delete_old
--- Counts that no window or day has any more.
-DELETE FROM songswap.requests
-WHERE app = %(app)s AND (
-  span = 'second' AND at < clock_timestamp() - %(window)s - interval '1 minute'
-  OR span = 'hour' AND at < %(now)s - interval '2 days')
 
 -- name: learn_window
 -- The limit is a twenty-fifth less than the requests of the last window, by the first refusal in a window.
