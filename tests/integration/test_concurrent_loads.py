@@ -143,6 +143,33 @@ def test_shard_that_has_changed_is_looked_up_again(dsn: str) -> None:
         assert names == [("track1", "Track 1, extended")]
 
 
+def test_new_tracks_beside_one_that_another_load_has_stored(dsn: str) -> None:
+    """In one shard: what was found of them without a lock is written as if it came later."""
+    numbers = [n for n in range(1000) if shard_of(f"track{n}") == shard_of("track1")][:4]
+    stored, *new = numbers
+    tracks = [track(stored, name="Track, extended"), *(track(n) for n in new)]
+    tracks[-1] |= {"album": None}
+    with (
+        connect(dsn) as first,
+        connect(dsn) as second,
+        connect(dsn) as look,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        load(first, batch(1, 1, track(stored)))
+        load(first, batch(2, 2, *tracks))
+        expected = contents(look)
+        empty(first)
+        with first.transaction():
+            lock_shards(first, [shard_of(f"track{stored}")])
+            load_first = batch(1, 1, track(stored))
+            queued = load_catalogue(first, [load_first], STALE_AFTER, Counter())
+            other = threads.submit(load, second, batch(2, 2, *tracks))
+            waiting(look, 1)
+        plays.load(first, queued, "run", STALE_AFTER)
+        assert other.result()["tracks"] == len(new)
+        assert difference(contents(look), expected) == ""
+
+
 def test_free_shards_are_written_while_another_is_taken(dsn: str) -> None:
     """A load waits for a shard at the end, when it has written all others."""
     tracks = [track(number) for number in range(40)]

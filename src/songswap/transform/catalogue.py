@@ -3,8 +3,7 @@
 So responses give the same rows one by one, in batches of any size, and in a replay (docs/adr/0012).
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
 
@@ -36,30 +35,25 @@ def merge_catalogues(catalogues: Sequence[Catalogue]) -> Catalogue:
     return rows
 
 
-def split_catalogue(catalogue: Catalogue, shard_of: Callable[[str], int]) -> dict[int, Catalogue]:
-    """Split the rows of a catalogue by the shard of their track, without data fixes.
-
-    An artist is in each shard that has a track of theirs.
-    """
-    parts: defaultdict[int, Catalogue] = defaultdict(Catalogue)
-    for id_, track in catalogue.tracks.items():
-        parts[shard_of(id_)].tracks[id_] = track
-    for link_key, link in catalogue.artist_tracks.items():
-        part = parts[shard_of(link.track_id)]
-        part.artist_tracks[link_key] = link
-        if artist := catalogue.artists.get(link.artist_id):
-            part.artists[artist.id] = artist
-    for popularity_key, observed in catalogue.track_popularity.items():
-        parts[shard_of(observed.id)].track_popularity[popularity_key] = observed
-    for image_key, image in catalogue.track_images.items():
-        parts[shard_of(image.id)].track_images[image_key] = image
-    for id_, preview in catalogue.track_previews.items():
-        parts[shard_of(id_)].track_previews[id_] = preview
-    for id_, form in catalogue.forms.items():
-        parts[shard_of(id_)].forms[id_] = form
-    for id_ in catalogue.incomplete:
-        parts[shard_of(id_)].incomplete.add(id_)
-    return parts
+def select_tracks(catalogue: Catalogue, ids: Set[str]) -> Catalogue:
+    """Return the rows of these tracks and of their artists; data fixes do not matter."""
+    if not ids:
+        return Catalogue()
+    if ids >= catalogue.tracks.keys():
+        return catalogue
+    links = {key: row for key, row in catalogue.artist_tracks.items() if row.track_id in ids}
+    artists = {row.artist_id for row in links.values()}
+    images, observed = catalogue.track_images.items(), catalogue.track_popularity.items()
+    return Catalogue(
+        {id_: row for id_, row in catalogue.tracks.items() if id_ in ids},
+        {id_: row for id_, row in catalogue.artists.items() if id_ in artists},
+        links,
+        {key: row for key, row in observed if row.id in ids},
+        {key: row for key, row in images if row.id in ids},
+        {id_: row for id_, row in catalogue.track_previews.items() if id_ in ids},
+        incomplete=catalogue.incomplete & ids,
+        forms={id_: form for id_, form in catalogue.forms.items() if id_ in ids},
+    )
 
 
 def larger_track(left: Track, right: Track) -> Track:

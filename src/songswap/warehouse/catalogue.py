@@ -10,14 +10,14 @@ may have come from an export by then.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
 import psycopg
 
 from songswap.models import Artist, Catalogue, Popularity
-from songswap.transform.catalogue import merge_catalogues, split_catalogue
+from songswap.transform.catalogue import select_tracks
 from songswap.warehouse import artists, enrichment_queue, popularity
 from songswap.warehouse.catalogue_lookup import (
     TABLES,
@@ -66,7 +66,7 @@ def load(
         psycopg.Error: the server's own; likewise.
     """
     versions, found = _look_up(connection, catalogue)
-    seen = _Seen(catalogue, versions, found.news)
+    seen = _Seen(replace(catalogue, artists={}), versions, found.news)
     for start in range(0, len(found.artists), _ARTISTS_AT_ONCE):
         some = found.artists[start : start + _ARTISTS_AT_ONCE]
         new_artists = _load_artists(connection, some, times)
@@ -112,26 +112,18 @@ def fill_durations(connection: psycopg.Connection, ids: Collection[str]) -> None
 class _Seen:
     """The ``news`` of a catalogue by shard, looked up when the shards had these ``versions``.
 
-    ``parts`` are its rows by shard, split when they are first needed; ``queued_artists`` are in the
-    enrichment queue by now.
+    Its artists are written before; ``queued_artists`` are in the enrichment queue by now.
     """
 
     catalogue: Catalogue
     versions: dict[int, int]
     news: dict[int, News]
     queued_artists: set[str] = field(default_factory=set)
-    parts: dict[int, Catalogue] | None = None
 
     @property
     def rows_of_shard(self) -> float:
         """How many rows of news a shard has on average."""
         return sum(map(len, self.news.values())) / max(1, len(self.news))
-
-    def part(self, shards: Iterable[int]) -> Catalogue:
-        """Return the rows of these shards."""
-        if self.parts is None:
-            self.parts = split_catalogue(self.catalogue, shard_of)
-        return merge_catalogues([self.parts[shard] for shard in shards])
 
 
 class _Written(NamedTuple):
@@ -171,19 +163,37 @@ def _write_some(
     with connection.transaction():
         plan_by_key(connection)
         locked = lock_some_shards(connection, shards, seen.rows_of_shard)
-        changed = [
+        changed = {
             shard for shard, version in locked.items() if version != seen.versions[shard] + 1
-        ]
-        news = News()
-        for shard in locked.keys() - set(changed):
-            news.add(seen.news[shard])
+        }
+        news = _together(seen.news[shard] for shard in locked.keys() - changed)
         if changed:
-            for again in look_up(connection, seen.part(changed)).news.values():
-                news.add(again)
+            news.add(_look_up_again(connection, changed, seen))
         counts = _write(connection, news)
         to_fetch = _to_fetch(connection, news, times.stale, seen.queued_artists)
         enrichment_queue.enqueue(connection, to_fetch, *times)
     return _Written(locked.keys(), {row[0] for row in news.new["tracks"]}, counts)
+
+
+def _look_up_again(connection: psycopg.Connection, shards: Collection[int], seen: _Seen) -> News:
+    """Return the news of locked shards that others have changed since they were looked up.
+
+    A track that was new and is still not stored has no rows: what was found of it holds.
+    """
+    news = _together(seen.news[shard] for shard in shards)
+    new = {row[0] for row in news.new["tracks"]}
+    new -= existing(connection, new)
+    others = {id_ for id_ in seen.catalogue.tracks if shard_of(id_) in shards} - new
+    again = look_up(connection, select_tracks(seen.catalogue, others)).news
+    return _together([news.of_new_tracks(new), *again.values()])
+
+
+def _together(parts: Iterable[News]) -> News:
+    """Return the news of several shards as one."""
+    news = News()
+    for part in parts:
+        news.add(part)
+    return news
 
 
 def _write(connection: psycopg.Connection, news: News) -> Counter[str]:

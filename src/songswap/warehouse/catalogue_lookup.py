@@ -23,7 +23,7 @@ from songswap.models import (
     Preview,
     Track,
 )
-from songswap.transform.catalogue import with_one_primary
+from songswap.transform.catalogue import select_tracks, with_one_primary
 from songswap.warehouse import popularity
 from songswap.warehouse.locks import shard_of
 from songswap.warehouse.popularity import Comparison
@@ -89,6 +89,16 @@ class News:
         self.forms |= other.forms
         self.incomplete += other.incomplete
 
+    def of_new_tracks(self, ids: Collection[str]) -> "News":
+        """Return the rows of these tracks, which are new."""
+        news = News()
+        for name in TABLES:
+            news.new[name] = [row for row in self.new[name] if row[0] in ids]
+        news.popularity.new.extend(row for row in self.popularity.new if row.id in ids)
+        news.forms = {id_: form for id_, form in self.forms.items() if id_ in ids}
+        news.incomplete = [id_ for id_ in self.incomplete if id_ in ids]
+        return news
+
 
 class Found(NamedTuple):
     """The news of a catalogue by shard, and its artists who are new or have another name."""
@@ -108,20 +118,20 @@ def look_up(connection: psycopg.Connection, catalogue: Catalogue) -> Found:
     compared = compare_popularity(connection, observed, stored)
     forms = _new_forms(connection, catalogue, stored)
     unchanged = stored - forms.keys() - ({row.id for row in observed} - compared.known)
-    rows = _without_tracks(catalogue, unchanged)
+    # A track is unchanged that came in the same form before, with the same popularity on the day.
+    rows = select_tracks(catalogue, catalogue.tracks.keys() - unchanged)
     # A new track has no rows yet: only the others are looked up.
-    known_tracks = [track.id for track in rows["tracks"] if track.id in stored]
+    known_tracks = [id_ for id_ in rows.tracks if id_ in stored]
     news = _by_shard(compared, forms)
     for name, table in TABLES.items():
-        new, changed = _compare(connection, name, table, rows[name], known_tracks)
+        new, changed = _compare(connection, name, table, getattr(rows, name).values(), known_tracks)
         for row in new:
             news[shard_of(row[0])].new[name].append(row)
         for row in changed:
             news[shard_of(row[0])].changed[name].append(row)
     for track_id in catalogue.incomplete - stored:
         news[shard_of(track_id)].incomplete.append(track_id)
-    ids = [row.id for row in rows["artists"]]
-    artists = chain(*_compare(connection, "artists", _ARTISTS, rows["artists"], ids))
+    artists = chain(*_compare(connection, "artists", _ARTISTS, rows.artists.values(), rows.artists))
     return Found(dict(news), [Artist(*row) for row in artists])
 
 
@@ -243,20 +253,3 @@ def _links(rows: Iterable[Row], known: _Rows, authoritative: Collection[str]) ->
         before = links.setdefault((track_id, artist_id), link)
         links[track_id, artist_id] = max(before, link)
     return [*with_one_primary(links.values())]
-
-
-def _without_tracks(catalogue: Catalogue, unchanged: Collection[str]) -> dict[str, list[Any]]:
-    """Return the rows of a catalogue by name, without those of ``unchanged`` tracks.
-
-    A track is unchanged that came in the same form before, with the same popularity on the day.
-    """
-    links = [row for row in catalogue.artist_tracks.values() if row.track_id not in unchanged]
-    artists = {row.artist_id for row in links}
-    images, previews = catalogue.track_images.values(), catalogue.track_previews.values()
-    return {
-        "tracks": [row for row in catalogue.tracks.values() if row.id not in unchanged],
-        "artists": [row for row in catalogue.artists.values() if row.id in artists],
-        "artist_tracks": links,
-        "track_images": [row for row in images if row.id not in unchanged],
-        "track_previews": [row for row in previews if row.id not in unchanged],
-    }

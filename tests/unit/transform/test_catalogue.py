@@ -8,7 +8,7 @@ import pytest
 
 from songswap.models import Artist, ArtistTrack, Catalogue, Image, Popularity, Preview, Track
 from songswap.transform import shapes
-from songswap.transform.catalogue import merge_catalogues, split_catalogue, with_one_primary
+from songswap.transform.catalogue import merge_catalogues, select_tracks, with_one_primary
 from songswap.transform.track import add_track
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
@@ -97,14 +97,14 @@ def test_track_is_incomplete_if_one_response_of_several_had_it_so() -> None:
         assert merge_catalogues(order).incomplete == {"t"}
 
 
-def test_split_catalogue_has_each_row_once() -> None:
-    """Each row is in the part of its track, with the artists of these tracks; merged again, the
-    parts are the whole."""
+def test_select_tracks_has_all_rows_of_some_tracks() -> None:
+    """With the artists of these tracks; selected apart and merged again, they are the whole."""
     catalogue = merge_catalogues([*PARTS, seen(2, id="u"), seen(3, id="v", popularity=None)])
-    parts = split_catalogue(catalogue, lambda track_id: ord(track_id) % 2)
-    assert parts[0].tracks.keys() == {"t", "v"}
-    assert parts[1].tracks.keys() == {"u"}
-    assert parts[1].artists.keys() == {"a"}
-    assert (parts[0].incomplete, parts[1].incomplete) == ({"t", "v"}, set())
-    assert parts[1].forms.keys() == {"u"}
-    assert merge_catalogues([parts[0], parts[1]]) == catalogue
+    one, others = (select_tracks(catalogue, ids) for ids in ({"u"}, {"t", "v"}))
+    assert one.tracks.keys() == one.forms.keys() == {"u"}
+    assert one.artists.keys() == {"a"}
+    assert (one.incomplete, others.incomplete) == (set(), {"t", "v"})
+    assert others.forms.keys() == {"t", "v"}
+    assert merge_catalogues([others, one]) == catalogue
+    assert select_tracks(catalogue, set()) == Catalogue()
+    assert select_tracks(catalogue, {"t", "u", "v"}) == catalogue
