@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
-from typing import Any, TextIO
+from typing import Any
 
 import psycopg
 import pytest
@@ -28,70 +28,90 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("dags"))
 
 
-class Forks:
-    """The process that runs DAGs in forks of itself, see `fork_runs.py`.
+class ForkServer:
+    """A process that runs DAGs in forks of itself, see `fork_runs.py`.
 
     Args:
+        environment: of Airflow itself.
         log: a file for its own output.
     """
 
-    _LONGEST_S = 300
+    LONGEST_S = 300
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ends: TextIO | None = None
-        self._environment: dict[str, str] = {}
+        reader, writer = os.pipe()
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603  (our own script)
+                [sys.executable, str(Path(__file__).parent / "fork_runs.py"), str(writer)],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                pass_fds=[writer],
+                start_new_session=True,
+            )
+        os.close(writer)
+        self._ends = os.fdopen(reader)
+
+    def run(self, run: dict[str, Any]) -> bool:
+        """Wait for the end of a run; kill it if it takes too long. Return whether it ended."""
+        watchdog = Timer(self.LONGEST_S, os.killpg, (self._process.pid, signal.SIGKILL))
+        watchdog.start()
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(run).encode() + b"\n")
+            self._process.stdin.flush()
+            return bool(self._ends.readline())
+        finally:
+            watchdog.cancel()
+
+    def stop(self) -> str:
+        """End the process, and a run that is in progress; return what it has logged."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        self._ends.close()
+        return self._log.read_text()
+
+
+class Forks:
+    """The processes that run DAGs: one for the first environment, and one for the last other.
+
+    Args:
+        folder: for their logs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._servers: list[tuple[dict[str, str], ForkServer]] = []
 
     def run(self, run: dict[str, Any], environment: dict[str, str]) -> None:
-        """Wait for the end of a run; kill it if it takes too long.
+        """Wait for the end of a run.
 
         Args:
             run: the fields of `fork_runs.Run`.
-            environment: of Airflow itself; another one than before imports Airflow again.
+            environment: of Airflow itself; another one imports Airflow again.
         """
-        process, ends = self._start(environment)
-        watchdog = Timer(self._LONGEST_S, os.killpg, (process.pid, signal.SIGKILL))
-        watchdog.start()
-        try:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(run).encode() + b"\n")
-            process.stdin.flush()
-            ended = ends.readline()
-        finally:
-            watchdog.cancel()
-        if not ended:
-            self.stop()
-            log = self._log.read_text()[-3000:]
-            pytest.fail(f"the run failed, or did not end within {self._LONGEST_S} s: {log}")
+        server = self._server(environment)
+        if not server.run(run):
+            self._servers = [each for each in self._servers if each[1] is not server]
+            log = server.stop()[-3000:]
+            pytest.fail(f"the run failed, or did not end within {server.LONGEST_S} s: {log}")
 
     def stop(self) -> None:
-        """End the process, and a run that is in progress."""
-        if self._process is not None and self._ends is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.communicate()
-            self._ends.close()
-        self._process = self._ends = None
+        """End all processes."""
+        while self._servers:
+            self._servers.pop()[1].stop()
 
-    def _start(self, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], TextIO]:
-        if environment != self._environment:
-            self.stop()
-        self._environment = environment
-        if self._process is None or self._ends is None:
-            reader, writer = os.pipe()
-            with self._log.open("wb") as log:
-                self._process = subprocess.Popen(  # noqa: S603  (our own script)
-                    [sys.executable, str(Path(__file__).parent / "fork_runs.py"), str(writer)],
-                    env=environment,
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=[writer],
-                    start_new_session=True,
-                )
-            os.close(writer)
-            self._ends = os.fdopen(reader)
-        return self._process, self._ends
+    def _server(self, environment: dict[str, str]) -> ForkServer:
+        for known, server in self._servers:
+            if known == environment:
+                return server
+        if len(self._servers) == 2:
+            self._servers.pop()[1].stop()
+        server = ForkServer(environment, self._folder / f"forks-{len(self._servers)}.log")
+        self._servers.append((environment, server))
+        return server
 
 
 @dataclass(frozen=True)
@@ -159,11 +179,12 @@ class Airflow:
             "output": str(output),
             "sources": sources and str(sources),
         }
-        # Airflow reads its settings when it is imported, but for those of metrics.
+        # Airflow reads its settings when it is imported, but for those that a fork reads itself.
         own = {
             name: value
             for name, value in more.items()
-            if name.startswith("AIRFLOW__") and not name.startswith("AIRFLOW__METRICS__")
+            if name.startswith("AIRFLOW__")
+            and not name.startswith(("AIRFLOW__METRICS__", "AIRFLOW__CORE__DAGS_FOLDER"))
         }
         self.forks.run(run, self.environment() | own)
         log = output.read_text(errors="replace")
@@ -184,7 +205,7 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     postgres.create_database("airflow")
     dsn = postgres.dsn("airflow").replace("postgresql:", "postgresql+psycopg2:")
     home = tmp_path_factory.mktemp("airflow")
-    made = Airflow(home, dsn, Forks(home / "forks.log"))
+    made = Airflow(home, dsn, Forks(home))
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env=made.environment(),

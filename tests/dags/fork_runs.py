@@ -7,6 +7,7 @@ imported here: each run imports its own, which may be a broken copy.
 """
 
 import asyncio
+import gc
 import http
 import json
 import os
@@ -16,6 +17,8 @@ from typing import NamedTuple
 
 import httpx
 import run_dag  # type: ignore[import-not-found]  # beside this script
+from airflow import settings
+from airflow.configuration import conf
 from airflow.sdk.execution_time.supervisor import in_process_api_server
 from sqlalchemy.orm import configure_mappers
 
@@ -44,6 +47,8 @@ def become(run: Run) -> None:
         os.dup2(output.fileno(), 2)
     os.environ.clear()
     os.environ.update(run.environment)
+    # The one setting of a run that Airflow has read by now.
+    settings.DAGS_FOLDER = conf.get_mandatory_value("core", "DAGS_FOLDER")
     if run.sources:
         sys.path.insert(0, run.sources)
 
@@ -60,6 +65,8 @@ async def warm() -> None:
 def main(ends: str) -> None:
     """Serve until standard input ends; write the status of each run to a descriptor."""
     asyncio.run(warm())
+    # Each collection of a fork would visit, and so copy, all that was imported: a third of its CPU.
+    gc.freeze()
     for line in sys.stdin:
         # A fork copies the state of locks: no thread may hold one.
         assert threading.active_count() == 1
