@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class ForkServer:
-    """A process that runs DAGs in forks of itself, see `fork_runs.py`.
+    """A process that runs scripts in forks of itself, see `fork_runs.py`.
 
     Args:
         environment: of Airflow itself.
@@ -44,6 +44,7 @@ class ForkServer:
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603  (our own script)
                 [sys.executable, str(Path(__file__).parent / "fork_runs.py"), str(writer)],
+                cwd=REPOSITORY,
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -54,15 +55,16 @@ class ForkServer:
         os.close(writer)
         self._ends = os.fdopen(reader)
 
-    def run(self, run: dict[str, Any]) -> bool:
-        """Wait for the end of a run; kill it if it takes too long. Return whether it ended."""
+    def run(self, run: dict[str, Any]) -> int | None:
+        """Wait for the end of a run, and return its exit code; None if it took too long."""
         watchdog = Timer(self.LONGEST_S, os.killpg, (self._process.pid, signal.SIGKILL))
         watchdog.start()
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(run).encode() + b"\n")
             self._process.stdin.flush()
-            return bool(self._ends.readline())
+            ended = self._ends.readline()
+            return int(ended) if ended else None
         finally:
             watchdog.cancel()
 
@@ -75,7 +77,7 @@ class ForkServer:
 
 
 class Forks:
-    """The processes that run DAGs: one for the first environment, and one for the last other.
+    """The processes that run scripts: one for the first environment, and one for the last other.
 
     Args:
         folder: for their logs.
@@ -85,18 +87,20 @@ class Forks:
         self._folder = folder
         self._servers: list[tuple[dict[str, str], ForkServer]] = []
 
-    def run(self, run: dict[str, Any], environment: dict[str, str]) -> None:
-        """Wait for the end of a run.
+    def run(self, run: dict[str, Any], environment: dict[str, str]) -> int:
+        """Wait for the end of a run, and return its exit code.
 
         Args:
             run: the fields of `fork_runs.Run`.
             environment: of Airflow itself; another one imports Airflow again.
         """
         server = self._server(environment)
-        if not server.run(run):
+        code = server.run(run)
+        if code is None:
             self._servers = [each for each in self._servers if each[1] is not server]
             log = server.stop()[-3000:]
             pytest.fail(f"the run failed, or did not end within {server.LONGEST_S} s: {log}")
+        return code
 
     def stop(self) -> None:
         """End all processes."""
@@ -109,18 +113,22 @@ class Forks:
                 return server
         if len(self._servers) == 2:
             self._servers.pop()[1].stop()
-        server = ForkServer(environment, self._folder / f"forks-{len(self._servers)}.log")
+        server = ForkServer(environment, self._folder / f"{len(self._servers)}.log")
         self._servers.append((environment, server))
         return server
 
 
 @dataclass(frozen=True)
 class Airflow:
-    """An Airflow without its services: a metadata database and a home."""
+    """An Airflow without its services: a metadata database and a home.
+
+    Processes of ``beside`` work while those of ``forks`` do.
+    """
 
     home: Path
     dsn: str
     forks: Forks
+    beside: Forks
 
     def environment(self, platform: Any = None) -> dict[str, str]:
         """Return the variables of a process of Airflow, with the platform's connections."""
@@ -140,17 +148,41 @@ class Airflow:
         }
         return environment | (platform.environment() if platform is not None else {})
 
+    def call(
+        self,
+        script: str,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        beside: bool = False,
+    ) -> str:
+        """Run a script of this folder in a process of Airflow, which must succeed.
+
+        Args:
+            script: its name; with "-c", the argument is code.
+            arguments: of its ``main``.
+            environment: all its variables, if not those without a platform.
+            beside: whether a DAG runs at the same time.
+
+        Returns:
+            Its output.
+        """
+        output = self.home / f"output-{script.strip('-')}.txt"
+        run = {
+            "script": script,
+            "arguments": arguments,
+            "environment": environment or self.environment(),
+            "output": str(output),
+            "sources": None,
+        }
+        forks = self.beside if beside else self.forks
+        code = forks.run(run, self.environment())
+        text = output.read_text(errors="replace")
+        assert code == 0, text[-6000:]
+        return text
+
     def last_line(self, code: str) -> str:
         """Run code in the repository, in a process of Airflow; return its last line of output."""
-        done = subprocess.run(  # noqa: S603  (our own code)
-            [sys.executable, "-c", code],
-            cwd=REPOSITORY,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip().splitlines()[-1]
+        return self.call("-c", code).strip().splitlines()[-1]
 
     def run(
         self,
@@ -174,6 +206,7 @@ class Airflow:
         result, output = self.home / "result.json", self.home / "output.txt"
         result.unlink(missing_ok=True)
         run = {
+            "script": "run_dag",
             "arguments": [dag, str(result), json.dumps(conf), at],
             "environment": self.environment(platform) | more,
             "output": str(output),
@@ -205,7 +238,10 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     postgres.create_database("airflow")
     dsn = postgres.dsn("airflow").replace("postgresql:", "postgresql+psycopg2:")
     home = tmp_path_factory.mktemp("airflow")
-    made = Airflow(home, dsn, Forks(home))
+    folders = [home / "forks", home / "forks-beside"]
+    for folder in folders:
+        folder.mkdir()
+    made = Airflow(home, dsn, *map(Forks, folders))
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env=made.environment(),
@@ -215,6 +251,7 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     )
     yield made
     made.forks.stop()
+    made.beside.stop()
 
 
 @pytest.fixture

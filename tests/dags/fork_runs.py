@@ -1,4 +1,4 @@
-"""Run DAGs as `run_dag.py` does, each in a fork of this process, which imports Airflow only once.
+"""Run DAGs and other scripts, each in a fork of this process, which imports Airflow only once.
 
     a line of JSON for each run, see `Run` ──▶ fork_runs.py FD ──▶ a line when it has ended
 
@@ -9,6 +9,7 @@ imported here: each run imports its own, which may be a broken copy.
 import asyncio
 import gc
 import http
+import importlib
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ import threading
 from typing import NamedTuple
 
 import httpx
-import run_dag  # type: ignore[import-not-found]  # beside this script
+import run_dag  # type: ignore[import-not-found]  # noqa: F401  (its imports last)
 from airflow import settings
 from airflow.configuration import conf
 from airflow.sdk.execution_time.supervisor import in_process_api_server
@@ -27,12 +28,14 @@ class Run(NamedTuple):
     """A run.
 
     Args:
-        arguments: of ``run_dag.py``.
+        script: one of this folder, such as ``run_dag``; with "-c", the argument is code.
+        arguments: of its ``main``.
         environment: all environment variables.
         output: the file for standard output and error.
         sources: a folder to search for modules first.
     """
 
+    script: str
     arguments: list[str]
     environment: dict[str, str]
     output: str
@@ -62,6 +65,15 @@ async def warm() -> None:
     assert response.status_code == http.HTTPStatus.NOT_FOUND, response.text
 
 
+def call(script: str, arguments: list[str]) -> None:
+    """Do what a script does, or code."""
+    if script == "-c":
+        (code,) = arguments
+        exec(code, {})  # noqa: S102  (a test's own)
+    else:
+        importlib.import_module(script).main(*arguments)
+
+
 def main(ends: str) -> None:
     """Serve until standard input ends; write the status of each run to a descriptor."""
     asyncio.run(warm())
@@ -76,7 +88,7 @@ def main(ends: str) -> None:
         if child == 0:
             os.close(int(ends))
             become(run)
-            run_dag.main(*run.arguments)
+            call(run.script, run.arguments)
             return
         _, status = os.waitpid(child, 0)
         os.write(int(ends), b"%d\n" % os.waitstatus_to_exitcode(status))
