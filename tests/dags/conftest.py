@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
-from typing import Any, TextIO
+from typing import Any
 
 import psycopg
 import pytest
@@ -28,79 +28,107 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("dags"))
 
 
-class Forks:
-    """The process that runs DAGs in forks of itself, see `fork_runs.py`.
+class ForkServer:
+    """A process that runs scripts in forks of itself, see `fork_runs.py`.
 
     Args:
+        environment: of Airflow itself.
         log: a file for its own output.
     """
 
-    _LONGEST_S = 300
+    LONGEST_S = 300
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ends: TextIO | None = None
-        self._environment: dict[str, str] = {}
+        reader, writer = os.pipe()
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603  (our own script)
+                [sys.executable, str(Path(__file__).parent / "fork_runs.py"), str(writer)],
+                cwd=REPOSITORY,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                pass_fds=[writer],
+                start_new_session=True,
+            )
+        os.close(writer)
+        self._ends = os.fdopen(reader)
 
-    def run(self, run: dict[str, Any], environment: dict[str, str]) -> None:
-        """Wait for the end of a run; kill it if it takes too long.
+    def run(self, run: dict[str, Any]) -> int | None:
+        """Wait for the end of a run, and return its exit code; None if it took too long."""
+        watchdog = Timer(self.LONGEST_S, os.killpg, (self._process.pid, signal.SIGKILL))
+        watchdog.start()
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(run).encode() + b"\n")
+            self._process.stdin.flush()
+            ended = self._ends.readline()
+            return int(ended) if ended else None
+        finally:
+            watchdog.cancel()
+
+    def stop(self) -> str:
+        """End the process, and a run that is in progress; return what it has logged."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        self._ends.close()
+        return self._log.read_text()
+
+
+class Forks:
+    """The processes that run scripts: one for the first environment, and one for the last other.
+
+    Args:
+        folder: for their logs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._servers: list[tuple[dict[str, str], ForkServer]] = []
+
+    def run(self, run: dict[str, Any], environment: dict[str, str]) -> int:
+        """Wait for the end of a run, and return its exit code.
 
         Args:
             run: the fields of `fork_runs.Run`.
-            environment: of Airflow itself; another one than before imports Airflow again.
+            environment: of Airflow itself; another one imports Airflow again.
         """
-        process, ends = self._start(environment)
-        watchdog = Timer(self._LONGEST_S, os.killpg, (process.pid, signal.SIGKILL))
-        watchdog.start()
-        try:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(run).encode() + b"\n")
-            process.stdin.flush()
-            ended = ends.readline()
-        finally:
-            watchdog.cancel()
-        if not ended:
-            self.stop()
-            log = self._log.read_text()[-3000:]
-            pytest.fail(f"the run failed, or did not end within {self._LONGEST_S} s: {log}")
+        server = self._server(environment)
+        code = server.run(run)
+        if code is None:
+            self._servers = [each for each in self._servers if each[1] is not server]
+            log = server.stop()[-3000:]
+            pytest.fail(f"the run failed, or did not end within {server.LONGEST_S} s: {log}")
+        return code
 
     def stop(self) -> None:
-        """End the process, and a run that is in progress."""
-        if self._process is not None and self._ends is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.communicate()
-            self._ends.close()
-        self._process = self._ends = None
+        """End all processes."""
+        while self._servers:
+            self._servers.pop()[1].stop()
 
-    def _start(self, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], TextIO]:
-        if environment != self._environment:
-            self.stop()
-        self._environment = environment
-        if self._process is None or self._ends is None:
-            reader, writer = os.pipe()
-            with self._log.open("wb") as log:
-                self._process = subprocess.Popen(  # noqa: S603  (our own script)
-                    [sys.executable, str(Path(__file__).parent / "fork_runs.py"), str(writer)],
-                    env=environment,
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=[writer],
-                    start_new_session=True,
-                )
-            os.close(writer)
-            self._ends = os.fdopen(reader)
-        return self._process, self._ends
+    def _server(self, environment: dict[str, str]) -> ForkServer:
+        for known, server in self._servers:
+            if known == environment:
+                return server
+        if len(self._servers) == 2:
+            self._servers.pop()[1].stop()
+        server = ForkServer(environment, self._folder / f"{len(self._servers)}.log")
+        self._servers.append((environment, server))
+        return server
 
 
 @dataclass(frozen=True)
 class Airflow:
-    """An Airflow without its services: a metadata database and a home."""
+    """An Airflow without its services: a metadata database and a home.
+
+    Processes of ``beside`` work while those of ``forks`` do.
+    """
 
     home: Path
     dsn: str
     forks: Forks
+    beside: Forks
 
     def environment(self, platform: Any = None) -> dict[str, str]:
         """Return the variables of a process of Airflow, with the platform's connections."""
@@ -120,17 +148,41 @@ class Airflow:
         }
         return environment | (platform.environment() if platform is not None else {})
 
+    def call(
+        self,
+        script: str,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        beside: bool = False,
+    ) -> str:
+        """Run a script of this folder in a process of Airflow, which must succeed.
+
+        Args:
+            script: its name; with "-c", the argument is code.
+            arguments: of its ``main``.
+            environment: all its variables, if not those without a platform.
+            beside: whether a DAG runs at the same time.
+
+        Returns:
+            Its output.
+        """
+        output = self.home / f"output-{script.strip('-')}.txt"
+        run = {
+            "script": script,
+            "arguments": arguments,
+            "environment": environment or self.environment(),
+            "output": str(output),
+            "sources": None,
+        }
+        forks = self.beside if beside else self.forks
+        code = forks.run(run, self.environment())
+        text = output.read_text(errors="replace")
+        assert code == 0, text[-6000:]
+        return text
+
     def last_line(self, code: str) -> str:
         """Run code in the repository, in a process of Airflow; return its last line of output."""
-        done = subprocess.run(  # noqa: S603  (our own code)
-            [sys.executable, "-c", code],
-            cwd=REPOSITORY,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip().splitlines()[-1]
+        return self.call("-c", code).strip().splitlines()[-1]
 
     def run(
         self,
@@ -154,16 +206,18 @@ class Airflow:
         result, output = self.home / "result.json", self.home / "output.txt"
         result.unlink(missing_ok=True)
         run = {
+            "script": "run_dag",
             "arguments": [dag, str(result), json.dumps(conf), at],
             "environment": self.environment(platform) | more,
             "output": str(output),
             "sources": sources and str(sources),
         }
-        # Airflow reads its settings when it is imported, but for those of metrics.
+        # Airflow reads its settings when it is imported, but for those that a fork reads itself.
         own = {
             name: value
             for name, value in more.items()
-            if name.startswith("AIRFLOW__") and not name.startswith("AIRFLOW__METRICS__")
+            if name.startswith("AIRFLOW__")
+            and not name.startswith(("AIRFLOW__METRICS__", "AIRFLOW__CORE__DAGS_FOLDER"))
         }
         self.forks.run(run, self.environment() | own)
         log = output.read_text(errors="replace")
@@ -184,7 +238,10 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     postgres.create_database("airflow")
     dsn = postgres.dsn("airflow").replace("postgresql:", "postgresql+psycopg2:")
     home = tmp_path_factory.mktemp("airflow")
-    made = Airflow(home, dsn, Forks(home / "forks.log"))
+    folders = [home / "forks", home / "forks-beside"]
+    for folder in folders:
+        folder.mkdir()
+    made = Airflow(home, dsn, *map(Forks, folders))
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env=made.environment(),
@@ -194,6 +251,7 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     )
     yield made
     made.forks.stop()
+    made.beside.stop()
 
 
 @pytest.fixture

@@ -19,7 +19,9 @@ from uuid import uuid4
 import psutil
 import structlog
 from airflow.callbacks.callback_requests import DagCallbackRequest, DagRunContext
-from airflow.dag_processing.dagbag import DagBag
+from airflow.dag_processing import dagbag
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, DagBag
 from airflow.dag_processing.processor import _execute_dag_callbacks
 from airflow.sdk.execution_time.supervisor import (
     InProcessSupervisorComms,
@@ -44,6 +46,22 @@ def api_server() -> Iterator[None]:
     supervisor.comms = InProcessSupervisorComms(supervisor=supervisor)
     with set_supervisor_comms(supervisor.comms):
         yield
+
+
+def parse() -> DagBag:
+    """Parse all DAGs and write them to the metadata database, once for all runs of this process.
+
+    Otherwise ``dag.test()`` does both again for each run.
+    """
+    manager = DagBundlesManager()  # type: ignore[no-untyped-call]  # Airflow's
+    manager.sync_bundles_to_db()
+    (bundle,) = manager.get_all_dag_bundles()
+    bundle.initialize()
+    bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+    dagbag.sync_bag_to_db(bag, bundle.name, bundle.version)
+    dagbag.BundleDagBag = lambda *_, **__: bag  # type: ignore[assignment,misc]
+    dagbag.sync_bag_to_db = lambda *_, **__: None
+    return bag
 
 
 def run_one(bag: DagBag, dag_id: str, conf: dict[str, Any] | None, at: str) -> dict[str, Any]:
@@ -95,7 +113,7 @@ def main(dag_ids: str, result: str, conf: str, at: str) -> None:
     """Run DAGs in turn; write the result of a single one, or of several by id."""
     # As in the process of a task: metrics are sent where they are on.
     stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
-    bag = DagBag()
+    bag = parse()
     results = {name: run_one(bag, name, json.loads(conf), at) for name in dag_ids.split(",")}
     Path(result).write_text(json.dumps(results if len(results) > 1 else results[dag_ids]))
 

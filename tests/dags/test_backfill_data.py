@@ -1,5 +1,7 @@
 """The backfill DAG through ``dag.test()``, with real PostgreSQL and HTTP."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from factories import MakePlatform, Platform
@@ -41,7 +43,9 @@ def filled(platform: Platform) -> list[bool]:
     return list(row)
 
 
-def test_branches_run_independently(airflow: Any, make_platform: MakePlatform) -> None:
+def test_branches_run_independently(
+    airflow: Any, make_platform: MakePlatform, broken_copy: Callable[..., Path]
+) -> None:
     """A branch fails alone; a dry run only counts; a pause of Spotify's is waited for."""
     platform = make_platform(users=4, real_time=True)
     platform.load()
@@ -70,8 +74,11 @@ def test_branches_run_independently(airflow: Any, make_platform: MakePlatform) -
 
     # One second longer than a request may wait.
     forget(platform)
-    platform.fault(path="/v1/artists", status=429, headers={"Retry-After": "36"}, times=1)
-    green = airflow.run(DAG, platform, conf={"at_most": 7})
+    short = broken_copy(
+        ("settings/__init__.py", "longest_wait_s: float = 35.0", "longest_wait_s: float = 1.0")
+    )
+    platform.fault(path="/v1/artists", status=429, headers={"Retry-After": "2"}, times=1)
+    green = airflow.run(DAG, platform, conf={"at_most": 7}, sources=short)
     assert green["state"] == "success", green["log"]
     assert branches(green) == dict.fromkeys(BRANCHES, GREEN)
     counts = "SELECT kind, count(*) FROM songswap.enrichment_queue GROUP BY 1 ORDER BY 1"

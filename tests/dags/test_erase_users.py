@@ -1,9 +1,8 @@
 """The DAG that erases users, through ``dag.test()``: with a human's answer as Airflow takes it."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,20 +22,14 @@ SPOOL = "6f1c2f0e-0000-4000-8000-000000000007"
 def answering(airflow: Any, answer: str) -> Iterator[dict[str, Any]]:
     """Answer the approval of the run in the block; what it asked for is there after that."""
     asked: dict[str, Any] = {}
-    with subprocess.Popen(  # noqa: S603  (our own script)
-        [sys.executable, str(Path(__file__).parent / "approve.py"), DAG, answer],
-        env=airflow.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as human:
+    with ThreadPoolExecutor(1) as thread:
+        human = thread.submit(airflow.call, "approve", DAG, answer, beside=True)
         try:
             yield asked
-            output, errors = human.communicate(timeout=30)
-            assert human.returncode == 0, errors
-            asked |= json.loads(output.strip().splitlines()[-1])
-        finally:
-            human.kill()
+            asked |= json.loads(human.result(timeout=30).strip().splitlines()[-1])
+        except BaseException:
+            airflow.beside.stop()
+            raise
 
 
 def loaded(make_platform: MakePlatform, users: int = 4) -> Platform:

@@ -1,8 +1,6 @@
 """The hourly DAG through ``dag.test()``, with real PostgreSQL, S3 and HTTP."""
 
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -228,18 +226,12 @@ def test_ending_a_run_from_outside_ends_its_row(
     run = airflow.run(DAG, platform)
     platform.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
     platform.spotify.delete("/admin/discord")  # that it recovered from the run before
-    done = subprocess.run(  # noqa: S603  (our own script)
-        [sys.executable, str(Path(__file__).parent / "end_run.py"), run["run_id"], how],
-        env=airflow.environment(platform),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    environment = airflow.environment(platform)
+    output = airflow.call("end_run", run["run_id"], how, environment=environment)
     ((state, recorded, ended),) = platform.rows(
         "SELECT state, problem, ended_at FROM songswap.runs"
     )
-    assert state == "failed", done.stdout[-3000:] + done.stderr[-3000:]
+    assert state == "failed", output[-3000:]
     assert recorded.startswith(problem)
     assert ended is not None
     assert titles(platform) == alerts
@@ -252,15 +244,7 @@ def test_run_marked_where_there_is_no_warehouse(airflow: Any, make_platform: Mak
     platform.execute("UPDATE songswap.runs SET state = 'running', ended_at = NULL")
     environment = airflow.environment(platform)
     del environment["AIRFLOW_CONN_SONGSWAP_RDS"]
-    done = subprocess.run(  # noqa: S603  (our own script)
-        [sys.executable, str(Path(__file__).parent / "end_run.py"), run["run_id"], "failed"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output[-3000:]
+    output = airflow.call("end_run", run["run_id"], "failed", environment=environment)
     assert "is left to the next run" in output
     assert "Traceback" not in output
     assert platform.rows("SELECT state FROM songswap.runs") == [("running",)]

@@ -249,7 +249,7 @@ def test_page_refreshes_itself_each_minute(
     choice = watched.page.get_by_role("button", name="30 days", exact=True)
     choice.click()
     write(page_warehouse, minutes_ago(4), gaps={"open": 4_321, "newest": []})
-    watched.page.clock.run_for(80_000)
+    watched.page.clock.fast_forward(80_000)
     expect(watched.page.locator(".ss-tiles")).to_contain_text("4,321")
     expect(choice).to_have_attribute("aria-pressed", "true")
     assert watched.faults == []

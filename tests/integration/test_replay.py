@@ -26,6 +26,9 @@ from songswap.supervision.process import wait_until
 from songswap.warehouse.connection import connect
 from songswap.warehouse.migrate import migrate
 
+# Each worker would soak an archive of its own.
+pytestmark = pytest.mark.xdist_group("replay")
+
 USERS, HOURS, SEED = 30, 24, 3
 
 EXACT = {

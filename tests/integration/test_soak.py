@@ -38,9 +38,10 @@ def test_soak_on_a_busy_machine_loses_nobody(tmp_path: Path) -> None:
     """Where processes are killed and responses get lost, however slow it all is."""
     kinds = {"kill", "token answer lost", "timeout", "5xx"}
     with busy_cores():
-        verdict, tally = soak(tmp_path, 25, 0.5, 24, lambda *_: None, kinds)
+        verdict, tally = soak(tmp_path, 25, 7 / 24, 349, lambda *_: None, kinds)
     assert verdict.good, (verdict.counts, verdict.examples, verdict.stranded)
     assert tally.runs["kill: killed"] > 2
+    assert tally.occurred.keys() >= kinds
 
 
 def test_soak_loses_doubles_and_invents_nothing(tmp_path: Path) -> None:

@@ -233,6 +233,8 @@ def _portable(error: Exception) -> Exception:
 def _reason(error: Exception) -> str:
     """The error's reason, without the stacks of Java and Python."""
     _, _, text = str(error).partition("\n\tat ")[0].rpartition("most recent failure: ")
+    # A Python that did not begin says why in the lines after this one.
+    _, _, text = text.rpartition("Error from python worker:")
     lines = [line.strip(" :") for line in text.splitlines() if "SQLSTATE: " not in line]
     lines = [line for line in lines if line and not line.startswith(_CALLING)] or [text]
     # Of Python's the last line says what was raised.
