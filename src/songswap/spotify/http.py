@@ -26,6 +26,7 @@ from songswap.durations import timed
 from songswap.errors import RateLimited
 from songswap.spotify.clock_watch import ClockWatch
 from songswap.spotify.retry_policy import (
+    UNSAID_PAUSE,
     Failure,
     HttpResponse,
     Service,
@@ -238,7 +239,10 @@ class HttpClient:
     async def _pause(self, response: HttpResponse, pauses: int) -> None:
         """Note a 429's pause, or end the attempt when it is longer than an attempt may wait."""
         wait, is_quota = pause_of(response)
-        is_long = wait.total_seconds() > self._where.longest_wait_s or pauses > _MOST_PAUSES
+        is_endless = pauses > _MOST_PAUSES
+        if is_endless:
+            wait = max(wait, UNSAID_PAUSE)
+        is_long = is_endless or wait.total_seconds() > self._where.longest_wait_s
         # A long pause is stored by the caller, and respected by all runs.
         await self._budget.refused(timedelta() if is_long else wait, is_quota)
         if is_long:
@@ -250,7 +254,9 @@ class HttpClient:
                 until,
                 is_quota,
             )
-        self._resume_at = max(self._resume_at, self._timing.monotonic() + wait.total_seconds())
+        # "Retry-After: 0", again and again, would bring all requests back at once.
+        wait_s = max(wait.total_seconds(), backoff_s(pauses, self._where.first_wait_s, 1.0))
+        self._resume_at = max(self._resume_at, self._timing.monotonic() + wait_s)
 
 
 @asynccontextmanager

@@ -262,10 +262,12 @@ async def test_long_pause_ends_the_attempt(
 
 
 async def test_pauses_without_end_end_the_attempt() -> None:
-    caller = Caller(*(limited(1) for _ in range(12)))
-    with pytest.raises(RateLimited):
+    """Whoever says 0 again and again does not get all requests back at once."""
+    caller = Caller(*(limited(0) for _ in range(12)))
+    with pytest.raises(RateLimited) as paused:
         await caller.send()
-    assert caller.time.waits == [1] * 10
+    assert caller.time.waits == [0.5, 1, 2, 4, 8, *[10] * 5]
+    assert paused.value.until == NOW + timedelta(seconds=60)
 
 
 async def test_nothing_is_sent_without_budget() -> None:
