@@ -121,7 +121,7 @@ def test_broken_code_is_red_in_the_task_that_covers_it(
             "coalesce(nullif(s.name, ''), t.name)",
             "coalesce(nullif(t.name, ''), s.id)",
         ),
-        ("storage/records.py", "zlib_ng.compress(body,", "zlib_ng.compress(body.strip(),"),
+        ("storage/records.py", "compress(body, _LEVEL, ", "compress(body.strip(), _LEVEL, "),
         ("storage/archive.py", 'mode="create"', 'mode="overwrite"'),
     )
     runs = airflow.run(",".join(TEST_DAGS), platform, sources=sources)
