@@ -192,6 +192,9 @@ def test_each_state_says_what_it_is(
     pauses = [{"app": "a", "reason": "quota", "until": minutes_ago(-60).isoformat()}]
     write(page_warehouse, minutes_ago(5), requests={"pauses": pauses})
     shows("Paused", "Spotify takes no requests until")
+    others = [{**pauses[0], "app": app} for app in ("a artists", "reccobeats")]
+    write(page_warehouse, minutes_ago(5), hosts=[], requests={"pauses": others})
+    shows("Fresh")
     write(page_warehouse, minutes_ago(5))
     shows("Needs a look", "1 host (worker-2)")
     write(page_warehouse, minutes_ago(5), hosts=[])

@@ -26,6 +26,8 @@ _WAITING = {
     "waiting_tokens": "tokens",
 }
 _RECCOBEATS = "reccobeats"
+_SPOTIFY = "spotify"
+_ENDPOINTS = "spotify_endpoints"
 _WAITED_FOR = {
     "spotify": "spotify_ms",
     "spotify_budget": "spotify_wait_ms",
@@ -155,13 +157,20 @@ def _quota(requests: Mapping[str, Any], taken_at: datetime) -> Iterator[Metric]:
         yield Metric("songswap.quota.used", requests[used], {"span": span})
         if requests[limit] is not None:
             yield Metric("songswap.quota.limit", requests[limit], {"span": span})
-    for service in ("spotify", _RECCOBEATS):
-        left = [
-            (datetime.fromisoformat(pause["until"]) - taken_at).total_seconds()
-            for pause in requests["pauses"]
-            if (pause["app"] == _RECCOBEATS) == (service == _RECCOBEATS)
-        ]
-        yield Metric("songswap.pause.seconds", max(left, default=0), {"service": service})
+    left = {_SPOTIFY: 0.0, _ENDPOINTS: 0.0, _RECCOBEATS: 0.0}
+    for pause in requests["pauses"]:
+        service = _paused_service(pause["app"])
+        seconds = (datetime.fromisoformat(pause["until"]) - taken_at).total_seconds()
+        left[service] = max(left[service], seconds)
+    for service, seconds in left.items():
+        yield Metric("songswap.pause.seconds", seconds, {"service": service})
+
+
+def _paused_service(app: str) -> str:
+    """Return the service of a pause, by its name: see `songswap.warehouse.limits.pauses`."""
+    if app == _RECCOBEATS:
+        return _RECCOBEATS
+    return _ENDPOINTS if " " in app else _SPOTIFY
 
 
 def _catalogue(catalogue: Mapping[str, Any]) -> Iterator[Metric]:

@@ -27,7 +27,10 @@ FACTS: dict[str, Any] = {
         "per_window": 90,
         "last_day": 400,
         "per_day": None,
-        "pauses": [{"app": "an id", "reason": "quota", "until": "2026-11-27T12:01:00Z"}],
+        "pauses": [
+            {"app": "id", "reason": "quota", "until": "2026-11-27T12:01:00Z"},
+            {"app": "id artists", "reason": "closed", "until": "2026-11-27T12:02:00Z"},
+        ],
     },
     "hosts": [
         {
@@ -174,7 +177,12 @@ def test_unknown_limit_is_no_limit_of_zero() -> None:
 
 
 def test_pause_that_is_over_is_zero() -> None:
-    assert values("songswap.pause.seconds") == {("spotify",): 60, ("reccobeats",): 0}
+    """One of an endpoint stops no polls, and is not taken for one of all of Spotify's."""
+    assert values("songswap.pause.seconds") == {
+        ("spotify",): 60,
+        ("spotify_endpoints",): 120,
+        ("reccobeats",): 0,
+    }
 
 
 def test_no_tag_can_be_a_user() -> None:

@@ -71,6 +71,12 @@ function Backlog({ what, of }) {
   return h("p", { className: "ss-note" }, text);
 }
 
+function pausedName(app) {
+  if (app === "reccobeats") return "ReccoBeats";
+  const [id, ...endpoint] = app.split(" ");
+  return endpoint.length ? `Endpoint ${endpoint.join(" ")} of app ${id}` : `App ${id}`;
+}
+
 export function Requests({ requests, now }) {
   const pauses = list(requests.pauses);
   return h(
@@ -84,7 +90,7 @@ export function Requests({ requests, now }) {
         h(
           "span",
           null,
-          pause.app === "reccobeats" ? "ReccoBeats" : `App ${pause.app}`,
+          pausedName(String(pause.app)),
           instant(pause.until) > now ? ": no requests until " : ": was paused until ",
           h(Time, { at: pause.until }),
           pause.reason && ` (${pause.reason})`,

@@ -33,11 +33,16 @@ export function verdict(data, now) {
   const run = data.run ?? list(data.runs)[0] ?? null;
   if (age > STALE_MINUTES) return stale(data, age);
   if (run && FAILED.has(run.state)) return failing(data, run, now);
-  const pause = list(data.requests?.pauses).find((one) => instant(one?.until) > now);
+  const pause = list(data.requests?.pauses).find(
+    (one) => stopsPolls(one) && instant(one?.until) > now,
+  );
   if (pause || run?.state === "paused") return paused(pause, run);
   const silent = list(data.hosts).filter((host) => host?.is_silent && waiting(host) > 0);
   return silent.length ? needsLook(silent) : fresh(data, run, now);
 }
+
+/** Whether a pause is that of all requests to Spotify: not of an endpoint, or of ReccoBeats. */
+const stopsPolls = (pause) => pause?.app !== "reccobeats" && !String(pause?.app).includes(" ");
 
 /** How much waits on a host. */
 export const waiting = (host) =>
@@ -89,13 +94,12 @@ function failing(data, run, now) {
 }
 
 function paused(pause, run) {
-  const who = pause?.app === "reccobeats" ? "ReccoBeats" : "Spotify";
   return {
     kind: "paused",
     word: "Paused",
     sentence: pause
-      ? `${who} takes no requests until ${utc(pause.until)}.`
-      : "The last run was paused: Spotify took no requests.",
+      ? `Spotify takes no requests until ${utc(pause.until)}.`
+      : "The last run was cut short by a pause that Spotify or ReccoBeats asked for.",
     problem: pause?.reason ?? run?.problem,
     todo: "Nothing: the first run after that goes on.",
   };
