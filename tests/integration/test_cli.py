@@ -179,6 +179,13 @@ def test_unknown_option_exits_with_2(tmp_path: Path) -> None:
     assert songswap(tmp_path, "load", "--bogus").returncode == 2
 
 
+def test_host_cannot_drain_less_often_than_hosts_count_as_silent(tmp_path: Path) -> None:
+    """It would count as silent half of the time, and its tokens could be given up."""
+    done = songswap(tmp_path, "drain", "--every", "30")
+    assert done.returncode == 2
+    assert "less than or equal to 20" in done.stderr
+
+
 def test_killed_at_any_moment(make_platform: MakePlatform, tmp_path: Path) -> None:
     """Loads that are killed wherever they are lose no play, and double none.
 

@@ -27,6 +27,8 @@ def drain(
         float | None,
         typer.Option(
             min=0.01,
+            # Who has not reported for 30 minutes counts as silent.
+            max=20,
             metavar="MINUTES",
             help="Go on until SIGTERM: at once, then so often; what a killed process left, sooner.",
         ),

@@ -65,9 +65,9 @@ class Feeds(NamedTuple):
 class Status:
     """The status of the warehouse; ``missing`` by kind, ``grants`` by state.
 
-    No user is polled before ``pauses`` are over. ``narrow_columns`` of "SpotifyTokens" are too
-    short for tokens in use. ``newest_gaps`` are the open gaps found last, at most `GAPS`.
-    ``oldest_poll`` is that of a user who can be polled.
+    No user is polled before ``pauses`` are over, but for those of endpoints and of ReccoBeats.
+    ``narrow_columns`` of "SpotifyTokens" are too short for tokens in use. ``newest_gaps`` are the
+    open gaps found last, at most `GAPS`. ``oldest_poll`` is that of a user who can be polled.
     """
 
     pauses: list[Pause]
