@@ -151,7 +151,7 @@ class Deployment:
             Path(sys.executable).parent,
             Path(postgres.origin or "").parent / "pginstall18/bin",
         )
-        redis, found_by = _redis() if service == "redis" else ([], {})
+        redis, found_by = redis_programs() if service == "redis" else ([], {})
         environment = self._services[service]["environment"]
         return {
             "PATH": ":".join([*map(str, [*programs, *redis]), os.environ.get("PATH", os.defpath)]),
@@ -189,7 +189,7 @@ def takes_tasks(worker: Process) -> bool:
 Deploy = Callable[[Mapping[str, str]], Deployment]
 
 
-def _redis() -> tuple[list[Path], dict[str, str]]:
+def redis_programs() -> tuple[list[Path], dict[str, str]]:
     """The folders of Redis' programs, and their environment: this machine's own, or Debian's."""
     if shutil.which("redis-server") and shutil.which("redis-cli"):
         return [], {}

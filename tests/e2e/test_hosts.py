@@ -10,7 +10,7 @@ import psutil
 import pytest
 from e2e.central import Central
 from e2e.compose_file import ComposeFile
-from e2e.deployment import PORTS, Deployment, takes_tasks
+from e2e.deployment import PORTS, Deployment, redis_programs, takes_tasks
 from e2e.site import DAG, Site
 from hosts import Network
 
@@ -82,6 +82,7 @@ Join = Callable[[str], Machine]
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
     """The machines' network."""
+    redis_programs()  # nothing can be downloaded in there
     with Network(tmp_path) as network:
         yield network
 
