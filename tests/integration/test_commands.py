@@ -78,6 +78,7 @@ RUN_BY = {
     "docker compose stop": "e2e/test_deployment.py::test_worker_killed_in_the_middle",
     "docker compose up": "e2e/test_deployment.py::test_worker_killed_in_the_middle",
     "docker stats": "containers/test_6_exposure.py::test_memory_stays_below_the_limits",
+    "docker volume": "containers/test_3_state.py::test_backup_into_an_empty_volume",
     "docker inspect": "e2e/test_compose_file.py::test_files_are_valid",
     "uv pip install": "integration/test_installation.py::test_each_goal_prepares_what_it_uses",
 }
