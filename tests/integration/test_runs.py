@@ -14,7 +14,7 @@ import pytest
 from factories import MakePlatform, Platform
 
 from songswap.alerts.notices import LOOK, PAUSED, RESUMED
-from songswap.errors import RunFailed, RunPaused, SpotifyUnavailable
+from songswap.errors import Interrupted, RunFailed, RunPaused, SpotifyUnavailable
 from songswap.pipelines import backfill, hourly_load
 from songswap.pipelines.batch_load import load_batch
 from songswap.pipelines.enrich import enrich
@@ -297,8 +297,26 @@ def test_late_counts_leave_an_ended_step_as_it_is(make_platform: MakePlatform) -
         runs.start(connection, "r", platform.clock())
         runs.add_counts(connection, "r", step, {"plays": 1})
         assert platform.rows(read) == [("planned", None, True, "1")]
-        for problem, state in ((None, "done"), ("no disk", "failed")):
+        for problem, state in (("no disk", "failed"), (None, "done")):
             runs.end_step(connection, "r", *step, {}, platform.clock(), problem)
             runs.add_counts(connection, "r", step, {"plays": 2})
             assert platform.rows(read)[0][:3] == (state, problem, False)
         assert platform.rows(read)[0][3] == "5"
+
+
+def test_step_that_is_done_stays_so(make_platform: MakePlatform) -> None:
+    """A try that was cut off may record that it was stopped after another host has done it all;
+    what it has of other users is counted."""
+    platform = make_platform(users=1)
+    step = runs.StepKey("fetch", 0)
+    read = "SELECT state, problem, kind, outcomes, counts ->> 'polled' FROM songswap.steps"
+    done, stopped = {1: "answered", 2: "answered"}, {2: "failed", 3: "failed"}
+    with connect(platform.settings.warehouse_dsn) as connection:
+        runs.start(connection, "r", platform.clock())
+        for problem, outcomes in ((None, done), (Interrupted("It was stopped."), stopped)):
+            runs.end_step(
+                connection, "r", *step, {"polled": 2}, platform.clock(), problem, outcomes
+            )
+    assert platform.rows(read) == [
+        ("done", None, None, {"1": "answered", "2": "answered", "3": "failed"}, "4")
+    ]

@@ -180,14 +180,14 @@ def test_full_spool_takes_nothing_and_nobody_is_polled(
 ) -> None:
     own_objects.stop()
     fetched(platform)
-    platform.settings = replace(platform.settings, spool_max_bytes=13 * 4096)
+    platform.settings = replace(platform.settings, spool_max_bytes=15 * 4096)
     platform.spotify.delete("/admin/calls")
     hourly_load.plan(platform.settings, "r2", platform.clock)
     with pytest.raises(SpoolError, match="4 responses wait for S3 and 4 for the warehouse"):
         fetch(platform.settings, "r2", 0, platform.clock)
     assert platform.calls() == {}
     with (
-        Spool(platform.settings.spool, 13 * 4096) as spool,
+        Spool(platform.settings.spool, 15 * 4096) as spool,
         pytest.raises(SpoolError, match="SONGSWAP_SPOOL_MAX_MB"),
     ):
         spool.add("r2", 0, [RawResponse(1, "key", platform.clock(), pack(b"{}"))])

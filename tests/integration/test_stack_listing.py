@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +79,7 @@ def listed(storage: Storage, prefix: str, after: str, most: int, *, folded: bool
             return entries
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(0.6))
 @given(
     keys=st.lists(KEYS, max_size=8).map(without_files_as_folders),
     prefix=PREFIXES,

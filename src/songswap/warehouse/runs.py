@@ -184,11 +184,12 @@ def end_step(
     problem: str | Exception | None = None,
     outcomes: Mapping[int, str] | None = None,
 ) -> None:
-    """Record that a step ended: done, or failed with ``problem``.
+    """Record that a step ended: done, or failed with ``problem`` where no try has done it before.
 
     Args:
         problem: the error itself where there is one: its class says what to do about it.
-        outcomes: one of `OUTCOMES` by user id. A user's outcome replaces that of an earlier try.
+        outcomes: one of `OUTCOMES` by user id. A user's outcome replaces that of an earlier try,
+            unless that one has done the whole step.
     """
     ended = {
         "state": "failed" if problem else "done",

@@ -111,17 +111,26 @@ SELECT first_user, last_user, users FROM songswap.steps
 WHERE run_id = %(run_id)s AND step = 'fetch' AND number = %(number)s
 
 -- name: record_step
--- Counts of a step add up over its parts and tries, but for its users, who are the same.
+-- Counts of a step add up over its parts and tries, but for its users, who are the same. A step that is done
+-- stays so: a try that was cut off, and taken over by another host, may end after that one, and only then
+-- record that it was stopped.
 INSERT INTO songswap.steps AS s
   (run_id, step, number, state, counts, problem, kind, ended_at, outcomes)
 VALUES (%(run_id)s, %(step)s, %(number)s, %(state)s, %(counts)s, %(problem)s, %(kind)s, %(now)s,
   %(outcomes)s)
 ON CONFLICT (run_id, step, number) DO UPDATE SET
-  state = CASE WHEN %(ends)s THEN EXCLUDED.state ELSE s.state END,
-  kind = CASE WHEN %(ends)s THEN EXCLUDED.kind ELSE s.kind END,
-  problem = CASE WHEN %(ends)s THEN EXCLUDED.problem ELSE s.problem END,
-  ended_at = CASE WHEN %(ends)s THEN EXCLUDED.ended_at ELSE s.ended_at END,
-  outcomes = s.outcomes || EXCLUDED.outcomes,
+  (state, kind, problem, ended_at) = (
+    SELECT t.state, t.kind, t.problem, t.ended_at
+    FROM (VALUES
+      (%(ends)s AND (EXCLUDED.state = 'done' OR s.state <> 'done'), EXCLUDED.state, EXCLUDED.kind,
+        EXCLUDED.problem, EXCLUDED.ended_at),
+      (NOT %(ends)s OR EXCLUDED.state <> 'done' AND s.state = 'done', s.state, s.kind, s.problem, s.ended_at)
+    ) t (is_current, state, kind, problem, ended_at)
+    WHERE t.is_current
+  ),
+  outcomes = CASE WHEN EXCLUDED.state <> 'done' AND s.state = 'done'
+    THEN EXCLUDED.outcomes || s.outcomes ELSE s.outcomes || EXCLUDED.outcomes
+  END,
   counts = (
     SELECT coalesce(jsonb_object_agg(name, total), '{}')
     FROM (
