@@ -83,7 +83,7 @@ METRICS = {
     "songswap.quota.used": Definition("requests in the last 30 s, and in 24 hours", ("span",)),
     "songswap.quota.limit": Definition("how many Spotify accepts, once it is known", ("span",)),
     "songswap.pause.seconds": Definition(
-        "how long Spotify, or ReccoBeats, still accepts no request", ("service",)
+        "how long Spotify, its endpoints, or ReccoBeats accept no request", ("service",)
     ),
     "songswap.tracks": Definition("tracks, and those that have rows of a kind", ("having",)),
     "songswap.artists": Definition("artists, and those that have rows of a kind", ("having",)),
