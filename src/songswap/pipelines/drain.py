@@ -163,7 +163,7 @@ def report(
     Raises:
         SpoolError: nothing more can be done.
     """
-    _part_from_copy(connection, spool, clock())
+    _renew_shared_id(connection, spool, clock())
     with _at_work(spool, me) as holder:
         # In this order: whoever has sent a token and is not at work by then has spooled its
         # successor, or never will.
@@ -187,10 +187,10 @@ def report(
         return waiting
 
 
-def _part_from_copy(connection: psycopg.Connection, spool: Spool, now: datetime) -> None:
+def _renew_shared_id(connection: psycopg.Connection, spool: Spool, now: datetime) -> None:
     """Give the spool an id of its own, where another machine has a copy of its disk."""
     seen_at = spools.last_report(connection, spool.id)
-    if seen_at and spool.leave_id_to_copy(seen_at, now):
+    if seen_at and spool.renew_shared_id(seen_at, now):
         log.warning(
             "Another machine reports under the id of this spool: one disk is a copy of the other's."
             " This one has a new id from now on. Where both have the same name, set SONGSWAP_HOST."

@@ -26,7 +26,7 @@ from songswap.durations import timed
 from songswap.errors import RateLimited
 from songswap.spotify.clock_watch import ClockWatch
 from songswap.spotify.retry_policy import (
-    UNSAID_PAUSE,
+    DEFAULT_PAUSE,
     Failure,
     HttpResponse,
     Service,
@@ -241,7 +241,7 @@ class HttpClient:
         wait, is_quota = pause_of(response)
         is_endless = pauses > _MOST_PAUSES
         if is_endless:
-            wait = max(wait, UNSAID_PAUSE)
+            wait = max(wait, DEFAULT_PAUSE)
         is_long = is_endless or wait.total_seconds() > self._where.longest_wait_s
         # A long pause is stored by the caller, and respected by all runs.
         await self._budget.refused(timedelta() if is_long else wait, is_quota)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 # How long to pause after a 429 that does not say it: two windows, which is longer than a request
 # waits. The quota is that of a rolling day, in which each hour makes some room.
-UNSAID_PAUSE = timedelta(seconds=60)
+DEFAULT_PAUSE = timedelta(seconds=60)
 _QUOTA = timedelta(hours=1)
 _DAY = timedelta(hours=24)
 _LONGEST_PAUSE = timedelta(days=2)
@@ -104,6 +104,6 @@ def pause_of(response: HttpResponse) -> Pause:
     text = response.headers.get("Retry-After", "")
     is_quota = b"QUOTA_EXCEEDED" in response.body
     if not (text.isascii() and text.isdigit()):
-        return Pause(_QUOTA if is_quota else UNSAID_PAUSE, is_quota)
+        return Pause(_QUOTA if is_quota else DEFAULT_PAUSE, is_quota)
     wait = timedelta(seconds=int(text)) if len(text) < 9 else _DAY
     return Pause(min(wait, _LONGEST_PAUSE), is_quota)

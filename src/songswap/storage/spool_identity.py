@@ -46,7 +46,7 @@ class SpoolIdentity:
         self.file.db.execute("DELETE FROM reports WHERE at_ms <= ? OR at_ms > ?", span)
 
     @writes
-    def leave_id_to_copy(self, seen_at: datetime, now: datetime) -> bool:
+    def renew_shared_id(self, seen_at: datetime, now: datetime) -> bool:
         """Take another id where a copy of this spool reports under this one; returns whether.
 
         Args:

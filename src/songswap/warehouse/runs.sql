@@ -122,11 +122,10 @@ ON CONFLICT (run_id, step, number) DO UPDATE SET
   (state, kind, problem, ended_at) = (
     SELECT t.state, t.kind, t.problem, t.ended_at
     FROM (VALUES
-      (%(ends)s AND (EXCLUDED.state = 'done' OR s.state <> 'done'), EXCLUDED.state, EXCLUDED.kind,
-        EXCLUDED.problem, EXCLUDED.ended_at),
-      (NOT %(ends)s OR EXCLUDED.state <> 'done' AND s.state = 'done', s.state, s.kind, s.problem, s.ended_at)
-    ) t (is_current, state, kind, problem, ended_at)
-    WHERE t.is_current
+      (true, EXCLUDED.state, EXCLUDED.kind, EXCLUDED.problem, EXCLUDED.ended_at),
+      (false, s.state, s.kind, s.problem, s.ended_at)
+    ) t (is_new, state, kind, problem, ended_at)
+    WHERE t.is_new = (%(ends)s AND (EXCLUDED.state = 'done' OR s.state <> 'done'))
   ),
   outcomes = CASE WHEN EXCLUDED.state <> 'done' AND s.state = 'done'
     THEN EXCLUDED.outcomes || s.outcomes ELSE s.outcomes || EXCLUDED.outcomes

@@ -71,7 +71,7 @@ def respecting_pause(
         RateLimited: the pause.
     """
     own = of_endpoint(app, endpoint) if endpoint else app
-    for paused in {app, own}:
+    for paused in dict.fromkeys((app, own)):
         if pause := find(connection, paused, clock()):
             raise pause
     try:
